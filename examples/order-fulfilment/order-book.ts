@@ -1,0 +1,124 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Client, Run } from "aion";
+import type { Order } from "./order.ts";
+import { type Outcome, type OutcomeKind, outcomeOfFailure } from "./outcome.ts";
+import type { Counts, ShownStage, Snapshot } from "./progress.ts";
+import { RateMeter } from "./rate-meter.ts";
+import { fulfil, stage } from "./workflow.ts";
+
+const SNAPSHOT_INTERVAL_MS = 200;
+
+/**
+ * Which orders have ended how, and which are under way.
+ *
+ * Owner: the process that has the engine. It holds no truth of its own: all of it is in the engine's store, and
+ * `takeStock` reads it again after a crash.
+ */
+export class OrderBook {
+  readonly #client: Client;
+  readonly #orders: readonly Order[];
+  readonly #outcomes = new Map<string, Outcome>();
+  readonly #inFlight = new Map<string, Run<typeof fulfil>>();
+  readonly #rate = new RateMeter(Date.now());
+
+  constructor(client: Client, orders: readonly Order[]) {
+    this.#client = client;
+    this.#orders = orders;
+  }
+
+  get outcomes(): ReadonlyMap<string, Outcome> {
+    return this.#outcomes;
+  }
+
+  /** Looks up what earlier processes began and ended. */
+  async takeStock(): Promise<{ readonly endedCount: number; readonly recoveredCount: number }> {
+    const wanted = new Set(this.#orders.map(({ id }) => id));
+    let recoveredCount = 0;
+    let cursor: string | undefined;
+    do {
+      const page = await this.#client.list({ workflowType: fulfil.workflowType }, { cursor, limit: 500 });
+      for (const { workflowId, status } of page.runs) {
+        if (!wanted.has(workflowId)) continue;
+        if (status === "running") recoveredCount += 1;
+        else this.#outcomes.set(workflowId, await outcomeOf(this.#client.run(fulfil, workflowId)));
+      }
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    return { endedCount: this.#outcomes.size, recoveredCount };
+  }
+
+  /** Starts what has not ended, a few at a time. An order that is under way already is found by its id, not begun again. */
+  async runAll(inFlightMax: number, signal: AbortSignal): Promise<void> {
+    const waiting = this.#orders.filter(({ id }) => !this.#outcomes.has(id)).values();
+    const work = async (): Promise<void> => {
+      for (const order of waiting) {
+        if (signal.aborted) return;
+        await this.#run(order);
+      }
+    };
+    const stopped = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    // Whatever still waits for a result when the engine closes under it is told so, and nobody needs to know.
+    const workers = Array.from({ length: inFlightMax }, () =>
+      work().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      }),
+    );
+    await Promise.race([Promise.all(workers), stopped]);
+  }
+
+  /** Tells `onSnapshot` how things stand, again and again until the signal is aborted, and then once more. */
+  async report(signal: AbortSignal, retryCount: () => number, onSnapshot: (snapshot: Snapshot) => void): Promise<void> {
+    for (;;) {
+      const isLast = signal.aborted;
+      onSnapshot({
+        orderCount: this.#orders.length,
+        ended: this.outcomeCounts(),
+        inFlight: isLast ? {} : await this.#countStages(),
+        retryCount: retryCount(),
+        ratePerSecond: this.#rate.perSecond(Date.now()),
+      });
+      if (isLast) return;
+      await delay(SNAPSHOT_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  outcomeCounts(): Counts<OutcomeKind> {
+    return countBy([...this.#outcomes.values()].map(({ kind }) => kind));
+  }
+
+  failures(): readonly { readonly orderId: string; readonly message: string }[] {
+    return [...this.#outcomes].flatMap(([orderId, outcome]) =>
+      outcome.kind === "failed" ? [{ orderId, message: outcome.message }] : [],
+    );
+  }
+
+  async #run(order: Order): Promise<void> {
+    const run = await this.#client.start(fulfil, order, { id: order.id });
+    this.#inFlight.set(order.id, run);
+    this.#outcomes.set(order.id, await outcomeOf(run));
+    this.#inFlight.delete(order.id);
+    this.#rate.count(Date.now());
+  }
+
+  async #countStages(): Promise<Counts<ShownStage>> {
+    const runs = [...this.#inFlight.values()];
+    // A run that has only just been started, or has just ended, has no answer.
+    return countBy(await Promise.all(runs.map((run) => run.query(stage).catch((): ShownStage => "starting"))));
+  }
+}
+
+async function outcomeOf(run: Run<typeof fulfil>): Promise<Outcome> {
+  try {
+    return { kind: "fulfilled", ...(await run.result()) };
+  } catch (error) {
+    return outcomeOfFailure(error);
+  }
+}
+
+function countBy<Key extends string>(keys: readonly Key[]): Counts<Key> {
+  const counts: Partial<Record<Key, number>> = {};
+  for (const key of keys) counts[key] = (counts[key] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,29 @@
+/**
+ * `npm run build`: src/ → dist/, as it is published. JavaScript, declarations and source maps by the compiler;
+ * then what the compiler leaves behind: the store's SQL migrations and the executable bit of the command.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
+
+const root = path.dirname(import.meta.dirname);
+const source = path.join(root, "src");
+const target = path.join(root, "dist");
+
+rmSync(target, { recursive: true, force: true });
+const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
+const { status } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], {
+  cwd: root,
+  stdio: "inherit",
+});
+if (status !== 0) process.exit(status ?? 1);
+
+for (const file of globSync("**/*.sql", { cwd: source })) {
+  const copy = path.join(target, file);
+  mkdirSync(path.dirname(copy), { recursive: true });
+  copyFileSync(path.join(source, file), copy);
+}
+
+const command = path.join(target, "cli", "main.js");
+if (existsSync(command)) chmodSync(command, 0o755);

@@ -1,0 +1,136 @@
+/**
+ * `npm test`, `npm run check` and `npm run check:…`: the checks of this repository, each one of its own kind.
+ *
+ * Every check runs to its end whatever the ones before it found. The last line on standard output is exactly
+ * `N passed, N failed`: each test counts as one, and so does each of the other checks. The exit code is 0 only
+ * when nothing failed.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+
+interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+interface Check {
+  readonly title: string;
+  /** What to do when it fails. */
+  readonly remedy: string;
+  readonly run: () => Tally;
+}
+
+const root = path.dirname(import.meta.dirname);
+
+/** Runs a tool of node_modules on this very Node; its output goes where ours goes. */
+function runTool(file: string, args: readonly string[]): boolean {
+  const { status } = spawnSync(process.execPath, [path.join(root, "node_modules", file), ...args], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  return status === 0;
+}
+
+function asOne(hasPassed: boolean): Tally {
+  return hasPassed ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+interface TestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly { readonly status: string }[];
+  }[];
+}
+
+/** What the tests' report says, where a file that could not even be loaded counts as one failure. */
+function tallyOf(report: TestReport): Tally {
+  const unloadable = report.testResults.filter(
+    (file) => file.status === "failed" && !file.assertionResults.some((it) => it.status === "failed"),
+  );
+  return { passed: report.numPassedTests, failed: report.numFailedTests + unloadable.length };
+}
+
+function runTests(): Tally {
+  const folder = mkdtempSync(path.join(tmpdir(), "aion-check-"));
+  try {
+    const file = path.join(folder, "report.json");
+    const args = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+    const hasPassed = runTool("vitest/vitest.mjs", args);
+    const tally = existsSync(file)
+      ? tallyOf(JSON.parse(readFileSync(file, "utf8")) as TestReport)
+      : { passed: 0, failed: 0 };
+    // An error outside every test, such as an unhandled rejection, is in the exit code alone.
+    return hasPassed || tally.failed > 0 ? tally : { ...tally, failed: 1 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const checks = {
+  format: {
+    title: "format",
+    remedy: "npm run format",
+    run: () => asOne(runTool("oxfmt/bin/oxfmt", ["--check", "."])),
+  },
+  types: {
+    title: "types",
+    remedy: "npm run check:types",
+    run: () => asOne(runTool("typescript/bin/tsc", ["--noEmit", "-p", "."])),
+  },
+  lint: {
+    title: "lint",
+    remedy: "npm run check:lint",
+    run: () => asOne(runTool("oxlint/bin/oxlint", ["."])),
+  },
+  dead: {
+    title: "dead code",
+    remedy: "npm run check:dead",
+    run: () => asOne(runTool("knip/bin/knip.js", ["--no-progress"])),
+  },
+  tests: {
+    title: "tests",
+    remedy: "npm run test:unit -- <path>",
+    run: runTests,
+  },
+} as const satisfies Readonly<Record<string, Check>>;
+
+type CheckName = keyof typeof checks;
+
+function isCheckName(name: string): name is CheckName {
+  return Object.hasOwn(checks, name);
+}
+
+function main(args: readonly string[]): number {
+  const names = args.length === 1 && args[0] === "all" ? Object.keys(checks) : args;
+  const wanted = names.filter(isCheckName);
+  if (wanted.length === 0 || wanted.length !== names.length) {
+    process.stderr.write(`Say "all", or some of: ${Object.keys(checks).join(", ")}.\n`);
+    process.stderr.write("To run only some tests: npm run test:unit -- <path>\n");
+    return 2;
+  }
+
+  let passed = 0;
+  let failed = 0;
+  const remarks: string[] = [];
+  for (const name of wanted) {
+    const { title, remedy, run } = checks[name];
+    process.stdout.write(`\n── ${title}\n`);
+    const startedAtMs = performance.now();
+    const tally = run();
+    const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
+    passed += tally.passed;
+    failed += tally.failed;
+    remarks.push(
+      tally.failed === 0 ? `ok      ${title} (${seconds} s)` : `FAILED  ${title} (${seconds} s): ${remedy}`,
+    );
+  }
+  process.stdout.write(`\n${remarks.join("\n")}\n${passed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+process.exitCode = main(process.argv.slice(2));

@@ -1,0 +1,231 @@
+/**
+ * Every way in which Aion itself can refuse or fail, with what to do about it.
+ * Closed: a transport that maps codes does not compile until it maps each of them,
+ * and docs/errors.md is generated from this table.
+ */
+export const errorTable = {
+  invalid_argument: {
+    kind: "usage",
+    cause: "A value handed to Aion does not have the form it must have.",
+    hint: "Correct the value that the message names.",
+  },
+  outside_workflow: {
+    kind: "usage",
+    cause: "A function of `aion/workflow` was called where no workflow is running.",
+    hint: "Call it from inside a workflow function, in the same chain of awaits; activities and `step` closures are outside.",
+  },
+  definition_duplicate: {
+    kind: "usage",
+    cause: "Two definitions of one kind have the same name.",
+    hint: "Give each workflow and each activity its own name; pass each definition once.",
+  },
+  workflow_type_unknown: {
+    kind: "usage",
+    cause: "No workflow of that type is registered with this engine.",
+    hint: "Pass the definition in `workflows` when the engine is opened, or correct the name.",
+  },
+  payload_invalid: {
+    kind: "usage",
+    cause: "A payload does not fit the schema of its definition.",
+    hint: "The message lists what is wrong and where; send a payload that fits. Nothing was recorded.",
+  },
+  payload_not_serializable: {
+    kind: "usage",
+    cause: "A value cannot be written as JSON (a cycle, a BigInt, a function, a toJSON that throws).",
+    hint: "Pass plain data: objects, arrays, strings, finite numbers, booleans, null.",
+  },
+  payload_too_large: {
+    kind: "usage",
+    cause: "A payload is larger than the limit.",
+    hint: "Store the data elsewhere and pass a reference, or raise `payloadLimitBytes`.",
+  },
+  workflow_already_exists: {
+    kind: "conflict",
+    cause: "The workflow id is taken, by another type, another input, or a run that the reuse policy protects.",
+    hint: "Choose another id, or another `reuse` policy; starting again with the same type and input returns the run that exists.",
+  },
+  run_not_found: {
+    kind: "not_found",
+    cause: "There is no run with that workflow id (and run id).",
+    hint: "Check the id; `aion list` shows what exists. Retention may have deleted an old run.",
+  },
+  run_closed: {
+    kind: "conflict",
+    cause: "The run has ended; nothing can be added to it.",
+    hint: "Start a new run, or address another one.",
+  },
+  run_blocked: {
+    kind: "conflict",
+    cause: "The run cannot go on until somebody acts: its code is missing, diverges from its history, or keeps failing to load.",
+    hint: "`aion describe` tells why; mend the cause and open the engine again. The history is untouched.",
+  },
+  query_unknown: {
+    kind: "not_found",
+    cause: "The workflow exposes no query of that name (yet).",
+    hint: "Expose it with `expose(query, handler)` before the first await, or correct the name.",
+  },
+  query_failed: {
+    kind: "failed",
+    cause: "The query handler threw, returned a promise, or tried to issue a command.",
+    hint: "A query handler returns its answer at once and changes nothing.",
+  },
+  result_timeout: {
+    kind: "unavailable",
+    cause: "The run did not end within the time given for waiting.",
+    hint: "The run goes on; ask again, or wait longer.",
+  },
+  nondeterminism: {
+    kind: "failed",
+    cause: "Replaying the history, the workflow code asked for something else than it had asked for when the history was recorded.",
+    hint: "Restore the order of commands, or guard the change with `patched`. Time, randomness and I/O belong in `now`, `random`, `sideEffect` and activities.",
+  },
+  nondurable_await: {
+    kind: "failed",
+    cause: "The workflow awaited something that is not durable (a fetch, a timer of the platform, a promise from outside).",
+    hint: "Do I/O in an activity or a `step`, wait with `sleep`, `receive` or `waitUntil`.",
+  },
+  history_corrupt: {
+    kind: "failed",
+    cause: "A stored event row does not have the checksum or the form it was written with.",
+    hint: "Restore the file from a backup; other runs go on. The damaged run is held, not guessed at.",
+  },
+  history_shape: {
+    kind: "failed",
+    cause: "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
+    hint: "The run is held. Restore the file from a backup, or terminate the run.",
+  },
+  event_unknown: {
+    kind: "failed",
+    cause: "A history holds an event type, or a row format, that this version does not know: a newer version wrote it.",
+    hint: "Open the store with the version that wrote it, or a later one.",
+  },
+  store_url_invalid: {
+    kind: "usage",
+    cause: "The store was not named by a URL that Aion understands.",
+    hint: 'Use "sqlite:path/to/file.db" or "memory:".',
+  },
+  store_owned: {
+    kind: "conflict",
+    cause: "Another living process owns the store.",
+    hint: "Stop that process, or talk to it (`aion … --store …` does so by itself). A dead or frozen owner is replaced without asking.",
+  },
+  store_newer_format: {
+    kind: "failed",
+    cause: "The store was written by a newer version of Aion.",
+    hint: "Upgrade Aion; the file was not changed.",
+  },
+  store_corrupt: {
+    kind: "failed",
+    cause: "The database file is damaged, or is no Aion store.",
+    hint: "Check the path; restore the file from a backup. The file was not changed.",
+  },
+  store_read_only: {
+    kind: "failed",
+    cause: "The database file or its directory cannot be written.",
+    hint: "Give the process write permission on the file and its directory, or choose another path.",
+  },
+  store_full: {
+    kind: "unavailable",
+    cause: "The disk is full; the write was rolled back.",
+    hint: "Free some space; nothing acknowledged is lost and the engine goes on by itself. Repeat the call that failed.",
+  },
+  store_failed: {
+    kind: "unavailable",
+    cause: "The store reported an I/O error. The engine stopped, since what a failed fsync left on disk is unknown.",
+    hint: "Look after the disk, then open the engine again: it recovers from what is on disk.",
+  },
+  store_unavailable: {
+    kind: "unavailable",
+    cause: "The database file cannot be opened or locked.",
+    hint: "Check that the directory exists and that nothing else locks the file; try again.",
+  },
+  sequence_conflict: {
+    kind: "conflict",
+    cause: "The history has moved on since it was read: somebody else wrote to it.",
+    hint: "Read again and repeat. Seen outside a store, it is a bug of Aion; please report it.",
+  },
+  not_owner: {
+    kind: "unavailable",
+    cause: "This engine no longer owns the store: another one took over while it was frozen or cut off.",
+    hint: "Nothing was written. Close this engine and address the new owner.",
+  },
+  commit_unknown: {
+    kind: "unavailable",
+    cause: "The store could not say whether a commit was made.",
+    hint: "Aion resolves it by reading; seen by a caller, repeat the call with the same id.",
+  },
+  engine_closed: {
+    kind: "unavailable",
+    cause: "The engine is closed, or is closing.",
+    hint: "Open it again; nothing acknowledged is lost.",
+  },
+  no_owner: {
+    kind: "unavailable",
+    cause: "No engine is running on the store, and the operation needs one.",
+    hint: "Start the process that embeds the engine, or pass `--workflows FILE` so that the code can be loaded.",
+  },
+  transport_failed: {
+    kind: "unavailable",
+    cause: "The connection to the engine broke before the answer arrived.",
+    hint: "Repeat the call; with an id it has one effect.",
+  },
+  internal: {
+    kind: "bug",
+    cause: "Aion broke one of its own laws.",
+    hint: "Please report it with the message and the stack. The data is as it was before.",
+  },
+} as const satisfies Record<string, { readonly kind: ErrorKind; readonly cause: string; readonly hint: string }>;
+
+export type ErrorKind = "usage" | "conflict" | "not_found" | "failed" | "unavailable" | "bug";
+export type ErrorCode = keyof typeof errorTable;
+
+const errorBrand = Symbol.for("aion.error");
+
+export interface AionErrorOptions {
+  readonly cause?: unknown;
+  /** Replaces the table's hint where something more exact can be said. */
+  readonly hint?: string;
+  /** Structured facts for programs (ids, expected and found, …). */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The one error class of Aion. Match on `code`, which is stable; `message` says what happened with
+ * the values; `hint` says what to do.
+ */
+export class AionError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: AionErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "AionError";
+    this.code = code;
+    this.hint = options.hint ?? errorTable[code].hint;
+    this.details = options.details ?? {};
+    Object.defineProperty(this, errorBrand, { value: true });
+  }
+}
+
+/** Recognises an `AionError` from any copy of this module, and any realm. */
+export function isAionError(value: unknown): value is AionError {
+  return typeof value === "object" && value !== null && errorBrand in value;
+}
+
+/** True when `text` is one of the stable codes. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorTable, text);
+}
+
+/** What must hold. Stays on in production: a broken law stops the run it concerns, not the data. */
+export function assert(claim: unknown, law: string): asserts claim {
+  if (claim === undefined || claim === null || claim === false || claim === 0 || claim === "") {
+    throw new AionError("internal", `broken law: ${law}`);
+  }
+}
+
+/** Exhaustiveness at run time: a value the types call impossible. */
+export function unreachable(value: never, what: string): never {
+  throw new AionError("internal", `unexpected ${what}: ${JSON.stringify(value)}`);
+}

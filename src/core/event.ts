@@ -1,0 +1,199 @@
+import type { Failure, TimeoutKind } from "./failure.ts";
+import type { RunId, WorkflowId } from "./ids.ts";
+import type { Payload } from "./payload.ts";
+import type { RetryRecord } from "./retry.ts";
+
+/**
+ * The record of a workflow id. `seq` is 1-based and gapless over the whole chain of runs.
+ *
+ * Layout law, on which replay rests: a run's segment is a sequence of *inputs* (what the code learns),
+ * each followed by the *commands* that the code issued when it learned it. An input and its commands are
+ * one commit, so between two inputs stand all the commands of the first and nothing else but *notes*
+ * (attempts and other entries that no code sees), which may stand anywhere.
+ */
+export type Event = EventBody & Envelope;
+
+export interface Envelope {
+  readonly seq: number;
+  /** Milliseconds since 1970, read from the engine's clock. */
+  readonly recordedAt: number;
+  readonly workflowId: WorkflowId;
+}
+
+export type EventType = EventBody["type"];
+export type EventOf<Type extends EventType> = Extract<EventBody, { readonly type: Type }> & Envelope;
+
+export interface ParentLink {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly ordinal: number;
+}
+
+export type ParentClosePolicy = "terminate" | "cancel" | "abandon";
+
+/** What an activity was scheduled with. Recorded, so that a later deploy does not change it under way. */
+export interface ActivityOptionsRecord {
+  readonly retry?: RetryRecord;
+  readonly scheduleToStartMs?: number;
+  readonly startToCloseMs?: number;
+  readonly scheduleToCloseMs?: number;
+  readonly heartbeatMs?: number;
+}
+
+export type EventBody =
+  // Lifecycle.
+  | {
+      readonly type: "WorkflowStarted";
+      readonly runId: RunId;
+      readonly workflowType: string;
+      readonly version: string;
+      readonly input: Payload;
+      readonly parent?: ParentLink;
+      readonly continuedFrom?: RunId;
+      readonly requestId?: string;
+      /** Nothing runs before this instant (start delay). */
+      readonly startAt?: number;
+      readonly runDeadlineAt?: number;
+      readonly runTimeoutMs?: number;
+      readonly executionDeadlineAt?: number;
+      /** The input did not pass the schema before it was recorded; the run checks it first. */
+      readonly unchecked?: true;
+      /** Dedupe ids of signals that earlier runs of the chain received, the latest of them. */
+      readonly signalIds?: readonly string[];
+    }
+  | { readonly type: "WorkflowCompleted"; readonly result: Payload }
+  | { readonly type: "WorkflowFailed"; readonly failure: Failure }
+  | { readonly type: "WorkflowCancelled"; readonly reason?: string }
+  | { readonly type: "WorkflowTerminated"; readonly reason?: string }
+  | { readonly type: "WorkflowTimedOut"; readonly timeout: "run" | "execution" }
+  | {
+      readonly type: "WorkflowContinuedAsNew";
+      readonly newRunId: RunId;
+      readonly workflowType: string;
+      readonly input: Payload;
+    }
+  | { readonly type: "WorkflowCancelRequested"; readonly reason?: string }
+  // Activities.
+  | {
+      readonly type: "ActivityScheduled";
+      readonly ordinal: number;
+      readonly activityType: string;
+      readonly input: Payload;
+      readonly options: ActivityOptionsRecord;
+      /** A `step`: its function is a closure of the workflow code. */
+      readonly isStep?: true;
+    }
+  | { readonly type: "ActivityStarted"; readonly ordinal: number; readonly attempt: number }
+  | { readonly type: "ActivityCompleted"; readonly ordinal: number; readonly attempt: number; readonly result: Payload }
+  | {
+      readonly type: "ActivityFailed";
+      readonly ordinal: number;
+      readonly attempt: number;
+      readonly failure: Failure;
+      /** Present: not final, the next attempt starts no earlier. */
+      readonly retryAt?: number;
+      readonly heartbeat?: Payload;
+    }
+  | {
+      readonly type: "ActivityTimedOut";
+      readonly ordinal: number;
+      readonly attempt: number;
+      readonly timeout: TimeoutKind;
+      readonly retryAt?: number;
+      readonly heartbeat?: Payload;
+    }
+  | { readonly type: "ActivityCancelRequested"; readonly ordinal: number }
+  | { readonly type: "ActivityCancelled"; readonly ordinal: number; readonly attempt: number }
+  // Timers.
+  | { readonly type: "TimerStarted"; readonly ordinal: number; readonly durationMs: number; readonly fireAt: number }
+  /** Ordinal `startDelayOrdinal`: the start delay of the run is over. */
+  | { readonly type: "TimerFired"; readonly ordinal: number }
+  | { readonly type: "TimerCancelled"; readonly ordinal: number }
+  // Messages.
+  | {
+      readonly type: "SignalReceived";
+      readonly name: string;
+      readonly payload: Payload;
+      /** Given by the sender: a second signal with this id is the first one. */
+      readonly signalId?: string;
+    }
+  | {
+      readonly type: "SignalSent";
+      readonly ordinal: number;
+      readonly target: WorkflowId;
+      readonly name: string;
+      readonly payload: Payload;
+    }
+  /** What became of a signal sent: delivered, or (with a failure) refused by its target. */
+  | { readonly type: "SignalSettled"; readonly ordinal: number; readonly failure?: Failure }
+  // Children.
+  | {
+      readonly type: "ChildWorkflowStarted";
+      readonly ordinal: number;
+      readonly childWorkflowId: WorkflowId;
+      readonly workflowType: string;
+      readonly input: Payload;
+      readonly parentClosePolicy: ParentClosePolicy;
+      readonly runTimeoutMs?: number;
+    }
+  | { readonly type: "ChildWorkflowCompleted"; readonly ordinal: number; readonly result: Payload }
+  | { readonly type: "ChildWorkflowFailed"; readonly ordinal: number; readonly failure: Failure }
+  | { readonly type: "ChildWorkflowCancelled"; readonly ordinal: number }
+  | { readonly type: "ChildWorkflowTimedOut"; readonly ordinal: number }
+  | { readonly type: "ChildWorkflowTerminated"; readonly ordinal: number }
+  | { readonly type: "ChildWorkflowCancelRequested"; readonly ordinal: number }
+  // Recorded values.
+  | { readonly type: "SideEffectRecorded"; readonly ordinal: number; readonly value?: Payload; readonly failure?: Failure }
+  | { readonly type: "VersionMarked"; readonly changeId: string };
+
+/** The pseudo timer of a start delay. */
+export const startDelayOrdinal = -1;
+
+/**
+ * `input`: workflow code learns of it, in an activation of its own. `command`: issued by workflow code.
+ * `note`: neither. `end`: closes the run from outside. An `ActivityFailed` or `ActivityTimedOut` that will be
+ * tried again is a note; see `roleOf`.
+ */
+export type EventRole = "input" | "command" | "note" | "end";
+
+const roles: Readonly<Record<EventType, EventRole>> = {
+  WorkflowStarted: "input",
+  WorkflowCompleted: "command",
+  WorkflowFailed: "command",
+  WorkflowCancelled: "command",
+  WorkflowTerminated: "end",
+  WorkflowTimedOut: "end",
+  WorkflowContinuedAsNew: "command",
+  WorkflowCancelRequested: "input",
+  ActivityScheduled: "command",
+  ActivityStarted: "note",
+  ActivityCompleted: "input",
+  ActivityFailed: "input",
+  ActivityTimedOut: "input",
+  ActivityCancelRequested: "command",
+  ActivityCancelled: "input",
+  TimerStarted: "command",
+  TimerFired: "input",
+  TimerCancelled: "command",
+  SignalReceived: "input",
+  SignalSent: "command",
+  SignalSettled: "input",
+  ChildWorkflowStarted: "command",
+  ChildWorkflowCompleted: "input",
+  ChildWorkflowFailed: "input",
+  ChildWorkflowCancelled: "input",
+  ChildWorkflowTimedOut: "input",
+  ChildWorkflowTerminated: "input",
+  ChildWorkflowCancelRequested: "command",
+  SideEffectRecorded: "command",
+  VersionMarked: "command",
+};
+
+export function roleOf(event: EventBody): EventRole {
+  if ((event.type === "ActivityFailed" || event.type === "ActivityTimedOut") && event.retryAt !== undefined) return "note";
+  return roles[event.type];
+}
+
+export function isEventType(text: string): text is EventType {
+  return Object.hasOwn(roles, text);
+}

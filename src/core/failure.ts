@@ -1,0 +1,263 @@
+import type { Payload } from "./payload.ts";
+import { fromPayload, messageOf, toPayload } from "./payload.ts";
+import { isAionError } from "./errors.ts";
+
+/**
+ * A failure of user code as plain data: how it is recorded in events, and how it crosses borders.
+ * The classes below are what workflow code catches.
+ */
+export interface Failure {
+  readonly kind: "application" | "activity" | "child" | "timeout" | "cancelled" | "terminated" | "engine";
+  readonly message: string;
+  /** `application`: the author's type, else the class name; `engine`: the error code. */
+  readonly type?: string;
+  readonly nonRetryable?: true;
+  readonly details?: Payload;
+  readonly stack?: string;
+  readonly cause?: Failure;
+  /** `activity`: its type; `child`: the workflow type. */
+  readonly of?: string;
+  /** `activity`: the attempt that failed. */
+  readonly attempt?: number;
+  /** `child`: the child's workflow id. */
+  readonly childWorkflowId?: string;
+  /** `timeout`: which one. */
+  readonly timeout?: TimeoutKind;
+}
+
+export type TimeoutKind = "schedule-to-start" | "start-to-close" | "schedule-to-close" | "heartbeat" | "run" | "execution" | "scope";
+
+const failureBrand = Symbol.for("aion.failure");
+
+/** What all failures that workflow code can catch have in common. Recognise one with `isFailure`. */
+export abstract class WorkflowFailure extends Error {
+  abstract readonly kind: Failure["kind"];
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    Object.defineProperty(this, failureBrand, { value: true });
+  }
+}
+
+export interface ApplicationFailureOptions {
+  /** What retry policies and handlers match on. */
+  readonly type?: string;
+  /** True: the engine does not try again, whatever the policy. */
+  readonly nonRetryable?: boolean;
+  /** JSON data for whoever handles it. */
+  readonly details?: unknown;
+  readonly cause?: unknown;
+}
+
+/** Thrown by user code, in activities and workflows, to fail with a type, details, or for good. */
+export class ApplicationFailure extends WorkflowFailure {
+  readonly kind = "application";
+  readonly type: string;
+  readonly nonRetryable: boolean;
+  readonly details: unknown;
+
+  constructor(message: string, options: ApplicationFailureOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ApplicationFailure";
+    this.type = options.type ?? "Error";
+    this.nonRetryable = options.nonRetryable ?? false;
+    this.details = options.details;
+  }
+}
+
+/** An activity failed for good; `cause` tells what its last attempt threw. */
+export class ActivityFailure extends WorkflowFailure {
+  readonly kind = "activity";
+  readonly activityType: string;
+  readonly attempt: number;
+
+  constructor(message: string, of: { readonly activityType: string; readonly attempt: number; readonly cause?: unknown }) {
+    super(message, { cause: of.cause });
+    this.name = "ActivityFailure";
+    this.activityType = of.activityType;
+    this.attempt = of.attempt;
+  }
+}
+
+/** A child workflow did not complete; `cause` tells why. */
+export class ChildFailure extends WorkflowFailure {
+  readonly kind = "child";
+  readonly workflowType: string;
+  readonly childWorkflowId: string;
+
+  constructor(
+    message: string,
+    of: { readonly workflowType: string; readonly childWorkflowId: string; readonly cause?: unknown },
+  ) {
+    super(message, { cause: of.cause });
+    this.name = "ChildFailure";
+    this.workflowType = of.workflowType;
+    this.childWorkflowId = of.childWorkflowId;
+  }
+}
+
+/** A declared time-out passed. */
+export class TimeoutFailure extends WorkflowFailure {
+  readonly kind = "timeout";
+  readonly timeout: TimeoutKind;
+
+  constructor(message: string, timeout: TimeoutKind) {
+    super(message);
+    this.name = "TimeoutFailure";
+    this.timeout = timeout;
+  }
+}
+
+/** The run or the scope was cancelled. Let it pass, or clean up in `shield` and rethrow. */
+export class CancelledFailure extends WorkflowFailure {
+  readonly kind = "cancelled";
+
+  constructor(message = "cancelled") {
+    super(message);
+    this.name = "CancelledFailure";
+  }
+}
+
+/** The run was terminated by an operator. */
+export class TerminatedFailure extends WorkflowFailure {
+  readonly kind = "terminated";
+
+  constructor(message = "terminated") {
+    super(message);
+    this.name = "TerminatedFailure";
+  }
+}
+
+/** The engine failed the run: nondeterminism, an await that is not durable, an input that fits no schema. */
+export class EngineFailure extends WorkflowFailure {
+  readonly kind = "engine";
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.name = "EngineFailure";
+    this.code = code;
+  }
+}
+
+/** Recognises a failure class by its brand: from any copy of this module, and any realm. */
+export function isFailure(value: unknown): value is WorkflowFailure {
+  return typeof value === "object" && value !== null && failureBrand in value;
+}
+
+/** True for a cancellation, at whatever depth of `cause` it arrived. */
+export function isCancelled(value: unknown): boolean {
+  for (let error = value, depth = 0; isFailure(error) && depth < causeDepthMax; error = error.cause, depth++) {
+    if (error.kind === "cancelled") return true;
+  }
+  return false;
+}
+
+const causeDepthMax = 20;
+const stackLengthMax = 4_000;
+const messageLengthMax = 8_000;
+const detailsLimitBytes = 64 * 1024;
+
+/** Anything thrown, as plain data. Total: never throws, bounded in depth and size. */
+export function toFailure(error: unknown, depth = 0): Failure {
+  const message = messageOf(error).slice(0, messageLengthMax);
+  const rest = {
+    ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack.slice(0, stackLengthMax) } : {}),
+    ...(error instanceof Error && error.cause !== undefined && depth < causeDepthMax
+      ? { cause: toFailure(error.cause, depth + 1) }
+      : {}),
+  };
+  if (!isFailure(error)) {
+    if (isAionError(error)) return { kind: "engine", message, type: error.code, ...rest };
+    const type = error instanceof Error ? (error.name === "" ? "Error" : error.name) : "Error";
+    return { kind: "application", message, type, ...rest };
+  }
+  // A brand says what it is; the fields are read defensively, since another copy may have made it.
+  const shape: Omit<WorkflowFailure, "kind"> & FailureFields = error;
+  switch (error.kind) {
+    case "application":
+      return {
+        kind: "application",
+        message,
+        type: shape.type ?? "Error",
+        ...(shape.nonRetryable === true ? { nonRetryable: true as const } : {}),
+        ...encodeDetails(shape.details),
+        ...rest,
+      };
+    case "activity":
+      return {
+        kind: "activity",
+        message,
+        of: shape.activityType ?? "",
+        attempt: shape.attempt ?? 0,
+        ...rest,
+      };
+    case "child":
+      return { kind: "child", message, of: shape.workflowType ?? "", childWorkflowId: shape.childWorkflowId ?? "", ...rest };
+    case "timeout":
+      return { kind: "timeout", message, timeout: shape.timeout ?? "scope", ...rest };
+    case "engine":
+      return { kind: "engine", message, type: shape.code ?? "internal", ...rest };
+    case "cancelled":
+      return { kind: "cancelled", message };
+    case "terminated":
+      return { kind: "terminated", message };
+  }
+}
+
+interface FailureFields {
+  readonly type?: string;
+  readonly nonRetryable?: boolean;
+  readonly details?: unknown;
+  readonly activityType?: string;
+  readonly attempt?: number;
+  readonly workflowType?: string;
+  readonly childWorkflowId?: string;
+  readonly timeout?: TimeoutKind;
+  readonly code?: string;
+}
+
+function encodeDetails(details: unknown): { readonly details?: Payload } {
+  if (details === undefined) return {};
+  try {
+    return { details: toPayload(details, "failure details", detailsLimitBytes) };
+  } catch (error) {
+    return { details: toPayload({ dropped: messageOf(error) }, "failure details") };
+  }
+}
+
+/** The class that workflow code and clients catch, made from plain data. */
+export function fromFailure(failure: Failure): WorkflowFailure {
+  const cause = failure.cause === undefined ? undefined : fromFailure(failure.cause);
+  const error = build(failure, cause);
+  if (failure.stack !== undefined) error.stack = failure.stack;
+  return error;
+}
+
+function build(failure: Failure, cause: WorkflowFailure | undefined): WorkflowFailure {
+  switch (failure.kind) {
+    case "application":
+      return new ApplicationFailure(failure.message, {
+        type: failure.type ?? "Error",
+        nonRetryable: failure.nonRetryable ?? false,
+        details: failure.details === undefined ? undefined : fromPayload(failure.details),
+        cause,
+      });
+    case "activity":
+      return new ActivityFailure(failure.message, { activityType: failure.of ?? "", attempt: failure.attempt ?? 0, cause });
+    case "child":
+      return new ChildFailure(failure.message, {
+        workflowType: failure.of ?? "",
+        childWorkflowId: failure.childWorkflowId ?? "",
+        cause,
+      });
+    case "timeout":
+      return new TimeoutFailure(failure.message, failure.timeout ?? "scope");
+    case "cancelled":
+      return new CancelledFailure(failure.message);
+    case "terminated":
+      return new TerminatedFailure(failure.message);
+    case "engine":
+      return new EngineFailure(failure.message, failure.type ?? "internal");
+  }
+}

@@ -1,0 +1,39 @@
+import type { ParentLink } from "./event.ts";
+import type { Failure } from "./failure.ts";
+import type { RunId } from "./ids.ts";
+import type { Payload } from "./payload.ts";
+
+/**
+ * What one workflow (or a client while no engine runs) has to tell another. A message is written in the
+ * same transaction as the event it follows from, and deleted in the same transaction as the event it
+ * leads to: delivered exactly once, whatever crashes in between.
+ */
+export type Message =
+  | {
+      readonly kind: "start-child";
+      readonly workflowType: string;
+      readonly input: Payload;
+      readonly parent: ParentLink;
+      readonly runTimeoutMs?: number;
+    }
+  | { readonly kind: "child-closed"; readonly runId: RunId; readonly ordinal: number; readonly outcome: ChildOutcome }
+  | {
+      readonly kind: "signal";
+      readonly name: string;
+      readonly payload: Payload;
+      readonly signalId?: string;
+      /** Present: a workflow sent it and waits to hear what became of it. */
+      readonly from?: ParentLink;
+    }
+  | { readonly kind: "signal-settled"; readonly runId: RunId; readonly ordinal: number; readonly failure?: Failure }
+  /** With a run id: meant for that run alone. */
+  | { readonly kind: "cancel"; readonly runId?: RunId; readonly reason?: string }
+  | { readonly kind: "terminate"; readonly runId?: RunId; readonly reason?: string };
+
+/** How a child ended, as its parent will record it. */
+export type ChildOutcome =
+  | { readonly type: "ChildWorkflowCompleted"; readonly result: Payload }
+  | { readonly type: "ChildWorkflowFailed"; readonly failure: Failure }
+  | { readonly type: "ChildWorkflowCancelled" }
+  | { readonly type: "ChildWorkflowTimedOut" }
+  | { readonly type: "ChildWorkflowTerminated" };

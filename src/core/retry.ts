@@ -1,0 +1,88 @@
+import type { Duration } from "./duration.ts";
+import { parseDuration } from "./duration.ts";
+import { AionError } from "./errors.ts";
+import type { Failure } from "./failure.ts";
+
+/** How the engine tries an activity again. Without a policy an activity is tried once. */
+export interface RetryPolicy {
+  /** Attempts in all, the first included. Default: no limit. */
+  readonly maxAttempts?: number;
+  /** Default `"exponential"`. */
+  readonly backoff?: "exponential" | "linear" | "fixed";
+  /** Wait before the second attempt. Default 1 s. */
+  readonly initialDelay?: Duration;
+  /** The longest wait. Default 60 times the first. */
+  readonly maxDelay?: Duration;
+  /** Exponential: each wait is this many times the last. Default 2. */
+  readonly multiplier?: number;
+  /** Linear: each wait is longer than the last by this. Default: `initialDelay`. */
+  readonly increment?: Duration;
+  /** 0 to 1: the part of a wait that is drawn at random, downwards. Default 0.2. */
+  readonly jitter?: number;
+  /** Failure types (`ApplicationFailure.type`, or an error's class name) that are final. */
+  readonly nonRetryable?: readonly string[];
+}
+
+/** The policy as recorded in history: all defaults filled in, milliseconds. */
+export interface RetryRecord {
+  readonly maxAttempts?: number;
+  readonly backoff: "exponential" | "linear" | "fixed";
+  readonly initialMs: number;
+  readonly maxMs: number;
+  readonly multiplier: number;
+  readonly incrementMs: number;
+  readonly jitter: number;
+  readonly nonRetryable: readonly string[];
+}
+
+/** Checks a policy and fills in its defaults. Throws `invalid_argument`. */
+export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
+  const initialMs = parseDuration(policy.initialDelay ?? 1_000, "retry.initialDelay");
+  const record: RetryRecord = {
+    ...(policy.maxAttempts === undefined ? {} : { maxAttempts: policy.maxAttempts }),
+    backoff: policy.backoff ?? "exponential",
+    initialMs,
+    maxMs: parseDuration(policy.maxDelay ?? initialMs * 60, "retry.maxDelay"),
+    multiplier: policy.multiplier ?? 2,
+    incrementMs: parseDuration(policy.increment ?? initialMs, "retry.increment"),
+    jitter: policy.jitter ?? 0.2,
+    nonRetryable: policy.nonRetryable ?? [],
+  };
+  const { maxAttempts } = record;
+  if (maxAttempts !== undefined && (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1)) {
+    throw new AionError("invalid_argument", `retry.maxAttempts must be a whole number of 1 or more, got ${maxAttempts}`);
+  }
+  if (!(record.multiplier >= 1) || !Number.isFinite(record.multiplier)) {
+    throw new AionError("invalid_argument", `retry.multiplier must be 1 or more, got ${record.multiplier}`);
+  }
+  if (!(record.jitter >= 0 && record.jitter <= 1)) {
+    throw new AionError("invalid_argument", `retry.jitter must be between 0 and 1, got ${record.jitter}`);
+  }
+  if (!["exponential", "linear", "fixed"].includes(record.backoff)) {
+    throw new AionError("invalid_argument", `retry.backoff must be "exponential", "linear" or "fixed", got ${record.backoff}`);
+  }
+  return record;
+}
+
+/**
+ * How long to wait after the `failedCount`-th failed attempt (1-based), in milliseconds.
+ * `draw` is a number in [0, 1): jitter shortens the wait by at most `jitter` of it, so that a wait is
+ * never longer than the policy says.
+ */
+export function backoffMs(retry: RetryRecord, failedCount: number, draw: number): number {
+  const grown =
+    retry.backoff === "fixed"
+      ? retry.initialMs
+      : retry.backoff === "linear"
+        ? retry.initialMs + retry.incrementMs * (failedCount - 1)
+        : retry.initialMs * retry.multiplier ** (failedCount - 1);
+  const capped = Math.min(grown, retry.maxMs);
+  return Math.round(capped * (1 - retry.jitter * draw));
+}
+
+/** True when a failure ends the activity whatever attempts remain. */
+export function isFinal(failure: Failure, retry: RetryRecord | undefined): boolean {
+  if (failure.nonRetryable === true) return true;
+  if (failure.kind === "cancelled" || failure.kind === "terminated") return true;
+  return retry !== undefined && failure.type !== undefined && retry.nonRetryable.includes(failure.type);
+}

@@ -1,0 +1,115 @@
+import type { Command } from "../core/command.ts";
+import type { AionError } from "../core/errors.ts";
+import type { ParentLink } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
+import type { ActivityTask } from "../workflow/definition.ts";
+
+/**
+ * The border between the engine and workflow code. Everything that crosses it is plain data, so that a loader may put
+ * the code into a realm of its own; a step's closure is the one exception, and only the inline loader offers it.
+ */
+export interface Program {
+  readonly workflowType: string;
+  readonly version: string;
+  /** Checks an input that comes from outside; gives back what is recorded. Throws `payload_invalid`. */
+  parseInput(input: Payload): Payload;
+  /** Checks the payload of a signal that the definition declares. Throws `payload_invalid`. */
+  parseSignal(name: string, payload: Payload): Payload;
+  instantiate(init: InstanceInit): ProgramInstance;
+}
+
+export interface InstanceInit {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly startedAt: number;
+  readonly parent?: ParentLink;
+  readonly continuedFrom?: RunId;
+  /** The input was recorded without being checked; the run checks it first, and fails if it does not fit. */
+  readonly isUnchecked: boolean;
+  readonly payloadLimitBytes: number;
+  /** Notes the source line of each command: slow, for explaining a violation. */
+  readonly isTracing: boolean;
+  readonly log: (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
+  /** The code moved outside an activation: it awaited something that is not durable. The instance is unusable then. */
+  readonly onStray: (error: AionError) => void;
+}
+
+/** The code of one resident run. One activation at a time: `begin`, a turn of the scheduler, `end`. */
+export interface ProgramInstance {
+  /** Tells the code what happened. */
+  begin(activation: Activation): void;
+  /**
+   * After all microtasks have run: what the code asked for. `"again"` when a `waitUntil` came true and needs
+   * another turn.
+   */
+  end(): Turn | "again";
+  /** Answers from the live state, between activations. Throws `query_unknown`, `query_failed`, `payload_invalid`. */
+  query(name: string, input: Payload): Payload;
+  /** Checks a signal against what the code has asked for so far. Throws `payload_invalid`. */
+  parseSignal(name: string, payload: Payload): Payload;
+  /** The closure of a step that is scheduled and not yet settled. */
+  stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined;
+  /** Signals that arrived and that the code has not asked for: continue-as-new carries them over. */
+  unconsumedSignals(): readonly BufferedSignal[];
+  /** Fails the run's main function with an error that nothing in the code caught. */
+  reject(error: unknown): void;
+  dispose(): void;
+}
+
+export interface BufferedSignal {
+  readonly name: string;
+  readonly payload: Payload;
+}
+
+/** One turn of workflow code. */
+export interface Activation {
+  readonly delivery: Delivery;
+  /** The instant recorded with the input: what `now()` says. */
+  readonly nowMs: number;
+  /** Events of the run's segment up to the input. */
+  readonly historyLength: number;
+  /** Values that history holds for this activation's side effects and version marks, in order. */
+  readonly recorded: readonly RecordedValue[];
+  /** History has nothing after this activation's recorded commands: what goes beyond them is live. */
+  readonly isLast: boolean;
+  /** History holds commands of this activation. */
+  readonly isReplaying: boolean;
+}
+
+export type RecordedValue =
+  | { readonly kind: "side-effect"; readonly value?: Payload; readonly failure?: Failure }
+  | { readonly kind: "version"; readonly changeId: string };
+
+/** What workflow code learns. */
+export type Delivery =
+  | { readonly kind: "start"; readonly input: Payload }
+  | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "timer"; readonly ordinal: number }
+  | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }
+  | { readonly kind: "signal-settled"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "child"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "cancel"; readonly reason?: string };
+
+export type Outcome = { readonly ok: true; readonly value: Payload } | { readonly ok: false; readonly failure: Failure };
+
+export interface Turn {
+  readonly commands: readonly Command[];
+  /** When tracing: where each command was issued, in the same order. */
+  readonly sources: readonly string[];
+  /** The function has returned or thrown, and the last command says how. */
+  readonly isSettled: boolean;
+  /** Nothing durable is awaited, and yet the function has not ended. */
+  readonly isStuck: boolean;
+}
+
+/** Finds the code of a run. A run is pinned to the version it started with. */
+export interface ProgramSource {
+  /** The version that new runs of the type get; `undefined`: unknown type. */
+  route(workflowType: string): Program | undefined;
+  /** The program that a recorded run needs; `undefined`: missing. */
+  find(workflowType: string, version: string): Program | undefined;
+  readonly workflowTypes: readonly string[];
+}

@@ -1,0 +1,525 @@
+import type { Command } from "../core/command.ts";
+import { AionError, unreachable } from "../core/errors.ts";
+import type { Failure } from "../core/failure.ts";
+import { ApplicationFailure, CancelledFailure, fromFailure, isCancelled, toFailure } from "../core/failure.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
+import { parseWithSchema } from "../core/schema.ts";
+import type { WorkflowContext } from "../workflow/context.ts";
+import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
+import type { Activation, BufferedSignal, InstanceInit, Outcome, ProgramInstance, RecordedValue, Turn } from "./program.ts";
+import { SeededRandom } from "./random.ts";
+import { ScopeContext } from "./scope-context.ts";
+import { CancellationScope } from "./scope.ts";
+import { sourceLine } from "./source-line.ts";
+
+/** How a loader makes the running code find its context again after every await. */
+export interface ContextCarrier {
+  enter<Result>(context: WorkflowContext, run: () => Result): Result;
+}
+
+/** A promise that history will settle. */
+export interface Wait {
+  resolve(value: Payload): void;
+  reject(error: unknown): void;
+}
+
+interface SignalQueue {
+  /** Arrived and not yet asked for. */
+  readonly buffer: Payload[];
+  readonly waiting: SignalWait[];
+  /** How many have been handed to the code. */
+  consumed: number;
+  definition: AnySignal | undefined;
+  handler: ((payload: unknown) => void) | undefined;
+}
+
+export interface SignalWait {
+  deliver(payload: Payload): void;
+}
+
+export interface PredicateWait {
+  readonly predicate: () => boolean;
+  settle(): void;
+  fail(error: unknown): void;
+}
+
+/** Thrown by `continueAsNew`, so that the function ends there. Not an error: nobody needs to catch it. */
+export const continueAsNewMarker = Object.freeze({ aion: "continue-as-new" });
+
+/**
+ * The state of one run's code: what it waits for, and what it asked for in this activation.
+ *
+ * Owner: one resident run. Law: a pure function of (code, activations). Invariants:
+ *  1. Commands are numbered per kind in the order in which the code issues them.
+ *  2. Code moves only between `begin` and `end`. A command issued at another time means that the code awaited something
+ *     that is not durable; it is reported as stray and the instance is finished.
+ *  3. Predicates are asked at rest only, in the order of their registration, and wake one at a time.
+ *  4. After the function has settled, nothing the code does has an effect.
+ */
+export class Runtime implements ProgramInstance {
+  readonly init: InstanceInit;
+  readonly carrier: ContextCarrier;
+  readonly definition: AnyWorkflow;
+  readonly activities = new Map<number, Wait>();
+  readonly timers = new Map<number, () => void>();
+  readonly children = new Map<number, Wait>();
+  readonly sends = new Map<number, Wait>();
+  readonly predicates = new Set<PredicateWait>();
+  readonly compensations: (() => unknown)[] = [];
+  readonly root: ScopeContext;
+  readonly #signals = new Map<string, SignalQueue>();
+  readonly #queries = new Map<string, { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }>();
+  readonly #steps = new Map<number, (task: ActivityTask) => unknown>();
+  readonly #marked = new Set<string>();
+  readonly #random: SeededRandom;
+  #commands: Command[] = [];
+  #sources: string[] = [];
+  #recorded: readonly RecordedValue[] = [];
+  #recordedAt = 0;
+  #activation: Activation | undefined;
+  #isActive = false;
+  #isQuerying = false;
+  #isSettled = false;
+  #isFinished = false;
+  #isStarted = false;
+  #isClosing = false;
+  #isCancelRequested = false;
+  #cancelReason: string | undefined;
+  #continueAs: { readonly workflowType: string; readonly input: Payload } | undefined;
+  #activityCount = 0;
+  #timerCount = 0;
+  #childCount = 0;
+  #sendCount = 0;
+  #sideEffectCount = 0;
+  #handlerCount = 0;
+
+  constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
+    this.definition = definition;
+    this.init = init;
+    this.carrier = carrier;
+    this.#random = new SeededRandom(init.runId);
+    this.root = new ScopeContext(this, new CancellationScope(undefined));
+  }
+
+  // What the engine calls.
+
+  begin(activation: Activation): void {
+    this.#activation = activation;
+    this.#recorded = activation.recorded;
+    this.#recordedAt = 0;
+    this.#isActive = true;
+    if (this.#isSettled) return;
+    const { delivery } = activation;
+    switch (delivery.kind) {
+      case "start":
+        this.#isStarted = true;
+        this.carrier.enter(this.root, () => void this.#main(delivery.input));
+        return;
+      case "activity":
+        this.#steps.delete(delivery.ordinal);
+        settle(this.activities, delivery.ordinal, delivery.outcome);
+        return;
+      case "child":
+        settle(this.children, delivery.ordinal, delivery.outcome);
+        return;
+      case "signal-settled":
+        settle(this.sends, delivery.ordinal, delivery.outcome);
+        return;
+      case "timer": {
+        const fire = this.timers.get(delivery.ordinal);
+        this.timers.delete(delivery.ordinal);
+        fire?.();
+        return;
+      }
+      case "signal":
+        this.#deliverSignal(delivery.name, delivery.payload);
+        return;
+      case "cancel":
+        this.#isCancelRequested = true;
+        this.#cancelReason = delivery.reason;
+        this.root.cancellation.cancel(new CancelledFailure(delivery.reason ?? "the run was cancelled"));
+        return;
+      default:
+        unreachable(delivery, "delivery");
+    }
+  }
+
+  end(): Turn | "again" {
+    if (!this.#isSettled) {
+      for (const wait of this.predicates) {
+        if (this.#ask(wait)) return "again";
+      }
+    }
+    this.#isActive = false;
+    const turn: Turn = {
+      commands: this.#commands,
+      sources: this.#sources,
+      isSettled: this.#isSettled,
+      isStuck: this.#isStarted && !this.#isSettled && this.#isStuck(),
+    };
+    this.#commands = [];
+    if (this.init.isTracing) this.#sources = [];
+    return turn;
+  }
+
+  query(name: string, input: Payload): Payload {
+    const exposed = this.#queries.get(name);
+    const what = `query ${JSON.stringify(name)} of workflow ${this.init.workflowId}`;
+    if (exposed === undefined) {
+      const known = [...this.#queries.keys()].map((key) => JSON.stringify(key)).join(", ");
+      throw new AionError("query_unknown", `${what}: not exposed; exposed are ${known === "" ? "none" : known}`);
+    }
+    const { inputSchema, outputSchema } = exposed.definition;
+    const value = fromPayload(input);
+    const argument = inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
+    this.#isQuerying = true;
+    try {
+      const answer = this.carrier.enter(this.root, () => exposed.handler(argument));
+      if (answer instanceof Promise) {
+        answer.catch(() => undefined);
+        throw new AionError("query_failed", `${what}: the handler returned a promise`);
+      }
+      const checked =
+        outputSchema === undefined ? answer : parseWithSchema(outputSchema, answer, `the answer of ${what}`);
+      return toPayload(checked, `the answer of ${what}`, this.init.payloadLimitBytes);
+    } catch (error) {
+      if (error instanceof AionError) throw error;
+      throw new AionError("query_failed", `${what}: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#isQuerying = false;
+    }
+  }
+
+  parseSignal(name: string, payload: Payload): Payload {
+    const schema = this.#signals.get(name)?.definition?.schema;
+    if (schema === undefined) return payload;
+    const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
+    return toPayload(parseWithSchema(schema, fromPayload(payload), what), what, this.init.payloadLimitBytes);
+  }
+
+  unconsumedSignals(): readonly BufferedSignal[] {
+    return [...this.#signals].flatMap(([name, queue]) => queue.buffer.map((payload) => ({ name, payload })));
+  }
+
+  stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined {
+    return this.#steps.get(ordinal);
+  }
+
+  dispose(): void {
+    this.#isFinished = true;
+    this.#isSettled = true;
+  }
+
+  // What contexts call.
+
+  /** True when the call may go on; a stray call finishes the instance. */
+  guard(what: string): boolean {
+    if (this.#isQuerying) throw new AionError("query_failed", `a query handler called ${what}`);
+    if (this.#isActive) return true;
+    this.stray(what);
+    return false;
+  }
+
+  stray(what: string): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#isSettled = true;
+    this.init.onStray(
+      new AionError(
+        "nondurable_await",
+        `workflow ${this.init.workflowId} (${this.definition.workflowType}) went on with ${what} at ${sourceLine()} ` +
+          "after awaiting something that is not durable",
+      ),
+    );
+  }
+
+  issue(command: Command): void {
+    if (this.#isSettled) return;
+    this.#commands.push(command);
+    if (this.init.isTracing) this.#sources.push(sourceLine());
+  }
+
+  nextActivity(step: ((task: ActivityTask) => unknown) | undefined): number {
+    const ordinal = this.#activityCount++;
+    if (step !== undefined) this.#steps.set(ordinal, step);
+    return ordinal;
+  }
+
+  nextChild(): number {
+    return this.#childCount++;
+  }
+
+  nextSend(): number {
+    return this.#sendCount++;
+  }
+
+  /** A durable timer. Returns how to call it off. */
+  startTimer(durationMs: number, fire: () => void): () => void {
+    const ordinal = this.#timerCount++;
+    this.timers.set(ordinal, fire);
+    this.issue({ kind: "start-timer", ordinal, durationMs });
+    return () => {
+      if (this.timers.delete(ordinal)) this.issue({ kind: "cancel-timer", ordinal });
+    };
+  }
+
+  /** Takes a buffered signal, or says where to wait for the next. */
+  takeSignal(definition: AnySignal): Payload | undefined {
+    const queue = this.#queueOf(definition.name);
+    queue.definition ??= definition;
+    this.issue({ kind: "await-signal", name: definition.name, index: queue.consumed + queue.waiting.length });
+    const buffered = queue.buffer.shift();
+    if (buffered !== undefined) queue.consumed += 1;
+    return buffered;
+  }
+
+  awaitSignal(name: string, wait: SignalWait): () => void {
+    const { waiting } = this.#queueOf(name);
+    waiting.push(wait);
+    return () => {
+      const index = waiting.indexOf(wait);
+      if (index >= 0) waiting.splice(index, 1);
+    };
+  }
+
+  exposeQuery(definition: AnyQuery, handler: (input: unknown) => unknown): void {
+    this.#queries.set(definition.name, { definition, handler });
+  }
+
+  exposeSignal(definition: AnySignal, handler: (payload: unknown) => unknown, context: ScopeContext): void {
+    const queue = this.#queueOf(definition.name);
+    queue.definition = definition;
+    if (queue.handler === undefined) this.#handlerCount += 1;
+    queue.handler = (payload) => {
+      this.carrier.enter(context, () => void this.#handle(handler, payload));
+    };
+    for (const payload of queue.buffer.splice(0)) this.#deliverSignal(definition.name, payload);
+  }
+
+  sideEffect(produce: () => unknown): unknown {
+    const ordinal = this.#sideEffectCount++;
+    const what = `the value of a sideEffect in workflow ${this.init.workflowId}`;
+    const recorded = this.#nextRecorded("side-effect");
+    let value: Payload | undefined;
+    let failure: Failure | undefined;
+    if (recorded?.kind === "side-effect") {
+      ({ value, failure } = recorded);
+    } else if (this.#activation?.isLast === true) {
+      try {
+        value = toPayload(produce(), what, this.init.payloadLimitBytes);
+      } catch (error) {
+        failure = toFailure(error);
+      }
+    }
+    this.issue({
+      kind: "side-effect",
+      ordinal,
+      ...(value === undefined ? {} : { value }),
+      ...(failure === undefined ? {} : { failure }),
+    });
+    if (failure !== undefined) throw fromFailure(failure);
+    // Without a value, history has none where the code wants one: the violation is found at the end of the turn.
+    return value === undefined ? undefined : fromPayload(value);
+  }
+
+  patched(changeId: string): boolean {
+    if (this.#marked.has(changeId)) return true;
+    const recorded = this.#recorded[this.#recordedAt];
+    const isRecorded = recorded?.kind === "version" && recorded.changeId === changeId;
+    if (isRecorded) this.#recordedAt += 1;
+    const activation = this.#activation;
+    if (!isRecorded && (activation === undefined || activation.isReplaying || !activation.isLast)) return false;
+    this.#marked.add(changeId);
+    this.issue({ kind: "mark-version", changeId });
+    return true;
+  }
+
+  continueAsNew(workflowType: string, input: Payload): never {
+    this.#continueAs ??= { workflowType, input };
+    throw continueAsNewMarker;
+  }
+
+  get isContinuing(): boolean {
+    return this.#continueAs !== undefined;
+  }
+
+  get nowMs(): number {
+    return this.#activation?.nowMs ?? this.init.startedAt;
+  }
+
+  get historyLength(): number {
+    return this.#activation?.historyLength ?? 0;
+  }
+
+  /** The code is where no history is: what it says now has not been said before. */
+  get isLive(): boolean {
+    return this.#activation === undefined || (this.#activation.isLast && !this.#activation.isReplaying);
+  }
+
+  get random(): SeededRandom {
+    return this.#random;
+  }
+
+  /** An error that nothing in the code caught ends the run as if its function had thrown it. */
+  reject(error: unknown): void {
+    if (this.#isActive) this.#fail(error);
+    else this.stray(`an unhandled rejection (${messageOf(error)})`);
+  }
+
+  // How the function ends.
+
+  async #main(input: Payload): Promise<void> {
+    await this.#close(async () => {
+      const { inputSchema } = this.definition;
+      const value = fromPayload(input);
+      const parsed =
+        this.init.isUnchecked && inputSchema !== undefined
+          ? parseWithSchema(inputSchema, value, `the input of workflow ${this.init.workflowId}`)
+          : value;
+      return (this.definition.run as (input: unknown) => unknown)(parsed);
+    });
+  }
+
+  async #close(run: () => Promise<unknown>): Promise<void> {
+    let end: Command;
+    try {
+      const result = await run();
+      if (this.#isSettled || this.#isClosing) return;
+      end = this.#continuation() ?? { kind: "complete", result: this.#encodeResult(result) };
+    } catch (error) {
+      if (this.#isSettled || this.#isClosing) return;
+      this.#isClosing = true;
+      end = this.#continuation() ?? (await this.#undo(error));
+    }
+    if (this.#isSettled) return;
+    if (!this.#isActive) {
+      this.stray(`its end (${end.kind})`);
+      return;
+    }
+    this.issue(end);
+    this.#isSettled = true;
+  }
+
+  #continuation(): Command | undefined {
+    return this.#continueAs === undefined ? undefined : { kind: "continue-as-new", ...this.#continueAs };
+  }
+
+  /** Fails the run for a reason outside its main function, which is told to stop. */
+  #fail(error: unknown): void {
+    if (this.#isClosing || this.#isSettled) return;
+    void this.#close(() => Promise.reject(error as Error));
+    this.root.cancellation.cancel(new CancelledFailure("the run is failing"));
+  }
+
+  async #undo(error: unknown): Promise<Command> {
+    const failed: unknown[] = [];
+    const undo = this.compensations.splice(0).reverse();
+    if (undo.length > 0) {
+      await this.root.shield(async () => {
+        for (const compensation of undo) {
+          try {
+            await compensation();
+          } catch (reason) {
+            failed.push(reason);
+          }
+        }
+      });
+    }
+    const isCancel = this.#isCancelRequested && isCancelled(error);
+    if (isCancel && failed.length === 0) {
+      return { kind: "cancelled", ...(this.#cancelReason === undefined ? {} : { reason: this.#cancelReason }) };
+    }
+    if (failed.length === 0) return { kind: "fail", failure: toFailure(error) };
+    const what = failed.map((reason) => messageOf(reason)).join("; ");
+    return {
+      kind: "fail",
+      failure: toFailure(
+        new ApplicationFailure(`${messageOf(error)}; and ${failed.length} of its compensations failed: ${what}`, {
+          type: "CompensationFailed",
+          cause: error,
+        }),
+      ),
+    };
+  }
+
+  #encodeResult(result: unknown): Payload {
+    const what = `the result of workflow ${this.init.workflowId}`;
+    const { outputSchema } = this.definition;
+    const checked = outputSchema === undefined ? result : parseWithSchema(outputSchema, result, what);
+    return toPayload(checked, what, this.init.payloadLimitBytes);
+  }
+
+  async #handle(handler: (payload: unknown) => unknown, payload: unknown): Promise<void> {
+    try {
+      await handler(payload);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #deliverSignal(name: string, payload: Payload): void {
+    const queue = this.#queueOf(name);
+    if (queue.handler !== undefined) {
+      queue.consumed += 1;
+      const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
+      const schema = queue.definition?.schema;
+      try {
+        queue.handler(schema === undefined ? fromPayload(payload) : parseWithSchema(schema, fromPayload(payload), what));
+      } catch (error) {
+        this.#fail(error);
+      }
+      return;
+    }
+    const wait = queue.waiting.shift();
+    if (wait === undefined) {
+      queue.buffer.push(payload);
+      return;
+    }
+    queue.consumed += 1;
+    wait.deliver(payload);
+  }
+
+  #queueOf(name: string): SignalQueue {
+    let queue = this.#signals.get(name);
+    if (queue === undefined) {
+      queue = { buffer: [], waiting: [], consumed: 0, definition: undefined, handler: undefined };
+      this.#signals.set(name, queue);
+    }
+    return queue;
+  }
+
+  #nextRecorded(kind: RecordedValue["kind"]): RecordedValue | undefined {
+    const next = this.#recorded[this.#recordedAt];
+    if (next?.kind !== kind) return undefined;
+    this.#recordedAt += 1;
+    return next;
+  }
+
+  #ask(wait: PredicateWait): boolean {
+    try {
+      if (!wait.predicate()) return false;
+      this.predicates.delete(wait);
+      wait.settle();
+    } catch (error) {
+      this.predicates.delete(wait);
+      wait.fail(error);
+    }
+    return true;
+  }
+
+  #isStuck(): boolean {
+    if (this.activities.size + this.timers.size + this.children.size + this.sends.size > 0) return false;
+    if (this.predicates.size > 0 || this.#handlerCount > 0) return false;
+    for (const queue of this.#signals.values()) if (queue.waiting.length > 0) return false;
+    return true;
+  }
+}
+
+function settle(waits: Map<number, Wait>, ordinal: number, outcome: Outcome): void {
+  const wait = waits.get(ordinal);
+  if (wait === undefined) return;
+  waits.delete(ordinal);
+  if (outcome.ok) wait.resolve(outcome.value);
+  else wait.reject(fromFailure(outcome.failure));
+}

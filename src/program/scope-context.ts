@@ -1,0 +1,309 @@
+import { AionError } from "../core/errors.ts";
+import { ApplicationFailure, CancelledFailure, isCancelled } from "../core/failure.ts";
+import { parseName, parseWorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
+import { parseWithSchema } from "../core/schema.ts";
+import type { ActivityRequest, ChildRequest, ScopeHandle, Waited, WorkflowContext, WorkflowInfo } from "../workflow/context.ts";
+import type { AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
+import { continueAsNewMarker } from "./runtime.ts";
+import type { Runtime, Wait } from "./runtime.ts";
+import type { Cancellable } from "./scope.ts";
+import { CancellationScope } from "./scope.ts";
+
+/** What `aion/workflow` talks to inside one cancellation scope of one run. */
+export class ScopeContext implements WorkflowContext {
+  readonly cancellation: CancellationScope;
+  readonly #runtime: Runtime;
+
+  constructor(runtime: Runtime, cancellation: CancellationScope) {
+    this.#runtime = runtime;
+    this.cancellation = cancellation;
+  }
+
+  runActivity(request: ActivityRequest): Promise<unknown> {
+    const runtime = this.#runtime;
+    const name = JSON.stringify(request.activityType);
+    const refusal = this.#refusal(`activity ${name}`);
+    if (refusal !== undefined) return refusal;
+    const input =
+      request.step === undefined
+        ? toPayload(request.input, `the input of activity ${name}`, runtime.init.payloadLimitBytes)
+        : nullPayload;
+    const ordinal = runtime.nextActivity(request.step);
+    runtime.issue({
+      kind: "run-activity",
+      ordinal,
+      activityType: request.activityType,
+      input,
+      options: request.options,
+      ...(request.step === undefined ? {} : { isStep: true as const }),
+    });
+    return this.#await(runtime.activities, ordinal, () => runtime.issue({ kind: "cancel-activity", ordinal }));
+  }
+
+  startChild(request: ChildRequest): Promise<unknown> {
+    const runtime = this.#runtime;
+    const { workflow } = request;
+    const workflowType = typeof workflow === "string" ? parseName(workflow, "workflow type") : workflow.workflowType;
+    const refusal = this.#refusal(`child ${JSON.stringify(workflowType)}`);
+    if (refusal !== undefined) return refusal;
+    const what = `the input of child workflow ${JSON.stringify(workflowType)}`;
+    const schema = typeof workflow === "string" ? undefined : workflow.inputSchema;
+    const value = schema === undefined ? request.input : parseWithSchema(schema, request.input, what);
+    const input = toPayload(value, what, runtime.init.payloadLimitBytes);
+    const ordinal = runtime.nextChild();
+    runtime.issue({
+      kind: "start-child",
+      ordinal,
+      childWorkflowId: parseWorkflowId(request.workflowId ?? `${runtime.init.runId}.${ordinal}`),
+      workflowType,
+      input,
+      parentClosePolicy: request.parentClosePolicy,
+      ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
+    });
+    return this.#await(runtime.children, ordinal, () => runtime.issue({ kind: "cancel-child", ordinal }));
+  }
+
+  async sendSignal(target: string, signal: AnySignal, payload: unknown): Promise<void> {
+    const runtime = this.#runtime;
+    await this.#refusal(`signal ${JSON.stringify(signal.name)}`);
+    const what = `the payload of signal ${JSON.stringify(signal.name)}`;
+    const value = signal.schema === undefined ? payload : parseWithSchema(signal.schema, payload, what);
+    const ordinal = runtime.nextSend();
+    runtime.issue({
+      kind: "send-signal",
+      ordinal,
+      target: parseWorkflowId(target),
+      name: signal.name,
+      payload: toPayload(value, what, runtime.init.payloadLimitBytes),
+    });
+    // What is sent cannot be called back, so cancellation lets it settle.
+    await new Promise<Payload>((resolve, reject) => runtime.sends.set(ordinal, { resolve, reject }));
+  }
+
+  sleep(durationMs: number): Promise<void> {
+    const refusal = this.#refusal("sleep");
+    if (refusal !== undefined) return refusal;
+    return new Promise((resolve, reject) => {
+      const leave = this.#enlist((failure) => {
+        callOff();
+        reject(failure);
+      });
+      const callOff = this.#runtime.startTimer(durationMs, () => {
+        leave();
+        resolve();
+      });
+    });
+  }
+
+  async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
+    const runtime = this.#runtime;
+    await this.#refusal(`receive of ${JSON.stringify(signal.name)}`);
+    const buffered = runtime.takeSignal(signal);
+    const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
+    if (payload === undefined) return { ok: false, reason: "timeout" };
+    const value = fromPayload(payload);
+    if (signal.schema === undefined) return { ok: true, value };
+    try {
+      return { ok: true, value: parseWithSchema(signal.schema, value, `signal ${JSON.stringify(signal.name)}`) };
+    } catch (error) {
+      throw new ApplicationFailure(messageOf(error), { type: "InvalidSignal", nonRetryable: true, cause: error });
+    }
+  }
+
+  #awaitSignal(signal: AnySignal, timeoutMs: number | undefined): Promise<Payload | undefined> {
+    const runtime = this.#runtime;
+    return new Promise((resolve, reject) => {
+      const settle = (payload: Payload | undefined): void => {
+        leave();
+        withdraw();
+        callOff?.();
+        resolve(payload);
+      };
+      const leave = this.#enlist((failure) => {
+        withdraw();
+        callOff?.();
+        reject(failure);
+      });
+      const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });
+      const callOff = timeoutMs === undefined ? undefined : runtime.startTimer(timeoutMs, () => settle(undefined));
+    });
+  }
+
+  async waitUntil(predicate: () => boolean, timeoutMs: number | undefined): Promise<boolean> {
+    const runtime = this.#runtime;
+    await this.#refusal("waitUntil");
+    if (predicate()) return true;
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        leave();
+        runtime.predicates.delete(wait);
+        callOff?.();
+      };
+      const wait = {
+        predicate,
+        settle: () => {
+          end();
+          resolve(true);
+        },
+        fail: (error: unknown) => {
+          end();
+          reject(error as Error);
+        },
+      };
+      runtime.predicates.add(wait);
+      const leave = this.#enlist((failure) => wait.fail(failure));
+      const callOff =
+        timeoutMs === undefined
+          ? undefined
+          : runtime.startTimer(timeoutMs, () => {
+              end();
+              resolve(false);
+            });
+    });
+  }
+
+  exposeQuery(query: AnyQuery, handler: (input: unknown) => unknown): void {
+    if (this.#runtime.guard("expose")) this.#runtime.exposeQuery(query, handler);
+  }
+
+  exposeSignal(signal: AnySignal, handler: (payload: unknown) => unknown): void {
+    if (this.#runtime.guard("expose")) this.#runtime.exposeSignal(signal, handler, this);
+  }
+
+  sideEffect(produce: () => unknown): unknown {
+    this.#demand("sideEffect");
+    return this.#runtime.sideEffect(produce);
+  }
+
+  patched(changeId: string): boolean {
+    this.#demand("patched");
+    return this.#runtime.patched(changeId);
+  }
+
+  continueAsNew(workflow: AnyWorkflow | undefined, input: unknown): never {
+    this.#demand("continueAsNew");
+    const runtime = this.#runtime;
+    const next = workflow ?? runtime.definition;
+    const what = `the input of continueAsNew of workflow ${runtime.init.workflowId}`;
+    const value = next.inputSchema === undefined ? input : parseWithSchema(next.inputSchema, input, what);
+    return runtime.continueAsNew(next.workflowType, toPayload(value, what, runtime.init.payloadLimitBytes));
+  }
+
+  async scope<Result>(
+    run: (scope: ScopeHandle) => Result | Promise<Result>,
+    timeoutMs: number | undefined,
+  ): Promise<Waited<Result>> {
+    await this.#refusal("scope");
+    const inner = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation));
+    let isTimedOut = false;
+    const callOff =
+      timeoutMs === undefined
+        ? undefined
+        : this.#runtime.startTimer(timeoutMs, () => {
+            isTimedOut = true;
+            inner.cancellation.cancel(new CancelledFailure(`the scope timed out after ${timeoutMs} ms`));
+          });
+    const handle: ScopeHandle = {
+      get signal() {
+        return inner.cancellation.signal;
+      },
+      cancel: (reason) => inner.cancellation.cancel(new CancelledFailure(reason ?? "the scope was cancelled")),
+    };
+    try {
+      return { ok: true, value: await this.#runtime.carrier.enter(inner, async () => run(handle)) };
+    } catch (error) {
+      if (isTimedOut && isCancelled(error) && this.cancellation.cancelled === undefined) return { ok: false, reason: "timeout" };
+      throw error;
+    } finally {
+      callOff?.();
+      inner.cancellation.leave();
+    }
+  }
+
+  shield<Result>(run: () => Result | Promise<Result>): Promise<Result> {
+    const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined));
+    return this.#runtime.carrier.enter(shielded, async () => run());
+  }
+
+  compensate(undo: () => unknown): void {
+    if (this.#runtime.guard("compensate")) this.#runtime.compensations.push(undo);
+  }
+
+  now(): number {
+    return this.#runtime.nowMs;
+  }
+
+  random(): number {
+    this.#demand("random");
+    return this.#runtime.random.number();
+  }
+
+  uuid(): string {
+    this.#demand("uuid");
+    return this.#runtime.random.uuid();
+  }
+
+  info(): WorkflowInfo {
+    const { init, definition, historyLength } = this.#runtime;
+    return {
+      workflowId: init.workflowId,
+      runId: init.runId,
+      workflowType: definition.workflowType,
+      version: definition.version,
+      startedAt: init.startedAt,
+      historyLength,
+      ...(init.parent === undefined ? {} : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
+      ...(init.continuedFrom === undefined ? {} : { continuedFrom: init.continuedFrom }),
+    };
+  }
+
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> | undefined): void {
+    if (this.#runtime.isLive) this.#runtime.init.log(level, message, fields);
+  }
+
+  reject(error: unknown): void {
+    this.#runtime.reject(error);
+  }
+
+  /** Why a wait cannot begin: the code is stray (never settles), ending, or cancelled. */
+  #refusal(what: string): Promise<never> | undefined {
+    const runtime = this.#runtime;
+    if (!runtime.guard(what)) return new Promise<never>(() => undefined);
+    if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
+    const { cancelled } = this.cancellation;
+    return cancelled === undefined ? undefined : Promise.reject(new CancelledFailure(cancelled.message));
+  }
+
+  /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
+  #demand(what: string): void {
+    if (!this.#runtime.guard(what)) {
+      throw new AionError("nondurable_await", `${what}() was called after awaiting something that is not durable`);
+    }
+  }
+
+  #enlist(cancel: (failure: CancelledFailure) => void): () => void {
+    const member: Cancellable = { cancel };
+    this.cancellation.add(member);
+    return () => this.cancellation.remove(member);
+  }
+
+  /** Waits for an outcome. Cancellation asks for it to stop, and the outcome that follows is what counts. */
+  #await(waits: Map<number, Wait>, ordinal: number, requestCancel: () => void): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const leave = this.#enlist(requestCancel);
+      waits.set(ordinal, {
+        resolve: (value) => {
+          leave();
+          resolve(fromPayload(value));
+        },
+        reject: (error) => {
+          leave();
+          reject(error as Error);
+        },
+      });
+    });
+  }
+}

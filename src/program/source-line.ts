@@ -1,0 +1,13 @@
+/** Frames of the engine's own files are skipped; test files beside them count as user code. */
+const own = /\/(?:src|dist)\/(?:core|program|workflow|replay|engine)\/(?![^/]*\.test\.)[^/]+\.[jt]s[:)]/;
+
+/** Where in the author's code the caller's caller is: `file:///app/order.ts:12:5`. */
+export function sourceLine(): string {
+  const stack = new Error().stack ?? "";
+  for (const frame of stack.split("\n").slice(1)) {
+    if (own.test(frame) || frame.includes("node:internal") || frame.includes("(<anonymous>)")) continue;
+    const place = /\(?((?:file:\/\/|\/|[A-Za-z]:)[^()]*:\d+:\d+)\)?$/.exec(frame.trim());
+    if (place?.[1] !== undefined) return place[1];
+  }
+  return "an unknown place";
+}

@@ -1,0 +1,170 @@
+import type { Command } from "../core/command.ts";
+import { describeCommand, eventTypeOfCommand } from "../core/command.ts";
+import { AionError, assert } from "../core/errors.ts";
+import type { Event, EventRole } from "../core/event.ts";
+import { roleOf } from "../core/event.ts";
+import type { Activation, RecordedValue, Turn } from "../program/program.ts";
+import { describeDifference, describeRecord, isRecordOf } from "./match.ts";
+import type { RunState } from "./run-state.ts";
+
+/**
+ * The replay of one run's segment: recorded events in, activations out, and each turn's commands compared with what
+ * history says the code asked for at that place. Sans I/O.
+ *
+ * Owner: whoever loads the run. Invariants:
+ *  1. An event is looked at once, in seq order; nothing is read again.
+ *  2. An activation is given out only when all its recorded commands are known: up to the next input, or to the end.
+ *  3. All activations but the last must issue exactly their recorded commands; the last may go beyond them, and what it
+ *     issues beyond is live. Every other difference is a violation.
+ */
+export class Replay {
+  readonly #state: RunState;
+  readonly #queue: Event[] = [];
+  #at = 0;
+  #isComplete = false;
+  #expected: Event[] = [];
+  #current: Event | undefined;
+  #isLast = false;
+
+  constructor(state: RunState) {
+    this.#state = state;
+  }
+
+  /** The next recorded events. */
+  push(events: readonly Event[]): void {
+    if (this.#at > 0) {
+      this.#queue.splice(0, this.#at);
+      this.#at = 0;
+    }
+    this.#queue.push(...events);
+  }
+
+  /** History holds no more than was pushed. */
+  complete(): void {
+    this.#isComplete = true;
+  }
+
+  /** The next activation, `"more"` when further events must be pushed first, `undefined` at the end. */
+  next(): Activation | "more" | undefined {
+    for (;;) {
+      const span = this.#span();
+      if (span === "more") return "more";
+      if (span === undefined) return undefined;
+      const { input, commands, isLast } = span;
+      const delivery = this.#state.apply(input);
+      const { historyLength } = this.#state;
+      const isCodeStarted = this.#state.isCodeStarted;
+      for (const event of commands) this.#state.apply(event);
+      if (delivery === undefined) continue;
+      // Before a start delay is over no code runs: what ends the run then was not issued by code.
+      const expected = isCodeStarted ? commands.filter((event) => recordRole(event) === "command") : [];
+      this.#expected = expected;
+      this.#current = input;
+      this.#isLast = isLast;
+      return {
+        delivery,
+        nowMs: input.recordedAt,
+        historyLength,
+        recorded: expected.flatMap(toRecordedValue),
+        isLast: isLast && !this.#state.isClosed,
+        isReplaying: expected.length > 0,
+      };
+    }
+  }
+
+  /** Compares a turn with history. Gives back the commands that history does not hold yet. Throws `nondeterminism`. */
+  check(turn: Turn): readonly Command[] {
+    const { commands, sources } = turn;
+    let matched = 0;
+    for (const [index, command] of commands.entries()) {
+      if (eventTypeOfCommand[command.kind] === undefined) continue;
+      const event = this.#expected[matched];
+      if (event === undefined) {
+        // After an end from outside (terminated, timed out) nothing that the code still asked for counts.
+        if (this.#isLast && this.#state.isClosed && !isEndedByCode(this.#state)) return [];
+        if (!this.#isLast || this.#state.isClosed) throw this.#violation(undefined, command, sources[index]);
+        return commands.slice(index);
+      }
+      if (!isRecordOf(event, command)) throw this.#violation(event, command, sources[index]);
+      matched += 1;
+    }
+    const left = this.#expected[matched];
+    if (left !== undefined) throw this.#violation(left, undefined, undefined);
+    return [];
+  }
+
+  /** Takes one input and everything up to the next. */
+  #span(): { readonly input: Event; readonly commands: Event[]; readonly isLast: boolean } | "more" | undefined {
+    const queue = this.#queue;
+    let at = this.#at;
+    // Notes before the first input of what was pushed last belong to nobody.
+    for (let event = queue[at]; event !== undefined && recordRole(event) !== "input"; event = queue[++at]) {
+      this.#state.apply(event);
+      this.#at = at + 1;
+    }
+    const input = queue[at];
+    if (input === undefined) {
+      this.#at = at;
+      return this.#isComplete ? undefined : "more";
+    }
+    let end = at + 1;
+    for (let event = queue[end]; event !== undefined; event = queue[++end]) {
+      if (recordRole(event) === "input") break;
+    }
+    const isAtEnd = end >= queue.length;
+    if (isAtEnd && !this.#isComplete) return "more";
+    this.#at = end;
+    return { input, commands: queue.slice(at + 1, end), isLast: isAtEnd };
+  }
+
+  #violation(event: Event | undefined, command: Command | undefined, source: string | undefined): AionError {
+    const current = this.#current;
+    assert(current !== undefined, "a turn is checked after its activation was given out");
+    const seq = event?.seq ?? current.seq;
+    const expected = event === undefined ? "no further command" : describeRecord(event);
+    const difference = event === undefined || command === undefined ? "" : describeDifference(event, command);
+    const found = command === undefined ? "no further command" : describeCommand(command);
+    const where = source === undefined ? "" : ` at ${source}`;
+    return new AionError(
+      "nondeterminism",
+      `workflow ${this.#state.workflowId}, event ${seq}: history has ${expected}, and the code asked for ${found}${where}` +
+        `${difference}, having learned of event ${current.seq} (${current.type})`,
+      {
+        details: {
+          workflowId: this.#state.workflowId,
+          seq,
+          expected,
+          found,
+          ...(source === undefined ? {} : { source }),
+        },
+      },
+    );
+  }
+}
+
+/** Codes of failures that the engine records in place of the code. */
+const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nondurable_await"];
+
+/** As `roleOf`; a failure that the engine recorded in place of the code is an end from outside. */
+function recordRole(event: Event): EventRole {
+  if (event.type === "WorkflowFailed" && event.failure.kind === "engine" && engineVerdicts.includes(event.failure.type)) {
+    return "end";
+  }
+  return roleOf(event);
+}
+
+function isEndedByCode(state: RunState): boolean {
+  return state.terminal !== undefined && recordRole(state.terminal) === "command";
+}
+
+function toRecordedValue(event: Event): RecordedValue[] {
+  if (event.type === "VersionMarked") return [{ kind: "version", changeId: event.changeId }];
+  if (event.type !== "SideEffectRecorded") return [];
+  return [
+    {
+      kind: "side-effect",
+      ...(event.value === undefined ? {} : { value: event.value }),
+      ...(event.failure === undefined ? {} : { failure: event.failure }),
+    },
+  ];
+}

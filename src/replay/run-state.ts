@@ -1,0 +1,311 @@
+import { AionError } from "../core/errors.ts";
+import type { ActivityOptionsRecord, Event, EventOf, ParentClosePolicy } from "../core/event.ts";
+import { startDelayOrdinal } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { WorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { nullPayload } from "../core/payload.ts";
+import type { RunStatus } from "../core/status.ts";
+import { isClosed, statusAfter } from "../core/status.ts";
+import type { Delivery } from "../program/program.ts";
+
+/** An activity that has no outcome yet. */
+export interface OpenActivity {
+  readonly ordinal: number;
+  readonly activityType: string;
+  readonly input: Payload;
+  readonly options: ActivityOptionsRecord;
+  readonly isStep: boolean;
+  readonly scheduledAt: number;
+  /** The number of the latest attempt that began; 0: none did. */
+  attempt: number;
+  /** When it began; `undefined`: no attempt is under way by what history says. */
+  startedAt: number | undefined;
+  /** Attempts that failed or timed out: what the retry policy counts. One that a crash cut off is not among them. */
+  failedCount: number;
+  /** The next attempt starts no earlier. */
+  retryAt: number | undefined;
+  heartbeat: Payload | undefined;
+  lastFailure: Failure | undefined;
+  isCancelRequested: boolean;
+}
+
+export interface OpenChild {
+  readonly ordinal: number;
+  readonly childWorkflowId: WorkflowId;
+  readonly workflowType: string;
+  readonly parentClosePolicy: ParentClosePolicy;
+}
+
+export interface OpenTimer {
+  readonly ordinal: number;
+  readonly fireAt: number;
+}
+
+/** A bound: the dedupe ids that a chain of runs carries along. */
+const signalIdsMax = 1_000;
+
+/**
+ * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
+ * on replay. `apply` also says what the workflow code is to learn from an event.
+ *
+ * Law: events come in seq order; after an event that closes the run none is accepted.
+ */
+export class RunState {
+  readonly workflowId: WorkflowId;
+  readonly activities = new Map<number, OpenActivity>();
+  readonly timers = new Map<number, OpenTimer>();
+  readonly children = new Map<number, OpenChild>();
+  readonly sends = new Set<number>();
+  readonly #signalIds = new Set<string>();
+  #started: EventOf<"WorkflowStarted"> | undefined;
+  #headSeq = 0;
+  #status: RunStatus = "running";
+  #terminal: Event | undefined;
+  #isCodeStarted = false;
+  #isCancelRequested = false;
+
+  constructor(workflowId: WorkflowId) {
+    this.workflowId = workflowId;
+  }
+
+  /** The first event of the run. Throws `history_shape` before it was applied. */
+  get started(): EventOf<"WorkflowStarted"> {
+    if (this.#started === undefined) {
+      throw new AionError("history_shape", `workflow ${this.workflowId} has no WorkflowStarted event in its history`);
+    }
+    return this.#started;
+  }
+
+  get headSeq(): number {
+    return this.#headSeq;
+  }
+
+  get status(): RunStatus {
+    return this.#status;
+  }
+
+  get isClosed(): boolean {
+    return isClosed(this.#status);
+  }
+
+  get terminal(): Event | undefined {
+    return this.#terminal;
+  }
+
+  /** False while a start delay runs. */
+  get isCodeStarted(): boolean {
+    return this.#isCodeStarted;
+  }
+
+  get isCancelRequested(): boolean {
+    return this.#isCancelRequested;
+  }
+
+  get historyLength(): number {
+    return this.#started === undefined ? 0 : this.#headSeq - this.#started.seq + 1;
+  }
+
+  hasSignal(signalId: string): boolean {
+    return this.#signalIds.has(signalId);
+  }
+
+  /** The latest dedupe ids, for the next run of the chain. */
+  recentSignalIds(): readonly string[] {
+    return [...this.#signalIds].slice(-signalIdsMax);
+  }
+
+  /** Takes the next event. Throws `history_shape` for one that no engine writes at this place. */
+  apply(event: Event): Delivery | undefined {
+    if (this.#started === undefined && event.type !== "WorkflowStarted") {
+      throw this.#shape(event, "the run has no WorkflowStarted before it");
+    }
+    if (this.#started !== undefined && event.seq !== this.#headSeq + 1) {
+      throw this.#shape(event, `event ${this.#headSeq + 1} was expected`);
+    }
+    if (this.isClosed) throw this.#shape(event, "the run has ended before it");
+    this.#headSeq = event.seq;
+    const status = statusAfter(event);
+    if (status !== undefined) {
+      this.#status = status;
+      if (isClosed(status)) this.#terminal = event;
+    }
+    return this.#absorb(event);
+  }
+
+  #absorb(event: Event): Delivery | undefined {
+    switch (event.type) {
+      case "WorkflowStarted":
+        if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
+        this.#started = event;
+        for (const id of event.signalIds ?? []) this.#signalIds.add(id);
+        if (event.startAt === undefined) return this.#startCode(event);
+        this.timers.set(startDelayOrdinal, { ordinal: startDelayOrdinal, fireAt: event.startAt });
+        return undefined;
+      case "ActivityScheduled":
+        this.activities.set(event.ordinal, {
+          ordinal: event.ordinal,
+          activityType: event.activityType,
+          input: event.input,
+          options: event.options,
+          isStep: event.isStep === true,
+          scheduledAt: event.recordedAt,
+          attempt: 0,
+          startedAt: undefined,
+          failedCount: 0,
+          retryAt: undefined,
+          heartbeat: undefined,
+          lastFailure: undefined,
+          isCancelRequested: false,
+        });
+        return undefined;
+      case "ActivityStarted": {
+        const activity = this.#activityOf(event);
+        activity.attempt = event.attempt;
+        activity.startedAt = event.recordedAt;
+        activity.retryAt = undefined;
+        return undefined;
+      }
+      case "ActivityCompleted":
+        this.#settleActivity(event);
+        return { kind: "activity", ordinal: event.ordinal, outcome: { ok: true, value: event.result } };
+      case "ActivityFailed":
+      case "ActivityTimedOut":
+        return this.#failActivity(event);
+      case "ActivityCancelRequested":
+        this.#activityOf(event).isCancelRequested = true;
+        return undefined;
+      case "ActivityCancelled": {
+        const { activityType } = this.#settleActivity(event);
+        return fail("activity", event.ordinal, {
+          kind: "cancelled",
+          message: `activity ${JSON.stringify(activityType)} was cancelled`,
+        });
+      }
+      case "TimerStarted":
+        this.timers.set(event.ordinal, { ordinal: event.ordinal, fireAt: event.fireAt });
+        return undefined;
+      case "TimerFired":
+        if (!this.timers.delete(event.ordinal)) throw this.#shape(event, "no such timer is open");
+        return event.ordinal === startDelayOrdinal
+          ? this.#startCode(this.started)
+          : { kind: "timer", ordinal: event.ordinal };
+      case "TimerCancelled":
+        if (!this.timers.delete(event.ordinal)) throw this.#shape(event, "no such timer is open");
+        return undefined;
+      case "SignalReceived":
+        if (event.signalId !== undefined) this.#signalIds.add(event.signalId);
+        return { kind: "signal", name: event.name, payload: event.payload };
+      case "SignalSent":
+        this.sends.add(event.ordinal);
+        return undefined;
+      case "SignalSettled":
+        if (!this.sends.delete(event.ordinal)) throw this.#shape(event, "no such signal was sent");
+        return event.failure === undefined
+          ? { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: true, value: nullPayload } }
+          : { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: false, failure: event.failure } };
+      case "ChildWorkflowStarted":
+        this.children.set(event.ordinal, {
+          ordinal: event.ordinal,
+          childWorkflowId: event.childWorkflowId,
+          workflowType: event.workflowType,
+          parentClosePolicy: event.parentClosePolicy,
+        });
+        return undefined;
+      case "ChildWorkflowCompleted":
+        this.#settleChild(event);
+        return { kind: "child", ordinal: event.ordinal, outcome: { ok: true, value: event.result } };
+      case "ChildWorkflowFailed":
+        return this.#failChild(event, event.failure.message, event.failure);
+      case "ChildWorkflowCancelled":
+        return this.#failChild(event, "was cancelled", { kind: "cancelled", message: "the child was cancelled" });
+      case "ChildWorkflowTimedOut":
+        return this.#failChild(event, "timed out", { kind: "timeout", message: "the child timed out", timeout: "run" });
+      case "ChildWorkflowTerminated":
+        return this.#failChild(event, "was terminated", { kind: "terminated", message: "the child was terminated" });
+      case "WorkflowCancelRequested":
+        this.#isCancelRequested = true;
+        return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
+      case "ChildWorkflowCancelRequested":
+      case "SideEffectRecorded":
+      case "VersionMarked":
+      case "WorkflowCompleted":
+      case "WorkflowFailed":
+      case "WorkflowCancelled":
+      case "WorkflowTerminated":
+      case "WorkflowTimedOut":
+      case "WorkflowContinuedAsNew":
+        return undefined;
+    }
+  }
+
+  #startCode(started: EventOf<"WorkflowStarted">): Delivery {
+    this.#isCodeStarted = true;
+    return { kind: "start", input: started.input };
+  }
+
+  #failActivity(event: EventOf<"ActivityFailed"> | EventOf<"ActivityTimedOut">): Delivery | undefined {
+    const activity = this.#activityOf(event);
+    const { activityType } = activity;
+    const failure: Failure =
+      event.type === "ActivityFailed"
+        ? event.failure
+        : { kind: "timeout", message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`, timeout: event.timeout };
+    if (event.retryAt !== undefined) {
+      activity.startedAt = undefined;
+      activity.failedCount += 1;
+      activity.retryAt = event.retryAt;
+      activity.heartbeat = event.heartbeat ?? activity.heartbeat;
+      activity.lastFailure = failure;
+      return undefined;
+    }
+    this.#settleActivity(event);
+    return fail("activity", event.ordinal, {
+      kind: "activity",
+      message: `activity ${JSON.stringify(activityType)} failed at attempt ${event.attempt}: ${failure.message}`,
+      of: activityType,
+      attempt: event.attempt,
+      cause: failure,
+    });
+  }
+
+  #failChild(event: Event & { readonly ordinal: number }, what: string, cause: Failure): Delivery {
+    const open = this.#settleChild(event);
+    return fail("child", event.ordinal, {
+      kind: "child",
+      message: `child workflow ${JSON.stringify(open.workflowType)} (${open.childWorkflowId}): ${what}`,
+      of: open.workflowType,
+      childWorkflowId: open.childWorkflowId,
+      cause,
+    });
+  }
+
+  #activityOf(event: Event & { readonly ordinal: number }): OpenActivity {
+    const activity = this.activities.get(event.ordinal);
+    if (activity === undefined) throw this.#shape(event, `activity #${event.ordinal} is not open`);
+    return activity;
+  }
+
+  #settleActivity(event: Event & { readonly ordinal: number }): OpenActivity {
+    const activity = this.#activityOf(event);
+    this.activities.delete(event.ordinal);
+    return activity;
+  }
+
+  #settleChild(event: Event & { readonly ordinal: number }): OpenChild {
+    const open = this.children.get(event.ordinal);
+    if (open === undefined) throw this.#shape(event, `child #${event.ordinal} is not open`);
+    this.children.delete(event.ordinal);
+    return open;
+  }
+
+  #shape(event: Event, what: string): AionError {
+    return new AionError("history_shape", `workflow ${this.workflowId}, event ${event.seq} (${event.type}): ${what}`, {
+      details: { workflowId: this.workflowId, seq: event.seq },
+    });
+  }
+}
+
+function fail(kind: "activity" | "child", ordinal: number, failure: Failure): Delivery {
+  return { kind, ordinal, outcome: { ok: false, failure } };
+}

@@ -1,0 +1,227 @@
+import type { Event, ParentLink } from "../core/event.ts";
+import type { NewEvent } from "../core/codec.ts";
+import type { AionError } from "../core/errors.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import type { Message } from "../core/message.ts";
+import type { Payload } from "../core/payload.ts";
+import type { RunStatus } from "../core/status.ts";
+
+/**
+ * The store contract. A backend that passes `describeStoreConformance` carries the engine.
+ *
+ * Laws:
+ *  1. `append` resolves after its transaction is on disk (fsync). What it rejects as a whole was rolled
+ *     back, unless the error is `commit_unknown` or `store_failed`: then only reading can tell.
+ *  2. A commit is all-or-nothing. Commits of one call share a transaction and an fsync, and yet each
+ *     succeeds or is refused by itself.
+ *  3. A commit is accepted only if its run is at `expectedSeq` and its token holds the current epoch, both
+ *     checked inside the transaction.
+ *  4. Reads see every append that was acknowledged before they began. An unknown workflow has an empty
+ *     history; that is no error.
+ *  5. Histories are gapless and never change; retention removes whole closed runs.
+ */
+export interface Store {
+  /** Shown in errors and by `doctor`: the URL without secrets. */
+  readonly name: string;
+
+  /**
+   * Becomes the owner: the one writer. Every claim raises the epoch, which fences all earlier owners.
+   * Refused with `store_owned` (naming the owner) while another owner is alive; an owner is dead when its
+   * process is gone, and frozen when it has not renewed within the lease.
+   */
+  claim(owner: OwnerClaim): Promise<OwnerToken>;
+  /** Extends the lease. Throws `not_owner` when another owner has taken over. */
+  renew(token: OwnerToken): Promise<void>;
+  /** Gives ownership up, if the token still holds it. */
+  release(token: OwnerToken): Promise<void>;
+  /** Who owns the store now, and whether that owner is alive; `undefined` if nobody does. */
+  readOwner(): Promise<OwnerRecord | undefined>;
+
+  /**
+   * Results are in the order of the commits. Rejects as a whole with `not_owner`, `store_full`,
+   * `store_failed` or `commit_unknown`.
+   */
+  append(token: OwnerToken, commits: readonly Commit[]): Promise<readonly CommitResult[]>;
+
+  /** The whole chain, ascending. */
+  readHistory(workflowId: WorkflowId): Promise<readonly Event[]>;
+  /** A true range read over the chain: events with `seq >= fromSeq`, at least one commit's and about `limit`. */
+  readHistoryFrom(workflowId: WorkflowId, fromSeq: number, limit?: number): Promise<readonly Event[]>;
+  /** The same within one run. Beyond its head: empty. */
+  readSegment(run: RunRef, fromSeq: number, limit?: number): Promise<readonly Event[]>;
+  /** The runs of a workflow id, oldest first. */
+  readRunChain(workflowId: WorkflowId): Promise<readonly RunRecord[]>;
+  /** The run, by default the latest of the chain. */
+  findRun(workflowId: WorkflowId, runId?: RunId): Promise<RunRecord | undefined>;
+  findRunByKey(runKey: RunKey): Promise<RunRecord | undefined>;
+
+  /** Running runs in ascending order of their key, after `afterKey`. */
+  listActive(afterKey: RunKey, limit: number): Promise<readonly RunRecord[]>;
+  /** Runs that must be looked at by `untilAt`, in order of (wakeAt, runKey), after the cursor. */
+  listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]>;
+  /** The earliest `wakeAt` later than `afterAt`. */
+  nextWakeAt(afterAt: number): Promise<number | undefined>;
+  /** Undelivered messages, ascending. */
+  listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
+  /** The latest heartbeat details of a run's open activities. */
+  readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
+
+  /** Latest started first. */
+  list(filter: RunFilter, page: { readonly cursor?: string; readonly limit: number }): Promise<RunPage>;
+  count(filter: RunFilter): Promise<number>;
+
+  /** Retention: deletes up to `limit` whole runs that closed before the instant. Returns how many. */
+  deleteClosed(token: OwnerToken, closedBefore: number, limit: number): Promise<number>;
+
+  /** Ends the use of the backend. Appends under way are finished. */
+  close(): Promise<void>;
+}
+
+/** Internal and ascending, given by the store at start: rows of one run lie together and new ones at the end. */
+export type RunKey = number;
+
+export interface RunRef {
+  readonly runKey: RunKey;
+  readonly workflowId: WorkflowId;
+}
+
+export interface OwnerClaim {
+  /** Where other processes reach the engine (a socket path), shown to those who are refused. */
+  readonly endpoint?: string;
+  /** An owner that has not renewed for this long counts as frozen. */
+  readonly leaseMs: number;
+}
+
+declare const tokenBrand: unique symbol;
+/** The right to write. Only `claim` makes one. */
+export interface OwnerToken {
+  readonly epoch: number;
+  readonly [tokenBrand]: true;
+}
+
+export interface OwnerRecord {
+  readonly epoch: number;
+  readonly pid: number;
+  readonly host: string;
+  readonly endpoint?: string;
+  readonly claimedAt: number;
+  readonly leaseUntil: number;
+  readonly isAlive: boolean;
+}
+
+/** One transaction's worth of one workflow. At least one of `run`, `start`, `consume` is present. */
+export interface Commit {
+  /** Extends a run. */
+  readonly run?: RunCommit;
+  /** Begins a run; together with `run` (the predecessor's end) it is a continue-as-new. */
+  readonly start?: StartCommit;
+  readonly send?: readonly OutgoingMessage[];
+  /** Messages that this commit answers. If one is no longer there, the commit is refused. */
+  readonly consume?: readonly number[];
+}
+
+export interface RunCommit extends RunRef {
+  /** The head that the writer knows; the first event gets the next seq. */
+  readonly expectedSeq: number;
+  /** May be empty, for a commit that changes only the row or the heartbeats. */
+  readonly events: readonly NewEvent[];
+  readonly status: RunStatus;
+  /** Present when the run is closed by this commit. */
+  readonly closedAt?: number;
+  /** When the run must be looked at: 0 = as soon as an engine runs, `null` = only when something arrives. */
+  readonly wakeAt: number | null;
+  /** What the writer last wrote there; equal to `wakeAt` in most commits, which spares the index. */
+  readonly wakeAtBefore: number | null;
+  /** Text: blocked, and why. `null`: no longer. Absent: as it was. */
+  readonly blocked?: string | null;
+  readonly heartbeats?: readonly Heartbeat[];
+}
+
+export interface StartCommit {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly workflowType: string;
+  readonly version: string;
+  /** 1, or the head of the closed run before it plus 1. Taken: the commit is refused with `sequence_conflict`. */
+  readonly firstSeq: number;
+  /** The first is WorkflowStarted. */
+  readonly events: readonly NewEvent[];
+  readonly status: RunStatus;
+  readonly startedAt: number;
+  readonly closedAt?: number;
+  readonly wakeAt: number | null;
+  readonly parent?: ParentLink;
+}
+
+export interface OutgoingMessage {
+  readonly target: WorkflowId;
+  readonly message: Message;
+}
+
+export interface StoredMessage extends OutgoingMessage {
+  readonly messageId: number;
+}
+
+export interface Heartbeat {
+  readonly ordinal: number;
+  readonly attempt: number;
+  readonly details: Payload;
+}
+
+export type CommitResult =
+  | {
+      readonly ok: true;
+      /** The key of the run that `start` began. */
+      readonly startedKey?: RunKey;
+      /** Ids of the messages in `send`, in their order. */
+      readonly messageIds: readonly number[];
+    }
+  /** `sequence_conflict` with details `{ expected, found }`. Nothing of the commit was written. */
+  | { readonly ok: false; readonly error: AionError };
+
+export interface RunRecord extends RunRef {
+  readonly runId: RunId;
+  readonly workflowType: string;
+  readonly version: string;
+  readonly status: RunStatus;
+  readonly firstSeq: number;
+  readonly headSeq: number;
+  readonly startedAt: number;
+  readonly closedAt?: number;
+  readonly wakeAt: number | null;
+  readonly blocked?: string;
+  readonly parent?: ParentLink;
+}
+
+export interface DueRun extends RunRef {
+  readonly wakeAt: number;
+}
+
+export interface DueCursor {
+  readonly wakeAt: number;
+  readonly runKey: RunKey;
+}
+
+/** All given conditions hold. Bounds are inclusive, milliseconds since 1970. */
+export interface RunFilter {
+  readonly workflowId?: WorkflowId;
+  readonly workflowType?: string;
+  readonly status?: RunStatus;
+  readonly isBlocked?: boolean;
+  readonly startedAfter?: number;
+  readonly startedBefore?: number;
+  readonly closedAfter?: number;
+  readonly closedBefore?: number;
+  readonly parentWorkflowId?: WorkflowId;
+}
+
+export interface RunPage {
+  readonly runs: readonly RunRecord[];
+  /** Present: there is more. */
+  readonly nextCursor?: string;
+}
+
+/** Makes a token. For store backends only: an engine gets its token from `claim`. */
+export function toOwnerToken(epoch: number): OwnerToken {
+  return { epoch } as OwnerToken;
+}

@@ -1,0 +1,173 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { AionError } from "../../core/errors.ts";
+import { toStoreError } from "./errors.ts";
+
+/** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
+export const applicationId = 0x41_69_6f_6e;
+
+/** In order; the number of those applied is the format of the file (`PRAGMA user_version`). Only ever added to. */
+const migrations: readonly string[] = ["001-runs-and-events.sql"];
+
+/** The format that this version writes. */
+export const storeFormat = migrations.length;
+
+const busyTimeoutMs = 5_000;
+
+export interface OpenDatabaseOptions {
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+/**
+ * Opens the file as a store of the current format, creating or migrating it. Nothing is written to a file
+ * that is not ours, is newer, or is damaged.
+ */
+export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
+  const { path, readOnly } = options;
+  try {
+    if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
+    if (readOnly) return openForReading(path);
+    // Looked at through a connection that cannot write, before one that can.
+    if (sizeOf(path) > 0) {
+      const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
+      try {
+        checkFormat(database, path);
+      } finally {
+        database.close();
+      }
+    }
+    return prepareDatabase(new DatabaseSync(path, { timeout: busyTimeoutMs }), path);
+  } catch (error) {
+    throw toStoreError(error, { action: "open", path });
+  }
+}
+
+/** Another connection to a store that `openDatabase` has opened. */
+export function connect(path: string): DatabaseSync {
+  try {
+    const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+    configure(database);
+    return database;
+  } catch (error) {
+    throw toStoreError(error, { action: "open", path });
+  }
+}
+
+function openForReading(path: string): DatabaseSync {
+  if (!existsSync(path)) {
+    const isDirectoryThere = existsSync(dirname(path));
+    throw new AionError(
+      "store_unavailable",
+      `cannot open store ${path}: no such ${isDirectoryThere ? "file" : "directory"}`,
+      {
+        hint: "Check the path; a store is made by the first engine that opens it.",
+      },
+    );
+  }
+  const database = openReadOnly(path);
+  try {
+    const format = checkFormat(database, path);
+    if (format !== storeFormat) {
+      throw new AionError(
+        "store_unavailable",
+        `store ${path} has format ${format}, and format ${storeFormat} is needed to read it`,
+        {
+          hint: "Open it with an engine of this version once; that brings it to the current format.",
+        },
+      );
+    }
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return database;
+}
+
+function openReadOnly(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
+  try {
+    database.prepare("SELECT count(*) FROM sqlite_schema").get();
+    return database;
+  } catch (error) {
+    database.close();
+    // In a directory that cannot be written no index of the log can be made. Without a log none is needed:
+    // then nobody writes either, and the file may be read as it is.
+    if (sizeOf(`${path}-wal`) > 0 || existsSync(`${path}-shm`)) throw error;
+    const url = new URL("file:");
+    url.pathname = path;
+    url.searchParams.set("immutable", "1");
+    return new DatabaseSync(url, { readOnly: true });
+  }
+}
+
+function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
+  try {
+    if (checkFormat(database, path) < storeFormat) migrate(database, path);
+    // The mode lies in the file. Set after the tables are there: until then a plain journal makes the
+    // creation one step, and no file of ours exists without our mark in its header.
+    database.exec("PRAGMA journal_mode = WAL");
+    configure(database);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function configure(database: DatabaseSync): void {
+  database.exec("PRAGMA synchronous = FULL");
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    // Again, under the lock: another process may have migrated meanwhile.
+    for (let format = checkFormat(database, path); format < storeFormat; format += 1) {
+      const file = migrations[format];
+      if (file === undefined) break;
+      database.exec(readFileSync(new URL(`./migrations/${file}`, import.meta.url), "utf8"));
+      database.exec(`PRAGMA user_version = ${format + 1}`);
+    }
+    database.exec(`PRAGMA application_id = ${applicationId}`);
+    database.exec("COMMIT");
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+/** The format of the file; 0 when there is nothing in it yet. */
+function checkFormat(database: DatabaseSync, path: string): number {
+  const id = numberOf(database, "PRAGMA application_id");
+  const format = numberOf(database, "PRAGMA user_version");
+  const tableCount = numberOf(database, "SELECT count(*) FROM sqlite_schema");
+  if (id === 0 && format === 0 && tableCount === 0) return 0;
+  if (id !== applicationId) {
+    throw new AionError(
+      "store_corrupt",
+      `${path} is a database of another application (application id ${id})`,
+      {
+        hint: "Choose another path; the file was not changed.",
+      },
+    );
+  }
+  if (format > storeFormat) {
+    throw new AionError(
+      "store_newer_format",
+      `store ${path} has format ${format}, and this version of Aion knows formats up to ${storeFormat}`,
+      { details: { found: format, known: storeFormat } },
+    );
+  }
+  return format;
+}
+
+function numberOf(database: DatabaseSync, sql: string): number {
+  const row = database.prepare(sql).get() ?? {};
+  return Number(Object.values(row)[0] ?? 0);
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

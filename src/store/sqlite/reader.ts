@@ -1,0 +1,261 @@
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import { decodeRow } from "../../core/codec.ts";
+import { AionError, assert } from "../../core/errors.ts";
+import type { Event } from "../../core/event.ts";
+import type { RunId, WorkflowId } from "../../core/ids.ts";
+import type { Message } from "../../core/message.ts";
+import type { Payload } from "../../core/payload.ts";
+import type {
+  DueCursor,
+  DueRun,
+  Heartbeat,
+  RunFilter,
+  RunKey,
+  RunRecord,
+  RunRef,
+  StoredMessage,
+} from "../contract.ts";
+import { checksumOf, checksumSeed, statusCodes, statusOfCode } from "./row.ts";
+
+type Row = Record<string, SQLOutputValue>;
+
+/**
+ * Everything that is read from the file, synchronously, on the calling thread's connection.
+ * Law: a row is handed out only if it is what was written, where it was written.
+ */
+export class Reader {
+  readonly #database: DatabaseSync;
+  readonly #sql: Readonly<Record<keyof typeof statementTexts, StatementSync>>;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#sql = Object.fromEntries(
+      Object.entries(statementTexts).map(([name, text]) => [name, database.prepare(text)]),
+    ) as Readonly<Record<keyof typeof statementTexts, StatementSync>>;
+  }
+
+  readHistory(workflowId: WorkflowId, fromSeq: number, limit: number): Event[] {
+    return this.#consistently(() => {
+      const events: Event[] = [];
+      for (const run of this.readRunChain(workflowId)) {
+        if (run.headSeq < fromSeq) continue;
+        if (events.length >= limit) break;
+        this.#readRows(run, { fromSeq, limit }, events);
+      }
+      return events;
+    });
+  }
+
+  readSegment({ runKey, workflowId }: RunRef, fromSeq: number, limit: number): Event[] {
+    return this.#consistently(() => {
+      const events: Event[] = [];
+      const run = this.findRunByKey(runKey);
+      if (run?.workflowId === workflowId) this.#readRows(run, { fromSeq, limit }, events);
+      return events;
+    });
+  }
+
+  readRunChain(workflowId: WorkflowId): RunRecord[] {
+    return this.#sql.chain.all(workflowId).map(toRunRecord);
+  }
+
+  findRun(workflowId: WorkflowId, runId: RunId | undefined): RunRecord | undefined {
+    const row =
+      runId === undefined ? this.#sql.latestRun.get(workflowId) : this.#sql.run.get(workflowId, runId);
+    return row === undefined ? undefined : toRunRecord(row);
+  }
+
+  findRunByKey(runKey: RunKey): RunRecord | undefined {
+    const row = this.#sql.runByKey.get(runKey);
+    return row === undefined ? undefined : toRunRecord(row);
+  }
+
+  listActive(afterKey: RunKey, limit: number): RunRecord[] {
+    return this.#sql.active.all(afterKey, limit).map(toRunRecord);
+  }
+
+  listDue(untilAt: number, after: DueCursor | undefined, limit: number): DueRun[] {
+    const rows =
+      after === undefined
+        ? this.#sql.due.all(untilAt, limit)
+        : this.#sql.dueAfter.all(untilAt, after.wakeAt, after.runKey, limit);
+    return rows.map((row) => ({
+      runKey: Number(row["run_key"]),
+      workflowId: String(row["workflow_id"]) as WorkflowId,
+      wakeAt: Number(row["wake_at"]),
+    }));
+  }
+
+  nextWakeAt(afterAt: number): number | undefined {
+    const wakeAt = this.#sql.nextWakeAt.get(afterAt)?.["wake_at"];
+    return typeof wakeAt === "number" ? wakeAt : undefined;
+  }
+
+  listMessages(afterId: number, limit: number): StoredMessage[] {
+    return this.#sql.messages.all(afterId, limit).map((row) => ({
+      messageId: Number(row["message_id"]),
+      target: String(row["target"]) as WorkflowId,
+      message: JSON.parse(String(row["body"])) as Message,
+    }));
+  }
+
+  readHeartbeats(runKey: RunKey): Heartbeat[] {
+    return this.#sql.heartbeats.all(runKey).map((row) => ({
+      ordinal: Number(row["ordinal"]),
+      attempt: Number(row["attempt"]),
+      details: String(row["details"]) as Payload,
+    }));
+  }
+
+  /** Runs that match, latest key first, below `beforeKey`. */
+  list(filter: RunFilter, beforeKey: number | undefined, limit: number): RunRecord[] {
+    const { where, values } = toWhere(filter);
+    const conditions = beforeKey === undefined ? where : [...where, "run_key < ?"];
+    const bound = beforeKey === undefined ? values : [...values, beforeKey];
+    const text = `SELECT ${runColumns} FROM runs ${whereClause(conditions)} ORDER BY run_key DESC LIMIT ?`;
+    return this.#database
+      .prepare(text)
+      .all(...bound, limit)
+      .map(toRunRecord);
+  }
+
+  count(filter: RunFilter): number {
+    const { where, values } = toWhere(filter);
+    const row = this.#database
+      .prepare(`SELECT count(*) AS count FROM runs ${whereClause(where)}`)
+      .get(...values);
+    return Number(row?.["count"] ?? 0);
+  }
+
+  // One snapshot for the run row and its events: the writer may commit between two statements.
+  #consistently<Result>(work: () => Result): Result {
+    if (this.#database.isTransaction) return work();
+    this.#sql.begin.run();
+    try {
+      return work();
+    } finally {
+      if (this.#database.isTransaction) this.#sql.end.run();
+    }
+  }
+
+  #readRows(
+    run: RunRecord,
+    range: { readonly fromSeq: number; readonly limit: number },
+    into: Event[],
+  ): void {
+    const { runKey, workflowId, headSeq } = run;
+    const fromSeq = Math.max(range.fromSeq, run.firstSeq);
+    if (fromSeq > headSeq) return;
+    const seed = checksumSeed(workflowId);
+    let expectedSeq: number | undefined;
+    for (const columns of this.#sql.rows.iterate(runKey, fromSeq, runKey)) {
+      const firstSeq = Number(columns["first_seq"]);
+      const row = columns["row"];
+      // The first row holds `fromSeq`, so it may begin before it, but not after.
+      if (expectedSeq === undefined ? firstSeq > fromSeq : firstSeq !== expectedSeq) {
+        throw corrupt(workflowId, expectedSeq ?? fromSeq, `the next row begins at event ${firstSeq}`);
+      }
+      if (typeof row !== "string" || checksumOf(row, { seed, firstSeq }) !== columns["checksum"]) {
+        throw corrupt(workflowId, firstSeq, "its checksum does not fit");
+      }
+      const events = decodeRow(row, { workflowId, firstSeq });
+      expectedSeq = firstSeq + events.length;
+      for (const event of events) if (event.seq >= fromSeq) into.push(event);
+      if (into.length >= range.limit) return;
+    }
+    const endSeq = (expectedSeq ?? fromSeq) - 1;
+    if (endSeq !== headSeq)
+      throw corrupt(workflowId, endSeq + 1, `the rows end at event ${endSeq}, the run at event ${headSeq}`);
+  }
+}
+
+function corrupt(workflowId: WorkflowId, seq: number, what: string): AionError {
+  return new AionError(
+    "history_corrupt",
+    `workflow ${workflowId}, the row at event ${seq} is damaged: ${what}`,
+    {
+      details: { workflowId, seq },
+    },
+  );
+}
+
+const runColumns = `run_key, workflow_id, run_id, workflow_type, version, status, first_seq, head_seq, started_at, closed_at,
+  wake_at, blocked, parent_workflow_id, parent_run_id, parent_ordinal`;
+
+const statementTexts = {
+  begin: "BEGIN",
+  end: "COMMIT",
+  chain: `SELECT ${runColumns} FROM runs WHERE workflow_id = ? ORDER BY first_seq`,
+  latestRun: `SELECT ${runColumns} FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1`,
+  run: `SELECT ${runColumns} FROM runs WHERE workflow_id = ? AND run_id = ?`,
+  runByKey: `SELECT ${runColumns} FROM runs WHERE run_key = ?`,
+  active: `SELECT ${runColumns} FROM runs INDEXED BY runs_by_status
+    WHERE status = ${statusCodes.running} AND closed_at IS NULL AND run_key > ? ORDER BY run_key LIMIT ?`,
+  due: "SELECT run_key, workflow_id, wake_at FROM runs WHERE wake_at <= ? ORDER BY wake_at, run_key LIMIT ?",
+  dueAfter: `SELECT run_key, workflow_id, wake_at FROM runs WHERE wake_at <= ? AND (wake_at, run_key) > (?, ?)
+    ORDER BY wake_at, run_key LIMIT ?`,
+  nextWakeAt: "SELECT min(wake_at) AS wake_at FROM runs WHERE wake_at > ?",
+  messages: "SELECT message_id, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
+  heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
+  rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
+    AND first_seq >= coalesce((SELECT max(first_seq) FROM events WHERE run_key = ?3 AND first_seq <= ?2), ?2)
+    ORDER BY first_seq`,
+} as const;
+
+function toWhere(filter: RunFilter): {
+  readonly where: readonly string[];
+  readonly values: readonly (string | number)[];
+} {
+  const where: string[] = [];
+  const values: (string | number)[] = [];
+  const add = (condition: string, value: string | number | undefined): void => {
+    if (value === undefined) return;
+    where.push(condition);
+    values.push(value);
+  };
+  add("workflow_id = ?", filter.workflowId);
+  add("workflow_type = ?", filter.workflowType);
+  add("status = ?", filter.status === undefined ? undefined : statusCodes[filter.status]);
+  add("started_at >= ?", filter.startedAfter);
+  add("started_at <= ?", filter.startedBefore);
+  add("closed_at >= ?", filter.closedAfter);
+  add("closed_at <= ?", filter.closedBefore);
+  add("parent_workflow_id = ?", filter.parentWorkflowId);
+  if (filter.isBlocked !== undefined)
+    where.push(filter.isBlocked ? "blocked IS NOT NULL" : "blocked IS NULL");
+  return { where, values };
+}
+
+function whereClause(conditions: readonly string[]): string {
+  return conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+}
+
+function toRunRecord(row: Row): RunRecord {
+  const status = statusOfCode(Number(row["status"]));
+  const workflowId = String(row["workflow_id"]) as WorkflowId;
+  assert(status, `the row of workflow ${workflowId} has a status that this version knows`);
+  const { closed_at: closedAt, wake_at: wakeAt, blocked, parent_workflow_id: parentId } = row;
+  return {
+    runKey: Number(row["run_key"]),
+    workflowId,
+    runId: String(row["run_id"]) as RunId,
+    workflowType: String(row["workflow_type"]),
+    version: String(row["version"]),
+    status,
+    firstSeq: Number(row["first_seq"]),
+    headSeq: Number(row["head_seq"]),
+    startedAt: Number(row["started_at"]),
+    wakeAt: typeof wakeAt === "number" ? wakeAt : null,
+    ...(typeof closedAt === "number" ? { closedAt } : {}),
+    ...(typeof blocked === "string" ? { blocked } : {}),
+    ...(typeof parentId === "string"
+      ? {
+          parent: {
+            workflowId: parentId as WorkflowId,
+            runId: String(row["parent_run_id"]) as RunId,
+            ordinal: Number(row["parent_ordinal"]),
+          },
+        }
+      : {}),
+  };
+}

@@ -1,0 +1,371 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { AionError, isAionError } from "../../core/errors.ts";
+import { isClosed } from "../../core/status.ts";
+import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
+import type { EncodedCommit, EncodedPart } from "../commit.ts";
+import type { CommitResult, OwnerClaim, RunCommit, RunKey, StartCommit } from "../contract.ts";
+import { isStatementFault, toStoreError } from "./errors.ts";
+import { OwnerRow } from "./owner.ts";
+import { checksumOf, checksumSeed, statusCodes } from "./row.ts";
+
+/** The commits of one `append`. */
+export interface Batch {
+  readonly epoch: number;
+  /** The instant by the caller's clock, for the lease. */
+  readonly now: number;
+  readonly commits: readonly EncodedCommit[];
+}
+
+/** What became of a batch that was not rolled back as a whole. */
+export type BatchResult = readonly CommitResult[] | AionError;
+
+/**
+ * Everything that writes to the file, synchronously, on the thread and the connection it is made with.
+ *
+ * Owner: the store (inline) or its writer thread. Law: one call is one transaction, and returns after its fsync.
+ *  1. The epoch is checked first, inside the transaction.
+ *  2. A commit is checked before its first write, or by its first write; what follows cannot be refused.
+ *     So a refused commit has written nothing, and no savepoint is needed.
+ *  3. If a statement fails all the same, everything is rolled back, and done again with each commit in a
+ *     savepoint of its own: one bad commit does not take others with it.
+ *  4. After an I/O error nothing is written any more: what a failed fsync left on disk is unknown until
+ *     the file is opened anew.
+ */
+export class Writer {
+  readonly #database: DatabaseSync;
+  readonly #path: string;
+  readonly #owner: OwnerRow;
+  readonly #sql: Statements;
+  #failure: unknown;
+  // Asked once a transaction, and only if a run closes in it: mostly there are none at all.
+  #mayHaveHeartbeats: boolean | undefined;
+
+  constructor(database: DatabaseSync, of: { readonly path: string; readonly storeName: string }) {
+    this.#database = database;
+    this.#path = of.path;
+    this.#owner = new OwnerRow(database, of.storeName);
+    this.#sql = prepareStatements(database);
+  }
+
+  /** Returns the epoch. */
+  claim(claim: OwnerClaim, of: { readonly now: number; readonly version: string }): number {
+    return this.#transaction(() => {
+      const epoch = this.#owner.claim(claim, of.now);
+      this.#sql.setMeta.run("aion_version", of.version);
+      return epoch;
+    });
+  }
+
+  renew(epoch: number, now: number): void {
+    this.#transaction(() => this.#owner.renew(epoch, now));
+  }
+
+  release(epoch: number): void {
+    this.#transaction(() => this.#owner.release(epoch));
+  }
+
+  /** All batches in one transaction. Throws when it was rolled back, or may have been. */
+  append(batches: readonly Batch[]): readonly BatchResult[] {
+    try {
+      return this.#transaction(() =>
+        batches.map((batch) => this.#applyBatch(batch, (commit) => this.#apply(commit))),
+      );
+    } catch (error) {
+      if (!isStatementFault(error)) throw error;
+      return this.#transaction(() =>
+        batches.map((batch) => this.#applyBatch(batch, (commit) => this.#applyAlone(commit))),
+      );
+    }
+  }
+
+  deleteClosed(
+    epoch: number,
+    of: { readonly now: number; readonly closedBefore: number; readonly limit: number },
+  ): number {
+    return this.#transaction(() => {
+      this.#owner.check(epoch, of.now);
+      const keys: RunKey[] = [];
+      for (const code of Object.values(statusCodes)) {
+        if (keys.length === of.limit) break;
+        if (code === statusCodes.running) continue;
+        for (const row of this.#sql.selectClosed.iterate(code, of.closedBefore)) {
+          keys.push(Number(row["run_key"]));
+          if (keys.length === of.limit) break;
+        }
+      }
+      return keys
+        .toSorted((left, right) => left - right)
+        .reduce((count, key) => count + this.#deleteRun(key), 0);
+    });
+  }
+
+  // A history keeps no gap: a run goes only when all before it in its chain are gone.
+  #deleteRun(runKey: RunKey): number {
+    if (this.#sql.selectEarlierRun.get(runKey) !== undefined) return 0;
+    this.#sql.deleteEvents.run(runKey);
+    this.#sql.deleteHeartbeats.run(runKey);
+    this.#sql.deleteRun.run(runKey);
+    return 1;
+  }
+
+  #transaction<Result>(work: () => Result): Result {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#mayHaveHeartbeats = undefined;
+    try {
+      this.#sql.begin.run();
+      const result = work();
+      this.#sql.commit.run();
+      return result;
+    } catch (error) {
+      this.#rollBack();
+      const failure = toStoreError(error, { action: "write", path: this.#path });
+      if (isAionError(failure) && failure.code === "store_failed") this.#failure = failure;
+      throw isStatementFault(error) ? error : failure;
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      // SQLite has rolled back by itself after some errors.
+      if (this.#database.isTransaction) this.#sql.rollback.run();
+    } catch (error) {
+      this.#failure = toStoreError(error, { action: "write", path: this.#path });
+    }
+  }
+
+  #applyBatch(batch: Batch, apply: (commit: EncodedCommit) => CommitResult): BatchResult {
+    try {
+      this.#owner.check(batch.epoch, batch.now);
+    } catch (error) {
+      if (isAionError(error)) return error;
+      throw error;
+    }
+    return batch.commits.map(apply);
+  }
+
+  #applyAlone(commit: EncodedCommit): CommitResult {
+    this.#sql.savepoint.run();
+    try {
+      return this.#apply(commit);
+    } catch (error) {
+      if (!isStatementFault(error)) throw error;
+      this.#sql.rollbackToSavepoint.run();
+      return { ok: false, error: toStoreError(error, { action: "write", path: this.#path }) as AionError };
+    } finally {
+      if (this.#database.isTransaction) this.#sql.releaseSavepoint.run();
+    }
+  }
+
+  #apply(commit: EncodedCommit): CommitResult {
+    const { run, start, send, consume } = commit;
+    const isSimple = consume.length === 0 && (run === undefined || start === undefined);
+    if (!isSimple) {
+      const refusal = this.#refusal(commit);
+      if (refusal !== undefined) return { ok: false, error: refusal };
+      for (const messageId of consume) this.#sql.deleteMessage.run(messageId);
+    }
+    if (run !== undefined) {
+      const refusal = this.#extend(run);
+      if (refusal !== undefined) return { ok: false, error: refusal };
+    }
+    let startedKey: RunKey | undefined;
+    if (start !== undefined) {
+      startedKey = this.#start(start);
+      if (startedKey === undefined)
+        return { ok: false, error: this.#startRefusal(start, undefined) ?? lostStart(start.of) };
+    }
+    const messageIds = send.map(({ target, body }) =>
+      Number(this.#sql.insertMessage.run(target, body).lastInsertRowid),
+    );
+    return startedKey === undefined ? { ok: true, messageIds } : { ok: true, messageIds, startedKey };
+  }
+
+  #refusal({ run, start, consume }: EncodedCommit): AionError | undefined {
+    if (run !== undefined) {
+      const refusal = this.#runRefusal(run.of);
+      if (refusal !== undefined) return refusal;
+    }
+    if (start !== undefined) {
+      const refusal = this.#startRefusal(start, run);
+      if (refusal !== undefined) return refusal;
+    }
+    const missing = consume.find((messageId) => this.#sql.selectMessage.get(messageId) === undefined);
+    return missing === undefined ? undefined : messageGone(missing);
+  }
+
+  #runRefusal({ runKey, workflowId, expectedSeq }: EncodedPart<RunCommit>["of"]): AionError | undefined {
+    const row = this.#sql.selectRun.get(runKey, workflowId);
+    const found = Number(row?.["head_seq"] ?? 0);
+    if (row !== undefined && found === expectedSeq) return undefined;
+    return sequenceConflict({ workflowId, expected: expectedSeq, found });
+  }
+
+  #startRefusal(
+    { of: start }: EncodedPart<StartCommit>,
+    run: EncodedPart<RunCommit> | undefined,
+  ): AionError | undefined {
+    const { workflowId, firstSeq } = start;
+    const row = this.#sql.selectLatest.get(workflowId);
+    const extension = row !== undefined && row["run_key"] === run?.of.runKey ? run : undefined;
+    const expected = firstSeq - 1;
+    const found = Number(row?.["head_seq"] ?? 0) + (extension?.eventCount ?? 0);
+    if (found !== expected) return sequenceConflict({ workflowId, expected, found });
+    if (row === undefined) return undefined;
+    const isOpen =
+      extension === undefined ? row["status"] === statusCodes.running : !isClosed(extension.of.status);
+    return isOpen ? chainOpen({ workflowId, expected, found }) : undefined;
+  }
+
+  /** Returns why not. Nothing was written then. */
+  #extend(part: EncodedPart<RunCommit>): AionError | undefined {
+    const { of: commit, eventCount, row } = part;
+    const { runKey, workflowId, expectedSeq, status, wakeAt } = commit;
+    const headSeq = expectedSeq + eventCount;
+    const closes = isClosed(status);
+    let changes: number | bigint;
+    if (commit.blocked !== undefined) {
+      changes = 0;
+    } else if (closes) {
+      changes = this.#sql.closeRun.run(
+        headSeq,
+        statusCodes[status],
+        commit.closedAt ?? 0,
+        runKey,
+        expectedSeq,
+        workflowId,
+      ).changes;
+    } else if (wakeAt === commit.wakeAtBefore) {
+      changes = this.#sql.extendRun.run(headSeq, runKey, expectedSeq, workflowId).changes;
+    } else {
+      changes = this.#sql.extendAndWakeRun.run(headSeq, wakeAt, runKey, expectedSeq, workflowId).changes;
+    }
+    if (changes === 0) {
+      // A refusal, or one of the rare changes that the short statements leave alone.
+      const refusal = this.#runRefusal(commit);
+      if (refusal !== undefined) return refusal;
+      this.#updateRun(commit, headSeq);
+    }
+    if (eventCount > 0) this.#insertRow({ runKey, workflowId, firstSeq: expectedSeq + 1, row });
+    if (closes) {
+      if (this.#hasHeartbeats()) this.#sql.deleteHeartbeats.run(runKey);
+    } else if (commit.heartbeats !== undefined) {
+      for (const { ordinal, attempt, details } of commit.heartbeats) {
+        this.#sql.upsertHeartbeat.run(runKey, ordinal, attempt, details);
+        this.#mayHaveHeartbeats = true;
+      }
+    }
+    return undefined;
+  }
+
+  #updateRun(commit: EncodedPart<RunCommit>["of"], headSeq: number): void {
+    const { runKey, status, wakeAt, closedAt, blocked } = commit;
+    this.#sql.updateRun.run(
+      headSeq,
+      statusCodes[status],
+      closedAt ?? null,
+      isClosed(status) ? null : wakeAt,
+      runKey,
+    );
+    if (blocked !== undefined) this.#sql.setBlocked.run(blocked, runKey);
+  }
+
+  /** Returns the key, or undefined if there is no room for the run. Nothing was written then. */
+  #start(part: EncodedPart<StartCommit>): RunKey | undefined {
+    const { of: start, eventCount, row } = part;
+    const { workflowId, firstSeq, parent } = start;
+    const insert = firstSeq === 1 ? this.#sql.insertFirstRun : this.#sql.insertNextRun;
+    const { changes, lastInsertRowid } = insert.run(
+      firstSeq + eventCount - 1,
+      firstSeq,
+      statusCodes[start.status],
+      isClosed(start.status) ? null : start.wakeAt,
+      start.startedAt,
+      start.closedAt ?? null,
+      workflowId,
+      start.runId,
+      start.workflowType,
+      start.version,
+      parent?.workflowId ?? null,
+      parent?.runId ?? null,
+      parent?.ordinal ?? null,
+    );
+    if (changes === 0) return undefined;
+    const runKey = Number(lastInsertRowid);
+    this.#insertRow({ runKey, workflowId, firstSeq, row });
+    return runKey;
+  }
+
+  #insertRow(of: {
+    readonly runKey: RunKey;
+    readonly workflowId: string;
+    readonly firstSeq: number;
+    readonly row: string;
+  }): void {
+    const { runKey, workflowId, firstSeq, row } = of;
+    const checksum = checksumOf(row, { seed: checksumSeed(workflowId), firstSeq });
+    this.#sql.insertEvents.run(runKey, firstSeq, checksum, row);
+  }
+
+  #hasHeartbeats(): boolean {
+    this.#mayHaveHeartbeats ??= this.#sql.selectAnyHeartbeat.get() !== undefined;
+    return this.#mayHaveHeartbeats;
+  }
+}
+
+function lostStart(start: EncodedPart<StartCommit>["of"]): AionError {
+  return new AionError(
+    "internal",
+    `broken law: a start of workflow ${start.workflowId} that was refused has a reason`,
+  );
+}
+
+type Statements = Readonly<Record<keyof typeof statementTexts, StatementSync>>;
+
+const insertRun = `INSERT INTO runs (head_seq, first_seq, status, wake_at, started_at, closed_at, workflow_id, run_id,
+  workflow_type, version, parent_workflow_id, parent_run_id, parent_ordinal)
+  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE `;
+
+const statementTexts = {
+  begin: "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  savepoint: "SAVEPOINT one_commit",
+  rollbackToSavepoint: "ROLLBACK TO one_commit",
+  releaseSavepoint: "RELEASE one_commit",
+  setMeta:
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+  // The three that make up all but the rarest commits name no indexed column that they need not.
+  extendRun:
+    "UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
+  extendAndWakeRun:
+    "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
+  closeRun: `UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = NULL
+    WHERE run_key = ? AND head_seq = ? AND workflow_id = ?`,
+  updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
+  setBlocked: "UPDATE runs SET blocked = ? WHERE run_key = ?",
+  insertFirstRun: `${insertRun} NOT EXISTS (SELECT 1 FROM runs WHERE workflow_id = ?7)`,
+  insertNextRun: `${insertRun} ?2 = (SELECT CASE WHEN closed_at IS NULL THEN 0 ELSE head_seq + 1 END FROM runs
+    WHERE workflow_id = ?7 ORDER BY first_seq DESC LIMIT 1)`,
+  insertEvents: "INSERT INTO events (run_key, first_seq, checksum, row) VALUES (?, ?, ?, ?)",
+  selectRun: "SELECT head_seq FROM runs WHERE run_key = ? AND workflow_id = ?",
+  selectLatest:
+    "SELECT run_key, head_seq, status FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
+  selectMessage: "SELECT 1 FROM messages WHERE message_id = ?",
+  insertMessage: "INSERT INTO messages (target, body) VALUES (?, ?)",
+  deleteMessage: "DELETE FROM messages WHERE message_id = ?",
+  selectAnyHeartbeat: "SELECT 1 FROM heartbeats LIMIT 1",
+  upsertHeartbeat: `INSERT INTO heartbeats (run_key, ordinal, attempt, details) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET attempt = excluded.attempt, details = excluded.details`,
+  deleteHeartbeats: "DELETE FROM heartbeats WHERE run_key = ?",
+  selectClosed: "SELECT run_key FROM runs WHERE status = ? AND closed_at < ? ORDER BY closed_at",
+  selectEarlierRun: `SELECT 1 FROM runs AS earlier JOIN runs AS later ON later.workflow_id = earlier.workflow_id
+    WHERE later.run_key = ? AND earlier.first_seq < later.first_seq`,
+  deleteEvents: "DELETE FROM events WHERE run_key = ?",
+  deleteRun: "DELETE FROM runs WHERE run_key = ?",
+} as const;
+
+function prepareStatements(database: DatabaseSync): Statements {
+  return Object.fromEntries(
+    Object.entries(statementTexts).map(([name, text]) => [name, database.prepare(text)]),
+  ) as Statements;
+}

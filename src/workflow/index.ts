@@ -1,0 +1,30 @@
+/** What workflow files import. */
+export * from "./api.ts";
+export { activity, query, signal, workflow } from "./definition.ts";
+export type {
+  Activity,
+  ActivityImplementation,
+  ActivityOptions,
+  ActivityTask,
+  Query,
+  Signal,
+  Workflow,
+  WorkflowFunction,
+  WorkflowOptions,
+} from "./definition.ts";
+export type { ScopeHandle, Waited, WorkflowInfo } from "./context.ts";
+export type { Duration } from "../core/duration.ts";
+export type { RetryPolicy } from "../core/retry.ts";
+export {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  ChildFailure,
+  EngineFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+  WorkflowFailure,
+  isCancelled,
+  isFailure,
+} from "../core/failure.ts";
+export type { ApplicationFailureOptions } from "../core/failure.ts";

@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { defineConfig } from "vitest/config";
+
+const { packages } = JSON.parse(
+  readFileSync(path.join(import.meta.dirname, "package-lock.json"), "utf8"),
+) as {
+  readonly packages: Readonly<Record<string, { readonly version?: string }>>;
+};
+const pinned = packages["node_modules/node"]?.version;
+if (process.versions.node !== pinned) {
+  throw new Error(
+    `The tests run on Node ${pinned}, not ${process.versions.node}: npm run test:unit -- <path>`,
+  );
+}
+
+// `aion/…` means the source of this tree, here and in the processes that tests start.
+const condition = "aion-source";
+const conditions = [condition, "module", "node", "development|production"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    env: { NODE_OPTIONS: `--conditions=${condition}` },
+    // A process for each file: tests that kill, block or leak touch nobody else's.
+    pool: "forks",
+    maxWorkers: 2,
+    // Generous, for a loaded machine: a time-out here means hung, never slow.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    allowOnly: false,
+    restoreMocks: true,
+    unstubEnvs: true,
+    unstubGlobals: true,
+  },
+});
