@@ -237,6 +237,8 @@ describe("the check of the layers", () => {
       "src/core/a.ts",
       '// import "../engine/b.ts"\nconst text = \'import "node:fs"\';',
     ],
+    ["a data file", "src/store/a.ts", "new URL(`./migrations/${name}`, import.meta.url);"],
+    ["a thread's entry beside it", "src/engine/a.ts", 'new URL("b.ts", import.meta.url);'],
   ])("lets %s pass", (_what, file, text) => {
     expect(findFaults([{ path: file, text }])).toEqual([]);
   });

@@ -55,8 +55,10 @@ export function readImports(file: string, text: string): readonly SourceImport[]
       const isUrl = node.callee.type === "Identifier" && node.callee.name === "URL";
       if (!isUrl || !isImportMeta(node.arguments[1], "url")) return;
       const target = literalOf(node.arguments[0]);
-      // A data file or a folder is no module.
-      if (target === undefined || /\.[cm]?[jt]s$/.test(target)) add(target, node.start);
+      // Data files are no modules, and a computed URL loads nothing until something imports it.
+      if (target !== undefined && /\.[cm]?[jt]s$/.test(target)) {
+        add(target.replace(/^(?![./]|[a-z]+:)/, "./"), node.start);
+      }
     },
     CallExpression: (node) => {
       const isRequire = node.callee.type === "Identifier" && node.callee.name === "require";

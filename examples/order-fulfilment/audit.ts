@@ -46,7 +46,8 @@ export function auditOrders(input: AuditInput): Audit {
   const findings: Finding[] = [];
   const knownIds = new Set([...(input.knownOrderIds ?? []), ...input.orders.map(({ id }) => id)]);
   for (const orderId of books.keys()) {
-    if (!knownIds.has(orderId)) findings.push({ orderId, problem: "there is no such order, and yet something was done" });
+    if (!knownIds.has(orderId))
+      findings.push({ orderId, problem: "there is no such order, and yet something was done" });
   }
   for (const order of input.orders) {
     const found = books.get(order.id) ?? { charges: [], refunds: [], parcels: [] };
@@ -87,7 +88,9 @@ function problemsOf(order: Order, outcome: Outcome | undefined, books: Books): r
       problems.push(`its workflow says it was paid by ${outcome.paymentId}, the ledger says ${charge.id}`);
     }
     if (parcel !== undefined && parcel.trackingNumber !== outcome.trackingNumber) {
-      problems.push(`its workflow says it went as ${outcome.trackingNumber}, the carrier says ${parcel.trackingNumber}`);
+      problems.push(
+        `its workflow says it went as ${outcome.trackingNumber}, the carrier says ${parcel.trackingNumber}`,
+      );
     }
   }
   return problems;

@@ -35,7 +35,10 @@ export class Display {
       this.#terminal.write("\u001B[?25l");
       process.once("exit", this.#showCursor);
     }
-    this.#timer = setInterval(() => this.#draw(), this.#terminal === undefined ? LINE_INTERVAL_MS : REDRAW_INTERVAL_MS);
+    this.#timer = setInterval(
+      () => this.#draw(),
+      this.#terminal === undefined ? LINE_INTERVAL_MS : REDRAW_INTERVAL_MS,
+    );
     this.#draw();
   }
 

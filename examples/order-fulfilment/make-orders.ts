@@ -77,8 +77,33 @@ const places: readonly [Place, ...Place[]] = [
   },
 ];
 
-const givenNames = ["Ana", "Björn", "Chloé", "Dmitri", "Esra", "Femi", "Grace", "Hugo", "Ines", "Jun", "Kofi", "Lucía"] as const;
-const familyNames = ["Novák", "Müller", "Okafor", "Martin", "Sato", "O’Brien", "Rossi", "Yılmaz", "Larsen", "Silva", "Weber"] as const;
+const givenNames = [
+  "Ana",
+  "Björn",
+  "Chloé",
+  "Dmitri",
+  "Esra",
+  "Femi",
+  "Grace",
+  "Hugo",
+  "Ines",
+  "Jun",
+  "Kofi",
+  "Lucía",
+] as const;
+const familyNames = [
+  "Novák",
+  "Müller",
+  "Okafor",
+  "Martin",
+  "Sato",
+  "O’Brien",
+  "Rossi",
+  "Yılmaz",
+  "Larsen",
+  "Silva",
+  "Weber",
+] as const;
 
 /** Prices in euro cents; other currencies follow from them roughly. */
 const goods = [
@@ -133,13 +158,20 @@ function makeItems(random: Seeded, currency: Currency): Order["items"] {
   const lineCount = random.integer(1, 3);
   const firstGood = random.chance(0.11) ? goods.length - 1 : random.integer(0, goods.length - 2);
   return Array.from({ length: lineCount }, (_, index) => {
-    const [sku, title, euroCents] = goods[index === 0 ? firstGood : (firstGood + index) % (goods.length - 1)] ?? goods[0];
-    return { sku, title, quantity: random.integer(1, 2), unitPrice: Math.round(euroCents * perEuroCent[currency]) };
+    const [sku, title, euroCents] =
+      goods[index === 0 ? firstGood : (firstGood + index) % (goods.length - 1)] ?? goods[0];
+    return {
+      sku,
+      title,
+      quantity: random.integer(1, 2),
+      unitPrice: Math.round(euroCents * perEuroCent[currency]),
+    };
   });
 }
 
 if (import.meta.main) {
   const count = Number(process.argv[2] ?? "1000");
   if (!Number.isInteger(count) || count < 1) throw new Error("usage: make-orders.ts COUNT");
-  for (let number = 1; number <= count; number += 1) process.stdout.write(`${JSON.stringify(makeOrder(number))}\n`);
+  for (let number = 1; number <= count; number += 1)
+    process.stdout.write(`${JSON.stringify(makeOrder(number))}\n`);
 }

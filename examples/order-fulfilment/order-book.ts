@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Client, Run } from "aion";
+import type { Client, RunHandleOf } from "aion/client";
 import type { Order } from "./order.ts";
 import { type Outcome, type OutcomeKind, outcomeOfFailure } from "./outcome.ts";
 import type { Counts, ShownStage, Snapshot } from "./progress.ts";
 import { RateMeter } from "./rate-meter.ts";
 import { fulfil, stage } from "./workflow.ts";
+
+type OrderRun = RunHandleOf<typeof fulfil>;
 
 const SNAPSHOT_INTERVAL_MS = 200;
 
@@ -18,7 +20,7 @@ export class OrderBook {
   readonly #client: Client;
   readonly #orders: readonly Order[];
   readonly #outcomes = new Map<string, Outcome>();
-  readonly #inFlight = new Map<string, Run<typeof fulfil>>();
+  readonly #inFlight = new Map<string, OrderRun>();
   readonly #rate = new RateMeter(Date.now());
 
   constructor(client: Client, orders: readonly Order[]) {
@@ -34,16 +36,12 @@ export class OrderBook {
   async takeStock(): Promise<{ readonly endedCount: number; readonly recoveredCount: number }> {
     const wanted = new Set(this.#orders.map(({ id }) => id));
     let recoveredCount = 0;
-    let cursor: string | undefined;
-    do {
-      const page = await this.#client.list({ workflowType: fulfil.workflowType }, { cursor, limit: 500 });
-      for (const { workflowId, status } of page.runs) {
-        if (!wanted.has(workflowId)) continue;
-        if (status === "running") recoveredCount += 1;
-        else this.#outcomes.set(workflowId, await outcomeOf(this.#client.run(fulfil, workflowId)));
-      }
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
+    for await (const { workflowId, status } of this.#client.list({ workflowType: fulfil.workflowType })) {
+      if (!wanted.has(workflowId)) continue;
+      if (status === "running") recoveredCount += 1;
+      else
+        this.#outcomes.set(workflowId, await outcomeOf(this.#client.get(workflowId, { workflow: fulfil })));
+    }
     return { endedCount: this.#outcomes.size, recoveredCount };
   }
 
@@ -69,7 +67,11 @@ export class OrderBook {
   }
 
   /** Tells `onSnapshot` how things stand, again and again until the signal is aborted, and then once more. */
-  async report(signal: AbortSignal, retryCount: () => number, onSnapshot: (snapshot: Snapshot) => void): Promise<void> {
+  async report(
+    signal: AbortSignal,
+    retryCount: () => number,
+    onSnapshot: (snapshot: Snapshot) => void,
+  ): Promise<void> {
     for (;;) {
       const isLast = signal.aborted;
       onSnapshot({
@@ -105,11 +107,13 @@ export class OrderBook {
   async #countStages(): Promise<Counts<ShownStage>> {
     const runs = [...this.#inFlight.values()];
     // A run that has only just been started, or has just ended, has no answer.
-    return countBy(await Promise.all(runs.map((run) => run.query(stage).catch((): ShownStage => "starting"))));
+    return countBy(
+      await Promise.all(runs.map((run) => run.query(stage).catch((): ShownStage => "starting"))),
+    );
   }
 }
 
-async function outcomeOf(run: Run<typeof fulfil>): Promise<Outcome> {
+async function outcomeOf(run: OrderRun): Promise<Outcome> {
   try {
     return { kind: "fulfilled", ...(await run.result()) };
   } catch (error) {

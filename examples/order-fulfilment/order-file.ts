@@ -31,7 +31,8 @@ function parseOrder(line: string, where: string): Order {
     throw new Error(`${where}: not JSON: ${line.slice(0, 80)}`, { cause });
   }
   const parsed = Order.safeParse(value);
-  if (!parsed.success) throw new Error(`${where}: not an order:\n${prettifyError(parsed.error)}`, { cause: parsed.error });
+  if (!parsed.success)
+    throw new Error(`${where}: not an order:\n${prettifyError(parsed.error)}`, { cause: parsed.error });
   return parsed.data;
 }
 
@@ -42,7 +43,9 @@ function parseOrder(line: string, where: string): Order {
 export function ensureOrders(path: string, count: number): readonly Order[] {
   const found = existsSync(path) ? readOrders(path) : [];
   if (found.length >= count) return found;
-  const made = Array.from({ length: count - found.length }, (_, index) => makeOrder(found.length + index + 1));
+  const made = Array.from({ length: count - found.length }, (_, index) =>
+    makeOrder(found.length + index + 1),
+  );
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.next`, [...found, ...made].map((order) => `${JSON.stringify(order)}\n`).join(""));
   renameSync(`${path}.next`, path);

@@ -39,10 +39,13 @@ export const Order = z
     cardToken: z.string().regex(/^tok_(visa|flaky|declined)_[0-9a-f]{8}$/),
     address: Address,
   })
-  .refine((order) => order.items.reduce((sum, item) => sum + item.quantity * item.unitPrice, 0) === order.amount, {
-    path: ["amount"],
-    error: "the amount is not the sum of the items",
-  });
+  .refine(
+    (order) => order.items.reduce((sum, item) => sum + item.quantity * item.unitPrice, 0) === order.amount,
+    {
+      path: ["amount"],
+      error: "the amount is not the sum of the items",
+    },
+  );
 export type Order = z.infer<typeof Order>;
 
 /** Above this an order needs a person's approval; in minor units. */

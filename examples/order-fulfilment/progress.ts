@@ -52,8 +52,12 @@ export function renderBlock(snapshot: Snapshot, options: RenderOptions): readonl
   const bar = paint("green", "━".repeat(filled)) + paint("dim", "─".repeat(barWidth - filled));
   const row = (label: string, count: number, details: string): string =>
     `  ${paint("bold", label.padEnd(9))} ${String(count).padStart(6)}   ${details}`;
-  const stageDetails = listCounts(snapshot.inFlight, stages, (stage, text) => paint(stage === "refunding" ? "yellow" : "cyan", text));
-  const outcomeDetails = listCounts(snapshot.ended, outcomeKinds, (kind, text) => paint(outcomeStyles[kind], text));
+  const stageDetails = listCounts(snapshot.inFlight, stages, (stage, text) =>
+    paint(stage === "refunding" ? "yellow" : "cyan", text),
+  );
+  const outcomeDetails = listCounts(snapshot.ended, outcomeKinds, (kind, text) =>
+    paint(outcomeStyles[kind], text),
+  );
   const kills = options.killCount === undefined ? "" : `${paint("red", "kills")} ${options.killCount}`;
   return [
     `  ${bar}${figures}`,
@@ -64,8 +68,12 @@ export function renderBlock(snapshot: Snapshot, options: RenderOptions): readonl
 }
 
 /** The same in one line, for a log. */
-export function renderLine(snapshot: Snapshot, options: Pick<RenderOptions, "elapsedMs" | "killCount">): string {
-  const inside = (details: readonly string[]): string => (details.length === 0 ? "" : ` (${details.join(", ")})`);
+export function renderLine(
+  snapshot: Snapshot,
+  options: Pick<RenderOptions, "elapsedMs" | "killCount">,
+): string {
+  const inside = (details: readonly string[]): string =>
+    details.length === 0 ? "" : ` (${details.join(", ")})`;
   const plain = (_: string, text: string): string => text;
   return [
     `[${formatElapsed(options.elapsedMs)}] done ${countAll(snapshot.ended)}/${snapshot.orderCount}`,

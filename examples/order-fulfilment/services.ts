@@ -26,7 +26,8 @@ export function connectServices(services: Services): void {
 
 /** The services, for one attempt of an activity. */
 export function servicesFor(task: { readonly attempt: number; readonly activityType: string }): Services {
-  if (connected === undefined) throw new Error(`${task.activityType} needs connectServices() to be called first`);
+  if (connected === undefined)
+    throw new Error(`${task.activityType} needs connectServices() to be called first`);
   if (task.attempt > 1) connected.onRetry();
   return connected;
 }

@@ -2,7 +2,18 @@
  * Order fulfilment: charge the card, have a large order approved, ship the goods; and take the payment back when any of
  * it fails. Ordinary async functions: after a crash they go on from where they stopped.
  */
-import { ApplicationFailure, activity, child, compensate, expose, query, receive, shield, signal, workflow } from "aion/workflow";
+import {
+  ApplicationFailure,
+  activity,
+  child,
+  compensate,
+  expose,
+  query,
+  receive,
+  shield,
+  signal,
+  workflow,
+} from "aion/workflow";
 import { z } from "zod";
 import { Address, needsApproval, Order } from "./order.ts";
 import { servicesFor } from "./services.ts";
@@ -22,33 +33,48 @@ const stubborn = { initialDelay: "100ms", maxDelay: "5s", jitter: 0.5 } as const
 /** Every attempt carries the same idempotency key, so the provider charges once though its answers get lost. */
 export const charge = activity(
   "charge",
-  { input: Order, startToClose: "2s", retry: { ...patient, nonRetryable: ["CardDeclined", "PaymentRejected"] } },
+  {
+    input: Order,
+    startToClose: "2s",
+    retry: { ...patient, nonRetryable: ["CardDeclined", "PaymentRejected"] },
+  },
   ({ id, amount, currency, cardToken }, task) =>
     servicesFor(task).payments.charge({ reference: id, amount, currency, cardToken }, task),
 );
 
 /** By order, not by payment: it works as well when nobody knows whether the charge went through. */
-export const refund = activity("refund", { input: z.string(), startToClose: "2s", retry: stubborn }, (orderId, task) =>
-  servicesFor(task).payments.refund(orderId, task),
+export const refund = activity(
+  "refund",
+  { input: z.string(), startToClose: "2s", retry: stubborn },
+  (orderId, task) => servicesFor(task).payments.refund(orderId, task),
 );
 
 export const requestApproval = activity(
   "request-approval",
   { input: Order, startToClose: "2s", retry: stubborn },
   ({ id, amount, currency, customer }, task) =>
-    servicesFor(task).approvals.request({ orderId: id, amount, currency, credit: customer.credit }, task.signal),
+    servicesFor(task).approvals.request(
+      { orderId: id, amount, currency, credit: customer.credit },
+      task.signal,
+    ),
 );
 
-export const printLabel = activity("print-label", { input: Shipment, startToClose: "5s", retry: patient }, (shipment, task) =>
-  servicesFor(task).carrier.printLabel(shipment),
+export const printLabel = activity(
+  "print-label",
+  { input: Shipment, startToClose: "5s", retry: patient },
+  (shipment, task) => servicesFor(task).carrier.printLabel(shipment),
 );
 
-export const handOver = activity("hand-over", { input: Parcel, startToClose: "5s", retry: patient }, (parcel, task) =>
-  servicesFor(task).carrier.handOver(parcel),
+export const handOver = activity(
+  "hand-over",
+  { input: Parcel, startToClose: "5s", retry: patient },
+  (parcel, task) => servicesFor(task).carrier.handOver(parcel),
 );
 
-export const sendReceipt = activity("send-receipt", { input: Mail, startToClose: "5s", retry: stubborn }, (mail, task) =>
-  servicesFor(task).outbox.send(mail),
+export const sendReceipt = activity(
+  "send-receipt",
+  { input: Mail, startToClose: "5s", retry: stubborn },
+  (mail, task) => servicesFor(task).outbox.send(mail),
 );
 
 // Messages: what a running order can be told and asked.
@@ -82,8 +108,10 @@ export const fulfil = workflow("fulfil", { input: Order, output: Receipt }, asyn
     at = "waiting for approval";
     await requestApproval(order);
     const decision = await receive(approval, { timeout: "5s" });
-    if (!decision.ok) throw new ApplicationFailure("nobody approved it in time", { type: "ApprovalTimedOut" });
-    if (!decision.value.ok) throw new ApplicationFailure(`refused by ${decision.value.by}`, { type: "ApprovalRefused" });
+    if (!decision.ok)
+      throw new ApplicationFailure("nobody approved it in time", { type: "ApprovalTimedOut" });
+    if (!decision.value.ok)
+      throw new ApplicationFailure(`refused by ${decision.value.by}`, { type: "ApprovalRefused" });
   }
 
   at = "shipping";
@@ -91,7 +119,11 @@ export const fulfil = workflow("fulfil", { input: Order, output: Receipt }, asyn
   const [parcel] = await shield(() =>
     Promise.all([
       child(ship, { reference: order.id, to: order.address }, { id: `${order.id}/shipment` }),
-      sendReceipt({ reference: order.id, to: order.customer.email, text: `Thank you. We charged ${payment.id}.` }),
+      sendReceipt({
+        reference: order.id,
+        to: order.customer.email,
+        text: `Thank you. We charged ${payment.id}.`,
+      }),
     ]),
   );
   return { paymentId: payment.id, trackingNumber: parcel.trackingNumber };

@@ -52,7 +52,8 @@ export function decodeRow(text: string, key: RowKey): Event[] {
   }
   let at = row["t"];
   const bodies = row["e"];
-  if (typeof at !== "number" || !Array.isArray(bodies) || bodies.length === 0) throw corrupt(key, "fields are missing");
+  if (typeof at !== "number" || !Array.isArray(bodies) || bodies.length === 0)
+    throw corrupt(key, "fields are missing");
   const events: Event[] = [];
   for (const body of bodies as unknown[]) {
     if (!isRecord(body) || typeof body["type"] !== "string") throw corrupt(key, "an event has no type");

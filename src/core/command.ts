@@ -16,7 +16,8 @@ export type Command =
   | { readonly kind: "cancel-activity"; readonly ordinal: number }
   | { readonly kind: "start-timer"; readonly ordinal: number; readonly durationMs: number }
   | { readonly kind: "cancel-timer"; readonly ordinal: number }
-  | { readonly kind: "await-signal"; readonly name: string; readonly index: number }
+  /** `timer`: the timer that ends the wait, if it has a time-out. */
+  | { readonly kind: "await-signal"; readonly name: string; readonly index: number; readonly timer?: number }
   | {
       readonly kind: "send-signal";
       readonly ordinal: number;
@@ -34,7 +35,12 @@ export type Command =
       readonly runTimeoutMs?: number;
     }
   | { readonly kind: "cancel-child"; readonly ordinal: number }
-  | { readonly kind: "side-effect"; readonly ordinal: number; readonly value?: Payload; readonly failure?: Failure }
+  | {
+      readonly kind: "side-effect";
+      readonly ordinal: number;
+      readonly value?: Payload;
+      readonly failure?: Failure;
+    }
   | { readonly kind: "mark-version"; readonly changeId: string }
   | { readonly kind: "complete"; readonly result: Payload }
   | { readonly kind: "fail"; readonly failure: Failure }

@@ -41,7 +41,8 @@ export const errorTable = {
   },
   workflow_already_exists: {
     kind: "conflict",
-    cause: "The workflow id is taken, by another type, another input, or a run that the reuse policy protects.",
+    cause:
+      "The workflow id is taken, by another type, another input, or a run that the reuse policy protects.",
     hint: "Choose another id, or another `reuse` policy; starting again with the same type and input returns the run that exists.",
   },
   run_not_found: {
@@ -56,7 +57,8 @@ export const errorTable = {
   },
   run_blocked: {
     kind: "conflict",
-    cause: "The run cannot go on until somebody acts: its code is missing, diverges from its history, or keeps failing to load.",
+    cause:
+      "The run cannot go on until somebody acts: its code is missing, diverges from its history, or keeps failing to load.",
     hint: "`aion describe` tells why; mend the cause and open the engine again. The history is untouched.",
   },
   query_unknown: {
@@ -76,12 +78,14 @@ export const errorTable = {
   },
   nondeterminism: {
     kind: "failed",
-    cause: "Replaying the history, the workflow code asked for something else than it had asked for when the history was recorded.",
+    cause:
+      "Replaying the history, the workflow code asked for something else than it had asked for when the history was recorded.",
     hint: "Restore the order of commands, or guard the change with `patched`. Time, randomness and I/O belong in `now`, `random`, `sideEffect` and activities.",
   },
   nondurable_await: {
     kind: "failed",
-    cause: "The workflow awaited something that is not durable (a fetch, a timer of the platform, a promise from outside).",
+    cause:
+      "The workflow awaited something that is not durable (a fetch, a timer of the platform, a promise from outside).",
     hint: "Do I/O in an activity or a `step`, wait with `sleep`, `receive` or `waitUntil`.",
   },
   history_corrupt: {
@@ -91,12 +95,14 @@ export const errorTable = {
   },
   history_shape: {
     kind: "failed",
-    cause: "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
+    cause:
+      "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
     hint: "The run is held. Restore the file from a backup, or terminate the run.",
   },
   event_unknown: {
     kind: "failed",
-    cause: "A history holds an event type, or a row format, that this version does not know: a newer version wrote it.",
+    cause:
+      "A history holds an event type, or a row format, that this version does not know: a newer version wrote it.",
     hint: "Open the store with the version that wrote it, or a later one.",
   },
   store_url_invalid: {
@@ -131,7 +137,8 @@ export const errorTable = {
   },
   store_failed: {
     kind: "unavailable",
-    cause: "The store reported an I/O error. The engine stopped, since what a failed fsync left on disk is unknown.",
+    cause:
+      "The store reported an I/O error. The engine stopped, since what a failed fsync left on disk is unknown.",
     hint: "Look after the disk, then open the engine again: it recovers from what is on disk.",
   },
   store_unavailable: {
@@ -174,7 +181,10 @@ export const errorTable = {
     cause: "Aion broke one of its own laws.",
     hint: "Please report it with the message and the stack. The data is as it was before.",
   },
-} as const satisfies Record<string, { readonly kind: ErrorKind; readonly cause: string; readonly hint: string }>;
+} as const satisfies Record<
+  string,
+  { readonly kind: ErrorKind; readonly cause: string; readonly hint: string }
+>;
 
 export type ErrorKind = "usage" | "conflict" | "not_found" | "failed" | "unavailable" | "bug";
 export type ErrorCode = keyof typeof errorTable;

@@ -84,7 +84,12 @@ export type EventBody =
       readonly isStep?: true;
     }
   | { readonly type: "ActivityStarted"; readonly ordinal: number; readonly attempt: number }
-  | { readonly type: "ActivityCompleted"; readonly ordinal: number; readonly attempt: number; readonly result: Payload }
+  | {
+      readonly type: "ActivityCompleted";
+      readonly ordinal: number;
+      readonly attempt: number;
+      readonly result: Payload;
+    }
   | {
       readonly type: "ActivityFailed";
       readonly ordinal: number;
@@ -105,7 +110,12 @@ export type EventBody =
   | { readonly type: "ActivityCancelRequested"; readonly ordinal: number }
   | { readonly type: "ActivityCancelled"; readonly ordinal: number; readonly attempt: number }
   // Timers.
-  | { readonly type: "TimerStarted"; readonly ordinal: number; readonly durationMs: number; readonly fireAt: number }
+  | {
+      readonly type: "TimerStarted";
+      readonly ordinal: number;
+      readonly durationMs: number;
+      readonly fireAt: number;
+    }
   /** Ordinal `startDelayOrdinal`: the start delay of the run is over. */
   | { readonly type: "TimerFired"; readonly ordinal: number }
   | { readonly type: "TimerCancelled"; readonly ordinal: number }
@@ -143,7 +153,12 @@ export type EventBody =
   | { readonly type: "ChildWorkflowTerminated"; readonly ordinal: number }
   | { readonly type: "ChildWorkflowCancelRequested"; readonly ordinal: number }
   // Recorded values.
-  | { readonly type: "SideEffectRecorded"; readonly ordinal: number; readonly value?: Payload; readonly failure?: Failure }
+  | {
+      readonly type: "SideEffectRecorded";
+      readonly ordinal: number;
+      readonly value?: Payload;
+      readonly failure?: Failure;
+    }
   | { readonly type: "VersionMarked"; readonly changeId: string };
 
 /** The pseudo timer of a start delay. */
@@ -190,7 +205,8 @@ const roles: Readonly<Record<EventType, EventRole>> = {
 };
 
 export function roleOf(event: EventBody): EventRole {
-  if ((event.type === "ActivityFailed" || event.type === "ActivityTimedOut") && event.retryAt !== undefined) return "note";
+  if ((event.type === "ActivityFailed" || event.type === "ActivityTimedOut") && event.retryAt !== undefined)
+    return "note";
   return roles[event.type];
 }
 

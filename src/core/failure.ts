@@ -25,7 +25,14 @@ export interface Failure {
   readonly timeout?: TimeoutKind;
 }
 
-export type TimeoutKind = "schedule-to-start" | "start-to-close" | "schedule-to-close" | "heartbeat" | "run" | "execution" | "scope";
+export type TimeoutKind =
+  | "schedule-to-start"
+  | "start-to-close"
+  | "schedule-to-close"
+  | "heartbeat"
+  | "run"
+  | "execution"
+  | "scope";
 
 const failureBrand = Symbol.for("aion.failure");
 
@@ -71,7 +78,10 @@ export class ActivityFailure extends WorkflowFailure {
   readonly activityType: string;
   readonly attempt: number;
 
-  constructor(message: string, of: { readonly activityType: string; readonly attempt: number; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    of: { readonly activityType: string; readonly attempt: number; readonly cause?: unknown },
+  ) {
     super(message, { cause: of.cause });
     this.name = "ActivityFailure";
     this.activityType = of.activityType;
@@ -147,7 +157,11 @@ export function isFailure(value: unknown): value is WorkflowFailure {
 
 /** True for a cancellation, at whatever depth of `cause` it arrived. */
 export function isCancelled(value: unknown): boolean {
-  for (let error = value, depth = 0; isFailure(error) && depth < causeDepthMax; error = error.cause, depth++) {
+  for (
+    let error = value, depth = 0;
+    isFailure(error) && depth < causeDepthMax;
+    error = error.cause, depth++
+  ) {
     if (error.kind === "cancelled") return true;
   }
   return false;
@@ -162,7 +176,9 @@ const detailsLimitBytes = 64 * 1024;
 export function toFailure(error: unknown, depth = 0): Failure {
   const message = messageOf(error).slice(0, messageLengthMax);
   const rest = {
-    ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack.slice(0, stackLengthMax) } : {}),
+    ...(error instanceof Error && error.stack !== undefined
+      ? { stack: error.stack.slice(0, stackLengthMax) }
+      : {}),
     ...(error instanceof Error && error.cause !== undefined && depth < causeDepthMax
       ? { cause: toFailure(error.cause, depth + 1) }
       : {}),
@@ -193,7 +209,13 @@ export function toFailure(error: unknown, depth = 0): Failure {
         ...rest,
       };
     case "child":
-      return { kind: "child", message, of: shape.workflowType ?? "", childWorkflowId: shape.childWorkflowId ?? "", ...rest };
+      return {
+        kind: "child",
+        message,
+        of: shape.workflowType ?? "",
+        childWorkflowId: shape.childWorkflowId ?? "",
+        ...rest,
+      };
     case "timeout":
       return { kind: "timeout", message, timeout: shape.timeout ?? "scope", ...rest };
     case "engine":
@@ -244,7 +266,11 @@ function build(failure: Failure, cause: WorkflowFailure | undefined): WorkflowFa
         cause,
       });
     case "activity":
-      return new ActivityFailure(failure.message, { activityType: failure.of ?? "", attempt: failure.attempt ?? 0, cause });
+      return new ActivityFailure(failure.message, {
+        activityType: failure.of ?? "",
+        attempt: failure.attempt ?? 0,
+        cause,
+      });
     case "child":
       return new ChildFailure(failure.message, {
         workflowType: failure.of ?? "",

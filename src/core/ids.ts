@@ -27,7 +27,12 @@ export function parseRunId(text: string): RunId {
 
 /** Checks a name of a workflow type, activity type, signal, query, … Throws `invalid_argument`. */
 export function parseName(text: unknown, what: string): string {
-  if (typeof text !== "string" || text.length === 0 || text.length > idLengthMax || controlCharacter.test(text)) {
+  if (
+    typeof text !== "string" ||
+    text.length === 0 ||
+    text.length > idLengthMax ||
+    controlCharacter.test(text)
+  ) {
     const shown = typeof text === "string" ? JSON.stringify(text.slice(0, 60)) : typeof text;
     throw new AionError(
       "invalid_argument",

@@ -16,7 +16,12 @@ export type Message =
       readonly parent: ParentLink;
       readonly runTimeoutMs?: number;
     }
-  | { readonly kind: "child-closed"; readonly runId: RunId; readonly ordinal: number; readonly outcome: ChildOutcome }
+  | {
+      readonly kind: "child-closed";
+      readonly runId: RunId;
+      readonly ordinal: number;
+      readonly outcome: ChildOutcome;
+    }
   | {
       readonly kind: "signal";
       readonly name: string;
@@ -25,7 +30,12 @@ export type Message =
       /** Present: a workflow sent it and waits to hear what became of it. */
       readonly from?: ParentLink;
     }
-  | { readonly kind: "signal-settled"; readonly runId: RunId; readonly ordinal: number; readonly failure?: Failure }
+  | {
+      readonly kind: "signal-settled";
+      readonly runId: RunId;
+      readonly ordinal: number;
+      readonly failure?: Failure;
+    }
   /** With a run id: meant for that run alone. */
   | { readonly kind: "cancel"; readonly runId?: RunId; readonly reason?: string }
   | { readonly kind: "terminate"; readonly runId?: RunId; readonly reason?: string };

@@ -16,14 +16,22 @@ export const nullPayload = "null" as Payload;
  * Encodes a value as it will be recorded; `undefined` becomes `null`.
  * Errors: `payload_not_serializable`, `payload_too_large`.
  */
-export function toPayload(value: unknown, what: string, limitBytes: number = payloadLimitBytesDefault): Payload {
+export function toPayload(
+  value: unknown,
+  what: string,
+  limitBytes: number = payloadLimitBytesDefault,
+): Payload {
   let text: string | undefined;
   try {
     text = value === undefined ? "null" : JSON.stringify(value);
   } catch (error) {
-    throw new AionError("payload_not_serializable", `${what} cannot be written as JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new AionError(
+      "payload_not_serializable",
+      `${what} cannot be written as JSON: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
   if (text === undefined) {
     throw new AionError("payload_not_serializable", `${what} is a ${typeof value}, which JSON cannot hold`);
@@ -32,14 +40,18 @@ export function toPayload(value: unknown, what: string, limitBytes: number = pay
 }
 
 /** Takes JSON text from outside. Errors: `payload_not_serializable` (not JSON), `payload_too_large`. */
-export function parsePayload(text: string, what: string, limitBytes: number = payloadLimitBytesDefault): Payload {
+export function parsePayload(
+  text: string,
+  what: string,
+  limitBytes: number = payloadLimitBytesDefault,
+): Payload {
   checkSize(text, what, limitBytes);
   try {
     JSON.parse(text);
   } catch (error) {
     throw new AionError("payload_not_serializable", `${what} is not valid JSON: ${messageOf(error)}`, {
       cause: error,
-      hint: 'Pass JSON, for example \'{"amount": 5}\' or \'"text"\' (strings need their quotes).',
+      hint: "Pass JSON, for example '{\"amount\": 5}' or '\"text\"' (strings need their quotes).",
     });
   }
   return text as Payload;
@@ -55,9 +67,13 @@ function checkSize(text: string, what: string, limitBytes: number): Payload {
   if (text.length * 3 > limitBytes) {
     const bytes = utf8Length(text);
     if (bytes > limitBytes) {
-      throw new AionError("payload_too_large", `${what} has ${bytes} bytes, more than the limit of ${limitBytes}`, {
-        details: { bytes, limitBytes },
-      });
+      throw new AionError(
+        "payload_too_large",
+        `${what} has ${bytes} bytes, more than the limit of ${limitBytes}`,
+        {
+          details: { bytes, limitBytes },
+        },
+      );
     }
   }
   return text as Payload;

@@ -50,7 +50,10 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
   };
   const { maxAttempts } = record;
   if (maxAttempts !== undefined && (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1)) {
-    throw new AionError("invalid_argument", `retry.maxAttempts must be a whole number of 1 or more, got ${maxAttempts}`);
+    throw new AionError(
+      "invalid_argument",
+      `retry.maxAttempts must be a whole number of 1 or more, got ${maxAttempts}`,
+    );
   }
   if (!(record.multiplier >= 1) || !Number.isFinite(record.multiplier)) {
     throw new AionError("invalid_argument", `retry.multiplier must be 1 or more, got ${record.multiplier}`);
@@ -59,7 +62,10 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
     throw new AionError("invalid_argument", `retry.jitter must be between 0 and 1, got ${record.jitter}`);
   }
   if (!["exponential", "linear", "fixed"].includes(record.backoff)) {
-    throw new AionError("invalid_argument", `retry.backoff must be "exponential", "linear" or "fixed", got ${record.backoff}`);
+    throw new AionError(
+      "invalid_argument",
+      `retry.backoff must be "exponential", "linear" or "fixed", got ${record.backoff}`,
+    );
   }
   return record;
 }

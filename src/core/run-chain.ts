@@ -30,14 +30,18 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
     expectedSeq += 1;
     if (event.type === "WorkflowStarted") {
       if (open !== undefined) throw shape(event, `run ${open.start.runId} has not ended before it`);
-      if (announced !== undefined && (event.runId !== announced || event.continuedFrom !== chain.at(-1)?.runId)) {
+      if (
+        announced !== undefined &&
+        (event.runId !== announced || event.continuedFrom !== chain.at(-1)?.runId)
+      ) {
         throw shape(event, `the run before it continued as ${announced}`);
       }
       announced = undefined;
       open = { start: event, last: event };
       continue;
     }
-    if (open === undefined) throw shape(event, chain.length === 0 ? "no WorkflowStarted before it" : "its run has ended before it");
+    if (open === undefined)
+      throw shape(event, chain.length === 0 ? "no WorkflowStarted before it" : "its run has ended before it");
     open.last = event;
     if (isTerminal(event)) {
       chain.push(toSegment(open.start, event));
@@ -45,7 +49,8 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
       open = undefined;
     }
   }
-  if (announced !== undefined) throw shape(events.at(-1), `run ${announced}, as which it continues, is missing`);
+  if (announced !== undefined)
+    throw shape(events.at(-1), `run ${announced}, as which it continues, is missing`);
   if (open !== undefined) chain.push(toSegment(open.start, open.last));
   return chain;
 }
@@ -64,6 +69,9 @@ function toSegment(start: EventOf<"WorkflowStarted">, last: Event): RunSegment {
 }
 
 function shape(event: Event | undefined, what: string): AionError {
-  const where = event === undefined ? "an empty history" : `event ${event.seq} (${event.type}) of workflow ${event.workflowId}`;
+  const where =
+    event === undefined
+      ? "an empty history"
+      : `event ${event.seq} (${event.type}) of workflow ${event.workflowId}`;
   return new AionError("history_shape", `${where}: ${what}`);
 }

@@ -19,13 +19,19 @@ export function parseWithSchema<S extends Schema>(schema: S, value: unknown, wha
   try {
     result = schema["~standard"].validate(value);
   } catch (error) {
-    throw new AionError("payload_invalid", `${what}: the schema itself threw: ${messageOf(error)}`, { cause: error });
+    throw new AionError("payload_invalid", `${what}: the schema itself threw: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   if (result instanceof Promise) {
     result.catch(() => undefined);
-    throw new AionError("payload_invalid", `${what}: its schema is asynchronous, and only synchronous ones are supported`, {
-      hint: "Use a schema that validates without promises; look things up in an activity.",
-    });
+    throw new AionError(
+      "payload_invalid",
+      `${what}: its schema is asynchronous, and only synchronous ones are supported`,
+      {
+        hint: "Use a schema that validates without promises; look things up in an activity.",
+      },
+    );
   }
   if (result.issues === undefined) return result.value as SchemaOutput<S>;
   const issues = result.issues.map((issue) => ({ path: pathOf(issue.path), message: issue.message }));
@@ -34,7 +40,9 @@ export function parseWithSchema<S extends Schema>(schema: S, value: unknown, wha
     .map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`))
     .join("; ");
   const more = issues.length > issuesShownMax ? ` (and ${issues.length - issuesShownMax} more)` : "";
-  throw new AionError("payload_invalid", `${what} does not fit its schema: ${shown}${more}`, { details: { issues } });
+  throw new AionError("payload_invalid", `${what} does not fit its schema: ${shown}${more}`, {
+    details: { issues },
+  });
 }
 
 function pathOf(path: StandardSchemaV1.Issue["path"]): string {

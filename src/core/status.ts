@@ -1,7 +1,14 @@
 import type { Event, EventBody } from "./event.ts";
 
 /** The state of a run. A projection of its events, with no other source. */
-export type RunStatus = "running" | "completed" | "failed" | "cancelled" | "terminated" | "timed-out" | "continued-as-new";
+export type RunStatus =
+  | "running"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "terminated"
+  | "timed-out"
+  | "continued-as-new";
 
 export const runStatuses: readonly RunStatus[] = [
   "running",

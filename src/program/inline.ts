@@ -44,7 +44,10 @@ export function loadInline(definitions: readonly AnyWorkflow[]): ProgramSource {
       throw new AionError("invalid_argument", "`workflows` holds something that workflow() did not make");
     }
     if (programs.has(definition.workflowType)) {
-      throw new AionError("definition_duplicate", `two workflows are named ${JSON.stringify(definition.workflowType)}`);
+      throw new AionError(
+        "definition_duplicate",
+        `two workflows are named ${JSON.stringify(definition.workflowType)}`,
+      );
     }
     programs.set(definition.workflowType, new InlineProgram(definition));
   }

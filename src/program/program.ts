@@ -1,7 +1,6 @@
-import type { Command } from "../core/command.ts";
+import type { Activation, Turn } from "../core/activation.ts";
 import type { AionError } from "../core/errors.ts";
 import type { ParentLink } from "../core/event.ts";
-import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
@@ -32,7 +31,11 @@ export interface InstanceInit {
   readonly payloadLimitBytes: number;
   /** Notes the source line of each command: slow, for explaining a violation. */
   readonly isTracing: boolean;
-  readonly log: (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> | undefined) => void;
+  readonly log: (
+    level: LogLevel,
+    message: string,
+    fields: Readonly<Record<string, unknown>> | undefined,
+  ) => void;
   /** The code moved outside an activation: it awaited something that is not durable. The instance is unusable then. */
   readonly onStray: (error: AionError) => void;
 }
@@ -62,47 +65,6 @@ export interface ProgramInstance {
 export interface BufferedSignal {
   readonly name: string;
   readonly payload: Payload;
-}
-
-/** One turn of workflow code. */
-export interface Activation {
-  readonly delivery: Delivery;
-  /** The instant recorded with the input: what `now()` says. */
-  readonly nowMs: number;
-  /** Events of the run's segment up to the input. */
-  readonly historyLength: number;
-  /** Values that history holds for this activation's side effects and version marks, in order. */
-  readonly recorded: readonly RecordedValue[];
-  /** History has nothing after this activation's recorded commands: what goes beyond them is live. */
-  readonly isLast: boolean;
-  /** History holds commands of this activation. */
-  readonly isReplaying: boolean;
-}
-
-export type RecordedValue =
-  | { readonly kind: "side-effect"; readonly value?: Payload; readonly failure?: Failure }
-  | { readonly kind: "version"; readonly changeId: string };
-
-/** What workflow code learns. */
-export type Delivery =
-  | { readonly kind: "start"; readonly input: Payload }
-  | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
-  | { readonly kind: "timer"; readonly ordinal: number }
-  | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }
-  | { readonly kind: "signal-settled"; readonly ordinal: number; readonly outcome: Outcome }
-  | { readonly kind: "child"; readonly ordinal: number; readonly outcome: Outcome }
-  | { readonly kind: "cancel"; readonly reason?: string };
-
-export type Outcome = { readonly ok: true; readonly value: Payload } | { readonly ok: false; readonly failure: Failure };
-
-export interface Turn {
-  readonly commands: readonly Command[];
-  /** When tracing: where each command was issued, in the same order. */
-  readonly sources: readonly string[];
-  /** The function has returned or thrown, and the last command says how. */
-  readonly isSettled: boolean;
-  /** Nothing durable is awaited, and yet the function has not ended. */
-  readonly isStuck: boolean;
 }
 
 /** Finds the code of a run. A run is pinned to the version it started with. */

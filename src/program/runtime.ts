@@ -1,13 +1,21 @@
 import type { Command } from "../core/command.ts";
 import { AionError, unreachable } from "../core/errors.ts";
 import type { Failure } from "../core/failure.ts";
-import { ApplicationFailure, CancelledFailure, fromFailure, isCancelled, toFailure } from "../core/failure.ts";
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  fromFailure,
+  isCancelled,
+  toFailure,
+} from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { WorkflowContext } from "../workflow/context.ts";
 import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
-import type { Activation, BufferedSignal, InstanceInit, Outcome, ProgramInstance, RecordedValue, Turn } from "./program.ts";
+import type { Activation, Outcome, RecordedValue, Turn } from "../core/activation.ts";
+import type { BufferedSignal, InstanceInit, ProgramInstance } from "./program.ts";
+import { continueAsNewMarker } from "./marker.ts";
 import { SeededRandom } from "./random.ts";
 import { ScopeContext } from "./scope-context.ts";
 import { CancellationScope } from "./scope.ts";
@@ -44,9 +52,6 @@ export interface PredicateWait {
   fail(error: unknown): void;
 }
 
-/** Thrown by `continueAsNew`, so that the function ends there. Not an error: nobody needs to catch it. */
-export const continueAsNewMarker = Object.freeze({ aion: "continue-as-new" });
-
 /**
  * The state of one run's code: what it waits for, and what it asked for in this activation.
  *
@@ -69,7 +74,10 @@ export class Runtime implements ProgramInstance {
   readonly compensations: (() => unknown)[] = [];
   readonly root: ScopeContext;
   readonly #signals = new Map<string, SignalQueue>();
-  readonly #queries = new Map<string, { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }>();
+  readonly #queries = new Map<
+    string,
+    { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }
+  >();
   readonly #steps = new Map<number, (task: ActivityTask) => unknown>();
   readonly #marked = new Set<string>();
   readonly #random: SeededRandom;
@@ -168,11 +176,15 @@ export class Runtime implements ProgramInstance {
     const what = `query ${JSON.stringify(name)} of workflow ${this.init.workflowId}`;
     if (exposed === undefined) {
       const known = [...this.#queries.keys()].map((key) => JSON.stringify(key)).join(", ");
-      throw new AionError("query_unknown", `${what}: not exposed; exposed are ${known === "" ? "none" : known}`);
+      throw new AionError(
+        "query_unknown",
+        `${what}: not exposed; exposed are ${known === "" ? "none" : known}`,
+      );
     }
     const { inputSchema, outputSchema } = exposed.definition;
     const value = fromPayload(input);
-    const argument = inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
+    const argument =
+      inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
     this.#isQuerying = true;
     try {
       const answer = this.carrier.enter(this.root, () => exposed.handler(argument));
@@ -265,10 +277,15 @@ export class Runtime implements ProgramInstance {
   }
 
   /** Takes a buffered signal, or says where to wait for the next. */
-  takeSignal(definition: AnySignal): Payload | undefined {
+  takeSignal(definition: AnySignal, hasTimeout: boolean): Payload | undefined {
     const queue = this.#queueOf(definition.name);
     queue.definition ??= definition;
-    this.issue({ kind: "await-signal", name: definition.name, index: queue.consumed + queue.waiting.length });
+    this.issue({
+      kind: "await-signal",
+      name: definition.name,
+      index: queue.consumed + queue.waiting.length,
+      ...(hasTimeout && queue.buffer.length === 0 ? { timer: this.#timerCount } : {}),
+    });
     const buffered = queue.buffer.shift();
     if (buffered !== undefined) queue.consumed += 1;
     return buffered;
@@ -329,7 +346,8 @@ export class Runtime implements ProgramInstance {
     const isRecorded = recorded?.kind === "version" && recorded.changeId === changeId;
     if (isRecorded) this.#recordedAt += 1;
     const activation = this.#activation;
-    if (!isRecorded && (activation === undefined || activation.isReplaying || !activation.isLast)) return false;
+    if (!isRecorded && (activation === undefined || activation.isReplaying || !activation.isLast))
+      return false;
     this.#marked.add(changeId);
     this.issue({ kind: "mark-version", changeId });
     return true;
@@ -337,6 +355,7 @@ export class Runtime implements ProgramInstance {
 
   continueAsNew(workflowType: string, input: Payload): never {
     this.#continueAs ??= { workflowType, input };
+    // oxlint-disable-next-line no-throw-literal, typescript/only-throw-error -- control flow, not an error
     throw continueAsNewMarker;
   }
 
@@ -428,17 +447,23 @@ export class Runtime implements ProgramInstance {
     }
     const isCancel = this.#isCancelRequested && isCancelled(error);
     if (isCancel && failed.length === 0) {
-      return { kind: "cancelled", ...(this.#cancelReason === undefined ? {} : { reason: this.#cancelReason }) };
+      return {
+        kind: "cancelled",
+        ...(this.#cancelReason === undefined ? {} : { reason: this.#cancelReason }),
+      };
     }
     if (failed.length === 0) return { kind: "fail", failure: toFailure(error) };
     const what = failed.map((reason) => messageOf(reason)).join("; ");
     return {
       kind: "fail",
       failure: toFailure(
-        new ApplicationFailure(`${messageOf(error)}; and ${failed.length} of its compensations failed: ${what}`, {
-          type: "CompensationFailed",
-          cause: error,
-        }),
+        new ApplicationFailure(
+          `${messageOf(error)}; and ${failed.length} of its compensations failed: ${what}`,
+          {
+            type: "CompensationFailed",
+            cause: error,
+          },
+        ),
       ),
     };
   }
@@ -465,7 +490,9 @@ export class Runtime implements ProgramInstance {
       const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
       const schema = queue.definition?.schema;
       try {
-        queue.handler(schema === undefined ? fromPayload(payload) : parseWithSchema(schema, fromPayload(payload), what));
+        queue.handler(
+          schema === undefined ? fromPayload(payload) : parseWithSchema(schema, fromPayload(payload), what),
+        );
       } catch (error) {
         this.#fail(error);
       }

@@ -5,9 +5,16 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { parseWithSchema } from "../core/schema.ts";
-import type { ActivityRequest, ChildRequest, ScopeHandle, Waited, WorkflowContext, WorkflowInfo } from "../workflow/context.ts";
+import type {
+  ActivityRequest,
+  ChildRequest,
+  ScopeHandle,
+  Waited,
+  WorkflowContext,
+  WorkflowInfo,
+} from "../workflow/context.ts";
 import type { AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
-import { continueAsNewMarker } from "./runtime.ts";
+import { continueAsNewMarker } from "./marker.ts";
 import type { Runtime, Wait } from "./runtime.ts";
 import type { Cancellable } from "./scope.ts";
 import { CancellationScope } from "./scope.ts";
@@ -40,13 +47,16 @@ export class ScopeContext implements WorkflowContext {
       options: request.options,
       ...(request.step === undefined ? {} : { isStep: true as const }),
     });
-    return this.#await(runtime.activities, ordinal, () => runtime.issue({ kind: "cancel-activity", ordinal }));
+    return this.#await(runtime.activities, ordinal, () =>
+      runtime.issue({ kind: "cancel-activity", ordinal }),
+    );
   }
 
   startChild(request: ChildRequest): Promise<unknown> {
     const runtime = this.#runtime;
     const { workflow } = request;
-    const workflowType = typeof workflow === "string" ? parseName(workflow, "workflow type") : workflow.workflowType;
+    const workflowType =
+      typeof workflow === "string" ? parseName(workflow, "workflow type") : workflow.workflowType;
     const refusal = this.#refusal(`child ${JSON.stringify(workflowType)}`);
     if (refusal !== undefined) return refusal;
     const what = `the input of child workflow ${JSON.stringify(workflowType)}`;
@@ -101,15 +111,22 @@ export class ScopeContext implements WorkflowContext {
   async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
     const runtime = this.#runtime;
     await this.#refusal(`receive of ${JSON.stringify(signal.name)}`);
-    const buffered = runtime.takeSignal(signal);
+    const buffered = runtime.takeSignal(signal, timeoutMs !== undefined);
     const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
     if (payload === undefined) return { ok: false, reason: "timeout" };
     const value = fromPayload(payload);
     if (signal.schema === undefined) return { ok: true, value };
     try {
-      return { ok: true, value: parseWithSchema(signal.schema, value, `signal ${JSON.stringify(signal.name)}`) };
+      return {
+        ok: true,
+        value: parseWithSchema(signal.schema, value, `signal ${JSON.stringify(signal.name)}`),
+      };
     } catch (error) {
-      throw new ApplicationFailure(messageOf(error), { type: "InvalidSignal", nonRetryable: true, cause: error });
+      throw new ApplicationFailure(messageOf(error), {
+        type: "InvalidSignal",
+        nonRetryable: true,
+        cause: error,
+      });
     }
   }
 
@@ -128,7 +145,8 @@ export class ScopeContext implements WorkflowContext {
         reject(failure);
       });
       const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });
-      const callOff = timeoutMs === undefined ? undefined : runtime.startTimer(timeoutMs, () => settle(undefined));
+      const callOff =
+        timeoutMs === undefined ? undefined : runtime.startTimer(timeoutMs, () => settle(undefined));
     });
   }
 
@@ -210,12 +228,14 @@ export class ScopeContext implements WorkflowContext {
       get signal() {
         return inner.cancellation.signal;
       },
-      cancel: (reason) => inner.cancellation.cancel(new CancelledFailure(reason ?? "the scope was cancelled")),
+      cancel: (reason) =>
+        inner.cancellation.cancel(new CancelledFailure(reason ?? "the scope was cancelled")),
     };
     try {
       return { ok: true, value: await this.#runtime.carrier.enter(inner, async () => run(handle)) };
     } catch (error) {
-      if (isTimedOut && isCancelled(error) && this.cancellation.cancelled === undefined) return { ok: false, reason: "timeout" };
+      if (isTimedOut && isCancelled(error) && this.cancellation.cancelled === undefined)
+        return { ok: false, reason: "timeout" };
       throw error;
     } finally {
       callOff?.();
@@ -255,7 +275,9 @@ export class ScopeContext implements WorkflowContext {
       version: definition.version,
       startedAt: init.startedAt,
       historyLength,
-      ...(init.parent === undefined ? {} : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
+      ...(init.parent === undefined
+        ? {}
+        : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
       ...(init.continuedFrom === undefined ? {} : { continuedFrom: init.continuedFrom }),
     };
   }
@@ -280,7 +302,10 @@ export class ScopeContext implements WorkflowContext {
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
   #demand(what: string): void {
     if (!this.#runtime.guard(what)) {
-      throw new AionError("nondurable_await", `${what}() was called after awaiting something that is not durable`);
+      throw new AionError(
+        "nondurable_await",
+        `${what}() was called after awaiting something that is not durable`,
+      );
     }
   }
 

@@ -16,7 +16,11 @@ export function isRecordOf(event: EventBody, command: Command): boolean {
     case "cancel-activity":
       return event.type === "ActivityCancelRequested" && event.ordinal === command.ordinal;
     case "start-timer":
-      return event.type === "TimerStarted" && event.ordinal === command.ordinal && event.durationMs === command.durationMs;
+      return (
+        event.type === "TimerStarted" &&
+        event.ordinal === command.ordinal &&
+        event.durationMs === command.durationMs
+      );
     case "cancel-timer":
       return event.type === "TimerCancelled" && event.ordinal === command.ordinal;
     case "send-signal":
@@ -100,7 +104,14 @@ export function describeRecord(event: EventBody): string {
 /** How an event differs from a command that is of its kind, ordinal and name: the input or the result. */
 export function describeDifference(event: EventBody, command: Command): string {
   const recorded = inputOf(event);
-  const found = "input" in command ? command.input : "payload" in command ? command.payload : "result" in command ? command.result : undefined;
+  const found =
+    "input" in command
+      ? command.input
+      : "payload" in command
+        ? command.payload
+        : "result" in command
+          ? command.result
+          : undefined;
   if (recorded === undefined || found === undefined || recorded === found) return "";
   return ` (recorded with ${shorten(recorded)}, found with ${shorten(found)})`;
 }

@@ -3,7 +3,7 @@ import { describeCommand, eventTypeOfCommand } from "../core/command.ts";
 import { AionError, assert } from "../core/errors.ts";
 import type { Event, EventRole } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
-import type { Activation, RecordedValue, Turn } from "../program/program.ts";
+import type { Activation, RecordedValue, Turn } from "../core/activation.ts";
 import { describeDifference, describeRecord, isRecordOf } from "./match.ts";
 import type { RunState } from "./run-state.ts";
 
@@ -94,7 +94,10 @@ export class Replay {
   }
 
   /** Takes one input and everything up to the next. */
-  #span(): { readonly input: Event; readonly commands: Event[]; readonly isLast: boolean } | "more" | undefined {
+  #span():
+    | { readonly input: Event; readonly commands: Event[]; readonly isLast: boolean }
+    | "more"
+    | undefined {
     const queue = this.#queue;
     let at = this.#at;
     // Notes before the first input of what was pushed last belong to nobody.
@@ -147,7 +150,11 @@ const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nond
 
 /** As `roleOf`; a failure that the engine recorded in place of the code is an end from outside. */
 function recordRole(event: Event): EventRole {
-  if (event.type === "WorkflowFailed" && event.failure.kind === "engine" && engineVerdicts.includes(event.failure.type)) {
+  if (
+    event.type === "WorkflowFailed" &&
+    event.failure.kind === "engine" &&
+    engineVerdicts.includes(event.failure.type)
+  ) {
     return "end";
   }
   return roleOf(event);

@@ -1,5 +1,5 @@
 import type { Command } from "../core/command.ts";
-import type { Delivery, Outcome } from "../program/program.ts";
+import type { Delivery, Outcome } from "../core/activation.ts";
 
 /** The first command, in the order of the program, for which history has no answer. */
 export interface ResumePoint {
@@ -24,17 +24,32 @@ export interface Resolution {
 export class ResumeTracker {
   readonly #open = new Map<string, { readonly commandIndex: number; readonly command: Command }>();
   readonly #resolutions: Resolution[] = [];
-  readonly #signalsTaken = new Map<string, number>();
+  readonly #arrived = new Map<string, number>();
+  readonly #timedWaits = new Map<number, string>();
   #issued = 0;
 
   /** Before the turn: what the code is about to learn. */
   delivered(delivery: Delivery): void {
-    const key = keyOfDelivery(delivery, this.#signalsTaken);
-    if (key === undefined) return;
-    const open = this.#open.get(key);
-    if (open === undefined) return;
-    this.#open.delete(key);
-    this.#resolutions.push({ ...open, outcome: "outcome" in delivery ? delivery.outcome : undefined });
+    switch (delivery.kind) {
+      case "start":
+      case "cancel":
+        return;
+      case "signal": {
+        const arrived = this.#arrived.get(delivery.name) ?? 0;
+        this.#arrived.set(delivery.name, arrived + 1);
+        this.#answer(`signal ${arrived} ${delivery.name}`, undefined);
+        return;
+      }
+      case "timer": {
+        this.#answer(`timer ${delivery.ordinal}`, undefined);
+        // A wait with a time-out is answered by its timer too.
+        const wait = this.#timedWaits.get(delivery.ordinal);
+        if (wait !== undefined) this.#answer(wait, undefined);
+        return;
+      }
+      default:
+        this.#answer(`${delivery.kind} ${delivery.ordinal}`, delivery.outcome);
+    }
   }
 
   /** After the turn: recorded commands, then the live ones beyond them. */
@@ -42,11 +57,21 @@ export class ResumeTracker {
     const recordedCount = commands.length - liveCount;
     for (const [index, command] of commands.entries()) {
       const commandIndex = this.#issued++;
-      const key = keyOfCommand(command);
-      if (key === undefined && index < recordedCount) this.#resolutions.push({ commandIndex, command, outcome: undefined });
-      else if (key?.startsWith("signal ") === true && this.#takeBuffered(key)) {
+      const key = keyOf(command);
+      const isAnswered =
+        command.kind === "await-signal"
+          ? (this.#arrived.get(command.name) ?? 0) > command.index
+          : key === undefined && index < recordedCount;
+      if (isAnswered) {
         this.#resolutions.push({ commandIndex, command, outcome: undefined });
-      } else this.#open.set(key ?? `live ${commandIndex}`, { commandIndex, command });
+        continue;
+      }
+      this.#open.set(key ?? `live ${commandIndex}`, { commandIndex, command });
+      if (command.kind === "await-signal" && command.timer !== undefined && key !== undefined) {
+        this.#timedWaits.set(command.timer, key);
+      }
+      // A timer that is called off needs no answer.
+      if (command.kind === "cancel-timer") this.#open.delete(`timer ${command.ordinal}`);
     }
   }
 
@@ -62,15 +87,16 @@ export class ResumeTracker {
     return this.#resolutions;
   }
 
-  #takeBuffered(key: string): boolean {
-    const arrived = this.#signalsTaken.get(key) ?? 0;
-    if (arrived === 0) return false;
-    this.#signalsTaken.set(key, arrived - 1);
-    return true;
+  #answer(key: string, outcome: Outcome | undefined): void {
+    const open = this.#open.get(key);
+    if (open === undefined) return;
+    this.#open.delete(key);
+    this.#resolutions.push({ ...open, outcome });
   }
 }
 
-function keyOfCommand(command: Command): string | undefined {
+/** The correlation key of a command that history answers later; `undefined`: its own record is the answer. */
+function keyOf(command: Command): string | undefined {
   switch (command.kind) {
     case "run-activity":
       return `activity ${command.ordinal}`;
@@ -81,24 +107,7 @@ function keyOfCommand(command: Command): string | undefined {
     case "send-signal":
       return `signal-settled ${command.ordinal}`;
     case "await-signal":
-      return `signal ${command.name}`;
-    default:
-      return undefined;
-  }
-}
-
-function keyOfDelivery(delivery: Delivery, buffered: Map<string, number>): string | undefined {
-  switch (delivery.kind) {
-    case "activity":
-    case "timer":
-    case "child":
-    case "signal-settled":
-      return `${delivery.kind} ${delivery.ordinal}`;
-    case "signal": {
-      const key = `signal ${delivery.name}`;
-      buffered.set(key, (buffered.get(key) ?? 0) + 1);
-      return key;
-    }
+      return `signal ${command.index} ${command.name}`;
     default:
       return undefined;
   }

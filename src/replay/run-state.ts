@@ -7,7 +7,7 @@ import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
 import { isClosed, statusAfter } from "../core/status.ts";
-import type { Delivery } from "../program/program.ts";
+import type { Delivery } from "../core/activation.ts";
 
 /** An activity that has no outcome yet. */
 export interface OpenActivity {
@@ -72,7 +72,10 @@ export class RunState {
   /** The first event of the run. Throws `history_shape` before it was applied. */
   get started(): EventOf<"WorkflowStarted"> {
     if (this.#started === undefined) {
-      throw new AionError("history_shape", `workflow ${this.workflowId} has no WorkflowStarted event in its history`);
+      throw new AionError(
+        "history_shape",
+        `workflow ${this.workflowId} has no WorkflowStarted event in its history`,
+      );
     }
     return this.#started;
   }
@@ -203,7 +206,11 @@ export class RunState {
         if (!this.sends.delete(event.ordinal)) throw this.#shape(event, "no such signal was sent");
         return event.failure === undefined
           ? { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: true, value: nullPayload } }
-          : { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: false, failure: event.failure } };
+          : {
+              kind: "signal-settled",
+              ordinal: event.ordinal,
+              outcome: { ok: false, failure: event.failure },
+            };
       case "ChildWorkflowStarted":
         this.children.set(event.ordinal, {
           ordinal: event.ordinal,
@@ -218,11 +225,21 @@ export class RunState {
       case "ChildWorkflowFailed":
         return this.#failChild(event, event.failure.message, event.failure);
       case "ChildWorkflowCancelled":
-        return this.#failChild(event, "was cancelled", { kind: "cancelled", message: "the child was cancelled" });
+        return this.#failChild(event, "was cancelled", {
+          kind: "cancelled",
+          message: "the child was cancelled",
+        });
       case "ChildWorkflowTimedOut":
-        return this.#failChild(event, "timed out", { kind: "timeout", message: "the child timed out", timeout: "run" });
+        return this.#failChild(event, "timed out", {
+          kind: "timeout",
+          message: "the child timed out",
+          timeout: "run",
+        });
       case "ChildWorkflowTerminated":
-        return this.#failChild(event, "was terminated", { kind: "terminated", message: "the child was terminated" });
+        return this.#failChild(event, "was terminated", {
+          kind: "terminated",
+          message: "the child was terminated",
+        });
       case "WorkflowCancelRequested":
         this.#isCancelRequested = true;
         return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
@@ -250,7 +267,11 @@ export class RunState {
     const failure: Failure =
       event.type === "ActivityFailed"
         ? event.failure
-        : { kind: "timeout", message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`, timeout: event.timeout };
+        : {
+            kind: "timeout",
+            message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`,
+            timeout: event.timeout,
+          };
     if (event.retryAt !== undefined) {
       activity.startedAt = undefined;
       activity.failedCount += 1;
@@ -300,9 +321,13 @@ export class RunState {
   }
 
   #shape(event: Event, what: string): AionError {
-    return new AionError("history_shape", `workflow ${this.workflowId}, event ${event.seq} (${event.type}): ${what}`, {
-      details: { workflowId: this.workflowId, seq: event.seq },
-    });
+    return new AionError(
+      "history_shape",
+      `workflow ${this.workflowId}, event ${event.seq} (${event.type}): ${what}`,
+      {
+        details: { workflowId: this.workflowId, seq: event.seq },
+      },
+    );
   }
 }
 

@@ -6,18 +6,23 @@ import type { Commit, RunCommit, StartCommit } from "./contract.ts";
 
 /** A commit whose events and messages are text already: nothing in it changes with what its caller does next. */
 export interface EncodedCommit {
-  readonly run?: EncodedPart<RunCommit>;
-  readonly start?: EncodedPart<StartCommit>;
+  readonly run: EncodedPart<RunCommit> | undefined;
+  readonly start: EncodedPart<StartCommit> | undefined;
   readonly send: readonly EncodedMessage[];
   readonly consume: readonly number[];
 }
 
 export interface EncodedPart<Part> {
-  readonly of: Omit<Part, "events">;
+  readonly of: Loose<Omit<Part, "events">>;
   readonly eventCount: number;
   /** Empty when there are no events. */
   readonly row: string;
 }
+
+/** As it comes from another thread: an absent field may be there as `undefined`. */
+type Loose<Part> = {
+  readonly [Name in keyof Part]: Part[Name] | (undefined extends Part[Name] ? undefined : never);
+};
 
 export interface EncodedMessage {
   readonly target: WorkflowId;
@@ -30,8 +35,8 @@ const nothing: readonly never[] = [];
 export function encodeCommit(commit: Commit): EncodedCommit {
   checkCommit(commit);
   return {
-    ...(commit.run === undefined ? {} : { run: encodePart(commit.run) }),
-    ...(commit.start === undefined ? {} : { start: encodePart(commit.start) }),
+    run: commit.run === undefined ? undefined : encodePart(commit.run),
+    start: commit.start === undefined ? undefined : encodePart(commit.start),
     send: commit.send?.map(({ target, message }) => ({ target, body: JSON.stringify(message) })) ?? nothing,
     consume: commit.consume ?? nothing,
   };

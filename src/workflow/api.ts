@@ -6,7 +6,16 @@ import type { LogLevel } from "../core/ports.ts";
 import { requireContext } from "./context.ts";
 import type { ScopeHandle, Waited, WorkflowInfo } from "./context.ts";
 import { toActivityOptionsRecord } from "./definition.ts";
-import type { ActivityOptions, ActivityTask, AnyQuery, AnySignal, AnyWorkflow, Query, Signal, Workflow } from "./definition.ts";
+import type {
+  ActivityOptions,
+  ActivityTask,
+  AnyQuery,
+  AnySignal,
+  AnyWorkflow,
+  Query,
+  Signal,
+  Workflow,
+} from "./definition.ts";
 
 /** Waits, durably: minutes or months, across restarts. Any length. Rejects with `CancelledFailure` if cancelled. */
 export function sleep(duration: Duration): Promise<void> {
@@ -18,7 +27,10 @@ export function sleep(duration: Duration): Promise<void> {
  * the answer is `{ ok: true, value }` or `{ ok: false, reason: "timeout" }`.
  */
 export function receive<Payload>(signal: Signal<Payload>): Promise<Payload>;
-export function receive<Payload>(signal: Signal<Payload>, options: { readonly timeout: Duration }): Promise<Waited<Payload>>;
+export function receive<Payload>(
+  signal: Signal<Payload>,
+  options: { readonly timeout: Duration },
+): Promise<Waited<Payload>>;
 export async function receive(signal: AnySignal, options?: { readonly timeout: Duration }): Promise<unknown> {
   const timeoutMs = options === undefined ? undefined : parseDuration(options.timeout, "receive timeout");
   const waited = await requireContext("receive").receive(signal, timeoutMs);
@@ -40,7 +52,10 @@ export function waitUntil(predicate: () => boolean, timeout?: Duration): Promise
  * once and changes nothing; a signal handler may be async, and its failure fails the run.
  */
 export function expose<Input, Output>(query: Query<Input, Output>, handler: (input: Input) => Output): void;
-export function expose<Payload>(signal: Signal<Payload>, handler: (payload: Payload) => void | Promise<void>): void;
+export function expose<Payload>(
+  signal: Signal<Payload>,
+  handler: (payload: Payload) => void | Promise<void>,
+): void;
 export function expose(definition: AnyQuery | AnySignal, handler: (argument: never) => unknown): void {
   const context = requireContext("expose");
   const handle = handler as (argument: unknown) => unknown;
@@ -63,13 +78,18 @@ export function child<Input, Output>(
   options?: ChildOptions,
 ): Promise<Output>;
 export function child(workflow: string, input: unknown, options?: ChildOptions): Promise<unknown>;
-export function child(workflow: AnyWorkflow | string, input: unknown, options: ChildOptions = {}): Promise<unknown> {
+export function child(
+  workflow: AnyWorkflow | string,
+  input: unknown,
+  options: ChildOptions = {},
+): Promise<unknown> {
   return requireContext("child").startChild({
     workflow,
     input,
     workflowId: options.id,
     parentClosePolicy: options.parentClosePolicy ?? "terminate",
-    runTimeoutMs: options.runTimeout === undefined ? undefined : parseDuration(options.runTimeout, "child runTimeout"),
+    runTimeoutMs:
+      options.runTimeout === undefined ? undefined : parseDuration(options.runTimeout, "child runTimeout"),
   });
 }
 
@@ -77,7 +97,11 @@ export function child(workflow: AnyWorkflow | string, input: unknown, options: C
  * Sends a signal to another workflow, exactly once. Resolves when the target has it recorded; rejects with
  * `ApplicationFailure` of type `SignalFailed` when there is no such run or it has ended.
  */
-export function signalWorkflow<Payload>(workflowId: string, signal: Signal<Payload>, payload: Payload): Promise<void> {
+export function signalWorkflow<Payload>(
+  workflowId: string,
+  signal: Signal<Payload>,
+  payload: Payload,
+): Promise<void> {
   return requireContext("signalWorkflow").sendSignal(workflowId, signal, payload);
 }
 
@@ -124,7 +148,13 @@ export function continueAsNew(first: unknown, second?: unknown): never {
 }
 
 function isWorkflow(value: unknown): value is AnyWorkflow {
-  return typeof value === "object" && value !== null && "kind" in value && value.kind === "workflow" && "run" in value;
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "kind" in value &&
+    value.kind === "workflow" &&
+    "run" in value
+  );
 }
 
 /**
@@ -137,7 +167,10 @@ export function scope<Result>(
   run: (scope: ScopeHandle) => Result | Promise<Result>,
   options: { readonly timeout: Duration },
 ): Promise<Waited<Result>>;
-export async function scope(run: (scope: ScopeHandle) => unknown, options?: { readonly timeout: Duration }): Promise<unknown> {
+export async function scope(
+  run: (scope: ScopeHandle) => unknown,
+  options?: { readonly timeout: Duration },
+): Promise<unknown> {
   const timeoutMs = options === undefined ? undefined : parseDuration(options.timeout, "scope timeout");
   const waited = await requireContext("scope").scope(run, timeoutMs);
   if (timeoutMs !== undefined) return waited;
@@ -185,5 +218,14 @@ function logger(level: LogLevel): Logger {
 }
 
 /** Writes to the engine's log; silent on replay. */
-export const log: { readonly debug: Logger; readonly info: Logger; readonly warn: Logger; readonly error: Logger } =
-  Object.freeze({ debug: logger("debug"), info: logger("info"), warn: logger("warn"), error: logger("error") });
+export const log: {
+  readonly debug: Logger;
+  readonly info: Logger;
+  readonly warn: Logger;
+  readonly error: Logger;
+} = Object.freeze({
+  debug: logger("debug"),
+  info: logger("info"),
+  warn: logger("warn"),
+  error: logger("error"),
+});

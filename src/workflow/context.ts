@@ -16,7 +16,10 @@ export interface WorkflowContext {
   sideEffect(produce: () => unknown): unknown;
   patched(changeId: string): boolean;
   continueAsNew(workflow: AnyWorkflow | undefined, input: unknown): never;
-  scope<Result>(run: (scope: ScopeHandle) => Result | Promise<Result>, timeoutMs: number | undefined): Promise<Waited<Result>>;
+  scope<Result>(
+    run: (scope: ScopeHandle) => Result | Promise<Result>,
+    timeoutMs: number | undefined,
+  ): Promise<Waited<Result>>;
   shield<Result>(run: () => Result | Promise<Result>): Promise<Result>;
   compensate(undo: () => unknown): void;
   now(): number;
@@ -43,7 +46,9 @@ export interface ChildRequest {
 }
 
 /** The outcome of waiting with a time-out: a value, never an exception. */
-export type Waited<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly reason: "timeout" };
+export type Waited<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly reason: "timeout" };
 
 export interface ScopeHandle {
   /** Aborted when the scope is cancelled. */

@@ -27,7 +27,10 @@ export interface ActivityTask {
   readonly lastHeartbeat: unknown;
 }
 
-export type ActivityImplementation<Input, Output> = (input: Input, task: ActivityTask) => Output | Promise<Output>;
+export type ActivityImplementation<Input, Output> = (
+  input: Input,
+  task: ActivityTask,
+) => Output | Promise<Output>;
 
 /** Every time-out is optional; none exists unless it is declared. */
 export interface ActivityOptions {
@@ -101,7 +104,9 @@ export function activity(
       activityType,
       input,
       options:
-        overrides === undefined ? record : toActivityOptionsRecord({ ...options, ...overrides }, activityType),
+        overrides === undefined
+          ? record
+          : toActivityOptionsRecord({ ...options, ...overrides }, activityType),
     });
   };
   return Object.assign(call, {
@@ -115,8 +120,12 @@ export function activity(
 
 /** Checks options and turns them into what is recorded. Throws `invalid_argument`. */
 export function toActivityOptionsRecord(options: ActivityOptions, of: string): ActivityOptionsRecord {
-  const ms = (name: "scheduleToStart" | "startToClose" | "scheduleToClose" | "heartbeat"): number | undefined =>
-    options[name] === undefined ? undefined : parseDuration(options[name], `${name} of activity ${JSON.stringify(of)}`);
+  const ms = (
+    name: "scheduleToStart" | "startToClose" | "scheduleToClose" | "heartbeat",
+  ): number | undefined =>
+    options[name] === undefined
+      ? undefined
+      : parseDuration(options[name], `${name} of activity ${JSON.stringify(of)}`);
   const scheduleToStartMs = ms("scheduleToStart");
   const startToCloseMs = ms("startToClose");
   const scheduleToCloseMs = ms("scheduleToClose");
@@ -166,7 +175,10 @@ export type AnyWorkflow = Workflow<any, any>;
  *   return `hello ${name}`;
  * });
  */
-export function workflow<Input, Output>(name: string, run: WorkflowFunction<Input, Output>): Workflow<Input, Output>;
+export function workflow<Input, Output>(
+  name: string,
+  run: WorkflowFunction<Input, Output>,
+): Workflow<Input, Output>;
 export function workflow<I extends Schema, O extends Schema>(
   name: string,
   options: WorkflowOptions & { readonly input: I; readonly output: O },
@@ -189,7 +201,9 @@ export function workflow<Input, Output>(
 ): Workflow<Input, Output>;
 export function workflow(
   name: string,
-  second: (WorkflowOptions & { readonly input?: Schema; readonly output?: Schema }) | WorkflowFunction<never, unknown>,
+  second:
+    | (WorkflowOptions & { readonly input?: Schema; readonly output?: Schema })
+    | WorkflowFunction<never, unknown>,
   third?: WorkflowFunction<never, unknown>,
 ): Workflow<unknown, unknown> {
   const workflowType = parseName(name, "workflow name");

@@ -88,7 +88,7 @@ export function spawnService(ports: RestatePorts, killAtStep: number | undefined
     });
   const listening = reported("listening");
   const firstStep = reported("firstStep");
-  // Whoever needs the answer awaits it; for the others a death is what the workload wants.
+  // As for the host: a death is what the workload wants.
   listening.catch(() => {});
   firstStep.catch(() => {});
   return { child, listening, firstStep };

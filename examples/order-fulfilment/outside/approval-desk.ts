@@ -24,7 +24,11 @@ export type ApprovalRequest = z.infer<typeof ApprovalRequest>;
 
 const DeskEntry = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("requested"), ...ApprovalRequest.shape }),
-  z.strictObject({ type: z.literal("settled"), orderId: z.string(), sent: z.enum(["delivered", "too late"]) }),
+  z.strictObject({
+    type: z.literal("settled"),
+    orderId: z.string(),
+    sent: z.enum(["delivered", "too late"]),
+  }),
 ]);
 type DeskEntry = z.infer<typeof DeskEntry>;
 
@@ -61,7 +65,9 @@ export class ApprovalDesk {
   }
 
   static async open(dataDir: string, send: SendDecision): Promise<ApprovalDesk> {
-    const journal = await Journal.open(join(dataDir, "approvals.journal.jsonl"), (value) => DeskEntry.parse(value));
+    const journal = await Journal.open(join(dataDir, "approvals.journal.jsonl"), (value) =>
+      DeskEntry.parse(value),
+    );
     return new ApprovalDesk(journal, send);
   }
 
@@ -89,8 +95,8 @@ export class ApprovalDesk {
     const { orderId, credit } = request;
     if (credit === "unknown") return;
     const thinkingMs = new Seeded("approval", orderId).integer(100, 1_500);
-    const sending = this.#settle(orderId, { by: "credit desk", ok: credit === "good" }, thinkingMs).finally(() =>
-      this.#sending.delete(sending),
+    const sending = this.#settle(orderId, { by: "credit desk", ok: credit === "good" }, thinkingMs).finally(
+      () => this.#sending.delete(sending),
     );
     this.#sending.add(sending);
   }

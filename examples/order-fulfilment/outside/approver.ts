@@ -60,7 +60,8 @@ if (import.meta.main) {
       "idle-exit-ms": { type: "string", default: "900000" },
     },
   });
-  if (values.data === undefined || values.store === undefined) throw new Error("--data or --store is missing");
+  if (values.data === undefined || values.store === undefined)
+    throw new Error("--data or --store is missing");
   const desk = await startApprover({
     dataDir: values.data,
     store: values.store,

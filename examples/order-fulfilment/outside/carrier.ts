@@ -44,7 +44,9 @@ export class Carrier {
   async parcels(): Promise<readonly Parcel[]> {
     const names = await readdir(this.#parcels).catch(() => []);
     const files = names.filter((name) => name.endsWith(".json"));
-    return Promise.all(files.map(async (name) => Parcel.parse(JSON.parse(await readFile(join(this.#parcels, name), "utf8")))));
+    return Promise.all(
+      files.map(async (name) => Parcel.parse(JSON.parse(await readFile(join(this.#parcels, name), "utf8")))),
+    );
   }
 
   async #work(place: string, reference: string): Promise<void> {

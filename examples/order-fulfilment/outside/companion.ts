@@ -13,7 +13,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
-import { type ServiceHealth, ServiceHealth as HealthSchema, ServiceState, statePath } from "./service-host.ts";
+import {
+  type ServiceHealth,
+  ServiceHealth as HealthSchema,
+  ServiceState,
+  statePath,
+} from "./service-host.ts";
 
 export const PAYMENT_SERVICE = "payment-service";
 export const APPROVAL_DESK = "approval-desk";
@@ -46,6 +51,12 @@ export interface CallOptions {
   readonly body?: unknown;
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal;
+}
+
+interface Spawned {
+  readonly pid: number | undefined;
+  exitCode(): number | string | undefined;
+  kill(): void;
 }
 
 export class Companion {
@@ -125,17 +136,23 @@ export class Companion {
     let child = this.#spawn();
     while (Date.now() < deadlineMs) {
       const started = await this.#find();
-      if (started !== undefined && isDeepStrictEqual(started.health.settings, settings)) return started.location;
+      if (started !== undefined && isDeepStrictEqual(started.health.settings, settings)) {
+        // One that came second would take over as soon as the first is stopped, when nobody wants it any more.
+        if (started.location.pid !== child.pid) child.kill();
+        return started.location;
+      }
       const exitCode = child.exitCode();
       // Another process may have started it in the same moment, or an old one may not have let go yet.
       if (exitCode === ALREADY_RUNNING_EXIT_CODE) child = this.#spawn();
-      else if (exitCode !== undefined) throw new Error(`the ${name} ended with ${exitCode}; see ${logPath(dataDir, name)}`);
+      else if (exitCode !== undefined)
+        throw new Error(`the ${name} ended with ${exitCode}; see ${logPath(dataDir, name)}`);
       await delay(exitCode === undefined ? 20 : 200);
     }
+    child.kill();
     throw new Error(`the ${name} did not start within ${START_TIMEOUT_MS} ms; see ${logPath(dataDir, name)}`);
   }
 
-  #spawn(): { exitCode(): number | string | undefined } {
+  #spawn(): Spawned {
     const { name, dataDir, script } = this.#options;
     mkdirSync(dataDir, { recursive: true });
     const log = openSync(logPath(dataDir, name), "a", 0o600);
@@ -151,7 +168,11 @@ export class Companion {
         failure = error.message;
       });
       child.unref();
-      return { exitCode: () => failure ?? child.exitCode ?? child.signalCode ?? undefined };
+      return {
+        pid: child.pid,
+        exitCode: () => failure ?? child.exitCode ?? child.signalCode ?? undefined,
+        kill: () => void child.kill("SIGKILL"),
+      };
     } finally {
       closeSync(log);
     }

@@ -1,2 +1,20 @@
+import { connect } from "aion";
+import { isAionError } from "aion/client";
+import { approval } from "../workflow.ts";
 import type { SendDecision } from "./approval-desk.ts";
-export function decisionSender(_store: string): SendDecision { return async () => { throw new Error("todo"); }; }
+
+/** Decisions reach the workflow as signals, through the engine that has the store, in whatever process it runs. */
+export function decisionSender(store: string): SendDecision {
+  return async (orderId, decision) => {
+    const client = await connect(store);
+    try {
+      // A decision sent again after a crash has the same id, and is the same decision.
+      await client.get(orderId).signal(approval, decision, { signalId: `decision-${orderId}` });
+      return "delivered";
+    } catch (error) {
+      if (isAionError(error) && (error.code === "run_closed" || error.code === "run_not_found"))
+        return "too late";
+      throw error;
+    }
+  };
+}

@@ -31,7 +31,11 @@ export class Journal<Entry> {
   #failure: Error | undefined;
   #syncCount = 0;
 
-  private constructor(path: string, file: FileHandle, found: { entries: readonly Entry[]; tornBytes: number }) {
+  private constructor(
+    path: string,
+    file: FileHandle,
+    found: { entries: readonly Entry[]; tornBytes: number },
+  ) {
     this.path = path;
     this.#file = file;
     this.recovered = found.entries;

@@ -9,7 +9,11 @@ export class Outbox {
     this.#directory = join(options.dataDir, "outbox");
   }
 
-  async send(mail: { readonly reference: string; readonly to: string; readonly text: string }): Promise<void> {
+  async send(mail: {
+    readonly reference: string;
+    readonly to: string;
+    readonly text: string;
+  }): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
     await writeFile(join(this.#directory, `${mail.reference}.txt`), `To: ${mail.to}\n\n${mail.text}\n`);
   }

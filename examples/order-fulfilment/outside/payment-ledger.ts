@@ -17,7 +17,12 @@ const amount = z.int().min(1).max(1_000_000_000);
 const currency = z.string().regex(/^[A-Z]{3}$/);
 const idempotencyKey = z.string().min(1).max(200);
 
-export const ChargeRequest = z.strictObject({ reference, amount, currency, cardToken: z.string().min(1).max(200) });
+export const ChargeRequest = z.strictObject({
+  reference,
+  amount,
+  currency,
+  cardToken: z.string().min(1).max(200),
+});
 export type ChargeRequest = z.infer<typeof ChargeRequest>;
 
 export const RefundRequest = z.strictObject({ reference });
@@ -82,7 +87,10 @@ export class PaymentLedger {
   }
 
   static async open(directory: string, now: () => number = Date.now): Promise<PaymentLedger> {
-    return new PaymentLedger(await Journal.open(ledgerPath(directory), (value) => LedgerEntry.parse(value)), now);
+    return new PaymentLedger(
+      await Journal.open(ledgerPath(directory), (value) => LedgerEntry.parse(value)),
+      now,
+    );
   }
 
   /** What is on disk, oldest first. */
@@ -105,9 +113,12 @@ export class PaymentLedger {
       if (this.#accountOf(of).closed) {
         return problem(409, "reference_closed", `${of} was taken back; it cannot be charged any more`);
       }
-      if (isDeclined(cardToken)) return [{ type: "decline", reference: of, reason: "insufficient funds", ...base }];
+      if (isDeclined(cardToken))
+        return [{ type: "decline", reference: of, reason: "insufficient funds", ...base }];
       const id = this.#nextId("ch");
-      return [{ type: "charge", id, reference: of, amount: charged, currency: chargedCurrency, cardToken, ...base }];
+      return [
+        { type: "charge", id, reference: of, amount: charged, currency: chargedCurrency, cardToken, ...base },
+      ];
     });
   }
 
@@ -148,7 +159,11 @@ export class PaymentLedger {
     const known = this.#answers.get(key);
     if (known !== undefined) {
       if (known.fingerprint !== fingerprint) {
-        return problem(422, "idempotency_key_reused", `the idempotency key ${key} belongs to another request`);
+        return problem(
+          422,
+          "idempotency_key_reused",
+          `the idempotency key ${key} belongs to another request`,
+        );
       }
       await known.durable;
       return known.answer;
@@ -184,7 +199,10 @@ export class PaymentLedger {
     switch (entry.type) {
       case "charge": {
         const { id, amount: charged, currency: chargedCurrency } = entry;
-        return { status: 201, body: { id, reference: entry.reference, amount: charged, currency: chargedCurrency } };
+        return {
+          status: 201,
+          body: { id, reference: entry.reference, amount: charged, currency: chargedCurrency },
+        };
       }
       case "decline":
         return problem(402, "card_declined", entry.reason);

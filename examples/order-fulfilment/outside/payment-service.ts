@@ -31,7 +31,9 @@ export interface PaymentStats {
 }
 
 /** Starts the service in this process, or returns undefined when another one serves the directory. */
-export async function startPaymentService(options: PaymentServiceOptions): Promise<HostedService | undefined> {
+export async function startPaymentService(
+  options: PaymentServiceOptions,
+): Promise<HostedService | undefined> {
   const lock = acquireInstanceLock(join(options.dataDir, `${PAYMENT_SERVICE}.lock`));
   if (lock === undefined) return undefined;
   try {

@@ -135,7 +135,8 @@ export async function hostService(options: ServiceOptions): Promise<HostedServic
     closing.then(() => (failure === undefined ? ended.resolve() : ended.reject(failure)), ended.reject);
     return closing;
   }
-  const idle = options.idleExitMs === undefined ? undefined : setTimeout(() => void close(), options.idleExitMs);
+  const idle =
+    options.idleExitMs === undefined ? undefined : setTimeout(() => void close(), options.idleExitMs);
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -65,14 +65,15 @@ export class OwnerRow {
     if (now > (row.leaseUntil ?? 0) - (2 * leaseMs) / 3) this.#renew.run(now + leaseMs);
   }
 
-  renew(epoch: number, now: number): void {
+  renew(epoch: number, now: number): number {
     this.check(epoch, now);
-    this.#renew.run(now + (this.#row().leaseMs ?? 0));
+    return Number(this.#renew.run(now + (this.#row().leaseMs ?? 0)).changes);
   }
 
-  release(epoch: number): void {
+  /** Returns 1 if there was something to give up. */
+  release(epoch: number): number {
     const row = this.#row();
-    if (row.pid !== null && row.epoch === epoch) this.#release.run();
+    return row.pid !== null && row.epoch === epoch ? Number(this.#release.run().changes) : 0;
   }
 
   read(now: number): OwnerRecord | undefined {

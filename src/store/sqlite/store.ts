@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { resolve as resolvePath } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { AionError, isAionError } from "../../core/errors.ts";
+import { AionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -25,9 +25,11 @@ import type {
 } from "../contract.ts";
 import { toOwnerToken } from "../contract.ts";
 import { toStoreError } from "./errors.ts";
+import type { Job } from "./job.ts";
 import { openDatabase } from "./migrate.ts";
 import { OwnerRow } from "./owner.ts";
 import { Reader } from "./reader.ts";
+import { WritePath } from "./write-path.ts";
 import { Writer } from "./writer.ts";
 
 export interface SqliteStoreOptions {
@@ -35,6 +37,11 @@ export interface SqliteStoreOptions {
   readonly path: string;
   /** For leases. Default: the machine's clock. */
   readonly clock?: Clock;
+  /**
+   * `thread` (default): commits that come together are written by a thread of their own, while a lone one is
+   * written at once on the calling thread, which is quicker. `inline`: no thread is started.
+   */
+  readonly writer?: "thread" | "inline";
   /** Only reads: beside a process that owns the store, or when none does. */
   readonly readOnly?: boolean;
 }
@@ -47,13 +54,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   const path = options.path === ":memory:" ? options.path : resolvePath(options.path);
   const readOnly = options.readOnly ?? false;
   const database = openDatabase({ path, readOnly });
-  return new SqliteStore(database, { ...options, path, readOnly });
-}
-
-interface SqliteStoreParts {
-  readonly path: string;
-  readonly readOnly: boolean;
-  readonly clock?: Clock;
+  return new SqliteStore(database, { ...options, path });
 }
 
 class SqliteStore implements Store {
@@ -63,32 +64,38 @@ class SqliteStore implements Store {
   readonly #database: DatabaseSync;
   readonly #reader: Reader;
   readonly #owner: OwnerRow;
-  readonly #writer: Writer | undefined;
+  readonly #writePath: WritePath | undefined;
   #isClosed = false;
 
-  constructor(database: DatabaseSync, of: SqliteStoreParts) {
+  constructor(database: DatabaseSync, of: SqliteStoreOptions) {
     this.name = `sqlite:${of.path}`;
     this.#path = of.path;
     this.#clock = of.clock ?? { now: () => Date.now() };
     this.#database = database;
     this.#reader = new Reader(database);
     this.#owner = new OwnerRow(database, this.name);
-    this.#writer = of.readOnly ? undefined : new Writer(database, { path: of.path, storeName: this.name });
+    if (of.readOnly !== true) {
+      const mode = of.path === ":memory:" ? "at-once" : (of.writer ?? "thread");
+      this.#writePath = new WritePath(new Writer(database, { path: of.path, storeName: this.name }), {
+        path: of.path,
+        mode,
+      });
+    }
   }
 
   async claim(claim: OwnerClaim): Promise<OwnerToken> {
     const version = String(
       (createRequire(import.meta.url)("aion/package.json") as { version?: unknown }).version,
     );
-    return toOwnerToken(this.#writing().claim(claim, { now: this.#clock.now(), version }));
+    return toOwnerToken(await this.#write({ kind: "claim", claim, now: this.#clock.now(), version }));
   }
 
   async renew(token: OwnerToken): Promise<void> {
-    this.#writing().renew(token.epoch, this.#clock.now());
+    await this.#write({ kind: "renew", epoch: token.epoch, now: this.#clock.now() });
   }
 
   async release(token: OwnerToken): Promise<void> {
-    this.#writing().release(token.epoch);
+    await this.#write({ kind: "release", epoch: token.epoch });
   }
 
   async readOwner(): Promise<OwnerRecord | undefined> {
@@ -96,12 +103,18 @@ class SqliteStore implements Store {
   }
 
   async append(token: OwnerToken, commits: readonly Commit[]): Promise<readonly CommitResult[]> {
-    const writer = this.#writing();
-    const [result] = writer.append([
-      { epoch: token.epoch, now: this.#clock.now(), commits: commits.map(encodeCommit) },
-    ]);
-    if (result === undefined || isAionError(result)) throw result;
-    return result;
+    const path = this.#writing();
+    const encoded = commits.map(encodeCommit);
+    const result = await path.submit({
+      kind: "append",
+      epoch: token.epoch,
+      now: this.#clock.now(),
+      commits: encoded,
+    });
+    if (result.kind === "appended") return result.results;
+    throw result.kind === "failed"
+      ? result.error
+      : new AionError("internal", "an append was answered as something else");
   }
 
   async readHistory(workflowId: WorkflowId): Promise<readonly Event[]> {
@@ -175,23 +188,38 @@ class SqliteStore implements Store {
   }
 
   async deleteClosed(token: OwnerToken, closedBefore: number, limit: number): Promise<number> {
-    return this.#writing().deleteClosed(token.epoch, { now: this.#clock.now(), closedBefore, limit });
+    return await this.#write({
+      kind: "delete-closed",
+      epoch: token.epoch,
+      now: this.#clock.now(),
+      closedBefore,
+      limit,
+    });
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#writePath?.close();
     this.#database.close();
   }
 
-  #writing(): Writer {
+  #writing(): WritePath {
     this.#checkOpen();
-    if (this.#writer === undefined) {
+    if (this.#writePath === undefined) {
       throw new AionError("store_read_only", `store ${this.name} was opened for reading only`, {
         hint: "Open it without `readOnly` to write.",
       });
     }
-    return this.#writer;
+    return this.#writePath;
+  }
+
+  async #write(job: Exclude<Job, { readonly kind: "append" }>): Promise<number> {
+    const result = await this.#writing().submit(job);
+    if (result.kind === "done") return result.value;
+    throw result.kind === "failed"
+      ? result.error
+      : new AionError("internal", `${job.kind} was answered as something else`);
   }
 
   #read<Result>(work: () => Result): Result {

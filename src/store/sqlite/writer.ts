@@ -3,21 +3,12 @@ import { AionError, isAionError } from "../../core/errors.ts";
 import { isClosed } from "../../core/status.ts";
 import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
-import type { CommitResult, OwnerClaim, RunCommit, RunKey, StartCommit } from "../contract.ts";
+import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
+import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
 import { checksumOf, checksumSeed, statusCodes } from "./row.ts";
-
-/** The commits of one `append`. */
-export interface Batch {
-  readonly epoch: number;
-  /** The instant by the caller's clock, for the lease. */
-  readonly now: number;
-  readonly commits: readonly EncodedCommit[];
-}
-
-/** What became of a batch that was not rolled back as a whole. */
-export type BatchResult = readonly CommitResult[] | AionError;
+import { plainSuccess } from "./wire.ts";
 
 /**
  * Everything that writes to the file, synchronously, on the thread and the connection it is made with.
@@ -47,56 +38,85 @@ export class Writer {
     this.#sql = prepareStatements(database);
   }
 
-  /** Returns the epoch. */
-  claim(claim: OwnerClaim, of: { readonly now: number; readonly version: string }): number {
-    return this.#transaction(() => {
-      const epoch = this.#owner.claim(claim, of.now);
-      this.#sql.setMeta.run("aion_version", of.version);
-      return epoch;
-    });
+  /**
+   * Does the jobs in their order; appends that follow one another share a transaction.
+   * Never throws: each job has its own answer.
+   */
+  run(jobs: readonly Job[]): JobResult[] {
+    const results: JobResult[] = [];
+    let batches: Batch[] = [];
+    for (const job of jobs) {
+      if (job.kind === "append") {
+        batches.push(job);
+        continue;
+      }
+      this.#append(batches, results);
+      batches = [];
+      results.push(this.#runOne(job));
+    }
+    this.#append(batches, results);
+    return results;
   }
 
-  renew(epoch: number, now: number): void {
-    this.#transaction(() => this.#owner.renew(epoch, now));
-  }
-
-  release(epoch: number): void {
-    this.#transaction(() => this.#owner.release(epoch));
-  }
-
-  /** All batches in one transaction. Throws when it was rolled back, or may have been. */
-  append(batches: readonly Batch[]): readonly BatchResult[] {
+  #append(batches: readonly Batch[], results: JobResult[]): void {
+    if (batches.length === 0) return;
     try {
-      return this.#transaction(() =>
-        batches.map((batch) => this.#applyBatch(batch, (commit) => this.#apply(commit))),
-      );
+      results.push(...this.#applyAll(batches));
     } catch (error) {
-      if (!isStatementFault(error)) throw error;
-      return this.#transaction(() =>
-        batches.map((batch) => this.#applyBatch(batch, (commit) => this.#applyAlone(commit))),
-      );
+      // The same transaction, so the same answer for all.
+      for (const _ of batches) results.push({ kind: "failed", error });
     }
   }
 
-  deleteClosed(
-    epoch: number,
-    of: { readonly now: number; readonly closedBefore: number; readonly limit: number },
-  ): number {
-    return this.#transaction(() => {
-      this.#owner.check(epoch, of.now);
-      const keys: RunKey[] = [];
-      for (const code of Object.values(statusCodes)) {
-        if (keys.length === of.limit) break;
-        if (code === statusCodes.running) continue;
-        for (const row of this.#sql.selectClosed.iterate(code, of.closedBefore)) {
-          keys.push(Number(row["run_key"]));
-          if (keys.length === of.limit) break;
-        }
-      }
-      return keys
-        .toSorted((left, right) => left - right)
-        .reduce((count, key) => count + this.#deleteRun(key), 0);
-    });
+  #applyAll(batches: readonly Batch[]): readonly JobResult[] {
+    const apply = (commit: EncodedCommit): CommitResult => this.#apply(commit);
+    const applyAlone = (commit: EncodedCommit): CommitResult => this.#applyAlone(commit);
+    try {
+      return this.#transaction(() => batches.map((batch) => this.#applyBatch(batch, apply)));
+    } catch (error) {
+      if (!isStatementFault(error)) throw error;
+      return this.#transaction(() => batches.map((batch) => this.#applyBatch(batch, applyAlone)));
+    }
+  }
+
+  #runOne(job: Exclude<Job, { readonly kind: "append" }>): JobResult {
+    try {
+      return { kind: "done", value: this.#valueOf(job) };
+    } catch (error) {
+      return { kind: "failed", error };
+    }
+  }
+
+  #valueOf(job: Exclude<Job, { readonly kind: "append" }>): number {
+    switch (job.kind) {
+      case "claim":
+        return this.#transaction(() => {
+          const epoch = this.#owner.claim(job.claim, job.now);
+          this.#sql.setMeta.run("aion_version", job.version);
+          return epoch;
+        });
+      case "renew":
+        return this.#transaction(() => this.#owner.renew(job.epoch, job.now));
+      case "release":
+        return this.#transaction(() => this.#owner.release(job.epoch));
+      case "delete-closed":
+        return this.#transaction(() => this.#deleteClosed(job));
+      case "checkpoint":
+        return this.#checkpoint();
+    }
+  }
+
+  #deleteClosed(of: Extract<Job, { readonly kind: "delete-closed" }>): number {
+    this.#owner.check(of.epoch, of.now);
+    const keys: RunKey[] = [];
+    for (const code of Object.values(statusCodes)) {
+      if (code === statusCodes.running) continue;
+      for (const row of this.#sql.selectClosed.all(code, of.closedBefore, of.limit - keys.length))
+        keys.push(Number(row["run_key"]));
+    }
+    return keys
+      .toSorted((left, right) => left - right)
+      .reduce((count, key) => count + this.#deleteRun(key), 0);
   }
 
   // A history keeps no gap: a run goes only when all before it in its chain are gone.
@@ -124,6 +144,19 @@ export class Writer {
     }
   }
 
+  // Pages of the log go into the file. What cannot be moved now (a reader needs it, the disk is full) stays in
+  // the log and is moved later: nothing is lost by it.
+  #checkpoint(): number {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return Number(this.#sql.checkpoint.get()?.["log"] ?? 0);
+    } catch (error) {
+      const failure = toStoreError(error, { action: "write", path: this.#path });
+      if (isAionError(failure) && failure.code === "store_failed") this.#failure = failure;
+      throw failure;
+    }
+  }
+
   #rollBack(): void {
     try {
       // SQLite has rolled back by itself after some errors.
@@ -133,14 +166,14 @@ export class Writer {
     }
   }
 
-  #applyBatch(batch: Batch, apply: (commit: EncodedCommit) => CommitResult): BatchResult {
+  #applyBatch(batch: Batch, apply: (commit: EncodedCommit) => CommitResult): JobResult {
     try {
       this.#owner.check(batch.epoch, batch.now);
     } catch (error) {
-      if (isAionError(error)) return error;
+      if (isAionError(error)) return { kind: "failed", error };
       throw error;
     }
-    return batch.commits.map(apply);
+    return { kind: "appended", results: batch.commits.map(apply) };
   }
 
   #applyAlone(commit: EncodedCommit): CommitResult {
@@ -174,6 +207,7 @@ export class Writer {
       if (startedKey === undefined)
         return { ok: false, error: this.#startRefusal(start, undefined) ?? lostStart(start.of) };
     }
+    if (send.length === 0 && startedKey === undefined) return plainSuccess;
     const messageIds = send.map(({ target, body }) =>
       Number(this.#sql.insertMessage.run(target, body).lastInsertRowid),
     );
@@ -332,6 +366,7 @@ const statementTexts = {
   savepoint: "SAVEPOINT one_commit",
   rollbackToSavepoint: "ROLLBACK TO one_commit",
   releaseSavepoint: "RELEASE one_commit",
+  checkpoint: "PRAGMA wal_checkpoint(PASSIVE)",
   setMeta:
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
   // The three that make up all but the rarest commits name no indexed column that they need not.
@@ -357,7 +392,7 @@ const statementTexts = {
   upsertHeartbeat: `INSERT INTO heartbeats (run_key, ordinal, attempt, details) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, details = excluded.details`,
   deleteHeartbeats: "DELETE FROM heartbeats WHERE run_key = ?",
-  selectClosed: "SELECT run_key FROM runs WHERE status = ? AND closed_at < ? ORDER BY closed_at",
+  selectClosed: "SELECT run_key FROM runs WHERE status = ? AND closed_at < ? ORDER BY closed_at LIMIT ?",
   selectEarlierRun: `SELECT 1 FROM runs AS earlier JOIN runs AS later ON later.workflow_id = earlier.workflow_id
     WHERE later.run_key = ? AND earlier.first_seq < later.first_seq`,
   deleteEvents: "DELETE FROM events WHERE run_key = ?",

@@ -49,14 +49,16 @@ CREATE INDEX runs_by_wake_at ON runs (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX runs_blocked ON runs (run_key) WHERE blocked IS NOT NULL;
 
 -- One row per commit: its events as JSON text. `checksum` is the CRC-32 of that text, begun from
--- CRC-32(workflow id) + first_seq, so that a row is not taken for another's either.
+-- CRC-32(workflow id) + first_seq, so that a row is not taken for another's either. Rows lie in the order in
+-- which they were written, and an index leads to them: measured, a tenth quicker to write and smaller than
+-- rows that lie in the index itself.
 CREATE TABLE events (
   run_key   INTEGER NOT NULL,
   first_seq INTEGER NOT NULL,
   checksum  INTEGER NOT NULL,
   row       TEXT NOT NULL,
   PRIMARY KEY (run_key, first_seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- What one workflow has to tell another; deleted by the commit that answers it.
 CREATE TABLE messages (

@@ -1,0 +1,33 @@
+import { Seeded } from "./outside/seeded.ts";
+
+export type Kill =
+  /** So many milliseconds after the process was started, whatever it is doing: most often it is still recovering. */
+  | { readonly kind: "start-up"; readonly delayMs: number }
+  /** So many milliseconds after so many orders had ended. */
+  | { readonly kind: "progress"; readonly endedCount: number; readonly delayMs: number };
+
+const START_UP_SHARE = 0.3;
+const START_UP_DELAY_MS_MAX = 900;
+const PROGRESS_DELAY_MS_MAX = 250;
+
+/** When to kill the engine: the moments are random, spread over the whole run, and the same for the same seed. */
+export function makeKillPlan(options: {
+  readonly killCount: number;
+  readonly orderCount: number;
+  readonly seed: number;
+}): readonly Kill[] {
+  const random = new Seeded("kills", options.seed);
+  const { killCount, orderCount } = options;
+  return Array.from({ length: killCount }, (_, index): Kill => {
+    if (random.chance(START_UP_SHARE)) {
+      return { kind: "start-up", delayMs: random.integer(0, START_UP_DELAY_MS_MAX) };
+    }
+    // One random moment in each slice, and none in the last tenth, where the run might end before its turn.
+    const part = ((index + random.next()) / killCount) * 0.9;
+    return {
+      kind: "progress",
+      endedCount: Math.floor(part * orderCount),
+      delayMs: random.integer(0, PROGRESS_DELAY_MS_MAX),
+    };
+  });
+}

@@ -1,0 +1,56 @@
+import { styleText } from "node:util";
+import Table from "cli-table3";
+import { outcomeKinds } from "./outcome.ts";
+import { countAll } from "./progress.ts";
+import type { Report } from "./run-orders.ts";
+
+const LISTED_MAX = 30;
+
+/** What is printed at the end: the outcomes, the money, and what the audit found. */
+export function renderSummary(report: Report, options: { readonly hasColor: boolean }): string {
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    options.hasColor ? styleText(style, text, { validateStream: false }) : text;
+  const { audit } = report;
+  const table = new Table({
+    head: ["Outcome", "Orders"],
+    colAligns: ["left", "right"],
+    style: options.hasColor ? { head: ["bold"], border: ["gray"] } : { head: [], border: [] },
+  });
+  for (const kind of outcomeKinds) {
+    const count = report.outcomes[kind] ?? 0;
+    if (count > 0) table.push([kind, formatCount(count)]);
+  }
+  table.push([paint("bold", "all"), paint("bold", formatCount(countAll(report.outcomes)))]);
+  const faults = Object.entries(report.faults).filter(([, count]) => count > 0);
+  const balances = Object.entries(audit.balances).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  const lines = [
+    table.toString(),
+    `Ledger:  ${formatCount(audit.chargeCount)} charges, ${formatCount(audit.refundCount)} refunds, ${formatCount(audit.parcelCount)} parcels handed over`,
+    `Balance: ${balances.map(([currency, minor]) => formatMoney(minor, currency)).join(", ")}`,
+    ...(faults.length === 0
+      ? []
+      : [`Faults:  ${faults.map(([kind, count]) => `${formatCount(count)} × ${kind}`).join(", ")}`]),
+    ...listed(
+      report.failures.map(({ orderId, message }) => `${paint("red", "failed")}   ${orderId}: ${message}`),
+    ),
+    audit.findings.length === 0
+      ? `${paint(["green", "bold"], "Audit passed:")} each of ${formatCount(audit.orderCount)} orders was charged and refunded exactly as its workflow says, none twice.`
+      : `${paint(["red", "bold"], "Audit FAILED:")} ${formatCount(audit.findings.length)} finding(s)`,
+    ...listed(audit.findings.map(({ orderId, problem }) => `  ${orderId}: ${problem}`)),
+  ];
+  return lines.join("\n");
+}
+
+function listed(lines: readonly string[]): readonly string[] {
+  if (lines.length <= LISTED_MAX) return lines;
+  return [...lines.slice(0, LISTED_MAX), `  … and ${formatCount(lines.length - LISTED_MAX)} more`];
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString("en");
+}
+
+function formatMoney(minor: number, currency: string): string {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency, currencyDisplay: "code" });
+  return format.format(minor / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+}

@@ -1,0 +1,158 @@
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
+import type { InputArguments, SignalOptions } from "./run-handle.ts";
+import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
+import type { ListFilter, ListReply, ReusePolicy, RunSummary, Service, StartRequest } from "./service.ts";
+
+const listPageRuns = 200;
+
+export interface StartOptions<Sent = unknown> {
+  /** The workflow id: names the chain of runs. Default: one that the engine makes up. */
+  readonly id?: string;
+  /** Names this call: repeated with the same one, it gives the run it gave before, whatever `reuse` says. */
+  readonly requestId?: string;
+  /** What to do when the id is taken. Default `"return"`. */
+  readonly reuse?: ReusePolicy;
+  /** Nothing runs before this time has passed. */
+  readonly startDelay?: Duration;
+  /** How long the run may take. */
+  readonly runTimeout?: Duration;
+  /** How long the whole chain may take, with all runs it continues as. */
+  readonly executionTimeout?: Duration;
+  /** Recorded with the start in one step, or sent to the run that exists: `[approval, { by: "ann", ok: true }]`. */
+  readonly signal?: readonly [
+    signal: Signal<Sent> | string,
+    ...args: InputArguments<NoInfer<Sent>, SignalOptions>,
+  ];
+}
+
+export interface GetOptions<Output> {
+  /** One run of the chain. Default: the latest. */
+  readonly runId?: string;
+  /** Gives the handle its types; not checked against the run. */
+  readonly workflow?: Workflow<never, Output>;
+}
+
+export interface ListOptions {
+  /** Runs asked for at a time, up to 1,000. Default 200. */
+  readonly pageSize?: number;
+}
+
+export interface PageOptions {
+  readonly limit?: number;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/**
+ * Starts workflows and talks to their runs. `engine.client` is one; others stand on any `Service`.
+ *
+ * @example
+ * const run = await engine.client.start(fulfil, order, { id: "order-42" });
+ * console.log(await run.result());
+ */
+export class Client {
+  readonly #service: Service;
+
+  constructor(service: Service) {
+    this.#service = service;
+  }
+
+  /**
+   * Starts a run. Resolves when the start is on disk: from then on it survives whatever happens.
+   *
+   * Idempotent by `id`: with the same type and input it gives the run that exists (`isNew` is false); see `reuse`.
+   * Errors: `payload_invalid`, `payload_not_serializable`, `payload_too_large`, `workflow_type_unknown`,
+   * `workflow_already_exists`, `invalid_argument`.
+   *
+   * @example
+   * const run = await client.start(fulfil, order, { id: "order-42", runTimeout: "1 day" });
+   */
+  start<Input, Output, Sent>(
+    workflow: Workflow<Input, Output>,
+    ...args: InputArguments<NoInfer<Input>, StartOptions<Sent>>
+  ): Promise<RunHandle<Output>>;
+  start<Sent>(workflowType: string, input?: unknown, options?: StartOptions<Sent>): Promise<RunHandle>;
+  async start(
+    workflow: AnyWorkflow | string,
+    input?: unknown,
+    options: StartOptions = {},
+  ): Promise<RunHandle> {
+    const request = toStartRequest(workflow, input, options);
+    const { workflowId, runId, isNew } = await this.#service.start(request);
+    return new RunHandle(this.#service, { workflowId, runId, isNew, isPinned: false });
+  }
+
+  /**
+   * A handle to runs that exist, without asking whether they do. With the workflow's definition `result` is typed.
+   *
+   * @example
+   * const receipt = await client.get("order-42", { workflow: fulfil }).result();
+   */
+  get<Output = unknown>(workflowId: string, options: GetOptions<Output> = {}): RunHandle<Output> {
+    return new RunHandle<Output>(this.#service, {
+      workflowId: parseWorkflowId(workflowId),
+      isPinned: options.runId !== undefined,
+      ...(options.runId === undefined ? {} : { runId: parseRunId(options.runId) }),
+    });
+  }
+
+  /**
+   * All runs that match, the latest first, fetched page by page. All given conditions must hold; instants are
+   * milliseconds since 1970, bounds included.
+   *
+   * @example
+   * for await (const run of client.list({ status: "running" })) console.log(run.workflowId);
+   */
+  async *list(
+    filter: ListFilter = {},
+    options: ListOptions = {},
+  ): AsyncGenerator<RunSummary, void, undefined> {
+    const limit = options.pageSize ?? listPageRuns;
+    let cursor: string | undefined;
+    do {
+      const page = await this.listPage(filter, { limit, cursor });
+      yield* page.runs;
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+  }
+
+  /** One page of the runs that match; `nextCursor` is there when there are more. */
+  async listPage(filter: ListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
+    const { limit = listPageRuns, cursor } = options;
+    return await this.#service.list({ filter, limit, ...(cursor === undefined ? {} : { cursor }) });
+  }
+
+  /** How many runs match. */
+  async count(filter: ListFilter = {}): Promise<number> {
+    return await this.#service.count(filter);
+  }
+}
+
+function toStartRequest(workflow: AnyWorkflow | string, input: unknown, options: StartOptions): StartRequest {
+  const { type, schema } =
+    typeof workflow === "string"
+      ? { type: parseName(workflow, "workflow type"), schema: undefined }
+      : { type: workflow.workflowType, schema: workflow.inputSchema };
+  const { id, requestId, reuse, startDelay, runTimeout, executionTimeout, signal } = options;
+  return {
+    workflowType: type,
+    input: toCheckedPayload(input, schema, `the input of workflow ${JSON.stringify(type)}`),
+    ...(id === undefined ? {} : { workflowId: parseWorkflowId(id) }),
+    ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),
+    ...(reuse === undefined ? {} : { reuse }),
+    ...(startDelay === undefined ? {} : { startDelayMs: parseDuration(startDelay, "startDelay") }),
+    ...(runTimeout === undefined ? {} : { runTimeoutMs: parseDuration(runTimeout, "runTimeout") }),
+    ...(executionTimeout === undefined
+      ? {}
+      : { executionTimeoutMs: parseDuration(executionTimeout, "executionTimeout") }),
+    ...(signal === undefined ? {} : { signal: toStartSignal(signal) }),
+  };
+}
+
+function toStartSignal(of: NonNullable<StartOptions["signal"]>): NonNullable<StartRequest["signal"]> {
+  const [signal, payload, options]: readonly [AnySignal | string, unknown?, SignalOptions?] = of;
+  return toSignal(signal, payload, options ?? {});
+}

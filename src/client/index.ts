@@ -1,0 +1,25 @@
+/** What programs that talk to an engine import. Runs in browsers too. */
+export { Client } from "./client.ts";
+export type { GetOptions, ListOptions, PageOptions, StartOptions } from "./client.ts";
+export { RunHandle } from "./run-handle.ts";
+export type { HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
+export type * from "./service.ts";
+export { AionError, isAionError } from "../core/errors.ts";
+export type { ErrorCode } from "../core/errors.ts";
+export type { Event, EventOf, EventType } from "../core/event.ts";
+export {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  ChildFailure,
+  EngineFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+  WorkflowFailure,
+  isCancelled,
+  isFailure,
+} from "../core/failure.ts";
+export type { Failure } from "../core/failure.ts";
+export { fromPayload } from "../core/payload.ts";
+export type { Payload } from "../core/payload.ts";
+export type { RunStatus } from "../core/status.ts";

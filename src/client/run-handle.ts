@@ -1,0 +1,242 @@
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
+import { AionError } from "../core/errors.ts";
+import type { Event } from "../core/event.ts";
+import { fromFailure } from "../core/failure.ts";
+import { parseName } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload, toPayload } from "../core/payload.ts";
+import type { Schema } from "../core/schema.ts";
+import { parseWithSchema } from "../core/schema.ts";
+import type { AnyQuery, AnySignal, AnyWorkflow, Query, Signal, Workflow } from "../workflow/definition.ts";
+import type { RunAddress, RunDescription, Service } from "./service.ts";
+
+/** One call waits no longer than this for what it asks for; longer waits are several calls. */
+const waitPerCallMs = 60_000;
+const historyPageEvents = 500;
+
+/** Input that may be left out when the definition takes none. */
+export type InputArguments<Input, Options> = void extends Input
+  ? readonly [input?: Input, options?: Options]
+  : readonly [input: Input, options?: Options];
+
+/** The handle that `start` gives for a workflow definition: `RunHandleOf<typeof fulfil>`. */
+export type RunHandleOf<Definition extends AnyWorkflow> =
+  Definition extends Workflow<infer _Input, infer Output> ? RunHandle<Output> : never;
+
+export interface SignalOptions {
+  /** A second signal with this id is the first one: give one wherever a call may be repeated. */
+  readonly signalId?: string;
+}
+
+export interface ResultOptions {
+  /** How long to wait. Default: for as long as the run takes. */
+  readonly timeout?: Duration;
+}
+
+export interface HistoryOptions {
+  /** The first event wanted. Default 1, the beginning. */
+  readonly fromSeq?: number;
+}
+
+/** For `Client`: what a handle addresses. */
+export interface HandleTarget {
+  readonly workflowId: string;
+  /** The run that was started or asked for. */
+  readonly runId?: string;
+  /** Every call is meant for that run; otherwise for the latest, and only `result` begins at that run. */
+  readonly isPinned: boolean;
+  readonly isNew?: boolean;
+}
+
+/**
+ * A run, as a client sees it. Made by `Client.start` and `Client.get`; holds no connection and no state.
+ *
+ * From `start`, signals, queries, cancel and terminate reach the latest run of the workflow id (after
+ * continue-as-new: the current one), and `result` follows the chain from the run that was started. From `get` with a
+ * run id, everything is about that run.
+ *
+ * @example
+ * const run = await client.start(fulfil, order, { id: "order-42" });
+ * await run.signal(approval, { by: "ann", ok: true });
+ * const receipt = await run.result({ timeout: "1 minute" });
+ */
+export class RunHandle<Output = unknown> {
+  readonly workflowId: string;
+  /** The run that was started or asked for; `undefined`: whichever is the latest. */
+  readonly runId: string | undefined;
+  /** From `start`: false when the run was there already. */
+  readonly isNew: boolean | undefined;
+  readonly #service: Service;
+  readonly #address: RunAddress;
+
+  constructor(service: Service, target: HandleTarget) {
+    this.#service = service;
+    this.workflowId = target.workflowId;
+    this.runId = target.runId;
+    this.isNew = target.isNew;
+    this.#address = {
+      workflowId: target.workflowId,
+      ...(target.isPinned && target.runId !== undefined ? { runId: target.runId } : {}),
+    };
+  }
+
+  /**
+   * Sends a signal. Resolves when it is recorded; the run receives it exactly once, in order of sending.
+   * Errors: `payload_invalid`, `payload_not_serializable`, `payload_too_large`, `run_not_found`, `run_closed`.
+   *
+   * @example
+   * await run.signal(approval, { by: "ann", ok: true }, { signalId: "decision-7" });
+   */
+  signal<Sent>(signal: Signal<Sent>, ...args: InputArguments<NoInfer<Sent>, SignalOptions>): Promise<void>;
+  signal(signal: string, payload?: unknown, options?: SignalOptions): Promise<void>;
+  async signal(signal: AnySignal | string, payload?: unknown, options: SignalOptions = {}): Promise<void> {
+    await this.#service.signal({ ...this.#address, ...toSignal(signal, payload, options) });
+  }
+
+  /**
+   * Asks the run something. The answer reflects all that was acknowledged before; nothing is recorded.
+   * Errors: `query_unknown`, `query_failed`, `payload_invalid`, `run_not_found`, `run_blocked`.
+   *
+   * @example
+   * console.log(await run.query(stage));
+   */
+  query<Asked, Answer>(
+    query: Query<Asked, Answer>,
+    ...args: InputArguments<NoInfer<Asked>, never>
+  ): Promise<Answer>;
+  query(query: string, input?: unknown): Promise<unknown>;
+  async query(query: AnyQuery | string, input?: unknown): Promise<unknown> {
+    const { name, schema } =
+      typeof query === "string"
+        ? { name: parseName(query, "query name"), schema: undefined }
+        : { name: query.name, schema: query.inputSchema };
+    const checked = toCheckedPayload(input, schema, `the input of query ${JSON.stringify(name)}`);
+    return fromPayload(await this.#service.query({ ...this.#address, name, input: checked }));
+  }
+
+  /**
+   * Asks the run to stop: its code sees a `CancelledFailure`, may clean up, and decides how it ends. Resolves when
+   * the request is recorded. Errors: `run_not_found`, `run_closed`.
+   */
+  async cancel(reason?: string): Promise<void> {
+    await this.#service.cancel({ ...this.#address, ...toReason(reason) });
+  }
+
+  /** Ends the run at once, without asking its code; nothing is compensated. Errors: `run_not_found`, `run_closed`. */
+  async terminate(reason?: string): Promise<void> {
+    await this.#service.terminate({ ...this.#address, ...toReason(reason) });
+  }
+
+  /**
+   * Waits for the end of the run (of the chain, if it continues as new) and gives its result.
+   *
+   * Throws what the workflow failed with (`ApplicationFailure`, `ActivityFailure`, `ChildFailure`, …), or
+   * `CancelledFailure`, `TerminatedFailure`, `TimeoutFailure`; recognise them with `isFailure`.
+   * Errors: `result_timeout` (the run goes on), `run_blocked`, `run_not_found`.
+   *
+   * @example
+   * try {
+   *   console.log(await run.result({ timeout: "30s" }));
+   * } catch (error) {
+   *   if (isAionError(error) && error.code === "result_timeout") console.log("not yet");
+   *   else throw error;
+   * }
+   */
+  async result(options: ResultOptions = {}): Promise<Output> {
+    const { workflowId, runId } = this;
+    const timeoutMs =
+      options.timeout === undefined
+        ? Number.POSITIVE_INFINITY
+        : parseDuration(options.timeout, "result timeout");
+    const address = { workflowId, ...(runId === undefined ? {} : { runId }) };
+    // The service waits as long as it is asked to, so the waits add up, whatever clock it goes by.
+    for (let leftMs = timeoutMs; ;) {
+      const waitMs = Math.min(leftMs, waitPerCallMs);
+      const reply = await this.#service.result({ ...address, waitMs });
+      if (reply.status === "completed") return fromPayload(reply.result) as Output;
+      if (reply.status !== "running") throw fromFailure(reply.failure);
+      if (reply.blocked !== undefined) {
+        throw new AionError(
+          "run_blocked",
+          `run ${reply.runId} of workflow ${workflowId} is blocked: ${reply.blocked}`,
+          {
+            details: { workflowId, runId: reply.runId },
+          },
+        );
+      }
+      leftMs -= waitMs;
+      if (leftMs <= 0) {
+        throw new AionError("result_timeout", `workflow ${workflowId} did not end within ${timeoutMs} ms`, {
+          details: { workflowId, runId: reply.runId, timeoutMs },
+        });
+      }
+    }
+  }
+
+  /** How the run stands: status, what it waits for, the runs of its chain. Payloads are JSON text. Error: `run_not_found`. */
+  async describe(): Promise<RunDescription> {
+    return await this.#service.describe(this.#address);
+  }
+
+  /**
+   * The recorded events up to now, in order. Payloads are JSON text. Error: `run_not_found`.
+   *
+   * @example
+   * for await (const event of run.history()) console.log(event.seq, event.type);
+   */
+  history(options: HistoryOptions = {}): AsyncIterableIterator<Event> {
+    return this.#events(options, 0);
+  }
+
+  /** The same, and then every further event as it is recorded, until the run has ended. */
+  follow(options: HistoryOptions = {}): AsyncIterableIterator<Event> {
+    return this.#events(options, waitPerCallMs);
+  }
+
+  async *#events({ fromSeq = 1 }: HistoryOptions, waitMs: number): AsyncGenerator<Event, void, undefined> {
+    const wait = waitMs === 0 ? {} : { waitMs };
+    for (let next = fromSeq; ;) {
+      const reply = await this.#service.history({
+        ...this.#address,
+        fromSeq: next,
+        limit: historyPageEvents,
+        ...wait,
+      });
+      yield* reply.events;
+      next = reply.nextSeq;
+      if (reply.isEnd || (waitMs === 0 && reply.events.length === 0)) return;
+    }
+  }
+}
+
+/** A signal as a service takes it, its payload checked. */
+export function toSignal(
+  signal: AnySignal | string,
+  payload: unknown,
+  { signalId }: SignalOptions,
+): { readonly name: string; readonly payload: Payload; readonly signalId?: string } {
+  const { name, schema } =
+    typeof signal === "string"
+      ? { name: parseName(signal, "signal name"), schema: undefined }
+      : { name: signal.name, schema: signal.schema };
+  return {
+    name,
+    payload: toCheckedPayload(payload, schema, `the payload of signal ${JSON.stringify(name)}`),
+    ...(signalId === undefined ? {} : { signalId: parseName(signalId, "signal id") }),
+  };
+}
+
+/**
+ * Refuses early what the engine would refuse. The value goes out as it came in: the engine applies the schema to it,
+ * and applying one that transforms twice would not fit.
+ */
+export function toCheckedPayload(value: unknown, schema: Schema | undefined, what: string): Payload {
+  if (schema !== undefined) parseWithSchema(schema, value, what);
+  // How large a payload may be is the engine's to say.
+  return toPayload(value, what, Number.POSITIVE_INFINITY);
+}
+
+function toReason(reason: string | undefined): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
+}

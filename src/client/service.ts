@@ -1,0 +1,162 @@
+import type { Event } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { Payload } from "../core/payload.ts";
+import type { RunStatus } from "../core/status.ts";
+
+/**
+ * What an engine does for its clients, as plain data: the embedded engine implements it, the local socket carries
+ * it, and the typed `Client` stands on it. Every mutating call resolves after its commit is on disk.
+ */
+export interface Service {
+  start(request: StartRequest): Promise<StartReply>;
+  signal(request: SignalRequest): Promise<void>;
+  query(request: QueryRequest): Promise<Payload>;
+  cancel(request: EndRequest): Promise<void>;
+  terminate(request: EndRequest): Promise<void>;
+  /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
+  result(request: ResultRequest): Promise<ResultReply>;
+  describe(address: RunAddress): Promise<RunDescription>;
+  list(request: ListRequest): Promise<ListReply>;
+  count(filter: ListFilter): Promise<number>;
+  /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
+  history(request: HistoryRequest): Promise<HistoryReply>;
+}
+
+export interface RunAddress {
+  readonly workflowId: string;
+  /** Default: the latest run of the id. */
+  readonly runId?: string;
+}
+
+/**
+ * What to do when the workflow id is taken. In every case the same request id gives the run it gave before.
+ * - `"return"` (default): the run that exists, if type and input are the same; else `workflow_already_exists`.
+ * - `"reject"`: `workflow_already_exists`.
+ * - `"after-close"`: a new run if the latest has ended, else as `"return"`.
+ * - `"after-failure"`: a new run if the latest ended without completing, else as `"return"`.
+ * - `"terminate"`: a new run; one that still runs is terminated first.
+ */
+export type ReusePolicy = "return" | "reject" | "after-close" | "after-failure" | "terminate";
+
+export interface StartRequest {
+  readonly workflowType: string;
+  readonly input: Payload;
+  readonly workflowId?: string;
+  readonly requestId?: string;
+  readonly reuse?: ReusePolicy;
+  readonly startDelayMs?: number;
+  readonly runTimeoutMs?: number;
+  readonly executionTimeoutMs?: number;
+  /** Signal-with-start: recorded with the start, or sent to the run that exists. */
+  readonly signal?: { readonly name: string; readonly payload: Payload; readonly signalId?: string };
+}
+
+export interface StartReply {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** False: the run was there already. */
+  readonly isNew: boolean;
+}
+
+export interface SignalRequest extends RunAddress {
+  readonly name: string;
+  readonly payload: Payload;
+  readonly signalId?: string;
+}
+
+export interface QueryRequest extends RunAddress {
+  readonly name: string;
+  readonly input: Payload;
+}
+
+export interface EndRequest extends RunAddress {
+  readonly reason?: string;
+}
+
+export interface ResultRequest extends RunAddress {
+  readonly waitMs: number;
+}
+
+/** Of the run asked for or, if it continued as new, of the last one after it. */
+export type ResultReply =
+  | { readonly status: "running"; readonly runId: string; readonly blocked?: string }
+  | { readonly status: "completed"; readonly runId: string; readonly result: Payload }
+  | {
+      readonly status: Exclude<RunStatus, "running" | "completed" | "continued-as-new">;
+      readonly runId: string;
+      readonly failure: Failure;
+    };
+
+export interface RunSummary {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly workflowType: string;
+  readonly version: string;
+  readonly status: RunStatus;
+  readonly startedAt: number;
+  readonly closedAt?: number;
+  readonly historyLength: number;
+  /** Why the run cannot go on until somebody acts. */
+  readonly blocked?: string;
+  readonly parentWorkflowId?: string;
+}
+
+export interface RunDescription extends RunSummary {
+  readonly input?: Payload;
+  readonly result?: Payload;
+  readonly failure?: Failure;
+  readonly pendingActivities: readonly PendingActivity[];
+  readonly pendingTimers: readonly { readonly ordinal: number; readonly fireAt: number }[];
+  readonly pendingChildren: readonly { readonly workflowId: string; readonly workflowType: string }[];
+  readonly isCancelRequested: boolean;
+  /** Present while the run's code is in memory. */
+  readonly pid?: string;
+  readonly runs: readonly RunSummary[];
+}
+
+export interface PendingActivity {
+  readonly ordinal: number;
+  readonly activityType: string;
+  readonly attempt: number;
+  readonly failedCount: number;
+  readonly state: "running" | "waiting for a slot" | "backing off" | "no implementation";
+  readonly retryAt?: number;
+  readonly lastFailure?: string;
+}
+
+export interface ListFilter {
+  readonly workflowId?: string;
+  readonly workflowType?: string;
+  readonly status?: RunStatus;
+  readonly isBlocked?: boolean;
+  readonly startedAfter?: number;
+  readonly startedBefore?: number;
+  readonly closedAfter?: number;
+  readonly closedBefore?: number;
+  readonly parentWorkflowId?: string;
+}
+
+export interface ListRequest {
+  readonly filter: ListFilter;
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface ListReply {
+  readonly runs: readonly RunSummary[];
+  readonly nextCursor?: string;
+}
+
+export interface HistoryRequest extends RunAddress {
+  readonly fromSeq: number;
+  readonly limit: number;
+  readonly waitMs?: number;
+}
+
+export interface HistoryReply {
+  readonly events: readonly Event[];
+  /** Where the next page begins. */
+  readonly nextSeq: number;
+  /** The latest run has ended, and these events reach its end. */
+  readonly isEnd: boolean;
+}

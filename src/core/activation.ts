@@ -1,0 +1,46 @@
+import type { Command } from "./command.ts";
+import type { Failure } from "./failure.ts";
+import type { Payload } from "./payload.ts";
+
+/** One turn of workflow code. */
+export interface Activation {
+  readonly delivery: Delivery;
+  /** The instant recorded with the input: what `now()` says. */
+  readonly nowMs: number;
+  /** Events of the run's segment up to the input. */
+  readonly historyLength: number;
+  /** Values that history holds for this activation's side effects and version marks, in order. */
+  readonly recorded: readonly RecordedValue[];
+  /** History has nothing after this activation's recorded commands: what goes beyond them is live. */
+  readonly isLast: boolean;
+  /** History holds commands of this activation. */
+  readonly isReplaying: boolean;
+}
+
+export type RecordedValue =
+  | { readonly kind: "side-effect"; readonly value?: Payload; readonly failure?: Failure }
+  | { readonly kind: "version"; readonly changeId: string };
+
+/** What workflow code learns. */
+export type Delivery =
+  | { readonly kind: "start"; readonly input: Payload }
+  | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "timer"; readonly ordinal: number }
+  | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }
+  | { readonly kind: "signal-settled"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "child"; readonly ordinal: number; readonly outcome: Outcome }
+  | { readonly kind: "cancel"; readonly reason?: string };
+
+export type Outcome =
+  | { readonly ok: true; readonly value: Payload }
+  | { readonly ok: false; readonly failure: Failure };
+
+export interface Turn {
+  readonly commands: readonly Command[];
+  /** When tracing: where each command was issued, in the same order. */
+  readonly sources: readonly string[];
+  /** The function has returned or thrown, and the last command says how. */
+  readonly isSettled: boolean;
+  /** Nothing durable is awaited, and yet the function has not ended. */
+  readonly isStuck: boolean;
+}

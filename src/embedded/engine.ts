@@ -1,0 +1,217 @@
+import { Client } from "../client/client.ts";
+import type { Service } from "../client/service.ts";
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
+import { AionError } from "../core/errors.ts";
+import { payloadLimitBytesDefault } from "../core/payload.ts";
+import type { Log, Ports } from "../core/ports.ts";
+import { Kernel } from "../engine/kernel.ts";
+import { Operations } from "../engine/operations.ts";
+import type { RecoveryReport } from "../engine/recovery.ts";
+import type { LocalServer } from "../local/server.ts";
+import { serveLocal, socketPathFor } from "../local/server.ts";
+import { loadInline, outsideWorkflow } from "../program/inline.ts";
+import type { Store } from "../store/contract.ts";
+import { openMemoryStore } from "../store/memory.ts";
+import { openSqliteStore } from "../store/sqlite/store.ts";
+import type { AnyActivity, AnyWorkflow } from "../workflow/definition.ts";
+import { nodePorts } from "./node-ports.ts";
+import { logToStderr } from "./stderr-log.ts";
+import { guardRejections } from "./unhandled.ts";
+
+export interface EngineOptions {
+  /** `"sqlite:path/to/file.db"` (made if missing), `"memory:"`, or a store of your own. */
+  readonly store: string | Store;
+  readonly workflows: readonly AnyWorkflow[];
+  readonly activities?: readonly AnyActivity[];
+  /** Attempts of activities under way at once. Default 1,000. */
+  readonly activityConcurrency?: number;
+  /** The same for single activity types, by name. */
+  readonly activityConcurrencyPerType?: Readonly<Record<string, number>>;
+  /** Runs whose code stays in memory while they wait; others are brought back by replay. Default 2,000. */
+  readonly residentMax?: number;
+  /** The largest payload, in bytes. Default 2 MiB. */
+  readonly payloadLimitBytes?: number;
+  /** A run whose code diverges from its history: fail it (default), or hold it until the code is mended. */
+  readonly onNondeterminism?: "fail" | "block";
+  /** An owner that has been silent for this long counts as frozen, and may be replaced. Default 15 s. */
+  readonly lease?: Duration;
+  /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
+  readonly localSocket?: boolean;
+  /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
+  readonly log?: Log;
+  /** Called for each run that had to be taken up when the engine was opened. */
+  readonly onRecovery?: (report: RecoveryReport) => void;
+  /** Called once if the engine can write no more: another owner took over, or the disk failed. */
+  readonly onStopped?: (error: AionError) => void;
+}
+
+export interface CloseOptions {
+  /** How long attempts under way may go on before they are told to stop. Default 5 s. What has not ended then runs again. */
+  readonly drain?: Duration;
+}
+
+/**
+ * The engine, embedded: durable workflows in this process, on one file.
+ *
+ * One engine owns a store at a time. Opening refuses with `store_owned` while another owner is alive, and takes over from
+ * one that is dead or frozen. A graceful close and a `kill -9` leave the same durable state.
+ *
+ * @example
+ * const engine = await Engine.open({ store: "sqlite:aion.db", workflows: [greet] });
+ * const run = await engine.client.start(greet, "Ann", { id: "greet-ann" });
+ * console.log(await run.result());
+ * await engine.close();
+ */
+export class Engine {
+  readonly client: Client;
+  /** Runs that were taken up when the engine was opened. */
+  readonly recoveredCount: number;
+  readonly #kernel: Kernel;
+  readonly #store: Store;
+  readonly #server: LocalServer | undefined;
+  readonly #release: () => void;
+  #closing: Promise<void> | undefined;
+
+  private constructor(of: {
+    readonly kernel: Kernel;
+    readonly store: Store;
+    readonly service: Service;
+    readonly server: LocalServer | undefined;
+    readonly recoveredCount: number;
+    readonly release: () => void;
+  }) {
+    this.#kernel = of.kernel;
+    this.#store = of.store;
+    this.#server = of.server;
+    this.#release = of.release;
+    this.client = new Client(of.service);
+    this.recoveredCount = of.recoveredCount;
+  }
+
+  /**
+   * Opens the store, becomes its owner, recovers what must move, and goes live.
+   * Errors: `store_owned`, `store_unavailable`, `store_read_only`, `store_corrupt`, `store_newer_format`,
+   * `store_url_invalid`, `definition_duplicate`, `invalid_argument`.
+   */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const programs = loadInline(options.workflows);
+    const ports: Ports = nodePorts(options.log ?? logToStderr);
+    const leaseMs = parseDuration(options.lease ?? 15_000, "lease");
+    const numbers = parseNumbers(options);
+    const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
+    const store = await openStore(options.store);
+    const hasSocket = path !== undefined && options.localSocket !== false;
+    const endpoint = hasSocket ? socketPathFor(path) : undefined;
+    let kernel: Kernel | undefined;
+    let server: LocalServer | undefined;
+    try {
+      const token = await store.claim({ leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      kernel = new Kernel({
+        store,
+        token,
+        leaseMs,
+        ports,
+        programs,
+        activities: options.activities ?? [],
+        activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
+        onNondeterminism: options.onNondeterminism ?? "fail",
+        outsideWorkflow,
+        ...numbers,
+        ...(options.onRecovery === undefined ? {} : { onRecovery: options.onRecovery }),
+        ...(options.onStopped === undefined ? {} : { onStopped: options.onStopped }),
+      });
+      const service = new Operations(kernel);
+      const { recoveredCount } = await kernel.start();
+      if (endpoint !== undefined) server = await serveLocal(service, { path: endpoint });
+      return new Engine({ kernel, store, service, server, recoveredCount, release: guardRejections() });
+    } catch (error) {
+      await server?.close();
+      await kernel?.close(0);
+      if (typeof options.store === "string") await store.close();
+      throw error;
+    }
+  }
+
+  /** Runs whose code is in memory, with their pids. */
+  get residents(): ReturnType<Kernel["residents"]> {
+    return this.#kernel.residents();
+  }
+
+  /** Attempts of activities under way. */
+  get activitiesInFlight(): number {
+    return this.#kernel.inFlightCount;
+  }
+
+  /** Replays all active runs and reports on each: what `open` does for those that must move. See `RecoveryReport`. */
+  recover(): AsyncGenerator<RecoveryReport> {
+    return this.#kernel.recover("all");
+  }
+
+  /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */
+  async deleteClosed(age: Duration): Promise<number> {
+    const before = this.#kernel.now() - parseDuration(age, "age");
+    let deleted = 0;
+    for (;;) {
+      const count = await this.#store.deleteClosed(this.#kernel.options.token, before, retentionPage);
+      deleted += count;
+      if (count < retentionPage) return deleted;
+    }
+  }
+
+  /** Takes no more calls, lets attempts under way end, and gives the store up. Calling it again waits for the same. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(parseDuration(options.drain ?? 5_000, "drain"));
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    await this.#kernel.close(drainMs);
+    await this.#server?.close();
+    this.#release();
+    await this.#store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+const retentionPage = 500;
+
+function sqlitePath(url: string): string | undefined {
+  if (!url.startsWith("sqlite:")) return undefined;
+  const path = url.slice("sqlite:".length);
+  return path === ":memory:" ? undefined : path;
+}
+
+/** Opens a store by its URL. Errors: `store_url_invalid` and those of the backend. */
+export async function openStore(store: string | Store): Promise<Store> {
+  if (typeof store !== "string") return store;
+  if (store === "memory:") return openMemoryStore();
+  if (store.startsWith("sqlite:") && store.length > "sqlite:".length) {
+    return openSqliteStore({ path: store.slice("sqlite:".length) });
+  }
+  throw new AionError("store_url_invalid", `${JSON.stringify(store)} names no store`);
+}
+
+function parseNumbers(options: EngineOptions) {
+  const check = (
+    name: "activityConcurrency" | "residentMax" | "payloadLimitBytes",
+    standard: number,
+  ): number => {
+    const value = options[name] ?? standard;
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new AionError(
+        "invalid_argument",
+        `${name} must be a whole number of 1 or more, got ${String(value)}`,
+      );
+    }
+    return value;
+  };
+  return {
+    activityConcurrency: check("activityConcurrency", 1_000),
+    residentMax: check("residentMax", 2_000),
+    payloadLimitBytes: check("payloadLimitBytes", payloadLimitBytesDefault),
+  };
+}

@@ -1,0 +1,388 @@
+import { AionError } from "../core/errors.ts";
+import type { EventBody } from "../core/event.ts";
+import type { TimeoutKind } from "../core/failure.ts";
+import { toFailure } from "../core/failure.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload, toPayload } from "../core/payload.ts";
+import type { Ports } from "../core/ports.ts";
+import { backoffMs, isFinal } from "../core/retry.ts";
+import { parseWithSchema } from "../core/schema.ts";
+import type { OpenActivity } from "../replay/run-state.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
+
+export interface DispatchLimits {
+  /** Attempts under way at once, of all types. */
+  readonly total: number;
+  readonly perType: Readonly<Record<string, number>>;
+}
+
+/** Which attempt of which activity of which run: results are accepted by this and nothing less. */
+export interface TaskAddress {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly ordinal: number;
+}
+
+export interface DispatcherHost {
+  /** An attempt has ended; `toEvent` decides against the state of the moment. */
+  settled(
+    address: TaskAddress,
+    attempt: number,
+    toEvent: (state: RunState, nowMs: number) => EventBody | undefined,
+  ): void;
+  /** A slot is free for an activity that waited: it may begin its next attempt. */
+  slotFree(address: TaskAddress): void;
+  heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
+  /** Leaves the context of the workflow that happens to be current. */
+  outside<Result>(run: () => Result): Result;
+}
+
+interface Attempt {
+  readonly address: TaskAddress;
+  readonly activityType: string;
+  readonly attempt: number;
+  readonly controller: AbortController;
+  cancelTimers: (() => void)[];
+  heartbeat: Payload | undefined;
+  heartbeatTimer: (() => void) | undefined;
+}
+
+/**
+ * Runs attempts of activities. Owner: the kernel. In memory only: what is open, and which attempt is the current one, is
+ * in the histories.
+ *
+ * Laws: an attempt begins only after its ActivityStarted is on disk. A slot is taken before that event is written and
+ * given back when the attempt ends, the commit fails, or the engine stops. Who waits for a slot is served in order of
+ * arrival per type. What an attempt does after it timed out counts for nothing.
+ */
+export class Dispatcher {
+  readonly #ports: Ports;
+  readonly #host: DispatcherHost;
+  readonly #implementations: ReadonlyMap<string, AnyActivity>;
+  readonly #limits: DispatchLimits;
+  readonly #payloadLimitBytes: number;
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #waiting = new Map<string, Map<string, TaskAddress>>();
+  readonly #taken = new Map<string, number>();
+  #takenTotal = 0;
+  #isStopped = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: {
+    readonly ports: Ports;
+    readonly host: DispatcherHost;
+    readonly activities: readonly AnyActivity[];
+    readonly limits: DispatchLimits;
+    readonly payloadLimitBytes: number;
+  }) {
+    this.#ports = options.ports;
+    this.#host = options.host;
+    this.#limits = options.limits;
+    this.#payloadLimitBytes = options.payloadLimitBytes;
+    const implementations = new Map<string, AnyActivity>();
+    for (const activity of options.activities) {
+      if (activity?.kind !== "activity") {
+        throw new AionError("invalid_argument", "`activities` holds something that activity() did not make");
+      }
+      if (implementations.has(activity.activityType)) {
+        throw new AionError(
+          "definition_duplicate",
+          `two activities are named ${JSON.stringify(activity.activityType)}`,
+        );
+      }
+      implementations.set(activity.activityType, activity);
+    }
+    this.#implementations = implementations;
+  }
+
+  get inFlightCount(): number {
+    return this.#attempts.size;
+  }
+
+  hasImplementation(activityType: string): boolean {
+    return this.#implementations.has(activityType);
+  }
+
+  isUnderWay(runId: RunId, ordinal: number): boolean {
+    return this.#attempts.has(keyOf(runId, ordinal));
+  }
+
+  /** Takes a slot for an attempt that is about to be recorded as started. False: it must wait. */
+  reserve(activityType: string, isStep: boolean): boolean {
+    if (this.#isStopped || (!isStep && !this.#implementations.has(activityType))) return false;
+    if (this.#takenTotal >= this.#limits.total) return false;
+    const taken = this.#taken.get(activityType) ?? 0;
+    const limit = this.#limits.perType[activityType];
+    if (limit !== undefined && taken >= limit) return false;
+    this.#taken.set(activityType, taken + 1);
+    this.#takenTotal += 1;
+    return true;
+  }
+
+  release(activityType: string): void {
+    this.#taken.set(activityType, (this.#taken.get(activityType) ?? 1) - 1);
+    this.#takenTotal -= 1;
+    this.#offer();
+  }
+
+  /** Stands in line for a slot; `slotFree` is called when its turn has come. */
+  wait(activityType: string, address: TaskAddress): void {
+    let line = this.#waiting.get(activityType);
+    if (line === undefined) {
+      line = new Map();
+      this.#waiting.set(activityType, line);
+    }
+    line.set(keyOf(address.runId, address.ordinal), address);
+  }
+
+  leave(activityType: string, address: TaskAddress): void {
+    this.#waiting.get(activityType)?.delete(keyOf(address.runId, address.ordinal));
+  }
+
+  #offer(): void {
+    if (this.#isStopped) return;
+    for (const [activityType, line] of this.#waiting) {
+      for (const [key, address] of line) {
+        const taken = this.#taken.get(activityType) ?? 0;
+        if (this.#takenTotal >= this.#limits.total) return;
+        if (taken >= (this.#limits.perType[activityType] ?? Number.POSITIVE_INFINITY)) break;
+        line.delete(key);
+        this.#host.slotFree(address);
+        // It takes its slot when it is recorded as started; others are offered theirs when that one ends.
+        break;
+      }
+    }
+  }
+
+  /** Begins an attempt whose slot is taken and whose start is on disk. */
+  run(
+    address: TaskAddress,
+    activity: OpenActivity,
+    step: ((task: ActivityTask) => unknown) | undefined,
+  ): void {
+    const { activityType, attempt, options } = activity;
+    const running: Attempt = {
+      address,
+      activityType,
+      attempt,
+      controller: new AbortController(),
+      cancelTimers: [],
+      heartbeat: undefined,
+      heartbeatTimer: undefined,
+    };
+    const key = keyOf(address.runId, address.ordinal);
+    this.#attempts.set(key, running);
+    const { scheduler, clock } = this.#ports;
+    if (options.startToCloseMs !== undefined) {
+      running.cancelTimers.push(
+        scheduler.delay(options.startToCloseMs, () => this.#timeOut(running, "start-to-close")),
+      );
+    }
+    if (options.scheduleToCloseMs !== undefined) {
+      const left = Math.max(0, activity.scheduledAt + options.scheduleToCloseMs - clock.now());
+      running.cancelTimers.push(scheduler.delay(left, () => this.#timeOut(running, "schedule-to-close")));
+    }
+    this.#armHeartbeat(running, options.heartbeatMs);
+    if (activity.isCancelRequested) running.controller.abort(cancelReason());
+    const task: ActivityTask = {
+      idempotencyKey: keyOf(address.runId, address.ordinal),
+      signal: running.controller.signal,
+      attempt,
+      activityType,
+      workflowId: address.workflowId,
+      runId: address.runId,
+      heartbeat: (details) => this.#beat(running, details, options.heartbeatMs),
+      lastHeartbeat: activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat),
+    };
+    const { input } = activity;
+    const definition = this.#implementations.get(activityType);
+    this.#host.outside(() => {
+      let result: unknown;
+      try {
+        if (step !== undefined) result = step(task);
+        else if (definition === undefined)
+          throw new AionError("internal", `no implementation of activity ${activityType}`);
+        else {
+          const value = fromPayload(input);
+          const { inputSchema, implementation } = definition;
+          const what = `the input of activity ${JSON.stringify(activityType)}`;
+          result = implementation(
+            inputSchema === undefined ? value : parseWithSchema(inputSchema, value, what),
+            task,
+          );
+        }
+      } catch (error) {
+        this.#fail(running, error);
+        return;
+      }
+      if (isThenable(result)) {
+        result.then(
+          (value) => this.#complete(running, value),
+          (error: unknown) => this.#fail(running, error),
+        );
+      } else this.#complete(running, result);
+    });
+  }
+
+  /** Tells a running attempt that its outcome is no longer wanted. */
+  cancel(runId: RunId, ordinal: number): void {
+    this.#attempts.get(keyOf(runId, ordinal))?.controller.abort(cancelReason());
+  }
+
+  /** The run has ended: its attempts are told, and their outcomes dropped. */
+  drop(runId: RunId, ordinals: Iterable<number>): void {
+    for (const ordinal of ordinals) {
+      const running = this.#attempts.get(keyOf(runId, ordinal));
+      if (running === undefined) continue;
+      this.#end(running);
+      running.controller.abort(cancelReason());
+    }
+  }
+
+  /** No further attempt begins. Resolves when those under way have ended, or after `graceMs`, having told them to stop. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopped = true;
+    this.#waiting.clear();
+    if (this.#attempts.size > 0 && graceMs > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#ports.scheduler.delay(graceMs, resolve);
+        this.#idle.push(() => {
+          cancel();
+          resolve();
+        });
+      });
+    }
+    for (const running of [...this.#attempts.values()]) {
+      this.#end(running);
+      running.controller.abort(new AionError("engine_closed", "the engine is closing"));
+    }
+  }
+
+  #armHeartbeat(running: Attempt, heartbeatMs: number | undefined): void {
+    if (heartbeatMs === undefined) return;
+    running.heartbeatTimer?.();
+    running.heartbeatTimer = this.#ports.scheduler.delay(heartbeatMs, () =>
+      this.#timeOut(running, "heartbeat"),
+    );
+  }
+
+  #beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void {
+    if (!this.#isCurrent(running)) return;
+    this.#armHeartbeat(running, heartbeatMs);
+    if (details === undefined) return;
+    const what = `the heartbeat of activity ${JSON.stringify(running.activityType)}`;
+    running.heartbeat = toPayload(details, what, this.#payloadLimitBytes);
+    this.#host.heartbeat(running.address, running.attempt, running.heartbeat);
+  }
+
+  #complete(running: Attempt, value: unknown): void {
+    let result: Payload;
+    try {
+      result = toPayload(
+        value,
+        `the result of activity ${JSON.stringify(running.activityType)}`,
+        this.#payloadLimitBytes,
+      );
+    } catch (error) {
+      this.#fail(running, error);
+      return;
+    }
+    if (!this.#end(running)) return;
+    const { ordinal } = running.address;
+    const { attempt } = running;
+    this.#settle(running, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
+  }
+
+  #fail(running: Attempt, error: unknown): void {
+    if (!this.#end(running)) return;
+    const { ordinal } = running.address;
+    const { attempt, heartbeat } = running;
+    const failure = toFailure(error);
+    this.#settle(running, (state, nowMs) => {
+      const activity = state.activities.get(ordinal);
+      if (activity === undefined) return undefined;
+      if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
+      const invalid = failure.kind === "engine";
+      const retryAt =
+        invalid || isFinal(failure, activity.options.retry) ? undefined : this.#retryAt(activity, nowMs);
+      return {
+        type: "ActivityFailed",
+        ordinal,
+        attempt,
+        failure,
+        ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
+      };
+    });
+  }
+
+  #timeOut(running: Attempt, timeout: TimeoutKind): void {
+    if (!this.#end(running)) return;
+    running.controller.abort(new AionError("result_timeout", `the attempt ran into its ${timeout} time-out`));
+    const { ordinal } = running.address;
+    const { attempt, heartbeat } = running;
+    this.#settle(running, (state, nowMs) => {
+      const activity = state.activities.get(ordinal);
+      if (activity === undefined) return undefined;
+      if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
+      const retryAt = timeout === "schedule-to-close" ? undefined : this.#retryAt(activity, nowMs);
+      return {
+        type: "ActivityTimedOut",
+        ordinal,
+        attempt,
+        timeout,
+        ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
+      };
+    });
+  }
+
+  /** When the next attempt may begin; `undefined`: there is none. */
+  #retryAt(activity: OpenActivity, nowMs: number): number | undefined {
+    const { retry, scheduleToCloseMs } = activity.options;
+    if (retry === undefined) return undefined;
+    const failedCount = activity.failedCount + 1;
+    if (retry.maxAttempts !== undefined && failedCount >= retry.maxAttempts) return undefined;
+    const retryAt = nowMs + backoffMs(retry, failedCount, this.#ports.random.number());
+    const isTooLate = scheduleToCloseMs !== undefined && retryAt >= activity.scheduledAt + scheduleToCloseMs;
+    return isTooLate ? undefined : retryAt;
+  }
+
+  #settle(running: Attempt, toEvent: (state: RunState, nowMs: number) => EventBody | undefined): void {
+    const { address, attempt } = running;
+    this.#host.settled(address, attempt, (state, nowMs) => {
+      const activity = state.activities.get(address.ordinal);
+      // Late: another attempt is the current one, or the activity has its outcome.
+      if (activity === undefined || activity.attempt !== attempt || activity.startedAt === undefined)
+        return undefined;
+      return toEvent(state, nowMs);
+    });
+  }
+
+  #isCurrent(running: Attempt): boolean {
+    return this.#attempts.get(keyOf(running.address.runId, running.address.ordinal)) === running;
+  }
+
+  #end(running: Attempt): boolean {
+    if (!this.#isCurrent(running)) return false;
+    this.#attempts.delete(keyOf(running.address.runId, running.address.ordinal));
+    for (const cancel of running.cancelTimers) cancel();
+    running.heartbeatTimer?.();
+    this.release(running.activityType);
+    if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    return true;
+  }
+}
+
+/** Stable over attempts and restarts. */
+function keyOf(runId: RunId, ordinal: number): string {
+  return `${runId}:${ordinal}`;
+}
+
+function cancelReason(): AionError {
+  return new AionError("run_closed", "the activity was cancelled");
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

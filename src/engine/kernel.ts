@@ -1,0 +1,803 @@
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Event, EventBody } from "../core/event.ts";
+import { toFailure } from "../core/failure.ts";
+import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
+import { toPid, toRunId } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Payload } from "../core/payload.ts";
+import type { Ports } from "../core/ports.ts";
+import { isClosed } from "../core/status.ts";
+import type { Program, ProgramInstance, ProgramSource } from "../program/program.ts";
+import type { OpenActivity } from "../replay/run-state.ts";
+import { RunState } from "../replay/run-state.ts";
+import { ResumeTracker } from "../replay/resume-point.ts";
+import type { Commit, CommitResult, OwnerToken, RunKey, RunRecord, Store } from "../store/contract.ts";
+import type { AnyActivity } from "../workflow/definition.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import type { TaskAddress } from "./dispatcher.ts";
+import type { Input } from "./input.ts";
+import { loadRun, loadState, toInit } from "./load.ts";
+import { Mailbox } from "./mailbox.ts";
+import { Recorder } from "./recorder.ts";
+import type { RecoveryOutcome, RecoveryReport } from "./recovery.ts";
+import { recoverRuns } from "./recovery.ts";
+import type { Batch, RunHost } from "./resident-run.ts";
+import { ResidentRun, activityDeadlineAt } from "./resident-run.ts";
+import { Watchers } from "./watchers.ts";
+import { dueInputs } from "./due-inputs.ts";
+import { WakeQueue } from "./wake-queue.ts";
+
+export interface KernelOptions {
+  readonly store: Store;
+  readonly token: OwnerToken;
+  readonly leaseMs: number;
+  readonly ports: Ports;
+  readonly programs: ProgramSource;
+  readonly activities: readonly AnyActivity[];
+  readonly activityConcurrency: number;
+  readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
+  readonly residentMax: number;
+  readonly payloadLimitBytes: number;
+  readonly onNondeterminism: "fail" | "block";
+  readonly outsideWorkflow: <Result>(run: () => Result) => Result;
+  readonly onRecovery?: (report: RecoveryReport) => void;
+  /** The engine can write no more: another owner took over, or the disk failed. */
+  readonly onStopped?: (error: AionError) => void;
+}
+
+const heartbeatSaveMs = 1_000;
+const refusedRetryMs = 1_000;
+/** Loads that failed for a passing reason are tried again this often before the run is held. */
+const loadAttemptsMax = 5;
+
+/**
+ * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
+ *
+ * Laws: whatever a caller or the world learns was on disk before. A run that cannot go on is held (blocked) and stops no
+ * other. What is not resident costs a row. After the loss of ownership nothing is written and everything in memory is forgotten.
+ */
+export class Kernel implements RunHost {
+  readonly store: Store;
+  readonly options: KernelOptions;
+  readonly recorder: Recorder;
+  readonly watchers = new Watchers();
+  readonly mailbox: Mailbox;
+  readonly blocked = new Map<WorkflowId, string>();
+  readonly #dispatcher: Dispatcher;
+  readonly #wakes: WakeQueue;
+  readonly #runs = new Map<WorkflowId, ResidentRun>();
+  readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
+  readonly #heartbeatsDue = new Set<WorkflowId>();
+  #settling: ResidentRun[] = [];
+  #isTurnAsked = false;
+  #pidCount = 0;
+  #stopped: AionError | undefined;
+  #cancelRenewal: (() => void) | undefined;
+
+  constructor(options: KernelOptions) {
+    this.options = options;
+    this.store = options.store;
+    this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
+    this.mailbox = new Mailbox(this);
+    this.#wakes = new WakeQueue(
+      options.ports,
+      options.store,
+      (workflowId) => void this.#wake(workflowId as WorkflowId),
+    );
+    this.#dispatcher = new Dispatcher({
+      ports: options.ports,
+      activities: options.activities,
+      limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
+      payloadLimitBytes: options.payloadLimitBytes,
+      host: {
+        settled: (address, _attempt, toEvent) => this.offer(address.workflowId, address.runId, { toEvent }),
+        slotFree: (address) =>
+          this.offer(
+            address.workflowId,
+            address.runId,
+            this.#attemptStart(address.workflowId, address.ordinal),
+          ),
+        heartbeat: (address, attempt, details) => this.#heartbeat(address, attempt, details),
+        outside: options.outsideWorkflow,
+      },
+    });
+  }
+
+  get residentCount(): number {
+    return this.#runs.size;
+  }
+
+  get inFlightCount(): number {
+    return this.#dispatcher.inFlightCount;
+  }
+
+  get dispatcher(): Dispatcher {
+    return this.#dispatcher;
+  }
+
+  residentRun(workflowId: WorkflowId): ResidentRun | undefined {
+    return this.#runs.get(workflowId);
+  }
+
+  /** The supervision tree: engine, workflow types, runs with their pids. */
+  residents(): readonly {
+    readonly workflowId: WorkflowId;
+    readonly runId: RunId;
+    readonly workflowType: string;
+    readonly pid: Pid;
+  }[] {
+    return [...this.#runs.values()]
+      .filter((run) => run.state.headSeq > 0)
+      .map((run) => ({
+        workflowId: run.workflowId,
+        runId: run.state.started.runId,
+        workflowType: run.state.started.workflowType,
+        pid: run.pid,
+      }));
+  }
+
+  // Life of the engine.
+
+  /** Takes up what must move: runs with open attempts, then messages, then what is due. */
+  async start(): Promise<{ readonly recoveredCount: number }> {
+    this.#renewLater();
+    let recoveredCount = 0;
+    for await (const report of this.recover("must-move")) {
+      if (report.outcome.kind !== "failed") recoveredCount += 1;
+      this.options.onRecovery?.(report);
+    }
+    await this.mailbox.start();
+    await this.#wakes.start();
+    return { recoveredCount };
+  }
+
+  /** A report for each active run (`"all"`), or for each that must move now; one failure never touches another. */
+  recover(which: "all" | "must-move"): AsyncGenerator<RecoveryReport> {
+    return recoverRuns({
+      store: this.store,
+      which,
+      recoverOne: (record) => this.#recoverOne(record),
+    });
+  }
+
+  async #recoverOne(record: RunRecord): Promise<RecoveryOutcome> {
+    const tracker = new ResumeTracker();
+    const loaded = await this.#load(record, tracker);
+    if (loaded.kind === "failed") return loaded;
+    const { run } = loaded;
+    const { terminal } = run.state;
+    const recorded = tracker.resolutions;
+    const head = record.headSeq;
+    if (terminal !== undefined) return { kind: "terminal", terminal, recorded, head };
+    const resumePoint = tracker.resumePoint(head);
+    if (resumePoint === undefined) {
+      const error = new AionError(
+        "history_shape",
+        `workflow ${record.workflowId}: replay reached neither an end nor an open command`,
+      );
+      return { kind: "failed", error, failureRecorded: false };
+    }
+    return {
+      kind: "resumed",
+      resumePoint,
+      recorded,
+      active: { kind: "resident", runId: record.runId, loadedVersion: record.version, pid: run.pid },
+    };
+  }
+
+  async close(graceMs: number): Promise<void> {
+    if (this.#stopped === undefined) {
+      this.#wakes.stop();
+      await this.#dispatcher.stop(graceMs);
+      // Outcomes that arrived meanwhile are recorded; what they lead to begins when the engine is opened again.
+      await new Promise<void>((resolve) => this.options.ports.scheduler.turn(resolve));
+      await this.recorder.drained();
+      this.#stopped = new AionError("engine_closed", "the engine is closed");
+    }
+    this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
+    await this.recorder.drained();
+    this.#cancelRenewal?.();
+    try {
+      await this.store.release(this.options.token);
+    } catch (error) {
+      this.log("debug", "ownership was gone already", { error: messageOf(error) });
+    }
+  }
+
+  /** Throws when the engine can do nothing more. */
+  demandOpen(): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+  }
+
+  #lose(error: AionError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#wakes.stop();
+    void this.#dispatcher.stop(0);
+    this.#cancelRenewal?.();
+    this.log("error", "the engine stopped", { code: error.code, message: error.message });
+    this.#forgetAll(error);
+    this.options.onStopped?.(error);
+  }
+
+  #forgetAll(error: AionError): void {
+    for (const run of [...this.#runs.values()]) {
+      for (const input of run.discard()) input.onRefused?.(error);
+    }
+    this.#runs.clear();
+    this.watchers.fail(error);
+  }
+
+  #renewLater(): void {
+    const { ports, leaseMs, token } = this.options;
+    this.#cancelRenewal = ports.scheduler.delay(Math.floor(leaseMs / 3), () => {
+      this.store.renew(token).then(
+        () => {
+          if (this.#stopped === undefined) this.#renewLater();
+        },
+        (error: unknown) => {
+          if (isAionError(error) && error.code === "not_owner") this.#lose(error);
+          else if (this.#stopped === undefined) {
+            this.log("warn", "the lease could not be renewed; trying again", { error: messageOf(error) });
+            this.#renewLater();
+          }
+        },
+      );
+    });
+  }
+
+  // Inputs.
+
+  /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
+  offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && !run.isGone && !run.state.isClosed && !this.#loads.has(workflowId)) {
+      if (runId === undefined || run.state.headSeq === 0 || run.state.started.runId === runId) {
+        run.offer(input);
+        return;
+      }
+    }
+    void this.#offerLater(workflowId, runId, input);
+  }
+
+  async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
+    try {
+      this.demandOpen();
+      const run = await this.resident(workflowId);
+      if (run === undefined) throw await this.#absent(workflowId);
+      if (runId !== undefined && run.state.started.runId !== runId) {
+        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
+      }
+      if (run.isGone || run.state.isClosed) await this.#offerLater(workflowId, runId, input);
+      else run.offer(input);
+    } catch (error) {
+      const reason = toAionError(error);
+      if (input.onRefused !== undefined) input.onRefused(reason);
+      else this.log("debug", "a late outcome was dropped", { workflowId, code: reason.code });
+    }
+  }
+
+  async #absent(workflowId: WorkflowId): Promise<AionError> {
+    const blocked = this.blocked.get(workflowId);
+    if (blocked !== undefined)
+      return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
+    const record = await this.store.findRun(workflowId);
+    if (record === undefined) return new AionError("run_not_found", `there is no workflow ${workflowId}`);
+    return new AionError(
+      "run_closed",
+      `workflow ${workflowId} has ended: its latest run ${record.runId} is ${record.status}`,
+    );
+  }
+
+  /** The latest run of the id with its code in memory; `undefined`: unknown, ended, or blocked. */
+  async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    const loading = this.#loads.get(workflowId);
+    if (loading !== undefined) return loading;
+    const present = this.#runs.get(workflowId);
+    if (present !== undefined && !present.isGone) {
+      if (!present.state.isClosed) return present;
+      // Its end is being committed; what comes next depends on that.
+      await new Promise<void>((resolve) => present.ask(resolve));
+      return this.resident(workflowId);
+    }
+    const load = this.#loadLatest(workflowId).finally(() => this.#loads.delete(workflowId));
+    this.#loads.set(workflowId, load);
+    return load;
+  }
+
+  async #loadLatest(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    const record = await this.store.findRun(workflowId);
+    if (record === undefined || isClosed(record.status)) return undefined;
+    const outcome = await this.#load(record, undefined);
+    return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;
+  }
+
+  /** Loads a run by replay and makes it resident; the one place where a failure to load is dealt with. */
+  async #load(
+    record: RunRecord,
+    tracker: ResumeTracker | undefined,
+  ): Promise<
+    { readonly kind: "loaded"; readonly run: ResidentRun } | (RecoveryOutcome & { readonly kind: "failed" })
+  > {
+    const { workflowId } = record;
+    const present = this.#runs.get(workflowId);
+    if (present !== undefined && !present.isGone) return { kind: "loaded", run: present };
+    let holder: ResidentRun | undefined;
+    try {
+      const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
+      const { state, program, instance, live, isStuck } = loaded;
+      await this.#takeHeartbeats(record.runKey, state);
+      const raced = this.#runs.get(workflowId);
+      if (raced !== undefined && !raced.isGone) {
+        instance.dispose();
+        return { kind: "loaded", run: raced };
+      }
+      const runId = state.started.runId;
+      for (const activity of state.activities.values()) {
+        // The attempt that history has as under way died with its process, unless it is still at work in this one.
+        if (!this.#dispatcher.isUnderWay(runId, activity.ordinal)) activity.startedAt = undefined;
+      }
+      const run = this.#admit(record, state, program, instance);
+      holder = run;
+      if (record.blocked !== undefined) this.#unblock(record);
+      if (state.isClosed) return { kind: "loaded", run };
+      run.resume(live);
+      run.offerAll(this.#dueInputs(run));
+      if (isStuck && live.length === 0) {
+        run.fault(
+          new AionError(
+            "nondurable_await",
+            `workflow ${workflowId} waits for nothing durable and has not ended`,
+          ),
+        );
+      }
+      this.#arm(run, nextLookAt(state));
+      return { kind: "loaded", run };
+    } catch (error) {
+      return this.#failLoad(record, toAionError(error));
+    }
+  }
+
+  async #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
+    const { ports, programs, payloadLimitBytes } = this.options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await loadRun(record, {
+          store: this.store,
+          programs,
+          scheduler: ports.scheduler,
+          payloadLimitBytes,
+          log: (level, message, fields) =>
+            ports.log(level, message, { ...fields, workflowId: record.workflowId }),
+          onStray,
+          ...(tracker === undefined ? {} : { tracker }),
+        });
+      } catch (error) {
+        const isPassing =
+          isAionError(error) && (error.code === "store_unavailable" || error.code === "internal");
+        if (!isPassing || attempt >= loadAttemptsMax) throw error;
+        await this.#pause(refusedRetryMs * 2 ** (attempt - 1));
+      }
+    }
+  }
+
+  async #failLoad(
+    record: RunRecord,
+    error: AionError,
+  ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
+    const { workflowId } = record;
+    const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
+    if (isViolation && this.options.onNondeterminism === "fail") {
+      this.log("error", "a run diverged from its history and was failed", {
+        workflowId,
+        message: error.message,
+      });
+      try {
+        await this.#endFromOutside(record, { type: "WorkflowFailed", failure: toFailure(error) });
+        return { kind: "failed", error, failureRecorded: true };
+      } catch (reason) {
+        return { kind: "failed", error: toAionError(reason), failureRecorded: false };
+      }
+    }
+    await this.block(record, error);
+    return { kind: "failed", error, failureRecorded: false };
+  }
+
+  /** Holds a run: visible on its row, history untouched; tried again when the engine is opened the next time. */
+  async block(record: RunRecord, error: AionError): Promise<void> {
+    const { workflowId, runKey } = record;
+    const reason = `${error.code}: ${error.message}`;
+    this.blocked.set(workflowId, reason);
+    this.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
+    if (this.#stopped !== undefined || record.blocked === reason) return;
+    await this.recorder.commit({
+      run: {
+        runKey,
+        workflowId,
+        expectedSeq: record.headSeq,
+        events: [],
+        status: "running",
+        wakeAt: 0,
+        wakeAtBefore: record.wakeAt,
+        blocked: reason,
+      },
+    });
+  }
+
+  #unblock(record: RunRecord): void {
+    this.blocked.delete(record.workflowId);
+    const { runKey, workflowId, headSeq, wakeAt } = record;
+    void this.recorder.commit({
+      run: {
+        runKey,
+        workflowId,
+        expectedSeq: headSeq,
+        events: [],
+        status: "running",
+        wakeAt,
+        wakeAtBefore: wakeAt,
+        blocked: null,
+      },
+    });
+  }
+
+  /** Ends a run without its code. Also for runs whose code cannot be loaded. */
+  async #endFromOutside(record: RunRecord, event: EventBody): Promise<void> {
+    const state = await loadState(record, this.store);
+    const run = this.#admit(record, state, undefined, undefined);
+    await new Promise<void>((resolve, reject) => {
+      run.offer({ toEvent: () => event, onDurable: resolve, onRefused: reject });
+    });
+  }
+
+  /** Terminates or times out: appended at once, resident or not, blocked or not. */
+  async end(workflowId: WorkflowId, runId: RunId | undefined, event: EventBody): Promise<void> {
+    this.demandOpen();
+    const loading = this.#loads.get(workflowId);
+    if (loading !== undefined) await loading;
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && !run.isGone && !run.state.isClosed) {
+      if (runId !== undefined && run.state.started.runId !== runId) {
+        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
+      }
+      return new Promise((resolve, reject) => {
+        run.offer({
+          toEvent: (state) => (state.isClosed ? undefined : event),
+          onDurable: resolve,
+          onRefused: reject,
+        });
+      });
+    }
+    const record = await this.store.findRun(workflowId, runId);
+    if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+    if (isClosed(record.status)) {
+      throw new AionError(
+        "run_closed",
+        `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
+      );
+    }
+    await this.#endFromOutside(record, event);
+    this.blocked.delete(workflowId);
+  }
+
+  #admit(
+    record: RunRecord,
+    state: RunState,
+    program: Program | undefined,
+    instance: ProgramInstance | undefined,
+  ): ResidentRun {
+    const run = new ResidentRun({
+      host: this,
+      workflowId: record.workflowId,
+      pid: this.#nextPid(),
+      state,
+      program,
+      instance,
+      runKey: record.runKey,
+      firstSeq: record.firstSeq,
+      wakeAt: record.wakeAt,
+    });
+    if (!state.isClosed) this.#runs.set(record.workflowId, run);
+    return run;
+  }
+
+  /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
+  begin(workflowId: WorkflowId, program: Program, firstSeq: number, inputs: readonly Input[]): void {
+    const run = new ResidentRun({
+      host: this,
+      workflowId,
+      pid: this.#nextPid(),
+      state: new RunState(workflowId),
+      program,
+      instance: undefined,
+      runKey: undefined,
+      firstSeq,
+      wakeAt: null,
+    });
+    this.#runs.set(workflowId, run);
+    run.offerAll(inputs);
+  }
+
+  // What runs ask for (RunHost).
+
+  now(): number {
+    return this.options.ports.clock.now();
+  }
+
+  newRunId(): RunId {
+    return toRunId(this.options.ports.random.uuid());
+  }
+
+  activate(run: ResidentRun): void {
+    this.#settling.push(run);
+    this.#askTurn();
+  }
+
+  record(commit: Commit, done: (result: CommitResult) => void): void {
+    this.recorder.record(commit, done);
+    this.#askTurn();
+  }
+
+  #askTurn(): void {
+    if (this.#isTurnAsked) return;
+    this.#isTurnAsked = true;
+    this.options.ports.scheduler.turn(() => {
+      this.#isTurnAsked = false;
+      const runs = this.#settling;
+      this.#settling = [];
+      for (const run of runs) {
+        try {
+          run.settle();
+        } catch (error) {
+          this.#crash(run, error);
+        }
+      }
+      this.recorder.flush();
+    });
+  }
+
+  /** A bug of ours met this run: it is thrown away and read anew; the others do not notice. */
+  #crash(run: ResidentRun, error: unknown): void {
+    this.log("error", "a run crashed and is loaded again", {
+      workflowId: run.workflowId,
+      pid: run.pid,
+      error: String(error),
+    });
+    this.#reload(run, toAionError(error), run.discard());
+  }
+
+  instantiate(run: ResidentRun): ProgramInstance {
+    const { program } = run;
+    if (program === undefined) throw new AionError("internal", "a run without code was activated");
+    const { ports, payloadLimitBytes } = this.options;
+    return program.instantiate({
+      ...toInit(
+        run.state,
+        {
+          payloadLimitBytes,
+          log: (level, message, fields) =>
+            ports.log(level, message, { ...fields, workflowId: run.workflowId }),
+        },
+        false,
+      ),
+      onStray: (error) => run.fault(error),
+    });
+  }
+
+  reserve(run: ResidentRun, activity: OpenActivity): boolean {
+    const { activityType, isStep, ordinal } = activity;
+    if (this.#dispatcher.reserve(activityType, isStep)) return true;
+    this.#dispatcher.wait(activityType, {
+      workflowId: run.workflowId,
+      runId: run.state.started.runId,
+      ordinal,
+    });
+    return false;
+  }
+
+  committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void {
+    const { workflowId, state } = run;
+    const { runId } = state.started;
+    for (const input of batch.inputs) input.onDurable?.();
+    if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
+    else {
+      for (const { ordinal, activityType } of batch.attempts) {
+        const activity = state.activities.get(ordinal);
+        if (activity === undefined) this.#dispatcher.release(activityType);
+        else
+          this.#dispatcher.run({ workflowId, runId, ordinal }, activity, run.instance?.stepFunction(ordinal));
+      }
+      for (const ordinal of batch.cancelled) this.#dispatcher.cancel(runId, ordinal);
+      this.#arm(run, batch.armAt);
+    }
+    if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
+    this.watchers.appended(workflowId, state.headSeq);
+  }
+
+  #closed(run: ResidentRun, batch: Batch, terminal: Event): void {
+    const { workflowId, state } = run;
+    const { runId } = state.started;
+    for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);
+    for (const { activityType, ordinal } of batch.abandoned) {
+      this.#dispatcher.leave(activityType, { workflowId, runId, ordinal });
+    }
+    this.#dispatcher.drop(
+      runId,
+      batch.abandoned.map((activity) => activity.ordinal),
+    );
+    if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
+    const left = run.discard();
+    this.watchers.closed(workflowId, runId, terminal);
+    const goesOn = terminal.type === "WorkflowContinuedAsNew";
+    for (const input of left) {
+      if (goesOn && input.followsChain === true) this.offer(workflowId, undefined, input);
+      else if (input.onRefused !== undefined) {
+        input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
+      }
+    }
+    if (goesOn) void this.resident(workflowId);
+  }
+
+  refused(run: ResidentRun, batch: Batch, error: AionError): void {
+    for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);
+    this.#reload(run, error, run.discard());
+  }
+
+  /** Forgets what was not committed, reads the run anew, and offers again what nobody was told about. */
+  #reload(run: ResidentRun, error: AionError, left: readonly Input[]): void {
+    if (this.#runs.get(run.workflowId) === run) this.#runs.delete(run.workflowId);
+    const again: Input[] = [];
+    for (const input of left) {
+      if (input.onRefused === undefined) again.push(input);
+      else input.onRefused(error);
+    }
+    if (this.#stopped !== undefined || run.runKey === undefined) return;
+    void this.#pause(refusedRetryMs).then(() => {
+      if (this.#stopped !== undefined) return;
+      if (again.length === 0) void this.resident(run.workflowId);
+      for (const input of again) this.offer(run.workflowId, undefined, input);
+    });
+  }
+
+  rested(run: ResidentRun): void {
+    if (this.#runs.size <= this.options.residentMax) return;
+    // The map is in order of use: a run that rests goes to its end, and the one unused for longest leaves.
+    this.#runs.delete(run.workflowId);
+    this.#runs.set(run.workflowId, run);
+    let looked = 0;
+    for (const candidate of this.#runs.values()) {
+      if (this.#runs.size <= this.options.residentMax || ++looked > evictionLookMax) return;
+      if (!candidate.isIdle || candidate === run || candidate.runKey === undefined) continue;
+      if (candidate.state.activities.size > 0) {
+        this.#runs.delete(candidate.workflowId);
+        this.#runs.set(candidate.workflowId, candidate);
+        continue;
+      }
+      this.#runs.delete(candidate.workflowId);
+      candidate.discard();
+    }
+  }
+
+  onFault(run: ResidentRun, error: AionError): "fail" | "block" {
+    this.log("error", "workflow code broke a law of durable execution", {
+      workflowId: run.workflowId,
+      message: error.message,
+    });
+    if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
+    this.#runs.delete(run.workflowId);
+    for (const input of run.discard()) input.onRefused?.(new AionError("run_blocked", error.message));
+    void this.store.findRun(run.workflowId).then((record) => {
+      if (record !== undefined) void this.block(record, error);
+    });
+    return "block";
+  }
+
+  // Time.
+
+  #arm(run: ResidentRun, at: number | null): void {
+    if (at === null || (run.armedAt !== null && run.armedAt <= at && run.armedAt > this.now())) return;
+    run.armedAt = at;
+    this.#wakes.add(run.workflowId, at);
+  }
+
+  async #wake(workflowId: WorkflowId): Promise<void> {
+    try {
+      const run = await this.resident(workflowId);
+      if (run === undefined || run.isGone || run.state.isClosed) return;
+      run.armedAt = null;
+      const inputs = this.#dueInputs(run);
+      if (inputs.length > 0) run.offerAll(inputs);
+      else this.#arm(run, nextLookAt(run.state));
+    } catch (error) {
+      this.log("warn", "a run could not be woken; trying again", { workflowId, error: messageOf(error) });
+      await this.#pause(refusedRetryMs);
+      if (this.#stopped === undefined) void this.#wake(workflowId);
+    }
+  }
+
+  #dueInputs(run: ResidentRun): Input[] {
+    const { runId } = run.state.started;
+    return dueInputs(run.state, this.now(), {
+      isUnderWay: (ordinal) => this.#dispatcher.isUnderWay(runId, ordinal),
+      attemptStart: (ordinal) => this.#attemptStart(run.workflowId, ordinal),
+    });
+  }
+
+  /** The next attempt of an activity that is at rest: begins it, or lets it stand in line for a slot. */
+  #attemptStart(workflowId: WorkflowId, ordinal: number): Input {
+    return {
+      toEvent: (state, nowMs) => {
+        const activity = state.activities.get(ordinal);
+        if (activity === undefined || activity.startedAt !== undefined) return undefined;
+        const { attempt } = activity;
+        if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
+        if (activityDeadlineAt(activity) <= nowMs) {
+          const { scheduleToCloseMs } = activity.options;
+          const isClose =
+            scheduleToCloseMs !== undefined && activity.scheduledAt + scheduleToCloseMs <= nowMs;
+          const timeout = isClose ? "schedule-to-close" : "schedule-to-start";
+          const address = { workflowId, runId: state.started.runId, ordinal };
+          this.#dispatcher.leave(activity.activityType, address);
+          return { type: "ActivityTimedOut", ordinal, attempt, timeout };
+        }
+        if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;
+        const run = this.#runs.get(workflowId);
+        if (run === undefined || !this.reserve(run, activity)) return undefined;
+        return { type: "ActivityStarted", ordinal, attempt: attempt + 1 };
+      },
+    };
+  }
+
+  #heartbeat(address: TaskAddress, attempt: number, details: Payload): void {
+    const run = this.#runs.get(address.workflowId);
+    if (run === undefined || run.isGone) return;
+    run.heartbeats.set(address.ordinal, { ordinal: address.ordinal, attempt, details });
+    if (this.#heartbeatsDue.has(address.workflowId)) return;
+    this.#heartbeatsDue.add(address.workflowId);
+    this.options.ports.scheduler.delay(heartbeatSaveMs, () => {
+      this.#heartbeatsDue.delete(address.workflowId);
+      this.#runs.get(address.workflowId)?.saveHeartbeats();
+    });
+  }
+
+  async #takeHeartbeats(runKey: RunKey, state: RunState): Promise<void> {
+    if (state.activities.size === 0) return;
+    for (const beat of await this.store.readHeartbeats(runKey)) {
+      const activity = state.activities.get(beat.ordinal);
+      if (activity !== undefined && beat.attempt >= activity.attempt) activity.heartbeat = beat.details;
+    }
+  }
+
+  // Small things.
+
+  log(level: Parameters<Ports["log"]>[0], message: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.options.ports.log(level, message, fields);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.options.ports.scheduler.delay(ms, resolve));
+  }
+
+  #nextPid(): Pid {
+    this.#pidCount += 1;
+    return toPid(this.options.token.epoch, this.#pidCount);
+  }
+}
+
+const evictionLookMax = 16;
+
+/** When a run at rest must be looked at next, from its state alone. */
+function nextLookAt(state: RunState): number | null {
+  let at = Number.POSITIVE_INFINITY;
+  for (const timer of state.timers.values()) at = Math.min(at, timer.fireAt);
+  for (const activity of state.activities.values()) {
+    at = Math.min(at, activity.retryAt ?? at, activityDeadlineAt(activity));
+  }
+  const { started } = state;
+  at = Math.min(at, started.runDeadlineAt ?? at, started.executionDeadlineAt ?? at);
+  return at === Number.POSITIVE_INFINITY ? null : at;
+}
+
+export function toAionError(error: unknown): AionError {
+  return isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error });
+}

@@ -1,0 +1,161 @@
+import type { Command } from "../core/command.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Scheduler } from "../core/ports.ts";
+import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
+import { Replay } from "../replay/replay.ts";
+import { ResumeTracker } from "../replay/resume-point.ts";
+import { RunState } from "../replay/run-state.ts";
+import type { RunRecord, Store } from "../store/contract.ts";
+
+/** Events read at once while a run is loaded. */
+const pageEvents = 2_000;
+
+export interface LoadedRun {
+  readonly state: RunState;
+  readonly program: Program;
+  readonly instance: ProgramInstance;
+  /** What the code asked for beyond the end of history: to be recorded, in this order. */
+  readonly live: readonly Command[];
+  /** The code waits for nothing durable, and has not ended. */
+  readonly isStuck: boolean;
+}
+
+export interface LoadOptions {
+  readonly store: Store;
+  readonly programs: ProgramSource;
+  readonly scheduler: Scheduler;
+  readonly payloadLimitBytes: number;
+  readonly log: InstanceInit["log"];
+  /** After the load: the code moved outside an activation. */
+  readonly onStray: InstanceInit["onStray"];
+  readonly tracker?: ResumeTracker;
+}
+
+/**
+ * Brings a run back by replay. Errors: `nondeterminism` (with the source line: a second replay finds it),
+ * `nondurable_await`, `workflow_type_unknown`, `history_shape`, `history_corrupt`, `event_unknown`, and those of the store.
+ */
+export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
+  try {
+    return await replayOnce(run, options, false);
+  } catch (error) {
+    if (!isAionError(error) || error.code !== "nondeterminism") throw error;
+    await replayOnce(run, { ...options, onStray: () => undefined }, true);
+    throw error;
+  }
+}
+
+/** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
+export async function loadState(run: RunRecord, store: Store): Promise<RunState> {
+  const state = new RunState(run.workflowId);
+  for (let from = run.firstSeq; ;) {
+    const events = await store.readSegment(run, from, pageEvents);
+    for (const event of events) state.apply(event);
+    if (events.length === 0) break;
+    from += events.length;
+  }
+  void state.started;
+  return state;
+}
+
+async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boolean): Promise<LoadedRun> {
+  const { store, scheduler, tracker } = options;
+  const state = new RunState(run.workflowId);
+  const replay = new Replay(state);
+  let from = run.firstSeq;
+  let instance: ProgramInstance | undefined;
+  let program: Program | undefined;
+  let stray: AionError | undefined;
+  let isLoaded = false;
+  let isStuck = false;
+  let live: readonly Command[] = [];
+  try {
+    for (;;) {
+      const activation = replay.next();
+      if (activation === undefined) break;
+      if (activation === "more") {
+        const events = await store.readSegment(run, from, pageEvents);
+        from += events.length;
+        if (events.length === 0) replay.complete();
+        else replay.push(events);
+        continue;
+      }
+      if (instance === undefined) {
+        program = programOf(state, options.programs);
+        instance = program.instantiate({
+          ...toInit(state, options, isTracing),
+          onStray: (error) => {
+            if (isLoaded) options.onStray(error);
+            else stray ??= error;
+          },
+        });
+      }
+      tracker?.delivered(activation.delivery);
+      instance.begin(activation);
+      const turn = await endOfTurn(instance, scheduler);
+      if (stray !== undefined) throw stray;
+      live = replay.check(turn);
+      tracker?.issued(turn.commands, live.length);
+      isStuck = turn.isStuck;
+    }
+    if (instance === undefined || program === undefined) {
+      program = programOf(state, options.programs);
+      instance = program.instantiate({ ...toInit(state, options, isTracing), onStray: options.onStray });
+    }
+    isLoaded = true;
+    return { state, program, instance, live, isStuck };
+  } catch (error) {
+    instance?.dispose();
+    throw error;
+  }
+}
+
+export function toInit(
+  state: RunState,
+  options: Pick<LoadOptions, "payloadLimitBytes" | "log">,
+  isTracing: boolean,
+): Omit<InstanceInit, "onStray"> {
+  const { started } = state;
+  return {
+    workflowId: state.workflowId,
+    runId: started.runId,
+    startedAt: started.recordedAt,
+    isUnchecked: started.unchecked === true,
+    payloadLimitBytes: options.payloadLimitBytes,
+    isTracing,
+    log: options.log,
+    ...(started.parent === undefined ? {} : { parent: started.parent }),
+    ...(started.continuedFrom === undefined ? {} : { continuedFrom: started.continuedFrom }),
+  };
+}
+
+function programOf(state: RunState, programs: ProgramSource): Program {
+  const { workflowType, version } = state.started;
+  const program = programs.find(workflowType, version);
+  if (program !== undefined) return program;
+  throw new AionError(
+    "workflow_type_unknown",
+    `workflow ${state.workflowId} is of type ${JSON.stringify(workflowType)} (version ${version}), which is not registered`,
+    {
+      hint: "Register the definition and open the engine again; the run waits, and its history is untouched.",
+    },
+  );
+}
+
+function endOfTurn(
+  instance: ProgramInstance,
+  scheduler: Scheduler,
+): Promise<Exclude<ReturnType<ProgramInstance["end"]>, "again">> {
+  return new Promise((resolve, reject) => {
+    const check = (): void => {
+      try {
+        const turn = instance.end();
+        if (turn === "again") scheduler.turn(check);
+        else resolve(turn);
+      } catch (error) {
+        reject(error as Error);
+      }
+    };
+    scheduler.turn(check);
+  });
+}

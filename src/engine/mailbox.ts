@@ -1,0 +1,272 @@
+import { AionError, isAionError } from "../core/errors.ts";
+import type { EventBody } from "../core/event.ts";
+import { toFailure, ApplicationFailure } from "../core/failure.ts";
+import type { WorkflowId } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Commit, OutgoingMessage, StoredMessage } from "../store/contract.ts";
+import type { Input } from "./input.ts";
+import type { Kernel } from "./kernel.ts";
+import { toStartInput } from "./start-input.ts";
+
+const pageSize = 500;
+const retryMs = 1_000;
+
+/**
+ * Delivers messages between workflows. Owner: the kernel. The messages are on disk, written by the commits that they follow
+ * from; this object only carries them, per target in their order.
+ *
+ * Law: a message is deleted by the commit that records what it led to (or that it led to nothing), and by no other. What
+ * waits for a blocked run stays where it is.
+ */
+export class Mailbox {
+  readonly #kernel: Kernel;
+  readonly #lines = new Map<WorkflowId, StoredMessage[]>();
+  readonly #waiting = new Map<WorkflowId, (() => void)[]>();
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /** Takes up what was not delivered when the last engine ended. */
+  async start(): Promise<void> {
+    for (let after = 0; ;) {
+      const page = await this.#kernel.store.listMessages(after, pageSize);
+      for (const message of page) {
+        after = message.messageId;
+        this.#enqueue(message);
+      }
+      if (page.length < pageSize) return;
+    }
+  }
+
+  /** A commit that sends these is on disk. */
+  sent(messages: readonly OutgoingMessage[], ids: readonly number[]): void {
+    if (ids.length < messages.length) {
+      // The commit was resolved by reading, which does not tell the ids.
+      void this.start();
+      return;
+    }
+    for (const [index, message] of messages.entries()) {
+      const messageId = ids[index];
+      if (messageId !== undefined) this.#enqueue({ ...message, messageId });
+    }
+  }
+
+  /** Resolves when nothing sent before now is still on its way to the workflow. */
+  async settled(target: WorkflowId): Promise<void> {
+    if (!this.#lines.has(target)) return;
+    await new Promise<void>((resolve) => {
+      const waiting = this.#waiting.get(target);
+      if (waiting === undefined) this.#waiting.set(target, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
+  #enqueue(message: StoredMessage): void {
+    const line = this.#lines.get(message.target);
+    if (line !== undefined) {
+      if (!line.some((other) => other.messageId === message.messageId)) line.push(message);
+      return;
+    }
+    const fresh = [message];
+    this.#lines.set(message.target, fresh);
+    void this.#drain(message.target, fresh);
+  }
+
+  async #drain(target: WorkflowId, line: StoredMessage[]): Promise<void> {
+    for (let message = line[0]; message !== undefined; message = line[0]) {
+      try {
+        await this.#deliver(message);
+        line.shift();
+      } catch (error) {
+        if (isAionError(error) && error.code === "run_blocked") break;
+        if (
+          isAionError(error) &&
+          (error.code === "engine_closed" || error.code === "not_owner" || error.code === "store_failed")
+        )
+          break;
+        this.#kernel.log("warn", "a message could not be delivered; trying again", {
+          target,
+          error: messageOf(error),
+        });
+        await new Promise<void>((resolve) => this.#kernel.options.ports.scheduler.delay(retryMs, resolve));
+      }
+    }
+    this.#lines.delete(target);
+    for (const resolve of this.#waiting.get(target) ?? []) resolve();
+    this.#waiting.delete(target);
+  }
+
+  async #deliver(stored: StoredMessage): Promise<void> {
+    this.#kernel.demandOpen();
+    const { target, message, messageId } = stored;
+    switch (message.kind) {
+      case "start-child":
+        await this.#startChild(stored, message);
+        return;
+      case "child-closed": {
+        const { ordinal, outcome, runId } = message;
+        await this.#offer(target, messageId, (state) =>
+          state.started.runId === runId && state.children.has(ordinal)
+            ? ({ ...outcome, ordinal } as EventBody)
+            : undefined,
+        );
+        return;
+      }
+      case "signal": {
+        const { name, payload, signalId, from } = message;
+        const event: EventBody = {
+          type: "SignalReceived",
+          name,
+          payload,
+          ...(signalId === undefined ? {} : { signalId }),
+        };
+        const settled = (failure?: ReturnType<typeof toFailure>): OutgoingMessage[] =>
+          from === undefined
+            ? []
+            : [
+                {
+                  target: from.workflowId,
+                  message: {
+                    kind: "signal-settled",
+                    runId: from.runId,
+                    ordinal: from.ordinal,
+                    ...(failure === undefined ? {} : { failure }),
+                  },
+                },
+              ];
+        await this.#offer(
+          target,
+          messageId,
+          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : event),
+          () => settled(),
+          (error) =>
+            settled(
+              toFailure(new ApplicationFailure(error.message, { type: "SignalFailed", nonRetryable: true })),
+            ),
+        );
+        return;
+      }
+      case "signal-settled": {
+        const { runId, ordinal, failure } = message;
+        await this.#offer(target, messageId, (state) =>
+          state.started.runId === runId && state.sends.has(ordinal)
+            ? { type: "SignalSettled", ordinal, ...(failure === undefined ? {} : { failure }) }
+            : undefined,
+        );
+        return;
+      }
+      case "cancel": {
+        const { runId, reason } = message;
+        await this.#offer(target, messageId, (state) =>
+          (runId === undefined || state.started.runId === runId) && !state.isCancelRequested
+            ? { type: "WorkflowCancelRequested", ...(reason === undefined ? {} : { reason }) }
+            : undefined,
+        );
+        return;
+      }
+      case "terminate": {
+        const { runId, reason } = message;
+        try {
+          await this.#kernel.end(target, runId, {
+            type: "WorkflowTerminated",
+            ...(reason === undefined ? {} : { reason }),
+          });
+        } catch (error) {
+          if (!isGone(error)) throw error;
+        }
+        await this.#settle({ consume: [messageId] });
+        return;
+      }
+    }
+  }
+
+  /** Offers an event to the target's latest run; one that is gone settles the message with `refusal`. */
+  async #offer(
+    target: WorkflowId,
+    messageId: number,
+    toEvent: Input["toEvent"],
+    replies: Input["replies"] = () => [],
+    refusal: (error: AionError) => readonly OutgoingMessage[] = () => [],
+  ): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#kernel.offer(target, undefined, {
+          toEvent,
+          replies,
+          messageId,
+          onDurable: resolve,
+          onRefused: reject,
+        });
+      });
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      // It may have continued as new meanwhile: then the next run is asked.
+      const latest = await this.#kernel.store.findRun(target);
+      if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);
+      const send = refusal(error as AionError);
+      await this.#settle({ consume: [messageId], ...(send.length === 0 ? {} : { send }) });
+    }
+  }
+
+  async #startChild(
+    stored: StoredMessage,
+    message: StoredMessage["message"] & { readonly kind: "start-child" },
+  ): Promise<void> {
+    const { target, messageId } = stored;
+    const { workflowType, input, parent, runTimeoutMs } = message;
+    const fail = (error: AionError): Promise<void> => {
+      const { runId, ordinal, workflowId } = parent;
+      const outcome = { type: "ChildWorkflowFailed", failure: toFailure(error) } as const;
+      return this.#settle({
+        consume: [messageId],
+        send: [{ target: workflowId, message: { kind: "child-closed", runId, ordinal, outcome } }],
+      });
+    };
+    const program = this.#kernel.options.programs.route(workflowType);
+    if (program === undefined) {
+      return fail(
+        new AionError(
+          "workflow_type_unknown",
+          `no workflow type ${JSON.stringify(workflowType)} is registered`,
+        ),
+      );
+    }
+    const existing = await this.#kernel.store.findRun(target);
+    if (existing?.status === "running" || this.#kernel.residentRun(target) !== undefined) {
+      return fail(
+        new AionError(
+          "workflow_already_exists",
+          `the child's workflow id ${target} is taken by a running workflow`,
+        ),
+      );
+    }
+    const firstSeq = (existing?.headSeq ?? 0) + 1;
+    await new Promise<void>((resolve, reject) => {
+      this.#kernel.begin(target, program, firstSeq, [
+        {
+          ...toStartInput({
+            runId: this.#kernel.newRunId(),
+            program,
+            input,
+            parent,
+            ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+          }),
+          messageId,
+          onDurable: resolve,
+          onRefused: reject,
+        },
+      ]);
+    });
+  }
+
+  async #settle(commit: Commit): Promise<void> {
+    const result = await this.#kernel.recorder.commit(commit);
+    if (!result.ok) throw result.error;
+    if (commit.send !== undefined) this.sent(commit.send, result.messageIds);
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return isAionError(error) && (error.code === "run_not_found" || error.code === "run_closed");
+}

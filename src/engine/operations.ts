@@ -1,0 +1,662 @@
+import type {
+  EndRequest,
+  HistoryReply,
+  HistoryRequest,
+  ListFilter,
+  ListReply,
+  ListRequest,
+  QueryRequest,
+  ResultReply,
+  ResultRequest,
+  RunAddress,
+  RunDescription,
+  RunSummary,
+  Service,
+  SignalRequest,
+  StartReply,
+  StartRequest,
+} from "../client/service.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Event, EventBody } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { parsePayload } from "../core/payload.ts";
+import { isClosed, isTerminal } from "../core/status.ts";
+import type { Program } from "../program/program.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type { RunFilter, RunRecord } from "../store/contract.ts";
+import type { Input } from "./input.ts";
+import type { Kernel } from "./kernel.ts";
+import { toAionError } from "./kernel.ts";
+import { loadRun, loadState } from "./load.ts";
+import { toStartInput } from "./start-input.ts";
+
+/** A start that met another one is tried again this often; each try finds a later state. */
+const startAttemptsMax = 10;
+const listLimitMax = 1_000;
+const historyLimitMax = 5_000;
+
+/** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
+export class Operations implements Service {
+  readonly #kernel: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  async start(request: StartRequest): Promise<StartReply> {
+    this.#kernel.demandOpen();
+    const { programs, payloadLimitBytes } = this.#kernel.options;
+    const workflowType = parseName(request.workflowType, "workflow type");
+    const program = programs.route(workflowType);
+    if (program === undefined) {
+      const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
+      throw new AionError(
+        "workflow_type_unknown",
+        `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
+      );
+    }
+    const what = `the input of workflow ${JSON.stringify(workflowType)}`;
+    const input = program.parseInput(parsePayload(request.input, what, payloadLimitBytes));
+    const signal = request.signal === undefined ? undefined : this.#parseSignal(program, request.signal);
+    const requestId =
+      request.requestId === undefined ? undefined : parseName(request.requestId, "request id");
+    const workflowId = parseWorkflowId(request.workflowId ?? requestId ?? this.#kernel.newRunId());
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#startOnce({ ...request, input }, workflowId, program, signal);
+      } catch (error) {
+        const isRace = isAionError(error) && error.code === "sequence_conflict";
+        if (!isRace || attempt >= startAttemptsMax) throw error;
+      }
+    }
+  }
+
+  async #startOnce(
+    request: StartRequest,
+    workflowId: WorkflowId,
+    program: Program,
+    signal: EventBody | undefined,
+  ): Promise<StartReply> {
+    const kernel = this.#kernel;
+    const resident = kernel.residentRun(workflowId);
+    let firstSeq = 1;
+    if (resident !== undefined) {
+      // Its start may still be on its way to the disk: only what is there counts.
+      if (resident.runKey === undefined) await new Promise<void>((resolve) => resident.ask(resolve));
+      const existing = await kernel.store.findRun(workflowId);
+      if (existing !== undefined) {
+        const met = await this.#meet(existing, request, signal);
+        if (met !== undefined) return met;
+        firstSeq = existing.headSeq + 1;
+      } else if (kernel.residentRun(workflowId) !== undefined) {
+        throw new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`);
+      }
+    }
+    try {
+      return await this.#begin(request, workflowId, program, firstSeq, signal);
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "sequence_conflict") throw error;
+      const existing = await kernel.store.findRun(workflowId);
+      if (existing === undefined) throw error;
+      const met = await this.#meet(existing, request, signal);
+      if (met !== undefined) return met;
+      const latest = await kernel.store.findRun(workflowId);
+      return this.#begin(request, workflowId, program, (latest?.headSeq ?? 0) + 1, signal);
+    }
+  }
+
+  #begin(
+    request: StartRequest,
+    workflowId: WorkflowId,
+    program: Program,
+    firstSeq: number,
+    signal: EventBody | undefined,
+  ): Promise<StartReply> {
+    const kernel = this.#kernel;
+    const present = kernel.residentRun(workflowId);
+    if (present !== undefined && !present.isGone) {
+      return Promise.reject(
+        new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`),
+      );
+    }
+    const runId = kernel.newRunId();
+    return new Promise((resolve, reject) => {
+      const inputs: Input[] = [
+        {
+          ...toStartInput({
+            runId,
+            program,
+            input: request.input,
+            ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+            ...(request.startDelayMs === undefined ? {} : { startDelayMs: request.startDelayMs }),
+            ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
+            ...(request.executionTimeoutMs === undefined
+              ? {}
+              : { executionTimeoutMs: request.executionTimeoutMs }),
+          }),
+          onDurable: () => resolve({ workflowId, runId, isNew: true }),
+          onRefused: reject,
+        },
+      ];
+      if (signal !== undefined) {
+        inputs.push({
+          toEvent: (state) => (state.isClosed ? undefined : signal),
+          onRefused: () => undefined,
+        });
+      }
+      kernel.begin(workflowId, program, firstSeq, inputs);
+    });
+  }
+
+  /** The id is taken. A reply: that run is the answer. `undefined`: a new run may begin. Else throws. */
+  async #meet(
+    existing: RunRecord,
+    request: StartRequest,
+    signal: EventBody | undefined,
+  ): Promise<StartReply | undefined> {
+    const { workflowId, runId } = existing;
+    const reply: StartReply = { workflowId, runId, isNew: false };
+    const first = (await this.#kernel.store.readSegment(existing, existing.firstSeq, 1))[0];
+    const started = first?.type === "WorkflowStarted" ? first : undefined;
+    if (request.requestId !== undefined && started?.requestId === request.requestId) return reply;
+    const isOpen = !isClosed(existing.status);
+    const reuse = request.reuse ?? (signal === undefined ? "return" : "after-close");
+    if (signal !== undefined && isOpen && reuse !== "terminate" && reuse !== "reject") {
+      await this.#offer(workflowId, existing.runId, { toEvent: () => signal });
+      return reply;
+    }
+    const taken = (why: string): AionError =>
+      new AionError("workflow_already_exists", `workflow id ${workflowId} is taken: ${why}`, {
+        details: { workflowId, runId, status: existing.status },
+      });
+    switch (reuse) {
+      case "reject":
+        throw taken(`run ${runId} is ${existing.status}, and the reuse policy is "reject"`);
+      case "terminate":
+        if (isOpen) {
+          await this.#kernel.end(workflowId, existing.runId, {
+            type: "WorkflowTerminated",
+            reason: "replaced by a new start",
+          });
+        }
+        return undefined;
+      case "after-close":
+        if (!isOpen) return undefined;
+        break;
+      case "after-failure":
+        if (!isOpen && existing.status !== "completed" && existing.status !== "continued-as-new")
+          return undefined;
+        break;
+      case "return":
+        break;
+      default:
+        throw new AionError("invalid_argument", `reuse policy ${JSON.stringify(reuse)} is unknown`);
+    }
+    if (existing.workflowType !== request.workflowType) {
+      throw taken(`run ${runId} is of type ${JSON.stringify(existing.workflowType)}`);
+    }
+    if (started !== undefined && started.input !== request.input)
+      throw taken(`run ${runId} was started with another input`);
+    return reply;
+  }
+
+  async signal(request: SignalRequest): Promise<void> {
+    this.#kernel.demandOpen();
+    const workflowId = parseWorkflowId(request.workflowId);
+    const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
+    const { payloadLimitBytes } = this.#kernel.options;
+    const name = parseName(request.name, "signal name");
+    const signalId = request.signalId === undefined ? undefined : parseName(request.signalId, "signal id");
+    const payload = parsePayload(
+      request.payload,
+      `the payload of signal ${JSON.stringify(name)}`,
+      payloadLimitBytes,
+    );
+    await this.#kernel.mailbox.settled(workflowId);
+    try {
+      const run = await this.#kernel.resident(workflowId);
+      const checked =
+        run?.instance?.parseSignal(name, run.program?.parseSignal(name, payload) ?? payload) ?? payload;
+      await this.#offer(workflowId, runId, {
+        toEvent: (state) =>
+          signalId !== undefined && state.hasSignal(signalId)
+            ? undefined
+            : {
+                type: "SignalReceived",
+                name,
+                payload: checked,
+                ...(signalId === undefined ? {} : { signalId }),
+              },
+        ...(runId === undefined ? { followsChain: true as const } : {}),
+      });
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "run_blocked") throw error;
+      // It waits on disk until the run can go on.
+      await this.#send(workflowId, {
+        kind: "signal",
+        name,
+        payload,
+        ...(signalId === undefined ? {} : { signalId }),
+      });
+    }
+  }
+
+  async cancel(request: EndRequest): Promise<void> {
+    this.#kernel.demandOpen();
+    const workflowId = parseWorkflowId(request.workflowId);
+    const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
+    const reason = request.reason === undefined ? {} : { reason: request.reason };
+    const run = await this.#kernel.resident(workflowId);
+    if (
+      run !== undefined &&
+      !run.state.isCodeStarted &&
+      (runId === undefined || run.state.started.runId === runId)
+    ) {
+      // No code runs before the start delay is over: there is nothing to clean up.
+      await this.#kernel.end(workflowId, runId, { type: "WorkflowCancelled", ...reason });
+      return;
+    }
+    try {
+      await this.#offer(workflowId, runId, {
+        toEvent: (state) =>
+          state.isCancelRequested ? undefined : { type: "WorkflowCancelRequested", ...reason },
+        ...(runId === undefined ? { followsChain: true as const } : {}),
+      });
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "run_blocked") throw error;
+      await this.#send(workflowId, { kind: "cancel", ...reason, ...(runId === undefined ? {} : { runId }) });
+    }
+  }
+
+  async terminate(request: EndRequest): Promise<void> {
+    const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
+    await this.#kernel.end(parseWorkflowId(request.workflowId), runId, {
+      type: "WorkflowTerminated",
+      ...(request.reason === undefined ? {} : { reason: request.reason }),
+    });
+  }
+
+  async query(request: QueryRequest): Promise<Payload> {
+    this.#kernel.demandOpen();
+    const workflowId = parseWorkflowId(request.workflowId);
+    const name = parseName(request.name, "query name");
+    const input = parsePayload(
+      request.input,
+      `the input of query ${JSON.stringify(name)}`,
+      this.#kernel.options.payloadLimitBytes,
+    );
+    await this.#kernel.mailbox.settled(workflowId);
+    const run = request.runId === undefined ? await this.#kernel.resident(workflowId) : undefined;
+    if (run !== undefined) {
+      return new Promise((resolve, reject) => {
+        run.ask(() => {
+          if (run.isGone || run.instance === undefined) {
+            reject(
+              new AionError("run_closed", `workflow ${workflowId} moved away while it was asked; ask again`),
+            );
+            return;
+          }
+          try {
+            resolve(run.instance.query(name, input));
+          } catch (error) {
+            reject(toAionError(error));
+          }
+        });
+      }).catch((error: unknown) => {
+        // It ended, or was thrown away, between the question and its turn: its history answers.
+        if (isAionError(error) && error.code === "run_closed")
+          return this.#queryHistory(workflowId, undefined, name, input);
+        throw error;
+      }) as Promise<Payload>;
+    }
+    return this.#queryHistory(workflowId, request.runId, name, input);
+  }
+
+  /** Replays a run that is not resident (ended, or named by its run id) just to answer. */
+  async #queryHistory(
+    workflowId: WorkflowId,
+    runId: string | undefined,
+    name: string,
+    input: Payload,
+  ): Promise<Payload> {
+    const record = await this.#find(workflowId, runId);
+    const blocked = this.#kernel.blocked.get(workflowId);
+    if (blocked !== undefined && !isClosed(record.status)) {
+      throw new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
+    }
+    const { programs, ports, payloadLimitBytes } = this.#kernel.options;
+    const { instance } = await loadRun(record, {
+      store: this.#kernel.store,
+      programs,
+      scheduler: ports.scheduler,
+      payloadLimitBytes,
+      log: () => undefined,
+      onStray: () => undefined,
+    });
+    try {
+      return instance.query(name, input);
+    } finally {
+      instance.dispose();
+    }
+  }
+
+  async result(request: ResultRequest): Promise<ResultReply> {
+    this.#kernel.demandOpen();
+    const workflowId = parseWorkflowId(request.workflowId);
+    let runId: RunId | undefined = request.runId === undefined ? undefined : parseRunId(request.runId);
+    const deadlineAt = this.#kernel.now() + request.waitMs;
+    for (;;) {
+      const ended = this.#awaitEnd(workflowId, runId, Math.max(0, deadlineAt - this.#kernel.now()));
+      // The watch is in place before the look, so that an end between the two is seen by one of them.
+      let terminal: Event | undefined;
+      let current: RunId | undefined;
+      try {
+        const resident = this.#kernel.residentRun(workflowId);
+        const isHere = resident !== undefined && resident.state.headSeq > 0 && !resident.state.isClosed;
+        if (isHere && (runId === undefined || resident.state.started.runId === runId)) {
+          current = resident.state.started.runId;
+        } else {
+          const record = await this.#find(workflowId, runId);
+          current = record.runId;
+          if (isClosed(record.status)) {
+            terminal = (await this.#kernel.store.readSegment(record, record.headSeq, 1)).at(-1);
+          }
+        }
+        if (terminal === undefined) {
+          const end = request.waitMs > 0 ? await ended.promise : undefined;
+          if (end === undefined) {
+            const blocked = this.#kernel.blocked.get(workflowId);
+            return { status: "running", runId: current, ...(blocked === undefined ? {} : { blocked }) };
+          }
+          terminal = end.terminal;
+          current = end.runId;
+        }
+      } finally {
+        ended.stop();
+      }
+      if (terminal.type !== "WorkflowContinuedAsNew") return toResult(terminal, current);
+      runId = terminal.newRunId;
+    }
+  }
+
+  #awaitEnd(workflowId: WorkflowId, runId: RunId | undefined, waitMs: number) {
+    let stop: () => void = () => undefined;
+    const promise = new Promise<{ readonly runId: RunId; readonly terminal: Event } | undefined>(
+      (resolve, reject) => {
+        const cancelTimer =
+          waitMs > 0 && waitMs < Number.MAX_SAFE_INTEGER
+            ? this.#kernel.options.ports.scheduler.delay(waitMs, () => resolve(undefined))
+            : () => undefined;
+        const unwatch = this.#kernel.watchers.watch(workflowId, {
+          onClosed: (closedId, terminal) => {
+            if (runId === undefined || closedId === runId) resolve({ runId: closedId, terminal });
+          },
+          onLost: reject,
+        });
+        stop = () => {
+          cancelTimer();
+          unwatch();
+        };
+      },
+    );
+    promise.catch(() => undefined);
+    return { promise, stop: () => stop() };
+  }
+
+  async describe(address: RunAddress): Promise<RunDescription> {
+    const workflowId = parseWorkflowId(address.workflowId);
+    const record = await this.#find(workflowId, address.runId);
+    const chain = await this.#kernel.store.readRunChain(workflowId);
+    const resident = this.#kernel.residentRun(workflowId);
+    const isResident = resident !== undefined && !resident.isGone && resident.runKey === record.runKey;
+    if (isResident) await new Promise<void>((resolve) => resident.ask(resolve));
+    const state =
+      isResident && !resident.isGone && !resident.state.isClosed
+        ? resident.state
+        : await loadState(record, this.#kernel.store);
+    return toDescription(record, state, {
+      runs: chain,
+      blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
+      pid: isResident ? resident.pid : undefined,
+      isUnderWay: (ordinal) => this.#kernel.dispatcher.isUnderWay(record.runId, ordinal),
+      hasImplementation: (type) => this.#kernel.dispatcher.hasImplementation(type),
+    });
+  }
+
+  async list(request: ListRequest): Promise<ListReply> {
+    const limit = parseLimit(request.limit, listLimitMax);
+    const page = await this.#kernel.store.list(toRunFilter(request.filter), {
+      limit,
+      ...(request.cursor === undefined ? {} : { cursor: request.cursor }),
+    });
+    return {
+      runs: page.runs.map(toSummary),
+      ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }),
+    };
+  }
+
+  count(filter: ListFilter): Promise<number> {
+    return this.#kernel.store.count(toRunFilter(filter));
+  }
+
+  async history(request: HistoryRequest): Promise<HistoryReply> {
+    const workflowId = parseWorkflowId(request.workflowId);
+    const limit = parseLimit(request.limit, historyLimitMax);
+    const { fromSeq, waitMs } = request;
+    if (!Number.isSafeInteger(fromSeq) || fromSeq < 1) {
+      throw new AionError("invalid_argument", `fromSeq must be a whole number of 1 or more, got ${fromSeq}`);
+    }
+    const read = (): Promise<HistoryReply> =>
+      readHistoryPage(this.#kernel.store, workflowId, request.runId, fromSeq, limit);
+    if (waitMs === undefined || waitMs <= 0) return read();
+    let stop: () => void = () => undefined;
+    const appended = new Promise<void>((resolve, reject) => {
+      const cancelTimer = this.#kernel.options.ports.scheduler.delay(waitMs, resolve);
+      const unwatch = this.#kernel.watchers.watch(workflowId, {
+        onAppended: (headSeq) => {
+          if (headSeq >= fromSeq) resolve();
+        },
+        onLost: reject,
+      });
+      stop = () => {
+        cancelTimer();
+        unwatch();
+      };
+    });
+    appended.catch(() => undefined);
+    try {
+      const reply = await read();
+      if (reply.events.length > 0 || reply.isEnd) return reply;
+      await appended;
+      return await read();
+    } finally {
+      stop();
+    }
+  }
+
+  async #find(workflowId: WorkflowId, runId: string | undefined): Promise<RunRecord> {
+    const record = await this.#kernel.store.findRun(
+      workflowId,
+      runId === undefined ? undefined : parseRunId(runId),
+    );
+    if (record !== undefined) return record;
+    const which = runId === undefined ? "" : ` with run ${runId}`;
+    throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
+  }
+
+  #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): EventBody {
+    const name = parseName(signal.name, "signal name");
+    const what = `the payload of signal ${JSON.stringify(name)}`;
+    const payload = program.parseSignal(
+      name,
+      parsePayload(signal.payload, what, this.#kernel.options.payloadLimitBytes),
+    );
+    const signalId =
+      signal.signalId === undefined ? {} : { signalId: parseName(signal.signalId, "signal id") };
+    return { type: "SignalReceived", name, payload, ...signalId };
+  }
+
+  #offer(
+    workflowId: WorkflowId,
+    runId: RunId | undefined,
+    input: Pick<Input, "toEvent" | "followsChain">,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#kernel.offer(workflowId, runId, { ...input, onDurable: resolve, onRefused: reject });
+    });
+  }
+
+  async #send(
+    target: WorkflowId,
+    message: Parameters<Kernel["mailbox"]["sent"]>[0][number]["message"],
+  ): Promise<void> {
+    const result = await this.#kernel.recorder.commit({ send: [{ target, message }] });
+    if (!result.ok) throw result.error;
+  }
+}
+
+/** One page of a history, of the whole chain or of one run. */
+export async function readHistoryPage(
+  store: Kernel["store"],
+  workflowId: WorkflowId,
+  runId: string | undefined,
+  fromSeq: number,
+  limit: number,
+): Promise<HistoryReply> {
+  const record = await store.findRun(workflowId, runId === undefined ? undefined : parseRunId(runId));
+  if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+  const from = runId === undefined ? fromSeq : Math.max(fromSeq, record.firstSeq);
+  const events =
+    runId === undefined
+      ? await store.readHistoryFrom(workflowId, from, limit)
+      : await store.readSegment(record, from, limit);
+  const page = events.slice(0, limit);
+  const last = page.at(-1);
+  const nextSeq = last === undefined ? from : last.seq + 1;
+  const isEnd =
+    isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
+  return { events: page, nextSeq, isEnd };
+}
+
+export function toRunFilter(filter: ListFilter): RunFilter {
+  const { workflowId, parentWorkflowId, ...rest } = filter;
+  return {
+    ...rest,
+    ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
+    ...(parentWorkflowId === undefined ? {} : { parentWorkflowId: parseWorkflowId(parentWorkflowId) }),
+  };
+}
+
+export function toSummary(record: RunRecord): RunSummary {
+  return {
+    workflowId: record.workflowId,
+    runId: record.runId,
+    workflowType: record.workflowType,
+    version: record.version,
+    status: record.status,
+    startedAt: record.startedAt,
+    historyLength: record.headSeq - record.firstSeq + 1,
+    ...(record.closedAt === undefined ? {} : { closedAt: record.closedAt }),
+    ...(record.blocked === undefined ? {} : { blocked: record.blocked }),
+    ...(record.parent === undefined ? {} : { parentWorkflowId: record.parent.workflowId }),
+  };
+}
+
+/** Everything there is to say about a run, from its row and its state. */
+export function toDescription(
+  record: RunRecord,
+  state: RunState,
+  around: {
+    readonly runs: readonly RunRecord[];
+    readonly blocked: string | undefined;
+    readonly pid: string | undefined;
+    readonly isUnderWay: (ordinal: number) => boolean;
+    readonly hasImplementation: (activityType: string) => boolean;
+  },
+): RunDescription {
+  const { terminal } = state;
+  const outcome =
+    terminal === undefined || terminal.type === "WorkflowContinuedAsNew"
+      ? undefined
+      : toResult(terminal, record.runId);
+  return {
+    ...toSummary(record),
+    ...(around.blocked === undefined ? {} : { blocked: around.blocked }),
+    ...(around.pid === undefined ? {} : { pid: around.pid }),
+    input: state.started.input,
+    ...(outcome !== undefined && "result" in outcome ? { result: outcome.result } : {}),
+    ...(outcome !== undefined && "failure" in outcome ? { failure: outcome.failure } : {}),
+    pendingActivities: [...state.activities.values()].map((activity) => ({
+      ordinal: activity.ordinal,
+      activityType: activity.activityType,
+      attempt: activity.attempt,
+      failedCount: activity.failedCount,
+      state: around.isUnderWay(activity.ordinal)
+        ? "running"
+        : !activity.isStep && !around.hasImplementation(activity.activityType)
+          ? "no implementation"
+          : activity.retryAt === undefined
+            ? "waiting for a slot"
+            : "backing off",
+      ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
+      ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
+    })),
+    pendingTimers: [...state.timers.values()].map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),
+    pendingChildren: [...state.children.values()].map((child) => ({
+      workflowId: child.childWorkflowId,
+      workflowType: child.workflowType,
+    })),
+    isCancelRequested: state.isCancelRequested,
+    runs: around.runs.map(toSummary),
+  };
+}
+
+/** How a run ended, as its last event tells it. */
+export function toResult(terminal: Event, runId: string): ResultReply {
+  const ended = (status: "cancelled" | "terminated" | "timed-out", failure: Failure): ResultReply => ({
+    status,
+    runId,
+    failure,
+  });
+  switch (terminal.type) {
+    case "WorkflowCompleted":
+      return { status: "completed", runId, result: terminal.result };
+    case "WorkflowFailed":
+      return { status: "failed", runId, failure: terminal.failure };
+    case "WorkflowCancelled":
+      return ended("cancelled", {
+        kind: "cancelled",
+        message: `workflow ${terminal.workflowId} was cancelled${because(terminal.reason)}`,
+      });
+    case "WorkflowTerminated":
+      return ended("terminated", {
+        kind: "terminated",
+        message: `workflow ${terminal.workflowId} was terminated${because(terminal.reason)}`,
+      });
+    case "WorkflowTimedOut":
+      return ended("timed-out", {
+        kind: "timeout",
+        timeout: terminal.timeout,
+        message: `workflow ${terminal.workflowId} ran into its ${terminal.timeout} time-out`,
+      });
+    default:
+      throw new AionError(
+        "history_shape",
+        `workflow ${terminal.workflowId}: its last event is ${terminal.type}, which ends no run`,
+      );
+  }
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? "" : `: ${reason}`;
+}
+
+function parseLimit(limit: number, max: number): number {
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new AionError("invalid_argument", `limit must be a whole number of 1 or more, got ${limit}`);
+  }
+  return Math.min(limit, max);
+}

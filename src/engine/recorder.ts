@@ -1,0 +1,126 @@
+import { encodeRow } from "../core/codec.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Commit, CommitResult, OwnerToken, Store } from "../store/contract.ts";
+
+interface Pending {
+  readonly commit: Commit;
+  readonly done: (result: CommitResult) => void;
+}
+
+/**
+ * The only thing that appends. Owner: the kernel; holds the right to write.
+ *
+ * Laws: what is handed in during one turn goes to the store as one append, so commits of many runs share an fsync,
+ * and further appends may be under way meanwhile. A run has one commit under way at a time (its caller sees to that).
+ * A commit of unknown outcome is resolved by reading, never by writing again.
+ */
+export class Recorder {
+  readonly #store: Store;
+  readonly #token: OwnerToken;
+  readonly #onLost: (error: AionError) => void;
+  #pending: Pending[] = [];
+  #underWay = 0;
+  #idle: (() => void)[] = [];
+  #commitCount = 0;
+
+  constructor(store: Store, token: OwnerToken, onLost: (error: AionError) => void) {
+    this.#store = store;
+    this.#token = token;
+    this.#onLost = onLost;
+  }
+
+  get commitCount(): number {
+    return this.#commitCount;
+  }
+
+  /** `done` is called once, after the commit is on disk or refused. */
+  record(commit: Commit, done: (result: CommitResult) => void): void {
+    this.#pending.push({ commit, done });
+  }
+
+  /** For callers outside a turn. */
+  commit(commit: Commit): Promise<CommitResult> {
+    return new Promise((resolve) => {
+      this.record(commit, resolve);
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const batch = this.#pending;
+    this.#pending = [];
+    this.#underWay += 1;
+    this.#commitCount += batch.length;
+    this.#store
+      .append(
+        this.#token,
+        batch.map((pending) => pending.commit),
+      )
+      .then(
+        (results) => {
+          for (const [index, pending] of batch.entries()) pending.done(results[index] ?? missing);
+          this.#settled();
+        },
+        (error: unknown) => {
+          this.#fail(batch, error).then(
+            () => this.#settled(),
+            (reason: unknown) => this.#onLost(toStoreError(reason)),
+          );
+        },
+      );
+  }
+
+  /** Resolves when no append is under way. */
+  async drained(): Promise<void> {
+    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #settled(): void {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #fail(batch: readonly Pending[], reason: unknown): Promise<void> {
+    const error = toStoreError(reason);
+    if (error.code === "commit_unknown") {
+      for (const pending of batch) pending.done(await this.#resolve(pending.commit, error));
+      return;
+    }
+    if (error.code === "not_owner" || error.code === "store_failed") this.#onLost(error);
+    for (const pending of batch) pending.done({ ok: false, error });
+  }
+
+  /** Whether a commit of unknown outcome was made: its first row is there, byte for byte, or it is not. */
+  async #resolve(commit: Commit, error: AionError): Promise<CommitResult> {
+    const { run, start } = commit;
+    try {
+      if (start !== undefined) {
+        const found = await this.#store.findRun(start.workflowId, start.runId);
+        if (found !== undefined) return { ok: true, startedKey: found.runKey, messageIds: [] };
+      } else if (run !== undefined && run.events.length > 0) {
+        const found = await this.#store.readSegment(run, run.expectedSeq + 1, run.events.length);
+        const bodies = found
+          .slice(0, run.events.length)
+          .map(({ seq: _seq, workflowId: _id, ...event }) => event);
+        if (bodies.length > 0 && encodeRow(bodies) === encodeRow(run.events))
+          return { ok: true, messageIds: [] };
+      }
+    } catch (reason) {
+      return { ok: false, error: toStoreError(reason) };
+    }
+    return { ok: false, error };
+  }
+}
+
+const missing: CommitResult = {
+  ok: false,
+  error: new AionError("internal", "the store gave no result for a commit"),
+};
+
+function toStoreError(reason: unknown): AionError {
+  return isAionError(reason)
+    ? reason
+    : new AionError("store_failed", `the store failed: ${messageOf(reason)}`, { cause: reason });
+}

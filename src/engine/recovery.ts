@@ -1,0 +1,97 @@
+import type { AionError } from "../core/errors.ts";
+import type { Event } from "../core/event.ts";
+import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
+import type { Resolution, ResumePoint } from "../replay/resume-point.ts";
+import type { DueCursor, RunRecord, Store } from "../store/contract.ts";
+
+/** What became of one active run. */
+export interface RecoveryReport {
+  readonly workflowId: WorkflowId;
+  readonly outcome: RecoveryOutcome;
+}
+
+export type RecoveryOutcome =
+  /** Replay reached the first command without an answer. Its side effect is not run by recovery but handed over. */
+  | {
+      readonly kind: "resumed";
+      readonly resumePoint: ResumePoint;
+      readonly recorded: readonly Resolution[];
+      readonly active: ActiveRun;
+    }
+  /** History ends already. */
+  | {
+      readonly kind: "terminal";
+      readonly terminal: Event;
+      readonly recorded: readonly Resolution[];
+      readonly head: number;
+    }
+  /** `failureRecorded`: a violation of determinism, now in history, once. Otherwise history is as it was, and the run is blocked. */
+  | { readonly kind: "failed"; readonly error: AionError; readonly failureRecorded: boolean };
+
+export interface ActiveRun {
+  readonly kind: "resident";
+  readonly runId: RunId;
+  readonly loadedVersion: string;
+  readonly pid: Pid;
+}
+
+const pageRuns = 256;
+/** Runs replayed at once: bounds memory, and lets their turns share the event loop. */
+const parallelMax = 64;
+
+/**
+ * Recovers runs, a report for each, as a stream in bounded memory. Only a failing list of the runs fails the whole; a
+ * consumer that stops early stops the recovery.
+ */
+export async function* recoverRuns(options: {
+  readonly store: Store;
+  readonly which: "all" | "must-move";
+  readonly recoverOne: (record: RunRecord) => Promise<RecoveryOutcome>;
+}): AsyncGenerator<RecoveryReport> {
+  const { store, which, recoverOne } = options;
+  const underWay = new Set<Promise<RecoveryReport>>();
+  const finished = async (): Promise<RecoveryReport> => {
+    const [done, report] = await Promise.race(
+      [...underWay].map((each) => each.then((result) => [each, result] as const)),
+    );
+    underWay.delete(done);
+    return report;
+  };
+  for await (const record of which === "all" ? activeRuns(store) : runsThatMustMove(store)) {
+    if (underWay.size >= parallelMax) yield await finished();
+    underWay.add(
+      recoverOne(record).then(
+        (outcome) => ({ workflowId: record.workflowId, outcome }),
+        (error: unknown) => ({
+          workflowId: record.workflowId,
+          outcome: { kind: "failed", error: error as AionError, failureRecorded: false } as const,
+        }),
+      ),
+    );
+  }
+  while (underWay.size > 0) yield await finished();
+}
+
+async function* activeRuns(store: Store): AsyncGenerator<RunRecord> {
+  for (let after = 0; ;) {
+    const page = await store.listActive(after, pageRuns);
+    for (const record of page) {
+      yield record;
+      after = record.runKey;
+    }
+    if (page.length < pageRuns) return;
+  }
+}
+
+/** Runs with an attempt under way or in line when their engine died: marked by `wakeAt` 0. */
+async function* runsThatMustMove(store: Store): AsyncGenerator<RunRecord> {
+  for (let after: DueCursor | undefined; ;) {
+    const page = await store.listDue(0, after, pageRuns);
+    for (const due of page) {
+      after = { wakeAt: due.wakeAt, runKey: due.runKey };
+      const record = await store.findRunByKey(due.runKey);
+      if (record !== undefined) yield record;
+    }
+    if (page.length < pageRuns) return;
+  }
+}

@@ -1,0 +1,550 @@
+import type { Command } from "../core/command.ts";
+import type { NewEvent } from "../core/codec.ts";
+import { AionError, assert, isAionError } from "../core/errors.ts";
+import type { Event, EventBody } from "../core/event.ts";
+import { toFailure } from "../core/failure.ts";
+import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Program, ProgramInstance } from "../program/program.ts";
+import type { OpenActivity } from "../replay/run-state.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type {
+  Commit,
+  CommitResult,
+  Heartbeat,
+  OutgoingMessage,
+  RunKey,
+  StartCommit,
+} from "../store/contract.ts";
+import { closingMessages } from "./closing.ts";
+import type { Input } from "./input.ts";
+import { toEvent } from "./to-event.ts";
+
+/** What a run asks of the kernel. */
+export interface RunHost {
+  now(): number;
+  newRunId(): RunId;
+  /** Calls `settle` of the run after the turn. */
+  activate(run: ResidentRun): void;
+  record(commit: Commit, done: (result: CommitResult) => void): void;
+  /** Takes a slot for an attempt, or lets the activity stand in line. */
+  reserve(run: ResidentRun, activity: OpenActivity): boolean;
+  instantiate(run: ResidentRun): ProgramInstance;
+  committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void;
+  refused(run: ResidentRun, batch: Batch, error: AionError): void;
+  /** Nothing is left to do for now. */
+  rested(run: ResidentRun): void;
+  /** The code broke a law (an await that is not durable): what becomes of the run? */
+  onFault(run: ResidentRun, error: AionError): "fail" | "block";
+}
+
+/** What one commit of a run holds, while it is put together. */
+export interface Batch {
+  readonly events: NewEvent[];
+  readonly inputs: Input[];
+  readonly send: OutgoingMessage[];
+  readonly consume: number[];
+  /** Attempts recorded as started, whose slots are taken. */
+  readonly attempts: { readonly ordinal: number; readonly activityType: string }[];
+  readonly cancelled: number[];
+  readonly isFirst: boolean;
+  next: StartCommit | undefined;
+  terminal: Event | undefined;
+  /** Activities that the end of the run leaves behind. */
+  abandoned: readonly OpenActivity[];
+  wakeAt: number | null;
+  armAt: number | null;
+}
+
+/** Inputs taken into one commit at most: bounds the size of a row. */
+const batchInputsMax = 1_000;
+
+/**
+ * One run whose code is in memory.
+ *
+ * Owner: the kernel. Laws:
+ *  1. One thing at a time: inputs wait in the inbox; each becomes an event and is told to the code, until nothing moves.
+ *  2. What the code did with an input is in the same commit as the input. Nothing of it leaves this object before that
+ *     commit is on disk: no attempt begins, no message goes, no query is answered, nobody is told.
+ *  3. One commit is under way at most. If it is refused, the object is thrown away and the run read anew.
+ */
+export class ResidentRun {
+  readonly workflowId: WorkflowId;
+  readonly pid: Pid;
+  readonly state: RunState;
+  /** `undefined`: the run is only ended, its code cannot be or need not be loaded. */
+  readonly program: Program | undefined;
+  instance: ProgramInstance | undefined;
+  runKey: RunKey | undefined;
+  wakeAtWritten: number | null = null;
+  /** The wake-up that the kernel's queue holds for this run. */
+  armedAt: number | null = null;
+  readonly heartbeats = new Map<number, Heartbeat>();
+  readonly #host: RunHost;
+  readonly #firstSeq: number;
+  readonly #inbox: Input[] = [];
+  readonly #questions: (() => void)[] = [];
+  #batch: Batch | undefined;
+  #phase: "idle" | "activating" | "committing" | "gone" = "idle";
+  #deferred: Command | undefined;
+  #fault: AionError | undefined;
+
+  constructor(options: {
+    readonly host: RunHost;
+    readonly workflowId: WorkflowId;
+    readonly pid: Pid;
+    readonly state: RunState;
+    readonly program: Program | undefined;
+    readonly instance: ProgramInstance | undefined;
+    readonly runKey: RunKey | undefined;
+    readonly firstSeq: number;
+    readonly wakeAt: number | null;
+  }) {
+    this.#host = options.host;
+    this.workflowId = options.workflowId;
+    this.pid = options.pid;
+    this.state = options.state;
+    this.program = options.program;
+    this.instance = options.instance;
+    this.runKey = options.runKey;
+    this.#firstSeq = options.firstSeq;
+    this.wakeAtWritten = options.wakeAt;
+  }
+
+  get isIdle(): boolean {
+    return this.#phase === "idle" && this.#inbox.length === 0;
+  }
+
+  get isGone(): boolean {
+    return this.#phase === "gone";
+  }
+
+  /** Takes an input; it has its turn as soon as what is under way is done. */
+  offer(input: Input): void {
+    assert(this.#phase !== "gone", "a run that was thrown away takes no input");
+    this.#inbox.push(input);
+    if (this.#phase === "idle") this.#pump();
+  }
+
+  offerAll(inputs: readonly Input[]): void {
+    if (inputs.length === 0) return;
+    this.#inbox.push(...inputs);
+    if (this.#phase === "idle") this.#pump();
+  }
+
+  /** Calls back between activations, when all that the code did is on disk. */
+  ask(question: () => void): void {
+    if (this.#phase === "idle") question();
+    else this.#questions.push(question);
+  }
+
+  /** After a load: records what the code asked for beyond the end of history. */
+  resume(live: readonly Command[]): void {
+    if (live.length === 0) return;
+    this.#begin();
+    this.#issue(live, this.#host.now());
+    this.#step();
+  }
+
+  /** The code moved when it must not have. */
+  fault(error: AionError): void {
+    if (this.#phase === "gone" || this.#fault !== undefined) return;
+    this.#fault = error;
+    if (this.#phase === "idle") this.#pump();
+  }
+
+  /** Writes heartbeat details that are newer than what is on disk. */
+  saveHeartbeats(): void {
+    if (this.#phase === "idle" && this.heartbeats.size > 0 && this.runKey !== undefined) {
+      this.#begin();
+      this.#seal();
+    }
+  }
+
+  /** Forgets everything; what was not answered is given back. */
+  discard(): readonly Input[] {
+    this.#phase = "gone";
+    this.instance?.dispose();
+    const left = [...(this.#batch?.inputs ?? []), ...this.#inbox.splice(0)];
+    this.#batch = undefined;
+    for (const question of this.#questions.splice(0)) question();
+    return left;
+  }
+
+  /** Called by the kernel when the turn is over and the code can move no further. */
+  settle(): void {
+    if (this.#phase !== "activating") return;
+    const { instance } = this;
+    if (instance === undefined) return this.#step();
+    const turn = instance.end();
+    if (turn === "again") {
+      this.#host.activate(this);
+      return;
+    }
+    if (this.#fault === undefined) {
+      this.#issue(turn.commands, this.#host.now());
+      if (turn.isStuck) this.#fault = stuck(this.state);
+    }
+    this.#step();
+  }
+
+  #pump(): void {
+    this.#begin();
+    this.#step();
+  }
+
+  #begin(): void {
+    this.#phase = "activating";
+    this.#batch = {
+      events: [],
+      inputs: [],
+      send: [],
+      consume: [],
+      attempts: [],
+      cancelled: [],
+      isFirst: this.runKey === undefined,
+      next: undefined,
+      terminal: undefined,
+      abandoned: [],
+      wakeAt: null,
+      armAt: null,
+    };
+  }
+
+  /** Takes inputs until one needs a turn of the code, or none is left. */
+  #step(): void {
+    const batch = this.#batch;
+    assert(batch !== undefined, "an activating run has a batch");
+    if (this.#fault !== undefined && !this.state.isClosed && !this.#judge(this.#fault)) return;
+    while (this.#deferred === undefined && !this.state.isClosed && batch.inputs.length < batchInputsMax) {
+      const input = this.#inbox.shift();
+      if (input === undefined) break;
+      if (this.#take(input, batch)) return;
+    }
+    this.#seal();
+  }
+
+  /** True when the code has to move first. */
+  #take(input: Input, batch: Batch): boolean {
+    const nowMs = this.#host.now();
+    let body: EventBody | undefined;
+    try {
+      body = input.toEvent(this.state, nowMs);
+    } catch (error) {
+      const refusal = isAionError(error)
+        ? error
+        : new AionError("internal", messageOf(error), { cause: error });
+      if (input.onRefused !== undefined) input.onRefused(refusal);
+      if (input.messageId === undefined) return false;
+    }
+    batch.inputs.push(input);
+    if (input.messageId !== undefined) batch.consume.push(input.messageId);
+    if (input.replies !== undefined) batch.send.push(...input.replies(body !== undefined));
+    if (body === undefined) return false;
+    const activation = this.#record(body, nowMs);
+    if (activation === undefined) return false;
+    if (this.instance === undefined) {
+      if (this.program === undefined) return false;
+      this.instance = this.#host.instantiate(this);
+    }
+    this.instance.begin({
+      delivery: activation,
+      nowMs,
+      historyLength: this.state.historyLength,
+      recorded: [],
+      isLast: true,
+      isReplaying: false,
+    });
+    this.#host.activate(this);
+    return true;
+  }
+
+  #record(body: EventBody, nowMs: number): ReturnType<RunState["apply"]> {
+    const batch = this.#batch;
+    assert(batch !== undefined, "events are recorded into a batch");
+    const seq = this.state.headSeq === 0 ? this.#firstSeq : this.state.headSeq + 1;
+    const open = this.state.activities;
+    const event: Event = { ...body, seq, recordedAt: nowMs, workflowId: this.workflowId };
+    const delivery = this.state.apply(event);
+    batch.events.push(event);
+    if (body.type === "ActivityStarted") {
+      const activity = open.get(body.ordinal);
+      if (activity !== undefined)
+        batch.attempts.push({ ordinal: body.ordinal, activityType: activity.activityType });
+    }
+    if (this.state.isClosed) {
+      batch.terminal = event;
+      batch.abandoned = [...open.values()];
+      batch.send.push(...closingMessages(this.state, event));
+      open.clear();
+      this.state.timers.clear();
+    }
+    return delivery;
+  }
+
+  #issue(commands: readonly Command[], nowMs: number): void {
+    const batch = this.#batch;
+    assert(batch !== undefined, "commands are recorded into a batch");
+    for (const command of commands) {
+      if (this.state.isClosed) return;
+      if (command.kind === "continue-as-new" && batch.isFirst) {
+        // One commit begins one run at most: the end of this one goes into the next commit.
+        this.#deferred = command;
+        return;
+      }
+      const body = toEvent(command, { nowMs, newRunId: () => this.#host.newRunId() });
+      if (body === undefined) continue;
+      this.#record(body, nowMs);
+      this.#follow(command, body, batch, nowMs);
+    }
+  }
+
+  /** What a command entails beyond its event. */
+  #follow(command: Command, body: EventBody, batch: Batch, nowMs: number): void {
+    const { state } = this;
+    const link = (ordinal: number) => ({ workflowId: this.workflowId, runId: state.started.runId, ordinal });
+    switch (command.kind) {
+      case "run-activity": {
+        const activity = state.activities.get(command.ordinal);
+        if (activity !== undefined && this.#host.reserve(this, activity)) {
+          this.#record({ type: "ActivityStarted", ordinal: command.ordinal, attempt: 1 }, nowMs);
+        }
+        return;
+      }
+      case "cancel-activity": {
+        batch.cancelled.push(command.ordinal);
+        const { ordinal } = command;
+        this.#inbox.unshift({
+          // An attempt under way ends by itself, having been told; an activity at rest ends here.
+          toEvent: (now) => {
+            const activity = now.activities.get(ordinal);
+            if (activity === undefined || activity.startedAt !== undefined) return undefined;
+            return { type: "ActivityCancelled", ordinal, attempt: activity.attempt };
+          },
+        });
+        return;
+      }
+      case "send-signal":
+        batch.send.push({
+          target: command.target,
+          message: {
+            kind: "signal",
+            name: command.name,
+            payload: command.payload,
+            from: link(command.ordinal),
+          },
+        });
+        return;
+      case "start-child":
+        batch.send.push({
+          target: command.childWorkflowId,
+          message: {
+            kind: "start-child",
+            workflowType: command.workflowType,
+            input: command.input,
+            parent: link(command.ordinal),
+            ...(command.runTimeoutMs === undefined ? {} : { runTimeoutMs: command.runTimeoutMs }),
+          },
+        });
+        return;
+      case "cancel-child": {
+        const child = state.children.get(command.ordinal);
+        if (child !== undefined) {
+          const reason = "the parent cancelled it";
+          batch.send.push({ target: child.childWorkflowId, message: { kind: "cancel", reason } });
+        }
+        return;
+      }
+      case "continue-as-new":
+        if (body.type === "WorkflowContinuedAsNew") batch.next = this.#successor(body, nowMs);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
+    const { started } = this.state;
+    const signalIds = this.state.recentSignalIds();
+    const version = this.program?.workflowType === end.workflowType ? this.program.version : started.version;
+    const start: NewEvent = {
+      type: "WorkflowStarted",
+      runId: end.newRunId,
+      workflowType: end.workflowType,
+      version,
+      input: end.input,
+      continuedFrom: started.runId,
+      recordedAt: nowMs,
+      ...(started.parent === undefined ? {} : { parent: started.parent }),
+      ...(started.runTimeoutMs === undefined
+        ? {}
+        : { runTimeoutMs: started.runTimeoutMs, runDeadlineAt: nowMs + started.runTimeoutMs }),
+      ...(started.executionDeadlineAt === undefined
+        ? {}
+        : { executionDeadlineAt: started.executionDeadlineAt }),
+      ...(signalIds.length === 0 ? {} : { signalIds }),
+    };
+    return {
+      workflowId: this.workflowId,
+      runId: end.newRunId,
+      workflowType: end.workflowType,
+      version,
+      firstSeq: this.state.headSeq + 1,
+      // Signals that the code had not asked for are the first thing that happens to the next run, after its start:
+      // they travel as messages, in order, so that each is an input of its own there.
+      events: [start],
+      status: "running",
+      startedAt: nowMs,
+      wakeAt: 0,
+      ...(started.parent === undefined ? {} : { parent: started.parent }),
+    };
+  }
+
+  /** False when the run goes away instead of going on. */
+  #judge(error: AionError): boolean {
+    this.instance?.dispose();
+    this.instance = undefined;
+    if (this.#host.onFault(this, error) === "block") return false;
+    const nowMs = this.#host.now();
+    this.#record({ type: "WorkflowFailed", failure: toFailure(error) }, nowMs);
+    return true;
+  }
+
+  #seal(): void {
+    const batch = this.#batch;
+    assert(batch !== undefined, "an activating run has a batch");
+    const { state } = this;
+    if (batch.next !== undefined && this.instance !== undefined) {
+      for (const { name, payload } of this.instance.unconsumedSignals()) {
+        batch.send.push({ target: this.workflowId, message: { kind: "signal", name, payload } });
+      }
+    }
+    const hasRow = batch.events.length > 0 || (this.heartbeats.size > 0 && this.runKey !== undefined);
+    if (!hasRow && batch.send.length === 0 && batch.consume.length === 0) {
+      this.#batch = undefined;
+      this.#phase = "idle";
+      for (const input of batch.inputs) input.onDurable?.();
+      this.#rest();
+      return;
+    }
+    this.#schedule(batch);
+    this.#phase = "committing";
+    const commit = this.#toCommit(batch, hasRow);
+    this.#host.record(commit, (result) => {
+      if (this.#phase !== "committing") return;
+      if (!result.ok) {
+        this.#host.refused(this, batch, result.error);
+        return;
+      }
+      if (result.startedKey !== undefined && batch.next === undefined) this.runKey = result.startedKey;
+      this.wakeAtWritten = batch.wakeAt;
+      this.#batch = undefined;
+      this.#phase = "idle";
+      this.#host.committed(this, batch, result);
+      if (this.isGone || state.isClosed) return;
+      this.#rest();
+    });
+  }
+
+  #rest(): void {
+    if (this.#phase !== "idle") return;
+    for (const question of this.#questions.splice(0)) question();
+    if (this.#deferred !== undefined) {
+      const command = this.#deferred;
+      this.#deferred = undefined;
+      this.#begin();
+      this.#issue([command], this.#host.now());
+      this.#step();
+    } else if (this.#inbox.length > 0 || (this.#fault !== undefined && !this.state.isClosed)) this.#pump();
+    else this.#host.rested(this);
+  }
+
+  #toCommit(batch: Batch, hasRow: boolean): Commit {
+    const { state, runKey } = this;
+    const { send, consume } = batch;
+    const others = { ...(send.length === 0 ? {} : { send }), ...(consume.length === 0 ? {} : { consume }) };
+    const terminal = batch.terminal;
+    const closed = terminal === undefined ? {} : { closedAt: terminal.recordedAt };
+    if (runKey === undefined) {
+      const { started } = state;
+      return {
+        start: {
+          workflowId: this.workflowId,
+          runId: started.runId,
+          workflowType: started.workflowType,
+          version: started.version,
+          firstSeq: this.#firstSeq,
+          events: batch.events,
+          status: state.status,
+          startedAt: started.recordedAt,
+          wakeAt: batch.wakeAt,
+          ...closed,
+          ...(started.parent === undefined ? {} : { parent: started.parent }),
+        },
+        ...others,
+      };
+    }
+    if (!hasRow) return others;
+    const heartbeats = [...this.heartbeats.values()].filter((beat) => state.activities.has(beat.ordinal));
+    this.heartbeats.clear();
+    return {
+      run: {
+        runKey,
+        workflowId: this.workflowId,
+        expectedSeq: state.headSeq - batch.events.length,
+        events: batch.events,
+        status: state.status,
+        wakeAt: batch.wakeAt,
+        wakeAtBefore: this.wakeAtWritten,
+        ...closed,
+        ...(heartbeats.length === 0 ? {} : { heartbeats }),
+      },
+      ...(batch.next === undefined ? {} : { start: batch.next }),
+      ...others,
+    };
+  }
+
+  /**
+   * When the run must be looked at. On disk 0 stands for "as soon as an engine runs": an attempt is under way or
+   * stands in line, and after a crash somebody has to take it up again.
+   */
+  #schedule(batch: Batch): void {
+    const { state } = this;
+    batch.wakeAt = null;
+    batch.armAt = null;
+    if (state.isClosed) return;
+    let at = Number.POSITIVE_INFINITY;
+    let isOpen = this.#deferred !== undefined;
+    for (const timer of state.timers.values()) at = Math.min(at, timer.fireAt);
+    for (const activity of state.activities.values()) {
+      if (activity.retryAt === undefined) isOpen = true;
+      else at = Math.min(at, activity.retryAt);
+      at = Math.min(at, activityDeadlineAt(activity));
+    }
+    const { started } = state;
+    at = Math.min(at, started.runDeadlineAt ?? at, started.executionDeadlineAt ?? at);
+    batch.armAt = at === Number.POSITIVE_INFINITY ? null : at;
+    batch.wakeAt = isOpen ? 0 : batch.armAt;
+  }
+}
+
+/** Deadlines that hold while no attempt is under way; a running attempt has timers of its own. */
+export function activityDeadlineAt(activity: OpenActivity): number {
+  if (activity.startedAt !== undefined) return Number.POSITIVE_INFINITY;
+  const { scheduleToStartMs, scheduleToCloseMs } = activity.options;
+  const toStart =
+    scheduleToStartMs === undefined || activity.attempt > 0
+      ? Number.POSITIVE_INFINITY
+      : activity.scheduledAt + scheduleToStartMs;
+  const toClose =
+    scheduleToCloseMs === undefined ? Number.POSITIVE_INFINITY : activity.scheduledAt + scheduleToCloseMs;
+  return Math.min(toStart, toClose);
+}
+
+function stuck(state: RunState): AionError {
+  return new AionError(
+    "nondurable_await",
+    `workflow ${state.workflowId} (${state.started.workflowType}) waits for nothing durable after event ${state.headSeq}, ` +
+      "and has not ended: it awaits a promise that no history can settle",
+  );
+}

@@ -1,0 +1,37 @@
+import type { EventBody, ParentLink } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import type { Program } from "../program/program.ts";
+import type { Input } from "./input.ts";
+
+/** The first input of a run. */
+export function toStartInput(of: {
+  readonly runId: RunId;
+  readonly program: Program;
+  readonly input: Payload;
+  readonly parent?: ParentLink;
+  readonly requestId?: string;
+  readonly startDelayMs?: number;
+  readonly runTimeoutMs?: number;
+  readonly executionTimeoutMs?: number;
+}): Pick<Input, "toEvent"> {
+  const { runId, program, input, parent, requestId, startDelayMs, runTimeoutMs, executionTimeoutMs } = of;
+  return {
+    toEvent: (_state, nowMs): EventBody => {
+      // A start delay comes before the time that the run is given.
+      const startAt = nowMs + (startDelayMs ?? 0);
+      return {
+        type: "WorkflowStarted",
+        runId,
+        workflowType: program.workflowType,
+        version: program.version,
+        input,
+        ...(parent === undefined ? {} : { parent }),
+        ...(requestId === undefined ? {} : { requestId }),
+        ...(startDelayMs === undefined || startDelayMs === 0 ? {} : { startAt }),
+        ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),
+        ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
+      };
+    },
+  };
+}

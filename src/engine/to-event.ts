@@ -1,0 +1,61 @@
+import type { Command } from "../core/command.ts";
+import type { EventBody } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
+
+/** The event that records a command; `undefined` for a command that an arrival answers. */
+export function toEvent(
+  command: Command,
+  at: { readonly nowMs: number; readonly newRunId: () => RunId },
+): EventBody | undefined {
+  switch (command.kind) {
+    case "run-activity": {
+      const { kind: _kind, ...fields } = command;
+      return { type: "ActivityScheduled", ...fields };
+    }
+    case "cancel-activity":
+      return { type: "ActivityCancelRequested", ordinal: command.ordinal };
+    case "start-timer":
+      return {
+        type: "TimerStarted",
+        ordinal: command.ordinal,
+        durationMs: command.durationMs,
+        fireAt: at.nowMs + command.durationMs,
+      };
+    case "cancel-timer":
+      return { type: "TimerCancelled", ordinal: command.ordinal };
+    case "await-signal":
+      return undefined;
+    case "send-signal": {
+      const { kind: _kind, ...fields } = command;
+      return { type: "SignalSent", ...fields };
+    }
+    case "start-child": {
+      const { kind: _kind, ...fields } = command;
+      return { type: "ChildWorkflowStarted", ...fields };
+    }
+    case "cancel-child":
+      return { type: "ChildWorkflowCancelRequested", ordinal: command.ordinal };
+    case "side-effect": {
+      const { kind: _kind, ...fields } = command;
+      return { type: "SideEffectRecorded", ...fields };
+    }
+    case "mark-version":
+      return { type: "VersionMarked", changeId: command.changeId };
+    case "complete":
+      return { type: "WorkflowCompleted", result: command.result };
+    case "fail":
+      return { type: "WorkflowFailed", failure: command.failure };
+    case "cancelled":
+      return {
+        type: "WorkflowCancelled",
+        ...(command.reason === undefined ? {} : { reason: command.reason }),
+      };
+    case "continue-as-new":
+      return {
+        type: "WorkflowContinuedAsNew",
+        newRunId: at.newRunId(),
+        workflowType: command.workflowType,
+        input: command.input,
+      };
+  }
+}

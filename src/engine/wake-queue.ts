@@ -1,0 +1,158 @@
+import type { Ports } from "../core/ports.ts";
+import type { DueCursor, DueRun, Store } from "../store/contract.ts";
+
+interface Wake {
+  readonly at: number;
+  readonly workflowId: string;
+}
+
+/** How far ahead wake-ups are held in memory; what lies beyond is a row of the store. */
+const horizonMs = 5 * 60_000;
+const pageSize = 1_000;
+/** The wall clock is looked at this often, in case it jumped. Costs no query. */
+const clockCheckMs = 30_000;
+const retryMs = 1_000;
+
+/**
+ * Which runs must be looked at, and when. Owner: the kernel.
+ *
+ * Laws: a run whose wake-up lies before the horizon is in the heap; every later one is in the store alone, written
+ * by the commit that decided it. The heap may name a run too often, never too seldom. Nothing is called before its
+ * instant by the wall clock. One timer at a time; no query while nothing comes into the horizon.
+ */
+export class WakeQueue {
+  readonly #ports: Ports;
+  readonly #store: Store;
+  readonly #wake: (workflowId: string) => void;
+  readonly #heap: Wake[] = [];
+  #horizonAt: number;
+  #cursor: DueCursor | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #isRefilling = false;
+  #isStopped = false;
+
+  constructor(ports: Ports, store: Store, wake: (workflowId: string) => void) {
+    this.#ports = ports;
+    this.#store = store;
+    this.#wake = wake;
+    this.#horizonAt = 0;
+  }
+
+  /** Reads the first horizon. */
+  async start(): Promise<void> {
+    await this.#refill();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelTimer?.();
+    this.#heap.length = 0;
+  }
+
+  /** A commit is on disk that says the run must be looked at then. */
+  add(workflowId: string, at: number): void {
+    if (this.#isStopped || at > this.#horizonAt) return;
+    this.#push({ at, workflowId });
+    this.#arm();
+  }
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  #arm(): void {
+    if (this.#isStopped) return;
+    const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);
+    if (at >= this.#timerAt && this.#cancelTimer !== undefined) return;
+    this.#cancelTimer?.();
+    this.#timerAt = at;
+    const delayMs = Math.max(0, Math.min(at - this.#ports.clock.now(), clockCheckMs));
+    this.#cancelTimer = this.#ports.scheduler.delay(delayMs, () => {
+      this.#cancelTimer = undefined;
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.#fire();
+    });
+  }
+
+  #fire(): void {
+    const now = this.#ports.clock.now();
+    for (let first = this.#heap[0]; first !== undefined && first.at <= now; first = this.#heap[0]) {
+      this.#pop();
+      this.#wake(first.workflowId);
+    }
+    if (now >= this.#horizonAt) void this.#refill();
+    else this.#arm();
+  }
+
+  async #refill(): Promise<void> {
+    if (this.#isRefilling || this.#isStopped) return;
+    this.#isRefilling = true;
+    try {
+      const until = this.#ports.clock.now() + horizonMs;
+      // Raised first: a commit made while the page is read must not fall between the two.
+      const before = this.#horizonAt;
+      this.#horizonAt = Math.max(until, before);
+      let due: readonly DueRun[] = [];
+      do {
+        due = await this.#store.listDue(this.#horizonAt, this.#cursor, pageSize);
+        for (const run of due) {
+          this.#push({ at: run.wakeAt, workflowId: run.workflowId });
+          this.#cursor = { wakeAt: run.wakeAt, runKey: run.runKey };
+        }
+        if (due.length === pageSize && this.#heap.length >= heapMax) {
+          // Bounded memory: the rest is read when these are done.
+          this.#horizonAt = this.#cursor?.wakeAt ?? this.#horizonAt;
+          break;
+        }
+      } while (due.length === pageSize);
+      if (due.length < pageSize) {
+        this.#cursor = { wakeAt: this.#horizonAt, runKey: Number.MAX_SAFE_INTEGER };
+        const next = await this.#store.nextWakeAt(this.#horizonAt);
+        // Nothing is due for longer than the horizon: sleep up to there, but see what is added meanwhile.
+        if (next === undefined) this.#horizonAt = Math.max(this.#horizonAt, until + idleHorizonMs);
+      }
+    } catch (error) {
+      this.#ports.log("warn", "the store could not list due runs; trying again", { error: String(error) });
+      this.#horizonAt = this.#ports.clock.now() + retryMs;
+    } finally {
+      this.#isRefilling = false;
+      this.#arm();
+    }
+  }
+
+  #push(wake: Wake): void {
+    const heap = this.#heap;
+    let index = heap.push(wake) - 1;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      const above = heap[parent];
+      if (above === undefined || above.at <= wake.at) break;
+      heap[index] = above;
+      index = parent;
+    }
+    heap[index] = wake;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let index = 0;
+    for (;;) {
+      let child = index * 2 + 1;
+      const left = heap[child];
+      if (left === undefined) break;
+      const right = heap[child + 1];
+      if (right !== undefined && right.at < left.at) child += 1;
+      const least = heap[child];
+      if (least === undefined || least.at >= last.at) break;
+      heap[index] = least;
+      index = child;
+    }
+    heap[index] = last;
+  }
+}
+
+const heapMax = 50_000;
+const idleHorizonMs = 60 * 60_000;

@@ -1,0 +1,32 @@
+import type { EncodedCommit } from "../commit.ts";
+import type { CommitResult, OwnerClaim } from "../contract.ts";
+
+/** The commits of one `append`. */
+export interface Batch {
+  readonly epoch: number;
+  /** The instant by the caller's clock, for the lease. */
+  readonly now: number;
+  readonly commits: readonly EncodedCommit[];
+}
+
+/** One thing to write. Jobs are done in the order in which they were given. */
+export type Job =
+  | ({ readonly kind: "append" } & Batch)
+  | { readonly kind: "claim"; readonly claim: OwnerClaim; readonly now: number; readonly version: string }
+  | { readonly kind: "renew"; readonly epoch: number; readonly now: number }
+  | { readonly kind: "release"; readonly epoch: number }
+  | {
+      readonly kind: "delete-closed";
+      readonly epoch: number;
+      readonly now: number;
+      readonly closedBefore: number;
+      readonly limit: number;
+    }
+  | { readonly kind: "checkpoint" };
+
+/** What became of a job: each has its own answer, though appends share a transaction. */
+export type JobResult =
+  | { readonly kind: "appended"; readonly results: readonly CommitResult[] }
+  /** The epoch of a claim, the count of a deletion, the pages that a checkpoint found in the log; else without meaning. */
+  | { readonly kind: "done"; readonly value: number }
+  | { readonly kind: "failed"; readonly error: unknown };

@@ -1,0 +1,86 @@
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { assert } from "../../core/errors.ts";
+import type { Job } from "./job.ts";
+import { connect } from "./migrate.ts";
+import { decodeJobs, encodeResults } from "./wire.ts";
+import type { Wire } from "./wire.ts";
+import { Writer } from "./writer.ts";
+
+/**
+ * The writer's thread: takes everything that has been posted, writes it in one transaction, answers, and
+ * takes what has been posted meanwhile. It sleeps on a shared counter, from which it wakes sooner than from
+ * its event loop.
+ */
+
+const commitsPerTransactionMax = 4_000;
+/** Pages in the log after which they are moved into the file. */
+const pagesPerCheckpoint = 4_000;
+
+const { path, signal } = workerData as {
+  readonly path: string;
+  readonly signal: Int32Array<SharedArrayBuffer>;
+};
+assert(parentPort, "the writer's thread has a parent");
+const port = parentPort;
+const database = connect(path);
+const writer = new Writer(database, { path, storeName: `sqlite:${path}` });
+port.postMessage("ready");
+
+let commitsSinceCheckpoint = 0;
+// SQLite tells how long the log is only when asked to move it, so it is estimated from the last time.
+let pagesPerCommit = 4;
+let isOpen = true;
+while (isOpen) {
+  const seen = Atomics.load(signal, 0);
+  const work = take();
+  if (work === undefined) Atomics.wait(signal, 0, seen);
+  else isOpen = carryOut(work);
+}
+database.close();
+
+interface Work {
+  readonly jobs: readonly Job[];
+  /** How many messages brought them. */
+  readonly messageCount: number;
+  readonly request: "checkpoint" | "close" | undefined;
+}
+
+function take(): Work | undefined {
+  const jobs: Job[] = [];
+  let messageCount = 0;
+  let commitCount = 0;
+  while (commitCount < commitsPerTransactionMax) {
+    const received = receiveMessageOnPort(port) as
+      | { readonly message: Wire | "checkpoint" | "close" }
+      | undefined;
+    if (received === undefined) break;
+    if (typeof received.message === "string") return { jobs, messageCount, request: received.message };
+    for (const job of decodeJobs(received.message)) {
+      jobs.push(job);
+      if (job.kind === "append") commitCount += job.commits.length;
+    }
+    messageCount += 1;
+  }
+  commitsSinceCheckpoint += commitCount;
+  return messageCount === 0 ? undefined : { jobs, messageCount, request: undefined };
+}
+
+// Answers go out before the log is looked after: they are on disk already.
+function carryOut({ jobs, messageCount, request }: Work): boolean {
+  if (messageCount > 0) port.postMessage([messageCount, ...encodeResults(writer.run(jobs))]);
+  if (request === "checkpoint") {
+    checkpoint();
+    port.postMessage("checkpointed");
+  } else if (commitsSinceCheckpoint * pagesPerCommit > pagesPerCheckpoint) {
+    const pages = checkpoint();
+    if (pages > 0) pagesPerCommit = pages / commitsSinceCheckpoint;
+    commitsSinceCheckpoint = 0;
+  }
+  return request !== "close";
+}
+
+/** Returns how many pages were in the log. */
+function checkpoint(): number {
+  const [result] = writer.run([{ kind: "checkpoint" }]);
+  return result?.kind === "done" ? result.value : 0;
+}
