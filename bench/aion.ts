@@ -27,14 +27,17 @@ const fanOut = workflow("fanOut", async (input: FanOut) => {
   return results.length;
 });
 
-const sequence = workflow("sequence", async (input: { readonly payload: Payload; readonly steps: number }) => {
-  let value = input.payload;
-  for (let index = 0; index < input.steps; index += 1) {
-    const previous = value;
-    value = await step("next", () => trivialStep(previous));
-  }
-  return value;
-});
+const sequence = workflow(
+  "sequence",
+  async (input: { readonly payload: Payload; readonly steps: number }) => {
+    let value = input.payload;
+    for (let index = 0; index < input.steps; index += 1) {
+      const previous = value;
+      value = await step("next", () => trivialStep(previous));
+    }
+    return value;
+  },
+);
 
 const sleeper = workflow("sleeper", async (input: Payload) => {
   await sleep("1 hour");
@@ -49,7 +52,9 @@ const receiver = workflow("receiver", async (count: number) => {
 
 const longHistory = workflow("longHistory", async (input: FanOut & { readonly rounds: number }) => {
   for (let round = 0; round < input.rounds; round += 1) {
-    await Promise.all(Array.from({ length: input.width }, () => step("part", () => trivialStep(input.payload))));
+    await Promise.all(
+      Array.from({ length: input.width }, () => step("part", () => trivialStep(input.payload))),
+    );
   }
   await step("hang", hang);
 });
@@ -62,8 +67,8 @@ function hang(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Scheduled and completed. */
-const eventsPerStep = 2;
+/** Scheduled, started, completed. */
+const eventsPerStep = 3;
 const longHistoryWidth = 100;
 
 export async function aionEngine({ directory }: EngineOptions): Promise<EngineUnderTest> {
@@ -79,7 +84,6 @@ export async function aionEngine({ directory }: EngineOptions): Promise<EngineUn
       opened = await Engine.open({
         store: `sqlite:${join(directory, "aion.db")}`,
         workflows: [steps, fanOut, sequence, sleeper, receiver, longHistory],
-        activities: [],
       });
     },
     async close() {
@@ -110,9 +114,9 @@ export async function aionEngine({ directory }: EngineOptions): Promise<EngineUn
     async startLongHistory(id, events) {
       const rounds = Math.ceil(events / (eventsPerStep * longHistoryWidth));
       const input = { payload: payloadFor(id), width: longHistoryWidth, rounds };
-      await engine().client.start(longHistory, input, { id });
+      const run = await engine().client.start(longHistory, input, { id });
       await hung.promise;
-      return rounds * longHistoryWidth * eventsPerStep;
+      return (await run.describe()).historyLength;
     },
   };
 }

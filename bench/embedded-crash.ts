@@ -47,14 +47,21 @@ async function spawnHost(
       waiting.get(report.type)?.(report, atMs);
     }
   });
-  const expectReport = <T>(type: HostReport["type"], toValue: (report: HostReport, atMs: number) => T): Promise<T> => {
+  const expectReport = <T>(
+    type: HostReport["type"],
+    toValue: (report: HostReport, atMs: number) => T,
+  ): Promise<T> => {
     const promise = new Promise<T>((resolve, reject) => {
       waiting.set(type, (report, atMs) => {
         resolve(toValue(report, atMs));
       });
       failures.push(reject);
       void died.then(() => {
-        reject(new BenchError(`the ${engine} process ended (${child.signalCode ?? child.exitCode}) before "${type}"`));
+        reject(
+          new BenchError(
+            `the ${engine} process ended (${child.signalCode ?? child.exitCode}) before "${type}"`,
+          ),
+        );
       });
     });
     // Whoever needs the answer awaits it; for the others a death is what the workload wants.

@@ -13,7 +13,10 @@ export async function createEngine(name: RealEngineName, options: EngineOptions)
   }
 }
 
-export async function createCrashable(name: RealEngineName, options: EngineOptions): Promise<CrashableEngine> {
+export async function createCrashable(
+  name: RealEngineName,
+  options: EngineOptions,
+): Promise<CrashableEngine> {
   switch (name) {
     case "aion":
       return (await import("./aion.ts")).aionCrashable(options);

@@ -92,7 +92,9 @@ export function openFloor(directory: string): Floor {
   const insertRun = database.prepare(
     "INSERT INTO runs (run_key, workflow_id, type, status, head, updated_at) VALUES (?, ?, 'steps', 'running', 1, ?)",
   );
-  const updateRun = database.prepare("UPDATE runs SET status = ?, head = ?, updated_at = ? WHERE run_key = ?");
+  const updateRun = database.prepare(
+    "UPDATE runs SET status = ?, head = ?, updated_at = ? WHERE run_key = ?",
+  );
   const insertEvent = database.prepare("INSERT INTO events (run_key, seq, data) VALUES (?, ?, ?)");
   const begin = database.prepare("BEGIN IMMEDIATE");
   const commit = database.prepare("COMMIT");

@@ -7,10 +7,17 @@
  *   slows the traced process, so a second, smaller run is traced and never timed.
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync, chmodSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  chmodSync,
+} from "node:fs";
 import { join } from "node:path";
-
-export type Counting = "shim" | "strace" | "none";
 
 const source = join(import.meta.dirname, "fsync-count.c");
 
@@ -49,7 +56,18 @@ export function readFsyncCount(): number | undefined {
 }
 
 export function straceCommand(traceFile: string): readonly string[] {
-  return ["strace", "-f", "-ttt", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-e", "signal=none", "-o", traceFile];
+  return [
+    "strace",
+    "-f",
+    "-ttt",
+    "--seccomp-bpf",
+    "-e",
+    "trace=fsync,fdatasync",
+    "-e",
+    "signal=none",
+    "-o",
+    traceFile,
+  ];
 }
 
 /** Fsyncs in a trace that began within the given interval of seconds since the epoch. */

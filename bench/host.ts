@@ -15,7 +15,10 @@ function report(message: HostReport): void {
 }
 
 function fail(error: unknown): void {
-  report({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  report({
+    type: "failed",
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
 }
 
 if (spec.killAtStep !== undefined) stepProbe.killAtStep = spec.killAtStep;

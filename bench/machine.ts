@@ -50,9 +50,13 @@ function cpuModel(model: string | undefined): string {
 }
 
 /** Versions and durability settings of what is measured. */
-export async function readVersions(engines: readonly EngineName[]): Promise<Readonly<Record<string, string>>> {
+export async function readVersions(
+  engines: readonly EngineName[],
+): Promise<Readonly<Record<string, string>>> {
   const versions: Record<string, string> = { Node: process.versions.node, SQLite: sqliteVersion() };
-  const own = JSON.parse(readFileSync(join(benchRoot, "..", "package.json"), "utf8")) as { readonly version: string };
+  const own = JSON.parse(readFileSync(join(benchRoot, "..", "package.json"), "utf8")) as {
+    readonly version: string;
+  };
   if (engines.includes("aion")) versions["Aion"] = own.version;
   if (engines.includes("dbos")) {
     versions["DBOS"] = packageVersion("dbos", "@dbos-inc/dbos-sdk");

@@ -49,7 +49,8 @@ const context: MeasureContext = {
     const fsyncsAfter = readFsyncCount();
     return {
       seconds,
-      fsyncs: fsyncsBefore === undefined || fsyncsAfter === undefined ? undefined : fsyncsAfter - fsyncsBefore,
+      fsyncs:
+        fsyncsBefore === undefined || fsyncsAfter === undefined ? undefined : fsyncsAfter - fsyncsBefore,
       cpuSeconds,
       callerCpuSeconds,
     };

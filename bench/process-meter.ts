@@ -76,7 +76,8 @@ function readMemory(pid: number): MemoryFields | undefined {
   } catch {
     return undefined;
   }
-  const mib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0) / kibPerMib;
+  const mib = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0) / kibPerMib;
   return {
     peakMib: mib("VmHWM"),
     residentMib: mib("VmRSS"),

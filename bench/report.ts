@@ -158,7 +158,14 @@ export function renderReport(
   for (const workload of workloads) {
     const own = rows.filter((row) => row.workload === workload.id);
     if (own.length === 0) continue;
-    lines.push(`## ${workload.id}: ${workload.title}`, "", workload.measures, "", ...renderTable(workload.id, own), "");
+    lines.push(
+      `## ${workload.id}: ${workload.title}`,
+      "",
+      workload.measures,
+      "",
+      ...renderTable(workload.id, own),
+      "",
+    );
   }
   return `${lines.join("\n").trimEnd()}\n`;
 }
@@ -185,7 +192,9 @@ function renderTable(id: WorkloadId, rows: readonly ResultRow[]): readonly strin
     { head: "", cell: (row) => engineTitles[row.engine] },
     ...columns[id],
     fsyncRateColumn,
-    ...(hasRepeats ? [{ head: "slowest / fastest", cell: (row: ResultRow) => formatNumber(row.spread, 2) }] : []),
+    ...(hasRepeats
+      ? [{ head: "slowest / fastest", cell: (row: ResultRow) => formatNumber(row.spread, 2) }]
+      : []),
   ];
   return [
     `| ${shown.map((column) => column.head).join(" | ")} |`,

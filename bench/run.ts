@@ -4,13 +4,30 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { buildBench } from "./build.ts";
 import { BenchError, engineNames } from "./engine-under-test.ts";
 import type { EngineName } from "./engine-under-test.ts";
-import { buildFsyncShim, countTracedFsyncs, hasStrace, readTrace, shimEnvironment, straceCommand } from "./fsync-counter.ts";
+import {
+  buildFsyncShim,
+  countTracedFsyncs,
+  hasStrace,
+  readTrace,
+  shimEnvironment,
+  straceCommand,
+} from "./fsync-counter.ts";
 import { installPeer } from "./install-peer.ts";
 import { durability, readMachine, readVersions } from "./machine.ts";
 import type { MeasureSpec } from "./measure-spec.ts";
@@ -48,10 +65,6 @@ interface BenchOptions {
   readonly outputFile: string | undefined;
 }
 
-class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
 function parseOptions(args: readonly string[]): BenchOptions | "help" {
   const { values } = parseArgs({
     args: [...args],
@@ -70,9 +83,13 @@ function parseOptions(args: readonly string[]): BenchOptions | "help" {
   if (values.help) return "help";
   const only = values.only === undefined ? workloadIds : values.only.split(",").map(parseWorkloadId);
   const peers = values.peer.map(parseEngineName);
-  const engines = values.engines === undefined ? (["floor", "aion", ...peers] as const) : values.engines.split(",").map(parseEngineName);
+  const engines =
+    values.engines === undefined
+      ? (["floor", "aion", ...peers] as const)
+      : values.engines.split(",").map(parseEngineName);
   const repeats = Number(values.repeat);
-  if (!Number.isSafeInteger(repeats) || repeats < 1) throw new UsageError(`--repeat ${values.repeat} is no count`);
+  if (!Number.isSafeInteger(repeats) || repeats < 1)
+    throw new BenchError(`--repeat ${values.repeat} is no count`);
   const isComplete = values.only === undefined && values.engines === undefined && !values.quick;
   return {
     workloads: workloads.filter((workload) => only.includes(workload.id)),
@@ -88,13 +105,13 @@ function parseOptions(args: readonly string[]): BenchOptions | "help" {
 
 function parseWorkloadId(text: string): WorkloadId {
   const id = workloadIds.find((candidate) => candidate === text.trim().toUpperCase());
-  if (id === undefined) throw new UsageError(`no workload "${text}"; there are ${workloadIds.join(", ")}`);
+  if (id === undefined) throw new BenchError(`no workload "${text}"; there are ${workloadIds.join(", ")}`);
   return id;
 }
 
 function parseEngineName(text: string): EngineName {
   const name = engineNames.find((candidate) => candidate === text.trim().toLowerCase());
-  if (name === undefined) throw new UsageError(`no engine "${text}"; there are ${engineNames.join(", ")}`);
+  if (name === undefined) throw new BenchError(`no engine "${text}"; there are ${engineNames.join(", ")}`);
   return name;
 }
 
@@ -107,8 +124,18 @@ interface Bench {
 }
 
 /** Runs a case, and once more under a tracer where its fsyncs cannot be counted otherwise. */
-async function runCase(bench: Bench, workload: Workload, engine: EngineName, measuredCase: WorkloadCase): Promise<RunRecord> {
-  const result = await runMeasurement(bench, { workload: workload.id, engine, measuredCase, isTraced: false });
+async function runCase(
+  bench: Bench,
+  workload: Workload,
+  engine: EngineName,
+  measuredCase: WorkloadCase,
+): Promise<RunRecord> {
+  const result = await runMeasurement(bench, {
+    workload: workload.id,
+    engine,
+    measuredCase,
+    isTraced: false,
+  });
   const { tracedCount } = measuredCase;
   let { fsyncs, metrics } = result;
   const isForeignDatabase = engine === "dbos" && process.env["DATABASE_URL"] !== undefined;
@@ -116,14 +143,28 @@ async function runCase(bench: Bench, workload: Workload, engine: EngineName, mea
     const inFlight = metrics["inFlight"];
     const tracedCase: WorkloadCase =
       typeof inFlight === "number" ? { count: tracedCount, inFlight } : { count: tracedCount };
-    const traced = await runMeasurement(bench, { workload: workload.id, engine, measuredCase: tracedCase, isTraced: true });
+    const traced = await runMeasurement(bench, {
+      workload: workload.id,
+      engine,
+      measuredCase: tracedCase,
+      isTraced: true,
+    });
     if (traced.fsyncs !== undefined) {
       fsyncs = Math.round((traced.fsyncs / tracedCount) * measuredCase.count);
       metrics = { ...metrics, fsyncsFrom: `a traced run of ${tracedCount}` };
     }
   }
   const { workflows, seconds, fsyncRate } = result;
-  return { workload: workload.id, engine, count: measuredCase.count, workflows, seconds, fsyncs, metrics, fsyncRate };
+  return {
+    workload: workload.id,
+    engine,
+    count: measuredCase.count,
+    workflows,
+    seconds,
+    fsyncs,
+    metrics,
+    fsyncRate,
+  };
 }
 
 type Measurement = Omit<MeasureSpec, "directory" | "outputFile" | "isQuick">;
@@ -138,7 +179,12 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
 
   const outputFile = join(directory, "result.json");
   const traceFile = join(directory, "trace");
-  const spec: MeasureSpec = { ...measurement, directory: join(directory, "work"), outputFile, isQuick: bench.options.isQuick };
+  const spec: MeasureSpec = {
+    ...measurement,
+    directory: join(directory, "work"),
+    outputFile,
+    isQuick: bench.options.isQuick,
+  };
   // The Restate server is linked statically: no library is preloaded into it, and a count would be wrong.
   const canPreload = bench.shim !== undefined && measurement.engine !== "restate" && !measurement.isTraced;
   const env = {
@@ -148,7 +194,7 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
     ...(measurement.workload === "W8" ? { BENCH_QUERY_DIRECTORY: join(directory, "queries") } : {}),
     ...(bench.options.isSource ? { NODE_OPTIONS: `--conditions=${condition}` } : {}),
   };
-  const [file = "", ...args] = [
+  const [file, ...args] = [
     ...(measurement.isTraced ? straceCommand(traceFile) : []),
     process.execPath,
     ...(measurement.workload === "W8" ? ["--import", join(bench.buildFolder, "query-counter.js")] : []),
@@ -156,6 +202,7 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
     JSON.stringify(spec),
   ];
   const log = openSync(bench.logFile, "a");
+  const logStart = fstatSync(log).size;
   // A group of its own, so that whatever it started can be ended with it.
   const child = spawn(file, args, { env, stdio: ["ignore", log, log], detached: true });
   const group = child.pid;
@@ -186,7 +233,7 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
   if (!existsSync(outputFile)) {
     throw new BenchError(
       `${measurement.workload} on ${measurement.engine} gave no result (${child.signalCode ?? child.exitCode}):\n` +
-        readFileSync(bench.logFile, "utf8").slice(-2_000),
+        readFileSync(bench.logFile).subarray(logStart).toString("utf8").slice(-2_000),
     );
   }
   const result = JSON.parse(readFileSync(outputFile, "utf8")) as MeasureResult;
@@ -204,7 +251,9 @@ async function runBench(options: BenchOptions, args: readonly string[]): Promise
   const machine = readMachine(dataRoot);
   for (const engine of options.engines) if (engine === "dbos" || engine === "restate") installPeer(engine);
   if (options.engines.includes("aion") && !options.isSource) {
-    const { status } = spawnSync(process.execPath, [join(benchRoot, "..", "scripts", "build.ts")], { stdio: ["ignore", 2, 2] });
+    const { status } = spawnSync(process.execPath, [join(benchRoot, "..", "scripts", "build.ts")], {
+      stdio: ["ignore", 2, 2],
+    });
     if (status !== 0) throw new BenchError("the build of the package failed");
   }
   const stamp = date.replaceAll(":", "");
@@ -280,7 +329,13 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  return (await runBench(options, args)) ? 0 : 1;
+  try {
+    return (await runBench(options, args)) ? 0 : 1;
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    process.stderr.write(`error: ${error.message}\n`);
+    return 1;
+  }
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -35,7 +35,10 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
     });
   };
   const rowOf = (workload: WorkloadId, engine: EngineName, count?: number): ResultRow | undefined =>
-    rows.find((row) => row.workload === workload && row.engine === engine && (count === undefined || row.count === count));
+    rows.find(
+      (row) =>
+        row.workload === workload && row.engine === engine && (count === undefined || row.count === count),
+    );
   const aionRows = (workload: WorkloadId): readonly ResultRow[] =>
     rows.filter((row) => row.workload === workload && row.engine === "aion");
 
@@ -45,9 +48,15 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
     const bestPeer = Math.max(
       ...(["dbos", "restate"] as const).map((peer) => metric(rowOf("W1", peer), "workflowsPerSecond") || 0),
     );
-    if (bestPeer > 0) check("W1", `best peer, ${size} workflows`, { value: rate / bestPeer, atLeast: 25, unit: " ×" });
+    if (bestPeer > 0)
+      check("W1", `best peer, ${size} workflows`, { value: rate / bestPeer, atLeast: 25, unit: " ×" });
     const floor = metric(rowOf("W1", "floor", row.count), "workflowsPerSecond");
-    check("W1", `bare floor, ${size} workflows`, { value: (rate / floor) * 100, atLeast: 50, unit: " %", digits: 0 });
+    check("W1", `bare floor, ${size} workflows`, {
+      value: (rate / floor) * 100,
+      atLeast: 50,
+      unit: " %",
+      digits: 0,
+    });
   }
   for (const row of aionRows("W2")) {
     const fourFsyncsMs = (4 * row.fsyncRate.appendMicros) / 1000;
@@ -62,7 +71,8 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
       unit: " ×",
     });
   }
-  for (const row of aionRows("W3")) check("W3", "seconds", { value: row.seconds, atMost: 0.1, unit: " s", digits: 3 });
+  for (const row of aionRows("W3"))
+    check("W3", "seconds", { value: row.seconds, atMost: 0.1, unit: " s", digits: 3 });
   for (const row of aionRows("W4")) {
     const fsyncSeconds = (row.count * row.fsyncRate.appendMicros) / 1e6;
     check("W4", `by the time of ${row.count.toLocaleString("en")} fsyncs`, {
@@ -70,14 +80,24 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
       atMost: 1.3,
       unit: " ×",
     });
-    check("W4", "process start to first new step", { value: metric(row, "bestRestartMs"), atMost: 400, unit: " ms", digits: 0 });
+    check("W4", "process start to first new step", {
+      value: metric(row, "bestRestartMs"),
+      atMost: 400,
+      unit: " ms",
+      digits: 0,
+    });
   }
   for (const row of aionRows("W5")) {
     const size = row.count.toLocaleString("en");
     if (row.count === 10_000) {
       check("W5", `start ${size}`, { value: row.seconds, atMost: 1, unit: " s" });
     }
-    check("W5", `ready, ${size} sleeping`, { value: metric(row, "readyMs"), atMost: 400, unit: " ms", digits: 0 });
+    check("W5", `ready, ${size} sleeping`, {
+      value: metric(row, "readyMs"),
+      atMost: 400,
+      unit: " ms",
+      digits: 0,
+    });
     check("W5", `memory over an idle Node, ${size} sleeping`, {
       value: metric(row, "overIdleNodeMib"),
       atMost: 60,
@@ -85,7 +105,8 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
       digits: 0,
     });
   }
-  for (const row of aionRows("W6")) check("W6", "seconds", { value: row.seconds, atMost: 0.2, unit: " s", digits: 3 });
+  for (const row of aionRows("W6"))
+    check("W6", "seconds", { value: row.seconds, atMost: 0.2, unit: " s", digits: 3 });
   for (const row of aionRows("W7")) {
     check("W7", "replayed events per second", {
       value: metric(row, "replayEventsPerSecond"),
@@ -95,8 +116,17 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
     });
   }
   for (const row of aionRows("W8")) {
-    check("W8", "CPU seconds per minute", { value: metric(row, "cpuSecondsPerMinute"), atMost: 0.5, unit: " s" });
-    check("W8", "store queries per minute", { value: metric(row, "queriesPerMinute"), atMost: 10, unit: "", digits: 1 });
+    check("W8", "CPU seconds per minute", {
+      value: metric(row, "cpuSecondsPerMinute"),
+      atMost: 0.5,
+      unit: " s",
+    });
+    check("W8", "store queries per minute", {
+      value: metric(row, "queriesPerMinute"),
+      atMost: 10,
+      unit: "",
+      digits: 1,
+    });
   }
   return results;
 }

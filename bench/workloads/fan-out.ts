@@ -17,7 +17,9 @@ export const fanOut: Workload = {
   },
   async measure(context) {
     const { count } = context.measuredCase;
-    const engine = await createEngine(requireRealEngine(context.engine), { directory: context.directory("engine") });
+    const engine = await createEngine(requireRealEngine(context.engine), {
+      directory: context.directory("engine"),
+    });
     await engine.open();
     await engine.runFanOut(randomUUID(), count);
     // A trace counts all that happens, and one workflow is what is reported.

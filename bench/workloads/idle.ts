@@ -19,7 +19,9 @@ export const idle: Workload = {
   async measure(context) {
     const { count } = context.measuredCase;
     const windowMs = context.isQuick ? 5_000 : 60_000;
-    const engine = await createEngine(requireRealEngine(context.engine), { directory: context.directory("engine") });
+    const engine = await createEngine(requireRealEngine(context.engine), {
+      directory: context.directory("engine"),
+    });
     await engine.open();
     await runInFlight(count, 400, () => engine.startSleeper(randomUUID()));
     // One real workflow, so that nothing that starts lazily is left out.

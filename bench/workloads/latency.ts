@@ -7,7 +7,8 @@ import type { Workload } from "../workload.ts";
 export const latency: Workload = {
   id: "W2",
   title: "one workflow at a time, three steps",
-  measures: "From the client's call to the result in the client's hands, one after the other, after a warm-up.",
+  measures:
+    "From the client's call to the result in the client's hands, one after the other, after a warm-up.",
   cases(engine, isQuick) {
     if (engine === "floor") return [];
     if (engine === "aion") return [{ count: isQuick ? 200 : 3_000, tracedCount: 200 }];
@@ -15,7 +16,9 @@ export const latency: Workload = {
   },
   async measure(context) {
     const { count } = context.measuredCase;
-    const engine = await createEngine(requireRealEngine(context.engine), { directory: context.directory("engine") });
+    const engine = await createEngine(requireRealEngine(context.engine), {
+      directory: context.directory("engine"),
+    });
     await engine.open();
     const runOnce = async (): Promise<number> => {
       const id = randomUUID();

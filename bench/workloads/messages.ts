@@ -19,7 +19,9 @@ export const messages: Workload = {
   },
   async measure(context) {
     const { count } = context.measuredCase;
-    const engine = await createEngine(requireRealEngine(context.engine), { directory: context.directory("engine") });
+    const engine = await createEngine(requireRealEngine(context.engine), {
+      directory: context.directory("engine"),
+    });
     await engine.open();
     const metrics: Record<string, number | string> = { messages: count };
     let best = { seconds: Number.POSITIVE_INFINITY, how: "" };
@@ -45,7 +47,12 @@ export const messages: Workload = {
   },
 };
 
-async function sendAll(engine: EngineUnderTest, style: string, count: number, senders: number): Promise<number> {
+async function sendAll(
+  engine: EngineUnderTest,
+  style: string,
+  count: number,
+  senders: number,
+): Promise<number> {
   const id = randomUUID();
   const receiver = await engine.startReceiver(id, count, style);
   const startedAt = performance.now();

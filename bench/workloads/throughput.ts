@@ -29,7 +29,8 @@ export const throughput: Workload = {
     }
     return isQuick ? [{ count: 200, tracedCount: 100 }] : [{ count: 3_000, tracedCount: 600 }];
   },
-  measure: async (context) => (context.engine === "floor" ? await measureFloor(context) : await measureEngine(context)),
+  measure: async (context) =>
+    context.engine === "floor" ? await measureFloor(context) : await measureEngine(context),
 };
 
 async function measureFloor(context: MeasureContext): Promise<Measured> {
@@ -47,7 +48,9 @@ async function measureFloor(context: MeasureContext): Promise<Measured> {
 async function measureEngine(context: MeasureContext): Promise<Measured> {
   const { count } = context.measuredCase;
   const isEmbedded = context.engine === "aion";
-  const engine = await createEngine(requireRealEngine(context.engine), { directory: context.directory("engine") });
+  const engine = await createEngine(requireRealEngine(context.engine), {
+    directory: context.directory("engine"),
+  });
   await engine.open();
   await runSteps(engine, warmUpCount(isEmbedded, context.isQuick), 100);
   const inFlight =

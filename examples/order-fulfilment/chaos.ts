@@ -22,6 +22,7 @@ type Life =
   | { readonly end: "stopped" }
   | { readonly end: "finished"; readonly report: Report };
 
+/** Undefined when it was told to stop before the last order had ended. */
 export async function runWithKills(
   options: RunOptions & { readonly killCount: number },
   hooks: ChaosHooks,
@@ -31,17 +32,13 @@ export async function runWithKills(
   const supervisor = new Supervisor(runOptions, hooks);
   for (const [index, kill] of plan.entries()) {
     const life = await supervisor.live(kill);
-    switch (life.end) {
-      case "killed":
-        hooks.onKill(index + 1);
-        hooks.onNote(`kill ${index + 1}/${killCount} ${supervisor.lastWords(kill)}`);
-        break;
-      case "stopped":
-        return undefined;
-      case "finished":
-        if (index === 0 && life.report.isNothingNew) return life.report;
-        throw new Error(`the run ended after ${index} of ${killCount} kills; begin again with --fresh`);
+    if (life.end === "stopped") return undefined;
+    if (life.end === "finished") {
+      hooks.onNote(`all orders had ended before kill ${index + 1} of ${killCount}`);
+      return life.report;
     }
+    hooks.onKill(index + 1);
+    hooks.onNote(`kill ${index + 1}/${killCount} ${supervisor.lastWords(kill)}`);
   }
   const life = await supervisor.live(undefined);
   return life.end === "finished" ? life.report : undefined;
@@ -50,9 +47,11 @@ export async function runWithKills(
 class Supervisor {
   readonly #options: RunOptions;
   readonly #hooks: ChaosHooks;
-  #snapshot: Snapshot | undefined;
+  #retryCount = 0;
   #retryCountOfTheDead = 0;
-  #isOpen = false;
+  // What is known of the present life.
+  #opened: Extract<EngineMessage, { type: "opened" }> | undefined;
+  #snapshot: Snapshot | undefined;
 
   constructor(options: RunOptions, hooks: ChaosHooks) {
     this.#options = options;
@@ -61,8 +60,10 @@ class Supervisor {
 
   /** One engine process from its start to its end, which `kill` brings about if it comes to that. */
   async live(kill: Kill | undefined): Promise<Life> {
-    this.#retryCountOfTheDead = this.#snapshot?.retryCount ?? 0;
-    this.#isOpen = false;
+    if (this.#hooks.signal.aborted) return { end: "stopped" };
+    this.#retryCountOfTheDead = this.#retryCount;
+    this.#opened = undefined;
+    this.#snapshot = undefined;
     const program = fileURLToPath(new URL("engine-process.ts", import.meta.url));
     // A process group of its own: a Ctrl-C in the terminal is for the supervisor, which tells its child in good order.
     const child = fork(program, [JSON.stringify(this.#options)], { detached: true });
@@ -80,7 +81,7 @@ class Supervisor {
     child.on("message", (message: EngineMessage) => {
       this.#heard(message);
       if (message.type === "stopped" || message.type === "finished") last.message = message;
-      if (kill?.kind === "progress" && this.#hasReached(kill.endedCount, message)) reached.resolve();
+      if (kill?.kind === "progress" && this.#endedCount() >= kill.endedCount) reached.resolve();
     });
     const stop = (): boolean => child.connected && child.send(STOP_MESSAGE);
     this.#hooks.signal.addEventListener("abort", stop, { once: true });
@@ -106,28 +107,33 @@ class Supervisor {
     throw new Error(`the engine's process ended by itself: ${how}`);
   }
 
+  /** Where the present life had got to. */
   lastWords(kill: Kill): string {
-    if (!this.#isOpen) return `during start-up, after ${kill.delayMs} ms`;
-    if (this.#snapshot === undefined) return "before the first order";
-    const { ended, inFlight, orderCount } = this.#snapshot;
+    if (this.#opened === undefined) return `during start-up, after ${kill.delayMs} ms`;
+    const { orderCount } = this.#options;
+    const inFlight = this.#snapshot?.inFlight ?? {};
+    const inFlightCount = this.#snapshot === undefined ? this.#opened.recoveredCount : countAll(inFlight);
     const stages = Object.entries(inFlight).map(([stage, count]) => `${stage} ${count}`);
-    return `at ${countAll(ended)}/${orderCount} done, ${countAll(inFlight)} in flight${stages.length === 0 ? "" : ` (${stages.join(", ")})`}`;
+    const details = stages.length === 0 ? "" : ` (${stages.join(", ")})`;
+    return `at ${this.#endedCount()}/${orderCount} done, ${inFlightCount} in flight${details}`;
   }
 
-  #hasReached(endedCount: number, message: EngineMessage): boolean {
-    if (message.type === "opened") return message.endedCount >= endedCount;
-    return message.type === "snapshot" && countAll(message.snapshot.ended) >= endedCount;
+  /** Orders that are known to have ended; before the engine is open, none is. */
+  #endedCount(): number {
+    if (this.#snapshot !== undefined) return countAll(this.#snapshot.ended);
+    return this.#opened?.endedCount ?? -1;
   }
 
   #heard(message: EngineMessage): void {
     switch (message.type) {
       case "opened":
-        this.#isOpen = true;
+        this.#opened = message;
         this.#hooks.onOpened(message);
         break;
       case "snapshot": {
         const { snapshot } = message;
-        this.#snapshot = { ...snapshot, retryCount: snapshot.retryCount + this.#retryCountOfTheDead };
+        this.#retryCount = this.#retryCountOfTheDead + snapshot.retryCount;
+        this.#snapshot = { ...snapshot, retryCount: this.#retryCount };
         this.#hooks.onSnapshot(this.#snapshot);
         break;
       }

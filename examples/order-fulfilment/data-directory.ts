@@ -9,6 +9,7 @@ const remains = [
   "orders.db-wal",
   "orders.db-shm",
   "orders.db-journal",
+  "orders.db.sock",
   "payments.ledger.jsonl",
   "approvals.journal.jsonl",
   "payment-service.log",
@@ -20,11 +21,19 @@ const remains = [
   "outbox",
 ];
 
+export const STANDARD_DATA_DIRECTORY = fileURLToPath(
+  new URL("../../.data/order-fulfilment", import.meta.url),
+);
+
 /** `--data`, else `AION_DATA`, else `.data/order-fulfilment` in the repository. */
 export function resolveDataDirectory(flag: string | undefined, environment: NodeJS.ProcessEnv): string {
   const given = flag ?? environment["AION_DATA"];
-  if (given !== undefined && given !== "") return resolve(given);
-  return fileURLToPath(new URL("../../.data/order-fulfilment", import.meta.url));
+  return given === undefined || given === "" ? STANDARD_DATA_DIRECTORY : resolve(given);
+}
+
+/** Where `--chaos`, which always begins again, leaves alone what runs without it keep. */
+export function chaosDirectoryIn(dataDir: string): string {
+  return join(dataDir, "chaos");
 }
 
 /** Removes what earlier runs left. Whoever calls it holds the lock, and has ended the services. */

@@ -3,15 +3,20 @@ import { mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { isAionError } from "aion/client";
-import { runWithKills } from "./chaos.ts";
-import { emptyDataDirectory, resolveDataDirectory } from "./data-directory.ts";
+import { type ChaosHooks, runWithKills } from "./chaos.ts";
+import {
+  chaosDirectoryIn,
+  emptyDataDirectory,
+  resolveDataDirectory,
+  STANDARD_DATA_DIRECTORY,
+} from "./data-directory.ts";
 import { Display } from "./display.ts";
 import { ORDER_COUNT_MAX } from "./order-file.ts";
 import { acquireInstanceLock } from "./outside/single-instance.ts";
 import { countAll, type Snapshot } from "./progress.ts";
-import { type Report, type RunHooks, runOrders } from "./run-orders.ts";
+import { runOrders } from "./run-orders.ts";
 import { renderSummary } from "./summary.ts";
-import { World } from "./world.ts";
+import { storeUrl, World } from "./world.ts";
 
 interface Flags {
   readonly orders: number;
@@ -25,11 +30,22 @@ interface Flags {
   readonly plain?: true;
 }
 
+/** What happened so far, for the display and the summary. */
+interface Seen {
+  snapshot?: Snapshot;
+  /** What the first process found, before it did anything. */
+  endedBeforeCount?: number;
+  /** All processes together. */
+  recoveredCount: number;
+  killCount: number;
+}
+
+const ORDER_COUNT = 1_000;
 const EXIT_INTERRUPTED = 130;
 
 const program = new Command("npm start --")
   .description("Fulfils orders with Aion, and audits itself against the payment provider's ledger.")
-  .option("--orders <count>", "how many orders", wholeNumber(1, ORDER_COUNT_MAX), 1_000)
+  .option("--orders <count>", "how many orders", wholeNumber(1, ORDER_COUNT_MAX), ORDER_COUNT)
   .option("--in-flight <count>", "how many of them at a time", wholeNumber(1, 10_000), 50)
   .option(
     "--fault-rate <part>",
@@ -38,10 +54,13 @@ const program = new Command("npm start --")
     0.2,
   )
   .option("--seed <number>", "which calls go wrong, and when --chaos kills", wholeNumber(0, 2 ** 31), 1)
-  .option("--chaos", "kill the engine's process with SIGKILL again and again, then audit")
+  .option("--chaos", "begin again, and kill the engine's process with SIGKILL on the way")
   .option("--kills <count>", "how often --chaos kills", wholeNumber(0, 1_000), 20)
   .option("--fresh", "forget earlier runs and begin again")
-  .option("--data <directory>", "where everything is kept (also AION_DATA; default .data/order-fulfilment)")
+  .option(
+    "--data <directory>",
+    "where everything is kept (also AION_DATA; default .data/order-fulfilment); --chaos uses its folder chaos",
+  )
   .option("--plain", "plain lines, no redrawing")
   .showHelpAfterError()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
@@ -51,7 +70,7 @@ const program = new Command("npm start --")
 process.exitCode = await main(program.opts<Flags>()).catch(explain);
 
 async function main(flags: Flags): Promise<number> {
-  const dataDir = resolveDataDirectory(flags.data, process.env);
+  const dataDir = directoryOf(flags);
   mkdirSync(dataDir, { recursive: true });
   const lock = acquireInstanceLock(join(dataDir, "main.lock"));
   if (lock === undefined) throw new Error(`another run is using ${dataDir}; wait for its end or stop it`);
@@ -64,68 +83,91 @@ async function main(flags: Flags): Promise<number> {
 
 async function runLocked(flags: Flags, dataDir: string): Promise<number> {
   const { faultRate: rate, seed, orders: orderCount, inFlight: inFlightMax } = flags;
+  const isChaos = flags.chaos === true;
   const options = { dataDir, faultRate: rate, seed, orderCount, inFlightMax };
+  const startedAtMs = Date.now();
   const world = new World(options);
-  if (flags.fresh === true) {
+  if (flags.fresh === true || isChaos) {
     await world.disconnect();
     emptyDataDirectory(dataDir);
   }
-  const shown: { snapshot?: Snapshot; killCount?: number } = flags.chaos === true ? { killCount: 0 } : {};
+  const seen: Seen = { killCount: 0, recoveredCount: 0 };
   const display = new Display({
     stream: process.stdout,
     isPlain: flags.plain === true,
-    read: () => ({ snapshot: shown.snapshot, killCount: shown.killCount }),
+    read: () => ({ snapshot: seen.snapshot, ...(isChaos ? { killCount: seen.killCount } : {}) }),
   });
-  const stopping = stopOnSignals((text) => display.note(text));
-  const hooks: RunHooks = {
+  const hooks: ChaosHooks = {
     onOpened: ({ endedCount, recoveredCount }) => {
+      seen.endedBeforeCount ??= endedCount;
+      seen.recoveredCount += recoveredCount;
       if (recoveredCount > 0)
         display.note(`recovered ${recoveredCount} orders under way; ${endedCount} had ended before`);
       else if (endedCount > 0) display.note(`${endedCount} orders had ended before`);
     },
     onSnapshot: (snapshot) => {
-      shown.snapshot = snapshot;
+      seen.snapshot = snapshot;
+    },
+    onKill: (killCount) => {
+      seen.killCount = killCount;
     },
     onNote: (text) => display.note(text),
-    signal: stopping,
+    signal: stopOnSignals((text) => display.note(text)),
   };
-  display.note(
-    `Order fulfilment: ${orderCount} orders, ${Math.round(rate * 100)} % faults, data in ${shortPath(dataDir)}`,
-  );
+  introduce(flags, dataDir, (text) => display.note(text));
   display.start();
   try {
-    const report =
-      flags.chaos === true
-        ? await runWithKills(
-            { ...options, killCount: flags.kills },
-            {
-              ...hooks,
-              onKill: (killCount) => {
-                shown.killCount = killCount;
-              },
-            },
-          )
-        : await runOrders(options, hooks);
+    const report = await (isChaos
+      ? runWithKills({ ...options, killCount: flags.kills }, hooks)
+      : runOrders(options, hooks));
     display.stop();
-    if (report !== undefined) return conclude(report);
-    const endedCount = shown.snapshot === undefined ? 0 : countAll(shown.snapshot.ended);
-    process.stdout.write(
-      `Stopped after ${endedCount} of ${orderCount} orders. \`npm start\` goes on from here.\n`,
-    );
-    return EXIT_INTERRUPTED;
+    if (report === undefined) {
+      const endedCount = seen.snapshot === undefined ? 0 : countAll(seen.snapshot.ended);
+      print(
+        `Stopped after ${endedCount} of ${orderCount} orders. \`${commandToGoOn(flags, dataDir)}\` goes on from here.`,
+      );
+      return EXIT_INTERRUPTED;
+    }
+    const endedNowCount = orderCount - (seen.endedBeforeCount ?? 0);
+    const hasColor = process.stdout.isTTY && process.stdout.hasColors();
+    const elapsedMs = Date.now() - startedAtMs;
+    print(renderSummary(report, { hasColor, elapsedMs, endedNowCount, kills: isChaos ? seen : undefined }));
+    if (endedNowCount === 0) print("Everything was done already. `npm start -- --fresh` begins again.");
+    return report.audit.findings.length === 0 ? 0 : 1;
   } finally {
     display.stop();
     await world.disconnect();
   }
 }
 
-function conclude(report: Report): number {
-  process.stdout.write(
-    `${renderSummary(report, { hasColor: process.stdout.isTTY && process.stdout.hasColors() })}\n`,
+function introduce(flags: Flags, dataDir: string, note: (text: string) => void): void {
+  const { orders, faultRate: rate, kills } = flags;
+  note(
+    `Order fulfilment: ${orders} orders, ${Math.round(rate * 100)} % faults, data in ${shortPath(dataDir)}`,
   );
-  if (report.isNothingNew)
-    process.stdout.write("Everything was done already. `npm start -- --fresh` begins again.\n");
-  return report.audit.findings.length === 0 ? 0 : 1;
+  note(
+    flags.chaos === true
+      ? `The engine runs in a process of its own, which is killed ${kills} times on the way.`
+      : `Kill this process at any moment (kill -9 ${process.pid}) and start it again: it goes on.`,
+  );
+  note(`Look inside from another terminal: npm run aion -- list --store ${storeUrl(shortPath(dataDir))}`);
+}
+
+function directoryOf(flags: Flags): string {
+  const dataDir = resolveDataDirectory(flags.data, process.env);
+  return flags.chaos === true ? chaosDirectoryIn(dataDir) : dataDir;
+}
+
+function commandToGoOn(flags: Flags, dataDir: string): string {
+  const words = [
+    ...(dataDir === STANDARD_DATA_DIRECTORY ? [] : ["--data", shortPath(dataDir)]),
+    ...(flags.orders === ORDER_COUNT ? [] : ["--orders", String(flags.orders)]),
+  ];
+  return ["npm start", ...(words.length === 0 ? [] : ["--", ...words])].join(" ");
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
 }
 
 /** The first Ctrl-C closes the engine in good order, the second ends the process; either way nothing is lost. */

@@ -35,17 +35,16 @@ export class OrderBook {
   /** Looks up what earlier processes began and ended. */
   async takeStock(): Promise<{ readonly endedCount: number; readonly recoveredCount: number }> {
     const wanted = new Set(this.#orders.map(({ id }) => id));
-    let recoveredCount = 0;
     for await (const { workflowId, status } of this.#client.list({ workflowType: fulfil.workflowType })) {
       if (!wanted.has(workflowId)) continue;
-      if (status === "running") recoveredCount += 1;
-      else
-        this.#outcomes.set(workflowId, await outcomeOf(this.#client.get(workflowId, { workflow: fulfil })));
+      const run = this.#client.get(workflowId, { workflow: fulfil });
+      if (status === "running") this.#inFlight.set(workflowId, run);
+      else this.#outcomes.set(workflowId, await outcomeOf(run));
     }
-    return { endedCount: this.#outcomes.size, recoveredCount };
+    return { endedCount: this.#outcomes.size, recoveredCount: this.#inFlight.size };
   }
 
-  /** Starts what has not ended, a few at a time. An order that is under way already is found by its id, not begun again. */
+  /** Starts what has not ended, a few at a time; for those that are under way already it waits. */
   async runAll(inFlightMax: number, signal: AbortSignal): Promise<void> {
     const waiting = this.#orders.filter(({ id }) => !this.#outcomes.has(id)).values();
     const work = async (): Promise<void> => {
@@ -97,7 +96,8 @@ export class OrderBook {
   }
 
   async #run(order: Order): Promise<void> {
-    const run = await this.#client.start(fulfil, order, { id: order.id });
+    // The order's id is the workflow's: should a crash hide that it was started, starting it again finds it.
+    const run = this.#inFlight.get(order.id) ?? (await this.#client.start(fulfil, order, { id: order.id }));
     this.#inFlight.set(order.id, run);
     this.#outcomes.set(order.id, await outcomeOf(run));
     this.#inFlight.delete(order.id);

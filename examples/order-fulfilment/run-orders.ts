@@ -25,7 +25,6 @@ export interface RunHooks {
 }
 
 export interface Report {
-  readonly isNothingNew: boolean;
   readonly outcomes: Counts<OutcomeKind>;
   readonly failures: readonly { readonly orderId: string; readonly message: string }[];
   readonly faults: Readonly<Record<string, number>>;
@@ -48,12 +47,20 @@ export async function runOrders(options: RunOptions, hooks: RunHooks): Promise<R
     },
   });
   await world.connect();
-  const engine = await Engine.open({ store: storeUrl(options.dataDir), workflows, activities });
+  const engine = await Engine.open({
+    store: storeUrl(options.dataDir),
+    workflows,
+    activities,
+    log: (level, message, fields) => {
+      // The display has the terminal: what the engine has to say goes through it, or it would tear the block.
+      if (level === "warn" || level === "error")
+        hooks.onNote(`${level}: ${message} ${JSON.stringify(fields)}`);
+    },
+  });
   const closing = new AbortController();
   try {
     const book = new OrderBook(engine.client, orders);
-    const opened = await book.takeStock();
-    hooks.onOpened(opened);
+    hooks.onOpened(await book.takeStock());
     world.watch(closing.signal, hooks.onNote);
     const reporting = book.report(closing.signal, () => retryCount, hooks.onSnapshot);
     await book.runAll(options.inFlightMax, hooks.signal);
@@ -66,7 +73,6 @@ export async function runOrders(options: RunOptions, hooks: RunHooks): Promise<R
       world.payments.stats(),
     ]);
     return {
-      isNothingNew: opened.endedCount === orders.length,
       outcomes: book.outcomeCounts(),
       failures: book.failures(),
       faults,

@@ -6,8 +6,22 @@ import type { Report } from "./run-orders.ts";
 
 const LISTED_MAX = 30;
 
+export interface Kills {
+  readonly killCount: number;
+  /** Orders that were under way when the engine was opened after a kill, all kills together. */
+  readonly recoveredCount: number;
+}
+
+export interface SummaryOptions {
+  readonly hasColor: boolean;
+  readonly elapsedMs: number;
+  /** Orders that ended in that time; with earlier runs of the program the others did. */
+  readonly endedNowCount: number;
+  readonly kills?: Kills | undefined;
+}
+
 /** What is printed at the end: the outcomes, the money, and what the audit found. */
-export function renderSummary(report: Report, options: { readonly hasColor: boolean }): string {
+export function renderSummary(report: Report, options: SummaryOptions): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     options.hasColor ? styleText(style, text, { validateStream: false }) : text;
   const { audit } = report;
@@ -21,6 +35,7 @@ export function renderSummary(report: Report, options: { readonly hasColor: bool
     if (count > 0) table.push([kind, formatCount(count)]);
   }
   table.push([paint("bold", "all"), paint("bold", formatCount(countAll(report.outcomes)))]);
+  const { kills, elapsedMs, endedNowCount } = options;
   const faults = Object.entries(report.faults).filter(([, count]) => count > 0);
   const balances = Object.entries(audit.balances).toSorted(([left], [right]) => (left < right ? -1 : 1));
   const lines = [
@@ -30,6 +45,16 @@ export function renderSummary(report: Report, options: { readonly hasColor: bool
     ...(faults.length === 0
       ? []
       : [`Faults:  ${faults.map(([kind, count]) => `${formatCount(count)} × ${kind}`).join(", ")}`]),
+    ...(kills === undefined
+      ? []
+      : [
+          `Kills:   ${formatCount(kills.killCount)} × SIGKILL; ${formatCount(kills.recoveredCount)} times an order under way was recovered`,
+        ]),
+    ...(endedNowCount === 0
+      ? []
+      : [
+          `Time:    ${(elapsedMs / 1_000).toFixed(1)} s for ${formatCount(endedNowCount)} orders, ${((endedNowCount * 1_000) / elapsedMs).toFixed(1)} a second`,
+        ]),
     ...listed(
       report.failures.map(({ orderId, message }) => `${paint("red", "failed")}   ${orderId}: ${message}`),
     ),

@@ -62,13 +62,13 @@ export const requestApproval = activity(
 export const printLabel = activity(
   "print-label",
   { input: Shipment, startToClose: "5s", retry: patient },
-  (shipment, task) => servicesFor(task).carrier.printLabel(shipment),
+  (shipment, task) => servicesFor(task).carrier.printLabel(shipment, task),
 );
 
 export const handOver = activity(
   "hand-over",
   { input: Parcel, startToClose: "5s", retry: patient },
-  (parcel, task) => servicesFor(task).carrier.handOver(parcel),
+  (parcel, task) => servicesFor(task).carrier.handOver(parcel, task),
 );
 
 export const sendReceipt = activity(

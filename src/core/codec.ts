@@ -16,17 +16,31 @@ export const rowFormat = 1;
 /** An event that has its instant but not yet its place in a history. */
 export type NewEvent = EventBody & { readonly recordedAt: number };
 
+/** Where the row's key or its head says it already. */
+const impliedFields: ReadonlySet<string> = new Set(["type", "seq", "workflowId", "recordedAt"]);
+
+/** Written by hand, since it is half as long as taking each event apart for `JSON.stringify` (bench W1). */
 export function encodeRow(events: readonly NewEvent[]): string {
   const first = events[0];
   assert(first !== undefined, "a row holds at least one event");
   let at = first.recordedAt;
-  const encoded = events.map((event) => {
-    const { recordedAt, ...body } = event;
-    if (recordedAt === at) return body;
-    at = recordedAt;
-    return { ...body, t: recordedAt };
-  });
-  return JSON.stringify({ f: rowFormat, t: first.recordedAt, e: encoded });
+  let text = `{"f":${rowFormat},"t":${at},"e":[`;
+  for (const event of events) {
+    text += event === first ? '{"type":"' : ',{"type":"';
+    text += `${event.type}"`;
+    const fields = event as Readonly<Record<string, unknown>>;
+    for (const name in fields) {
+      if (impliedFields.has(name)) continue;
+      const value = fields[name];
+      if (value !== undefined) text += `,"${name}":${typeof value === "number" ? value : JSON.stringify(value)}`;
+    }
+    if (event.recordedAt !== at) {
+      at = event.recordedAt;
+      text += `,"t":${at}`;
+    }
+    text += "}";
+  }
+  return `${text}]}`;
 }
 
 export interface RowKey {

@@ -39,6 +39,12 @@ export interface DispatcherHost {
   outside<Result>(run: () => Result): Result;
 }
 
+interface Waiting {
+  readonly address: TaskAddress;
+  readonly isStep: boolean;
+  readonly arrival: number;
+}
+
 interface Attempt {
   readonly address: TaskAddress;
   readonly activityType: string;
@@ -64,7 +70,10 @@ export class Dispatcher {
   readonly #limits: DispatchLimits;
   readonly #payloadLimitBytes: number;
   readonly #attempts = new Map<string, Attempt>();
-  readonly #waiting = new Map<string, Map<string, TaskAddress>>();
+  readonly #waiting = new Map<string, Map<string, Waiting>>();
+  /** Slots taken for activities that were told so and have not begun yet, by key. */
+  readonly #offered = new Map<string, string>();
+  #arrivals = 0;
   readonly #taken = new Map<string, number>();
   #takenTotal = 0;
   #isStopped = false;
@@ -110,12 +119,19 @@ export class Dispatcher {
   }
 
   /** Takes a slot for an attempt that is about to be recorded as started. False: it must wait. */
-  reserve(activityType: string, isStep: boolean): boolean {
-    if (this.#isStopped || (!isStep && !this.#implementations.has(activityType))) return false;
-    if (this.#takenTotal >= this.#limits.total) return false;
+  reserve(address: TaskAddress, activityType: string, isStep: boolean): boolean {
+    if (this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
+    const hasLine = (this.#waiting.get(activityType)?.size ?? 0) > 0;
+    if (!hasLine && (isStep || this.#implementations.has(activityType)) && this.#take(activityType))
+      return true;
+    this.#wait(address, activityType, isStep);
+    return false;
+  }
+
+  #take(activityType: string): boolean {
+    if (this.#isStopped || this.#takenTotal >= this.#limits.total) return false;
     const taken = this.#taken.get(activityType) ?? 0;
-    const limit = this.#limits.perType[activityType];
-    if (limit !== undefined && taken >= limit) return false;
+    if (taken >= (this.#limits.perType[activityType] ?? Number.POSITIVE_INFINITY)) return false;
     this.#taken.set(activityType, taken + 1);
     this.#takenTotal += 1;
     return true;
@@ -127,32 +143,49 @@ export class Dispatcher {
     this.#offer();
   }
 
-  /** Stands in line for a slot; `slotFree` is called when its turn has come. */
-  wait(activityType: string, address: TaskAddress): void {
+  #wait(address: TaskAddress, activityType: string, isStep: boolean): void {
     let line = this.#waiting.get(activityType);
     if (line === undefined) {
       line = new Map();
       this.#waiting.set(activityType, line);
     }
-    line.set(keyOf(address.runId, address.ordinal), address);
+    const key = keyOf(address.runId, address.ordinal);
+    if (!line.has(key)) line.set(key, { address, isStep, arrival: this.#arrivals++ });
+  }
+
+  /** An activity that was offered a slot does not begin after all. */
+  decline(address: TaskAddress): void {
+    const key = keyOf(address.runId, address.ordinal);
+    const activityType = this.#offered.get(key);
+    if (activityType === undefined) return;
+    this.#offered.delete(key);
+    this.release(activityType);
   }
 
   leave(activityType: string, address: TaskAddress): void {
     this.#waiting.get(activityType)?.delete(keyOf(address.runId, address.ordinal));
+    this.decline(address);
   }
 
+  /** Gives free slots to those who have waited longest, whatever their type. */
   #offer(): void {
-    if (this.#isStopped) return;
-    for (const [activityType, line] of this.#waiting) {
-      for (const [key, address] of line) {
-        const taken = this.#taken.get(activityType) ?? 0;
-        if (this.#takenTotal >= this.#limits.total) return;
-        if (taken >= (this.#limits.perType[activityType] ?? Number.POSITIVE_INFINITY)) break;
-        line.delete(key);
-        this.#host.slotFree(address);
-        // It takes its slot when it is recorded as started; others are offered theirs when that one ends.
-        break;
+    while (!this.#isStopped && this.#takenTotal < this.#limits.total) {
+      let first: Waiting | undefined;
+      let firstType = "";
+      for (const [activityType, line] of this.#waiting) {
+        const head = line.values().next().value;
+        if (head === undefined || (first !== undefined && head.arrival > first.arrival)) continue;
+        if (!head.isStep && !this.#implementations.has(activityType)) continue;
+        const limit = this.#limits.perType[activityType] ?? Number.POSITIVE_INFINITY;
+        if ((this.#taken.get(activityType) ?? 0) >= limit) continue;
+        first = head;
+        firstType = activityType;
       }
+      if (first === undefined || !this.#take(firstType)) return;
+      const key = keyOf(first.address.runId, first.address.ordinal);
+      this.#waiting.get(firstType)?.delete(key);
+      this.#offered.set(key, firstType);
+      this.#host.slotFree(first.address);
     }
   }
 

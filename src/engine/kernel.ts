@@ -66,9 +66,13 @@ export class Kernel implements RunHost {
   readonly #dispatcher: Dispatcher;
   readonly #wakes: WakeQueue;
   readonly #runs = new Map<WorkflowId, ResidentRun>();
+  /** Begun in memory, and not on disk yet: whether there is such a run, their first commit decides. */
+  readonly #unborn = new Map<WorkflowId, ResidentRun>();
   readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #heartbeatsDue = new Set<WorkflowId>();
   #settling: ResidentRun[] = [];
+  readonly #wakeLine: WorkflowId[] = [];
+  #wakingCount = 0;
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
@@ -79,10 +83,8 @@ export class Kernel implements RunHost {
     this.store = options.store;
     this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
     this.mailbox = new Mailbox(this);
-    this.#wakes = new WakeQueue(
-      options.ports,
-      options.store,
-      (workflowId) => void this.#wake(workflowId as WorkflowId),
+    this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
+      this.#wakeInTurn(workflowId as WorkflowId),
     );
     this.#dispatcher = new Dispatcher({
       ports: options.ports,
@@ -91,12 +93,18 @@ export class Kernel implements RunHost {
       payloadLimitBytes: options.payloadLimitBytes,
       host: {
         settled: (address, _attempt, toEvent) => this.offer(address.workflowId, address.runId, { toEvent }),
-        slotFree: (address) =>
-          this.offer(
-            address.workflowId,
-            address.runId,
-            this.#attemptStart(address.workflowId, address.ordinal),
-          ),
+        slotFree: (address) => {
+          const start = this.#attemptStart(address.workflowId, address.ordinal);
+          const decline = (): void => this.#dispatcher.decline(address);
+          this.offer(address.workflowId, address.runId, {
+            toEvent: (state, nowMs) => {
+              const event = start.toEvent(state, nowMs);
+              if (event?.type !== "ActivityStarted") decline();
+              return event;
+            },
+            onRefused: decline,
+          });
+        },
         heartbeat: (address, attempt, details) => this.#heartbeat(address, attempt, details),
         outside: options.outsideWorkflow,
       },
@@ -117,6 +125,10 @@ export class Kernel implements RunHost {
 
   residentRun(workflowId: WorkflowId): ResidentRun | undefined {
     return this.#runs.get(workflowId);
+  }
+
+  unbornRun(workflowId: WorkflowId): ResidentRun | undefined {
+    return this.#unborn.get(workflowId);
   }
 
   /** The supervision tree: engine, workflow types, runs with their pids. */
@@ -221,10 +233,11 @@ export class Kernel implements RunHost {
   }
 
   #forgetAll(error: AionError): void {
-    for (const run of [...this.#runs.values()]) {
+    for (const run of [...this.#runs.values(), ...this.#unborn.values()]) {
       for (const input of run.discard()) input.onRefused?.(error);
     }
     this.#runs.clear();
+    this.#unborn.clear();
     this.watchers.fail(error);
   }
 
@@ -251,13 +264,15 @@ export class Kernel implements RunHost {
   /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
   offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && !run.isGone && !run.state.isClosed && !this.#loads.has(workflowId)) {
-      if (runId === undefined || run.state.headSeq === 0 || run.state.started.runId === runId) {
+    if (run !== undefined && run.isHere && !this.#loads.has(workflowId)) {
+      if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
       }
     }
-    void this.#offerLater(workflowId, runId, input);
+    const unborn = this.#unborn.get(workflowId);
+    if (runId !== undefined && unborn?.state.started.runId === runId) unborn.offer(input);
+    else void this.#offerLater(workflowId, runId, input);
   }
 
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
@@ -291,11 +306,13 @@ export class Kernel implements RunHost {
 
   /** The latest run of the id with its code in memory; `undefined`: unknown, ended, or blocked. */
   async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    const unborn = this.#unborn.get(workflowId);
+    if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
     const loading = this.#loads.get(workflowId);
     if (loading !== undefined) return loading;
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
-      if (!present.state.isClosed) return present;
+      if (present.isHere) return present;
       // Its end is being committed; what comes next depends on that.
       await new Promise<void>((resolve) => present.ask(resolve));
       return this.resident(workflowId);
@@ -343,7 +360,7 @@ export class Kernel implements RunHost {
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll(this.#dueInputs(run));
-      if (isStuck && live.length === 0) {
+      if (isStuck) {
         run.fault(
           new AionError(
             "nondurable_await",
@@ -442,21 +459,35 @@ export class Kernel implements RunHost {
   }
 
   /** Ends a run without its code. Also for runs whose code cannot be loaded. */
-  async #endFromOutside(record: RunRecord, event: EventBody): Promise<void> {
+  async #endFromOutside(record: RunRecord, event: EventBody, messageId?: number): Promise<void> {
     const state = await loadState(record, this.store);
     const run = this.#admit(record, state, undefined, undefined);
     await new Promise<void>((resolve, reject) => {
-      run.offer({ toEvent: () => event, onDurable: resolve, onRefused: reject });
+      run.offer({
+        toEvent: () => event,
+        onDurable: resolve,
+        onRefused: reject,
+        ...(messageId === undefined ? {} : { messageId }),
+      });
     });
   }
 
   /** Terminates or times out: appended at once, resident or not, blocked or not. */
-  async end(workflowId: WorkflowId, runId: RunId | undefined, event: EventBody): Promise<void> {
+  async end(
+    workflowId: WorkflowId,
+    runId: RunId | undefined,
+    event: EventBody,
+    messageId?: number,
+  ): Promise<void> {
     this.demandOpen();
     const loading = this.#loads.get(workflowId);
     if (loading !== undefined) await loading;
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && !run.isGone && !run.state.isClosed) {
+    if (run !== undefined && !run.isGone && !run.isHere) {
+      await new Promise<void>((resolve) => run.ask(resolve));
+      return this.end(workflowId, runId, event, messageId);
+    }
+    if (run !== undefined && run.isHere) {
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
@@ -465,6 +496,7 @@ export class Kernel implements RunHost {
           toEvent: (state) => (state.isClosed ? undefined : event),
           onDurable: resolve,
           onRefused: reject,
+          ...(messageId === undefined ? {} : { messageId }),
         });
       });
     }
@@ -476,7 +508,7 @@ export class Kernel implements RunHost {
         `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
       );
     }
-    await this.#endFromOutside(record, event);
+    await this.#endFromOutside(record, event, messageId);
     this.blocked.delete(workflowId);
   }
 
@@ -514,7 +546,7 @@ export class Kernel implements RunHost {
       firstSeq,
       wakeAt: null,
     });
-    this.#runs.set(workflowId, run);
+    this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
   }
 
@@ -526,6 +558,10 @@ export class Kernel implements RunHost {
 
   newRunId(): RunId {
     return toRunId(this.options.ports.random.uuid());
+  }
+
+  routedVersion(workflowType: string): string | undefined {
+    return this.options.programs.route(workflowType)?.version;
   }
 
   activate(run: ResidentRun): void {
@@ -586,19 +622,19 @@ export class Kernel implements RunHost {
 
   reserve(run: ResidentRun, activity: OpenActivity): boolean {
     const { activityType, isStep, ordinal } = activity;
-    if (this.#dispatcher.reserve(activityType, isStep)) return true;
-    this.#dispatcher.wait(activityType, {
-      workflowId: run.workflowId,
-      runId: run.state.started.runId,
-      ordinal,
-    });
-    return false;
+    const address = { workflowId: run.workflowId, runId: run.state.started.runId, ordinal };
+    return this.#dispatcher.reserve(address, activityType, isStep);
   }
 
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void {
     const { workflowId, state } = run;
     const { runId } = state.started;
+    if (this.#unborn.get(workflowId) === run) {
+      this.#unborn.delete(workflowId);
+      if (batch.terminal === undefined) this.#runs.set(workflowId, run);
+    }
     for (const input of batch.inputs) input.onDurable?.();
+    if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
     else {
       for (const { ordinal, activityType } of batch.attempts) {
@@ -610,7 +646,6 @@ export class Kernel implements RunHost {
       for (const ordinal of batch.cancelled) this.#dispatcher.cancel(runId, ordinal);
       this.#arm(run, batch.armAt);
     }
-    if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     this.watchers.appended(workflowId, state.headSeq);
   }
 
@@ -630,8 +665,10 @@ export class Kernel implements RunHost {
     this.watchers.closed(workflowId, runId, terminal);
     const goesOn = terminal.type === "WorkflowContinuedAsNew";
     for (const input of left) {
-      if (goesOn && input.followsChain === true) this.offer(workflowId, undefined, input);
-      else if (input.onRefused !== undefined) {
+      if (goesOn && input.followsChain === true) {
+        // Behind what the ended run had not asked for, which is on its way as messages.
+        void this.mailbox.settled(workflowId).then(() => this.offer(workflowId, undefined, input));
+      } else if (input.onRefused !== undefined) {
         input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
       }
     }
@@ -645,17 +682,24 @@ export class Kernel implements RunHost {
 
   /** Forgets what was not committed, reads the run anew, and offers again what nobody was told about. */
   #reload(run: ResidentRun, error: AionError, left: readonly Input[]): void {
-    if (this.#runs.get(run.workflowId) === run) this.#runs.delete(run.workflowId);
+    const { workflowId } = run;
+    if (this.#unborn.get(workflowId) === run) {
+      this.#unborn.delete(workflowId);
+      for (const input of left) input.onRefused?.(error);
+      return;
+    }
+    if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
     const again: Input[] = [];
     for (const input of left) {
-      if (input.onRefused === undefined) again.push(input);
+      // After a conflict nothing was written, and whoever asked need not hear of it.
+      if (input.onRefused === undefined || error.code === "sequence_conflict") again.push(input);
       else input.onRefused(error);
     }
-    if (this.#stopped !== undefined || run.runKey === undefined) return;
+    if (this.#stopped !== undefined) return;
     void this.#pause(refusedRetryMs).then(() => {
       if (this.#stopped !== undefined) return;
-      if (again.length === 0) void this.resident(run.workflowId);
-      for (const input of again) this.offer(run.workflowId, undefined, input);
+      if (again.length === 0) void this.resident(workflowId);
+      for (const input of again) this.offer(workflowId, undefined, input);
     });
   }
 
@@ -698,6 +742,20 @@ export class Kernel implements RunHost {
     if (at === null || (run.armedAt !== null && run.armedAt <= at && run.armedAt > this.now())) return;
     run.armedAt = at;
     this.#wakes.add(run.workflowId, at);
+  }
+
+  /** Many runs may come due at one instant: only so many are brought back at once. */
+  #wakeInTurn(workflowId: WorkflowId): void {
+    if (this.#wakingCount >= wakingMax) {
+      this.#wakeLine.push(workflowId);
+      return;
+    }
+    this.#wakingCount += 1;
+    void this.#wake(workflowId).finally(() => {
+      this.#wakingCount -= 1;
+      const next = this.#wakeLine.shift();
+      if (next !== undefined) this.#wakeInTurn(next);
+    });
   }
 
   async #wake(workflowId: WorkflowId): Promise<void> {
@@ -785,6 +843,7 @@ export class Kernel implements RunHost {
 }
 
 const evictionLookMax = 16;
+const wakingMax = 256;
 
 /** When a run at rest must be looked at next, from its state alone. */
 function nextLookAt(state: RunState): number | null {

@@ -168,14 +168,15 @@ export class Mailbox {
       case "terminate": {
         const { runId, reason } = message;
         try {
-          await this.#kernel.end(target, runId, {
+          const event: EventBody = {
             type: "WorkflowTerminated",
             ...(reason === undefined ? {} : { reason }),
-          });
+          };
+          await this.#kernel.end(target, runId, event, messageId);
         } catch (error) {
           if (!isGone(error)) throw error;
+          await this.#settle({ consume: [messageId] });
         }
-        await this.#settle({ consume: [messageId] });
         return;
       }
     }
@@ -233,7 +234,7 @@ export class Mailbox {
       );
     }
     const existing = await this.#kernel.store.findRun(target);
-    if (existing?.status === "running" || this.#kernel.residentRun(target) !== undefined) {
+    if (existing?.status === "running" || this.#kernel.unbornRun(target) !== undefined) {
       return fail(
         new AionError(
           "workflow_already_exists",

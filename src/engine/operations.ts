@@ -81,18 +81,16 @@ export class Operations implements Service {
     signal: EventBody | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
-    const resident = kernel.residentRun(workflowId);
     let firstSeq = 1;
-    if (resident !== undefined) {
-      // Its start may still be on its way to the disk: only what is there counts.
-      if (resident.runKey === undefined) await new Promise<void>((resolve) => resident.ask(resolve));
+    const unborn = kernel.unbornRun(workflowId);
+    // Another start of the id is on its way to the disk: only what is there counts.
+    if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
+    if (unborn !== undefined || kernel.residentRun(workflowId) !== undefined) {
       const existing = await kernel.store.findRun(workflowId);
       if (existing !== undefined) {
         const met = await this.#meet(existing, request, signal);
         if (met !== undefined) return met;
         firstSeq = existing.headSeq + 1;
-      } else if (kernel.residentRun(workflowId) !== undefined) {
-        throw new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`);
       }
     }
     try {
@@ -116,8 +114,7 @@ export class Operations implements Service {
     signal: EventBody | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
-    const present = kernel.residentRun(workflowId);
-    if (present !== undefined && !present.isGone) {
+    if (kernel.unbornRun(workflowId) !== undefined) {
       return Promise.reject(
         new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`),
       );

@@ -24,6 +24,8 @@ import { toEvent } from "./to-event.ts";
 export interface RunHost {
   now(): number;
   newRunId(): RunId;
+  /** The version that a new run of the type gets; `undefined`: the type is unknown. */
+  routedVersion(workflowType: string): string | undefined;
   /** Calls `settle` of the run after the turn. */
   activate(run: ResidentRun): void;
   record(commit: Commit, done: (result: CommitResult) => void): void;
@@ -115,6 +117,11 @@ export class ResidentRun {
     return this.#phase === "idle" && this.#inbox.length === 0;
   }
 
+  /** Begun on disk, and not ended: the one to turn to. */
+  get isHere(): boolean {
+    return this.#phase !== "gone" && this.runKey !== undefined && !this.state.isClosed;
+  }
+
   get isGone(): boolean {
     return this.#phase === "gone";
   }
@@ -134,7 +141,7 @@ export class ResidentRun {
 
   /** Calls back between activations, when all that the code did is on disk. */
   ask(question: () => void): void {
-    if (this.#phase === "idle") question();
+    if (this.#phase === "idle" || this.#phase === "gone") question();
     else this.#questions.push(question);
   }
 
@@ -366,7 +373,7 @@ export class ResidentRun {
   #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
-    const version = this.program?.workflowType === end.workflowType ? this.program.version : started.version;
+    const version = this.#host.routedVersion(end.workflowType) ?? started.version;
     const start: NewEvent = {
       type: "WorkflowStarted",
       runId: end.newRunId,

@@ -26,7 +26,8 @@ export class WakeQueue {
   readonly #wake: (workflowId: string) => void;
   readonly #heap: Wake[] = [];
   #horizonAt: number;
-  #cursor: DueCursor | undefined;
+  // Runs marked to move at once (0) are taken up by recovery.
+  #cursor: DueCursor = { wakeAt: 0, runKey: Number.MAX_SAFE_INTEGER };
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #isRefilling = false;
@@ -102,16 +103,11 @@ export class WakeQueue {
         }
         if (due.length === pageSize && this.#heap.length >= heapMax) {
           // Bounded memory: the rest is read when these are done.
-          this.#horizonAt = this.#cursor?.wakeAt ?? this.#horizonAt;
+          this.#horizonAt = this.#cursor.wakeAt;
           break;
         }
       } while (due.length === pageSize);
-      if (due.length < pageSize) {
-        this.#cursor = { wakeAt: this.#horizonAt, runKey: Number.MAX_SAFE_INTEGER };
-        const next = await this.#store.nextWakeAt(this.#horizonAt);
-        // Nothing is due for longer than the horizon: sleep up to there, but see what is added meanwhile.
-        if (next === undefined) this.#horizonAt = Math.max(this.#horizonAt, until + idleHorizonMs);
-      }
+      if (due.length < pageSize) this.#cursor = { wakeAt: this.#horizonAt, runKey: Number.MAX_SAFE_INTEGER };
     } catch (error) {
       this.#ports.log("warn", "the store could not list due runs; trying again", { error: String(error) });
       this.#horizonAt = this.#ports.clock.now() + retryMs;
@@ -155,4 +151,3 @@ export class WakeQueue {
 }
 
 const heapMax = 50_000;
-const idleHorizonMs = 60 * 60_000;

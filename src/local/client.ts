@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http";
 import type { ClientRequest } from "node:http";
 import type { HistoryRequest, ResultRequest, Service } from "../client/service.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { decodeReply, pingMethod, waitMsMax, wirePrefix } from "./wire.ts";
 import type { ReplyOf, RequestOf } from "./wire.ts";
@@ -55,13 +55,13 @@ export function connectLocal(socketPath: string): LocalService {
   };
 }
 
-/** True when an engine answers at the socket, within a second. */
-export async function isAnswering(socketPath: string): Promise<boolean> {
+/** Asks whether an engine answers at the socket, within a second. If not: why. */
+export async function pingLocal(socketPath: string): Promise<AionError | undefined> {
   try {
     decodeReply(await post({ socketPath, method: pingMethod, request: {}, timeoutMs: pingTimeoutMs }));
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return isAionError(error) ? error : brokenOff(socketPath, error);
   }
 }
 

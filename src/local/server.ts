@@ -2,11 +2,12 @@ import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, unlinkSync } fro
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
-import { isAnswering } from "./client.ts";
+import { pingLocal } from "./client.ts";
 import {
   bodyLimitBytesFor,
   encodeError,
@@ -39,6 +40,8 @@ export interface LocalServer {
 const headersTimeoutMs = 10_000;
 /** How long one request may take to arrive. */
 const requestTimeoutMs = 60_000;
+const silenceAttemptsMax = 8;
+const silenceRetryMs = 250;
 /** How long closing waits for calls that change something, and for answers to be taken. */
 const drainTimeoutMs = 5_000;
 /** What is too large is read to its end, up to this, so that its sender is there to hear the refusal. */
@@ -56,9 +59,7 @@ export async function serveLocal(service: Service, options: LocalServerOptions):
     { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
     (request, response) => connections.handle(request, response),
   );
-  if (await isAnswering(options.path)) {
-    throw new AionError("store_owned", `another engine answers at ${options.path}`);
-  }
+  await demandSilence(options.path);
   const inode = await bindPrivately(server, options.path);
   server.on("error", (error) =>
     options.log?.("warn", "the local socket had an error", { error: messageOf(error) }),
@@ -76,6 +77,16 @@ export async function serveLocal(service: Service, options: LocalServerOptions):
       await closed;
     },
   };
+}
+
+// An engine that was overtaken while it was frozen answers until it notices, which it soon does.
+async function demandSilence(socketPath: string): Promise<void> {
+  for (let attempt = 1; (await pingLocal(socketPath)) === undefined; attempt++) {
+    if (attempt === silenceAttemptsMax) {
+      throw new AionError("store_owned", `another engine answers at ${socketPath}`);
+    }
+    await delay(silenceRetryMs);
+  }
 }
 
 /** What is under way, so that closing can end it. */

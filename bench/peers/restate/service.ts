@@ -26,10 +26,18 @@ interface Context {
 }
 type Handler = (context: Context, input: never) => Promise<unknown>;
 interface RestateSdk {
-  workflow(definition: { readonly name: string; readonly handlers: Readonly<Record<string, Handler>> }): unknown;
-  object(definition: { readonly name: string; readonly handlers: Readonly<Record<string, Handler>> }): unknown;
+  workflow(definition: {
+    readonly name: string;
+    readonly handlers: Readonly<Record<string, Handler>>;
+  }): unknown;
+  object(definition: {
+    readonly name: string;
+    readonly handlers: Readonly<Record<string, Handler>>;
+  }): unknown;
   serve(options: { readonly services: readonly unknown[]; readonly port: number }): Promise<number>;
-  readonly RestatePromise: { all<Value>(promises: readonly PromiseLike<Value>[]): PromiseLike<readonly Value[]> };
+  readonly RestatePromise: {
+    all<Value>(promises: readonly PromiseLike<Value>[]): PromiseLike<readonly Value[]>;
+  };
 }
 
 const hourMs = 3_600_000;

@@ -9,6 +9,15 @@ import { Seeded } from "./seeded.ts";
 export const Parcel = z.strictObject({ reference: z.string(), trackingNumber: z.string() });
 export type Parcel = z.infer<typeof Parcel>;
 
+/** How long a label or a parcel takes. */
+const LATENCY_MS = [50, 350] as const;
+
+/** Which attempt this is, and how to break it off. */
+export interface Attempt {
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+}
+
 /**
  * The carrier: labels and parcels are files in a directory. Both are named after the order, so an attempt that is made
  * again finds what the one before it did and changes nothing.
@@ -26,17 +35,20 @@ export class Carrier {
     this.#latency = new Seeded("carrier", options.seed);
   }
 
-  async printLabel(label: { readonly reference: string; readonly to: Address }): Promise<Parcel> {
-    await this.#work("label printer", label.reference);
+  async printLabel(
+    label: { readonly reference: string; readonly to: Address },
+    attempt: Attempt,
+  ): Promise<Parcel> {
     const { reference, to } = label;
+    await this.#work("label printer", reference, attempt);
     const trackingNumber = trackingNumberOf(reference);
     const lines = [trackingNumber, "", to.name, to.street, `${to.postcode} ${to.city}`, to.country, ""];
     await writeWhole(this.#labels, `${reference}.txt`, lines.join("\n"));
     return { reference, trackingNumber };
   }
 
-  async handOver(parcel: Parcel): Promise<void> {
-    await this.#work("parcel hatch", parcel.reference);
+  async handOver(parcel: Parcel, attempt: Attempt): Promise<void> {
+    await this.#work("parcel hatch", parcel.reference, attempt);
     await writeWhole(this.#parcels, `${parcel.reference}.json`, `${JSON.stringify(parcel)}\n`);
   }
 
@@ -49,9 +61,9 @@ export class Carrier {
     );
   }
 
-  async #work(place: string, reference: string): Promise<void> {
-    await delay(this.#latency.integer(10, 80));
-    const fault = this.#faults.next(`${place} ${reference}`, { flaky: false });
+  async #work(place: string, reference: string, { attempt, signal }: Attempt): Promise<void> {
+    await delay(this.#latency.integer(...LATENCY_MS), undefined, { signal });
+    const fault = this.#faults.at(`${place} ${reference}`, attempt);
     if (fault?.kind === "unavailable") throw new Error(`the ${place} is jammed`);
   }
 }

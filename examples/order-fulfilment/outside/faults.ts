@@ -18,7 +18,8 @@ const FLAKY_ATTEMPTS = 2;
 
 /**
  * Decides which request fails how. The decision depends on the seed, the order and its attempt alone, so a run meets
- * the same faults however its requests interleave.
+ * the same faults however its requests interleave. Attempts are counted here, by a service that outlives its callers, or
+ * brought along by callers that outlive the service.
  */
 export class FaultInjector {
   readonly #rate: number;
@@ -34,6 +35,10 @@ export class FaultInjector {
     const attempt = (this.#attempts.get(subject) ?? 0) + 1;
     this.#attempts.set(subject, attempt);
     if (options.flaky && attempt <= FLAKY_ATTEMPTS) return { kind: "unavailable" };
+    return this.at(subject, attempt);
+  }
+
+  at(subject: string, attempt: number): Fault | undefined {
     const random = new Seeded("fault", this.#seed, subject, attempt);
     if (!random.chance(this.#rate)) return undefined;
     const kind = random.weighted([

@@ -14,12 +14,14 @@ import { Seeded } from "./seeded.ts";
 import { hostService, type HostedService, type ServiceReply, type ServiceRequest } from "./service-host.ts";
 import { acquireInstanceLock } from "./single-instance.ts";
 
+const LATENCY_MS_MAX = 400;
+
 export interface PaymentServiceOptions {
   readonly dataDir: string;
   /** The part of the requests that fail in one way or another, from 0 to 1. */
   readonly faultRate: number;
   readonly seed: number;
-  /** The longest that a request without a fault takes. */
+  /** The longest that a request without a fault takes. Default 400. */
   readonly latencyMsMax?: number;
   readonly idleExitMs?: number;
 }
@@ -69,7 +71,7 @@ class PaymentService {
     this.#ledger = ledger;
     this.#faults = new FaultInjector({ rate: options.faultRate, seed: options.seed });
     this.#latency = new Seeded("latency", options.seed);
-    this.#latencyMsMax = options.latencyMsMax ?? 60;
+    this.#latencyMsMax = options.latencyMsMax ?? LATENCY_MS_MAX;
   }
 
   async handle(request: ServiceRequest): Promise<ServiceReply> {

@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { assert } from "../../core/errors.ts";
+import type { AionError } from "../../core/errors.ts";
 import type { OwnerClaim, OwnerRecord } from "../contract.ts";
 import { notOwner } from "../commit.ts";
 import { storeOwned } from "../owned.ts";
@@ -18,6 +19,7 @@ import { storeOwned } from "../owned.ts";
 export class OwnerRow {
   readonly #storeName: string;
   readonly #read: StatementSync;
+  readonly #readLease: StatementSync;
   readonly #claim: StatementSync;
   readonly #renew: StatementSync;
   readonly #release: StatementSync;
@@ -27,6 +29,7 @@ export class OwnerRow {
     this.#read = database.prepare(
       "SELECT epoch, pid, host, machine, process_started, endpoint, claimed_at, lease_ms, lease_until FROM owner WHERE id = 1",
     );
+    this.#readLease = database.prepare("SELECT epoch, pid, lease_ms, lease_until FROM owner WHERE id = 1");
     this.#claim = database.prepare(
       `UPDATE owner SET epoch = epoch + 1, pid = ?, host = ?, machine = ?, process_started = ?, endpoint = ?,
          claimed_at = ?, lease_ms = ?, lease_until = ? WHERE id = 1`,
@@ -55,14 +58,35 @@ export class OwnerRow {
     return this.#row().epoch;
   }
 
-  /** Throws `not_owner` unless the epoch is the current one. Renews the lease when a third of it has passed. */
+  /** Throws `not_owner` unless the epoch is the current one. */
   check(epoch: number, now: number): void {
-    const row = this.#row();
-    if (row.pid === null || row.epoch !== epoch) {
-      throw notOwner(this.#storeName, { epoch, currentEpoch: row.epoch });
-    }
-    const leaseMs = row.leaseMs ?? 0;
-    if (now > (row.leaseUntil ?? 0) - (2 * leaseMs) / 3) this.#renew.run(now + leaseMs);
+    const lease = this.readLease();
+    const refusal = this.refusal(lease, epoch);
+    if (refusal !== undefined) throw refusal;
+    this.renewWhenDue(lease, now);
+  }
+
+  readLease(): Lease {
+    const row = this.#readLease.get();
+    assert(row, "the owner row is there from the creation of the file");
+    return {
+      epoch: Number(row["epoch"]),
+      isOwned: row["pid"] !== null,
+      leaseMs: Number(row["lease_ms"] ?? 0),
+      leaseUntil: Number(row["lease_until"] ?? 0),
+    };
+  }
+
+  refusal(lease: Lease, epoch: number): AionError | undefined {
+    if (lease.isOwned && lease.epoch === epoch) return undefined;
+    return notOwner(this.#storeName, { epoch, currentEpoch: lease.epoch });
+  }
+
+  /** Whoever writes lives: the lease is renewed on the way when a third of it has passed. */
+  renewWhenDue(lease: Lease, now: number): void {
+    if (now <= lease.leaseUntil - (2 * lease.leaseMs) / 3) return;
+    lease.leaseUntil = now + lease.leaseMs;
+    this.#renew.run(lease.leaseUntil);
   }
 
   renew(epoch: number, now: number): number {
@@ -108,6 +132,14 @@ export class OwnerRow {
       leaseUntil: numberOrNull(row["lease_until"]),
     };
   }
+}
+
+/** What an append must know of the owner row. */
+export interface Lease {
+  readonly epoch: number;
+  readonly isOwned: boolean;
+  readonly leaseMs: number;
+  leaseUntil: number;
 }
 
 interface OwnerColumns {

@@ -17,6 +17,10 @@ import type {
 } from "../contract.ts";
 import { checksumOf, checksumSeed, statusCodes, statusOfCode } from "./row.ts";
 
+/** How many keys a search looks at in one turn of the event loop: a few milliseconds. */
+const keysPerSlice = 10_000;
+const fewOpenMax = 2_000;
+
 type Row = Record<string, SQLOutputValue>;
 
 /**
@@ -70,8 +74,21 @@ export class Reader {
     return row === undefined ? undefined : toRunRecord(row);
   }
 
-  listActive(afterKey: RunKey, limit: number): RunRecord[] {
-    return this.#sql.active.all(afterKey, limit).map(toRunRecord);
+  async listActive(afterKey: RunKey, limit: number): Promise<RunRecord[]> {
+    const few = this.#fewOpenKeys();
+    if (few !== undefined) {
+      const keys = few.filter((key) => key > afterKey).toSorted((left, right) => left - right);
+      return this.#findByKeys(keys.slice(0, limit));
+    }
+    const found: RunRecord[] = [];
+    const { lastKey } = this.#keyRange();
+    for (let key = afterKey; key < lastKey && found.length < limit; key += keysPerSlice) {
+      if (key > afterKey) await nextTurn();
+      found.push(
+        ...this.#sql.activeBetween.all(key, key + keysPerSlice, limit - found.length).map(toRunRecord),
+      );
+    }
+    return found;
   }
 
   listDue(untilAt: number, after: DueCursor | undefined, limit: number): DueRun[] {
@@ -107,24 +124,56 @@ export class Reader {
     }));
   }
 
-  /** Runs that match, latest key first, below `beforeKey`. */
-  list(filter: RunFilter, beforeKey: number | undefined, limit: number): RunRecord[] {
+  /**
+   * Runs that match, latest key first, below `beforeKey`. What no index serves is searched for in slices, with
+   * a turn of the event loop between two, so that a large store is not searched at the engine's expense.
+   */
+  async list(filter: RunFilter, beforeKey: number | undefined, limit: number): Promise<RunRecord[]> {
     const { where, values } = toWhere(filter);
-    const conditions = beforeKey === undefined ? where : [...where, "run_key < ?"];
-    const bound = beforeKey === undefined ? values : [...values, beforeKey];
-    const text = `SELECT ${runColumns} FROM runs ${whereClause(conditions)} ORDER BY run_key DESC LIMIT ?`;
-    return this.#database
-      .prepare(text)
-      .all(...bound, limit)
-      .map(toRunRecord);
+    const select = `SELECT ${runColumns} FROM runs WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}
+      ORDER BY run_key DESC LIMIT ?`;
+    const statement = this.#database.prepare(select);
+    const { firstKey, lastKey } = this.#keyRange();
+    const found: RunRecord[] = [];
+    const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
+    let below = Math.min(beforeKey ?? lastKey + 1, lastKey + 1);
+    while (below > firstKey && found.length < limit) {
+      const from = Math.max(firstKey, below - sliceSize);
+      found.push(...statement.all(...values, from, below, limit - found.length).map(toRunRecord));
+      below = from;
+      if (below > firstKey && found.length < limit) await nextTurn();
+    }
+    return found;
   }
 
-  count(filter: RunFilter): number {
+  async count(filter: RunFilter): Promise<number> {
     const { where, values } = toWhere(filter);
-    const row = this.#database
-      .prepare(`SELECT count(*) AS count FROM runs ${whereClause(where)}`)
-      .get(...values);
-    return Number(row?.["count"] ?? 0);
+    const statement = this.#database.prepare(
+      `SELECT count(*) AS count FROM runs WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}`,
+    );
+    const { firstKey, lastKey } = this.#keyRange();
+    const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
+    let count = 0;
+    for (let from = firstKey; from <= lastKey; from += sliceSize) {
+      if (from > firstKey) await nextTurn();
+      count += Number(statement.get(...values, from, from + sliceSize)?.["count"] ?? 0);
+    }
+    return count;
+  }
+
+  #keyRange(): { readonly firstKey: number; readonly lastKey: number } {
+    const row = this.#sql.keyRange.get();
+    return { firstKey: Number(row?.["first_key"] ?? 1), lastKey: Number(row?.["last_key"] ?? 0) };
+  }
+
+  /** The keys of all open runs, if they are few: then the index is the quicker way to them. */
+  #fewOpenKeys(): number[] | undefined {
+    const rows = this.#sql.openKeys.all(fewOpenMax + 1);
+    return rows.length > fewOpenMax ? undefined : rows.map((row) => Number(row["run_key"]));
+  }
+
+  #findByKeys(keys: readonly RunKey[]): RunRecord[] {
+    return keys.flatMap((key) => this.findRunByKey(key) ?? []);
   }
 
   // One snapshot for the run row and its events: the writer may commit between two statements.
@@ -189,12 +238,17 @@ const statementTexts = {
   latestRun: `SELECT ${runColumns} FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1`,
   run: `SELECT ${runColumns} FROM runs WHERE workflow_id = ? AND run_id = ?`,
   runByKey: `SELECT ${runColumns} FROM runs WHERE run_key = ?`,
-  active: `SELECT ${runColumns} FROM runs INDEXED BY runs_by_status
-    WHERE status = ${statusCodes.running} AND closed_at IS NULL AND run_key > ? ORDER BY run_key LIMIT ?`,
-  due: "SELECT run_key, workflow_id, wake_at FROM runs WHERE wake_at <= ? ORDER BY wake_at, run_key LIMIT ?",
-  dueAfter: `SELECT run_key, workflow_id, wake_at FROM runs WHERE wake_at <= ? AND (wake_at, run_key) > (?, ?)
-    ORDER BY wake_at, run_key LIMIT ?`,
-  nextWakeAt: "SELECT min(wake_at) AS wake_at FROM runs WHERE wake_at > ?",
+  keyRange:
+    "SELECT (SELECT min(run_key) FROM runs) AS first_key, (SELECT max(run_key) FROM runs) AS last_key",
+  openKeys: "SELECT run_key FROM runs INDEXED BY runs_open WHERE closed_at IS NULL LIMIT ?",
+  activeBetween: `SELECT ${runColumns} FROM runs NOT INDEXED
+    WHERE run_key > ? AND run_key <= ? AND closed_at IS NULL ORDER BY run_key LIMIT ?`,
+  due: `SELECT run_key, workflow_id, wake_at FROM runs INDEXED BY runs_open
+    WHERE closed_at IS NULL AND wake_at <= ? ORDER BY wake_at, run_key LIMIT ?`,
+  dueAfter: `SELECT run_key, workflow_id, wake_at FROM runs INDEXED BY runs_open
+    WHERE closed_at IS NULL AND wake_at <= ? AND (wake_at, run_key) > (?, ?) ORDER BY wake_at, run_key LIMIT ?`,
+  nextWakeAt:
+    "SELECT min(wake_at) AS wake_at FROM runs INDEXED BY runs_open WHERE closed_at IS NULL AND wake_at > ?",
   messages: "SELECT message_id, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
   heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
   rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
@@ -226,8 +280,13 @@ function toWhere(filter: RunFilter): {
   return { where, values };
 }
 
-function whereClause(conditions: readonly string[]): string {
-  return conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+/** Whether few rows must be looked at to answer. */
+function isIndexed(filter: RunFilter): boolean {
+  return filter.workflowId !== undefined || filter.isBlocked === true;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function toRunRecord(row: Row): RunRecord {

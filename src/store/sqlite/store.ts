@@ -150,7 +150,7 @@ class SqliteStore implements Store {
   }
 
   async listActive(afterKey: RunKey, limit: number): Promise<readonly RunRecord[]> {
-    return this.#read(() => this.#reader.listActive(afterKey, limit));
+    return await this.#readSlowly(() => this.#reader.listActive(afterKey, limit));
   }
 
   async listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]> {
@@ -174,17 +174,14 @@ class SqliteStore implements Store {
     page: { readonly cursor?: string; readonly limit: number },
   ): Promise<RunPage> {
     const beforeKey = parseCursor(page.cursor);
-    return this.#read(() => {
-      const runs = this.#reader.list(filter, beforeKey, page.limit + 1);
-      const last = runs[page.limit - 1];
-      return runs.length <= page.limit || last === undefined
-        ? { runs }
-        : { runs: runs.slice(0, page.limit), nextCursor: String(last.runKey) };
-    });
+    const runs = await this.#readSlowly(() => this.#reader.list(filter, beforeKey, page.limit + 1));
+    const last = runs[page.limit - 1];
+    if (runs.length <= page.limit || last === undefined) return { runs };
+    return { runs: runs.slice(0, page.limit), nextCursor: String(last.runKey) };
   }
 
   async count(filter: RunFilter): Promise<number> {
-    return this.#read(() => this.#reader.count(filter));
+    return await this.#readSlowly(() => this.#reader.count(filter));
   }
 
   async deleteClosed(token: OwnerToken, closedBefore: number, limit: number): Promise<number> {
@@ -227,6 +224,17 @@ class SqliteStore implements Store {
     try {
       return work();
     } catch (error) {
+      throw toStoreError(error, { action: "read", path: this.#path });
+    }
+  }
+
+  // The store may be closed between two slices; then the statement fails, and this tells why.
+  async #readSlowly<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#checkOpen();
+    try {
+      return await work();
+    } catch (error) {
+      this.#checkOpen();
       throw toStoreError(error, { action: "read", path: this.#path });
     }
   }

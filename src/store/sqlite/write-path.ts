@@ -10,6 +10,8 @@ import type { Writer } from "./writer.ts";
 const inlineCommitsMax = 2;
 /** Writing here stops the engine for as long as an fsync takes; on a slow disk that is too long. */
 const inlineMillisMax = 1;
+/** How many flushes the thread gets before the disk is tried again. */
+const flushesUntilRetry = 200;
 /** Commits written here after which the log is worth a checkpoint (a commit is about eight pages of 4 KiB). */
 const inlineCommitsPerCheckpoint = 250;
 const busy = 5;
@@ -38,7 +40,9 @@ export class WritePath {
   #isScheduled = false;
   #thread: ThreadHandle | undefined;
   #failure: unknown;
-  #inlineMillis = 0;
+  /** What a write on this thread took lately. */
+  #inlineMillis = inlineMillisMax / 2;
+  #flushesToSkip = 0;
   #inlineCommits = 0;
 
   constructor(writer: Writer, of: { readonly path: string; readonly mode: "thread" | "inline" | "at-once" }) {
@@ -80,7 +84,7 @@ export class WritePath {
       this.#write(pending);
     } else if (this.#thread?.isBusy === true) {
       this.#thread.post(pending);
-    } else if (isSmall(pending) && this.#inlineMillis <= inlineMillisMax) {
+    } else if (isSmall(pending) && this.#isDiskQuick()) {
       this.#write(pending);
       this.#considerCheckpoint();
     } else {
@@ -95,7 +99,7 @@ export class WritePath {
     const startedAt = performance.now();
     const results = this.#writer.run(pending.map(({ job }) => job));
     const millis = performance.now() - startedAt;
-    this.#inlineMillis += (Math.min(millis, 10 * inlineMillisMax) - this.#inlineMillis) / 16;
+    this.#inlineMillis += (Math.min(millis, 3 * inlineMillisMax) - this.#inlineMillis) / 16;
     const first = results[0];
     if (
       this.#mode === "thread" &&
@@ -108,6 +112,17 @@ export class WritePath {
       return;
     }
     this.#settle(pending, results);
+  }
+
+  #isDiskQuick(): boolean {
+    if (this.#flushesToSkip > 0) {
+      this.#flushesToSkip -= 1;
+      return false;
+    }
+    if (this.#inlineMillis <= inlineMillisMax) return true;
+    this.#inlineMillis = inlineMillisMax / 2;
+    this.#flushesToSkip = flushesUntilRetry;
+    return false;
   }
 
   #considerCheckpoint(): void {

@@ -1,0 +1,129 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type {
+  HistoryReply,
+  HistoryRequest,
+  ListFilter,
+  ListReply,
+  ListRequest,
+  QueryRequest,
+  ResultReply,
+  ResultRequest,
+  RunAddress,
+  RunDescription,
+  Service,
+} from "../client/service.ts";
+import { AionError } from "../core/errors.ts";
+import { parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { isClosed } from "../core/status.ts";
+import { loadState } from "../engine/load.ts";
+import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "../engine/operations.ts";
+import type { ProgramSource } from "../program/program.ts";
+import type { RunRecord, Store } from "../store/contract.ts";
+import { FileWrites } from "./file-writes.ts";
+import { queryRun } from "./replay-run.ts";
+
+/** How often the file is looked at while something is waited for. */
+const pollMs = 200;
+
+export interface FileServiceOptions {
+  readonly path: string;
+  /** Open for reading only. */
+  readonly store: Store;
+  /** True: an engine is alive that cannot be reached. Then only reading is allowed. */
+  readonly isOwned: boolean;
+  /** The code, for queries. */
+  readonly programs: ProgramSource | undefined;
+}
+
+/** The service of a file without the help of an engine: reads look at it directly, writes are those of `FileWrites`. */
+export class FileService implements Service {
+  readonly #store: Store;
+  readonly #isOwned: boolean;
+  readonly #programs: ProgramSource | undefined;
+  readonly #writes: FileWrites;
+
+  constructor(options: FileServiceOptions) {
+    this.#store = options.store;
+    this.#isOwned = options.isOwned;
+    this.#programs = options.programs;
+    this.#writes = new FileWrites(options.path);
+  }
+
+  // A living owner is refused by the claim that each of these makes.
+  start: Service["start"] = (request) => this.#writes.start(request);
+  signal: Service["signal"] = (request) => this.#writes.signal(request);
+  cancel: Service["cancel"] = (request) => this.#writes.cancel(request);
+  terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
+
+  async query(request: QueryRequest): Promise<Payload> {
+    const run = await this.#find(request);
+    if (this.#programs === undefined) {
+      throw new AionError(
+        "no_owner",
+        `no engine is running on ${this.#store.name}, and a query needs the workflow's code`,
+      );
+    }
+    return await queryRun({ run, store: this.#store, programs: this.#programs }, request);
+  }
+
+  async result(request: ResultRequest): Promise<ResultReply> {
+    const endAt = performance.now() + request.waitMs;
+    for (let address: RunAddress = request; ;) {
+      const run = await this.#find(address);
+      const { workflowId, runId, blocked } = run;
+      const [last] = isClosed(run.status) ? await this.#store.readSegment(run, run.headSeq, 1) : [];
+      if (last?.type === "WorkflowContinuedAsNew") {
+        address = { workflowId, runId: last.newRunId };
+      } else if (last !== undefined) {
+        return toResult(last, runId);
+      } else if (blocked !== undefined || performance.now() >= endAt) {
+        return { status: "running", runId, ...(blocked === undefined ? {} : { blocked }) };
+      } else {
+        await delay(pollMs);
+      }
+    }
+  }
+
+  async describe(address: RunAddress): Promise<RunDescription> {
+    const run = await this.#find(address);
+    const state = await loadState(run, this.#store);
+    return toDescription(run, state, {
+      runs: await this.#store.readRunChain(run.workflowId),
+      blocked: run.blocked,
+      pid: undefined,
+      isUnderWay: (ordinal) => this.#isOwned && state.activities.get(ordinal)?.startedAt !== undefined,
+      hasImplementation: () => true,
+    });
+  }
+
+  async list({ filter, limit, cursor }: ListRequest): Promise<ListReply> {
+    const { runs, nextCursor } = await this.#store.list(toRunFilter(filter), {
+      limit,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    return { runs: runs.map(toSummary), ...(nextCursor === undefined ? {} : { nextCursor }) };
+  }
+
+  async count(filter: ListFilter): Promise<number> {
+    return await this.#store.count(toRunFilter(filter));
+  }
+
+  async history({ workflowId, runId, fromSeq, limit, waitMs = 0 }: HistoryRequest): Promise<HistoryReply> {
+    const endAt = performance.now() + waitMs;
+    for (;;) {
+      const page = await readHistoryPage(this.#store, parseWorkflowId(workflowId), runId, fromSeq, limit);
+      if (page.events.length > 0 || page.isEnd || performance.now() >= endAt) return page;
+      await delay(pollMs);
+    }
+  }
+
+  async #find(address: RunAddress): Promise<RunRecord> {
+    const workflowId = parseWorkflowId(address.workflowId);
+    const runId = address.runId === undefined ? undefined : parseRunId(address.runId);
+    const run = await this.#store.findRun(workflowId, runId);
+    if (run !== undefined) return run;
+    const which = runId === undefined ? "" : ` with run ${runId}`;
+    throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
+  }
+}

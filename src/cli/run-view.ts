@@ -1,0 +1,180 @@
+import Table from "cli-table3";
+import type { PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
+import type { Failure } from "../core/failure.ts";
+import type { RunStatus } from "../core/status.ts";
+import { formatInstant, formatRelative, formatSpan, formatWhen } from "./instant.ts";
+import type { Style } from "./output.ts";
+import { style } from "./output.ts";
+import { oneLine, printable } from "./printable.ts";
+
+export interface ViewOptions {
+  readonly nowMs: number;
+  /** Of the terminal, in characters. */
+  readonly width: number;
+  /** Payloads and messages in full. */
+  readonly isFull: boolean;
+}
+
+const statusStyles: Readonly<Record<RunStatus, Style>> = {
+  running: "cyan",
+  completed: "green",
+  failed: "red",
+  cancelled: "yellow",
+  terminated: "magenta",
+  "timed-out": "red",
+  "continued-as-new": "blue",
+};
+
+const invisible = {
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  mid: "",
+  "mid-mid": "",
+  right: "",
+  "right-mid": "",
+  middle: "  ",
+} as const;
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const drawn = new Table({
+    head: head.map((title) => style("dim", title)),
+    chars: invisible,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+  });
+  drawn.push(...rows.map((row) => [...row]));
+  return drawn
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+/** The runs, one in a line. */
+export function runTable(runs: readonly RunSummary[], options: ViewOptions): string {
+  const rows = runs.map((run) => [
+    style("bold", printable(run.workflowId)),
+    printable(run.workflowType),
+    shownStatus(run),
+    formatInstant(run.startedAt),
+    style("dim", formatRelative(run.startedAt, options.nowMs)),
+    run.closedAt === undefined ? "" : formatSpan(run.closedAt - run.startedAt),
+    String(run.historyLength),
+  ]);
+  const head = ["WORKFLOW ID", "TYPE", "STATUS", "STARTED", "", "TOOK", "EVENTS"];
+  return table(head, rows);
+}
+
+function shownStatus(run: RunSummary): string {
+  const status = style(statusStyles[run.status], run.status);
+  return run.blocked === undefined ? status : `${status} ${style(["bold", "red"], "blocked")}`;
+}
+
+/** All there is to say about a run. */
+export function describeRun(run: RunDescription, options: ViewOptions): string {
+  const { nowMs } = options;
+  const index = run.runs.findIndex(({ runId }) => runId === run.runId) + 1;
+  const place = run.runs.length > 1 ? style("dim", ` (${index} of ${run.runs.length})`) : "";
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ["type", `${printable(run.workflowType)} ${style("dim", `version ${printable(run.version)}`)}`],
+    [
+      "status",
+      `${shownStatus(run)}${run.isCancelRequested && run.status === "running" ? ", asked to cancel" : ""}`,
+    ],
+    ["blocked", run.blocked === undefined ? undefined : style("red", printable(run.blocked))],
+    ["run", `${printable(run.runId)}${place}`],
+    ["started", formatWhen(run.startedAt, nowMs)],
+    ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
+    ["took", run.closedAt === undefined ? undefined : formatSpan(run.closedAt - run.startedAt)],
+    ["events", String(run.historyLength)],
+    ["parent", run.parentWorkflowId === undefined ? undefined : printable(run.parentWorkflowId)],
+    ["resident", run.pid === undefined ? undefined : `pid ${run.pid}`],
+    ["input", run.input === undefined ? undefined : shownPayload(run.input, options, factIndent)],
+    ["result", run.result === undefined ? undefined : shownPayload(run.result, options, factIndent)],
+    [
+      "failure",
+      run.failure === undefined ? undefined : failureLines(run.failure).join(`\n${" ".repeat(factIndent)}`),
+    ],
+  ];
+  const lines = [style("bold", printable(run.workflowId))];
+  for (const [name, value] of facts) {
+    if (value !== undefined) lines.push(`  ${style("dim", name.padEnd(factIndent - 2))}${value}`);
+  }
+  const waits = waitingFor(run, options);
+  if (waits.length > 0) lines.push("", style("dim", "WAITING FOR"), table([], waits));
+  if (run.runs.length > 1) lines.push("", style("dim", "RUNS"), runsOfChain(run.runs, options));
+  return lines.join("\n");
+}
+
+const factIndent = 12;
+
+function waitingFor(run: RunDescription, options: ViewOptions): readonly (readonly string[])[] {
+  const { nowMs } = options;
+  return [
+    ...run.pendingActivities.map((activity) => [
+      "  activity",
+      `${style("bold", printable(activity.activityType))} #${activity.ordinal}`,
+      shownActivity(activity, options),
+    ]),
+    ...run.pendingTimers.map(({ ordinal, fireAt }) => [
+      "  timer",
+      ordinal < 0 ? "start delay" : `#${ordinal}`,
+      formatWhen(fireAt, nowMs),
+    ]),
+    ...run.pendingChildren.map(({ workflowId, workflowType }) => [
+      "  child",
+      style("bold", printable(workflowId)),
+      printable(workflowType),
+    ]),
+  ];
+}
+
+function shownActivity(activity: PendingActivity, { nowMs, width, isFull }: ViewOptions): string {
+  const { state, attempt, failedCount, retryAt, lastFailure } = activity;
+  const facts: string[] = [state];
+  if (attempt > 0) facts.push(`attempt ${attempt}`);
+  if (retryAt !== undefined) facts.push(`next ${formatRelative(retryAt, nowMs)}`);
+  if (failedCount > 0) facts.push(`failed ${failedCount}×`);
+  const text = facts.join(", ");
+  if (lastFailure === undefined) return text;
+  const room = isFull ? Number.POSITIVE_INFINITY : Math.max(30, width - 60 - text.length);
+  return `${text}: ${style("red", oneLine(lastFailure, room))}`;
+}
+
+function runsOfChain(runs: readonly RunSummary[], { nowMs }: ViewOptions): string {
+  return table(
+    [],
+    runs.map((run) => [
+      `  ${printable(run.runId)}`,
+      shownStatus(run),
+      formatWhen(run.startedAt, nowMs),
+      `${run.historyLength} events`,
+    ]),
+  );
+}
+
+/** A payload as one line, cut to what is left of the terminal's. */
+export function shownPayload(payload: string, { width, isFull }: ViewOptions, indent: number): string {
+  return oneLine(payload, isFull ? Number.POSITIVE_INFINITY : Math.max(20, width - indent));
+}
+
+/** `Declined: no money left`, then its causes, each a line. */
+export function failureLines(failure: Failure): readonly string[] {
+  const lines = [style("red", failureTitle(failure))];
+  for (let cause = failure.cause; cause !== undefined; cause = cause.cause) {
+    lines.push(`${style("dim", "because")} ${failureTitle(cause)}`);
+  }
+  return lines;
+}
+
+export function failureTitle({ kind, type, message }: Failure): string {
+  const name = kind === "application" || kind === "engine" ? type : undefined;
+  return printable(name === undefined || name === "Error" ? message : `${name}: ${message}`);
+}
