@@ -3,7 +3,7 @@
  *
  * Owner: the process that has the terminal; in chaos mode the supervisor.
  * 1. Between `start` and `stop` everything for standard output goes through `note`, or the block would be torn.
- * 2. `stop` leaves the cursor visible and below the last block.
+ * 2. The cursor rests below the block and is never hidden: a process that is killed could not bring it back.
  */
 import type { WriteStream } from "node:tty";
 import { renderBlock, renderLine, type Snapshot } from "./progress.ts";
@@ -31,10 +31,6 @@ export class Display {
   }
 
   start(): void {
-    if (this.#terminal !== undefined) {
-      this.#terminal.write("\u001B[?25l");
-      process.once("exit", this.#showCursor);
-    }
     this.#timer = setInterval(
       () => this.#draw(),
       this.#terminal === undefined ? LINE_INTERVAL_MS : REDRAW_INTERVAL_MS,
@@ -44,8 +40,7 @@ export class Display {
 
   /** Prints a line that stays. */
   note(text: string): void {
-    this.#clear();
-    this.#options.stream.write(`${text}\n`);
+    this.#options.stream.write(`${this.#takeBack()}${text}\n`);
     if (this.#terminal !== undefined && this.#timer !== undefined) this.#draw();
   }
 
@@ -55,15 +50,7 @@ export class Display {
     this.#timer = undefined;
     this.#draw();
     this.#drawnLineCount = 0;
-    if (this.#terminal !== undefined) {
-      process.off("exit", this.#showCursor);
-      this.#showCursor();
-    }
   }
-
-  readonly #showCursor = (): void => {
-    this.#terminal?.write("\u001B[?25h");
-  };
 
   #draw(): void {
     const { snapshot, killCount } = this.#options.read();
@@ -81,15 +68,17 @@ export class Display {
       elapsedMs,
       killCount,
     });
-    this.#clear();
-    this.#terminal.write(`${lines.join("\n")}\n`);
+    // One write: the terminal never shows the moment between.
+    this.#terminal.write(`${this.#takeBack()}${lines.join("\n")}\n`);
     this.#drawnLineCount = lines.length;
   }
 
-  #clear(): void {
-    if (this.#drawnLineCount === 0) return;
-    this.#terminal?.write(`\u001B[${this.#drawnLineCount}A\u001B[J`);
+  /** What removes the block from the terminal, and with it whatever was typed below it. */
+  #takeBack(): string {
+    if (this.#drawnLineCount === 0) return "";
+    const sequence = `\r\u001B[${this.#drawnLineCount}A\u001B[J`;
     this.#drawnLineCount = 0;
+    return sequence;
   }
 }
 

@@ -71,12 +71,15 @@ export class OrderBook {
     retryCount: () => number,
     onSnapshot: (snapshot: Snapshot) => void,
   ): Promise<void> {
+    let inFlight: Counts<ShownStage> = {};
     for (;;) {
       const isLast = signal.aborted;
+      // The last time the engine may be closing; what is still under way then stays where it was.
+      if (!isLast || this.#inFlight.size === 0) inFlight = await this.#countStages();
       onSnapshot({
         orderCount: this.#orders.length,
         ended: this.outcomeCounts(),
-        inFlight: isLast ? {} : await this.#countStages(),
+        inFlight,
         retryCount: retryCount(),
         ratePerSecond: this.#rate.perSecond(Date.now()),
       });

@@ -28,7 +28,9 @@ export function renderSummary(report: Report, options: SummaryOptions): string {
   const table = new Table({
     head: ["Outcome", "Orders"],
     colAligns: ["left", "right"],
-    style: options.hasColor ? { head: ["bold"], border: ["gray"] } : { head: [], border: [] },
+    style: options.hasColor
+      ? { compact: true, head: ["bold"], border: ["gray"] }
+      : { compact: true, head: [], border: [] },
   });
   for (const kind of outcomeKinds) {
     const count = report.outcomes[kind] ?? 0;

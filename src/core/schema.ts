@@ -33,7 +33,7 @@ export function parseWithSchema<S extends Schema>(schema: S, value: unknown, wha
       },
     );
   }
-  if (result.issues === undefined) return result.value as SchemaOutput<S>;
+  if (result.issues === undefined) return result.value;
   const issues = result.issues.map((issue) => ({ path: pathOf(issue.path), message: issue.message }));
   const shown = issues
     .slice(0, issuesShownMax)

@@ -5,7 +5,7 @@ import { openSqliteStore } from "../store/sqlite/store.ts";
 
 export interface Connection {
   readonly client: Client;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /**
@@ -15,16 +15,17 @@ export interface Connection {
  * @example
  * const { client, close } = await connect("sqlite:aion.db");
  * await client.get("order-42").signal(approval, { by: "ann", ok: true });
- * await close();
+ * close();
  */
 export async function connect(store: string): Promise<Connection> {
   if (!store.startsWith("sqlite:"))
     throw new AionError("store_url_invalid", `${JSON.stringify(store)} is no SQLite store`);
   const file = await openSqliteStore({ path: store.slice("sqlite:".length), readOnly: true });
-  const owner = await file.readOwner().finally(() => file.close());
+  const owner = await file.readOwner();
+  await file.close();
   if (owner === undefined || !owner.isAlive || owner.endpoint === undefined) {
     throw new AionError("no_owner", `no engine that can be reached runs on ${store}`);
   }
   const service = connectLocal(owner.endpoint);
-  return { client: new Client(service), close: async () => service.close() };
+  return { client: new Client(service), close: () => service.close() };
 }

@@ -77,7 +77,7 @@ export class Dispatcher {
   readonly #taken = new Map<string, number>();
   #takenTotal = 0;
   #isStopped = false;
-  #idle: (() => void)[] = [];
+  readonly #idle: (() => void)[] = [];
 
   constructor(options: {
     readonly ports: Ports;

@@ -3,7 +3,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import type { Scheduler } from "../core/ports.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
 import { Replay } from "../replay/replay.ts";
-import { ResumeTracker } from "../replay/resume-point.ts";
+import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 
@@ -153,7 +153,7 @@ function endOfTurn(
         if (turn === "again") scheduler.turn(check);
         else resolve(turn);
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     scheduler.turn(check);

@@ -107,9 +107,7 @@ export class Mailbox {
       case "child-closed": {
         const { ordinal, outcome, runId } = message;
         await this.#offer(target, messageId, (state) =>
-          state.started.runId === runId && state.children.has(ordinal)
-            ? ({ ...outcome, ordinal } as EventBody)
-            : undefined,
+          state.started.runId === runId && state.children.has(ordinal) ? { ...outcome, ordinal } : undefined,
         );
         return;
       }

@@ -28,7 +28,7 @@ export class Recorder {
   readonly #onLost: (error: AionError) => void;
   #pending: Pending[] = [];
   #underWay = 0;
-  #idle: (() => void)[] = [];
+  readonly #idle: (() => void)[] = [];
   #commitCount = 0;
 
   constructor(store: Store, token: OwnerToken, onLost: (error: AionError) => void) {

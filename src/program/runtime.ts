@@ -118,11 +118,15 @@ export class Runtime implements ProgramInstance {
     this.#recordedAt = 0;
     this.#isActive = true;
     if (this.#isSettled) return;
-    const { delivery } = activation;
+    // In the run's context, so that a rejection which nobody handles is known to be this run's.
+    this.carrier.enter(this.root, () => this.#deliver(activation.delivery));
+  }
+
+  #deliver(delivery: Activation["delivery"]): void {
     switch (delivery.kind) {
       case "start":
         this.#isStarted = true;
-        this.carrier.enter(this.root, () => void this.#main(delivery.input));
+        void this.#main(delivery.input);
         return;
       case "activity":
         this.#steps.delete(delivery.ordinal);
@@ -355,7 +359,7 @@ export class Runtime implements ProgramInstance {
 
   continueAsNew(workflowType: string, input: Payload): never {
     this.#continueAs ??= { workflowType, input };
-    // oxlint-disable-next-line no-throw-literal, typescript/only-throw-error -- control flow, not an error
+    // oxlint-disable-next-line typescript/only-throw-error -- control flow, not an error
     throw continueAsNewMarker;
   }
 
@@ -427,13 +431,13 @@ export class Runtime implements ProgramInstance {
   /** Fails the run for a reason outside its main function, which is told to stop. */
   #fail(error: unknown): void {
     if (this.#isClosing || this.#isSettled) return;
-    void this.#close(() => Promise.reject(error as Error));
+    void this.#close(() => Promise.reject(error));
     this.root.cancellation.cancel(new CancelledFailure("the run is failing"));
   }
 
   async #undo(error: unknown): Promise<Command> {
     const failed: unknown[] = [];
-    const undo = this.compensations.splice(0).reverse();
+    const undo = this.compensations.splice(0).toReversed();
     if (undo.length > 0) {
       await this.root.shield(async () => {
         for (const compensation of undo) {

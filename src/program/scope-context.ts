@@ -168,7 +168,7 @@ export class ScopeContext implements WorkflowContext {
         },
         fail: (error: unknown) => {
           end();
-          reject(error as Error);
+          reject(error);
         },
       };
       runtime.predicates.add(wait);
@@ -294,6 +294,7 @@ export class ScopeContext implements WorkflowContext {
   #refusal(what: string): Promise<never> | undefined {
     const runtime = this.#runtime;
     if (!runtime.guard(what)) return new Promise<never>(() => undefined);
+    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- control flow, not an error
     if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
     const { cancelled } = this.cancellation;
     return cancelled === undefined ? undefined : Promise.reject(new CancelledFailure(cancelled.message));
@@ -326,7 +327,7 @@ export class ScopeContext implements WorkflowContext {
         },
         reject: (error) => {
           leave();
-          reject(error as Error);
+          reject(error);
         },
       });
     });

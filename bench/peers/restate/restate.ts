@@ -46,6 +46,7 @@ export function restateEngine({ directory }: EngineOptions): EngineUnderTest {
       await service.listening;
       await registerService(ports);
       ingress = openIngress(ports.ingress);
+      await wakePartitions(ingress);
     },
     async close() {
       ingress?.close();
@@ -83,6 +84,17 @@ export function restateEngine({ directory }: EngineOptions): EngineUnderTest {
   };
 }
 
+/**
+ * A server that was made a moment ago is healthy before all of its partitions have a leader, and the
+ * first calls wait for that. Random ids reach all 24 of them.
+ */
+async function wakePartitions(ingress: Ingress): Promise<void> {
+  await runInFlight(200, 50, () => {
+    const id = randomUUID();
+    return ingress.post(`/steps/${id}/run`, payloadFor(id));
+  });
+}
+
 const serviceScope = "service";
 const everythingScope = "server and service";
 
@@ -105,6 +117,7 @@ export function restateCrashable({ directory }: EngineOptions): CrashableEngine 
       await service.listening;
       if (existsSync(registered)) return;
       await registerService(ports);
+      await wakePartitions(ingress);
       writeFileSync(registered, "");
     };
     const opened = open();

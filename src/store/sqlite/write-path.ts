@@ -8,6 +8,8 @@ import type { Writer } from "./writer.ts";
 
 /** Commits in one flush up to which the calling thread writes them itself. */
 const inlineCommitsMax = 2;
+/** Commits that go to the thread without waiting for the end of the turn. */
+const commitsPerPost = 32;
 /** Writing here stops the engine for as long as an fsync takes; on a slow disk that is too long. */
 const inlineMillisMax = 1;
 /** How many flushes the thread gets before the disk is tried again. */
@@ -37,6 +39,7 @@ export class WritePath {
   readonly #path: string;
   readonly #mode: "thread" | "inline" | "at-once";
   #queue: Pending[] = [];
+  #queuedCommits = 0;
   #isScheduled = false;
   #thread: ThreadHandle | undefined;
   #failure: unknown;
@@ -54,7 +57,10 @@ export class WritePath {
   submit(job: Job): Promise<JobResult> {
     return new Promise((settle) => {
       this.#queue.push({ job, settle });
-      if (this.#mode === "at-once") this.#flush();
+      this.#queuedCommits += commitCountOf(job);
+      // A long turn of the engine's need not end before the thread gets something to do.
+      if (this.#mode === "at-once" || (this.#mode === "thread" && this.#queuedCommits >= commitsPerPost))
+        this.#flush();
       else this.#schedule();
     });
   }
@@ -77,14 +83,16 @@ export class WritePath {
     this.#isScheduled = false;
     if (this.#queue.length === 0) return;
     const pending = this.#queue;
+    const commitCount = this.#queuedCommits;
     this.#queue = [];
+    this.#queuedCommits = 0;
     if (this.#failure !== undefined) {
       for (const { settle } of pending) settle({ kind: "failed", error: this.#failure });
     } else if (this.#mode !== "thread") {
       this.#write(pending);
     } else if (this.#thread?.isBusy === true) {
       this.#thread.post(pending);
-    } else if (isSmall(pending) && this.#isDiskQuick()) {
+    } else if (commitCount <= inlineCommitsMax && this.#isDiskQuick()) {
       this.#write(pending);
       this.#considerCheckpoint();
     } else {
@@ -158,12 +166,9 @@ export class WritePath {
   }
 }
 
-function isSmall(pending: readonly Pending[]): boolean {
-  let count = 0;
-  for (const { job } of pending)
-    count +=
-      job.kind === "append" ? job.commits.length : job.kind === "delete-closed" ? inlineCommitsMax + 1 : 1;
-  return count <= inlineCommitsMax;
+function commitCountOf(job: Job): number {
+  if (job.kind === "append") return job.commits.length;
+  return job.kind === "delete-closed" ? inlineCommitsMax + 1 : 1;
 }
 
 function isBusyError(error: unknown): boolean {

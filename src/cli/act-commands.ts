@@ -1,0 +1,153 @@
+import type { Command } from "commander";
+import { Option } from "commander";
+import type { ReusePolicy } from "../client/service.ts";
+import type { Payload } from "../core/payload.ts";
+import { nullPayload } from "../core/payload.ts";
+import { printable } from "./printable.ts";
+import { Session } from "./session.ts";
+import { durationOption, jsonFileOption, jsonOption, usageError } from "./usage.ts";
+
+const reusePolicies: readonly ReusePolicy[] = ["return", "reject", "after-close", "after-failure", "terminate"];
+
+interface InputOptions {
+  readonly input?: Payload;
+  readonly inputFile?: Payload;
+}
+
+interface StartOptions extends InputOptions {
+  readonly id?: string;
+  readonly requestId?: string;
+  readonly reuse?: ReusePolicy;
+  readonly startDelay?: number;
+  readonly runTimeout?: number;
+  readonly executionTimeout?: number;
+  readonly signal?: string;
+  readonly signalInput?: Payload;
+  readonly signalId?: string;
+}
+
+/** The commands that change something: start, signal, cancel, terminate. */
+export function addActCommands(program: Command): void {
+  addInput(program.command("start").description("Starts a run.").argument("<type>", "workflow type"))
+    .option("--id <workflow-id>", "the workflow id; without one, a random one")
+    .option("--request-id <id>", "names this call: repeated, it gives the run it gave before")
+    .addOption(new Option("--reuse <policy>", "what to do when the id is taken").choices(reusePolicies))
+    .option("--start-delay <duration>", "nothing runs before this has passed", durationOption("--start-delay"))
+    .option("--run-timeout <duration>", "how long the run may take", durationOption("--run-timeout"))
+    .option(
+      "--execution-timeout <duration>",
+      "how long the whole chain of runs may take",
+      durationOption("--execution-timeout"),
+    )
+    .option("--signal <name>", "a signal recorded with the start, or sent to the run that exists")
+    .option("--signal-input <json>", "its payload", jsonOption("--signal-input"))
+    .option("--signal-id <id>", "its dedupe id")
+    .action(start);
+  addInput(
+    program
+      .command("signal")
+      .description("Sends a signal to a run.")
+      .argument("<id>", "workflow id")
+      .argument("<name>", "signal name"),
+  )
+    .option("--run <run-id>", "this run of the chain instead of the latest")
+    .option("--signal-id <id>", "a second signal with this id is the first one")
+    .action(signal);
+  addEnd(program.command("cancel").description("Asks a run to stop; its code may clean up.")).action(
+    (id: string, options: EndOptions, command: Command) => end("cancel", id, options, command),
+  );
+  addEnd(program.command("terminate").description("Ends a run at once, without asking its code.")).action(
+    (id: string, options: EndOptions, command: Command) => end("terminate", id, options, command),
+  );
+}
+
+export function addInput(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--input <json>", "the input, as JSON").argParser(jsonOption("--input")).conflicts("inputFile"),
+    )
+    .option("--input-file <file>", "the input, from a file with JSON; - is stdin", jsonFileOption("--input-file"));
+}
+
+export function toInput({ input, inputFile }: InputOptions): Payload {
+  return input ?? inputFile ?? nullPayload;
+}
+
+async function start(workflowType: string, options: StartOptions, command: Command): Promise<void> {
+  const session = new Session(command);
+  const { id, requestId, reuse, startDelay, runTimeout, executionTimeout, signal: name, signalInput, signalId } = options;
+  if (name === undefined && (signalInput !== undefined || signalId !== undefined)) {
+    throw usageError("--signal-input and --signal-id belong to a --signal", "Name the signal with --signal.");
+  }
+  await session.with({ purpose: "write" }, async (connection) => {
+    const reply = await connection.service.start({
+      workflowType,
+      input: toInput(options),
+      ...(id === undefined ? {} : { workflowId: id }),
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(reuse === undefined ? {} : { reuse }),
+      ...(startDelay === undefined ? {} : { startDelayMs: startDelay }),
+      ...(runTimeout === undefined ? {} : { runTimeoutMs: runTimeout }),
+      ...(executionTimeout === undefined ? {} : { executionTimeoutMs: executionTimeout }),
+      ...(name === undefined
+        ? {}
+        : { signal: { name, payload: signalInput ?? nullPayload, ...(signalId === undefined ? {} : { signalId }) } }),
+    });
+    const { workflowId, runId, isNew } = reply;
+    const said = isNew ? "started" : "was there already:";
+    session.output.told(`${said} ${printable(workflowId)} (run ${printable(runId)})`, reply);
+    session.noteIdle(connection);
+  });
+}
+
+async function signal(
+  workflowId: string,
+  name: string,
+  options: InputOptions & { readonly run?: string; readonly signalId?: string },
+  command: Command,
+): Promise<void> {
+  const session = new Session(command);
+  const { run, signalId } = options;
+  await session.with({ purpose: "write" }, async (connection) => {
+    await connection.service.signal({
+      workflowId,
+      name,
+      payload: toInput(options),
+      ...(run === undefined ? {} : { runId: run }),
+      ...(signalId === undefined ? {} : { signalId }),
+    });
+    session.output.told(`sent ${printable(name)} to ${printable(workflowId)}`, { workflowId, name });
+    session.noteIdle(connection);
+  });
+}
+
+interface EndOptions {
+  readonly run?: string;
+  readonly reason?: string;
+}
+
+function addEnd(command: Command): Command {
+  return command
+    .argument("<id>", "workflow id")
+    .option("--run <run-id>", "only if this run is the latest of the chain")
+    .option("--reason <text>", "recorded with it");
+}
+
+async function end(
+  method: "cancel" | "terminate",
+  workflowId: string,
+  { run, reason }: EndOptions,
+  command: Command,
+): Promise<void> {
+  const session = new Session(command);
+  await session.with({ purpose: "write" }, async (connection) => {
+    await connection.service[method]({
+      workflowId,
+      ...(run === undefined ? {} : { runId: run }),
+      ...(reason === undefined ? {} : { reason }),
+    });
+    const said = method === "cancel" ? "asked to stop:" : "terminated";
+    session.output.told(`${said} ${printable(workflowId)}`, { workflowId });
+    if (method === "cancel") session.noteIdle(connection);
+  });
+}

@@ -1,0 +1,180 @@
+import type { Command } from "commander";
+import { Option } from "commander";
+import type { HistoryReply, ListFilter, RunSummary } from "../client/service.ts";
+import type { Event } from "../core/event.ts";
+import type { RunStatus } from "../core/status.ts";
+import { runStatuses } from "../core/status.ts";
+import { HistoryView } from "./history-view.ts";
+import { toDescriptionView, toEventView } from "./json-view.ts";
+import { describeRun, runTable } from "./run-view.ts";
+import type { ViewOptions } from "./run-view.ts";
+import { Session } from "./session.ts";
+import { countOption, instantOption } from "./usage.ts";
+
+const listLimitDefault = 50;
+const listPage = 500;
+const historyPage = 200;
+const followWaitMs = 20_000;
+
+interface FilterOptions {
+  readonly type?: string;
+  readonly status?: RunStatus;
+  readonly blocked?: true;
+  readonly id?: string;
+  readonly parent?: string;
+  readonly startedAfter?: number;
+  readonly startedBefore?: number;
+  readonly closedAfter?: number;
+  readonly closedBefore?: number;
+}
+
+/** The commands that look: list, count, describe, history. */
+export function addLookCommands(program: Command): void {
+  addFilters(program.command("list").description("Runs, the latest started first."))
+    .option("--limit <n>", `how many at most (default ${listLimitDefault})`, countOption("--limit", 1_000_000))
+    .option("--cursor <cursor>", "go on after the page that gave this cursor")
+    .option("--all", "all that match")
+    .action(list);
+  addFilters(program.command("count").description("How many runs match.")).action(count);
+  program
+    .command("describe")
+    .description("How a run stands: status, what it waits for, input and result.")
+    .argument("<id>", "workflow id")
+    .option("--run <run-id>", "this run of the chain instead of the latest")
+    .option("--full", "payloads and messages in full")
+    .action(describe);
+  program
+    .command("history")
+    .description("What was recorded, event by event.")
+    .argument("<id>", "workflow id")
+    .option("--run <run-id>", "this run alone instead of the whole chain")
+    .option("--from <seq>", "begin at this event", countOption("--from", Number.MAX_SAFE_INTEGER), 1)
+    .option("--follow", "and then each event as it is recorded, until the run has ended")
+    .option("--full", "payloads and messages in full")
+    .action(history);
+}
+
+function addFilters(command: Command): Command {
+  return command
+    .option("--type <workflow-type>", "of this workflow type")
+    .addOption(new Option("--status <status>", "with this status").choices(runStatuses))
+    .option("--blocked", "that cannot go on until somebody acts")
+    .option("--id <workflow-id>", "of this workflow id")
+    .option("--parent <workflow-id>", "children of this workflow")
+    .option("--started-after <time>", "started since: 2h, 3 days, 2026-03-01, 2026-03-01T09:00Z", instantOption)
+    .option("--started-before <time>", "started until", instantOption)
+    .option("--closed-after <time>", "ended since", instantOption)
+    .option("--closed-before <time>", "ended until", instantOption);
+}
+
+function toFilter(options: FilterOptions): ListFilter {
+  const { type, status, blocked, id, parent, startedAfter, startedBefore, closedAfter, closedBefore } = options;
+  return {
+    ...(type === undefined ? {} : { workflowType: type }),
+    ...(status === undefined ? {} : { status }),
+    ...(blocked === undefined ? {} : { isBlocked: true }),
+    ...(id === undefined ? {} : { workflowId: id }),
+    ...(parent === undefined ? {} : { parentWorkflowId: parent }),
+    ...(startedAfter === undefined ? {} : { startedAfter }),
+    ...(startedBefore === undefined ? {} : { startedBefore }),
+    ...(closedAfter === undefined ? {} : { closedAfter }),
+    ...(closedBefore === undefined ? {} : { closedBefore }),
+  };
+}
+
+async function list(
+  options: FilterOptions & { readonly limit?: number; readonly cursor?: string; readonly all?: true },
+  command: Command,
+): Promise<void> {
+  const session = new Session(command);
+  const limit = options.all === true ? Number.POSITIVE_INFINITY : (options.limit ?? listLimitDefault);
+  const runs: RunSummary[] = [];
+  let { cursor } = options;
+  await session.with({ purpose: "read" }, async ({ service }) => {
+    do {
+      const page = await service.list({
+        filter: toFilter(options),
+        limit: Math.min(limit - runs.length, listPage),
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      runs.push(...page.runs);
+      cursor = page.nextCursor;
+    } while (cursor !== undefined && runs.length < limit);
+  });
+  const { output } = session;
+  if (output.isJson) {
+    output.json({ runs, ...(cursor === undefined ? {} : { nextCursor: cursor }) });
+    return;
+  }
+  if (runs.length > 0) output.line(runTable(runs, viewOptions(session, {})));
+  else output.note("no run matches");
+  if (cursor !== undefined) output.note(`there are more: --cursor ${cursor}, or --all`);
+}
+
+async function count(options: FilterOptions, command: Command): Promise<void> {
+  const session = new Session(command);
+  const found = await session.with({ purpose: "read" }, ({ service }) => service.count(toFilter(options)));
+  if (session.output.isJson) session.output.json({ count: found });
+  else session.output.line(String(found));
+}
+
+interface RunOptions {
+  readonly run?: string;
+  readonly full?: true;
+}
+
+async function describe(workflowId: string, options: RunOptions, command: Command): Promise<void> {
+  const session = new Session(command);
+  const { output } = session;
+  await session.with({ purpose: "read" }, async (connection) => {
+    const run = await connection.service.describe({ workflowId, ...toRunId(options) });
+    if (output.isJson) {
+      output.json(toDescriptionView(run));
+      return;
+    }
+    output.line(describeRun(run, viewOptions(session, options)));
+    if (run.status === "running") session.noteIdle(connection);
+  });
+}
+
+async function history(
+  workflowId: string,
+  options: RunOptions & { readonly from: number; readonly follow?: true },
+  command: Command,
+): Promise<void> {
+  const session = new Session(command);
+  const { output } = session;
+  const view = new HistoryView(viewOptions(session, options));
+  const collected: Event[] = [];
+  const isCollecting = output.isJson && options.follow !== true;
+  let fromSeq = options.from;
+  await session.waiting(async (connection) => {
+    const { service } = connection;
+    if (options.follow === true) session.noteIdle(connection);
+    for (;;) {
+      const reply: HistoryReply = await service.history({
+        workflowId,
+        ...toRunId(options),
+        fromSeq,
+        limit: historyPage,
+        ...(options.follow === true ? { waitMs: followWaitMs } : {}),
+      });
+      for (const event of reply.events) {
+        if (isCollecting) collected.push(event);
+        else if (output.isJson) output.json(toEventView(event));
+        else output.line(view.show(event));
+      }
+      fromSeq = reply.nextSeq;
+      if (reply.isEnd || (options.follow !== true && reply.events.length === 0)) return;
+    }
+  });
+  if (isCollecting) output.json({ workflowId, events: collected.map(toEventView) });
+}
+
+function toRunId({ run }: RunOptions): { readonly runId?: string } {
+  return run === undefined ? {} : { runId: run };
+}
+
+function viewOptions(session: Session, options: RunOptions): ViewOptions {
+  return { nowMs: Date.now(), width: session.output.width, isFull: options.full === true };
+}

@@ -1,0 +1,85 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { durationMsMax, parseDuration } from "./duration.ts";
+
+const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
+
+describe("a duration", () => {
+  it.each([
+    [0, 0],
+    [1.2, 2],
+    ["0ms", 0],
+    ["500ms", 500],
+    ["1.5s", 1_500],
+    ["30 seconds", 30_000],
+    ["1 sec", 1_000],
+    ["5 minutes", 300_000],
+    ["2h", 7_200_000],
+    ["2 hrs", 7_200_000],
+    ["2 days", 172_800_000],
+    ["1 week", 604_800_000],
+    ["1h 30m", 5_400_000],
+    ["1 hour, 30 minutes", 5_400_000],
+    ["  10 S", 10_000],
+    ["1h30m5s", 5_405_000],
+    // Past what a platform timer can hold: 2³¹−1 ms.
+    ["90 days", 7_776_000_000],
+  ])("%j is %d ms", (duration, ms) => {
+    expect(parseDuration(duration)).toBe(ms);
+  });
+
+  it.each([
+    "",
+    "   ",
+    "soon",
+    "5",
+    "5 parsecs",
+    "-5s",
+    "5s ago",
+    "s5",
+    "1h and 5m",
+    "1_000ms",
+    "NaN",
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    durationMsMax + 1,
+    "11000 years",
+    "999999999999 weeks",
+  ])("%j is refused, naming the value", (duration) => {
+    expect(() => parseDuration(duration, "timeout")).toThrow(
+      expect.objectContaining({ code: "invalid_argument", message: expect.stringContaining("timeout") }),
+    );
+  });
+
+  it("takes parts of a millisecond up, never down: a wait is not shorter than asked", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e12, noNaN: true }), (ms) => {
+        const parsed = parseDuration(ms);
+        expect(Number.isSafeInteger(parsed)).toBe(true);
+        expect(parsed).toBeGreaterThanOrEqual(ms);
+        expect(parsed - ms).toBeLessThan(1);
+      }),
+      { seed },
+    );
+  });
+
+  it("adds up its parts in any order", () => {
+    const part = fc.tuple(
+      fc.nat({ max: 1_000 }),
+      fc.constantFrom(["ms", 1], ["s", 1_000], ["m", 60_000], ["h", 3_600_000], ["d", 86_400_000] as const),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(part, { minLength: 1, maxLength: 5 }),
+        fc.constantFrom("", " ", ", "),
+        (parts, gap) => {
+          const text = parts.map(([count, [unit]]) => `${count}${String(unit)}`).join(gap);
+          const sum = parts.reduce((total, [count, [, ms]]) => total + count * Number(ms), 0);
+          expect(parseDuration(text)).toBe(sum);
+        },
+      ),
+      { seed },
+    );
+  });
+});
