@@ -138,8 +138,7 @@ async function runCase(
   });
   const { tracedCount } = measuredCase;
   let { fsyncs, metrics } = result;
-  const isForeignDatabase = engine === "dbos" && process.env["DATABASE_URL"] !== undefined;
-  if (fsyncs === undefined && tracedCount !== undefined && bench.canTrace && !isForeignDatabase) {
+  if (fsyncs === undefined && tracedCount !== undefined && bench.canTrace && !isOutOfSight(engine)) {
     const inFlight = metrics["inFlight"];
     const tracedCase: WorkloadCase =
       typeof inFlight === "number" ? { count: tracedCount, inFlight } : { count: tracedCount };
@@ -167,6 +166,12 @@ async function runCase(
   };
 }
 
+/** Whether the fsyncs happen in a server that the bench did not start. */
+function isOutOfSight(engine: EngineName): boolean {
+  const url = process.env["DATABASE_URL"];
+  return engine === "dbos" && url !== undefined && url !== "";
+}
+
 type Measurement = Omit<MeasureSpec, "directory" | "outputFile" | "isQuick">;
 
 async function runMeasurement(bench: Bench, measurement: Measurement): Promise<MeasureResult> {
@@ -186,7 +191,11 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
     isQuick: bench.options.isQuick,
   };
   // The Restate server is linked statically: no library is preloaded into it, and a count would be wrong.
-  const canPreload = bench.shim !== undefined && measurement.engine !== "restate" && !measurement.isTraced;
+  const canPreload =
+    bench.shim !== undefined &&
+    measurement.engine !== "restate" &&
+    !isOutOfSight(measurement.engine) &&
+    !measurement.isTraced;
   const env = {
     ...process.env,
     BENCH_ROOT: benchRoot,

@@ -46,7 +46,9 @@ export function renderSummary(report: Report, options: SummaryOptions): string {
     `Balance: ${balances.map(([currency, minor]) => formatMoney(minor, currency)).join(", ")}`,
     ...(faults.length === 0
       ? []
-      : [`Faults:  ${faults.map(([kind, count]) => `${formatCount(count)} × ${kind}`).join(", ")}`]),
+      : [
+          `Faults:  ${faults.map(([kind, count]) => `${formatCount(count)} × ${kind}`).join(", ")}, injected since the payment service was started`,
+        ]),
     ...(kills === undefined
       ? []
       : [

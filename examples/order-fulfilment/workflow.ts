@@ -93,44 +93,46 @@ export const ship = workflow("ship", { input: Shipment, output: Parcel }, async 
   return parcel;
 });
 
-const fulfilOptions = { input: Order, output: Receipt, signals: [approval] } as const;
+export const fulfil = workflow(
+  "fulfil",
+  { input: Order, output: Receipt, signals: [approval] },
+  async (order) => {
+    let at: Stage = "charging";
+    expose(stage, () => at);
 
-export const fulfil = workflow("fulfil", fulfilOptions, async (order) => {
-  let at: Stage = "charging";
-  expose(stage, () => at);
+    // Registered before the charge: an order that is cancelled while the answer is on its way must be undone too.
+    compensate(() => {
+      at = "refunding";
+      return refund(order.id);
+    });
+    const payment = await charge(order);
 
-  // Registered before the charge: an order that is cancelled while the answer is on its way must be undone too.
-  compensate(() => {
-    at = "refunding";
-    return refund(order.id);
-  });
-  const payment = await charge(order);
+    if (needsApproval(order)) {
+      at = "waiting for approval";
+      await requestApproval(order);
+      // "2 days" in a real shop, and nothing else would change: a wait costs a row on disk, not a thread.
+      const decision = await receive(approval, { timeout: "5s" });
+      if (!decision.ok)
+        throw new ApplicationFailure("nobody approved it in time", { type: "ApprovalTimedOut" });
+      if (!decision.value.ok)
+        throw new ApplicationFailure(`refused by ${decision.value.by}`, { type: "ApprovalRefused" });
+    }
 
-  if (needsApproval(order)) {
-    at = "waiting for approval";
-    await requestApproval(order);
-    // "2 days" in a real shop, and nothing else would change: a wait costs a row on disk, not a thread.
-    const decision = await receive(approval, { timeout: "5s" });
-    if (!decision.ok)
-      throw new ApplicationFailure("nobody approved it in time", { type: "ApprovalTimedOut" });
-    if (!decision.value.ok)
-      throw new ApplicationFailure(`refused by ${decision.value.by}`, { type: "ApprovalRefused" });
-  }
-
-  at = "shipping";
-  // Goods on their way are not called back: a cancellation that comes now is too late.
-  const [parcel] = await shield(() =>
-    Promise.all([
-      child(ship, { reference: order.id, to: order.address }, { id: `${order.id}/shipment` }),
-      sendReceipt({
-        reference: order.id,
-        to: order.customer.email,
-        text: `Thank you. We charged ${payment.id}.`,
-      }),
-    ]),
-  );
-  return { paymentId: payment.id, trackingNumber: parcel.trackingNumber };
-});
+    at = "shipping";
+    // Goods on their way are not called back: a cancellation that comes now is too late.
+    const [parcel] = await shield(() =>
+      Promise.all([
+        child(ship, { reference: order.id, to: order.address }, { id: `${order.id}/shipment` }),
+        sendReceipt({
+          reference: order.id,
+          to: order.customer.email,
+          text: `Thank you. We charged ${payment.id}.`,
+        }),
+      ]),
+    );
+    return { paymentId: payment.id, trackingNumber: parcel.trackingNumber };
+  },
+);
 
 export const workflows = [fulfil, ship];
 export const activities = [charge, refund, requestApproval, printLabel, handOver, sendReceipt];

@@ -5,13 +5,19 @@ import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
-import { durationOption, jsonFileOption, jsonOption, usageError } from "./usage.ts";
+import { durationOption, parseJsonOption, readJsonFile, usageError } from "./usage.ts";
 
-const reusePolicies: readonly ReusePolicy[] = ["return", "reject", "after-close", "after-failure", "terminate"];
+const reusePolicies: readonly ReusePolicy[] = [
+  "return",
+  "reject",
+  "after-close",
+  "after-failure",
+  "terminate",
+];
 
-interface InputOptions {
-  readonly input?: Payload;
-  readonly inputFile?: Payload;
+export interface InputOptions {
+  readonly input?: string;
+  readonly inputFile?: string;
 }
 
 interface StartOptions extends InputOptions {
@@ -32,7 +38,11 @@ export function addActCommands(program: Command): void {
     .option("--id <workflow-id>", "the workflow id; without one, a random one")
     .option("--request-id <id>", "names this call: repeated, it gives the run it gave before")
     .addOption(new Option("--reuse <policy>", "what to do when the id is taken").choices(reusePolicies))
-    .option("--start-delay <duration>", "nothing runs before this has passed", durationOption("--start-delay"))
+    .option(
+      "--start-delay <duration>",
+      "nothing runs before this has passed",
+      durationOption("--start-delay"),
+    )
     .option("--run-timeout <duration>", "how long the run may take", durationOption("--run-timeout"))
     .option(
       "--execution-timeout <duration>",
@@ -40,7 +50,7 @@ export function addActCommands(program: Command): void {
       durationOption("--execution-timeout"),
     )
     .option("--signal <name>", "a signal recorded with the start, or sent to the run that exists")
-    .option("--signal-input <json>", "its payload", jsonOption("--signal-input"))
+    .option("--signal-input <json>", "its payload", (text) => parseJsonOption(text, "--signal-input"))
     .option("--signal-id <id>", "its dedupe id")
     .action(start);
   addInput(
@@ -63,26 +73,36 @@ export function addActCommands(program: Command): void {
 
 export function addInput(command: Command): Command {
   return command
-    .addOption(
-      new Option("--input <json>", "the input, as JSON").argParser(jsonOption("--input")).conflicts("inputFile"),
-    )
-    .option("--input-file <file>", "the input, from a file with JSON; - is stdin", jsonFileOption("--input-file"));
+    .addOption(new Option("--input <json>", "the input, as JSON").conflicts("inputFile"))
+    .option("--input-file <file>", "the input, from a file with JSON; - is stdin");
 }
 
 export function toInput({ input, inputFile }: InputOptions): Payload {
-  return input ?? inputFile ?? nullPayload;
+  if (input !== undefined) return parseJsonOption(input, "--input");
+  return inputFile === undefined ? nullPayload : readJsonFile(inputFile, "--input-file");
 }
 
 async function start(workflowType: string, options: StartOptions, command: Command): Promise<void> {
   const session = new Session(command);
-  const { id, requestId, reuse, startDelay, runTimeout, executionTimeout, signal: name, signalInput, signalId } = options;
+  const {
+    id,
+    requestId,
+    reuse,
+    startDelay,
+    runTimeout,
+    executionTimeout,
+    signal: name,
+    signalInput,
+    signalId,
+  } = options;
   if (name === undefined && (signalInput !== undefined || signalId !== undefined)) {
     throw usageError("--signal-input and --signal-id belong to a --signal", "Name the signal with --signal.");
   }
+  const input = toInput(options);
   await session.with({ purpose: "write" }, async (connection) => {
     const reply = await connection.service.start({
       workflowType,
-      input: toInput(options),
+      input,
       ...(id === undefined ? {} : { workflowId: id }),
       ...(requestId === undefined ? {} : { requestId }),
       ...(reuse === undefined ? {} : { reuse }),
@@ -91,12 +111,18 @@ async function start(workflowType: string, options: StartOptions, command: Comma
       ...(executionTimeout === undefined ? {} : { executionTimeoutMs: executionTimeout }),
       ...(name === undefined
         ? {}
-        : { signal: { name, payload: signalInput ?? nullPayload, ...(signalId === undefined ? {} : { signalId }) } }),
+        : {
+            signal: {
+              name,
+              payload: signalInput ?? nullPayload,
+              ...(signalId === undefined ? {} : { signalId }),
+            },
+          }),
     });
     const { workflowId, runId, isNew } = reply;
     const said = isNew ? "started" : "was there already:";
     session.output.told(`${said} ${printable(workflowId)} (run ${printable(runId)})`, reply);
-    session.noteIdle(connection);
+    if (isNew) session.noteIdle(connection);
   });
 }
 
@@ -108,11 +134,12 @@ async function signal(
 ): Promise<void> {
   const session = new Session(command);
   const { run, signalId } = options;
+  const payload = toInput(options);
   await session.with({ purpose: "write" }, async (connection) => {
     await connection.service.signal({
       workflowId,
       name,
-      payload: toInput(options),
+      payload,
       ...(run === undefined ? {} : { runId: run }),
       ...(signalId === undefined ? {} : { signalId }),
     });

@@ -7,6 +7,7 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload } from "../core/payload.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
 import { addInput, toInput } from "./act-commands.ts";
+import type { InputOptions } from "./act-commands.ts";
 import { parseStoreUrl } from "./connect.ts";
 import { toResultView } from "./json-view.ts";
 import { errorStyle, writeError } from "./output.ts";
@@ -52,18 +53,19 @@ export function addAskCommands(program: Command): void {
 async function query(
   workflowId: string,
   name: string,
-  options: {
-    readonly input?: Payload;
-    readonly inputFile?: Payload;
-    readonly run?: string;
-    readonly workflows?: string;
-  },
+  options: InputOptions & { readonly run?: string; readonly workflows?: string },
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
   const { run, workflows } = options;
+  const input = toInput(options);
   const answer = await session.with({ purpose: "write", workflows }, ({ service }) =>
-    service.query({ workflowId, name, input: toInput(options), ...(run === undefined ? {} : { runId: run }) }),
+    service.query({
+      workflowId,
+      name,
+      input,
+      ...(run === undefined ? {} : { runId: run }),
+    }),
   );
   showPayload(session, answer);
 }
@@ -101,10 +103,12 @@ function showResult(session: Session, workflowId: string, reply: ResultReply, wa
     if (!output.isJson) showPayload(session, reply.result);
     return;
   }
-  session.exitCode = 1;
+  session.fail();
   if (reply.status !== "running") {
     const [first = "", ...causes] = failureLines(reply.failure, errorStyle);
-    process.stderr.write(`${errorStyle(["bold", "red"], reply.status)}: ${[first, ...causes].join("\n  ")}\n`);
+    process.stderr.write(
+      `${errorStyle(["bold", "red"], reply.status)}: ${[first, ...causes].join("\n  ")}\n`,
+    );
     return;
   }
   const run = `run ${reply.runId} of workflow ${workflowId}`;
@@ -137,7 +141,10 @@ async function replay(
   // A replay only reads: it may do so beside a running engine.
   const store = openSqliteStore({ path: parseStoreUrl(session.store), readOnly: true });
   try {
-    const run = await store.findRun(workflowId, options.run === undefined ? undefined : parseRunId(options.run));
+    const run = await store.findRun(
+      workflowId,
+      options.run === undefined ? undefined : parseRunId(options.run),
+    );
     if (run === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
     const { runId, workflowType, firstSeq, headSeq } = run;
     const about = { workflowId, runId, workflowType, events: headSeq - firstSeq + 1 };
@@ -145,20 +152,24 @@ async function replay(
       const { resumePoint } = await replayRun({ run, store, programs });
       const next = resumePoint === undefined ? undefined : describeCommand(resumePoint.command);
       const goesOn = next === undefined ? "it has ended" : `it goes on at ${next}`;
-      session.output.told(`ok: the code fits ${about.events} events of ${printable(id)}; ${printable(goesOn)}`, {
-        ...about,
-        outcome: "ok",
-        ...(resumePoint === undefined || next === undefined
-          ? {}
-          : { resumesAt: { commandIndex: resumePoint.commandIndex, command: next } }),
-      });
+      session.output.told(
+        `ok: the code fits ${about.events} events of ${printable(id)}; ${printable(goesOn)}`,
+        {
+          ...about,
+          outcome: "ok",
+          ...(resumePoint === undefined || next === undefined
+            ? {}
+            : { resumesAt: { commandIndex: resumePoint.commandIndex, command: next } }),
+        },
+      );
     } catch (error) {
       if (!isAionError(error)) throw error;
       const { code, message, hint, details } = error;
       const outcome = code === "nondeterminism" ? "diverged" : "failed";
-      if (session.output.isJson) session.output.json({ ...about, outcome, error: { code, message, hint, details } });
+      if (session.output.isJson)
+        session.output.json({ ...about, outcome, error: { code, message, hint, details } });
       else session.output.line(`${outcome}: ${printable(id)} (${about.events} events)`);
-      session.exitCode = 1;
+      session.fail();
       writeError(error);
     }
   } finally {

@@ -18,8 +18,66 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   const program = createProgram();
   try {
     await program.parseAsync([...args], { from: "user" });
-    return exitOk;
+    return process.exitCode === undefined ? exitOk : exitFailed;
   } catch (error) {
     return exitCodeFor(error);
   }
+}
+
+function createProgram(): Command {
+  const program = new Command("aion")
+    .description("Durable workflows on a SQLite file: look at runs, start them, talk to them.")
+    .version(readVersion(), "--version")
+    .helpOption("-h, --help", "tell how it is used")
+    .helpCommand("help [command]", "tell how a command is used")
+    .addOption(new Option("--store <url>", "the store: sqlite:path/to/file.db").env("AION_STORE"))
+    .option("--json", "one stable JSON document on stdout (JSON lines when following)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      outputError: (text) =>
+        writeError({
+          code: "invalid_argument",
+          message: text.replace(/^error: /, "").trim(),
+          hint: "`aion --help` and `aion <command> --help` tell what there is.",
+        }),
+    })
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `
+Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint.
+
+A command goes through the engine that runs on the store. When none is running it reads the file itself, and what
+it starts or sends waits in the file for the next engine.
+
+Examples:
+  aion list --store sqlite:aion.db --status running
+  aion start fulfil --id order-42 --input '{"id": "order-42", "amount": 5}'
+  aion signal order-42 approval --input '{"by": "ann", "ok": true}'
+  aion history order-42 --follow
+  aion result order-42 --wait --json`,
+    );
+  addLookCommands(program);
+  addActCommands(program);
+  addAskCommands(program);
+  return program;
+}
+
+function exitCodeFor(error: unknown): number {
+  if (error instanceof UsageError) {
+    writeError(error.error);
+    return exitUsage;
+  }
+  if (error instanceof CommanderError) {
+    const isAnswer = error.code === "commander.helpDisplayed" || error.code === "commander.version";
+    return isAnswer ? exitOk : exitUsage;
+  }
+  writeError(isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error }));
+  if (!isAionError(error) && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  return exitFailed;
+}
+
+function readVersion(): string {
+  const file = path.join(import.meta.dirname, "..", "..", "package.json");
+  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
 }

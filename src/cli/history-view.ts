@@ -1,10 +1,10 @@
 import type { Event, EventOf } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { EventType } from "../core/event.ts";
-import { formatClock, formatInstant, formatRelative, formatSpan } from "./instant.ts";
+import { formatClock, formatInstant, formatSpan } from "./instant.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
-import { oneLine, printable } from "./printable.ts";
+import { oneLine } from "./printable.ts";
 import { failureTitle } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 
@@ -44,10 +44,10 @@ export class HistoryView {
   #tell(event: Event): string {
     switch (event.type) {
       case "WorkflowStarted": {
-        const facts = [printable(event.workflowType), `run ${event.runId}`];
-        if (event.parent !== undefined) facts.push(`of ${event.parent.workflowId}`);
+        const facts = [`run ${event.runId}`];
+        if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
-        return `${facts.join(", ")}  ${event.input}`;
+        return `${event.workflowType}  ${event.input}  ${facts.join(", ")}`;
       }
       case "WorkflowCompleted":
         return event.result;
@@ -108,7 +108,7 @@ export class HistoryView {
 
   #attempt(event: EventOf<"ActivityFailed"> | EventOf<"ActivityTimedOut">): string {
     const next =
-      event.retryAt === undefined ? "" : `, next ${formatRelative(event.retryAt, event.recordedAt)}`;
+      event.retryAt === undefined ? "" : `, next in ${formatSpan(event.retryAt - event.recordedAt)}`;
     return `${this.#name("activity", event)}, attempt ${event.attempt}${next}`;
   }
 

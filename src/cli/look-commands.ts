@@ -31,7 +31,11 @@ interface FilterOptions {
 /** The commands that look: list, count, describe, history. */
 export function addLookCommands(program: Command): void {
   addFilters(program.command("list").description("Runs, the latest started first."))
-    .option("--limit <n>", `how many at most (default ${listLimitDefault})`, countOption("--limit", 1_000_000))
+    .option(
+      "--limit <n>",
+      `how many at most (default ${listLimitDefault})`,
+      countOption("--limit", 1_000_000),
+    )
     .option("--cursor <cursor>", "go on after the page that gave this cursor")
     .option("--all", "all that match")
     .action(list);
@@ -61,14 +65,19 @@ function addFilters(command: Command): Command {
     .option("--blocked", "that cannot go on until somebody acts")
     .option("--id <workflow-id>", "of this workflow id")
     .option("--parent <workflow-id>", "children of this workflow")
-    .option("--started-after <time>", "started since: 2h, 3 days, 2026-03-01, 2026-03-01T09:00Z", instantOption)
+    .option(
+      "--started-after <time>",
+      "started since: 2h, 3 days, 2026-03-01, 2026-03-01T09:00Z",
+      instantOption,
+    )
     .option("--started-before <time>", "started until", instantOption)
     .option("--closed-after <time>", "ended since", instantOption)
     .option("--closed-before <time>", "ended until", instantOption);
 }
 
 function toFilter(options: FilterOptions): ListFilter {
-  const { type, status, blocked, id, parent, startedAfter, startedBefore, closedAfter, closedBefore } = options;
+  const { type, status, blocked, id, parent, startedAfter, startedBefore, closedAfter, closedBefore } =
+    options;
   return {
     ...(type === undefined ? {} : { workflowType: type }),
     ...(status === undefined ? {} : { status }),

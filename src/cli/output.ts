@@ -26,13 +26,15 @@ export class Output {
     process.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
+  /** What was done: a line for people, or the document. */
+  told(text: string, document: unknown): void {
+    if (this.isJson) this.json(document);
+    else this.line(text);
+  }
+
   /** What a person should know, and a program can do without. */
   note(text: string): void {
     process.stderr.write(`${errorStyle("dim", `note: ${printable(text)}`)}\n`);
-  }
-
-  error(error: AionError): void {
-    writeError(error);
   }
 }
 

@@ -99,7 +99,7 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["input", run.input === undefined ? undefined : shownPayload(run.input, options, factIndent)],
     ["result", run.result === undefined ? undefined : shownPayload(run.result, options, factIndent)],
     [
-      "failure",
+      run.status === "failed" ? "failure" : "because",
       run.failure === undefined ? undefined : failureLines(run.failure).join(`\n${" ".repeat(factIndent)}`),
     ],
   ];
@@ -107,7 +107,7 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
   for (const [name, value] of facts) {
     if (value !== undefined) lines.push(`  ${style("dim", name.padEnd(factIndent - 2))}${value}`);
   }
-  const waits = waitingFor(run, options);
+  const waits = run.status === "running" ? waitingFor(run, options) : [];
   if (waits.length > 0) lines.push("", style("dim", "WAITING FOR"), table([], waits));
   if (run.runs.length > 1) lines.push("", style("dim", "RUNS"), runsOfChain(run.runs, options));
   return lines.join("\n");
@@ -166,10 +166,10 @@ export function shownPayload(payload: string, { width, isFull }: ViewOptions, in
 }
 
 /** `Declined: no money left`, then its causes, each a line. */
-export function failureLines(failure: Failure): readonly string[] {
-  const lines = [style("red", failureTitle(failure))];
+export function failureLines(failure: Failure, paint: typeof style = style): readonly string[] {
+  const lines = [paint("red", failureTitle(failure))];
   for (let cause = failure.cause; cause !== undefined; cause = cause.cause) {
-    lines.push(`${style("dim", "because")} ${failureTitle(cause)}`);
+    lines.push(`${paint("dim", "because")} ${failureTitle(cause)}`);
   }
   return lines;
 }

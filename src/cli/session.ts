@@ -18,8 +18,6 @@ const writeAttemptsMax = 3;
 export class Session {
   readonly output: Output;
   readonly store: string;
-  /** Of the process: 1 when the command did what it was asked to and the answer is a failure. */
-  exitCode = 0;
 
   constructor(command: Command) {
     const { store, json } = command.optsWithGlobals<GlobalOptions>();
@@ -29,6 +27,11 @@ export class Session {
     asUsage(() => parseStoreUrl(store));
     this.store = store;
     this.output = new Output({ isJson: json === true });
+  }
+
+  /** The command did what it was asked to, and the answer is a failure. */
+  fail(): void {
+    process.exitCode = 1;
   }
 
   /** Does something with the store, once. */

@@ -29,33 +29,32 @@ export function usageError(message: string, hint: string): UsageError {
   return new UsageError(new AionError("invalid_argument", message, { hint }));
 }
 
-/** For options that take JSON. White space goes: the engine compares inputs as text. */
-export function jsonOption(option: string): (text: string) => Payload {
-  return (text) =>
-    asUsage(() => {
-      try {
-        return toPayload(JSON.parse(text), option, Number.POSITIVE_INFINITY);
-      } catch (error) {
-        if (isAionError(error)) throw error;
-        throw new AionError("payload_not_serializable", `${option} is no JSON: ${messageOf(error)}`, {
-          hint: `Write JSON, for example ${option} '{"amount": 5}' or ${option} '"text"' (strings need their quotes).`,
-        });
-      }
-    });
+/** JSON from the command line. White space goes: the engine compares inputs as text. */
+export function parseJsonOption(text: string, option: string): Payload {
+  return asUsage(() => {
+    try {
+      return toPayload(JSON.parse(text), option, Number.POSITIVE_INFINITY);
+    } catch (error) {
+      if (isAionError(error)) throw error;
+      throw new AionError("payload_not_serializable", `${option} is no JSON: ${messageOf(error)}`, {
+        hint: `Write JSON, for example '{"amount": 5}' or '"text"' (strings need their quotes).`,
+      });
+    }
+  });
 }
 
 /** The same from a file, or from stdin when it is named `-`. */
-export function jsonFileOption(option: string): (file: string) => Payload {
-  const parse = jsonOption(option);
-  return (file) => {
-    let text: string;
-    try {
-      text = readFileSync(file === "-" ? 0 : file, "utf8");
-    } catch (error) {
-      throw usageError(`cannot read ${option}: ${messageOf(error)}`, "Name a file with JSON in it, or - for stdin.");
-    }
-    return parse(text);
-  };
+export function readJsonFile(file: string, option: string): Payload {
+  let text: string;
+  try {
+    text = readFileSync(file === "-" ? 0 : file, "utf8");
+  } catch (error) {
+    throw usageError(
+      `cannot read ${option}: ${messageOf(error)}`,
+      "Name a file with JSON in it, or - for stdin.",
+    );
+  }
+  return parseJsonOption(text, option);
 }
 
 export function durationOption(option: string): (text: string) => number {
@@ -70,6 +69,9 @@ export function countOption(option: string, max: number): (text: string) => numb
   return (text) => {
     const count = Number(text);
     if (Number.isSafeInteger(count) && count >= 1 && count <= max) return count;
-    throw usageError(`${option} must be a whole number from 1 to ${max}, got ${JSON.stringify(text)}`, "Correct the number.");
+    throw usageError(
+      `${option} must be a whole number from 1 to ${max}, got ${JSON.stringify(text)}`,
+      "Correct the number.",
+    );
   };
 }

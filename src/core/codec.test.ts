@@ -21,9 +21,9 @@ const ordinal = fc.nat({ max: 1_000 });
 const ms = fc.nat();
 
 /** A record of which some fields may be absent (and are never `undefined`). */
-function record<Shape extends object>(
-  required: { readonly [Name in keyof Shape]: fc.Arbitrary<Shape[Name]> },
-): fc.Arbitrary<Shape> {
+function record<Shape extends object>(required: {
+  readonly [Name in keyof Shape]: fc.Arbitrary<Shape[Name]>;
+}): fc.Arbitrary<Shape> {
   return fc.record(required) as unknown as fc.Arbitrary<Shape>;
 }
 function withOptional<Shape extends object, Extra extends object>(

@@ -58,7 +58,8 @@ function parseText(text: string, what: string): number {
         hint: 'Write milliseconds as a number, or text such as "500ms", "30s", "5 minutes", "2h", "2 days", "1h 30m".',
       });
     }
-    total += Number(match[1]) * unit;
+    // 0.07 * 1000 is 70.00000000000001 in binary fractions, which would round up to 71.
+    total += Number((Number(match[1]) * unit).toPrecision(15));
     at = part.lastIndex;
   }
   if (text.trim() === "") throw new AionError("invalid_argument", `${what} is empty text`);

@@ -176,16 +176,16 @@ const detailsLimitBytes = 64 * 1024;
 export function toFailure(error: unknown, depth = 0): Failure {
   const message = messageOf(error).slice(0, messageLengthMax);
   const rest = {
-    ...(error instanceof Error && error.stack !== undefined
+    ...(Error.isError(error) && error.stack !== undefined
       ? { stack: error.stack.slice(0, stackLengthMax) }
       : {}),
-    ...(error instanceof Error && error.cause !== undefined && depth < causeDepthMax
+    ...(Error.isError(error) && error.cause !== undefined && depth < causeDepthMax
       ? { cause: toFailure(error.cause, depth + 1) }
       : {}),
   };
   if (!isFailure(error)) {
     if (isAionError(error)) return { kind: "engine", message, type: error.code, ...rest };
-    const type = error instanceof Error ? (error.name === "" ? "Error" : error.name) : "Error";
+    const type = Error.isError(error) ? (error.name === "" ? "Error" : error.name) : "Error";
     return { kind: "application", message, type, ...rest };
   }
   // A brand says what it is; the fields are read defensively, since another copy may have made it.

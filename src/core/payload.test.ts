@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromPayload, messageOf, nullPayload, parsePayload, payloadLimitBytesDefault, toPayload } from "./payload.ts";
+import {
+  fromPayload,
+  messageOf,
+  nullPayload,
+  parsePayload,
+  payloadLimitBytesDefault,
+  toPayload,
+} from "./payload.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
 

@@ -94,7 +94,7 @@ function utf8Length(text: string): number {
 }
 
 export function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message;
+  if (Error.isError(error)) return error.message;
   try {
     return String(error);
   } catch {

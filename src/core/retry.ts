@@ -76,6 +76,8 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
  * never longer than the policy says.
  */
 export function backoffMs(retry: RetryRecord, failedCount: number, draw: number): number {
+  // Nothing, however often it is doubled; in numbers it would be 0 times infinity.
+  if (retry.initialMs === 0 && retry.backoff === "exponential") return 0;
   const grown =
     retry.backoff === "fixed"
       ? retry.initialMs

@@ -45,11 +45,15 @@ interface Waiting {
   readonly arrival: number;
 }
 
+/** One attempt under way. Its AbortController is made when somebody asks for the signal: few implementations do. */
 interface Attempt {
+  readonly key: string;
   readonly address: TaskAddress;
   readonly activityType: string;
   readonly attempt: number;
-  readonly controller: AbortController;
+  controller: AbortController | undefined;
+  /** Why it was aborted, if it was. */
+  abortReason: AionError | undefined;
   cancelTimers: (() => void)[];
   heartbeat: Payload | undefined;
   heartbeatTimer: (() => void) | undefined;
@@ -196,16 +200,18 @@ export class Dispatcher {
     step: ((task: ActivityTask) => unknown) | undefined,
   ): void {
     const { activityType, attempt, options } = activity;
+    const key = keyOf(address.runId, address.ordinal);
     const running: Attempt = {
+      key,
       address,
       activityType,
       attempt,
-      controller: new AbortController(),
+      controller: undefined,
+      abortReason: undefined,
       cancelTimers: [],
       heartbeat: undefined,
       heartbeatTimer: undefined,
     };
-    const key = keyOf(address.runId, address.ordinal);
     this.#attempts.set(key, running);
     const { scheduler, clock } = this.#ports;
     if (options.startToCloseMs !== undefined) {
@@ -218,10 +224,12 @@ export class Dispatcher {
       running.cancelTimers.push(scheduler.delay(left, () => this.#timeOut(running, "schedule-to-close")));
     }
     this.#armHeartbeat(running, options.heartbeatMs);
-    if (activity.isCancelRequested) running.controller.abort(cancelReason());
+    if (activity.isCancelRequested) abort(running, cancelReason());
     const task: ActivityTask = {
-      idempotencyKey: keyOf(address.runId, address.ordinal),
-      signal: running.controller.signal,
+      idempotencyKey: key,
+      get signal() {
+        return signalOf(running);
+      },
       attempt,
       activityType,
       workflowId: address.workflowId,
@@ -261,7 +269,8 @@ export class Dispatcher {
 
   /** Tells a running attempt that its outcome is no longer wanted. */
   cancel(runId: RunId, ordinal: number): void {
-    this.#attempts.get(keyOf(runId, ordinal))?.controller.abort(cancelReason());
+    const running = this.#attempts.get(keyOf(runId, ordinal));
+    if (running !== undefined) abort(running, cancelReason());
   }
 
   /** The run has ended: its attempts are told, and their outcomes dropped. */
@@ -270,7 +279,7 @@ export class Dispatcher {
       const running = this.#attempts.get(keyOf(runId, ordinal));
       if (running === undefined) continue;
       this.#end(running);
-      running.controller.abort(cancelReason());
+      abort(running, cancelReason());
     }
   }
 
@@ -289,7 +298,7 @@ export class Dispatcher {
     }
     for (const running of [...this.#attempts.values()]) {
       this.#end(running);
-      running.controller.abort(new AionError("engine_closed", "the engine is closing"));
+      abort(running, new AionError("engine_closed", "the engine is closing"));
     }
   }
 
@@ -352,7 +361,7 @@ export class Dispatcher {
 
   #timeOut(running: Attempt, timeout: TimeoutKind): void {
     if (!this.#end(running)) return;
-    running.controller.abort(new AionError("result_timeout", `the attempt ran into its ${timeout} time-out`));
+    abort(running, new AionError("result_timeout", `the attempt ran into its ${timeout} time-out`));
     const { ordinal } = running.address;
     const { attempt, heartbeat } = running;
     this.#settle(running, (state, nowMs) => {
@@ -393,18 +402,31 @@ export class Dispatcher {
   }
 
   #isCurrent(running: Attempt): boolean {
-    return this.#attempts.get(keyOf(running.address.runId, running.address.ordinal)) === running;
+    return this.#attempts.get(running.key) === running;
   }
 
   #end(running: Attempt): boolean {
     if (!this.#isCurrent(running)) return false;
-    this.#attempts.delete(keyOf(running.address.runId, running.address.ordinal));
+    this.#attempts.delete(running.key);
     for (const cancel of running.cancelTimers) cancel();
     running.heartbeatTimer?.();
     this.release(running.activityType);
     if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return true;
   }
+}
+
+function abort(running: Attempt, reason: AionError): void {
+  running.abortReason ??= reason;
+  running.controller?.abort(reason);
+}
+
+function signalOf(running: Attempt): AbortSignal {
+  if (running.controller === undefined) {
+    running.controller = new AbortController();
+    if (running.abortReason !== undefined) running.controller.abort(running.abortReason);
+  }
+  return running.controller.signal;
 }
 
 /** Stable over attempts and restarts. */

@@ -20,7 +20,7 @@ import { loadRun, loadState, toInit } from "./load.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryOutcome, RecoveryReport } from "./recovery.ts";
-import { recoverRuns } from "./recovery.ts";
+import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun, activityDeadlineAt } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
@@ -174,27 +174,16 @@ export class Kernel implements RunHost {
 
   async #recoverOne(record: RunRecord): Promise<RecoveryOutcome> {
     const tracker = new ResumeTracker();
-    const loaded = await this.#load(record, tracker);
-    if (loaded.kind === "failed") return loaded;
-    const { run } = loaded;
-    const { terminal } = run.state;
-    const recorded = tracker.resolutions;
-    const head = record.headSeq;
-    if (terminal !== undefined) return { kind: "terminal", terminal, recorded, head };
-    const resumePoint = tracker.resumePoint(head);
-    if (resumePoint === undefined) {
-      const error = new AionError(
-        "history_shape",
-        `workflow ${record.workflowId}: replay reached neither an end nor an open command`,
-      );
-      return { kind: "failed", error, failureRecorded: false };
+    const present = this.#runs.get(record.workflowId);
+    if (present !== undefined && !present.isGone) {
+      // Live here already: it is not adopted again, but told about, from its history.
+      const latest = (await this.store.findRunByKey(record.runKey)) ?? record;
+      const { state, instance } = await this.#tryLoad(latest, tracker, () => undefined);
+      instance.dispose();
+      return toOutcome(latest, state, tracker, present.pid);
     }
-    return {
-      kind: "resumed",
-      resumePoint,
-      recorded,
-      active: { kind: "resident", runId: record.runId, loadedVersion: record.version, pid: run.pid },
-    };
+    const loaded = await this.#load(record, tracker);
+    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
   }
 
   async close(graceMs: number): Promise<void> {
@@ -369,6 +358,7 @@ export class Kernel implements RunHost {
         );
       }
       this.#arm(run, nextLookAt(state));
+      if (run.isIdle) this.rested(run);
       return { kind: "loaded", run };
     } catch (error) {
       return this.#failLoad(record, toAionError(error));
@@ -704,6 +694,8 @@ export class Kernel implements RunHost {
   }
 
   rested(run: ResidentRun): void {
+    // A wake-up may lead to nothing (the activity still stands in line), and then no commit arms the next.
+    if (run.armedAt === null && run.isHere) this.#arm(run, nextLookAt(run.state, this.now()));
     if (this.#runs.size <= this.options.residentMax) return;
     // The map is in order of use: a run that rests goes to its end, and the one unused for longest leaves.
     this.#runs.delete(run.workflowId);
@@ -740,8 +732,8 @@ export class Kernel implements RunHost {
 
   #arm(run: ResidentRun, at: number | null): void {
     if (at === null || (run.armedAt !== null && run.armedAt <= at && run.armedAt > this.now())) return;
-    run.armedAt = at;
-    this.#wakes.add(run.workflowId, at);
+    // While an attempt is open the row says 0, and nobody but the queue knows the instant.
+    if (this.#wakes.add(run.workflowId, at, run.wakeAtWritten === at)) run.armedAt = at;
   }
 
   /** Many runs may come due at one instant: only so many are brought back at once. */
@@ -822,7 +814,10 @@ export class Kernel implements RunHost {
     if (state.activities.size === 0) return;
     for (const beat of await this.store.readHeartbeats(runKey)) {
       const activity = state.activities.get(beat.ordinal);
-      if (activity !== undefined && beat.attempt >= activity.attempt) activity.heartbeat = beat.details;
+      // An attempt that failed left its last details in its event; attempts since then may have been cut off in silence.
+      if (activity === undefined || beat.attempt <= activity.heartbeatAttempt) continue;
+      activity.heartbeat = beat.details;
+      activity.heartbeatAttempt = beat.attempt;
     }
   }
 
@@ -845,15 +840,19 @@ export class Kernel implements RunHost {
 const evictionLookMax = 16;
 const wakingMax = 256;
 
-/** When a run at rest must be looked at next, from its state alone. */
-function nextLookAt(state: RunState): number | null {
+/** When a run at rest must be looked at next, from its state alone. With `afterMs`: what came due before is seen to. */
+function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY): number | null {
   let at = Number.POSITIVE_INFINITY;
-  for (const timer of state.timers.values()) at = Math.min(at, timer.fireAt);
+  const consider = (instant: number | undefined): void => {
+    if (instant !== undefined && instant > afterMs && instant < at) at = instant;
+  };
+  for (const timer of state.timers.values()) consider(timer.fireAt);
   for (const activity of state.activities.values()) {
-    at = Math.min(at, activity.retryAt ?? at, activityDeadlineAt(activity));
+    consider(activity.retryAt);
+    consider(activityDeadlineAt(activity));
   }
-  const { started } = state;
-  at = Math.min(at, started.runDeadlineAt ?? at, started.executionDeadlineAt ?? at);
+  consider(state.started.runDeadlineAt);
+  consider(state.started.executionDeadlineAt);
   return at === Number.POSITIVE_INFINITY ? null : at;
 }
 

@@ -51,8 +51,8 @@ export async function loadState(run: RunRecord, store: Store): Promise<RunState>
   for (let from = run.firstSeq; ;) {
     const events = await store.readSegment(run, from, pageEvents);
     for (const event of events) state.apply(event);
-    if (events.length === 0) break;
     from += events.length;
+    if (events.length === 0 || from > run.headSeq) break;
   }
   void state.started;
   return state;
@@ -69,6 +69,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
   let isLoaded = false;
   let isStuck = false;
   let live: readonly Command[] = [];
+  tracker?.restart();
   try {
     for (;;) {
       const activation = replay.next();
@@ -76,8 +77,9 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
       if (activation === "more") {
         const events = await store.readSegment(run, from, pageEvents);
         from += events.length;
-        if (events.length === 0) replay.complete();
-        else replay.push(events);
+        replay.push(events);
+        // Should the record be older than the history, what is missed is met as a conflict by the next commit.
+        if (events.length === 0 || from > run.headSeq) replay.complete();
         continue;
       }
       if (instance === undefined) {

@@ -3,12 +3,8 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Commit, CommitResult, OwnerToken, Store } from "../store/contract.ts";
 
-/**
- * A long turn hands over what it has so far, so that the store writes while the engine goes on. Smaller chunks overlap better and
- * cost more fsyncs; the values are from `bench` W1.
- */
-const chunkCommits = 64;
-const chunksMax = 4;
+/** A long turn hands over what it has so far, so that the store writes while the engine goes on. */
+const chunkCommits = 32;
 
 interface Pending {
   readonly commit: Commit;
@@ -44,7 +40,7 @@ export class Recorder {
   /** `done` is called once, after the commit is on disk or refused. */
   record(commit: Commit, done: (result: CommitResult) => void): void {
     this.#pending.push({ commit, done });
-    if (this.#pending.length >= chunkCommits && this.#underWay < chunksMax) this.flush();
+    if (this.#pending.length >= chunkCommits) this.flush();
   }
 
   /** For callers outside a turn. */

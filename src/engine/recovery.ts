@@ -1,7 +1,8 @@
 import type { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
-import type { Resolution, ResumePoint } from "../replay/resume-point.ts";
+import type { Resolution, RestPoint, ResumePoint, ResumeTracker } from "../replay/resume-point.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { DueCursor, RunRecord, Store } from "../store/contract.ts";
 
 /** What became of one active run. */
@@ -14,7 +15,7 @@ export type RecoveryOutcome =
   /** Replay reached the first command without an answer. Its side effect is not run by recovery but handed over. */
   | {
       readonly kind: "resumed";
-      readonly resumePoint: ResumePoint;
+      readonly resumePoint: ResumePoint | RestPoint;
       readonly recorded: readonly Resolution[];
       readonly active: ActiveRun;
     }
@@ -94,4 +95,24 @@ async function* runsThatMustMove(store: Store): AsyncGenerator<RunRecord> {
     }
     if (page.length < pageRuns) return;
   }
+}
+
+/** What a replay found. An end that the code reached beyond `record` is none yet: it is what comes next. */
+export function toOutcome(
+  record: RunRecord,
+  state: RunState,
+  tracker: ResumeTracker,
+  pid: Pid,
+): RecoveryOutcome {
+  const { terminal } = state;
+  const recorded = tracker.resolutions;
+  const head = record.headSeq;
+  if (terminal !== undefined && terminal.seq <= head) return { kind: "terminal", terminal, recorded, head };
+  const atRest = { commandIndex: tracker.issuedCount, command: undefined, head };
+  return {
+    kind: "resumed",
+    resumePoint: tracker.resumePoint(head) ?? atRest,
+    recorded,
+    active: { kind: "resident", runId: record.runId, loadedVersion: record.version, pid },
+  };
 }

@@ -162,10 +162,11 @@ export class ResidentRun {
 
   /** Writes heartbeat details that are newer than what is on disk. */
   saveHeartbeats(): void {
-    if (this.#phase === "idle" && this.heartbeats.size > 0 && this.runKey !== undefined) {
+    this.ask(() => {
+      if (this.#phase !== "idle" || this.heartbeats.size === 0 || this.runKey === undefined) return;
       this.#begin();
       this.#seal();
-    }
+    });
   }
 
   /** Forgets everything; what was not answered is given back. */
@@ -456,6 +457,7 @@ export class ResidentRun {
   #rest(): void {
     if (this.#phase !== "idle") return;
     for (const question of this.#questions.splice(0)) question();
+    if (this.#phase !== "idle") return;
     if (this.#deferred !== undefined) {
       const command = this.#deferred;
       this.#deferred = undefined;

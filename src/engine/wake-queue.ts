@@ -16,8 +16,8 @@ const retryMs = 1_000;
 /**
  * Which runs must be looked at, and when. Owner: the kernel.
  *
- * Laws: a run whose wake-up lies before the horizon is in the heap; every later one is in the store alone, written
- * by the commit that decided it. The heap may name a run too often, never too seldom. Nothing is called before its
+ * Laws: a run whose wake-up lies before the horizon is in the heap, and so is every one that no row tells of; the others are in
+ * the store alone, written by the commit that decided them. The heap may name a run too often, never too seldom. Nothing is called before its
  * instant by the wall clock. One timer at a time; no query while nothing comes into the horizon.
  */
 export class WakeQueue {
@@ -31,6 +31,7 @@ export class WakeQueue {
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #isRefilling = false;
+  #isStarted = false;
   #isStopped = false;
 
   constructor(ports: Ports, store: Store, wake: (workflowId: string) => void) {
@@ -42,6 +43,7 @@ export class WakeQueue {
 
   /** Reads the first horizon. */
   async start(): Promise<void> {
+    this.#isStarted = true;
     await this.#refill();
   }
 
@@ -51,11 +53,12 @@ export class WakeQueue {
     this.#heap.length = 0;
   }
 
-  /** A commit is on disk that says the run must be looked at then. */
-  add(workflowId: string, at: number): void {
-    if (this.#isStopped || at > this.#horizonAt) return;
+  /** The run must be looked at then. `isOnDisk`: its row says so. False: it was left to the row. */
+  add(workflowId: string, at: number, isOnDisk: boolean): boolean {
+    if (this.#isStopped || (isOnDisk && at > this.#horizonAt)) return false;
     this.#push({ at, workflowId });
     this.#arm();
+    return true;
   }
 
   get size(): number {
@@ -63,7 +66,7 @@ export class WakeQueue {
   }
 
   #arm(): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped || !this.#isStarted) return;
     const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);
     if (at >= this.#timerAt && this.#cancelTimer !== undefined) return;
     this.#cancelTimer?.();

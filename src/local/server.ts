@@ -8,16 +8,8 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { pingLocal } from "./client.ts";
-import {
-  bodyLimitBytesFor,
-  encodeError,
-  isMethod,
-  parseRequest,
-  pingMethod,
-  requestSchemasFor,
-  statusOf,
-  wirePrefix,
-} from "./wire.ts";
+import { bodyLimitBytesFor, isMethod, parseRequest, requestSchemasFor } from "./request.ts";
+import { encodeError, pingMethod, statusOf, wirePrefix } from "./wire.ts";
 
 export interface LocalServerOptions {
   /** Where to listen: see `socketPathFor`. */

@@ -1,11 +1,6 @@
-import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import { AionError, errorTable, isErrorCode } from "../core/errors.ts";
 import type { ErrorKind } from "../core/errors.ts";
-import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
-import { parsePayload, payloadLimitBytesDefault } from "../core/payload.ts";
-import type { Payload } from "../core/payload.ts";
-import { runStatuses } from "../core/status.ts";
 
 /**
  * What goes over the socket: `POST /v1/<method>` with the request as JSON, answered by `{ "result": … }` or
@@ -17,100 +12,8 @@ export const pingMethod = "ping";
 
 /** One call waits at most this long; who wants to wait longer asks again. */
 export const waitMsMax = 25_000;
-const pageMax = 1_000;
-
-/** JSON text within JSON text at worst doubles; a request has two payloads at most, and little else. */
-export function bodyLimitBytesFor(payloadLimitBytes: number): number {
-  return 4 * payloadLimitBytes + 64 * 1024;
-}
-
-// Borders throw their own errors, whose codes say more than "invalid".
-const workflowId = z.string().transform((text): string => parseWorkflowId(text));
-const runId = z.string().transform((text): string => parseRunId(text));
-const name = (what: string): z.ZodType<string> => z.string().transform((text) => parseName(text, what));
-const instant = z.number();
-const durationMs = z.number().int().nonnegative();
-const pageLimit = z.number().int().min(1).max(pageMax);
-const waitMs = durationMs.transform((ms) => Math.min(ms, waitMsMax));
-const address = { workflowId, runId: runId.exactOptional() };
-const reason = z.string().max(10_000).exactOptional();
-
-const listFilter = z.strictObject({
-  workflowId: workflowId.exactOptional(),
-  workflowType: name("workflow type").exactOptional(),
-  status: z.enum(runStatuses).exactOptional(),
-  isBlocked: z.boolean().exactOptional(),
-  startedAfter: instant.exactOptional(),
-  startedBefore: instant.exactOptional(),
-  closedAfter: instant.exactOptional(),
-  closedBefore: instant.exactOptional(),
-  parentWorkflowId: workflowId.exactOptional(),
-});
-
 export type RequestOf<Method extends keyof Service> = Parameters<Service[Method]>[0];
 export type ReplyOf<Method extends keyof Service> = Awaited<ReturnType<Service[Method]>>;
-type RequestSchemas = { readonly [Method in keyof Service]: z.ZodType<RequestOf<Method>> };
-
-/** Every method with the form of its request: one without an entry does not compile. */
-export function requestSchemasFor(payloadLimitBytes: number = payloadLimitBytesDefault): RequestSchemas {
-  const payload = (what: string): z.ZodType<Payload> =>
-    z.string().transform((text) => parsePayload(text, what, payloadLimitBytes));
-  const signal = {
-    name: name("signal name"),
-    payload: payload("the payload of the signal"),
-    signalId: name("signal id").exactOptional(),
-  };
-  const end = z.strictObject({ ...address, reason });
-  return {
-    start: z.strictObject({
-      workflowType: name("workflow type"),
-      input: payload("the input of the workflow"),
-      workflowId: workflowId.exactOptional(),
-      requestId: name("request id").exactOptional(),
-      reuse: z.enum(["return", "reject", "after-close", "after-failure", "terminate"]).exactOptional(),
-      startDelayMs: durationMs.exactOptional(),
-      runTimeoutMs: durationMs.exactOptional(),
-      executionTimeoutMs: durationMs.exactOptional(),
-      signal: z.strictObject(signal).exactOptional(),
-    }),
-    signal: z.strictObject({ ...address, ...signal }),
-    query: z.strictObject({ ...address, name: name("query name"), input: payload("the input of the query") }),
-    cancel: end,
-    terminate: end,
-    result: z.strictObject({ ...address, waitMs }),
-    describe: z.strictObject(address),
-    list: z.strictObject({
-      filter: listFilter,
-      limit: pageLimit,
-      cursor: z.string().max(200).exactOptional(),
-    }),
-    count: listFilter,
-    history: z.strictObject({
-      ...address,
-      fromSeq: z.number().int().min(1),
-      limit: pageLimit,
-      waitMs: waitMs.exactOptional(),
-    }),
-  };
-}
-
-export function isMethod(text: string, schemas: RequestSchemas): text is keyof Service {
-  return Object.hasOwn(schemas, text);
-}
-
-/** Errors: `invalid_argument` with what is wrong and where, or what the field's own check says. */
-export function parseRequest<Request>(schema: z.ZodType<Request>, value: unknown, method: string): Request {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => ({
-    path: issue.path.map(String).join("."),
-    message: issue.message,
-  }));
-  const shown = issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
-  throw new AionError("invalid_argument", `the request of ${method} is malformed: ${shown}`, {
-    details: { issues },
-  });
-}
 
 const statusOfKind: Readonly<Record<ErrorKind, number>> = {
   usage: 400,
@@ -120,13 +23,6 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
   bug: 500,
   unavailable: 503,
 };
-
-export interface WireError {
-  readonly code: string;
-  readonly message: string;
-  readonly hint: string;
-  readonly details: Readonly<Record<string, unknown>>;
-}
 
 export function statusOf(error: AionError): number {
   return statusOfKind[errorTable[error.code].kind];
@@ -142,34 +38,28 @@ export function encodeError(error: AionError): string {
   }
 }
 
-const replySchema = z.union([
-  z.object({
-    error: z.object({
-      code: z.string(),
-      message: z.string(),
-      hint: z.string(),
-      details: z.record(z.string(), z.unknown()),
-    }),
-  }),
-  z.object({ result: z.unknown() }),
-]);
-
 /** The result in a reply; throws the error in it, under the code it had. Error: `transport_failed` (no reply of ours). */
 export function decodeReply(text: string): unknown {
-  let json: unknown;
+  let reply: unknown;
   try {
-    json = JSON.parse(text);
+    reply = JSON.parse(text);
   } catch (error) {
     throw new AionError("transport_failed", "the engine's answer is no JSON", { cause: error });
   }
-  const parsed = replySchema.safeParse(json);
-  if (!parsed.success)
+  if (isRecord(reply) && "result" in reply) return reply["result"];
+  const error = isRecord(reply) ? reply["error"] : undefined;
+  if (!isRecord(error) || typeof error["code"] !== "string" || typeof error["message"] !== "string") {
     throw new AionError("transport_failed", "the engine's answer has a form that is not known");
-  if (!("error" in parsed.data)) return parsed.data.result;
-  const { code, message, hint, details } = parsed.data.error;
-  if (isErrorCode(code)) throw new AionError(code, message, { hint, details });
-  throw new AionError("internal", `${message} (code ${code}, which this version does not know)`, {
-    hint,
-    details,
-  });
+  }
+  const { code, message, hint, details } = error;
+  const rest = {
+    ...(typeof hint === "string" ? { hint } : {}),
+    ...(isRecord(details) ? { details } : {}),
+  };
+  if (isErrorCode(code)) throw new AionError(code, message, rest);
+  throw new AionError("internal", `${message} (code ${code}, which this version does not know)`, rest);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -80,7 +80,7 @@ export class Runtime implements ProgramInstance {
   >();
   readonly #steps = new Map<number, (task: ActivityTask) => unknown>();
   readonly #marked = new Set<string>();
-  readonly #random: SeededRandom;
+  #random: SeededRandom | undefined;
   #commands: Command[] = [];
   #sources: string[] = [];
   #recorded: readonly RecordedValue[] = [];
@@ -106,7 +106,6 @@ export class Runtime implements ProgramInstance {
     this.definition = definition;
     this.init = init;
     this.carrier = carrier;
-    this.#random = new SeededRandom(init.runId);
     this.root = new ScopeContext(this, new CancellationScope(undefined));
   }
 
@@ -381,6 +380,7 @@ export class Runtime implements ProgramInstance {
   }
 
   get random(): SeededRandom {
+    this.#random ??= new SeededRandom(this.init.runId);
     return this.#random;
   }
 

@@ -1,5 +1,11 @@
+// Where this copy of Aion lies: an author's own `src/workflow/` must not be taken for it.
+const root = new URL("..", import.meta.url).pathname;
+const roots = [root, decodeURI(root)].map((path) => RegExp.escape(path)).join("|");
+
 /** Frames of the engine's own files are skipped; test files beside them count as user code. */
-const own = /\/(?:src|dist)\/(?:core|program|workflow|replay|engine)\/(?![^/]*\.test\.)[^/]+\.[jt]s[:)]/;
+const own = new RegExp(
+  `(?:${roots})(?:core|program|workflow|replay|engine)/(?![^/]*\\.test\\.)[^/]+\\.[jt]s[:)]`,
+);
 
 /** Where in the author's code the caller's caller is: `file:///app/order.ts:12:5`. */
 export function sourceLine(): string {

@@ -10,6 +10,17 @@ export interface ResumePoint {
   readonly head: number;
 }
 
+/**
+ * Where a run waits that has asked for nothing that history must answer: for a condition (`waitUntil`), for its
+ * handlers, for the end of its start delay.
+ */
+export interface RestPoint {
+  /** What the next command will have. */
+  readonly commandIndex: number;
+  readonly command: undefined;
+  readonly head: number;
+}
+
 /** What history answered a command with. */
 export interface Resolution {
   readonly commandIndex: number;
@@ -27,6 +38,20 @@ export class ResumeTracker {
   readonly #arrived = new Map<string, number>();
   readonly #timedWaits = new Map<number, string>();
   #issued = 0;
+
+  /** A replay begins again from the first event. */
+  restart(): void {
+    this.#open.clear();
+    this.#resolutions.length = 0;
+    this.#arrived.clear();
+    this.#timedWaits.clear();
+    this.#issued = 0;
+  }
+
+  /** Commands that the code issued so far. */
+  get issuedCount(): number {
+    return this.#issued;
+  }
 
   /** Before the turn: what the code is about to learn. */
   delivered(delivery: Delivery): void {
@@ -58,6 +83,7 @@ export class ResumeTracker {
     for (const [index, command] of commands.entries()) {
       const commandIndex = this.#issued++;
       const key = keyOf(command);
+      if (command.kind === "cancel-timer") this.#withdraw(command.ordinal);
       const isAnswered =
         command.kind === "await-signal"
           ? (this.#arrived.get(command.name) ?? 0) > command.index
@@ -70,9 +96,15 @@ export class ResumeTracker {
       if (command.kind === "await-signal" && command.timer !== undefined && key !== undefined) {
         this.#timedWaits.set(command.timer, key);
       }
-      // A timer that is called off needs no answer.
-      if (command.kind === "cancel-timer") this.#open.delete(`timer ${command.ordinal}`);
     }
+  }
+
+  /** A timer that is called off needs no answer, and no more does the wait that it was to end. */
+  #withdraw(timer: number): void {
+    this.#open.delete(`timer ${timer}`);
+    const wait = this.#timedWaits.get(timer);
+    if (wait !== undefined) this.#open.delete(wait);
+    this.#timedWaits.delete(timer);
   }
 
   resumePoint(head: number): ResumePoint | undefined {

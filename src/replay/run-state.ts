@@ -26,6 +26,8 @@ export interface OpenActivity {
   /** The next attempt starts no earlier. */
   retryAt: number | undefined;
   heartbeat: Payload | undefined;
+  /** The attempt that `heartbeat` is from; 0: none. */
+  heartbeatAttempt: number;
   lastFailure: Failure | undefined;
   isCancelRequested: boolean;
 }
@@ -158,6 +160,7 @@ export class RunState {
           failedCount: 0,
           retryAt: undefined,
           heartbeat: undefined,
+          heartbeatAttempt: 0,
           lastFailure: undefined,
           isCancelRequested: false,
         });
@@ -276,7 +279,10 @@ export class RunState {
       activity.startedAt = undefined;
       activity.failedCount += 1;
       activity.retryAt = event.retryAt;
-      activity.heartbeat = event.heartbeat ?? activity.heartbeat;
+      if (event.heartbeat !== undefined) {
+        activity.heartbeat = event.heartbeat;
+        activity.heartbeatAttempt = event.attempt;
+      }
       activity.lastFailure = failure;
       return undefined;
     }

@@ -38,7 +38,9 @@ export function parseDocument(file: string, text: string): Document {
   const fences: Fence[] = [];
   const anchors = new Set<string>();
   const links: { target: string; line: number }[] = [];
-  let open: { readonly language: string; readonly marks: readonly string[]; readonly line: number } | undefined;
+  let open:
+    | { readonly language: string; readonly marks: readonly string[]; readonly line: number }
+    | undefined;
   let body: string[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (line.startsWith("```")) {

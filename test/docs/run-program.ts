@@ -1,5 +1,6 @@
 /** Runs a program of the documents as a reader would, in a process of its own. */
 import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import path from "node:path";
 import process from "node:process";
 
@@ -16,12 +17,20 @@ export interface Running {
   readonly ended: Promise<Ended>;
 }
 
+const children = new Set<ChildProcess>();
+
+/** For after a test, whatever became of it: nothing that it started goes on. */
+export function killAll(): void {
+  for (const child of children) child.kill("SIGKILL");
+}
+
 /** The condition that makes `aion/…` the source comes with the environment of the tests. */
-export function runProgram(file: string): Running {
-  const child = spawn(process.execPath, [file], {
+export function runProgram(file: string, interpreter: string = process.execPath): Running {
+  const child = spawn(interpreter, [file], {
     cwd: path.dirname(file),
     stdio: ["ignore", "pipe", "pipe"],
   });
+  children.add(child);
   let output = "";
   const waiting: { readonly text: string; resolve(): void; reject(error: Error): void }[] = [];
   const take = (chunk: Buffer): void => {
@@ -33,6 +42,7 @@ export function runProgram(file: string): Running {
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
+      children.delete(child);
       for (const wait of waiting) wait.reject(new Error(`it ended without ${wait.text}:\n${output}`));
       resolve({ code, signal, output });
     });

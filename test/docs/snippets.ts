@@ -31,41 +31,43 @@ export function writeSnippets(documents: readonly Document[]): Workspace {
   const folder = mkdtempSync(path.join(root, ".tmp", "docs-"));
   const folderOf = (document: string): string =>
     path.join(folder, path.basename(document, ".md").toLowerCase());
-  const snippets = documents.flatMap((document) => {
-    const own = folderOf(document.path);
-    mkdirSync(own, { recursive: true });
-    return document.fences.flatMap((fence, index): Snippet[] => {
-      if (fence.language !== "ts") return [];
-      const file = path.join(own, nameOf(fence));
-      // "wx": two blocks of one name would hide each other.
-      writeFileSync(file, fence.text, { flag: "wx" });
-      const next = document.fences[index + 1];
-      return [
-        {
-          place: `${document.path}:${fence.line}`,
-          file,
-          isRun: fence.marks.includes("run"),
-          output: next?.language === "text" ? next.text : undefined,
-        },
-      ];
-    });
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  try {
+    writeFileSync(
+      path.join(folder, "tsconfig.json"),
+      JSON.stringify({
+        extends: path.join(root, "tsconfig.json"),
+        // An example may define what it does not use.
+        compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
+        include: ["**/*.ts"],
+        exclude: [],
+      }),
+    );
+    const snippets = documents.flatMap((document) => writeOne(document, folderOf(document.path)));
+    return { folder, snippets, folderOf, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function writeOne(document: Document, folder: string): Snippet[] {
+  mkdirSync(folder, { recursive: true });
+  return document.fences.flatMap((fence, index): Snippet[] => {
+    if (fence.language !== "ts") return [];
+    const file = path.join(folder, nameOf(fence));
+    // "wx": two blocks of one name would hide each other.
+    writeFileSync(file, fence.text, { flag: "wx" });
+    const next = document.fences[index + 1];
+    return [
+      {
+        place: `${document.path}:${fence.line}`,
+        file,
+        isRun: fence.marks.includes("run"),
+        output: next?.language === "text" ? next.text : undefined,
+      },
+    ];
   });
-  writeFileSync(
-    path.join(folder, "tsconfig.json"),
-    JSON.stringify({
-      extends: path.join(root, "tsconfig.json"),
-      // An example may define what it does not use.
-      compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
-      include: ["**/*.ts"],
-      exclude: [],
-    }),
-  );
-  return {
-    folder,
-    snippets,
-    folderOf,
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  };
 }
 
 function nameOf(fence: Fence): string {

@@ -387,7 +387,7 @@ export class World {
 
   /** Until nothing moves. Time stands still. */
   async settle(): Promise<void> {
-    for (let quiet = 0; quiet < quietTurns; ) {
+    for (let quiet = 0; quiet < quietTurns;) {
       const before = this.#moves;
       for (const look of [...this.#watchers]) {
         this.#watchers.delete(look);

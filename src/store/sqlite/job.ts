@@ -30,3 +30,9 @@ export type JobResult =
   /** The epoch of a claim, the count of a deletion, the pages that a checkpoint found in the log; else without meaning. */
   | { readonly kind: "done"; readonly value: number }
   | { readonly kind: "failed"; readonly error: unknown };
+
+/** A job whose giver waits. */
+export interface Pending {
+  readonly job: Job;
+  readonly settle: (result: JobResult) => void;
+}

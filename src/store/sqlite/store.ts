@@ -38,10 +38,11 @@ export interface SqliteStoreOptions {
   /** For leases. Default: the machine's clock. */
   readonly clock?: Clock;
   /**
-   * `thread` (default): commits that come together are written by a thread of their own, while a lone one is
-   * written at once on the calling thread, which is quicker. `inline`: no thread is started.
+   * `auto` (default): commits that come together are written by a thread of their own, while a lone one is
+   * written on the calling thread, which is quicker. `thread`: the calling thread never waits for the disk.
+   * `inline`: no thread is started.
    */
-  readonly writer?: "thread" | "inline";
+  readonly writer?: "auto" | "thread" | "inline";
   /** Only reads: beside a process that owns the store, or when none does. */
   readonly readOnly?: boolean;
 }
@@ -75,7 +76,9 @@ class SqliteStore implements Store {
     this.#reader = new Reader(database);
     this.#owner = new OwnerRow(database, this.name);
     if (of.readOnly !== true) {
-      const mode = of.path === ":memory:" ? "at-once" : (of.writer ?? "thread");
+      const mode = of.path === ":memory:" ? "at-once" : (of.writer ?? "auto");
+      // The engine's thread does not wait for a lock while there is another that can.
+      if (mode === "auto") database.exec("PRAGMA busy_timeout = 100");
       this.#writePath = new WritePath(new Writer(database, { path: of.path, storeName: this.name }), {
         path: of.path,
         mode,

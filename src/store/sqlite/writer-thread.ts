@@ -1,6 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert } from "../../core/errors.ts";
 import type { Job } from "./job.ts";
+import { CheckpointMeter } from "./checkpoint.ts";
 import { connect } from "./migrate.ts";
 import { decodeJobs, encodeResults } from "./wire.ts";
 import type { Wire } from "./wire.ts";
@@ -13,8 +14,6 @@ import { Writer } from "./writer.ts";
  */
 
 const commitsPerTransactionMax = 4_000;
-/** Pages in the log after which they are moved into the file. */
-const pagesPerCheckpoint = 4_000;
 
 const { path, signal } = workerData as {
   readonly path: string;
@@ -26,9 +25,7 @@ const database = connect(path);
 const writer = new Writer(database, { path, storeName: `sqlite:${path}` });
 port.postMessage("ready");
 
-let commitsSinceCheckpoint = 0;
-// SQLite tells how long the log is only when asked to move it, so it is estimated from the last time.
-let pagesPerCommit = 4;
+const meter = new CheckpointMeter(writer);
 let isOpen = true;
 while (isOpen) {
   const seen = Atomics.load(signal, 0);
@@ -61,7 +58,7 @@ function take(): Work | undefined {
     }
     messageCount += 1;
   }
-  commitsSinceCheckpoint += commitCount;
+  meter.add(commitCount);
   return messageCount === 0 ? undefined : { jobs, messageCount, request: undefined };
 }
 
@@ -69,18 +66,10 @@ function take(): Work | undefined {
 function carryOut({ jobs, messageCount, request }: Work): boolean {
   if (messageCount > 0) port.postMessage([messageCount, ...encodeResults(writer.run(jobs))]);
   if (request === "checkpoint") {
-    checkpoint();
+    meter.run();
     port.postMessage("checkpointed");
-  } else if (commitsSinceCheckpoint * pagesPerCommit > pagesPerCheckpoint) {
-    const pages = checkpoint();
-    if (pages > 0) pagesPerCommit = pages / commitsSinceCheckpoint;
-    commitsSinceCheckpoint = 0;
+  } else {
+    meter.runIfDue();
   }
   return request !== "close";
-}
-
-/** Returns how many pages were in the log. */
-function checkpoint(): number {
-  const [result] = writer.run([{ kind: "checkpoint" }]);
-  return result?.kind === "done" ? result.value : 0;
 }

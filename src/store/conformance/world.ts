@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import type { NewEvent } from "../../core/codec.ts";
+import { isAionError } from "../../core/errors.ts";
+import type { ErrorCode } from "../../core/errors.ts";
+import type { RunId, WorkflowId } from "../../core/ids.ts";
+import { parseWorkflowId, toRunId } from "../../core/ids.ts";
+import { toPayload } from "../../core/payload.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { RunStatus } from "../../core/status.ts";
+import type { Commit, CommitResult, OwnerToken, RunCommit, RunRef, StartCommit, Store } from "../contract.ts";
+
+/** What a backend's test file hands in. */
+export interface StoreBackend {
+  /** A fresh, empty store that reads the time from `clock`. */
+  open(options: { readonly clock: Clock }): Promise<OpenedStore>;
+}
+
+export interface OpenedStore {
+  readonly store: Store;
+  /** Another object on the same data, as another process would open it; absent where there is none. */
+  readonly reopen?: () => Promise<Store>;
+  /** Closes what is open, and removes the data. */
+  dispose(): Promise<void>;
+}
+
+/** One law of the contract, shown on a fresh store. */
+export interface Scenario {
+  readonly name: string;
+  run(world: World, backend: StoreBackend): Promise<void>;
+}
+
+export class VirtualClock implements Clock {
+  #now = 1_700_000_000_000;
+
+  now(): number {
+    return this.#now;
+  }
+
+  advance(millis: number): void {
+    this.#now += millis;
+  }
+}
+
+export const leaseMs = 10_000;
+
+/** A run as a writer knows it. */
+export interface KnownRun extends RunRef {
+  readonly runId: RunId;
+  headSeq: number;
+  wakeAt: number | null;
+}
+
+/** A store, its owner's token, and the shortest ways to write to it. */
+export class World {
+  readonly store: Store;
+  readonly clock: VirtualClock;
+  readonly reopen: (() => Promise<Store>) | undefined;
+  readonly token: OwnerToken;
+  #runCount = 0;
+
+  constructor(opened: OpenedStore, clock: VirtualClock, token: OwnerToken) {
+    this.store = opened.store;
+    this.reopen = opened.reopen;
+    this.clock = clock;
+    this.token = token;
+  }
+
+  newRunId(): RunId {
+    this.#runCount += 1;
+    return toRunId(`run-${this.#runCount}`);
+  }
+
+  async append(...commits: readonly Commit[]): Promise<readonly CommitResult[]> {
+    return await this.store.append(this.token, commits);
+  }
+
+  /** Starts a run and expects it to be accepted. */
+  async start(id: string, fields: Partial<StartCommit> = {}): Promise<KnownRun> {
+    const start = startOf(id, { runId: this.newRunId(), startedAt: this.clock.now(), ...fields });
+    const [result] = await this.append({ start });
+    assert.ok(result?.ok === true && result.startedKey !== undefined, `the start of ${id} is accepted`);
+    return {
+      runKey: result.startedKey,
+      workflowId: start.workflowId,
+      runId: start.runId,
+      headSeq: start.firstSeq - 1 + start.events.length,
+      wakeAt: start.wakeAt,
+    };
+  }
+
+  /** Extends a run and expects that to be accepted. */
+  async extend(
+    run: KnownRun,
+    fields: Partial<RunCommit> = {},
+    rest: Omit<Commit, "run" | "start"> = {},
+  ): Promise<CommitResult> {
+    const commit = runOf(run, fields);
+    const [result] = await this.append({ run: commit, ...rest });
+    assert.ok(result?.ok === true, `the commit on ${run.workflowId} is accepted`);
+    run.headSeq += commit.events.length;
+    run.wakeAt = commit.wakeAt;
+    return result;
+  }
+
+  /** Ends a run. */
+  async end(run: KnownRun, status: RunStatus = "completed"): Promise<void> {
+    await this.extend(run, { status, closedAt: this.clock.now(), events: [endOf(status)], wakeAt: null });
+  }
+}
+
+export function idOf(text: string): WorkflowId {
+  return parseWorkflowId(text);
+}
+
+/** An event that any backend must give back as it is; `mark` tells it from others. */
+export function mark(text: string, recordedAt = 1_700_000_000_001): NewEvent {
+  return { type: "VersionMarked", changeId: text, recordedAt };
+}
+
+export function startedEvent(runId: RunId, recordedAt = 1_700_000_000_000): NewEvent {
+  return {
+    type: "WorkflowStarted",
+    runId,
+    workflowType: "order",
+    version: "v1",
+    input: toPayload({ text: 'quote " backslash \\ line\nfeed \u0000 ünï 🚀' }, "input"),
+    recordedAt,
+  };
+}
+
+export function endOf(status: RunStatus, recordedAt = 1_700_000_000_002): NewEvent {
+  switch (status) {
+    case "failed":
+      return { type: "WorkflowFailed", failure: { kind: "application", message: "no" }, recordedAt };
+    case "cancelled":
+      return { type: "WorkflowCancelled", recordedAt };
+    case "terminated":
+      return { type: "WorkflowTerminated", recordedAt };
+    case "timed-out":
+      return { type: "WorkflowTimedOut", timeout: "run", recordedAt };
+    case "continued-as-new":
+      return {
+        type: "WorkflowContinuedAsNew",
+        newRunId: toRunId("next"),
+        workflowType: "order",
+        input: toPayload(1, "input"),
+        recordedAt,
+      };
+    case "running":
+    case "completed":
+      return { type: "WorkflowCompleted", result: toPayload(null, "result"), recordedAt };
+  }
+}
+
+export function startOf(id: string, fields: Partial<StartCommit> = {}): StartCommit {
+  const runId = fields.runId ?? toRunId(`run-of-${id}`);
+  return {
+    workflowId: idOf(id),
+    runId,
+    workflowType: "order",
+    version: "v1",
+    firstSeq: 1,
+    events: [startedEvent(runId)],
+    status: "running",
+    startedAt: 1_700_000_000_000,
+    wakeAt: null,
+    ...fields,
+  };
+}
+
+export function runOf(run: KnownRun, fields: Partial<RunCommit> = {}): RunCommit {
+  return {
+    runKey: run.runKey,
+    workflowId: run.workflowId,
+    expectedSeq: run.headSeq,
+    events: [mark(`after ${run.headSeq}`)],
+    status: "running",
+    wakeAt: run.wakeAt,
+    wakeAtBefore: run.wakeAt,
+    ...fields,
+  };
+}
+
+/** The refusal of one commit, with exactly these details. */
+export function assertRefused(
+  result: CommitResult | undefined,
+  details: Readonly<Record<string, number>>,
+): void {
+  assert.ok(result?.ok === false, "the commit is refused");
+  assert.equal(result.error.code, "sequence_conflict");
+  assert.deepEqual({ ...result.error.details }, details);
+}
+
+export async function assertRejects(
+  promise: Promise<unknown>,
+  code: ErrorCode,
+): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(isAionError(error), `expected an AionError, got ${String(error)}`);
+    assert.equal(error.code, code, error.message);
+    return error.details;
+  }
+  throw new assert.AssertionError({ message: `expected to be rejected with ${code}` });
+}
+
+/** Everything that can be read of a workflow id: equal before and after means that nothing was written. */
+export async function snapshot(store: Store, id: string): Promise<unknown> {
+  const workflowId = idOf(id);
+  const chain = await store.readRunChain(workflowId);
+  const heartbeats = await Promise.all(chain.map((run) => store.readHeartbeats(run.runKey)));
+  return {
+    chain,
+    heartbeats,
+    history: await store.readHistory(workflowId),
+    messages: await store.listMessages(0, 10_000),
+    due: await store.listDue(Number.MAX_SAFE_INTEGER, undefined, 10_000),
+    count: await store.count({}),
+  };
+}

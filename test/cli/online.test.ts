@@ -1,0 +1,120 @@
+/** The command beside a living engine: everything goes through its socket. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openSqliteStore } from "../../src/store/index.ts";
+import { CommandTest } from "./command.ts";
+import { approval, approve, fulfil } from "./workflows.ts";
+
+const patiently = { timeout: 20_000 };
+
+let test: CommandTest;
+beforeEach(() => {
+  test = new CommandTest();
+});
+afterEach(() => test.dispose());
+
+async function epochOf(file: string): Promise<number | undefined> {
+  const store = openSqliteStore({ path: file, readOnly: true });
+  try {
+    return (await store.readOwner())?.epoch;
+  } finally {
+    await store.close();
+  }
+}
+
+describe("with an engine running", () => {
+  // I-16
+  it("a run is started, asked, signalled and waited for through it, and nothing is written behind its back", async () => {
+    await test.openEngine();
+    const epoch = await epochOf(test.file);
+    expect(await test.run(["start", "approve", "--id", "a-1"])).toMatchObject({ exitCode: 0, stderr: "" });
+    const waiting = test.run(["result", "a-1", "--wait", "--json"]);
+    const following = test.run(["history", "a-1", "--follow", "--json"]);
+    expect(await test.json(["describe", "a-1"])).toMatchObject({
+      status: "running",
+      pid: expect.stringMatching(/^1\./) as string,
+    });
+    expect(await test.run(["signal", "a-1", "approval", "--input", '{"by":"ann"}'])).toEqual({
+      exitCode: 0,
+      stdout: "sent approval to a-1\n",
+      stderr: "",
+    });
+    expect(JSON.parse((await waiting).stdout)).toMatchObject({ status: "completed", result: "ann" });
+    const lines = (await following).stdout.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { seq: 1, type: "WorkflowStarted", workflowType: "approve", input: null },
+      { seq: 2, type: "SignalReceived", name: "approval", payload: { by: "ann" } },
+      { seq: 3, type: "WorkflowCompleted", result: "ann" },
+    ]);
+    expect(await epochOf(test.file)).toBe(epoch);
+  });
+
+  it("a query is answered from the live state, and unknown names are refused by the code that knows them", async () => {
+    const { client } = await test.openEngine();
+    await client.start(fulfil, { amount: 5 }, { id: "o-1" });
+    await expect
+      .poll(async () => (await test.run(["query", "o-1", "stage"])).stdout, patiently)
+      .toBe('"waiting for approval"\n');
+    const [query, type] = await Promise.all([
+      test.run(["query", "o-1", "nope"]),
+      test.run(["start", "nope", "--id", "n-1"]),
+    ]);
+    expect(query.stderr).toMatch(/^error\[query_unknown\]: .*\nhint: /);
+    expect(type.stderr).toMatch(/^error\[workflow_type_unknown\]: .*\nhint: /);
+    expect([query.exitCode, type.exitCode]).toEqual([1, 1]);
+  });
+
+  it("a run is cancelled and terminated through it", async () => {
+    const { client } = await test.openEngine();
+    const cancelled = await client.start(approve, undefined, { id: "a-1" });
+    const terminated = await client.start(approve, undefined, { id: "a-2" });
+    await Promise.all([
+      test.run(["cancel", "a-1", "--reason", "no need"]),
+      test.run(["terminate", "a-2", "--reason", "enough"]),
+    ]);
+    await expect(cancelled.result()).rejects.toThrow("was cancelled: no need");
+    await expect(terminated.result()).rejects.toThrow("was terminated: enough");
+  });
+
+  it("waiting goes on over a restart of the engine", async () => {
+    const first = await test.openEngine();
+    await first.client.start(approve, undefined, { id: "a-1" });
+    const command = test.spawn(["history", "a-1", "--follow", "--json"]);
+    const seen: string[] = [];
+    command.stdout.on("data", (chunk: Buffer) => seen.push(chunk.toString()));
+    const ended = new Promise<number | null>((resolve) => command.once("close", resolve));
+    await expect.poll(() => seen.join(""), patiently).toContain("WorkflowStarted");
+    await first.close();
+    const second = await test.openEngine();
+    await second.client.get("a-1").signal(approval, { by: "ann" });
+    expect(await ended).toBe(0);
+    const events = seen.join("").trimEnd().split("\n");
+    expect(events.map((line) => (JSON.parse(line) as { readonly seq: number }).seq)).toEqual([1, 2, 3]);
+  });
+});
+
+describe("with an engine that cannot be reached", () => {
+  it("the file is read beside it, with a note, and never written", async () => {
+    const { client } = await test.openEngine({ localSocket: false });
+    await client.start(approve, undefined, { id: "a-1" });
+    const epoch = await epochOf(test.file);
+    const [list, start, signal, query] = await Promise.all([
+      test.run(["list", "--json"]),
+      test.run(["start", "approve", "--id", "a-2"]),
+      test.run(["signal", "a-1", "approval"]),
+      test.run(["query", "a-1", "stage"]),
+    ]);
+    expect(list).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringContaining("read from the file, beside it") as string,
+    });
+    expect(JSON.parse(list.stdout)).toMatchObject({ runs: [{ workflowId: "a-1" }] });
+    for (const refused of [start, signal, query]) {
+      expect(refused).toMatchObject({ exitCode: 1, stdout: "" });
+      expect(refused.stderr).toMatch(
+        /^error\[store_owned\]: store .* is owned by process \d+ on .*, which cannot be reached: it serves no socket\nhint: /,
+      );
+    }
+    expect(await client.count({})).toBe(1);
+    expect(await epochOf(test.file)).toBe(epoch);
+  });
+});

@@ -1,0 +1,35 @@
+import {
+  activity,
+  child,
+  expose,
+  query,
+  receive,
+  signal,
+  sleep,
+  workflow,
+} from "../../src/workflow/index.ts";
+
+export const charge = activity("charge", async (amount: number) => `pay_${amount}`);
+export const approval = signal<{ readonly by: string }>("approval");
+export const stage = query<string>("stage");
+
+export const ship = workflow("ship", async (paymentId: string) => {
+  await sleep("2 days");
+  return `shipped ${paymentId}`;
+});
+
+/** Charges, waits for an approval, ships. */
+export const fulfil = workflow("fulfil", async (order: { readonly amount: number }) => {
+  let at = "charging";
+  expose(stage, () => at);
+  const paymentId = await charge(order.amount);
+  at = "waiting for approval";
+  const { by } = await receive(approval);
+  if (by === "eve") throw new Error("not approved by \u001b[31meve");
+  at = "shipping";
+  const shipped = await child(ship, paymentId);
+  return { paymentId, shipped, by };
+});
+
+/** Ends as soon as it is approved. */
+export const approve = workflow("approve", async () => (await receive(approval)).by);
