@@ -32,6 +32,7 @@ import { installPeer } from "./install-peer.ts";
 import { durability, readMachine, readVersions } from "./machine.ts";
 import type { MeasureSpec } from "./measure-spec.ts";
 import { benchRoot, dataRoot } from "./paths.ts";
+import { lockBench } from "./run-lock.ts";
 import { renderReport } from "./report.ts";
 import { toJsonLine, toRows } from "./run-record.ts";
 import type { RunRecord } from "./run-record.ts";
@@ -52,7 +53,7 @@ const usage = `npm run bench -- [options]
   --help
 `;
 
-const measureTimeoutMs = 15 * 60_000;
+const measureTimeoutMs = 5 * 60_000;
 const condition = "aion-source";
 
 interface BenchOptions {
@@ -256,7 +257,6 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
 async function runBench(options: BenchOptions, args: readonly string[]): Promise<boolean> {
   const startedAt = performance.now();
   const date = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-  mkdirSync(dataRoot, { recursive: true });
   const machine = readMachine(dataRoot);
   for (const engine of options.engines) if (engine === "dbos" || engine === "restate") installPeer(engine);
   if (options.engines.includes("aion") && !options.isSource) {
@@ -338,12 +338,17 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  let unlock: (() => void) | undefined;
   try {
+    mkdirSync(dataRoot, { recursive: true });
+    unlock = lockBench(dataRoot);
     return (await runBench(options, args)) ? 0 : 1;
   } catch (error) {
     if (!(error instanceof BenchError)) throw error;
     process.stderr.write(`error: ${error.message}\n`);
     return 1;
+  } finally {
+    unlock?.();
   }
 }
 

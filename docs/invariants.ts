@@ -56,6 +56,7 @@ export const groups: readonly Group[] = [
         claim:
           "A start with the same id or request id and the same input gives the same run; with another input `workflow_already_exists`; a hundred at once give one run.",
         layers: ["C", "U"],
+        missing: "a hundred starts at once, through an engine",
       },
       {
         number: 6,
@@ -96,6 +97,7 @@ export const groups: readonly Group[] = [
         number: 11,
         claim: "A second completion of one attempt has no effect.",
         layers: ["C", "U"],
+        missing: "a second completion that is tried",
       },
       {
         number: 12,
@@ -140,7 +142,12 @@ export const groups: readonly Group[] = [
         layers: ["S", "U"],
         missing: simulation,
       },
-      { number: 18, claim: "Of two that would own a store one proceeds.", layers: ["C", "P"] },
+      {
+        number: 18,
+        claim: "Of two that would own a store one proceeds.",
+        layers: ["C", "P"],
+        missing: "two real processes at once (P)",
+      },
       {
         number: 19,
         claim: "Losing the epoch throws the state in memory away.",
@@ -195,6 +202,7 @@ export const groups: readonly Group[] = [
         claim:
           "Queries never write; they reflect every write acknowledged before them, or fail. Being queried changes neither history nor behaviour.",
         layers: ["U"],
+        missing: "live runs, asked while writes are under way",
       },
     ],
   },
@@ -292,6 +300,7 @@ export const groups: readonly Group[] = [
         number: 41,
         claim: "Replaying any prefix of a history gives the live state at that prefix.",
         layers: ["U"],
+        missing: "every prefix of a history, as a property",
       },
       {
         number: 42,
@@ -304,12 +313,14 @@ export const groups: readonly Group[] = [
         claim:
           "Nondeterminism is detected and never diverges silently: insert, delete, swap, retype any command.",
         layers: ["U"],
+        missing: "a mutator over recorded histories with every operator",
       },
       {
         number: 44,
         claim:
           "Histories of every released version replay on today's code; an event from the future is refused loudly.",
         layers: ["U"],
+        missing: "golden histories of released versions",
       },
       {
         number: 45,

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import type { StartSignal } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { Payload } from "./payload.ts";
 
@@ -23,7 +24,7 @@ export type RecordedValue =
 
 /** What workflow code learns. */
 export type Delivery =
-  | { readonly kind: "start"; readonly input: Payload }
+  | { readonly kind: "start"; readonly input: Payload; readonly signals?: readonly StartSignal[] }
   | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
   | { readonly kind: "timer"; readonly ordinal: number }
   | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }

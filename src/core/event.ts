@@ -29,6 +29,13 @@ export interface ParentLink {
   readonly ordinal: number;
 }
 
+/** A signal that a run begins with. */
+export interface StartSignal {
+  readonly name: string;
+  readonly payload: Payload;
+  readonly signalId?: string;
+}
+
 export type ParentClosePolicy = "terminate" | "cancel" | "abandon";
 
 /** What an activity was scheduled with. Recorded, so that a later deploy does not change it under way. */
@@ -60,6 +67,8 @@ export type EventBody =
       readonly unchecked?: true;
       /** Dedupe ids of signals that earlier runs of the chain received, the latest of them. */
       readonly signalIds?: readonly string[];
+      /** There before the code begins: sent with the start, or not asked for by the run that this one continues. */
+      readonly signals?: readonly StartSignal[];
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }

@@ -36,9 +36,19 @@ export type Message =
       readonly ordinal: number;
       readonly failure?: Failure;
     }
-  /** With a run id: meant for that run alone. */
-  | { readonly kind: "cancel"; readonly runId?: RunId; readonly reason?: string }
-  | { readonly kind: "terminate"; readonly runId?: RunId; readonly reason?: string };
+  /** With a run id: meant for that run alone. With a parent: for its child, should the id be another's. */
+  | {
+      readonly kind: "cancel";
+      readonly runId?: RunId;
+      readonly reason?: string;
+      readonly parent?: ParentLink;
+    }
+  | {
+      readonly kind: "terminate";
+      readonly runId?: RunId;
+      readonly reason?: string;
+      readonly parent?: ParentLink;
+    };
 
 /** How a child ended, as its parent will record it. */
 export type ChildOutcome =

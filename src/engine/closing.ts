@@ -1,4 +1,4 @@
-import type { Event } from "../core/event.ts";
+import type { Event, EventBody } from "../core/event.ts";
 import type { ChildOutcome } from "../core/message.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { OutgoingMessage } from "../store/contract.ts";
@@ -15,11 +15,16 @@ export function closingMessages(state: RunState, terminal: Event): OutgoingMessa
     });
   }
   const reason = "its parent ended";
-  for (const child of state.children.values()) {
-    if (child.parentClosePolicy === "abandon") continue;
+  const { workflowId, started } = state;
+  for (const { ordinal, childWorkflowId, parentClosePolicy } of state.children.values()) {
+    if (parentClosePolicy === "abandon") continue;
     messages.push({
-      target: child.childWorkflowId,
-      message: { kind: child.parentClosePolicy === "cancel" ? "cancel" : "terminate", reason },
+      target: childWorkflowId,
+      message: {
+        kind: parentClosePolicy === "cancel" ? "cancel" : "terminate",
+        reason,
+        parent: { workflowId, runId: started.runId, ordinal },
+      },
     });
   }
   return messages;
@@ -41,4 +46,11 @@ function outcomeOf(terminal: Event): ChildOutcome | undefined {
     default:
       return undefined;
   }
+}
+
+/** What a request to cancel comes to; `undefined`: it was made before. */
+export function toCancelEvent(state: RunState, reason: { readonly reason?: string }): EventBody | undefined {
+  // No code runs before the start delay is over: there is nothing to clean up.
+  if (!state.isCodeStarted) return { type: "WorkflowCancelled", ...reason };
+  return state.isCancelRequested ? undefined : { type: "WorkflowCancelRequested", ...reason };
 }

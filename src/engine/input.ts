@@ -16,6 +16,8 @@ export interface Input {
   onRefused?(error: AionError): void;
   /** If the run continues as new before its turn comes, it goes to the next run of the chain. */
   readonly followsChain?: true;
+  /** The outcome of an attempt at this activity: known, and so kept while its run is read anew. */
+  readonly settles?: number;
   /** The message it answers, deleted by the same commit. */
   readonly messageId?: number;
   /** What else that commit tells others, if an event was recorded or not. */

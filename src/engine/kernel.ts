@@ -71,6 +71,8 @@ export class Kernel implements RunHost {
   readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #heartbeatsDue = new Set<WorkflowId>();
   #settling: ResidentRun[] = [];
+  readonly #kept = new Map<WorkflowId, readonly Input[]>();
+  readonly #crashes = new Map<WorkflowId, number>();
   readonly #wakeLine: WorkflowId[] = [];
   #wakingCount = 0;
   #isTurnAsked = false;
@@ -92,7 +94,8 @@ export class Kernel implements RunHost {
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
       host: {
-        settled: (address, _attempt, toEvent) => this.offer(address.workflowId, address.runId, { toEvent }),
+        settled: (address, _attempt, toEvent) =>
+          this.offer(address.workflowId, address.runId, { toEvent, settles: address.ordinal }),
         slotFree: (address) => {
           const start = this.#attemptStart(address.workflowId, address.ordinal);
           const decline = (): void => this.#dispatcher.decline(address);
@@ -253,7 +256,7 @@ export class Kernel implements RunHost {
   /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
   offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && !this.#loads.has(workflowId)) {
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#loads.has(workflowId))) {
       if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
@@ -261,7 +264,16 @@ export class Kernel implements RunHost {
     }
     const unborn = this.#unborn.get(workflowId);
     if (runId !== undefined && unborn?.state.started.runId === runId) unborn.offer(input);
-    else void this.#offerLater(workflowId, runId, input);
+    else if (input.settles === undefined) void this.#offerLater(workflowId, runId, input);
+    else {
+      this.#keep(workflowId, [input]);
+      void this.resident(workflowId);
+    }
+  }
+
+  /** What is known of a run that is being read anew: the first thing it hears then, so that no known outcome is worked for again. */
+  #keep(workflowId: WorkflowId, inputs: readonly Input[]): void {
+    this.#kept.set(workflowId, [...(this.#kept.get(workflowId) ?? []), ...inputs]);
   }
 
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
@@ -312,6 +324,19 @@ export class Kernel implements RunHost {
   }
 
   async #loadLatest(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    const run = await this.#findAndLoad(workflowId);
+    const kept = this.#kept.get(workflowId);
+    if (kept === undefined) return run;
+    this.#kept.delete(workflowId);
+    if (run?.isHere === true) run.offerAll(kept);
+    else {
+      const error = await this.#absent(workflowId);
+      for (const input of kept) input.onRefused?.(error);
+    }
+    return run;
+  }
+
+  async #findAndLoad(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
     const outcome = await this.#load(record, undefined);
@@ -339,16 +364,21 @@ export class Kernel implements RunHost {
         return { kind: "loaded", run: raced };
       }
       const runId = state.started.runId;
+      const kept = this.#kept.get(workflowId) ?? [];
+      this.#kept.delete(workflowId);
+      const known = new Set(kept.map((input) => input.settles));
       for (const activity of state.activities.values()) {
-        // The attempt that history has as under way died with its process, unless it is still at work in this one.
-        if (!this.#dispatcher.isUnderWay(runId, activity.ordinal)) activity.startedAt = undefined;
+        // The attempt that history has as under way died with its process, unless it is still at work in this one, or
+        // has ended and its outcome waits to be recorded.
+        const isAlive = this.#dispatcher.isUnderWay(runId, activity.ordinal) || known.has(activity.ordinal);
+        if (!isAlive) activity.startedAt = undefined;
       }
       const run = this.#admit(record, state, program, instance);
       holder = run;
       if (record.blocked !== undefined) this.#unblock(record);
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
-      run.offerAll(this.#dueInputs(run));
+      run.offerAll([...kept, ...this.#dueInputs(run)]);
       if (isStuck) {
         run.fault(
           new AionError(
@@ -446,12 +476,16 @@ export class Kernel implements RunHost {
         blocked: null,
       },
     });
+    // What was sent to it meanwhile waits on disk.
+    void this.mailbox.list();
   }
 
   /** Ends a run without its code. Also for runs whose code cannot be loaded. */
   async #endFromOutside(record: RunRecord, event: EventBody, messageId?: number): Promise<void> {
     const state = await loadState(record, this.store);
-    const run = this.#admit(record, state, undefined, undefined);
+    const raced = this.#runs.get(record.workflowId);
+    const run =
+      raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
     await new Promise<void>((resolve, reject) => {
       run.offer({
         toEvent: () => event,
@@ -584,12 +618,28 @@ export class Kernel implements RunHost {
 
   /** A bug of ours met this run: it is thrown away and read anew; the others do not notice. */
   #crash(run: ResidentRun, error: unknown): void {
-    this.log("error", "a run crashed and is loaded again", {
-      workflowId: run.workflowId,
-      pid: run.pid,
-      error: String(error),
+    const { workflowId, pid } = run;
+    const count = (this.#crashes.get(workflowId) ?? 0) + 1;
+    this.#crashes.set(workflowId, count);
+    this.log("error", "a run crashed and is loaded again", { workflowId, pid, count, error: String(error) });
+    if (count < crashesMax || run.runKey === undefined) {
+      this.#reload(run, toAionError(error), run.discard());
+      return;
+    }
+    this.#crashes.delete(workflowId);
+    this.#hold(run, toAionError(error));
+  }
+
+  /** Takes a run out of memory and blocks it. */
+  #hold(run: ResidentRun, error: AionError): void {
+    const { workflowId } = run;
+    this.#runs.delete(workflowId);
+    for (const input of run.discard()) {
+      input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
+    }
+    void this.store.findRun(workflowId).then((record) => {
+      if (record !== undefined && this.#stopped === undefined) void this.block(record, error);
     });
-    this.#reload(run, toAionError(error), run.discard());
   }
 
   instantiate(run: ResidentRun): ProgramInstance {
@@ -623,6 +673,7 @@ export class Kernel implements RunHost {
       this.#unborn.delete(workflowId);
       if (batch.terminal === undefined) this.#runs.set(workflowId, run);
     }
+    if (this.#crashes.size > 0) this.#crashes.delete(workflowId);
     for (const input of batch.inputs) input.onDurable?.();
     if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
@@ -656,8 +707,7 @@ export class Kernel implements RunHost {
     const goesOn = terminal.type === "WorkflowContinuedAsNew";
     for (const input of left) {
       if (goesOn && input.followsChain === true) {
-        // Behind what the ended run had not asked for, which is on its way as messages.
-        void this.mailbox.settled(workflowId).then(() => this.offer(workflowId, undefined, input));
+        this.offer(workflowId, undefined, input);
       } else if (input.onRefused !== undefined) {
         input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
       }
@@ -681,16 +731,19 @@ export class Kernel implements RunHost {
     if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
     const again: Input[] = [];
     for (const input of left) {
-      // After a conflict nothing was written, and whoever asked need not hear of it.
-      if (input.onRefused === undefined || error.code === "sequence_conflict") again.push(input);
+      // After a conflict nothing was written, and whoever asked need not hear of it; but a message that is no longer there was
+      // answered before.
+      const isAnswered =
+        input.messageId !== undefined && input.messageId === error.details["missingMessageId"];
+      if (input.onRefused === undefined || (error.code === "sequence_conflict" && !isAnswered))
+        again.push(input);
       else input.onRefused(error);
     }
     if (this.#stopped !== undefined) return;
-    void this.#pause(refusedRetryMs).then(() => {
-      if (this.#stopped !== undefined) return;
-      if (again.length === 0) void this.resident(workflowId);
-      for (const input of again) this.offer(workflowId, undefined, input);
-    });
+    this.#keep(workflowId, again);
+    void this.#pause(refusedRetryMs).then(() =>
+      this.#stopped === undefined ? this.resident(workflowId) : undefined,
+    );
   }
 
   rested(run: ResidentRun): void {
@@ -720,11 +773,7 @@ export class Kernel implements RunHost {
       message: error.message,
     });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
-    this.#runs.delete(run.workflowId);
-    for (const input of run.discard()) input.onRefused?.(new AionError("run_blocked", error.message));
-    void this.store.findRun(run.workflowId).then((record) => {
-      if (record !== undefined) void this.block(record, error);
-    });
+    this.#hold(run, error);
     return "block";
   }
 
@@ -838,6 +887,8 @@ export class Kernel implements RunHost {
 }
 
 const evictionLookMax = 16;
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
 const wakingMax = 256;
 
 /** When a run at rest must be looked at next, from its state alone. With `afterMs`: what came due before is seen to. */

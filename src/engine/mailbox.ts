@@ -1,9 +1,10 @@
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody } from "../core/event.ts";
+import type { EventBody, ParentLink } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Commit, OutgoingMessage, StoredMessage } from "../store/contract.ts";
+import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toStartInput } from "./start-input.ts";
@@ -22,13 +23,23 @@ export class Mailbox {
   readonly #kernel: Kernel;
   readonly #lines = new Map<WorkflowId, StoredMessage[]>();
   readonly #waiting = new Map<WorkflowId, (() => void)[]>();
+  /** Sent by runs that were taken up before the messages of the last engine were. */
+  #early: StoredMessage[] | undefined = [];
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
-  /** Takes up what was not delivered when the last engine ended. */
+  /** Takes up what was not delivered when the last engine ended, before anything that was sent since. */
   async start(): Promise<void> {
+    await this.list();
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const message of early) this.#enqueue(message);
+  }
+
+  /** Takes up everything that is on disk. */
+  async list(): Promise<void> {
     for (let after = 0; ;) {
       const page = await this.#kernel.store.listMessages(after, pageSize);
       for (const message of page) {
@@ -43,12 +54,14 @@ export class Mailbox {
   sent(messages: readonly OutgoingMessage[], ids: readonly number[]): void {
     if (ids.length < messages.length) {
       // The commit was resolved by reading, which does not tell the ids.
-      void this.start();
+      void this.list();
       return;
     }
     for (const [index, message] of messages.entries()) {
       const messageId = ids[index];
-      if (messageId !== undefined) this.#enqueue({ ...message, messageId });
+      if (messageId === undefined) continue;
+      if (this.#early === undefined) this.#enqueue({ ...message, messageId });
+      else this.#early.push({ ...message, messageId });
     }
   }
 
@@ -79,6 +92,10 @@ export class Mailbox {
         await this.#deliver(message);
         line.shift();
       } catch (error) {
+        if (isDelivered(error, message)) {
+          line.shift();
+          continue;
+        }
         if (isAionError(error) && error.code === "run_blocked") break;
         if (
           isAionError(error) &&
@@ -155,16 +172,22 @@ export class Mailbox {
         return;
       }
       case "cancel": {
-        const { runId, reason } = message;
-        await this.#offer(target, messageId, (state) =>
-          (runId === undefined || state.started.runId === runId) && !state.isCancelRequested
-            ? { type: "WorkflowCancelRequested", ...(reason === undefined ? {} : { reason }) }
-            : undefined,
-        );
+        const { runId, reason, parent } = message;
+        await this.#offer(target, messageId, (state) => {
+          const { started } = state;
+          const isMeant =
+            (runId === undefined || started.runId === runId) &&
+            (parent === undefined || isChildOf(started.parent, parent));
+          return isMeant ? toCancelEvent(state, reason === undefined ? {} : { reason }) : undefined;
+        });
         return;
       }
       case "terminate": {
-        const { runId, reason } = message;
+        const { runId, reason, parent } = message;
+        if (parent !== undefined) {
+          const latest = await this.#kernel.store.findRun(target);
+          if (!isChildOf(latest?.parent, parent)) return this.#settle({ consume: [messageId] });
+        }
         try {
           const event: EventBody = {
             type: "WorkflowTerminated",
@@ -264,6 +287,15 @@ export class Mailbox {
     if (!result.ok) throw result.error;
     if (commit.send !== undefined) this.sent(commit.send, result.messageIds);
   }
+}
+
+function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {
+  return link?.runId === parent.runId && link.ordinal === parent.ordinal;
+}
+
+/** The message was answered by a commit whose own answer was lost. */
+function isDelivered(error: unknown, message: StoredMessage): boolean {
+  return isAionError(error) && error.details["missingMessageId"] === message.messageId;
 }
 
 function isGone(error: unknown): boolean {

@@ -17,7 +17,7 @@ import type {
   StartRequest,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { Event, EventBody } from "../core/event.ts";
+import type { Event, EventBody, StartSignal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
@@ -27,6 +27,7 @@ import { isClosed, isTerminal } from "../core/status.ts";
 import type { Program } from "../program/program.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunFilter, RunRecord } from "../store/contract.ts";
+import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./kernel.ts";
@@ -68,7 +69,9 @@ export class Operations implements Service {
       try {
         return await this.#startOnce({ ...request, input }, workflowId, program, signal);
       } catch (error) {
-        const isRace = isAionError(error) && error.code === "sequence_conflict";
+        // Somebody else began a run of that id, or ended the one that was met.
+        const isRace =
+          isAionError(error) && (error.code === "sequence_conflict" || error.code === "run_closed");
         if (!isRace || attempt >= startAttemptsMax) throw error;
       }
     }
@@ -78,7 +81,7 @@ export class Operations implements Service {
     request: StartRequest,
     workflowId: WorkflowId,
     program: Program,
-    signal: EventBody | undefined,
+    signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
     let firstSeq = 1;
@@ -111,7 +114,7 @@ export class Operations implements Service {
     workflowId: WorkflowId,
     program: Program,
     firstSeq: number,
-    signal: EventBody | undefined,
+    signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
     if (kernel.unbornRun(workflowId) !== undefined) {
@@ -121,30 +124,23 @@ export class Operations implements Service {
     }
     const runId = kernel.newRunId();
     return new Promise((resolve, reject) => {
-      const inputs: Input[] = [
-        {
-          ...toStartInput({
-            runId,
-            program,
-            input: request.input,
-            ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
-            ...(request.startDelayMs === undefined ? {} : { startDelayMs: request.startDelayMs }),
-            ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
-            ...(request.executionTimeoutMs === undefined
-              ? {}
-              : { executionTimeoutMs: request.executionTimeoutMs }),
-          }),
-          onDurable: () => resolve({ workflowId, runId, isNew: true }),
-          onRefused: reject,
-        },
-      ];
-      if (signal !== undefined) {
-        inputs.push({
-          toEvent: (state) => (state.isClosed ? undefined : signal),
-          onRefused: () => undefined,
-        });
-      }
-      kernel.begin(workflowId, program, firstSeq, inputs);
+      const input: Input = {
+        ...toStartInput({
+          runId,
+          program,
+          input: request.input,
+          ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+          ...(request.startDelayMs === undefined ? {} : { startDelayMs: request.startDelayMs }),
+          ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
+          ...(request.executionTimeoutMs === undefined
+            ? {}
+            : { executionTimeoutMs: request.executionTimeoutMs }),
+          ...(signal === undefined ? {} : { signals: [signal] }),
+        }),
+        onDurable: () => resolve({ workflowId, runId, isNew: true }),
+        onRefused: reject,
+      };
+      kernel.begin(workflowId, program, firstSeq, [input]);
     });
   }
 
@@ -152,17 +148,20 @@ export class Operations implements Service {
   async #meet(
     existing: RunRecord,
     request: StartRequest,
-    signal: EventBody | undefined,
+    signal: StartSignal | undefined,
   ): Promise<StartReply | undefined> {
     const { workflowId, runId } = existing;
     const reply: StartReply = { workflowId, runId, isNew: false };
-    const first = (await this.#kernel.store.readSegment(existing, existing.firstSeq, 1))[0];
-    const started = first?.type === "WorkflowStarted" ? first : undefined;
-    if (request.requestId !== undefined && started?.requestId === request.requestId) return reply;
+    if (request.requestId !== undefined) {
+      const requested = await this.#findRequested(workflowId, request.requestId);
+      if (requested !== undefined) return { workflowId, runId: requested, isNew: false };
+    }
+    const started = await this.#readStart(existing);
     const isOpen = !isClosed(existing.status);
     const reuse = request.reuse ?? (signal === undefined ? "return" : "after-close");
     if (signal !== undefined && isOpen && reuse !== "terminate" && reuse !== "reject") {
-      await this.#offer(workflowId, existing.runId, { toEvent: () => signal });
+      await this.#kernel.mailbox.settled(workflowId);
+      await this.#deliverSignal(workflowId, runId, signal);
       return reply;
     }
     const taken = (why: string): AionError =>
@@ -174,10 +173,8 @@ export class Operations implements Service {
         throw taken(`run ${runId} is ${existing.status}, and the reuse policy is "reject"`);
       case "terminate":
         if (isOpen) {
-          await this.#kernel.end(workflowId, existing.runId, {
-            type: "WorkflowTerminated",
-            reason: "replaced by a new start",
-          });
+          const event: EventBody = { type: "WorkflowTerminated", reason: "replaced by a new start" };
+          await this.#kernel.end(workflowId, existing.runId, event);
         }
         return undefined;
       case "after-close":
@@ -197,7 +194,25 @@ export class Operations implements Service {
     }
     if (started !== undefined && started.input !== request.input)
       throw taken(`run ${runId} was started with another input`);
+    const hasSignal =
+      signal?.signalId !== undefined && (await this.#hasReceived(workflowId, runId, signal.signalId));
+    if (signal !== undefined && !hasSignal) {
+      throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
+    }
     return reply;
+  }
+
+  async #readStart(record: RunRecord): Promise<(Event & { readonly type: "WorkflowStarted" }) | undefined> {
+    const first = (await this.#kernel.store.readSegment(record, record.firstSeq, 1))[0];
+    return first?.type === "WorkflowStarted" ? first : undefined;
+  }
+
+  /** The run of the chain that was started by this request, the latest first. */
+  async #findRequested(workflowId: WorkflowId, requestId: string): Promise<RunId | undefined> {
+    for (const record of (await this.#kernel.store.readRunChain(workflowId)).toReversed()) {
+      if ((await this.#readStart(record))?.requestId === requestId) return record.runId;
+    }
+    return undefined;
   }
 
   async signal(request: SignalRequest): Promise<void> {
@@ -213,6 +228,15 @@ export class Operations implements Service {
       payloadLimitBytes,
     );
     await this.#kernel.mailbox.settled(workflowId);
+    await this.#deliverSignal(workflowId, runId, {
+      name,
+      payload,
+      ...(signalId === undefined ? {} : { signalId }),
+    });
+  }
+
+  async #deliverSignal(workflowId: WorkflowId, runId: RunId | undefined, signal: StartSignal): Promise<void> {
+    const { name, payload, signalId } = signal;
     try {
       const run = await this.#kernel.resident(workflowId);
       const checked =
@@ -221,24 +245,24 @@ export class Operations implements Service {
         toEvent: (state) =>
           signalId !== undefined && state.hasSignal(signalId)
             ? undefined
-            : {
-                type: "SignalReceived",
-                name,
-                payload: checked,
-                ...(signalId === undefined ? {} : { signalId }),
-              },
+            : { type: "SignalReceived", ...signal, payload: checked },
         ...(runId === undefined ? { followsChain: true as const } : {}),
       });
     } catch (error) {
-      if (!isAionError(error) || error.code !== "run_blocked") throw error;
+      if (!isAionError(error)) throw error;
+      // Repeated because the first answer was lost: that the run has ended since does not undo it.
+      const isClosedNow = error.code === "run_closed" && signalId !== undefined;
+      if (isClosedNow && (await this.#hasReceived(workflowId, runId, signalId))) return;
+      if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
-      await this.#send(workflowId, {
-        kind: "signal",
-        name,
-        payload,
-        ...(signalId === undefined ? {} : { signalId }),
-      });
+      await this.#send(workflowId, { kind: "signal", ...signal });
     }
+  }
+
+  async #hasReceived(workflowId: WorkflowId, runId: RunId | undefined, signalId: string): Promise<boolean> {
+    const record = await this.#kernel.store.findRun(workflowId, runId);
+    if (record === undefined) return false;
+    return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
   }
 
   async cancel(request: EndRequest): Promise<void> {
@@ -246,20 +270,9 @@ export class Operations implements Service {
     const workflowId = parseWorkflowId(request.workflowId);
     const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
     const reason = request.reason === undefined ? {} : { reason: request.reason };
-    const run = await this.#kernel.resident(workflowId);
-    if (
-      run !== undefined &&
-      !run.state.isCodeStarted &&
-      (runId === undefined || run.state.started.runId === runId)
-    ) {
-      // No code runs before the start delay is over: there is nothing to clean up.
-      await this.#kernel.end(workflowId, runId, { type: "WorkflowCancelled", ...reason });
-      return;
-    }
     try {
       await this.#offer(workflowId, runId, {
-        toEvent: (state) =>
-          state.isCancelRequested ? undefined : { type: "WorkflowCancelRequested", ...reason },
+        toEvent: (state) => toCancelEvent(state, reason),
         ...(runId === undefined ? { followsChain: true as const } : {}),
       });
     } catch (error) {
@@ -484,7 +497,7 @@ export class Operations implements Service {
     throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
   }
 
-  #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): EventBody {
+  #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): StartSignal {
     const name = parseName(signal.name, "signal name");
     const what = `the payload of signal ${JSON.stringify(name)}`;
     const payload = program.parseSignal(
@@ -493,7 +506,7 @@ export class Operations implements Service {
     );
     const signalId =
       signal.signalId === undefined ? {} : { signalId: parseName(signal.signalId, "signal id") };
-    return { type: "SignalReceived", name, payload, ...signalId };
+    return { name, payload, ...signalId };
   }
 
   #offer(

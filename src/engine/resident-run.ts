@@ -359,7 +359,8 @@ export class ResidentRun {
         const child = state.children.get(command.ordinal);
         if (child !== undefined) {
           const reason = "the parent cancelled it";
-          batch.send.push({ target: child.childWorkflowId, message: { kind: "cancel", reason } });
+          const parent = link(command.ordinal);
+          batch.send.push({ target: child.childWorkflowId, message: { kind: "cancel", reason, parent } });
         }
         return;
       }
@@ -374,6 +375,7 @@ export class ResidentRun {
   #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
+    const signals = this.instance?.unconsumedSignals() ?? [];
     const version = this.#host.routedVersion(end.workflowType) ?? started.version;
     const start: NewEvent = {
       type: "WorkflowStarted",
@@ -391,6 +393,7 @@ export class ResidentRun {
         ? {}
         : { executionDeadlineAt: started.executionDeadlineAt }),
       ...(signalIds.length === 0 ? {} : { signalIds }),
+      ...(signals.length === 0 ? {} : { signals }),
     };
     return {
       workflowId: this.workflowId,
@@ -398,8 +401,6 @@ export class ResidentRun {
       workflowType: end.workflowType,
       version,
       firstSeq: this.state.headSeq + 1,
-      // Signals that the code had not asked for are the first thing that happens to the next run, after its start:
-      // they travel as messages, in order, so that each is an input of its own there.
       events: [start],
       status: "running",
       startedAt: nowMs,
@@ -422,11 +423,6 @@ export class ResidentRun {
     const batch = this.#batch;
     assert(batch !== undefined, "an activating run has a batch");
     const { state } = this;
-    if (batch.next !== undefined && this.instance !== undefined) {
-      for (const { name, payload } of this.instance.unconsumedSignals()) {
-        batch.send.push({ target: this.workflowId, message: { kind: "signal", name, payload } });
-      }
-    }
     const hasRow = batch.events.length > 0 || (this.heartbeats.size > 0 && this.runKey !== undefined);
     if (!hasRow && batch.send.length === 0 && batch.consume.length === 0) {
       this.#batch = undefined;

@@ -1,4 +1,4 @@
-import type { EventBody, ParentLink } from "../core/event.ts";
+import type { EventBody, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { Program } from "../program/program.ts";
@@ -14,8 +14,19 @@ export function toStartInput(of: {
   readonly startDelayMs?: number;
   readonly runTimeoutMs?: number;
   readonly executionTimeoutMs?: number;
+  readonly signals?: readonly StartSignal[];
 }): Pick<Input, "toEvent"> {
-  const { runId, program, input, parent, requestId, startDelayMs, runTimeoutMs, executionTimeoutMs } = of;
+  const {
+    runId,
+    program,
+    input,
+    parent,
+    requestId,
+    startDelayMs,
+    runTimeoutMs,
+    executionTimeoutMs,
+    signals,
+  } = of;
   return {
     toEvent: (_state, nowMs): EventBody => {
       // A start delay comes before the time that the run is given.
@@ -31,6 +42,7 @@ export function toStartInput(of: {
         ...(startDelayMs === undefined || startDelayMs === 0 ? {} : { startAt }),
         ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
+        ...(signals === undefined ? {} : { signals }),
       };
     },
   };

@@ -1,6 +1,6 @@
 import type { Activation, Turn } from "../core/activation.ts";
 import type { AionError } from "../core/errors.ts";
-import type { ParentLink } from "../core/event.ts";
+import type { ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
@@ -56,15 +56,10 @@ export interface ProgramInstance {
   /** The closure of a step that is scheduled and not yet settled. */
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined;
   /** Signals that arrived and that the code has not asked for: continue-as-new carries them over. */
-  unconsumedSignals(): readonly BufferedSignal[];
+  unconsumedSignals(): readonly StartSignal[];
   /** Fails the run's main function with an error that nothing in the code caught. */
   reject(error: unknown): void;
   dispose(): void;
-}
-
-export interface BufferedSignal {
-  readonly name: string;
-  readonly payload: Payload;
 }
 
 /** Finds the code of a run. A run is pinned to the version it started with. */

@@ -1,5 +1,6 @@
 import type { Command } from "../core/command.ts";
 import { AionError, unreachable } from "../core/errors.ts";
+import type { StartSignal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import {
   ApplicationFailure,
@@ -14,7 +15,7 @@ import { parseWithSchema } from "../core/schema.ts";
 import type { WorkflowContext } from "../workflow/context.ts";
 import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
 import type { Activation, Outcome, RecordedValue, Turn } from "../core/activation.ts";
-import type { BufferedSignal, InstanceInit, ProgramInstance } from "./program.ts";
+import type { InstanceInit, ProgramInstance } from "./program.ts";
 import { continueAsNewMarker } from "./marker.ts";
 import { SeededRandom } from "./random.ts";
 import { ScopeContext } from "./scope-context.ts";
@@ -125,6 +126,10 @@ export class Runtime implements ProgramInstance {
     switch (delivery.kind) {
       case "start":
         this.#isStarted = true;
+        // Before those that arrived during a start delay.
+        for (const { name, payload } of (delivery.signals ?? []).toReversed()) {
+          this.#queueOf(name).buffer.unshift(payload);
+        }
         void this.#main(delivery.input);
         return;
       case "activity":
@@ -213,7 +218,7 @@ export class Runtime implements ProgramInstance {
     return toPayload(parseWithSchema(schema, fromPayload(payload), what), what, this.init.payloadLimitBytes);
   }
 
-  unconsumedSignals(): readonly BufferedSignal[] {
+  unconsumedSignals(): readonly StartSignal[] {
     return [...this.#signals].flatMap(([name, queue]) => queue.buffer.map((payload) => ({ name, payload })));
   }
 

@@ -57,14 +57,13 @@ export class ResumeTracker {
   delivered(delivery: Delivery): void {
     switch (delivery.kind) {
       case "start":
+        for (const { name } of delivery.signals ?? []) this.#arrive(name);
+        return;
       case "cancel":
         return;
-      case "signal": {
-        const arrived = this.#arrived.get(delivery.name) ?? 0;
-        this.#arrived.set(delivery.name, arrived + 1);
-        this.#answer(`signal ${arrived} ${delivery.name}`, undefined);
+      case "signal":
+        this.#arrive(delivery.name);
         return;
-      }
       case "timer": {
         this.#answer(`timer ${delivery.ordinal}`, undefined);
         // A wait with a time-out is answered by its timer too.
@@ -117,6 +116,12 @@ export class ResumeTracker {
 
   get resolutions(): readonly Resolution[] {
     return this.#resolutions;
+  }
+
+  #arrive(name: string): void {
+    const arrived = this.#arrived.get(name) ?? 0;
+    this.#arrived.set(name, arrived + 1);
+    this.#answer(`signal ${arrived} ${name}`, undefined);
   }
 
   #answer(key: string, outcome: Outcome | undefined): void {

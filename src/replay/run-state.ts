@@ -144,6 +144,9 @@ export class RunState {
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
         this.#started = event;
         for (const id of event.signalIds ?? []) this.#signalIds.add(id);
+        for (const { signalId } of event.signals ?? []) {
+          if (signalId !== undefined) this.#signalIds.add(signalId);
+        }
         if (event.startAt === undefined) return this.#startCode(event);
         this.timers.set(startDelayOrdinal, { ordinal: startDelayOrdinal, fireAt: event.startAt });
         return undefined;
@@ -261,7 +264,8 @@ export class RunState {
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
     this.#isCodeStarted = true;
-    return { kind: "start", input: started.input };
+    const { input, signals } = started;
+    return { kind: "start", input, ...(signals === undefined ? {} : { signals }) };
   }
 
   #failActivity(event: EventOf<"ActivityFailed"> | EventOf<"ActivityTimedOut">): Delivery | undefined {

@@ -370,7 +370,7 @@ class MemoryStore implements Store {
       if (run.closedAt === undefined || run.closedAt >= closedBefore) continue;
       const chain = this.#chains.get(run.workflowId);
       // A history keeps no gap: a run goes only when all before it in its chain are gone.
-      if (chain === undefined) continue;
+      if (chain?.[0] !== run) continue;
       chain.shift();
       if (chain.length === 0) this.#chains.delete(run.workflowId);
       this.#runs.delete(run.runKey);

@@ -155,10 +155,10 @@ export class TestEngine {
     return this.#time.clock.now();
   }
 
-  /** Lets everything run that can run without time passing. */
+  /** Lets everything run that can run without time passing, delays of no length included. */
   async settle(): Promise<void> {
-    do await nextTurn();
-    while (this.#isMoving());
+    await nextTurn();
+    await this.#letSettle();
   }
 
   /** Lets time pass. What is due on the way happens in order, and everything settles in between. */
@@ -167,7 +167,7 @@ export class TestEngine {
     await this.settle();
     while ((this.#time.nextAt ?? Number.POSITIVE_INFINITY) <= until) {
       this.#time.fireNext();
-      await this.settle();
+      await this.#letSettle();
     }
     this.#time.passUntil(until);
   }
@@ -194,8 +194,9 @@ export class TestEngine {
     end.catch(() => undefined);
     let appendCount = -1;
     let movedAt = this.#time.elapsedMs;
+    await nextTurn();
     for (;;) {
-      await this.settle();
+      await this.#letSettle();
       if (hasEnded) {
         await end;
         return run.result();
@@ -342,6 +343,15 @@ export class TestEngine {
     });
   }
 
+  async #letSettle(): Promise<void> {
+    for (;;) {
+      await afterMicrotasks();
+      while (this.#isMoving()) await nextTurn();
+      if ((this.#time.nextAt ?? Number.POSITIVE_INFINITY) > this.#time.elapsedMs) return;
+      this.#time.fireNext();
+    }
+  }
+
   #isMoving(): boolean {
     if (this.#isOpening) return true;
     const life = this.#currentLife;
@@ -421,4 +431,9 @@ const { setImmediate: immediate } = globalThis;
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void immediate(resolve));
+}
+
+/** A tick begins when no microtask is left, and costs a fraction of a turn: most delays of the engine lead to nothing. */
+function afterMicrotasks(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }

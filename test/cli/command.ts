@@ -43,7 +43,8 @@ export class CommandTest {
 
   /** The one JSON document that a command prints. */
   async json(args: readonly string[], options: CommandOptions = {}): Promise<unknown> {
-    const { stdout } = await this.run([...args, "--json"], options);
+    const { stdout, stderr } = await this.run([...args, "--json"], options);
+    if (stdout === "") throw new Error(`aion ${args.join(" ")} printed nothing: ${stderr}`);
     return JSON.parse(stdout);
   }
 

@@ -46,11 +46,13 @@ describe("the documents", () => {
 
 describe("pages that are made", () => {
   it("docs/errors.md is what the table of errors makes: node scripts/bootstrap.mjs docs/generate-errors.ts", async () => {
-    expect(readFileSync(errorsPage, "utf8")).toBe(await renderErrors());
+    expect(readFileSync(errorsPage, "utf8") === (await renderErrors())).toBe(true);
   });
 
   it("docs/invariants.md is what the tests cite: node scripts/bootstrap.mjs docs/generate-invariants.ts", async () => {
-    expect(readFileSync(invariantsPage, "utf8")).toBe(await renderInvariants(readCitations()));
+    const made = await renderInvariants(readCitations());
+    // Not the pages themselves: a table that grew by a letter differs in every line.
+    expect(readFileSync(invariantsPage, "utf8") === made).toBe(true);
   });
 });
 

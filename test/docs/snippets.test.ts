@@ -21,11 +21,12 @@ function write(...documents: Parameters<typeof writeSnippets>[0]): Workspace {
 
 /** Resolves when the engine that owns the file has recorded such an event. */
 async function recorded(file: string, type: EventType): Promise<void> {
-  const { client, close } = await connect(`sqlite:${file}`);
+  const connection = await connect(`sqlite:${file}`);
   try {
-    for await (const event of client.get("order-42").follow()) if (event.type === type) return;
+    const run = connection.client.get("order-42");
+    for await (const event of run.follow()) if (event.type === type) return;
   } finally {
-    await close();
+    connection.close();
   }
 }
 
@@ -143,7 +144,8 @@ describe("the command lines", () => {
     );
     const table = readTable(readDocument("docs/guide.md"), "The command");
     const told = table.flatMap(([cell = ""]) => cell.split(", ").map((one) => one.split(" ")[0]));
-    expect(told.toSorted()).toEqual(known.filter((name) => name !== "help").toSorted());
+    expect(told.length).toBeGreaterThan(5);
+    expect(new Set(told)).toEqual(new Set(known.filter((name) => name !== "help")));
   });
 });
 

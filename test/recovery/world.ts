@@ -330,6 +330,16 @@ export class World {
     });
   }
 
+  /** Waits in the world's time; for clients, whom no crash touches. */
+  idle(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#delay(ms, () => {
+        this.#moves += 1;
+        resolve();
+      });
+    });
+  }
+
   /** An activity does something that cannot be undone. A dead process does nothing. */
   async effect(task: ActivityTask, input: unknown): Promise<void> {
     const born = this.#born?.process;
@@ -371,6 +381,13 @@ export class World {
         if (!isPassing) throw error;
       }
     }
+  }
+
+  /** Resolves when the process that is up has died. */
+  death(): Promise<void> {
+    const born = this.#born?.process;
+    if (born === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#onDeath(born, resolve));
   }
 
   #onDeath(process: Process, tell: () => void): void {

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { AionError, isAionError } from "../../core/errors.ts";
 import type { ErrorCode } from "../../core/errors.ts";
@@ -21,6 +21,8 @@ const codes: ReadonlyMap<number, ErrorCode> = new Map([
   [15, "store_unavailable"], // PROTOCOL
   [26, "store_corrupt"], // NOTADB
 ]);
+const genericError = 1;
+const busy = 5;
 const cantOpen = 14;
 // The index of the write-ahead log could not be grown: the disk is full, and nothing was written.
 const ioErrorShmSize = 4874;
@@ -29,9 +31,14 @@ const constraint = 19;
 const tooBig = 18;
 
 /** The extended result code of an error that `node:sqlite` threw. */
-export function sqliteCodeOf(error: unknown): number | undefined {
+function sqliteCodeOf(error: unknown): number | undefined {
   if (typeof error !== "object" || error === null || !("errcode" in error)) return undefined;
   return typeof error.errcode === "number" ? error.errcode : undefined;
+}
+
+/** True when somebody else held the lock for longer than was waited. */
+export function isBusy(error: unknown): boolean {
+  return ((sqliteCodeOf(error) ?? 0) & 0xff) === busy;
 }
 
 /** True when the statement itself could not be carried out, through no fault of the file or the machine. */
@@ -51,6 +58,9 @@ export function toStoreError(
   const { path, action } = of;
   const primary = extended & 0xff;
   const message = `cannot ${action} store ${path}: ${messageOf(error)} (SQLite result ${extended})`;
+  // A statement of ours does not fit the tables: they are not the ones that the format number says.
+  if (primary === genericError && action === "open")
+    return new AionError("store_corrupt", message, { cause: error });
   if (primary === cantOpen) return whyUnopened(path, message, error);
   if (extended === ioErrorShmSize) return new AionError("store_full", message, { cause: error });
   if (extended === ioErrorNoMemory) return new AionError("store_unavailable", message, { cause: error });
@@ -64,12 +74,6 @@ function whyUnopened(path: string, message: string, cause: unknown): AionError {
     return new AionError("store_unavailable", `${message}: directory ${directory} does not exist`, {
       cause,
       hint: `Create the directory ${directory}, or choose another path.`,
-    });
-  }
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    return new AionError("store_unavailable", `${message}: it is a directory`, {
-      cause,
-      hint: "Name a file in that directory.",
     });
   }
   if (!isWritable(directory) || (existsSync(path) && !isWritable(path))) {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
-import { toStoreError } from "./errors.ts";
+import { isBusy, toStoreError } from "./errors.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
 export const applicationId = 0x41_69_6f_6e;
@@ -27,6 +27,11 @@ export interface OpenDatabaseOptions {
 export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
   const { path, readOnly } = options;
   try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+      throw new AionError("store_unavailable", `cannot open store ${path}: it is a directory`, {
+        hint: "Name a file in that directory.",
+      });
+    }
     if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
@@ -109,10 +114,22 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
     // creation one step, and no file of ours exists without our mark in its header.
     database.exec("PRAGMA journal_mode = WAL");
     configure(database);
+    checkWritable(database);
     return database;
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+// SQLite opens what it cannot write for reading, and says so only when something is written.
+function checkWritable(database: DatabaseSync): void {
+  try {
+    database.exec("BEGIN IMMEDIATE");
+    database.exec("ROLLBACK");
+  } catch (error) {
+    // Held by somebody who can write: a claim will tell who.
+    if (!isBusy(error)) throw error;
   }
 }
 

@@ -60,13 +60,13 @@ export class Reader {
   }
 
   readRunChain(workflowId: WorkflowId): RunRecord[] {
-    return this.#sql.chain.all(workflowId).map(toRunRecord);
+    return this.#sql.chain.all(workflowId).map((row) => checkId(toRunRecord(row), workflowId));
   }
 
   findRun(workflowId: WorkflowId, runId: RunId | undefined): RunRecord | undefined {
     const row =
       runId === undefined ? this.#sql.latestRun.get(workflowId) : this.#sql.run.get(workflowId, runId);
-    return row === undefined ? undefined : toRunRecord(row);
+    return row === undefined ? undefined : checkId(toRunRecord(row), workflowId);
   }
 
   findRunByKey(runKey: RunKey): RunRecord | undefined {
@@ -109,11 +109,7 @@ export class Reader {
   }
 
   listMessages(afterId: number, limit: number): StoredMessage[] {
-    return this.#sql.messages.all(afterId, limit).map((row) => ({
-      messageId: Number(row["message_id"]),
-      target: String(row["target"]) as WorkflowId,
-      message: JSON.parse(String(row["body"])) as Message,
-    }));
+    return this.#sql.messages.all(afterId, limit).map(toMessage);
   }
 
   readHeartbeats(runKey: RunKey): Heartbeat[] {
@@ -200,8 +196,12 @@ export class Reader {
     for (const columns of this.#sql.rows.iterate(runKey, fromSeq, runKey)) {
       const firstSeq = Number(columns["first_seq"]);
       const row = columns["row"];
-      // The first row holds `fromSeq`, so it may begin before it, but not after.
-      if (expectedSeq === undefined ? firstSeq > fromSeq : firstSeq !== expectedSeq) {
+      // The first row holds `fromSeq`, so it may begin before it, but neither after it nor before the run.
+      const isExpected =
+        expectedSeq === undefined
+          ? firstSeq <= fromSeq && firstSeq >= run.firstSeq
+          : firstSeq === expectedSeq;
+      if (!isExpected) {
         throw corrupt(workflowId, expectedSeq ?? fromSeq, `the next row begins at event ${firstSeq}`);
       }
       if (typeof row !== "string" || checksumOf(row, { seed, firstSeq }) !== columns["checksum"]) {
@@ -216,6 +216,14 @@ export class Reader {
     if (endSeq !== headSeq)
       throw corrupt(workflowId, endSeq + 1, `the rows end at event ${endSeq}, the run at event ${headSeq}`);
   }
+}
+
+// The index led to the row of another workflow: one of the two is damaged.
+function checkId(run: RunRecord, workflowId: WorkflowId): RunRecord {
+  if (run.workflowId !== workflowId) {
+    throw corrupt(workflowId, run.firstSeq, `its run names workflow ${JSON.stringify(run.workflowId)}`);
+  }
+  return run;
 }
 
 function corrupt(workflowId: WorkflowId, seq: number, what: string): AionError {
@@ -249,7 +257,8 @@ const statementTexts = {
     WHERE closed_at IS NULL AND wake_at <= ? AND (wake_at, run_key) > (?, ?) ORDER BY wake_at, run_key LIMIT ?`,
   nextWakeAt:
     "SELECT min(wake_at) AS wake_at FROM runs INDEXED BY runs_open WHERE closed_at IS NULL AND wake_at > ?",
-  messages: "SELECT message_id, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
+  messages:
+    "SELECT message_id, checksum, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
   heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
   rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
     AND first_seq >= coalesce((SELECT max(first_seq) FROM events WHERE run_key = ?3 AND first_seq <= ?2), ?2)
@@ -287,6 +296,19 @@ function isIndexed(filter: RunFilter): boolean {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+function toMessage(row: Row): StoredMessage {
+  const messageId = Number(row["message_id"]);
+  const target = String(row["target"]) as WorkflowId;
+  const body = String(row["body"]);
+  if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
+    throw new AionError("store_corrupt", `message ${messageId} to workflow ${target} is damaged`, {
+      details: { messageId, target },
+      hint: "Restore the file from a backup.",
+    });
+  }
+  return { messageId, target, message: JSON.parse(body) as Message };
 }
 
 function toRunRecord(row: Row): RunRecord {

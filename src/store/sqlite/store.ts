@@ -55,7 +55,12 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   const path = options.path === ":memory:" ? options.path : resolvePath(options.path);
   const readOnly = options.readOnly ?? false;
   const database = openDatabase({ path, readOnly });
-  return new SqliteStore(database, { ...options, path });
+  try {
+    return new SqliteStore(database, { ...options, path });
+  } catch (error) {
+    database.close();
+    throw toStoreError(error, { action: "open", path });
+  }
 }
 
 class SqliteStore implements Store {

@@ -1,6 +1,6 @@
 import { AionError, isAionError } from "../../core/errors.ts";
 import { CheckpointMeter } from "./checkpoint.ts";
-import { sqliteCodeOf } from "./errors.ts";
+import { isBusy } from "./errors.ts";
 import type { Job, JobResult, Pending } from "./job.ts";
 import { ThreadHandle } from "./thread-handle.ts";
 import type { Writer } from "./writer.ts";
@@ -17,7 +17,6 @@ const flushesUntilRetry = 200;
 const inlineCommitsPerCheckpoint = 250;
 /** A thread that dies this often is given up, and everything is written on the calling thread. */
 const threadDeathsMax = 3;
-const busy = 5;
 
 /** `at-once`: within the call, for a store in memory, where there is no fsync to share. */
 export type WriteMode = "auto" | "thread" | "inline" | "at-once";
@@ -173,5 +172,5 @@ function commitCountOf(job: Job): number {
 
 function isBusyResult(result: JobResult): boolean {
   if (result.kind !== "failed" || !isAionError(result.error)) return false;
-  return ((sqliteCodeOf(result.error.cause) ?? 0) & 0xff) === busy;
+  return isBusy(result.error.cause);
 }

@@ -210,9 +210,10 @@ export class Writer {
         return { ok: false, error: this.#startRefusal(start, undefined) ?? lostStart(start.of) };
     }
     if (send.length === 0 && startedKey === undefined) return plainSuccess;
-    const messageIds = send.map(({ target, body }) =>
-      Number(this.#sql.insertMessage.run(target, body).lastInsertRowid),
-    );
+    const messageIds = send.map(({ target, body }) => {
+      const checksum = checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 });
+      return Number(this.#sql.insertMessage.run(checksum, target, body).lastInsertRowid);
+    });
     return startedKey === undefined ? { ok: true, messageIds } : { ok: true, messageIds, startedKey };
   }
 
@@ -410,7 +411,7 @@ const statementTexts = {
   selectLatest:
     "SELECT run_key, head_seq, status FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
   selectMessage: "SELECT 1 FROM messages WHERE message_id = ?",
-  insertMessage: "INSERT INTO messages (target, body) VALUES (?, ?)",
+  insertMessage: "INSERT INTO messages (checksum, target, body) VALUES (?, ?, ?)",
   deleteMessage: "DELETE FROM messages WHERE message_id = ?",
   selectAnyHeartbeat: "SELECT 1 FROM heartbeats LIMIT 1",
   upsertHeartbeat: `INSERT INTO heartbeats (run_key, ordinal, attempt, details) VALUES (?, ?, ?, ?)

@@ -59,9 +59,11 @@ CREATE TABLE events (
   PRIMARY KEY (run_key, first_seq)
 ) STRICT, WITHOUT ROWID;
 
--- What one workflow has to tell another; deleted by the commit that answers it.
+-- What one workflow has to tell another; deleted by the commit that answers it. `checksum` is the CRC-32 of
+-- the body, begun from CRC-32(target).
 CREATE TABLE messages (
   message_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  checksum   INTEGER NOT NULL,
   target     TEXT NOT NULL,
   body       TEXT NOT NULL
 ) STRICT;

@@ -1,0 +1,180 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { isAionError } from "../../core/errors.ts";
+import { applicationId, storeFormat } from "./migrate.ts";
+import { openSqliteStore } from "./store.ts";
+
+let directory: string;
+let path: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "aion-migrate-"));
+  path = join(directory, "store.db");
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function codeOfOpening(options: { readonly path: string; readonly readOnly?: boolean }): string {
+  try {
+    void openSqliteStore(options).close();
+    return "opened";
+  } catch (error) {
+    if (!isAionError(error)) throw error;
+    expect(error.message).toContain(options.path);
+    expect(error.hint).not.toBe("");
+    return error.code;
+  }
+}
+
+async function create(): Promise<void> {
+  await openSqliteStore({ path }).close();
+}
+
+function alter(sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+it("a new file is a store of the current format, marked as Aion's, in WAL mode", async () => {
+  await create();
+  const database = new DatabaseSync(path, { readOnly: true, returnArrays: true } as never);
+  const values = ["application_id", "user_version", "journal_mode"].map((name) =>
+    Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {}),
+  );
+  database.close();
+  expect(values.flat()).toEqual([applicationId, storeFormat, "wal"]);
+  const header = readFileSync(path).subarray(0, 72);
+  expect(header.readUInt32BE(60)).toBe(storeFormat);
+  expect(header.subarray(68, 72).toString("latin1")).toBe("Aion");
+});
+
+it("an empty file becomes a store", () => {
+  writeFileSync(path, "");
+  expect(codeOfOpening({ path })).toBe("opened");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("opened");
+});
+
+it("a store that is opened again keeps what it holds", async () => {
+  const first = openSqliteStore({ path });
+  const token = await first.claim({ leaseMs: 1_000 });
+  await first.release(token);
+  await first.close();
+  const second = openSqliteStore({ path });
+  const again = await second.claim({ leaseMs: 1_000 });
+  expect(again.epoch).toBe(token.epoch + 1);
+  await second.close();
+});
+
+it("a store of a newer format is refused with both numbers, and not touched", async () => {
+  await create();
+  alter(`PRAGMA user_version = ${storeFormat + 1}; CREATE TABLE from_the_future (a)`);
+  const before = readFileSync(path);
+  for (const readOnly of [false, true]) {
+    expect(() => openSqliteStore({ path, readOnly })).toThrow(
+      expect.objectContaining({
+        code: "store_newer_format",
+        details: { found: storeFormat + 1, known: storeFormat },
+        message: expect.stringContaining(`format ${storeFormat + 1}`) as string,
+      }),
+    );
+  }
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+it.each([
+  ["with an application id of its own", "PRAGMA application_id = 252006673; CREATE TABLE notes (a)"],
+  ["without an application id", "CREATE TABLE notes (a); INSERT INTO notes VALUES (1)"],
+  ["in WAL mode", "PRAGMA journal_mode = WAL; CREATE TABLE notes (a)"],
+  ["with nothing but a version", "PRAGMA user_version = 7"],
+])("another application's database %s is refused and not touched", (_, sql) => {
+  alter(sql);
+  const before = readFileSync(path);
+  expect(codeOfOpening({ path })).toBe("store_corrupt");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("store_corrupt");
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+it.each([
+  ["random bytes", Buffer.from(Array.from({ length: 8_192 }, (_, index) => (index * 7919 + 13) % 251))],
+  ["text", Buffer.from("dear diary\n".repeat(100))],
+  [
+    "a header and nothing sensible after it",
+    Buffer.concat([Buffer.from("SQLite format 3\0"), Buffer.alloc(4_080, 9)]),
+  ],
+])("a file of %s is refused and not touched", (_, bytes) => {
+  writeFileSync(path, bytes);
+  expect(codeOfOpening({ path })).toBe("store_corrupt");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("store_corrupt");
+  expect(readFileSync(path).equals(bytes)).toBe(true);
+});
+
+it("a truncated store is refused and not touched", async () => {
+  await create();
+  truncateSync(path, 8_192);
+  const before = readFileSync(path);
+  expect(codeOfOpening({ path })).toBe("store_corrupt");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("store_corrupt");
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+it("a store with bytes after its end opens", async () => {
+  await create();
+  appendFileSync(path, Buffer.alloc(4_096));
+  expect(codeOfOpening({ path })).toBe("opened");
+});
+
+it("a missing directory is named, with what to do", () => {
+  const nowhere = join(directory, "none", "store.db");
+  for (const readOnly of [false, true]) {
+    expect(() => openSqliteStore({ path: nowhere, readOnly })).toThrow(
+      expect.objectContaining({
+        code: "store_unavailable",
+        message: expect.stringContaining("director") as string,
+      }),
+    );
+  }
+});
+
+it("a directory is no store", () => {
+  mkdirSync(path);
+  expect(codeOfOpening({ path })).toBe("store_unavailable");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("store_unavailable");
+});
+
+it("reading a store that is not there makes none", () => {
+  expect(codeOfOpening({ path, readOnly: true })).toBe("store_unavailable");
+  expect(() => readFileSync(path)).toThrow("ENOENT");
+});
+
+it("a path is a path, though it looks like a URI or holds what URIs give meaning to", async () => {
+  for (const name of ["file:x.db", "a?mode=ro#b%20c.db", "ünï code.db"]) {
+    const odd = join(directory, name);
+    const store = openSqliteStore({ path: odd });
+    const token = await store.claim({ leaseMs: 1_000 });
+    await store.release(token);
+    await store.close();
+    expect(readFileSync(odd).subarray(68, 72).toString("latin1")).toBe("Aion");
+    expect(codeOfOpening({ path: odd, readOnly: true })).toBe("opened");
+  }
+});
+
+it("a store that could not be made leaves no half of one behind", async () => {
+  // A creation that stops before its commit: the tables of the first migration, and no mark.
+  alter("PRAGMA journal_mode = DELETE; BEGIN; CREATE TABLE runs (a); ROLLBACK");
+  await create();
+  expect(codeOfOpening({ path })).toBe("opened");
+});
