@@ -53,7 +53,7 @@ const usage = `npm run bench -- [options]
   --help
 `;
 
-const measureTimeoutMs = 5 * 60_000;
+const measureTimeoutMs = 10 * 60_000;
 const condition = "aion-source";
 
 interface BenchOptions {

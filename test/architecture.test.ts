@@ -25,7 +25,8 @@ const table: Readonly<Record<string, Layer>> = {
   workflow: { layers: ["core"], packages: ["@standard-schema/spec"] },
   replay: { layers: ["core"] },
   program: { layers: ["core", "workflow"], builtins: ["node:async_hooks"] },
-  store: { layers: ["core"], builtins: "all" },
+  // fast-check drives the conformance suite, and is loaded by nothing else.
+  store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
   client: { layers: ["core", "workflow"] },
   local: { layers: ["core", "client"], packages: ["zod"], builtins: "all" },
@@ -39,13 +40,13 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
   },
   cli: {
-    layers: ["core", "workflow", "replay", "program", "store", "client", "local", "embedded"],
+    layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "local", "embedded"],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",
     loadsUserCode: true,
   },
   // src/index.ts, the entry of the package.
-  index: { layers: ["core", "embedded"] },
+  index: { layers: ["core", "engine", "embedded"] },
 };
 
 /** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node. */

@@ -11,15 +11,7 @@ import { isClosed } from "../core/status.ts";
 import { closingMessages } from "../engine/closing.ts";
 import { loadState } from "../engine/load.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type {
-  Commit,
-  OutgoingMessage,
-  OwnerToken,
-  RunCommit,
-  RunRecord,
-  StartCommit,
-  Store,
-} from "../store/contract.ts";
+import type { Commit, OwnerToken, RunCommit, RunRecord, StartCommit, Store } from "../store/contract.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
 
 /** Long enough for a slow disk; a command that dies is found dead by its process anyway. */
@@ -182,12 +174,9 @@ async function begin(of: {
   readonly before: Commit;
 }): Promise<StartReply> {
   const { store, token, parsed, firstSeq, before } = of;
-  const { workflowId, signal } = parsed;
+  const { workflowId } = parsed;
   const start = toStart(parsed, firstSeq, toRunId(randomUUID()));
-  // It travels as a message, so that it is an input of its own when the code has begun.
-  const sent: readonly OutgoingMessage[] =
-    signal === undefined ? [] : [{ target: workflowId, message: { kind: "signal", ...signal } }];
-  await commit(store, token, { ...before, start, send: [...(before.send ?? []), ...sent] });
+  await commit(store, token, { ...before, start });
   return { workflowId, runId: start.runId, isNew: true };
 }
 
@@ -197,6 +186,7 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
     workflowType,
     input,
     requestId,
+    signal,
     startDelayMs = 0,
     runTimeoutMs,
     executionTimeoutMs,
@@ -224,6 +214,7 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
         version,
         input,
         unchecked: true,
+        ...(signal === undefined ? {} : { signals: [signal] }),
         ...(requestId === undefined ? {} : { requestId }),
         ...(startDelayMs === 0 ? {} : { startAt }),
         ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),

@@ -47,7 +47,8 @@ export class HistoryView {
         const facts = [`run ${event.runId}`];
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
-        return `${event.workflowType}  ${event.input}  ${facts.join(", ")}`;
+        const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
+        return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
       }
       case "WorkflowCompleted":
         return event.result;

@@ -20,6 +20,9 @@ export function toEventView(event: Event): JsonObject {
     const payload = view[field];
     if (typeof payload === "string") view[field] = fromPayload(payload as Payload);
   }
+  if (event.type === "WorkflowStarted" && event.signals !== undefined) {
+    view["signals"] = event.signals.map((signal) => ({ ...signal, payload: fromPayload(signal.payload) }));
+  }
   if ("failure" in event && event.failure !== undefined) view["failure"] = toFailureView(event.failure);
   return view;
 }

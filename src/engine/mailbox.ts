@@ -94,6 +94,8 @@ export class Mailbox {
       } catch (error) {
         if (isDelivered(error, message)) {
           line.shift();
+          // The same commit may have sent something, too.
+          void this.list();
           continue;
         }
         if (isAionError(error) && error.code === "run_blocked") break;

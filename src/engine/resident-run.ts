@@ -271,21 +271,18 @@ export class ResidentRun {
     const batch = this.#batch;
     assert(batch !== undefined, "events are recorded into a batch");
     const seq = this.state.headSeq === 0 ? this.#firstSeq : this.state.headSeq + 1;
-    const open = this.state.activities;
     const event: Event = { ...body, seq, recordedAt: nowMs, workflowId: this.workflowId };
     const delivery = this.state.apply(event);
     batch.events.push(event);
     if (body.type === "ActivityStarted") {
-      const activity = open.get(body.ordinal);
+      const activity = this.state.activities.get(body.ordinal);
       if (activity !== undefined)
         batch.attempts.push({ ordinal: body.ordinal, activityType: activity.activityType });
     }
     if (this.state.isClosed) {
       batch.terminal = event;
-      batch.abandoned = [...open.values()];
+      batch.abandoned = this.state.abandoned;
       batch.send.push(...closingMessages(this.state, event));
-      open.clear();
-      this.state.timers.clear();
     }
     return delivery;
   }
@@ -323,10 +320,11 @@ export class ResidentRun {
         batch.cancelled.push(command.ordinal);
         const { ordinal } = command;
         this.#inbox.unshift({
-          // An attempt under way ends by itself, having been told; an activity at rest ends here.
+          // An attempt under way ends by itself, having been told; one that has not begun, or waits, ends here.
           toEvent: (now) => {
             const activity = now.activities.get(ordinal);
-            if (activity === undefined || activity.startedAt !== undefined) return undefined;
+            const isBegun = this.#batch?.attempts.some((attempt) => attempt.ordinal === ordinal) !== true;
+            if (activity === undefined || (activity.startedAt !== undefined && isBegun)) return undefined;
             return { type: "ActivityCancelled", ordinal, attempt: activity.attempt };
           },
         });

@@ -88,7 +88,6 @@ export class Runtime implements ProgramInstance {
   #recordedAt = 0;
   #activation: Activation | undefined;
   #isActive = false;
-  #isQuerying = false;
   #isSettled = false;
   #isFinished = false;
   #isStarted = false;
@@ -193,9 +192,9 @@ export class Runtime implements ProgramInstance {
     const value = fromPayload(input);
     const argument =
       inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
-    this.#isQuerying = true;
+    const context = new ScopeContext(this, new CancellationScope(undefined), true);
     try {
-      const answer = this.carrier.enter(this.root, () => exposed.handler(argument));
+      const answer = this.carrier.enter(context, () => exposed.handler(argument));
       if (answer instanceof Promise) {
         answer.catch(() => undefined);
         throw new AionError("query_failed", `${what}: the handler returned a promise`);
@@ -206,8 +205,6 @@ export class Runtime implements ProgramInstance {
     } catch (error) {
       if (error instanceof AionError) throw error;
       throw new AionError("query_failed", `${what}: ${messageOf(error)}`, { cause: error });
-    } finally {
-      this.#isQuerying = false;
     }
   }
 
@@ -234,8 +231,8 @@ export class Runtime implements ProgramInstance {
   // What contexts call.
 
   /** True when the call may go on; a stray call finishes the instance. */
-  guard(what: string): boolean {
-    if (this.#isQuerying) throw new AionError("query_failed", `a query handler called ${what}`);
+  guard(what: string, context: ScopeContext): boolean {
+    if (context.isQuery) throw new AionError("query_failed", `a query handler called ${what}`);
     if (this.#isActive) return true;
     this.stray(what);
     return false;

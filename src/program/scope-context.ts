@@ -19,14 +19,19 @@ import type { Runtime, Wait } from "./runtime.ts";
 import type { Cancellable } from "./scope.ts";
 import { CancellationScope } from "./scope.ts";
 
-/** What `aion/workflow` talks to inside one cancellation scope of one run. */
+/**
+ * What `aion/workflow` talks to inside one cancellation scope of one run; or, as the context of a query, inside a handler
+ * that answers one. Such code asks for nothing, also when it goes on after the answer: what it does there hurts only itself.
+ */
 export class ScopeContext implements WorkflowContext {
   readonly cancellation: CancellationScope;
+  readonly isQuery: boolean;
   readonly #runtime: Runtime;
 
-  constructor(runtime: Runtime, cancellation: CancellationScope) {
+  constructor(runtime: Runtime, cancellation: CancellationScope, isQuery = false) {
     this.#runtime = runtime;
     this.cancellation = cancellation;
+    this.isQuery = isQuery;
   }
 
   runActivity(request: ActivityRequest): Promise<unknown> {
@@ -184,11 +189,11 @@ export class ScopeContext implements WorkflowContext {
   }
 
   exposeQuery(query: AnyQuery, handler: (input: unknown) => unknown): void {
-    if (this.#runtime.guard("expose")) this.#runtime.exposeQuery(query, handler);
+    if (this.#runtime.guard("expose", this)) this.#runtime.exposeQuery(query, handler);
   }
 
   exposeSignal(signal: AnySignal, handler: (payload: unknown) => unknown): void {
-    if (this.#runtime.guard("expose")) this.#runtime.exposeSignal(signal, handler, this);
+    if (this.#runtime.guard("expose", this)) this.#runtime.exposeSignal(signal, handler, this);
   }
 
   sideEffect(produce: () => unknown): unknown {
@@ -244,12 +249,12 @@ export class ScopeContext implements WorkflowContext {
   }
 
   shield<Result>(run: () => Result | Promise<Result>): Promise<Result> {
-    const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined));
+    const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.isQuery);
     return this.#runtime.carrier.enter(shielded, async () => run());
   }
 
   compensate(undo: () => unknown): void {
-    if (this.#runtime.guard("compensate")) this.#runtime.compensations.push(undo);
+    if (this.#runtime.guard("compensate", this)) this.#runtime.compensations.push(undo);
   }
 
   now(): number {
@@ -287,13 +292,13 @@ export class ScopeContext implements WorkflowContext {
   }
 
   reject(error: unknown): void {
-    this.#runtime.reject(error);
+    if (!this.isQuery) this.#runtime.reject(error);
   }
 
   /** Why a wait cannot begin: the code is stray (never settles), ending, or cancelled. */
   #refusal(what: string): Promise<never> | undefined {
     const runtime = this.#runtime;
-    if (!runtime.guard(what)) return new Promise<never>(() => undefined);
+    if (!runtime.guard(what, this)) return new Promise<never>(() => undefined);
     // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- control flow, not an error
     if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
     const { cancelled } = this.cancellation;
@@ -302,7 +307,7 @@ export class ScopeContext implements WorkflowContext {
 
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
   #demand(what: string): void {
-    if (!this.#runtime.guard(what)) {
+    if (!this.#runtime.guard(what, this)) {
       throw new AionError(
         "nondurable_await",
         `${what}() was called after awaiting something that is not durable`,

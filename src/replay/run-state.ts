@@ -64,6 +64,7 @@ export class RunState {
   #headSeq = 0;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
+  #abandoned: readonly OpenActivity[] = [];
   #isCodeStarted = false;
   #isCancelRequested = false;
 
@@ -96,6 +97,11 @@ export class RunState {
 
   get terminal(): Event | undefined {
     return this.#terminal;
+  }
+
+  /** Activities that had no outcome when the run ended. */
+  get abandoned(): readonly OpenActivity[] {
+    return this.#abandoned;
   }
 
   /** False while a start delay runs. */
@@ -133,9 +139,18 @@ export class RunState {
     const status = statusAfter(event);
     if (status !== undefined) {
       this.#status = status;
-      if (isClosed(status)) this.#terminal = event;
+      if (isClosed(status)) this.#end(event);
     }
     return this.#absorb(event);
+  }
+
+  /** Nothing is open in a run that has ended; its children go their own way. */
+  #end(terminal: Event): void {
+    this.#terminal = terminal;
+    this.#abandoned = [...this.activities.values()];
+    this.activities.clear();
+    this.timers.clear();
+    this.sends.clear();
   }
 
   #absorb(event: Event): Delivery | undefined {

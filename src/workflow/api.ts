@@ -217,7 +217,7 @@ function logger(level: LogLevel): Logger {
   return (message, fields) => requireContext("log").log(level, message, fields);
 }
 
-/** Writes to the engine's log; silent on replay. */
+/** Writes to the engine's log. Silent on replay, but for what follows the last recorded command: that is said again at each load. */
 export const log: {
   readonly debug: Logger;
   readonly info: Logger;

@@ -36,7 +36,7 @@ export type ActivityImplementation<Input, Output> = (
 export interface ActivityOptions {
   /** Without it an activity is tried once. */
   readonly retry?: RetryPolicy;
-  /** How long it may wait for a free slot, all attempts together. */
+  /** How long the first attempt may wait for a free slot. */
   readonly scheduleToStart?: Duration;
   /** How long one attempt may take. */
   readonly startToClose?: Duration;

@@ -135,7 +135,8 @@ describe("what people see", () => {
   it("shows a history line by line, payloads cut unless they are wanted in full", async () => {
     const long = "x".repeat(1_000);
     await test.makeStore(async ({ client }) => {
-      const run = await client.start(approve, undefined, { id: "a-1", signal: [approval, { by: long }] });
+      const run = await client.start(approve, undefined, { id: "a-1" });
+      await run.signal(approval, { by: long });
       await run.result();
     });
     const [cut, full] = await Promise.all([

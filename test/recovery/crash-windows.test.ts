@@ -121,7 +121,7 @@ const windows: readonly Window[] = [
     workflows: () => [
       workflow("main", async () => Promise.all([work({ label: "one" }), work({ label: "two" })])),
     ],
-    fault: at("crash-before", "ActivityCompleted"),
+    fault: at("crash-before", "ActivityStarted", { nth: 2 }),
     meanwhile: (world) => world.advance(2 * hourMs),
     onDisk: {
       main: ["WorkflowStarted", "TimerFired", "ActivityScheduled", "ActivityStarted", "ActivityScheduled"],
@@ -308,7 +308,7 @@ const windows: readonly Window[] = [
     onDisk: { main: ["WorkflowStarted", "TimerFired", "TimerStarted"] },
     downMs: 50 * hourMs,
     law: async (world) => {
-      await world.settle();
+      await world.advance(1);
       expect(await typesOf(world)).toEqual([
         "WorkflowStarted",
         "TimerFired",

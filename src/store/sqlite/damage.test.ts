@@ -93,7 +93,7 @@ it("a flipped bit in an event row is found before the row is handed out, and con
 });
 
 /** The events, run by run. In this file the second run of a chain begins at event 11. */
-function runsOf(events: readonly Event[]): readonly (readonly Event[])[] {
+function runsOf(events: readonly Event[]): (readonly Event[])[] {
   return [events.filter((event) => event.seq < 11), events.filter((event) => event.seq >= 11)].filter(
     (run) => run.length > 0,
   );

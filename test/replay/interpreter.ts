@@ -1,0 +1,227 @@
+/** Runs a program that is data as a workflow, with an outside that behaves the same for the same calls. */
+import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
+import {
+  activity,
+  ApplicationFailure,
+  child,
+  compensate,
+  continueAsNew,
+  expose,
+  info,
+  isFailure,
+  now,
+  patched,
+  query,
+  random,
+  receive,
+  scope,
+  shield,
+  sideEffect,
+  signal,
+  signalWorkflow,
+  sleep,
+  step,
+  uuid,
+  waitUntil,
+  workflow,
+} from "../../src/workflow/index.ts";
+import type { World } from "../recovery/world.ts";
+import type { Program, Statement } from "./program.ts";
+
+/** All that the code knows: where it has been, and what it saw there. */
+export const account = query<readonly string[]>("account");
+/** Counted by a handler. */
+export const tick = signal<number>("tick");
+
+interface Labour {
+  readonly label: string;
+  readonly ms: number;
+  readonly failures: number;
+}
+
+/** Notes what ran that must not run on replay. */
+export interface Outside {
+  readonly world: World;
+  /** Closures of `sideEffect` that ran. */
+  readonly produced: string[];
+}
+
+export function programActivities(world: World): readonly AnyActivity[] {
+  const labour = async (input: Labour, task: Parameters<World["effect"]>[0]): Promise<string> => {
+    await world.effect(task, input);
+    await world.pause(input.ms);
+    if (input.failures < 0) throw new ApplicationFailure(`no ${input.label}`, { nonRetryable: true });
+    if ((world.effectCounts().get(task.idempotencyKey) ?? 0) <= input.failures) {
+      throw new ApplicationFailure(`not yet ${input.label}`);
+    }
+    return input.label;
+  };
+  return [activity("work", labour), activity("toil", labour)];
+}
+
+const work = activity("work", (_input: Labour): string => "never called here");
+const toil = activity("toil", (_input: Labour): string => "never called here");
+const retry = { maxAttempts: 5, initialDelay: 40, backoff: "fixed", jitter: 0 } as const;
+
+const leaf = workflow("leaf", async (input: string) => {
+  await work({ label: `leaf ${input}`, ms: 15, failures: 0 });
+  return `leaf of ${input}`;
+});
+const twig = workflow("twig", async (input: string) => {
+  await sleep(30);
+  return `twig of ${input}`;
+});
+const rotten = workflow("rotten", async (input: string) => {
+  await sleep(10);
+  throw new ApplicationFailure(`rotten ${input}`);
+});
+/** Takes what is sent to it. */
+const listener = workflow("listener", async () => {
+  for (;;) await receive(signal("word"));
+});
+
+export function programWorkflows(
+  outside: Outside,
+  programs: Readonly<Record<string, Program>>,
+): readonly AnyWorkflow[] {
+  return [
+    leaf,
+    twig,
+    rotten,
+    listener,
+    ...Object.entries(programs).map(([name, program]) =>
+      workflow(name, (state: { readonly round: number }) =>
+        new Interpreter(outside, program).run(state.round),
+      ),
+    ),
+  ];
+}
+
+/** Thrown by `return`, caught at the top. */
+class Returned {
+  readonly value: string;
+  constructor(value: string) {
+    this.value = value;
+  }
+}
+
+class Interpreter {
+  readonly #outside: Outside;
+  readonly #program: Program;
+  readonly #account: string[] = [];
+  readonly #seen: string[] = [];
+  #ticks = 0;
+
+  constructor(outside: Outside, program: Program) {
+    this.#outside = outside;
+    this.#program = program;
+  }
+
+  async run(round: number): Promise<readonly string[]> {
+    expose(account, () => [...this.#account, ...this.#seen]);
+    expose(tick, (amount) => {
+      this.#ticks += amount;
+      this.#account.push(`tick ${amount}`);
+    });
+    try {
+      await this.#list(this.#program.body);
+    } catch (error) {
+      if (error instanceof Returned) return [...this.#account, error.value];
+      throw error;
+    }
+    if (round < this.#program.rounds) continueAsNew({ round: round + 1 });
+    return [...this.#account, this.#program.result];
+  }
+
+  async #list(statements: readonly Statement[]): Promise<string> {
+    let last = "nothing";
+    for (const statement of statements) {
+      last = await this.#statement(statement);
+      this.#account.push(`${statement.op}: ${last}`);
+    }
+    return last;
+  }
+
+  async #statement(statement: Statement): Promise<string> {
+    switch (statement.op) {
+      case "activity": {
+        const call = statement.type === "work" ? work : toil;
+        const { label, ms, failures } = statement;
+        return call({ label, ms, failures }, failures > 0 ? { retry } : {});
+      }
+      case "step":
+        return step(statement.name, async (task) => {
+          await this.#outside.world.effect(task, statement.name);
+          await this.#outside.world.pause(statement.ms);
+          return statement.value;
+        });
+      case "sleep":
+        await sleep(statement.ms);
+        return `${statement.ms} ms`;
+      case "receive":
+        return JSON.stringify(await receive(signal(statement.signal), { timeout: statement.timeoutMs }));
+      case "send":
+        return signalWorkflow(statement.target, signal<string>(statement.signal), statement.payload).then(
+          () => "sent",
+          (error: unknown) => (isFailure(error) ? error.message : "odd"),
+        );
+      case "child": {
+        const { type, id, input, policy } = statement;
+        const running = child(type, input, {
+          parentClosePolicy: policy,
+          ...(id === "" ? {} : { id: `${info().workflowId}/${id}` }),
+        }) as Promise<string>;
+        const told = running.catch((error: unknown) =>
+          isFailure(error) ? `${error.kind}: ${isFailure(error.cause) ? error.cause.kind : ""}` : "odd",
+        );
+        return statement.isDetached ? "let go" : told;
+      }
+      case "side-effect":
+        return sideEffect(() => {
+          this.#outside.produced.push(statement.value);
+          return statement.value;
+        });
+      case "patched":
+        return this.#list(patched(statement.id) ? statement.then : statement.otherwise);
+      case "wait-until":
+        return String(await waitUntil(() => this.#ticks >= statement.count, statement.timeoutMs));
+      case "all":
+        return (await Promise.all(statement.branches.map((branch) => this.#list(branch)))).join();
+      case "settled":
+        return (await Promise.allSettled(statement.branches.map((branch) => this.#list(branch))))
+          .map((each) => each.status)
+          .join();
+      case "race":
+        return Promise.race(statement.branches.map((branch) => this.#list(branch)));
+      case "any":
+        return Promise.any(statement.branches.map((branch) => this.#list(branch)));
+      case "scope": {
+        if (statement.timeoutMs === 0) return scope(() => this.#list(statement.body));
+        const waited = await scope(() => this.#list(statement.body), { timeout: statement.timeoutMs });
+        return waited.ok ? waited.value : waited.reason;
+      }
+      case "shield":
+        return shield(() => this.#list(statement.body));
+      case "try":
+        try {
+          return await this.#list(statement.body);
+        } catch (error) {
+          if (error instanceof Returned) throw error;
+          this.#account.push(`caught ${isFailure(error) ? error.message : String(error)}`);
+          return this.#list(statement.otherwise);
+        }
+      case "compensate":
+        compensate(() => work({ label: statement.label, ms: 5, failures: 0 }));
+        return statement.label;
+      case "look":
+        // Not among what the run returns: instants and draws are its own.
+        this.#seen.push(`${now()} ${random()} ${uuid()} ${info().historyLength}`);
+        return "looked";
+      case "fail":
+        throw new ApplicationFailure(statement.message);
+      case "return":
+        // oxlint-disable-next-line typescript/only-throw-error -- control flow of the interpreted program
+        throw new Returned(statement.value);
+    }
+  }
+}
