@@ -17,7 +17,7 @@ import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
-import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "../engine/operations.ts";
+import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "../engine/views.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { FileWrites } from "./file-writes.ts";

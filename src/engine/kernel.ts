@@ -4,51 +4,30 @@ import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid, toRunId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
-import type { Payload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
-import type { Program, ProgramInstance, ProgramSource } from "../program/program.ts";
+import type { Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import { RunState } from "../replay/run-state.ts";
 import { ResumeTracker } from "../replay/resume-point.ts";
-import type { Commit, CommitResult, OwnerToken, RunKey, RunRecord, Store } from "../store/contract.ts";
-import type { AnyActivity } from "../workflow/definition.ts";
+import type { Commit, CommitResult, RunRecord, Store } from "../store/contract.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import type { TaskAddress } from "./dispatcher.ts";
+import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
-import { loadRun, loadState, toInit } from "./load.ts";
+import type { KernelOptions } from "./kernel-options.ts";
+import { Lease } from "./lease.ts";
+import { loadPatiently, loadState, toInit } from "./load.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryOutcome, RecoveryReport } from "./recovery.ts";
 import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
-import { ResidentRun, activityDeadlineAt } from "./resident-run.ts";
+import { ResidentRun } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
-import { dueInputs } from "./due-inputs.ts";
+import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
-export interface KernelOptions {
-  readonly store: Store;
-  readonly token: OwnerToken;
-  readonly leaseMs: number;
-  readonly ports: Ports;
-  readonly programs: ProgramSource;
-  readonly activities: readonly AnyActivity[];
-  readonly activityConcurrency: number;
-  readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
-  readonly residentMax: number;
-  readonly payloadLimitBytes: number;
-  readonly onNondeterminism: "fail" | "block";
-  readonly outsideWorkflow: <Result>(run: () => Result) => Result;
-  readonly onRecovery?: (report: RecoveryReport) => void;
-  /** The engine can write no more: another owner took over, or the disk failed. */
-  readonly onStopped?: (error: AionError) => void;
-}
-
-const heartbeatSaveMs = 1_000;
 const refusedRetryMs = 1_000;
-/** Loads that failed for a passing reason are tried again this often before the run is held. */
-const loadAttemptsMax = 5;
 
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
@@ -69,24 +48,26 @@ export class Kernel implements RunHost {
   /** Begun in memory, and not on disk yet: whether there is such a run, their first commit decides. */
   readonly #unborn = new Map<WorkflowId, ResidentRun>();
   readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
-  readonly #heartbeatsDue = new Set<WorkflowId>();
+  readonly #heartbeats: HeartbeatKeeper;
   #settling: ResidentRun[] = [];
   readonly #kept = new Map<WorkflowId, readonly Input[]>();
   readonly #crashes = new Map<WorkflowId, number>();
-  readonly #wakeLine: WorkflowId[] = [];
-  #wakingCount = 0;
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
-  #cancelRenewal: (() => void) | undefined;
+  readonly #lease: Lease;
 
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
     this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
+    this.#lease = new Lease(options, (error) => this.#lose(error));
     this.mailbox = new Mailbox(this);
+    this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
+      this.#runs.get(id),
+    );
     this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
-      this.#wakeInTurn(workflowId as WorkflowId),
+      this.#wake(workflowId as WorkflowId),
     );
     this.#dispatcher = new Dispatcher({
       ports: options.ports,
@@ -108,7 +89,7 @@ export class Kernel implements RunHost {
             onRefused: decline,
           });
         },
-        heartbeat: (address, attempt, details) => this.#heartbeat(address, attempt, details),
+        heartbeat: (address, attempt, details) => this.#heartbeats.note(address, attempt, details),
         outside: options.outsideWorkflow,
       },
     });
@@ -155,7 +136,7 @@ export class Kernel implements RunHost {
 
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
-    this.#renewLater();
+    this.#lease.keep();
     let recoveredCount = 0;
     for await (const report of this.recover("must-move")) {
       if (report.outcome.kind !== "failed") recoveredCount += 1;
@@ -200,7 +181,7 @@ export class Kernel implements RunHost {
     }
     this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
     await this.recorder.drained();
-    this.#cancelRenewal?.();
+    this.#lease.stop();
     try {
       await this.store.release(this.options.token);
     } catch (error) {
@@ -218,7 +199,7 @@ export class Kernel implements RunHost {
     this.#stopped = error;
     this.#wakes.stop();
     void this.#dispatcher.stop(0);
-    this.#cancelRenewal?.();
+    this.#lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
@@ -231,24 +212,6 @@ export class Kernel implements RunHost {
     this.#runs.clear();
     this.#unborn.clear();
     this.watchers.fail(error);
-  }
-
-  #renewLater(): void {
-    const { ports, leaseMs, token } = this.options;
-    this.#cancelRenewal = ports.scheduler.delay(Math.floor(leaseMs / 3), () => {
-      this.store.renew(token).then(
-        () => {
-          if (this.#stopped === undefined) this.#renewLater();
-        },
-        (error: unknown) => {
-          if (isAionError(error) && error.code === "not_owner") this.#lose(error);
-          else if (this.#stopped === undefined) {
-            this.log("warn", "the lease could not be renewed; trying again", { error: messageOf(error) });
-            this.#renewLater();
-          }
-        },
-      );
-    });
   }
 
   // Inputs.
@@ -357,7 +320,7 @@ export class Kernel implements RunHost {
     try {
       const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
       const { state, program, instance, live, isStuck } = loaded;
-      await this.#takeHeartbeats(record.runKey, state);
+      await this.#heartbeats.restore(record.runKey, state);
       const raced = this.#runs.get(workflowId);
       if (raced !== undefined && !raced.isGone) {
         instance.dispose();
@@ -395,27 +358,18 @@ export class Kernel implements RunHost {
     }
   }
 
-  async #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
+  #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
     const { ports, programs, payloadLimitBytes } = this.options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await loadRun(record, {
-          store: this.store,
-          programs,
-          scheduler: ports.scheduler,
-          payloadLimitBytes,
-          log: (level, message, fields) =>
-            ports.log(level, message, { ...fields, workflowId: record.workflowId }),
-          onStray,
-          ...(tracker === undefined ? {} : { tracker }),
-        });
-      } catch (error) {
-        const isPassing =
-          isAionError(error) && (error.code === "store_unavailable" || error.code === "internal");
-        if (!isPassing || attempt >= loadAttemptsMax) throw error;
-        await this.#pause(refusedRetryMs * 2 ** (attempt - 1));
-      }
-    }
+    return loadPatiently(record, {
+      store: this.store,
+      programs,
+      scheduler: ports.scheduler,
+      payloadLimitBytes,
+      log: (level, message, fields) =>
+        ports.log(level, message, { ...fields, workflowId: record.workflowId }),
+      onStray,
+      ...(tracker === undefined ? {} : { tracker }),
+    });
   }
 
   async #failLoad(
@@ -785,20 +739,6 @@ export class Kernel implements RunHost {
     if (this.#wakes.add(run.workflowId, at, run.wakeAtWritten === at)) run.armedAt = at;
   }
 
-  /** Many runs may come due at one instant: only so many are brought back at once. */
-  #wakeInTurn(workflowId: WorkflowId): void {
-    if (this.#wakingCount >= wakingMax) {
-      this.#wakeLine.push(workflowId);
-      return;
-    }
-    this.#wakingCount += 1;
-    void this.#wake(workflowId).finally(() => {
-      this.#wakingCount -= 1;
-      const next = this.#wakeLine.shift();
-      if (next !== undefined) this.#wakeInTurn(next);
-    });
-  }
-
   async #wake(workflowId: WorkflowId): Promise<void> {
     try {
       const run = await this.resident(workflowId);
@@ -810,7 +750,7 @@ export class Kernel implements RunHost {
     } catch (error) {
       this.log("warn", "a run could not be woken; trying again", { workflowId, error: messageOf(error) });
       await this.#pause(refusedRetryMs);
-      if (this.#stopped === undefined) void this.#wake(workflowId);
+      if (this.#stopped === undefined) await this.#wake(workflowId);
     }
   }
 
@@ -824,50 +764,14 @@ export class Kernel implements RunHost {
 
   /** The next attempt of an activity that is at rest: begins it, or lets it stand in line for a slot. */
   #attemptStart(workflowId: WorkflowId, ordinal: number): Input {
-    return {
-      toEvent: (state, nowMs) => {
-        const activity = state.activities.get(ordinal);
-        if (activity === undefined || activity.startedAt !== undefined) return undefined;
-        const { attempt } = activity;
-        if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
-        if (activityDeadlineAt(activity) <= nowMs) {
-          const { scheduleToCloseMs } = activity.options;
-          const isClose =
-            scheduleToCloseMs !== undefined && activity.scheduledAt + scheduleToCloseMs <= nowMs;
-          const timeout = isClose ? "schedule-to-close" : "schedule-to-start";
-          const address = { workflowId, runId: state.started.runId, ordinal };
-          this.#dispatcher.leave(activity.activityType, address);
-          return { type: "ActivityTimedOut", ordinal, attempt, timeout };
-        }
-        if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;
+    return attemptStart(ordinal, {
+      reserve: (activity) => {
         const run = this.#runs.get(workflowId);
-        if (run === undefined || !this.reserve(run, activity)) return undefined;
-        return { type: "ActivityStarted", ordinal, attempt: attempt + 1 };
+        return run !== undefined && this.reserve(run, activity);
       },
-    };
-  }
-
-  #heartbeat(address: TaskAddress, attempt: number, details: Payload): void {
-    const run = this.#runs.get(address.workflowId);
-    if (run === undefined || run.isGone) return;
-    run.heartbeats.set(address.ordinal, { ordinal: address.ordinal, attempt, details });
-    if (this.#heartbeatsDue.has(address.workflowId)) return;
-    this.#heartbeatsDue.add(address.workflowId);
-    this.options.ports.scheduler.delay(heartbeatSaveMs, () => {
-      this.#heartbeatsDue.delete(address.workflowId);
-      this.#runs.get(address.workflowId)?.saveHeartbeats();
+      leave: (activity, runId) =>
+        this.#dispatcher.leave(activity.activityType, { workflowId, runId, ordinal }),
     });
-  }
-
-  async #takeHeartbeats(runKey: RunKey, state: RunState): Promise<void> {
-    if (state.activities.size === 0) return;
-    for (const beat of await this.store.readHeartbeats(runKey)) {
-      const activity = state.activities.get(beat.ordinal);
-      // An attempt that failed left its last details in its event; attempts since then may have been cut off in silence.
-      if (activity === undefined || beat.attempt <= activity.heartbeatAttempt) continue;
-      activity.heartbeat = beat.details;
-      activity.heartbeatAttempt = beat.attempt;
-    }
   }
 
   // Small things.
@@ -889,23 +793,6 @@ export class Kernel implements RunHost {
 const evictionLookMax = 16;
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
-const wakingMax = 256;
-
-/** When a run at rest must be looked at next, from its state alone. With `afterMs`: what came due before is seen to. */
-function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY): number | null {
-  let at = Number.POSITIVE_INFINITY;
-  const consider = (instant: number | undefined): void => {
-    if (instant !== undefined && instant > afterMs && instant < at) at = instant;
-  };
-  for (const timer of state.timers.values()) consider(timer.fireAt);
-  for (const activity of state.activities.values()) {
-    consider(activity.retryAt);
-    consider(activityDeadlineAt(activity));
-  }
-  consider(state.started.runDeadlineAt);
-  consider(state.started.executionDeadlineAt);
-  return at === Number.POSITIVE_INFINITY ? null : at;
-}
 
 export function toAionError(error: unknown): AionError {
   return isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error });

@@ -45,6 +45,24 @@ export async function loadRun(run: RunRecord, options: LoadOptions): Promise<Loa
   }
 }
 
+/** Loads that failed for a passing reason are tried again this often before the run is held. */
+const attemptsMax = 5;
+const retryMs = 1_000;
+
+/** As `loadRun`, and again after a while if the store was busy, or a bug of ours came between. */
+export async function loadPatiently(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await loadRun(run, options);
+    } catch (error) {
+      const isPassing =
+        isAionError(error) && (error.code === "store_unavailable" || error.code === "internal");
+      if (!isPassing || attempt >= attemptsMax) throw error;
+      await new Promise<void>((resolve) => options.scheduler.delay(retryMs * 2 ** (attempt - 1), resolve));
+    }
+  }
+}
+
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
 export async function loadState(run: RunRecord, store: Store): Promise<RunState> {
   const state = new RunState(run.workflowId);

@@ -10,7 +10,6 @@ import type {
   ResultRequest,
   RunAddress,
   RunDescription,
-  RunSummary,
   Service,
   SignalRequest,
   StartReply,
@@ -18,21 +17,20 @@ import type {
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, StartSignal } from "../core/event.ts";
-import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
-import { isClosed, isTerminal } from "../core/status.ts";
+import { isClosed } from "../core/status.ts";
 import type { Program } from "../program/program.ts";
-import type { RunState } from "../replay/run-state.ts";
-import type { RunFilter, RunRecord } from "../store/contract.ts";
+import type { RunRecord } from "../store/contract.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./kernel.ts";
 import { loadRun, loadState } from "./load.ts";
 import { toStartInput } from "./start-input.ts";
+import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "./views.ts";
 
 /** A start that met another one is tried again this often; each try finds a later state. */
 const startAttemptsMax = 10;
@@ -526,142 +524,6 @@ export class Operations implements Service {
     const result = await this.#kernel.recorder.commit({ send: [{ target, message }] });
     if (!result.ok) throw result.error;
   }
-}
-
-/** One page of a history, of the whole chain or of one run. */
-export async function readHistoryPage(
-  store: Kernel["store"],
-  workflowId: WorkflowId,
-  runId: string | undefined,
-  fromSeq: number,
-  limit: number,
-): Promise<HistoryReply> {
-  const record = await store.findRun(workflowId, runId === undefined ? undefined : parseRunId(runId));
-  if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-  const from = runId === undefined ? fromSeq : Math.max(fromSeq, record.firstSeq);
-  const events =
-    runId === undefined
-      ? await store.readHistoryFrom(workflowId, from, limit)
-      : await store.readSegment(record, from, limit);
-  const page = events.slice(0, limit);
-  const last = page.at(-1);
-  const nextSeq = last === undefined ? from : last.seq + 1;
-  const isEnd =
-    isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
-  return { events: page, nextSeq, isEnd };
-}
-
-export function toRunFilter(filter: ListFilter): RunFilter {
-  const { workflowId, parentWorkflowId, ...rest } = filter;
-  return {
-    ...rest,
-    ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
-    ...(parentWorkflowId === undefined ? {} : { parentWorkflowId: parseWorkflowId(parentWorkflowId) }),
-  };
-}
-
-export function toSummary(record: RunRecord): RunSummary {
-  return {
-    workflowId: record.workflowId,
-    runId: record.runId,
-    workflowType: record.workflowType,
-    version: record.version,
-    status: record.status,
-    startedAt: record.startedAt,
-    historyLength: record.headSeq - record.firstSeq + 1,
-    ...(record.closedAt === undefined ? {} : { closedAt: record.closedAt }),
-    ...(record.blocked === undefined ? {} : { blocked: record.blocked }),
-    ...(record.parent === undefined ? {} : { parentWorkflowId: record.parent.workflowId }),
-  };
-}
-
-/** Everything there is to say about a run, from its row and its state. */
-export function toDescription(
-  record: RunRecord,
-  state: RunState,
-  around: {
-    readonly runs: readonly RunRecord[];
-    readonly blocked: string | undefined;
-    readonly pid: string | undefined;
-    readonly isUnderWay: (ordinal: number) => boolean;
-    readonly hasImplementation: (activityType: string) => boolean;
-  },
-): RunDescription {
-  const { terminal } = state;
-  const outcome =
-    terminal === undefined || terminal.type === "WorkflowContinuedAsNew"
-      ? undefined
-      : toResult(terminal, record.runId);
-  return {
-    ...toSummary(record),
-    ...(around.blocked === undefined ? {} : { blocked: around.blocked }),
-    ...(around.pid === undefined ? {} : { pid: around.pid }),
-    input: state.started.input,
-    ...(outcome !== undefined && "result" in outcome ? { result: outcome.result } : {}),
-    ...(outcome !== undefined && "failure" in outcome ? { failure: outcome.failure } : {}),
-    pendingActivities: [...state.activities.values()].map((activity) => ({
-      ordinal: activity.ordinal,
-      activityType: activity.activityType,
-      attempt: activity.attempt,
-      failedCount: activity.failedCount,
-      state: around.isUnderWay(activity.ordinal)
-        ? "running"
-        : !activity.isStep && !around.hasImplementation(activity.activityType)
-          ? "no implementation"
-          : activity.retryAt === undefined
-            ? "waiting for a slot"
-            : "backing off",
-      ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
-      ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
-    })),
-    pendingTimers: [...state.timers.values()].map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),
-    pendingChildren: [...state.children.values()].map((child) => ({
-      workflowId: child.childWorkflowId,
-      workflowType: child.workflowType,
-    })),
-    isCancelRequested: state.isCancelRequested,
-    runs: around.runs.map(toSummary),
-  };
-}
-
-/** How a run ended, as its last event tells it. */
-export function toResult(terminal: Event, runId: string): ResultReply {
-  const ended = (status: "cancelled" | "terminated" | "timed-out", failure: Failure): ResultReply => ({
-    status,
-    runId,
-    failure,
-  });
-  switch (terminal.type) {
-    case "WorkflowCompleted":
-      return { status: "completed", runId, result: terminal.result };
-    case "WorkflowFailed":
-      return { status: "failed", runId, failure: terminal.failure };
-    case "WorkflowCancelled":
-      return ended("cancelled", {
-        kind: "cancelled",
-        message: `workflow ${terminal.workflowId} was cancelled${because(terminal.reason)}`,
-      });
-    case "WorkflowTerminated":
-      return ended("terminated", {
-        kind: "terminated",
-        message: `workflow ${terminal.workflowId} was terminated${because(terminal.reason)}`,
-      });
-    case "WorkflowTimedOut":
-      return ended("timed-out", {
-        kind: "timeout",
-        timeout: terminal.timeout,
-        message: `workflow ${terminal.workflowId} ran into its ${terminal.timeout} time-out`,
-      });
-    default:
-      throw new AionError(
-        "history_shape",
-        `workflow ${terminal.workflowId}: its last event is ${terminal.type}, which ends no run`,
-      );
-  }
-}
-
-function because(reason: string | undefined): string {
-  return reason === undefined ? "" : `: ${reason}`;
 }
 
 function parseLimit(limit: number, max: number): number {

@@ -17,6 +17,7 @@ import type {
   StartCommit,
 } from "../store/contract.ts";
 import { closingMessages } from "./closing.ts";
+import { nextLookAt } from "./due.ts";
 import type { Input } from "./input.ts";
 import { toEvent } from "./to-event.ts";
 
@@ -516,32 +517,15 @@ export class ResidentRun {
     batch.wakeAt = null;
     batch.armAt = null;
     if (state.isClosed) return;
-    let at = Number.POSITIVE_INFINITY;
     let isOpen = this.#deferred !== undefined;
-    for (const timer of state.timers.values()) at = Math.min(at, timer.fireAt);
     for (const activity of state.activities.values()) {
-      if (activity.retryAt === undefined) isOpen = true;
-      else at = Math.min(at, activity.retryAt);
-      at = Math.min(at, activityDeadlineAt(activity));
+      if (activity.retryAt !== undefined) continue;
+      isOpen = true;
+      break;
     }
-    const { started } = state;
-    at = Math.min(at, started.runDeadlineAt ?? at, started.executionDeadlineAt ?? at);
-    batch.armAt = at === Number.POSITIVE_INFINITY ? null : at;
+    batch.armAt = nextLookAt(state);
     batch.wakeAt = isOpen ? 0 : batch.armAt;
   }
-}
-
-/** Deadlines that hold while no attempt is under way; a running attempt has timers of its own. */
-export function activityDeadlineAt(activity: OpenActivity): number {
-  if (activity.startedAt !== undefined) return Number.POSITIVE_INFINITY;
-  const { scheduleToStartMs, scheduleToCloseMs } = activity.options;
-  const toStart =
-    scheduleToStartMs === undefined || activity.attempt > 0
-      ? Number.POSITIVE_INFINITY
-      : activity.scheduledAt + scheduleToStartMs;
-  const toClose =
-    scheduleToCloseMs === undefined ? Number.POSITIVE_INFINITY : activity.scheduledAt + scheduleToCloseMs;
-  return Math.min(toStart, toClose);
 }
 
 function stuck(state: RunState): AionError {

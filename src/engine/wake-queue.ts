@@ -12,6 +12,7 @@ const pageSize = 1_000;
 /** The wall clock is looked at this often, in case it jumped. Costs no query. */
 const clockCheckMs = 30_000;
 const retryMs = 1_000;
+const wakingMax = 256;
 
 /**
  * Which runs must be looked at, and when. Owner: the kernel.
@@ -23,7 +24,7 @@ const retryMs = 1_000;
 export class WakeQueue {
   readonly #ports: Ports;
   readonly #store: Store;
-  readonly #wake: (workflowId: string) => void;
+  readonly #wake: (workflowId: string) => Promise<void>;
   readonly #heap: Wake[] = [];
   #horizonAt: number;
   // Runs marked to move at once (0) are taken up by recovery.
@@ -31,10 +32,12 @@ export class WakeQueue {
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #isRefilling = false;
+  readonly #line: string[] = [];
+  #wakingCount = 0;
   #isStarted = false;
   #isStopped = false;
 
-  constructor(ports: Ports, store: Store, wake: (workflowId: string) => void) {
+  constructor(ports: Ports, store: Store, wake: (workflowId: string) => Promise<void>) {
     this.#ports = ports;
     this.#store = store;
     this.#wake = wake;
@@ -83,10 +86,24 @@ export class WakeQueue {
     const now = this.#ports.clock.now();
     for (let first = this.#heap[0]; first !== undefined && first.at <= now; first = this.#heap[0]) {
       this.#pop();
-      this.#wake(first.workflowId);
+      this.#wakeInTurn(first.workflowId);
     }
     if (now >= this.#horizonAt) void this.#refill();
     else this.#arm();
+  }
+
+  /** Many runs may come due at one instant: only so many are brought back at once. */
+  #wakeInTurn(workflowId: string): void {
+    if (this.#wakingCount >= wakingMax) {
+      this.#line.push(workflowId);
+      return;
+    }
+    this.#wakingCount += 1;
+    void this.#wake(workflowId).finally(() => {
+      this.#wakingCount -= 1;
+      const next = this.#isStopped ? undefined : this.#line.shift();
+      if (next !== undefined) this.#wakeInTurn(next);
+    });
   }
 
   async #refill(): Promise<void> {

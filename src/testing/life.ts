@@ -1,7 +1,7 @@
 import { isAionError } from "../core/errors.ts";
 import type { Log, Ports, Random } from "../core/ports.ts";
 import { Kernel } from "../engine/kernel.ts";
-import type { KernelOptions } from "../engine/kernel.ts";
+import type { KernelOptions } from "../engine/kernel-options.ts";
 import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { OwnerToken, Store } from "../store/contract.ts";

@@ -194,7 +194,10 @@ describe("a message without an engine", () => {
       /^error\[run_closed\]: run .* of workflow done has ended: it is completed\nhint: /,
     );
     expect(await test.json(["history", "done"])).toMatchObject({
-      events: [{}, {}, { type: "WorkflowCompleted" }],
+      events: [
+        { signals: [{ name: "approval", payload: { by: "ann" } }] },
+        { type: "WorkflowCompleted", result: "ann" },
+      ],
     });
   });
 
@@ -427,8 +430,9 @@ describe("a query without an engine", () => {
   // I-27
   it("is refused while something waits that the answer would have to reflect", async () => {
     await test.makeStore((engine) => startWaiting(engine, "o-1"));
-    await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
-    await test.run(["start", "fulfil", "--id", "o-2", "--input", '{"amount":1}']);
+    const sent = await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
+    const started = await test.run(["start", "fulfil", "--id", "o-2", "--input", '{"amount":1}']);
+    expect([sent, started]).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
     const queries = ["o-1", "o-2"].map((id) =>
       test.run(["query", id, "stage", "--workflows", workflowsFile]),
     );

@@ -11,7 +11,7 @@ import type { Event } from "../../src/core/event.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import type { LogLevel, Ports, Scheduler } from "../../src/core/ports.ts";
 import { Kernel } from "../../src/engine/kernel.ts";
-import type { KernelOptions } from "../../src/engine/kernel.ts";
+import type { KernelOptions } from "../../src/engine/kernel-options.ts";
 import { Operations } from "../../src/engine/operations.ts";
 import type { RecoveryReport } from "../../src/engine/recovery.ts";
 import { loadInline, outsideWorkflow } from "../../src/program/inline.ts";

@@ -105,11 +105,23 @@ class Returned {
   }
 }
 
+const learning: ReadonlySet<Statement["op"]> = new Set([
+  "activity",
+  "step",
+  "receive",
+  "send",
+  "child",
+  "side-effect",
+  "wait-until",
+]);
+
 class Interpreter {
   readonly #outside: Outside;
   readonly #program: Program;
+  /** Where the code was: for a query alone. */
   readonly #account: string[] = [];
-  readonly #seen: string[] = [];
+  /** What it learned: part of its result. How the code is laid out does not show in it. */
+  readonly #learned: string[] = [];
   #ticks = 0;
 
   constructor(outside: Outside, program: Program) {
@@ -118,7 +130,7 @@ class Interpreter {
   }
 
   async run(round: number): Promise<readonly string[]> {
-    expose(account, () => [...this.#account, ...this.#seen]);
+    expose(account, () => [...this.#account, ...this.#learned]);
     expose(tick, (amount) => {
       this.#ticks += amount;
       this.#account.push(`tick ${amount}`);
@@ -126,11 +138,11 @@ class Interpreter {
     try {
       await this.#list(this.#program.body);
     } catch (error) {
-      if (error instanceof Returned) return [...this.#account, error.value];
+      if (error instanceof Returned) return [...this.#learned, error.value];
       throw error;
     }
     if (round < this.#program.rounds) continueAsNew({ round: round + 1 });
-    return [...this.#account, this.#program.result];
+    return [...this.#learned, this.#program.result];
   }
 
   async #list(statements: readonly Statement[]): Promise<string> {
@@ -138,6 +150,7 @@ class Interpreter {
     for (const statement of statements) {
       last = await this.#statement(statement);
       this.#account.push(`${statement.op}: ${last}`);
+      if (learning.has(statement.op)) this.#learned.push(last);
     }
     return last;
   }
@@ -207,15 +220,14 @@ class Interpreter {
           return await this.#list(statement.body);
         } catch (error) {
           if (error instanceof Returned) throw error;
-          this.#account.push(`caught ${isFailure(error) ? error.message : String(error)}`);
+          this.#learned.push(`caught ${isFailure(error) ? error.message : String(error)}`);
           return this.#list(statement.otherwise);
         }
       case "compensate":
         compensate(() => work({ label: statement.label, ms: 5, failures: 0 }));
         return statement.label;
       case "look":
-        // Not among what the run returns: instants and draws are its own.
-        this.#seen.push(`${now()} ${random()} ${uuid()} ${info().historyLength}`);
+        this.#account.push(`${now()} ${random()} ${uuid()} ${info().historyLength}`);
         return "looked";
       case "fail":
         throw new ApplicationFailure(statement.message);

@@ -27,6 +27,8 @@ export class ThreadHandle {
     const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
     this.#worker = new Worker(new URL(`./writer-thread${extension}`, import.meta.url), {
       name: "aion-store",
+      // Not the parent's: some of its options fit no thread (`--input-type`), and none is needed.
+      execArgv: [],
       workerData: { path, signal: this.#signal },
     });
     this.#worker.on("message", (message: Wire | "ready" | "checkpointed") => this.#receive(message));

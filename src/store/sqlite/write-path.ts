@@ -1,7 +1,7 @@
 import { AionError, isAionError } from "../../core/errors.ts";
-import { CheckpointMeter } from "./checkpoint.ts";
 import { isBusy } from "./errors.ts";
 import type { Job, JobResult, Pending } from "./job.ts";
+import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
 import { ThreadHandle } from "./thread-handle.ts";
 import type { Writer } from "./writer.ts";
 
@@ -13,8 +13,11 @@ const commitsPerPost = 32;
 const inlineMillisMax = 1;
 /** How many flushes the thread gets before the disk is tried again. */
 const flushesUntilRetry = 200;
-/** Commits written here after which the log is worth a checkpoint (a commit is about eight pages of 4 KiB). */
-const inlineCommitsPerCheckpoint = 250;
+/**
+ * Pages written here after which the thread moves the log. Few: it does so beside the commits, and until the
+ * log begins anew it grows, and an fsync of a growing file takes half as long again.
+ */
+const pagesPerCheckpointBeside = 1_000;
 /** A thread that dies this often is given up, and everything is written on the calling thread. */
 const threadDeathsMax = 3;
 
@@ -36,21 +39,20 @@ export class WritePath {
   readonly #writer: Writer;
   readonly #path: string;
   #mode: WriteMode;
-  readonly #meter: CheckpointMeter;
+  readonly #meter = new LogMeter();
   #queue: Pending[] = [];
   #queuedCommits = 0;
   #isScheduled = false;
   #thread: ThreadHandle | undefined;
   #failure: unknown;
+  #isClosed = false;
   /** What a write on this thread took lately. */
   #inlineMillis = inlineMillisMax / 2;
   #flushesToSkip = 0;
-  #inlineCommits = 0;
   #threadDeaths = 0;
 
   constructor(writer: Writer, of: { readonly path: string; readonly mode: WriteMode }) {
     this.#writer = writer;
-    this.#meter = new CheckpointMeter(writer);
     this.#path = of.path;
     this.#mode = of.mode;
   }
@@ -69,6 +71,7 @@ export class WritePath {
   /** Everything given so far is done, and the thread gone. */
   async close(): Promise<void> {
     this.#flush();
+    this.#isClosed = true;
     const thread = this.#thread;
     this.#thread = undefined;
     await thread?.close();
@@ -93,8 +96,6 @@ export class WritePath {
       this.#write(pending);
     } else if (this.#mode === "inline") {
       this.#write(pending);
-      this.#meter.add(commitCount);
-      this.#meter.runIfDue();
     } else if (this.#mode === "thread" || this.#thread?.isBusy === true) {
       this.#startThread().post(pending);
     } else if (commitCount <= inlineCommitsMax && this.#isDiskQuick()) {
@@ -108,13 +109,29 @@ export class WritePath {
   }
 
   #write(pending: readonly Pending[]): void {
-    const results = this.#writer.run(pending.map(({ job }) => job));
+    const jobs = pending.map(({ job }) => job);
+    const results = this.#writer.run(jobs);
     if (this.#mode === "auto" && results.every(isBusyResult)) {
       // Somebody else holds the file's lock. Let the thread wait for it.
       this.#startThread().post(pending);
-    } else {
-      this.#settle(pending, results);
+      return;
     }
+    this.#settle(pending, results);
+    if (this.#mode === "at-once") return;
+    this.#meter.add(jobs);
+    if (this.#mode === "auto" && this.#meter.pages > pagesPerCheckpointBeside) {
+      this.#meter.reset(undefined);
+      this.#startThread().checkpoint();
+    } else if (this.#meter.pages > pagesPerCheckpoint) {
+      // In a later turn: the answers go out first.
+      setImmediate(() => this.#checkpoint());
+    }
+  }
+
+  #checkpoint(): void {
+    if (this.#isClosed || this.#meter.pages <= pagesPerCheckpoint) return;
+    const [result] = this.#writer.run([{ kind: "checkpoint" }]);
+    this.#meter.reset(result?.kind === "done" ? result.value : undefined);
   }
 
   #writeLone(pending: readonly Pending[]): void {
@@ -122,10 +139,6 @@ export class WritePath {
     this.#write(pending);
     const millis = Math.min(performance.now() - startedAt, 3 * inlineMillisMax);
     this.#inlineMillis += (millis - this.#inlineMillis) / 16;
-    this.#inlineCommits += 1;
-    if (this.#inlineCommits < inlineCommitsPerCheckpoint) return;
-    this.#inlineCommits = 0;
-    this.#startThread().checkpoint();
   }
 
   #isDiskQuick(): boolean {

@@ -1,7 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert } from "../../core/errors.ts";
 import type { Job } from "./job.ts";
-import { CheckpointMeter } from "./checkpoint.ts";
+import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
 import { connect } from "./migrate.ts";
 import { decodeJobs, encodeResults } from "./wire.ts";
 import type { Wire } from "./wire.ts";
@@ -25,7 +25,7 @@ const database = connect(path);
 const writer = new Writer(database, { path, storeName: `sqlite:${path}` });
 port.postMessage("ready");
 
-const meter = new CheckpointMeter(writer);
+const meter = new LogMeter();
 let isOpen = true;
 while (isOpen) {
   const seen = Atomics.load(signal, 0);
@@ -58,7 +58,7 @@ function take(): Work | undefined {
     }
     messageCount += 1;
   }
-  meter.add(commitCount);
+  meter.add(jobs);
   return messageCount === 0 ? undefined : { jobs, messageCount, request: undefined };
 }
 
@@ -66,10 +66,16 @@ function take(): Work | undefined {
 function carryOut({ jobs, messageCount, request }: Work): boolean {
   if (messageCount > 0) port.postMessage([messageCount, ...encodeResults(writer.run(jobs))]);
   if (request === "checkpoint") {
-    meter.run();
+    checkpoint();
     port.postMessage("checkpointed");
-  } else {
-    meter.runIfDue();
+  } else if (meter.pages > pagesPerCheckpoint) {
+    checkpoint();
   }
   return request !== "close";
+}
+
+// One that fails leaves the pages in the log, and is tried again when as many have come.
+function checkpoint(): void {
+  const [result] = writer.run([{ kind: "checkpoint" }]);
+  meter.reset(result?.kind === "done" ? result.value : undefined);
 }

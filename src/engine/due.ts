@@ -1,0 +1,87 @@
+import { startDelayOrdinal } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
+import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { Input } from "./input.ts";
+
+/** What has come due in a run by `nowMs`: time-outs of the run first, then timers in the order of their instants, then attempts. */
+export function dueInputs(
+  state: RunState,
+  nowMs: number,
+  attempts: { isUnderWay(ordinal: number): boolean; attemptStart(ordinal: number): Input },
+): Input[] {
+  const { started } = state;
+  const { runDeadlineAt, executionDeadlineAt } = started;
+  for (const [deadlineAt, timeout] of [
+    [executionDeadlineAt, "execution"],
+    [runDeadlineAt, "run"],
+  ] as const) {
+    if (deadlineAt !== undefined && deadlineAt <= nowMs) {
+      return [{ toEvent: (now) => (now.isClosed ? undefined : { type: "WorkflowTimedOut", timeout }) }];
+    }
+  }
+  const timers = [...state.timers.values()].filter((timer) => timer.fireAt <= nowMs);
+  timers.sort((a, b) => a.fireAt - b.fireAt || a.ordinal - b.ordinal);
+  const inputs: Input[] = timers.map(({ ordinal }) => ({
+    toEvent: (now) => (now.timers.has(ordinal) ? { type: "TimerFired", ordinal } : undefined),
+  }));
+  if (timers.some((timer) => timer.ordinal === startDelayOrdinal)) return inputs;
+  for (const activity of state.activities.values()) {
+    if (activity.startedAt !== undefined || attempts.isUnderWay(activity.ordinal)) continue;
+    const isDue = (activity.retryAt ?? 0) <= nowMs || activityDeadlineAt(activity) <= nowMs;
+    if (isDue) inputs.push(attempts.attemptStart(activity.ordinal));
+  }
+  return inputs;
+}
+
+/** The next attempt of an activity at rest. `reserve` takes a slot, or lets the activity stand in line. */
+export function attemptStart(
+  ordinal: number,
+  slots: { reserve(activity: OpenActivity): boolean; leave(activity: OpenActivity, runId: RunId): void },
+): Input {
+  return {
+    toEvent: (state, nowMs) => {
+      const activity = state.activities.get(ordinal);
+      if (activity === undefined || activity.startedAt !== undefined) return undefined;
+      const { attempt } = activity;
+      if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
+      if (activityDeadlineAt(activity) <= nowMs) {
+        const { scheduleToCloseMs } = activity.options;
+        const isClose = scheduleToCloseMs !== undefined && activity.scheduledAt + scheduleToCloseMs <= nowMs;
+        slots.leave(activity, state.started.runId);
+        const timeout = isClose ? "schedule-to-close" : "schedule-to-start";
+        return { type: "ActivityTimedOut", ordinal, attempt, timeout };
+      }
+      if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;
+      return slots.reserve(activity) ? { type: "ActivityStarted", ordinal, attempt: attempt + 1 } : undefined;
+    },
+  };
+}
+
+/** Deadlines that hold while no attempt is under way; a running attempt has timers of its own. */
+export function activityDeadlineAt(activity: OpenActivity): number {
+  if (activity.startedAt !== undefined) return Number.POSITIVE_INFINITY;
+  const { scheduleToStartMs, scheduleToCloseMs } = activity.options;
+  const toStart =
+    scheduleToStartMs === undefined || activity.attempt > 0
+      ? Number.POSITIVE_INFINITY
+      : activity.scheduledAt + scheduleToStartMs;
+  const toClose =
+    scheduleToCloseMs === undefined ? Number.POSITIVE_INFINITY : activity.scheduledAt + scheduleToCloseMs;
+  return Math.min(toStart, toClose);
+}
+
+/** When a run at rest must be looked at next, from its state alone. With `afterMs`: what came due before is seen to. */
+export function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY): number | null {
+  let at = Number.POSITIVE_INFINITY;
+  const consider = (instant: number | undefined): void => {
+    if (instant !== undefined && instant > afterMs && instant < at) at = instant;
+  };
+  for (const timer of state.timers.values()) consider(timer.fireAt);
+  for (const activity of state.activities.values()) {
+    consider(activity.retryAt);
+    consider(activityDeadlineAt(activity));
+  }
+  consider(state.started.runDeadlineAt);
+  consider(state.started.executionDeadlineAt);
+  return at === Number.POSITIVE_INFINITY ? null : at;
+}

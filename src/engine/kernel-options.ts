@@ -1,0 +1,24 @@
+import type { AionError } from "../core/errors.ts";
+import type { Ports } from "../core/ports.ts";
+import type { ProgramSource } from "../program/program.ts";
+import type { OwnerToken, Store } from "../store/contract.ts";
+import type { AnyActivity } from "../workflow/definition.ts";
+import type { RecoveryReport } from "./recovery.ts";
+
+export interface KernelOptions {
+  readonly store: Store;
+  readonly token: OwnerToken;
+  readonly leaseMs: number;
+  readonly ports: Ports;
+  readonly programs: ProgramSource;
+  readonly activities: readonly AnyActivity[];
+  readonly activityConcurrency: number;
+  readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
+  readonly residentMax: number;
+  readonly payloadLimitBytes: number;
+  readonly onNondeterminism: "fail" | "block";
+  readonly outsideWorkflow: <Result>(run: () => Result) => Result;
+  readonly onRecovery?: (report: RecoveryReport) => void;
+  /** The engine can write no more: another owner took over, or the disk failed. */
+  readonly onStopped?: (error: AionError) => void;
+}

@@ -1,0 +1,41 @@
+import type { Job } from "./job.ts";
+
+const pageBytes = 4_096;
+/** What a lone commit touches beside its text: the run's row, an index, the header. Together it is less. */
+const pagesPerCommit = 2.5;
+const pagesPerTextPage = 1.2;
+
+/**
+ * How long the log is. SQLite tells only when it is asked to move the log into the file, so its length is
+ * estimated, and the estimate corrected by what was found the last time.
+ */
+export class LogMeter {
+  #pages = 0;
+  #correction = 1;
+
+  add(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      if (job.kind !== "append") continue;
+      for (const { run, start, send } of job.commits) {
+        let bytes = (run?.row.length ?? 0) + (start?.row.length ?? 0);
+        for (const { body } of send) bytes += body.length;
+        this.#pages += pagesPerCommit + (bytes / pageBytes) * pagesPerTextPage;
+      }
+    }
+  }
+
+  get pages(): number {
+    return this.#pages * this.#correction;
+  }
+
+  /** The log has been moved; `found` pages were in it, if that is known. */
+  reset(found: number | undefined): void {
+    if (found !== undefined && found > 0 && this.#pages > 0) {
+      this.#correction = Math.min(4, Math.max(0.25, found / this.#pages));
+    }
+    this.#pages = 0;
+  }
+}
+
+/** When the thread that writes moves the log itself: 16 MiB. Until then pages that change often are moved once. */
+export const pagesPerCheckpoint = 4_000;

@@ -1,0 +1,135 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { AionError } from "../../core/errors.ts";
+import { toPayload } from "../../core/payload.ts";
+import { encodeCommit } from "../commit.ts";
+import { endOf, idOf, mark, startOf } from "../conformance/world.ts";
+import type { Commit, CommitResult } from "../contract.ts";
+import type { Job, JobResult } from "./job.ts";
+import { decodeJobs, decodeResults, encodeJobs, encodeResults } from "./wire.ts";
+
+const run: fc.Arbitrary<Commit> = fc
+  .record({
+    runKey: fc.nat(),
+    expectedSeq: fc.nat(),
+    wakeAt: fc.option(fc.nat()),
+    blocked: fc.option(fc.string()),
+    isRare: fc.boolean(),
+  })
+  .map(({ isRare, blocked, wakeAt, ...rest }) => ({
+    run: {
+      ...rest,
+      workflowId: idOf("w"),
+      events: isRare ? [] : [mark("ü"), endOf("failed")],
+      status: isRare ? ("running" as const) : ("failed" as const),
+      ...(isRare
+        ? { blocked, heartbeats: [{ ordinal: 1, attempt: 2, details: toPayload(3, "details") }] }
+        : { closedAt: 7 }),
+      wakeAt,
+      wakeAtBefore: null,
+    },
+  }));
+
+const start: fc.Arbitrary<Commit> = fc.boolean().map((isChild) => ({
+  start: startOf(
+    "v",
+    isChild ? { parent: { workflowId: idOf("p"), runId: startOf("p").runId, ordinal: 4 } } : {},
+  ),
+}));
+
+const rest: fc.Arbitrary<Commit> = fc.record({
+  consume: fc.uniqueArray(fc.nat(), { minLength: 1 }),
+  send: fc.constant([{ target: idOf("x"), message: { kind: "cancel" as const } }]),
+});
+
+const commit = fc
+  .tuple(fc.oneof(run, start, rest), fc.oneof(start, rest, fc.constant({})))
+  .map(([a, b]) => ({ ...b, ...a }));
+
+const job: fc.Arbitrary<Job> = fc.oneof(
+  fc.record({
+    kind: fc.constant("append" as const),
+    epoch: fc.nat(),
+    now: fc.nat(),
+    commits: fc.array(commit.map((one) => encode(one))),
+  }),
+  fc.constantFrom<Job>(
+    { kind: "claim", claim: { leaseMs: 5, endpoint: "e" }, now: 1, version: "v" },
+    { kind: "renew", epoch: 1, now: 2 },
+    { kind: "release", epoch: 3 },
+    { kind: "delete-closed", epoch: 1, now: 2, closedBefore: 3, limit: 4 },
+    { kind: "checkpoint" },
+  ),
+);
+
+// Of `run` and `start` in one commit the workflow id is one.
+function encode(one: Commit): ReturnType<typeof encodeCommit> {
+  const { run: extended, start: started } = one;
+  return encodeCommit(
+    extended !== undefined && started !== undefined
+      ? { ...one, start: { ...started, workflowId: extended.workflowId } }
+      : one,
+  );
+}
+
+it("jobs reach the thread as they were given", () => {
+  fc.assert(
+    fc.property(fc.array(job), (jobs) => {
+      const decoded = decodeJobs(structuredClone(encodeJobs(jobs)));
+      // Absent and undefined are one here; the events go as text.
+      expect(decoded).toEqual(jobs.map(withoutEvents));
+    }),
+  );
+});
+
+function withoutEvents(one: Job): unknown {
+  if (one.kind !== "append") return one;
+  const strip = (part: { readonly of: object } | undefined): unknown =>
+    part === undefined ? undefined : { ...part, of: { ...part.of, events: undefined } };
+  return {
+    ...one,
+    commits: one.commits.map((each) => ({ ...each, run: strip(each.run), start: strip(each.start) })),
+  };
+}
+
+const commitResult: fc.Arbitrary<CommitResult> = fc.oneof(
+  fc.record({ ok: fc.constant(true as const), messageIds: fc.array(fc.nat()) }),
+  fc.record({
+    ok: fc.constant(true as const),
+    startedKey: fc.integer({ min: 1 }),
+    messageIds: fc.array(fc.nat()),
+  }),
+  fc.nat().map((found) => ({
+    ok: false as const,
+    error: new AionError("sequence_conflict", "conflict", { details: { expected: 1, found } }),
+  })),
+);
+
+const jobResult: fc.Arbitrary<JobResult> = fc.oneof(
+  fc.record({ kind: fc.constant("appended" as const), results: fc.array(commitResult) }),
+  fc.record({ kind: fc.constant("done" as const), value: fc.nat() }),
+  fc.constant<JobResult>({
+    kind: "failed",
+    error: new AionError("store_full", "full", { hint: "free some", cause: new Error("SQLite says so") }),
+  }),
+);
+
+it("results come back as they were, errors with their code, hint, details and cause", () => {
+  fc.assert(
+    fc.property(fc.array(jobResult), (results) => {
+      const decoded = decodeResults(structuredClone(encodeResults(results)));
+      expect(decoded.map(facts)).toEqual(results.map(facts));
+    }),
+  );
+});
+
+function facts(result: JobResult): unknown {
+  if (result.kind === "appended")
+    return result.results.map((one) => (one.ok ? { ...one } : factsOf(one.error)));
+  return result.kind === "failed" ? factsOf(result.error as AionError) : result;
+}
+
+function factsOf(error: AionError): unknown {
+  const { code, message, hint, details, cause } = error;
+  return { code, message, hint, details, cause: cause instanceof Error ? cause.message : cause };
+}
