@@ -181,6 +181,8 @@ function stopOnSignals(note: (text: string) => void): AbortSignal {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  // Whoever read the output has seen enough, as in `npm start | head`.
+  process.stdout.on("error", () => stopping.abort());
   return stopping.signal;
 }
 

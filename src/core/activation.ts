@@ -38,7 +38,7 @@ export type Outcome =
 
 export interface Turn {
   readonly commands: readonly Command[];
-  /** When tracing: where each command was issued, in the same order. */
+  /** When tracing: where each command was issued, in the same order; empty text where that cannot be told. */
   readonly sources: readonly string[];
   /** The function has returned or thrown, and the last command says how. */
   readonly isSettled: boolean;

@@ -35,7 +35,7 @@ export interface EngineOptions {
   readonly payloadLimitBytes?: number;
   /** A run whose code diverges from its history: fail it (default), or hold it until the code is mended. */
   readonly onNondeterminism?: "fail" | "block";
-  /** An owner that has been silent for this long counts as frozen, and may be replaced. Default 15 s. */
+  /** An owner that has been silent for this long counts as frozen, and may be replaced. Default 30 s. */
   readonly lease?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
@@ -98,7 +98,7 @@ export class Engine {
   static async open(options: EngineOptions): Promise<Engine> {
     const programs = loadInline(options.workflows);
     const ports: Ports = nodePorts(options.log ?? logToStderr);
-    const leaseMs = parseDuration(options.lease ?? 15_000, "lease");
+    const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const numbers = parseNumbers(options);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store);

@@ -11,7 +11,7 @@ export interface LeaseOptions {
   readonly ports: Ports;
 }
 
-/** Renews the ownership of the store three times within its lease. Owner: the kernel. */
+/** Renews the ownership of the store twice within its lease. Owner: the kernel. */
 export class Lease {
   readonly #of: LeaseOptions;
   readonly #onLost: (error: AionError) => void;
@@ -25,7 +25,7 @@ export class Lease {
 
   keep(): void {
     const { store, token, leaseMs, ports } = this.#of;
-    this.#cancel = ports.scheduler.delay(Math.floor(leaseMs / 3), () => {
+    this.#cancel = ports.scheduler.delay(Math.floor(leaseMs / 2), () => {
       store.renew(token).then(
         () => this.#again(),
         (error: unknown) => {

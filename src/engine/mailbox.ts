@@ -3,6 +3,7 @@ import type { EventBody, ParentLink } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
+import type { Payload } from "../core/payload.ts";
 import type { Commit, OutgoingMessage, StoredMessage } from "../store/contract.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
@@ -238,7 +239,7 @@ export class Mailbox {
     message: StoredMessage["message"] & { readonly kind: "start-child" },
   ): Promise<void> {
     const { target, messageId } = stored;
-    const { workflowType, input, parent, runTimeoutMs } = message;
+    const { workflowType, parent, runTimeoutMs } = message;
     const fail = (error: AionError): Promise<void> => {
       const { runId, ordinal, workflowId } = parent;
       const outcome = { type: "ChildWorkflowFailed", failure: toFailure(error) } as const;
@@ -255,6 +256,13 @@ export class Mailbox {
           `no workflow type ${JSON.stringify(workflowType)} is registered`,
         ),
       );
+    }
+    let input: Payload;
+    try {
+      input = program.parseInput(message.input);
+    } catch (error) {
+      if (!isAionError(error)) throw error;
+      return fail(error);
     }
     const existing = await this.#kernel.store.findRun(target);
     if (existing?.status === "running" || this.#kernel.unbornRun(target) !== undefined) {

@@ -245,7 +245,7 @@ export class Runtime implements ProgramInstance {
     this.init.onStray(
       new AionError(
         "nondurable_await",
-        `workflow ${this.init.workflowId} (${this.definition.workflowType}) went on with ${what} at ${sourceLine()} ` +
+        `workflow ${this.init.workflowId} (${this.definition.workflowType}) went on with ${what} at ${sourceLine() ?? "an unknown place"} ` +
           "after awaiting something that is not durable",
       ),
     );
@@ -254,7 +254,7 @@ export class Runtime implements ProgramInstance {
   issue(command: Command): void {
     if (this.#isSettled) return;
     this.#commands.push(command);
-    if (this.init.isTracing) this.#sources.push(sourceLine());
+    if (this.init.isTracing) this.#sources.push(sourceLine() ?? "");
   }
 
   nextActivity(step: ((task: ActivityTask) => unknown) | undefined): number {

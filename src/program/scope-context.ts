@@ -66,8 +66,9 @@ export class ScopeContext implements WorkflowContext {
     if (refusal !== undefined) return refusal;
     const what = `the input of child workflow ${JSON.stringify(workflowType)}`;
     const schema = typeof workflow === "string" ? undefined : workflow.inputSchema;
-    const value = schema === undefined ? request.input : parseWithSchema(schema, request.input, what);
-    const input = toPayload(value, what, runtime.init.payloadLimitBytes);
+    // Refused here already if it does not fit. It goes as it is: the child's own schema is applied to it, once, when it starts.
+    if (schema !== undefined) parseWithSchema(schema, request.input, what);
+    const input = toPayload(request.input, what, runtime.init.payloadLimitBytes);
     const ordinal = runtime.nextChild();
     runtime.issue({
       kind: "start-child",

@@ -120,7 +120,8 @@ export class Replay {
     return { input, commands: queue.slice(at + 1, end), isLast: isAtEnd };
   }
 
-  #violation(event: Event | undefined, command: Command | undefined, source: string | undefined): AionError {
+  #violation(event: Event | undefined, command: Command | undefined, place: string | undefined): AionError {
+    const source = place === "" ? undefined : place;
     const current = this.#current;
     assert(current !== undefined, "a turn is checked after its activation was given out");
     const seq = event?.seq ?? current.seq;

@@ -1,4 +1,8 @@
+/** `aion/store`: the contract of a store, the suite that a backend must pass, and the backends. */
 export * from "./contract.ts";
+export { describeStoreConformance } from "./conformance/suite.ts";
+export type { ConformanceTestApi } from "./conformance/suite.ts";
+export type { OpenedStore, StoreBackend } from "./conformance/world.ts";
 export { openMemoryStore } from "./memory.ts";
 export type { MemoryStoreOptions } from "./memory.ts";
 export { openSqliteStore } from "./sqlite/store.ts";

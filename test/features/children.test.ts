@@ -13,6 +13,7 @@ import {
   isCancelled,
   receive,
   scope,
+  shield,
   signal,
   sleep,
   workflow,
@@ -124,6 +125,15 @@ describe("a child", () => {
     await using other = await TestEngine.open({ workflows: [byName, strict] });
     const error = await errorOf(other.result(await other.client.start(byName, { amount: "lots" })));
     expect(error).toMatchObject({ kind: "child", cause: { kind: "engine", code: "payload_invalid" } });
+  });
+
+  it("has its schema applied to its input once", async () => {
+    const strict = workflow("strict", { input: z.string().transform((text) => text.length) }, async (n) => n);
+    const starter = workflow("starter", () =>
+      Promise.all([child(strict, "four"), child("strict", "seventh")]),
+    );
+    await using t = await TestEngine.open({ workflows: [starter, strict] });
+    expect(await t.result(await t.client.start(starter))).toEqual([4, 7]);
   });
 
   it("without an id gets one that is the same on replay, and another for each call", async () => {
@@ -271,7 +281,6 @@ describe("the end of a parent", () => {
       try {
         await sleep("10 days");
       } finally {
-        const { shield } = await import("aion/workflow");
         await shield(() => cleanUp(undefined));
       }
     });

@@ -179,10 +179,17 @@ describe("continue-as-new", () => {
       return continueAsNew(count + 1);
     });
     await using t = await TestEngine.open({ workflows: [loop] });
-    const run = await t.client.start(loop, 0, { id: "l" });
-    await t.settle();
-    await Promise.all([run.signal(next), run.cancel()]);
-    await errorOf(t.result(run));
-    expect((await t.client.get("l").describe()).status).toBe("cancelled");
+    for (let ticks = 0; ticks < 40; ticks++) {
+      const run = await t.client.start(loop, 0, { id: `l${ticks}` });
+      await t.settle();
+      const signalled = run.signal(next).catch((error: unknown) => error);
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+      await run.cancel();
+      await signalled;
+      await errorOf(t.result(run));
+      expect((await t.client.get(`l${ticks}`).describe()).status).toBe("cancelled");
+    }
+    const { runs } = await t.client.get("l39").describe();
+    expect(runs.map(({ status }) => status)).toEqual(["continued-as-new", "cancelled"]);
   });
 });

@@ -46,7 +46,7 @@ export const baseScenarios: Readonly<Record<string, Scenario>> = {
       { op: "wait-until", count: 2, timeoutMs: 80 },
       work("end"),
     ],
-    { sent: sent([10, "alpha", 1], [30, "beta", 2], [120, "tick", 1], [130, "tick", 1], [300, "tick", 1]) },
+    { sent: sent([10, "alpha", 1], [30, "beta", 2], [50, "tick", 1], [60, "tick", 1], [300, "tick", 1]) },
   ),
   children: of([
     child("leaf", "a"),

@@ -148,14 +148,16 @@ class Interpreter {
   async #list(statements: readonly Statement[]): Promise<string> {
     let last = "nothing";
     for (const statement of statements) {
-      last = await this.#statement(statement);
+      // What needs no wait takes none: not even a microtask, after which others might have come first.
+      const done = this.#statement(statement);
+      last = typeof done === "string" ? done : await done;
       this.#account.push(`${statement.op}: ${last}`);
       if (learning.has(statement.op)) this.#learned.push(last);
     }
     return last;
   }
 
-  async #statement(statement: Statement): Promise<string> {
+  #statement(statement: Statement): string | Promise<string> {
     switch (statement.op) {
       case "activity": {
         const call = statement.type === "work" ? work : toil;
@@ -169,10 +171,11 @@ class Interpreter {
           return statement.value;
         });
       case "sleep":
-        await sleep(statement.ms);
-        return `${statement.ms} ms`;
+        return sleep(statement.ms).then(() => `${statement.ms} ms`);
       case "receive":
-        return JSON.stringify(await receive(signal(statement.signal), { timeout: statement.timeoutMs }));
+        return receive(signal(statement.signal), { timeout: statement.timeoutMs }).then((waited) =>
+          JSON.stringify(waited),
+        );
       case "send":
         return signalWorkflow(statement.target, signal<string>(statement.signal), statement.payload).then(
           () => "sent",
@@ -194,35 +197,37 @@ class Interpreter {
           this.#outside.produced.push(statement.value);
           return statement.value;
         });
-      case "patched":
-        return this.#list(patched(statement.id) ? statement.then : statement.otherwise);
+      case "patched": {
+        const taken = patched(statement.id) ? statement.then : statement.otherwise;
+        return taken.length === 0 ? "nothing" : this.#list(taken);
+      }
       case "wait-until":
-        return String(await waitUntil(() => this.#ticks >= statement.count, statement.timeoutMs));
+        return waitUntil(() => this.#ticks >= statement.count, statement.timeoutMs).then(String);
       case "all":
-        return (await Promise.all(statement.branches.map((branch) => this.#list(branch)))).join();
+        return Promise.all(statement.branches.map((branch) => this.#list(branch))).then(String);
       case "settled":
-        return (await Promise.allSettled(statement.branches.map((branch) => this.#list(branch))))
-          .map((each) => each.status)
-          .join();
+        return Promise.allSettled(statement.branches.map((branch) => this.#list(branch))).then((all) =>
+          all.map((each) => each.status).join(),
+        );
       case "race":
         return Promise.race(statement.branches.map((branch) => this.#list(branch)));
       case "any":
         return Promise.any(statement.branches.map((branch) => this.#list(branch)));
       case "scope": {
-        if (statement.timeoutMs === 0) return scope(() => this.#list(statement.body));
-        const waited = await scope(() => this.#list(statement.body), { timeout: statement.timeoutMs });
-        return waited.ok ? waited.value : waited.reason;
+        const { timeoutMs, body } = statement;
+        if (timeoutMs === 0) return scope(() => this.#list(body));
+        return scope(() => this.#list(body), { timeout: timeoutMs }).then((waited) =>
+          waited.ok ? waited.value : waited.reason,
+        );
       }
       case "shield":
         return shield(() => this.#list(statement.body));
       case "try":
-        try {
-          return await this.#list(statement.body);
-        } catch (error) {
+        return this.#list(statement.body).catch((error: unknown) => {
           if (error instanceof Returned) throw error;
           this.#learned.push(`caught ${isFailure(error) ? error.message : String(error)}`);
           return this.#list(statement.otherwise);
-        }
+        });
       case "compensate":
         compensate(() => work({ label: statement.label, ms: 5, failures: 0 }));
         return statement.label;

@@ -32,20 +32,21 @@ it("a file or a directory that cannot be written is said to be so when it is ope
 });
 
 /** A file system of 2 MB in a mount namespace of the process's own, where the system lets us make one. */
-const onSmallDisk = ["unshare", "-r", "-m", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'];
-const canMount = spawnSync("unshare", [...onSmallDisk.slice(1), tmpdir(), "true"]).status === 0;
+const onSmallDisk = ["-r", "-m", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'];
+const canMount = spawnSync("unshare", [...onSmallDisk, tmpdir(), "true"]).status === 0;
 
 // Where it does not, the same law is shown on a file that may not grow (writer.test.ts).
-if (canMount) {
-  // I-47
-  it("a full disk refuses the write and nothing else, and when there is space all goes on", () => {
-    const [command = "", ...args] = [...onSmallDisk, directory, process.execPath, program, "full", directory];
-    const report = JSON.parse(execFileSync(command, args, { encoding: "utf8" })) as FullDiskReport;
+// I-47
+it.runIf(canMount)(
+  "a full disk refuses the write and nothing else, and when there is space all goes on",
+  () => {
+    const args = [...onSmallDisk, directory, process.execPath, program, "full", directory];
+    const report = JSON.parse(execFileSync("unshare", args, { encoding: "utf8" })) as FullDiskReport;
     expect(report.code).toBe("store_full");
     expect(report.refusedWhileFull).toBe("store_full");
     expect(report.headWhenFull).toBe(report.lengthBefore);
     expect(report.historyWhenFull).toBe(report.lengthBefore);
     expect(report.headAfterwards).toBe(report.lengthBefore + 2);
     expect(report.historyAfterwards).toBe(report.lengthBefore + 2);
-  });
-}
+  },
+);

@@ -159,7 +159,9 @@ async function claimWhenFree<Token>(claim: () => Promise<Token>): Promise<Token>
     } catch (error) {
       const [owner] = processes;
       if ((error as { code?: string }).code !== "store_unavailable" || owner === undefined) throw error;
+      expect((error as Error).message).toContain(`process ${owner.process.pid}`);
       owner.process.kill("SIGCONT");
+      await sleep(30);
       owner.process.kill("SIGSTOP");
       await sleep(400);
     }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Arbitrary } from "fast-check";
 import { toPayload } from "../../core/payload.ts";
 import type { RunId } from "../../core/ids.ts";
 import type { RunStatus } from "../../core/status.ts";
@@ -94,14 +95,16 @@ class Model {
       step.kind === "consume" || step.kind === "start" || latest?.key === undefined ? undefined : latest;
     const consume = this.#messageToConsume(step);
     const closes = step.kind === "close" || step.kind === "continue";
-    const marks = Array.from({ length: Math.max(closes ? 1 : 0, step.eventCount) }, () => this.#newMark());
+    const marks = Array.from({ length: step.eventCount }, () => this.#newMark());
     const status = step.kind === "close" ? "completed" : closes ? "continued-as-new" : "running";
     const heartbeats =
       step.beats && !closes
         ? [{ ordinal: step.eventCount, attempt: 1, details: toPayload(marks, "details") }]
         : [];
     const expectedSeq = Math.max(0, (extended === undefined ? 0 : head(extended)) + step.drift);
-    const newHead = (latest === undefined ? 0 : head(latest)) + (extended === undefined ? 0 : marks.length);
+    const newHead =
+      (latest === undefined ? 0 : head(latest)) +
+      (extended === undefined ? 0 : marks.length + (closes ? 1 : 0));
     const isStart =
       extended === undefined ? step.kind !== "consume" || consume === undefined : step.kind === "continue";
     const firstSeq = Math.max(1, newHead + 1 + (extended === undefined ? step.drift : 0));
@@ -115,9 +118,7 @@ class Model {
               runKey: extended.key,
               workflowId: idOf(id),
               expectedSeq,
-              events: marks
-                .map((text) => mark(text))
-                .with(-1, closes ? endOf(status) : mark(marks.at(-1) ?? "")),
+              events: [...marks.map((text) => mark(text)), ...(closes ? [endOf(status)] : [])],
               status,
               ...(closes ? { closedAt: clock.now() } : {}),
               wakeAt: step.wakeAt,
@@ -162,7 +163,7 @@ class Model {
         assert.ok(result.ok, "accepted, as foretold");
         if (consume !== undefined && this.messages.delete(consume)) this.tally.consumed += 1;
         if (extended !== undefined) {
-          extended.marks.push(...(closes ? marks.with(-1, "end") : marks));
+          extended.marks.push(...marks, ...(closes ? ["end"] : []));
           extended.status = status;
           extended.closedAt = closes ? clock.now() : undefined;
           extended.wakeAt = closes ? null : step.wakeAt;
@@ -377,7 +378,7 @@ export const modelScenario: Scenario = {
   async run({ clock }, backend) {
     const { default: fc } = await import("fast-check");
     const tally: Tally = { accepted: 0, refused: 0, fenced: 0, deleted: 0, consumed: 0 };
-    const step: import("fast-check").Arbitrary<Step> = fc.record({
+    const step: Arbitrary<Step> = fc.record({
       kind: fc.constantFrom("start", "extend", "extend", "close", "continue", "consume"),
       workflow: fc.nat({ max: 3 }),
       drift: fc.oneof(
@@ -394,7 +395,7 @@ export const modelScenario: Scenario = {
       beats: fc.boolean(),
     });
     const steps = fc.array(step, { minLength: 1, maxLength: 5 });
-    const operation: import("fast-check").Arbitrary<Operation> = fc.oneof(
+    const operation: Arbitrary<Operation> = fc.oneof(
       { weight: 12, arbitrary: fc.record({ kind: fc.constant("append"), steps }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("stale-append"), steps }) },
       {
@@ -415,7 +416,8 @@ export const modelScenario: Scenario = {
       fc.asyncProperty(
         fc.array(operation, { minLength: 15, maxLength: 35, size: "max" }),
         async (operations) => {
-          const { store, dispose } = await backend.open({ clock });
+          const opened = await backend.open({ clock });
+          const { store } = opened;
           try {
             const model = new Model(await store.claim({ leaseMs }), tally);
             for (const one of operations) {
@@ -423,7 +425,7 @@ export const modelScenario: Scenario = {
               await compare(model, store);
             }
           } finally {
-            await dispose();
+            await opened.dispose();
           }
         },
       ),

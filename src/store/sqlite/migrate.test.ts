@@ -51,7 +51,7 @@ function alter(sql: string): void {
 
 it("a new file is a store of the current format, marked as Aion's, in WAL mode", async () => {
   await create();
-  const database = new DatabaseSync(path, { readOnly: true, returnArrays: true } as never);
+  const database = new DatabaseSync(path, { readOnly: true });
   const values = ["application_id", "user_version", "journal_mode"].map((name) =>
     Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {}),
   );

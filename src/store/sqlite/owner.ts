@@ -22,6 +22,7 @@ export class OwnerRow {
   readonly #readLease: StatementSync;
   readonly #claim: StatementSync;
   readonly #renew: StatementSync;
+  readonly #renewAlone: StatementSync;
   readonly #release: StatementSync;
 
   constructor(database: DatabaseSync, storeName: string) {
@@ -35,6 +36,9 @@ export class OwnerRow {
          claimed_at = ?, lease_ms = ?, lease_until = ? WHERE id = 1`,
     );
     this.#renew = database.prepare("UPDATE owner SET lease_until = ? WHERE id = 1");
+    this.#renewAlone = database.prepare(
+      "UPDATE owner SET lease_until = ? + lease_ms WHERE id = 1 AND epoch = ? AND pid IS NOT NULL",
+    );
     this.#release = database.prepare(
       "UPDATE owner SET pid = NULL, endpoint = NULL, lease_until = NULL WHERE id = 1",
     );
@@ -89,9 +93,11 @@ export class OwnerRow {
     this.#renew.run(lease.leaseUntil);
   }
 
+  /** One statement, and a transaction of its own: an idle engine does this and nothing else. Throws `not_owner`. */
   renew(epoch: number, now: number): number {
-    this.check(epoch, now);
-    return Number(this.#renew.run(now + (this.#row().leaseMs ?? 0)).changes);
+    const changes = Number(this.#renewAlone.run(now, epoch).changes);
+    if (changes === 0) throw notOwner(this.#storeName, { epoch, currentEpoch: this.#row().epoch });
+    return changes;
   }
 
   /** Returns 1 if there was something to give up. */

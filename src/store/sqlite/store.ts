@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { resolve as resolvePath } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { AionError } from "../../core/errors.ts";
+import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -24,7 +24,7 @@ import type {
   StoredMessage,
 } from "../contract.ts";
 import { toOwnerToken } from "../contract.ts";
-import { toStoreError } from "./errors.ts";
+import { isBusy, toStoreError } from "./errors.ts";
 import type { Job } from "./job.ts";
 import { openDatabase } from "./migrate.ts";
 import { OwnerRow } from "./owner.ts";
@@ -95,7 +95,24 @@ class SqliteStore implements Store {
     const version = String(
       (createRequire(import.meta.url)("aion/package.json") as { version?: unknown }).version,
     );
-    return toOwnerToken(await this.#write({ kind: "claim", claim, now: this.#clock.now(), version }));
+    try {
+      return toOwnerToken(await this.#write({ kind: "claim", claim, now: this.#clock.now(), version }));
+    } catch (error) {
+      throw this.#explainLock(error);
+    }
+  }
+
+  // Somebody was frozen amid a commit: no lease helps then, since the lock is the kernel's.
+  #explainLock(error: unknown): unknown {
+    if (!isAionError(error) || !isBusy(error.cause)) return error;
+    const owner = this.#read(() => this.#owner.read(this.#clock.now()));
+    if (owner === undefined) return error;
+    const { pid, host } = owner;
+    return new AionError("store_unavailable", `${error.message}; its owner is process ${pid} on ${host}`, {
+      cause: error.cause,
+      hint: `If process ${pid} is frozen amid a commit, continue it (kill -CONT ${pid}) or end it (kill -9 ${pid}).`,
+      details: { pid, host },
+    });
   }
 
   async renew(token: OwnerToken): Promise<void> {

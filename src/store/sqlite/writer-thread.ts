@@ -47,12 +47,11 @@ function take(): Work | undefined {
   let messageCount = 0;
   let commitCount = 0;
   while (commitCount < commitsPerTransactionMax) {
-    const received = receiveMessageOnPort(port) as
-      | { readonly message: Wire | "checkpoint" | "close" }
-      | undefined;
+    const received = receiveMessageOnPort(port);
     if (received === undefined) break;
-    if (typeof received.message === "string") return { jobs, messageCount, request: received.message };
-    for (const job of decodeJobs(received.message)) {
+    const message = received.message as Wire | "checkpoint" | "close";
+    if (typeof message === "string") return { jobs, messageCount, request: message };
+    for (const job of decodeJobs(message)) {
       jobs.push(job);
       if (job.kind === "append") commitCount += job.commits.length;
     }

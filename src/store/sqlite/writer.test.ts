@@ -24,9 +24,7 @@ beforeEach(() => {
   database = openDatabase({ path, readOnly: false });
   writer = new Writer(database, { path, storeName: `sqlite:${path}` });
   reader = new Reader(database);
-  expect(writer.run([{ kind: "claim", claim: { leaseMs: 1_000 }, now: 0, version: "0" }])).toEqual([
-    { kind: "done", value: 1 },
-  ]);
+  writer.run([{ kind: "claim", claim: { leaseMs: 1_000 }, now: 0, version: "0" }]);
 });
 
 afterEach(() => {

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
+import { messageOf } from "../../core/payload.ts";
 import { isClosed } from "../../core/status.ts";
 import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
@@ -27,7 +28,7 @@ export class Writer {
   readonly #path: string;
   readonly #owner: OwnerRow;
   readonly #sql: Statements;
-  #failure: unknown;
+  #failure: AionError | undefined;
   // Asked once a transaction, and only if a run closes in it: mostly there are none at all.
   #mayHaveHeartbeats: boolean | undefined;
   #lastRunKey: RunKey | undefined;
@@ -97,7 +98,7 @@ export class Writer {
           return epoch;
         });
       case "renew":
-        return this.#transaction(() => this.#owner.renew(job.epoch, job.now));
+        return this.#alone(() => this.#owner.renew(job.epoch, job.now));
       case "release":
         return this.#transaction(() => this.#owner.release(job.epoch));
       case "delete-closed":
@@ -135,23 +136,24 @@ export class Writer {
       return result;
     } catch (error) {
       this.#rollBack();
-      const failure = toStoreError(error, { action: "write", path: this.#path });
-      if (isAionError(failure) && failure.code === "store_failed") this.#failure = failure;
-      throw isStatementFault(error) ? error : failure;
+      throw isStatementFault(error) ? error : this.#remember(error);
+    }
+  }
+
+  /** One statement, which is a transaction of its own. */
+  #alone<Result>(work: () => Result): Result {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return work();
+    } catch (error) {
+      throw isStatementFault(error) ? error : this.#remember(error);
     }
   }
 
   // Pages of the log go into the file. What cannot be moved now (a reader needs it, the disk is full) stays in
   // the log and is moved later: nothing is lost by it.
   #checkpoint(): number {
-    if (this.#failure !== undefined) throw this.#failure;
-    try {
-      return Number(this.#sql.checkpoint.get()?.["log"] ?? 0);
-    } catch (error) {
-      const failure = toStoreError(error, { action: "write", path: this.#path });
-      if (isAionError(failure) && failure.code === "store_failed") this.#failure = failure;
-      throw failure;
-    }
+    return this.#alone(() => Number(this.#sql.checkpoint.get()?.["log"] ?? 0));
   }
 
   #rollBack(): void {
@@ -159,8 +161,22 @@ export class Writer {
       // SQLite has rolled back by itself after some errors.
       if (this.#database.isTransaction) this.#sql.rollback.run();
     } catch (error) {
-      this.#failure = toStoreError(error, { action: "write", path: this.#path });
+      // Whether it was rolled back is unknown now.
+      this.#failure ??= new AionError(
+        "store_failed",
+        `cannot roll back store ${this.#path}: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
+  }
+
+  /** The error as Aion's; one that ends all writing is kept. */
+  #remember(error: unknown): unknown {
+    const failure = toStoreError(error, { action: "write", path: this.#path });
+    if (isAionError(failure) && failure.code === "store_failed") this.#failure = failure;
+    return failure;
   }
 
   #applyBatches(batches: readonly Batch[], apply: (commit: EncodedCommit) => CommitResult): JobResult[] {

@@ -1,0 +1,192 @@
+/**
+ * The workflows whose histories are kept in this folder. What is here is recorded: a change of what they ask for, or of
+ * the order in which they ask, breaks runs that are under way somewhere, and the histories here show it.
+ */
+import { z } from "zod";
+import {
+  activity,
+  ApplicationFailure,
+  child,
+  compensate,
+  continueAsNew,
+  expose,
+  isCancelled,
+  isFailure,
+  now,
+  patched,
+  query,
+  random,
+  receive,
+  scope,
+  shield,
+  sideEffect,
+  signal,
+  signalWorkflow,
+  sleep,
+  step,
+  uuid,
+  waitUntil,
+  workflow,
+} from "../../src/workflow/index.ts";
+
+// Approval gate: somebody decides in time, or nobody does.
+
+export const decision = signal("decision", z.object({ by: z.string(), ok: z.boolean() }));
+export const gate = query<string>("gate");
+const notify = activity("notify", (_message: string): void => undefined);
+
+export const approvalGate = workflow("approval-gate", async (request: { readonly what: string }) => {
+  let at = "asking";
+  expose(gate, () => at);
+  await notify(`please decide: ${request.what}`);
+  at = "waiting";
+  for (let reminder = 1; reminder <= 2; reminder++) {
+    const decided = await receive(decision, { timeout: "1 day" });
+    if (decided.ok) {
+      at = decided.value.ok ? "approved" : "refused";
+      await notify(`${request.what}: ${at} by ${decided.value.by}`);
+      return at;
+    }
+    await notify(`reminder ${reminder}: ${request.what}`);
+  }
+  at = "expired";
+  return at;
+});
+
+// Saga: a journey is booked leg by leg, and all of it undone when one leg is not to be had.
+
+const book = activity(
+  "book",
+  { retry: { maxAttempts: 3, initialDelay: "1s", jitter: 0, nonRetryable: ["SoldOut"] } },
+  (_leg: string): string => "",
+);
+const unbook = activity("unbook", { retry: { initialDelay: "1s", jitter: 0 } }, (_booking: string): void => {
+  // Given by whoever plays the outside.
+});
+
+export const journey = workflow("journey", async (legs: readonly string[]) => {
+  const bookings: string[] = [];
+  for (const leg of legs) {
+    const booking = await book(leg);
+    compensate(() => unbook(booking));
+    bookings.push(booking);
+  }
+  return bookings;
+});
+
+// Subscription: a month per run, for as long as it lasts.
+
+export const changePlan = signal<string>("change-plan");
+export const endSubscription = signal("end-subscription");
+const charge = activity("charge-month", (_of: { readonly plan: string; readonly month: number }): string => "");
+
+interface Subscription {
+  readonly plan: string;
+  readonly month: number;
+}
+
+export const subscription = workflow("subscription", async ({ plan, month }: Subscription) => {
+  let next = plan;
+  let isEnding = false;
+  expose(changePlan, (name) => {
+    next = name;
+  });
+  expose(endSubscription, () => {
+    isEnding = true;
+  });
+  const receipt = await charge({ plan, month });
+  if (await waitUntil(() => isEnding, "30 days")) return { months: month, receipt };
+  return continueAsNew({ plan: next, month: month + 1 });
+});
+
+// Batch: children for its parts, a few at a time, and one that fails alone.
+
+const importFile = activity("import-file", (_file: string): number => 0);
+
+export const importOne = workflow("import-one", async (file: string) => {
+  const rows = await importFile(file);
+  await sleep("10s");
+  return rows;
+});
+
+export const batch = workflow("batch", async (files: readonly string[]) => {
+  const outcomes: string[] = [];
+  for (let index = 0; index < files.length; index += 2) {
+    const part = files.slice(index, index + 2);
+    const settled = await Promise.allSettled(
+      part.map((file) => child(importOne, file, { id: `import/${file}` })),
+    );
+    for (const each of settled) {
+      outcomes.push(
+        each.status === "fulfilled"
+          ? `${each.value} rows`
+          : isFailure(each.reason)
+            ? each.reason.kind
+            : "unknown",
+      );
+    }
+  }
+  void child(importOne, "audit", { id: "import/audit", parentClosePolicy: "abandon" }).catch(() => undefined);
+  return outcomes;
+});
+
+// Pipeline: what can be done side by side is, and the slowest is not waited for.
+
+const fetchPart = activity("fetch-part", { startToClose: "1 minute" }, (_part: number): string => "");
+const combine = activity("combine", (_parts: readonly string[]): string => "");
+
+export const pipeline = workflow("pipeline", async (parts: readonly number[]) => {
+  const started = now();
+  const id = uuid();
+  const tag = await step("make a tag", () => "tag-1");
+  const region = sideEffect(() => "eu-1");
+  const fetched = await Promise.all(parts.map((part) => fetchPart(part)));
+  const combined = await scope(() => Promise.race([combine(fetched), sleep("5s").then(() => "too slow")]), {
+    timeout: "10s",
+  });
+  // The draw decides: it is the same in every replay of the run.
+  if (random() < 2) await sleep(1_000);
+  if (patched("thumbnails")) await fetchPart(-1);
+  return { tag, region, combined: combined.ok, took: now() - started, idLength: id.length };
+});
+
+// Retry policy: every way in which an attempt can go wrong, and what the code sees of it.
+
+const options = { maxAttempts: 3, backoff: "linear", initialDelay: "2s", jitter: 0 } as const;
+const unsteady = activity(
+  "unsteady",
+  { retry: options, startToClose: "10s", heartbeat: "5s", scheduleToClose: "10 minutes" },
+  (_mode: string): string => "",
+);
+
+export const persistence = workflow("persistence", async (modes: readonly string[]) => {
+  const outcomes: string[] = [];
+  for (const mode of modes) {
+    try {
+      outcomes.push(await unsteady(mode));
+    } catch (error) {
+      const cause = isFailure(error) && isFailure(error.cause) ? error.cause : undefined;
+      outcomes.push(cause instanceof ApplicationFailure ? cause.type : (cause?.kind ?? "unknown"));
+    }
+  }
+  return outcomes;
+});
+
+// Night watch: cancelled, it still locks up; and it tells the day watch.
+
+export const handOver = signal<string>("hand-over");
+const lockUp = activity("lock-up", (_door: string): void => undefined);
+
+export const nightWatch = workflow("night-watch", async (doors: readonly string[]) => {
+  try {
+    for (;;) await sleep("1 hour");
+  } catch (error) {
+    await shield(async () => {
+      for (const door of doors) await lockUp(door);
+      await signalWorkflow("day-watch", handOver, isCancelled(error) ? "relieved" : "in trouble");
+    });
+    throw error;
+  }
+});
+
+export const dayWatch = workflow("day-watch", async () => receive(handOver));

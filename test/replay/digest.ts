@@ -1,0 +1,38 @@
+/**
+ * Records the base scenarios and replays every run of them; prints all commands, live and replayed, as one line of JSON.
+ * A process of its own: its time zone, locale and heap are what `environment.test.ts` varies.
+ */
+import { createHash } from "node:crypto";
+import { baseScenarios } from "./base-programs.ts";
+import { programWorkflows } from "./interpreter.ts";
+import { record, replay } from "./recording.ts";
+
+const digests: Record<string, readonly string[]> = {};
+for (const [name, scenario] of Object.entries(baseScenarios)) {
+  const { world, outside, snapshots } = await record(scenario);
+  const lines: string[] = [];
+  for (const run of await world.runs()) {
+    const last = snapshots.findLast((snapshot) => snapshot.runId === run.runId);
+    const replayed = await replay({
+      store: world.store,
+      run,
+      workflows: programWorkflows(outside, { subject: scenario.program }),
+    });
+    for (const [how, commands] of [
+      ["live", last?.commands],
+      ["replayed", replayed.commands],
+    ]) {
+      lines.push(`${run.workflowType} ${how} ${createHash("sha256").update(String(commands)).digest("hex")}`);
+    }
+    if (last?.account !== replayed.account) lines.push(`${run.workflowType}: another account`);
+  }
+  digests[name] = lines;
+}
+// What the environment is, as far as code can see: so that the test knows that it did vary.
+const environment = [
+  new Date(0).getTimezoneOffset(),
+  Intl.DateTimeFormat().resolvedOptions().locale,
+  (1_234.5).toLocaleString(),
+  process.execArgv.length,
+].join(" ");
+console.log(JSON.stringify({ environment, digests }));

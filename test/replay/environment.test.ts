@@ -1,0 +1,45 @@
+import { execFile } from "node:child_process";
+import path from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+
+const script = path.join(import.meta.dirname, "digest.ts");
+
+interface Digest {
+  readonly environment: string;
+  readonly digests: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Runs the script on this Node, elsewhere in the world. */
+async function digestIn(environment: Readonly<Record<string, string>>, flags: readonly string[] = []) {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--conditions=aion-source", ...flags, script],
+    { env: { PATH: process.env["PATH"] ?? "", ...environment } },
+  );
+  return JSON.parse(stdout) as Digest;
+}
+
+describe("the commands of a history", () => {
+  // I-45
+  it("are the same bytes in every time zone, locale and heap, resident or replayed", async () => {
+    const base = await digestIn({ TZ: "UTC", LC_ALL: "C" });
+    const others = await Promise.all([
+      digestIn({ TZ: "Pacific/Kiritimati", LC_ALL: "de_DE.UTF-8", LANG: "de_DE.UTF-8" }),
+      digestIn({ TZ: "America/St_Johns", LC_ALL: "ar_EG.UTF-8", LANG: "ar_EG.UTF-8" }),
+      // A heap so small that it is collected all the time, and code that is never optimised.
+      digestIn({ TZ: "Asia/Kathmandu" }, ["--max-old-space-size=40", "--max-semi-space-size=1"]),
+      digestIn({ TZ: "UTC" }, ["--no-opt", "--stack-size=900"]),
+    ]);
+    const seen = new Set([base, ...others].map(({ environment }) => environment));
+    expect(seen.size).toBe(5);
+    for (const { digests } of others) expect(digests).toEqual(base.digests);
+    for (const lines of Object.values(base.digests)) {
+      expect(lines.length).toBeGreaterThan(1);
+      expect(lines.filter((line) => line.includes("another account"))).toEqual([]);
+      const live = lines.filter((line) => line.includes(" live "));
+      const replayed = lines.filter((line) => line.includes(" replayed "));
+      expect(replayed.map((line) => line.replace(" replayed ", " live "))).toEqual(live);
+    }
+  });
+});
