@@ -1,8 +1,9 @@
+import { setTimeout } from "node:timers/promises";
 import { Client } from "../client/client.ts";
 import type { Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Ports } from "../core/ports.ts";
 import { Kernel } from "../engine/kernel.ts";
@@ -12,7 +13,7 @@ import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
-import type { Store } from "../store/contract.ts";
+import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
 import type { AnyActivity, AnyWorkflow } from "../workflow/definition.ts";
@@ -104,10 +105,11 @@ export class Engine {
     const store = await openStore(options.store);
     const hasSocket = path !== undefined && options.localSocket !== false;
     const endpoint = hasSocket ? socketPathFor(path) : undefined;
+    const release = guardRejections();
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
-      const token = await store.claim({ leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const token = await claimPatiently(store, { leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
       kernel = new Kernel({
         store,
         token,
@@ -120,13 +122,21 @@ export class Engine {
         outsideWorkflow,
         ...numbers,
         ...(options.onRecovery === undefined ? {} : { onRecovery: options.onRecovery }),
-        ...(options.onStopped === undefined ? {} : { onStopped: options.onStopped }),
+        onStopped: (error) => {
+          // Whoever comes to the socket from now on is to find the new owner there.
+          void server?.close();
+          options.onStopped?.(error);
+        },
       });
       const service = new Operations(kernel);
       const { recoveredCount } = await kernel.start();
-      if (endpoint !== undefined) server = await serveLocal(service, { path: endpoint });
-      return new Engine({ kernel, store, service, server, recoveredCount, release: guardRejections() });
+      if (endpoint !== undefined) {
+        const { payloadLimitBytes } = numbers;
+        server = await serveLocal(service, { path: endpoint, payloadLimitBytes, log: ports.log });
+      }
+      return new Engine({ kernel, store, service, server, recoveredCount, release });
     } catch (error) {
+      release();
       await server?.close();
       await kernel?.close(0);
       if (typeof options.store === "string") await store.close();
@@ -178,6 +188,21 @@ export class Engine {
   }
 }
 
+/** A command line that writes while no engine runs owns the store for some milliseconds, and has no endpoint. */
+async function claimPatiently(store: Store, claim: OwnerClaim): Promise<OwnerToken> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await store.claim(claim);
+    } catch (error) {
+      const isBrief = isAionError(error) && error.code === "store_owned" && attempt < claimAttemptsMax;
+      if (!isBrief || (await store.readOwner())?.endpoint !== undefined) throw error;
+      await setTimeout(claimRetryMs);
+    }
+  }
+}
+
+const claimAttemptsMax = 20;
+const claimRetryMs = 50;
 const retentionPage = 500;
 
 function sqlitePath(url: string): string | undefined {

@@ -68,6 +68,9 @@ export function toDescription(
   },
 ): RunDescription {
   const { terminal } = state;
+  // What a run left behind when it ended is pending no more.
+  const open = <Item>(items: ReadonlyMap<number, Item>): readonly Item[] =>
+    terminal === undefined ? [...items.values()] : [];
   const outcome =
     terminal === undefined || terminal.type === "WorkflowContinuedAsNew"
       ? undefined
@@ -79,7 +82,7 @@ export function toDescription(
     input: state.started.input,
     ...(outcome !== undefined && "result" in outcome ? { result: outcome.result } : {}),
     ...(outcome !== undefined && "failure" in outcome ? { failure: outcome.failure } : {}),
-    pendingActivities: [...state.activities.values()].map((activity) => ({
+    pendingActivities: open(state.activities).map((activity) => ({
       ordinal: activity.ordinal,
       activityType: activity.activityType,
       attempt: activity.attempt,
@@ -94,8 +97,8 @@ export function toDescription(
       ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
       ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
     })),
-    pendingTimers: [...state.timers.values()].map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),
-    pendingChildren: [...state.children.values()].map((child) => ({
+    pendingTimers: open(state.timers).map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),
+    pendingChildren: open(state.children).map((child) => ({
       workflowId: child.childWorkflowId,
       workflowType: child.workflowType,
     })),

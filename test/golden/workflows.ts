@@ -78,7 +78,10 @@ export const journey = workflow("journey", async (legs: readonly string[]) => {
 
 export const changePlan = signal<string>("change-plan");
 export const endSubscription = signal("end-subscription");
-const charge = activity("charge-month", (_of: { readonly plan: string; readonly month: number }): string => "");
+const charge = activity(
+  "charge-month",
+  (_of: { readonly plan: string; readonly month: number }): string => "",
+);
 
 interface Subscription {
   readonly plan: string;
@@ -141,9 +144,7 @@ export const pipeline = workflow("pipeline", async (parts: readonly number[]) =>
   const tag = await step("make a tag", () => "tag-1");
   const region = sideEffect(() => "eu-1");
   const fetched = await Promise.all(parts.map((part) => fetchPart(part)));
-  const combined = await scope(() => Promise.race([combine(fetched), sleep("5s").then(() => "too slow")]), {
-    timeout: "10s",
-  });
+  const combined = await scope(() => combine(fetched), { timeout: "10s" });
   // The draw decides: it is the same in every replay of the run.
   if (random() < 2) await sleep(1_000);
   if (patched("thumbnails")) await fetchPart(-1);
@@ -190,3 +191,22 @@ export const nightWatch = workflow("night-watch", async (doors: readonly string[
 });
 
 export const dayWatch = workflow("day-watch", async () => receive(handOver));
+
+// Family: every way in which a child can end, and what its parent sees of it.
+
+export const pastime = workflow("pastime", async (length: string) => {
+  await sleep(length);
+  return length;
+});
+
+export const family = workflow("family", async () => {
+  const told = (error: unknown): string =>
+    isFailure(error) && isFailure(error.cause) ? error.cause.kind : "unknown";
+  return {
+    patient: await child(pastime, "1 minute", { id: "patient" }),
+    overdue: await child(pastime, "1 hour", { id: "overdue", runTimeout: "5 minutes" }).catch(told),
+    called: await scope(() => child(pastime, "1 hour", { id: "called" }), { timeout: "1 minute" }),
+    taken: await child(pastime, "1 hour", { id: "taken" }).catch(told),
+    spoiled: await child(pastime, "no time at all", { id: "spoiled" }).catch(told),
+  };
+});

@@ -1,0 +1,202 @@
+/** How each golden history comes about: its workflows, what the outside answers, and what clients do. */
+import { approval, fulfil, ship } from "../../examples/order-fulfilment/workflow.ts";
+import type { Client } from "../../src/client/client.ts";
+import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
+import { activity, ApplicationFailure } from "../../src/workflow/index.ts";
+import type { World } from "../recovery/world.ts";
+import * as golden from "./workflows.ts";
+
+export interface GoldenScenario {
+  readonly workflows: readonly AnyWorkflow[];
+  readonly activities: (world: World) => readonly AnyActivity[];
+  /** Ends when all that is to be recorded has happened. */
+  readonly play: (client: Client, world: World) => Promise<void>;
+}
+
+const nobodyMinds = (): undefined => undefined;
+const minuteMs = 60_000;
+const dayMs = 86_400_000;
+
+const order = {
+  id: "order-7",
+  customer: { email: "ann@example.com", credit: "good" },
+  items: [{ sku: "AB-123", title: "A lamp", quantity: 2, unitPrice: 30_000 }],
+  amount: 60_000,
+  currency: "EUR",
+  cardToken: "tok_visa_0123abcd",
+  address: { name: "Ann", street: "1 Long Street", postcode: "12345", city: "Anytown", country: "DE" },
+} as const;
+
+/** The services of the example, played: the first attempt of each gets no answer. */
+const shop = (world: World): readonly AnyActivity[] => {
+  const answer = (name: string, value: unknown, fails: "once" | "never" | "always" = "never"): AnyActivity =>
+    activity(name, async (_input: unknown, task) => {
+      await world.pause(20);
+      if (fails === "once" && task.attempt === 1) throw new Error("no answer");
+      if (fails === "always") throw new ApplicationFailure("declined", { type: "CardDeclined" });
+      return value;
+    });
+  return [
+    answer("charge", { id: "pay-7", reference: "order-7", amount: 60_000, currency: "EUR" }, "once"),
+    answer("refund", { reference: "order-7", refunds: [] }, "once"),
+    answer("request-approval", null),
+    answer("print-label", { reference: "order-7", trackingNumber: "T-7" }),
+    answer("hand-over", null, "once"),
+    answer("send-receipt", null),
+  ];
+};
+
+export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
+  "order-fulfilled": {
+    workflows: [fulfil, ship],
+    activities: shop,
+    play: async (client, world) => {
+      const run = await client.start(fulfil, order, { id: "order-7" });
+      await world.idle(3_000);
+      await run.signal(approval, { by: "bob", ok: true }, { signalId: "decision-7" });
+      await run.result();
+    },
+  },
+  "order-refused": {
+    workflows: [fulfil, ship],
+    activities: shop,
+    play: async (client, world) => {
+      const run = await client.start(fulfil, order, { id: "order-7" });
+      await world.idle(3_000);
+      await run.signal(approval, { by: "bob", ok: false });
+      await run.result().catch(nobodyMinds);
+    },
+  },
+  "approval-gate": {
+    workflows: [golden.approvalGate],
+    activities: (world) => [activity("notify", async () => world.pause(100))],
+    play: async (client, world) => {
+      const run = await client.start(golden.approvalGate, { what: "a new lamp" }, { id: "gate-1" });
+      await world.idle(1.5 * dayMs);
+      await run.signal(golden.decision, { by: "ann", ok: true }, { signalId: "d-1" });
+      await run.result();
+      const late = await client.start(golden.approvalGate, { what: "a boat" }, { id: "gate-2" });
+      await late.result();
+    },
+  },
+  "journey-undone": {
+    workflows: [golden.journey],
+    activities: (world) => [
+      activity("book", async (leg: string, task) => {
+        await world.pause(50);
+        if (leg === "hotel" && task.attempt === 1) throw new Error("try again");
+        if (leg === "balloon") throw new ApplicationFailure("none left", { type: "SoldOut" });
+        return `booking of ${leg}`;
+      }),
+      activity("unbook", async (_booking: string, task) => {
+        await world.pause(50);
+        if (task.attempt === 1) throw new Error("busy");
+      }),
+    ],
+    play: async (client) => {
+      const run = await client.start(golden.journey, ["train", "hotel", "balloon"], { id: "journey-1" });
+      await run.result().catch(nobodyMinds);
+    },
+  },
+  subscription: {
+    workflows: [golden.subscription],
+    activities: (world) => [
+      activity("charge-month", async ({ month }: { readonly month: number }) => {
+        await world.pause(200);
+        return `receipt ${month}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.subscription, { plan: "basic", month: 1 }, { id: "sub-1" });
+      await world.idle(10 * dayMs);
+      await run.signal(golden.changePlan, "gold", { signalId: "change-1" });
+      await world.idle(60 * dayMs);
+      await run.signal(golden.endSubscription, undefined, { signalId: "end-1" });
+      await run.result();
+    },
+  },
+  batch: {
+    workflows: [golden.batch, golden.importOne],
+    activities: (world) => [
+      activity("import-file", async (file: string) => {
+        await world.pause(file.length * 10);
+        if (file === "broken") throw new ApplicationFailure("cannot be read", { nonRetryable: true });
+        return file.length;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.batch, ["a", "bb", "broken", "dddd", "eeeee"], { id: "batch-1" });
+      await run.result();
+      await world.idle(minuteMs);
+    },
+  },
+  pipeline: {
+    workflows: [golden.pipeline],
+    activities: (world) => [
+      activity("fetch-part", async (part: number) => {
+        await world.pause(500 - part * 100);
+        return `part ${part}`;
+      }),
+      activity("combine", async (_parts: readonly string[], task) => {
+        await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+        throw new Error("told to stop");
+      }),
+    ],
+    play: async (client) => {
+      const run = await client.start(golden.pipeline, [1, 2, 3], { id: "pipeline-1" });
+      await run.result();
+    },
+  },
+  persistence: {
+    workflows: [golden.persistence],
+    activities: (world) => [
+      activity("unsteady", async (mode: string, task) => {
+        await world.pause(1_000);
+        task.heartbeat({ attempt: task.attempt });
+        if (mode === "busy once" && task.attempt > 1) return "fine in the end";
+        if (mode === "silent") await new Promise(nobodyMinds);
+        if (mode === "slow") {
+          for (let second = 0; second < 60; second++) {
+            await world.pause(1_000);
+            task.heartbeat(second);
+          }
+        }
+        if (mode === "final") {
+          throw new ApplicationFailure("never", { type: "Never", nonRetryable: true, details: { why: 1 } });
+        }
+        throw new ApplicationFailure("busy", { type: "Busy", cause: new RangeError("too many") });
+      }),
+    ],
+    play: async (client) => {
+      const modes = ["busy once", "busy", "final", "silent", "slow"];
+      const run = await client.start(golden.persistence, modes, { id: "persistence-1" });
+      await run.result();
+    },
+  },
+  "night-watch": {
+    workflows: [golden.nightWatch, golden.dayWatch],
+    activities: (world) => [activity("lock-up", async () => world.pause(1_000))],
+    play: async (client, world) => {
+      const day = await client.start(golden.dayWatch, undefined, { id: "day-watch", startDelay: "1 hour" });
+      const night = await client.start(golden.nightWatch, ["front", "back"], {
+        id: "night-watch",
+        executionTimeout: "1 day",
+      });
+      await world.idle(150 * minuteMs);
+      await night.cancel("the night is over");
+      await night.result().catch(nobodyMinds);
+      await day.result();
+    },
+  },
+  family: {
+    workflows: [golden.family, golden.pastime],
+    activities: () => [],
+    play: async (client, world) => {
+      const run = await client.start(golden.family, undefined, { id: "family-1" });
+      await world.idle(10 * minuteMs);
+      await client.get("taken").terminate("time to go");
+      await run.result();
+      await world.idle(minuteMs);
+    },
+  },
+};
