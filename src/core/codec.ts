@@ -32,7 +32,8 @@ export function encodeRow(events: readonly NewEvent[]): string {
     for (const name in fields) {
       if (impliedFields.has(name)) continue;
       const value = fields[name];
-      if (value !== undefined) text += `,"${name}":${typeof value === "number" ? value : JSON.stringify(value)}`;
+      if (value !== undefined)
+        text += `,"${name}":${typeof value === "number" ? value : JSON.stringify(value)}`;
     }
     if (event.recordedAt !== at) {
       at = event.recordedAt;
@@ -78,9 +79,11 @@ export function decodeRow(text: string, key: RowKey): Event[] {
         `workflow ${key.workflowId}, event ${seq}: this version knows no event type ${JSON.stringify(body["type"])}`,
       );
     }
-    if (typeof body["t"] === "number") at = body["t"];
     const event = body;
-    delete event["t"];
+    if (typeof event["t"] === "number") {
+      at = event["t"];
+      delete event["t"];
+    }
     event["seq"] = seq;
     event["recordedAt"] = at;
     event["workflowId"] = key.workflowId;

@@ -384,7 +384,10 @@ export class Kernel implements RunHost {
         message: error.message,
       });
       try {
-        await this.#endFromOutside(record, { type: "WorkflowFailed", failure: toFailure(error) });
+        const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
+        await (
+          await this.#endFromOutside(record, event)
+        ).ended;
         return { kind: "failed", error, failureRecorded: true };
       } catch (reason) {
         return { kind: "failed", error: toAionError(reason), failureRecorded: false };
@@ -435,12 +438,16 @@ export class Kernel implements RunHost {
   }
 
   /** Ends a run without its code. Also for runs whose code cannot be loaded. */
-  async #endFromOutside(record: RunRecord, event: EventBody, messageId?: number): Promise<void> {
+  async #endFromOutside(
+    record: RunRecord,
+    event: EventBody,
+    messageId?: number,
+  ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
     const state = await loadState(record, this.store);
     const raced = this.#runs.get(record.workflowId);
     const run =
       raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
-    await new Promise<void>((resolve, reject) => {
+    const ended = new Promise<void>((resolve, reject) => {
       run.offer({
         toEvent: () => event,
         onDurable: resolve,
@@ -448,6 +455,7 @@ export class Kernel implements RunHost {
         ...(messageId === undefined ? {} : { messageId }),
       });
     });
+    return { run, ended };
   }
 
   /** Terminates or times out: appended at once, resident or not, blocked or not. */
@@ -486,7 +494,18 @@ export class Kernel implements RunHost {
         `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
       );
     }
-    await this.#endFromOutside(record, event, messageId);
+    // Somebody may have begun to load it meanwhile.
+    if (this.#loads.has(workflowId) || this.#runs.has(workflowId)) {
+      return this.end(workflowId, runId, event, messageId);
+    }
+    const ending = this.#endFromOutside(record, event, messageId);
+    const load = ending.then(({ run: found }) => found).finally(() => this.#loads.delete(workflowId));
+    // Whoever wants the run now waits for this, and then for the end.
+    this.#loads.set(workflowId, load);
+    await load;
+    await (
+      await ending
+    ).ended;
     this.blocked.delete(workflowId);
   }
 

@@ -39,7 +39,7 @@ export interface Store {
 
   /**
    * Results are in the order of the commits. Rejects as a whole with `not_owner`, `store_full`,
-   * `store_failed` or `commit_unknown`.
+   * `store_unavailable` (another holds the lock; nothing was written), `store_failed` or `commit_unknown`.
    */
   append(token: OwnerToken, commits: readonly Commit[]): Promise<readonly CommitResult[]>;
 
@@ -63,10 +63,10 @@ export interface Store {
   nextWakeAt(afterAt: number): Promise<number | undefined>;
   /** Undelivered messages, ascending. */
   listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
-  /** The latest heartbeat details of a run's open activities. */
+  /** The latest heartbeat details of a run's activities, by ordinal; those of ended activities may be among them. */
   readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
 
-  /** Latest started first. */
+  /** The run that was accepted last comes first. */
   list(filter: RunFilter, page: { readonly cursor?: string; readonly limit: number }): Promise<RunPage>;
   count(filter: RunFilter): Promise<number>;
 
@@ -176,7 +176,10 @@ export type CommitResult =
       /** Ids of the messages in `send`, in their order. */
       readonly messageIds: readonly number[];
     }
-  /** `sequence_conflict` with details `{ expected, found }`. Nothing of the commit was written. */
+  /**
+   * `sequence_conflict` with details `{ expected, found }`, or `{ missingMessageId }` when a message to consume
+   * is no longer there. Nothing of the commit was written.
+   */
   | { readonly ok: false; readonly error: AionError };
 
 export interface RunRecord extends RunRef {

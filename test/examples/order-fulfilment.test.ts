@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connect } from "aion";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { makeOrder } from "../../examples/order-fulfilment/make-orders.ts";
 import { needsApproval, type Order } from "../../examples/order-fulfilment/order.ts";
 import { LedgerEntry, ledgerPath } from "../../examples/order-fulfilment/outside/payment-ledger.ts";
@@ -15,6 +15,9 @@ import { storeUrl, World } from "../../examples/order-fulfilment/world.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
 
 const program = fileURLToPath(new URL("../../examples/order-fulfilment/main.ts", import.meta.url));
+
+// Many processes start and end here, one after the other.
+vi.setConfig({ testTimeout: 120_000 });
 
 interface Started {
   /** Resolves with what `look` finds, looking again and again; rejects when the program ends before. */
@@ -99,84 +102,72 @@ function movementsOf({ id }: Order, ledger: readonly LedgerEntry[]): string {
 }
 
 // I-1, I-8: what was acknowledged is there after kill -9, and no outcome is made twice.
-it(
-  "goes on after kill -9, twice, and charges and refunds every order exactly as it should",
-  { timeout: 120_000 },
-  async () => {
-    const dataDir = dataDirectory();
-    const flags = ["--orders", "60", "--in-flight", "30"];
-    const first = start(dataDir, flags);
-    await first.until(() => hasCharged(dataDir, 10));
-    first.kill("SIGKILL");
-    expect(await first.ended).toMatchObject({ end: "SIGKILL" });
+it("goes on after kill -9, twice, and charges and refunds every order exactly as it should", async () => {
+  const dataDir = dataDirectory();
+  const flags = ["--orders", "60", "--in-flight", "30"];
+  const first = start(dataDir, flags);
+  await first.until(() => hasCharged(dataDir, 10));
+  first.kill("SIGKILL");
+  expect(await first.ended).toMatchObject({ end: "SIGKILL" });
 
-    const second = start(dataDir, flags);
-    expect(await second.until(recoveredCountIn)).toBeGreaterThan(0);
-    await second.until(() => hasCharged(dataDir, 30));
-    second.kill("SIGKILL");
-    expect(await second.ended).toMatchObject({ end: "SIGKILL" });
+  const second = start(dataDir, flags);
+  expect(await second.until(recoveredCountIn)).toBeGreaterThan(0);
+  await second.until(() => hasCharged(dataDir, 30));
+  second.kill("SIGKILL");
+  expect(await second.ended).toMatchObject({ end: "SIGKILL" });
 
-    const third = start(dataDir, flags);
-    expect(await third.until(recoveredCountIn)).toBeGreaterThan(0);
-    expect(await third.ended).toEqual({
-      end: 0,
-      text: expect.stringMatching(/Audit passed: each of 60 orders/),
-    });
+  const third = start(dataDir, flags);
+  expect(await third.until(recoveredCountIn)).toBeGreaterThan(0);
+  expect(await third.ended).toEqual({
+    end: 0,
+    text: expect.stringMatching(/Audit passed: each of 60 orders/),
+  });
 
-    const ledger = readLedger(dataDir);
-    const surprises = Array.from({ length: 60 }, (_, index) => makeOrder(index + 1))
-      .map((order) => ({ order, found: movementsOf(order, ledger), allowed: allowedMovements(order) }))
-      .filter(({ found, allowed }) => !allowed.includes(found));
-    expect(surprises).toEqual([]);
-  },
-);
+  const ledger = readLedger(dataDir);
+  const surprises = Array.from({ length: 60 }, (_, index) => makeOrder(index + 1))
+    .map((order) => ({ order, found: movementsOf(order, ledger), allowed: allowedMovements(order) }))
+    .filter(({ found, allowed }) => !allowed.includes(found));
+  expect(surprises).toEqual([]);
+});
 
-it(
-  "takes an order back that another process cancels, and has nothing left to do when started again",
-  { timeout: 120_000 },
-  async () => {
-    const dataDir = dataDirectory();
-    const flags = ["--orders", "30"];
-    const run = start(dataDir, flags);
-    // The credit is unknown: nobody will decide, so it can be cancelled while it waits.
-    const order = Array.from({ length: 30 }, (_, index) => makeOrder(index + 1)).find(
-      (candidate) => needsApproval(candidate) && candidate.customer.credit === "unknown",
-    );
-    if (order === undefined) throw new Error("none of the first 30 orders waits in vain");
-    await run.until(() => (movementsOf(order, readLedger(dataDir)) === "none" ? undefined : true));
-    const connection = await connect(storeUrl(dataDir));
-    await connection.client.get(order.id).cancel("the customer called");
-    connection.close();
+it("takes an order back that another process cancels, and has nothing left to do when started again", async () => {
+  const dataDir = dataDirectory();
+  const flags = ["--orders", "30"];
+  const run = start(dataDir, flags);
+  // The credit is unknown: nobody will decide, so it can be cancelled while it waits.
+  const order = Array.from({ length: 30 }, (_, index) => makeOrder(index + 1)).find(
+    (candidate) => needsApproval(candidate) && candidate.customer.credit === "unknown",
+  );
+  if (order === undefined) throw new Error("none of the first 30 orders waits in vain");
+  await run.until(() => (movementsOf(order, readLedger(dataDir)) === "none" ? undefined : true));
+  const connection = await connect(storeUrl(dataDir));
+  await connection.client.get(order.id).cancel("the customer called");
+  connection.close();
 
-    expect(await run.ended).toEqual({ end: 0, text: expect.stringMatching(/cancelled +│ +1 │/) });
-    expect(movementsOf(order, readLedger(dataDir))).toBe("charge, refund");
+  expect(await run.ended).toEqual({ end: 0, text: expect.stringMatching(/cancelled +│ +1 │/) });
+  expect(movementsOf(order, readLedger(dataDir))).toBe("charge, refund");
 
-    const again = start(dataDir, flags);
-    expect(await again.ended).toEqual({
-      end: 0,
-      text: expect.stringMatching(/30 orders had ended before[^]*Everything was done already/),
-    });
-  },
-);
+  const again = start(dataDir, flags);
+  expect(await again.ended).toEqual({
+    end: 0,
+    text: expect.stringMatching(/30 orders had ended before[^]*Everything was done already/),
+  });
+});
 
-it(
-  "with --chaos kills its engine as often as told; stopped by Ctrl-C in between, it says how to go on",
-  { timeout: 120_000 },
-  async () => {
-    const dataDir = dataDirectory();
-    const chaos = start(dataDir, ["--chaos", "--kills", "3", "--orders", "30", "--seed", "5"]);
-    await chaos.until((text) => /kill 2\/3/.exec(text) ?? undefined);
-    chaos.kill("SIGINT");
-    const { end, text } = await chaos.ended;
-    expect(end).toBe(130);
-    const [, dataDirOfChaos = "", flags = ""] =
-      /`npm start -- --data (\S+) ([^`]*)` goes on from here/.exec(text) ?? [];
-    onTestFinished(() => new World({ dataDir: dataDirOfChaos, faultRate: 0, seed: 1 }).disconnect());
+it("with --chaos kills its engine as often as told; stopped by Ctrl-C in between, it says how to go on", async () => {
+  const dataDir = dataDirectory();
+  const chaos = start(dataDir, ["--chaos", "--kills", "3", "--orders", "30", "--seed", "5"]);
+  await chaos.until((text) => /kill 2\/3/.exec(text) ?? undefined);
+  chaos.kill("SIGINT");
+  const { end, text } = await chaos.ended;
+  expect(end).toBe(130);
+  const [, dataDirOfChaos = "", flags = ""] =
+    /`npm start -- --data (\S+) ([^`]*)` goes on from here/.exec(text) ?? [];
+  onTestFinished(() => new World({ dataDir: dataDirOfChaos, faultRate: 0, seed: 1 }).disconnect());
 
-    const rest = start(dataDirOfChaos, flags.split(" "));
-    expect(await rest.ended).toEqual({
-      end: 0,
-      text: expect.stringMatching(/Audit passed: each of 30 orders/),
-    });
-  },
-);
+  const rest = start(dataDirOfChaos, flags.split(" "));
+  expect(await rest.ended).toEqual({
+    end: 0,
+    text: expect.stringMatching(/Audit passed: each of 30 orders/),
+  });
+});

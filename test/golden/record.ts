@@ -9,11 +9,13 @@ import { spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { encodeRow } from "../../src/core/codec.ts";
 import { World } from "../recovery/world.ts";
 import { checksumLine, checksumsPath, goldenFolder } from "./golden-file.ts";
 import type { GoldenFile } from "./golden-file.ts";
 
+const root = path.join(goldenFolder, "../..");
 const condition = "--conditions=aion-source";
 
 async function recordOne(name: string, version: string): Promise<string> {
@@ -39,7 +41,11 @@ async function recordOne(name: string, version: string): Promise<string> {
         ] as const) {
           if (part === undefined || part.events.length === 0) continue;
           const rows = (histories[part.workflowId] ??= []);
-          rows.push({ firstSeq, row: encodeRow(part.events) });
+          // Stacks name files; where this repository lies is nobody's business.
+          const row = encodeRow(part.events)
+            .replaceAll(pathToFileURL(root).href, "aion:")
+            .replaceAll(root, "aion:");
+          rows.push({ firstSeq, row });
         }
       }
     },
@@ -56,7 +62,7 @@ async function recordOne(name: string, version: string): Promise<string> {
 }
 
 async function main(names: readonly string[]): Promise<void> {
-  const manifest = JSON.parse(readFileSync(path.join(goldenFolder, "../../package.json"), "utf8")) as {
+  const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
     readonly version: string;
   };
   const { goldenScenarios } = await import("./scenarios.ts");

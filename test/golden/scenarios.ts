@@ -1,4 +1,5 @@
 /** How each golden history comes about: its workflows, what the outside answers, and what clients do. */
+import type { Order } from "../../examples/order-fulfilment/order.ts";
 import { approval, fulfil, ship } from "../../examples/order-fulfilment/workflow.ts";
 import type { Client } from "../../src/client/client.ts";
 import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
@@ -17,7 +18,7 @@ const nobodyMinds = (): undefined => undefined;
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-const order = {
+const order: Order = {
   id: "order-7",
   customer: { email: "ann@example.com", credit: "good" },
   items: [{ sku: "AB-123", title: "A lamp", quantity: 2, unitPrice: 30_000 }],
@@ -25,7 +26,7 @@ const order = {
   currency: "EUR",
   cardToken: "tok_visa_0123abcd",
   address: { name: "Ann", street: "1 Long Street", postcode: "12345", city: "Anytown", country: "DE" },
-} as const;
+};
 
 /** The services of the example, played: the first attempt of each gets no answer. */
 const shop = (world: World): readonly AnyActivity[] => {

@@ -214,6 +214,12 @@ export class World {
     if (this.#options.restarts !== false) this.open().catch((error: unknown) => this.#failures.push(error));
   }
 
+  /** Another process takes the store over from one that lives and has been silent for longer than its lease. */
+  async takeOver(): Promise<Process> {
+    this.nowMs += leaseMs + 1;
+    return this.open();
+  }
+
   /** A graceful stop. */
   async close(graceMs = 0): Promise<void> {
     const { process } = this;
