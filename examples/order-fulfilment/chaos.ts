@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type EngineMessage, STOP_MESSAGE } from "./engine-process.ts";
 import { type Kill, makeKillPlan } from "./kill-plan.ts";
-import { countAll, type Snapshot } from "./progress.ts";
+import { countAll, type Snapshot, stages } from "./progress.ts";
 import type { Report, RunHooks, RunOptions } from "./run-orders.ts";
 
 export interface ChaosHooks extends RunHooks {
@@ -113,8 +113,10 @@ class Supervisor {
     const { orderCount } = this.#options;
     const inFlight = this.#snapshot?.inFlight ?? {};
     const inFlightCount = this.#snapshot === undefined ? this.#opened.recoveredCount : countAll(inFlight);
-    const stages = Object.entries(inFlight).map(([stage, count]) => `${stage} ${count}`);
-    const details = stages.length === 0 ? "" : ` (${stages.join(", ")})`;
+    const counts = stages.flatMap((stage) =>
+      inFlight[stage] === undefined ? [] : `${stage} ${inFlight[stage]}`,
+    );
+    const details = counts.length === 0 ? "" : ` (${counts.join(", ")})`;
     return `at ${this.#endedCount()}/${orderCount} done, ${inFlightCount} in flight${details}`;
   }
 

@@ -42,7 +42,6 @@ interface Seen {
 
 const ORDER_COUNT = 1_000;
 const EXIT_INTERRUPTED = 130;
-const AION = "node scripts/bootstrap.mjs src/cli/main.ts";
 
 const program = new Command("npm start --")
   .description("Fulfils orders with Aion, and audits itself against the payment provider's ledger.")
@@ -151,7 +150,7 @@ function introduce(flags: Flags, dataDir: string, note: (text: string) => void):
       ? `The engine runs in a process of its own, which is killed ${kills} times on the way.`
       : `Kill this process at any moment (kill -9 ${process.pid}) and start it again: it goes on.`,
   );
-  note(`Look inside from another terminal: ${AION} list --store ${storeUrl(shortPath(dataDir))}`);
+  note(`Look inside from another terminal: npm run aion -- list --store ${storeUrl(shortPath(dataDir))}`);
 }
 
 function directoryOf(flags: Flags): string {

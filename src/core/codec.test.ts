@@ -24,7 +24,8 @@ const ms = fc.nat();
 function record<Shape extends object>(required: {
   readonly [Name in keyof Shape]: fc.Arbitrary<Shape[Name]>;
 }): fc.Arbitrary<Shape> {
-  return fc.record(required) as unknown as fc.Arbitrary<Shape>;
+  const made: unknown = fc.record(required);
+  return made as fc.Arbitrary<Shape>;
 }
 function withOptional<Shape extends object, Extra extends object>(
   base: fc.Arbitrary<Shape>,

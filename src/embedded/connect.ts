@@ -20,7 +20,7 @@ export interface Connection {
 export async function connect(store: string): Promise<Connection> {
   if (!store.startsWith("sqlite:"))
     throw new AionError("store_url_invalid", `${JSON.stringify(store)} is no SQLite store`);
-  const file = await openSqliteStore({ path: store.slice("sqlite:".length), readOnly: true });
+  const file = openSqliteStore({ path: store.slice("sqlite:".length), readOnly: true });
   const owner = await file.readOwner();
   await file.close();
   if (owner === undefined || !owner.isAlive || owner.endpoint === undefined) {

@@ -1,3 +1,4 @@
+import type { Activation } from "../core/activation.ts";
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Scheduler } from "../core/ports.ts";
@@ -111,8 +112,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
         });
       }
       tracker?.delivered(activation.delivery);
-      instance.begin(activation);
-      const turn = await endOfTurn(instance, scheduler);
+      const turn = await turnOf(instance, activation, scheduler);
       if (stray !== undefined) throw stray;
       live = replay.check(turn);
       tracker?.issued(turn.commands, live.length);
@@ -162,8 +162,9 @@ function programOf(state: RunState, programs: ProgramSource): Program {
   );
 }
 
-function endOfTurn(
+function turnOf(
   instance: ProgramInstance,
+  activation: Activation,
   scheduler: Scheduler,
 ): Promise<Exclude<ReturnType<ProgramInstance["end"]>, "again">> {
   return new Promise((resolve, reject) => {
@@ -176,6 +177,8 @@ function endOfTurn(
         reject(error);
       }
     };
+    // Asked for first: what the code begins on the platform must not come back within the turn.
     scheduler.turn(check);
+    instance.begin(activation);
   });
 }

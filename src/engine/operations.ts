@@ -32,8 +32,8 @@ import { loadRun, loadState } from "./load.ts";
 import { toStartInput } from "./start-input.ts";
 import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "./views.ts";
 
-/** A start that met another one is tried again this often; each try finds a later state. */
-const startAttemptsMax = 10;
+/** A start that met another one is tried again this often; each time another one has got its run. */
+const startAttemptsMax = 1_000;
 const listLimitMax = 1_000;
 const historyLimitMax = 5_000;
 
@@ -107,7 +107,7 @@ export class Operations implements Service {
     }
   }
 
-  #begin(
+  async #begin(
     request: StartRequest,
     workflowId: WorkflowId,
     program: Program,
@@ -115,10 +115,10 @@ export class Operations implements Service {
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
-    if (kernel.unbornRun(workflowId) !== undefined) {
-      return Promise.reject(
-        new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`),
-      );
+    const unborn = kernel.unbornRun(workflowId);
+    if (unborn !== undefined) {
+      await new Promise<void>((resolve) => unborn.ask(resolve));
+      throw new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`);
     }
     const runId = kernel.newRunId();
     return new Promise((resolve, reject) => {

@@ -256,6 +256,8 @@ export class ResidentRun {
       if (this.program === undefined) return false;
       this.instance = this.#host.instantiate(this);
     }
+    // Asked for first: what the code begins on the platform must not come back within the turn.
+    this.#host.activate(this);
     this.instance.begin({
       delivery: activation,
       nowMs,
@@ -264,7 +266,6 @@ export class ResidentRun {
       isLast: true,
       isReplaying: false,
     });
-    this.#host.activate(this);
     return true;
   }
 

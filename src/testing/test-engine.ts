@@ -3,7 +3,7 @@ import type { RunHandle } from "../client/run-handle.ts";
 import type { Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Kernel } from "../engine/kernel.ts";
@@ -360,16 +360,13 @@ export class TestEngine {
     return life.isMoving || this.#work.isUnderWay;
   }
 
+  /** Throws `run_blocked` in the words of the client. */
   async #demandUnblocked(run: RunHandle): Promise<void> {
-    const reply = await this.#read((service) =>
-      service.result({
-        workflowId: run.workflowId,
-        waitMs: 0,
-        ...(run.runId === undefined ? {} : { runId: run.runId }),
-      }),
-    );
-    // The handle says it in the words of the client.
-    if (reply.status === "running" && reply.blocked !== undefined) await run.result();
+    try {
+      await run.result({ timeout: 0 });
+    } catch (error) {
+      if (isAionError(error) && error.code === "run_blocked") throw error;
+    }
   }
 
   /** Until when nothing need be written, although time passes. */

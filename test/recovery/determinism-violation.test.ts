@@ -337,7 +337,7 @@ describe("a violation of determinism", () => {
     const line =
       readFileSync(file, "utf8")
         .split("\n")
-        .findIndex((text) => text.includes("<- the line of the " + "violation")) + 1;
+        .findIndex((text) => text.endsWith("// <- the line of the violation")) + 1;
     const { outcome } = report;
     const error = outcome.kind === "failed" ? outcome.error : undefined;
     expect(error?.details["source"]).toMatch(new RegExp(`determinism-violation\\.test\\.ts:${line}:\\d+$`));

@@ -3,7 +3,6 @@ import { AionError } from "../../src/core/errors.ts";
 import type { EventBody } from "../../src/core/event.ts";
 import type { RunId, WorkflowId } from "../../src/core/ids.ts";
 import type { RecoveryOutcome, RecoveryReport } from "../../src/engine/recovery.ts";
-import type { Store } from "../../src/store/contract.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import {
   activity,
@@ -712,7 +711,7 @@ describe("starting an engine", () => {
           return Reflect.apply(value, target, args) as unknown;
         };
       },
-    }) as Store;
+    });
     const world = new World({
       ...steady,
       workflows: (of) => [...steady.workflows(of), workflow("sleepy", async () => sleep(1))],

@@ -46,9 +46,9 @@ describe("a run", () => {
       const { client } = await world.open();
       const run = await world.during(client.start("main", null, { id: "main" }));
       const answers = new Set<string>();
-      let isOver = false;
+      const over = { isOver: false };
       const ask = async (): Promise<void> => {
-        while (!isOver) {
+        while (!over.isOver) {
           answers.add(await run.query(stage));
           await world.idle(7);
         }
@@ -57,7 +57,7 @@ describe("a run", () => {
       await world.advance(1_000);
       await world.during(run.signal(go, 5));
       await world.during(run.result());
-      isOver = true;
+      over.isOver = true;
       await world.during(asking);
       if (isAsked) expect([...answers]).toEqual(["first", "second", "third"]);
       return [await world.history("main"), world.effects, world.appendCount];

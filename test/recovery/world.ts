@@ -112,7 +112,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #delays = new Set<Delay>();
   readonly #waiting: ((process: Process) => void)[] = [];
-  readonly #failures: unknown[] = [];
+  readonly #failures: Error[] = [];
   #process: Process | undefined;
   #opening: Promise<unknown> | undefined;
   #moves = 0;
@@ -211,7 +211,8 @@ export class World {
     this.#moves += 1;
     // Its process is gone, and everybody can see that.
     void this.store.release(born.token);
-    if (this.#options.restarts !== false) this.open().catch((error: unknown) => this.#failures.push(error));
+    if (this.#options.restarts !== false)
+      this.open().catch((error: unknown) => this.#failures.push(error as Error));
   }
 
   /** Another process takes the store over from one that lives and has been silent for longer than its lease. */
@@ -473,6 +474,6 @@ export class World {
   /** All runs, in the order in which they were accepted. */
   async runs(): Promise<readonly RunRecord[]> {
     const { runs } = await this.store.list({}, { limit: 100_000 });
-    return [...runs].reverse();
+    return runs.toReversed();
   }
 }

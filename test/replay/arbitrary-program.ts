@@ -101,7 +101,7 @@ function statement(depth: number): fc.Arbitrary<Statement> {
       arbitrary: fc.record({
         op: fc.constant("patched" as const),
         id: label,
-        then: inner,
+        taken: inner,
         otherwise: inner,
       }),
     },

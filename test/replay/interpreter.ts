@@ -198,7 +198,7 @@ class Interpreter {
           return statement.value;
         });
       case "patched": {
-        const taken = patched(statement.id) ? statement.then : statement.otherwise;
+        const taken = patched(statement.id) ? statement.taken : statement.otherwise;
         return taken.length === 0 ? "nothing" : this.#list(taken);
       }
       case "wait-until":

@@ -282,5 +282,5 @@ export const operators: readonly Operator[] = [
     (statement) => ({ ...statement, value: `${statement.value}2` }),
     true,
   ),
-  insert("guarded activity", { op: "patched", id: "mutation", then: [anActivity], otherwise: [] }, true),
+  insert("guarded activity", { op: "patched", id: "mutation", taken: [anActivity], otherwise: [] }, true),
 ];

@@ -64,12 +64,12 @@ describe("a random program", () => {
     await fc.assert(
       fc.asyncProperty(anyScenario, async (scenario) => {
         const { world } = await record(scenario);
-        for (const record of await world.store.readRunChain("subject" as WorkflowId)) {
-          const events = await world.store.readSegment(record, record.firstSeq);
-          const growing = new RunState(record.workflowId);
+        for (const run of await world.store.readRunChain("subject" as WorkflowId)) {
+          const events = await world.store.readSegment(run, run.firstSeq);
+          const growing = new RunState(run.workflowId);
           for (const [index, event] of events.entries()) {
             growing.apply(event);
-            const anew = new RunState(record.workflowId);
+            const anew = new RunState(run.workflowId);
             for (const each of events.slice(0, index + 1)) anew.apply(each);
             expect(describeState(growing)).toBe(describeState(anew));
           }

@@ -38,7 +38,7 @@ export type Statement =
   | {
       readonly op: "patched";
       readonly id: string;
-      readonly then: readonly Statement[];
+      readonly taken: readonly Statement[];
       readonly otherwise: readonly Statement[];
     }
   | { readonly op: "wait-until"; readonly count: number; readonly timeoutMs: number }
@@ -56,13 +56,13 @@ export type Statement =
   | { readonly op: "fail"; readonly message: string }
   | { readonly op: "return"; readonly value: string };
 
-export type Operation = Statement["op"];
+type Operation = Statement["op"];
 
 /** Lists of statements inside a statement. */
 export function listsOf(statement: Statement): readonly (readonly Statement[])[] {
   switch (statement.op) {
     case "patched":
-      return [statement.then, statement.otherwise];
+      return [statement.taken, statement.otherwise];
     case "all":
     case "settled":
     case "race":
@@ -83,7 +83,7 @@ export function withLists(statement: Statement, lists: readonly (readonly Statem
   const [first = [], second = []] = lists;
   switch (statement.op) {
     case "patched":
-      return { ...statement, then: first, otherwise: second };
+      return { ...statement, taken: first, otherwise: second };
     case "all":
     case "settled":
     case "race":

@@ -8,7 +8,7 @@ import type { Writer } from "./writer.ts";
 /** Commits in one flush up to which the calling thread writes them itself. */
 const inlineCommitsMax = 2;
 /** Commits that go to the thread without waiting for the end of the turn. */
-const commitsPerPost = 32;
+const commitsPerPost = 64;
 /** Writing here stops the engine for as long as an fsync takes; on a slow disk that is too long. */
 const inlineMillisMax = 1;
 /** How many flushes the thread gets before the disk is tried again. */
