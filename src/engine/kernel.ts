@@ -16,7 +16,9 @@ import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
+import { evict } from "./eviction.ts";
 import { loadPatiently, loadState, toInit } from "./load.ts";
+import { toAionError } from "./to-aion-error.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryOutcome, RecoveryReport } from "./recovery.ts";
@@ -723,21 +725,7 @@ export class Kernel implements RunHost {
     // A wake-up may lead to nothing (the activity still stands in line), and then no commit arms the next.
     if (run.armedAt === null && run.isHere) this.#arm(run, nextLookAt(run.state, this.now()));
     if (this.#runs.size <= this.options.residentMax) return;
-    // The map is in order of use: a run that rests goes to its end, and the one unused for longest leaves.
-    this.#runs.delete(run.workflowId);
-    this.#runs.set(run.workflowId, run);
-    let looked = 0;
-    for (const candidate of this.#runs.values()) {
-      if (this.#runs.size <= this.options.residentMax || ++looked > evictionLookMax) return;
-      if (!candidate.isIdle || candidate === run || candidate.runKey === undefined) continue;
-      if (candidate.state.activities.size > 0) {
-        this.#runs.delete(candidate.workflowId);
-        this.#runs.set(candidate.workflowId, candidate);
-        continue;
-      }
-      this.#runs.delete(candidate.workflowId);
-      candidate.discard();
-    }
+    evict(this.#runs, run, this.options.residentMax);
   }
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
@@ -809,10 +797,5 @@ export class Kernel implements RunHost {
   }
 }
 
-const evictionLookMax = 16;
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
-
-export function toAionError(error: unknown): AionError {
-  return isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error });
-}

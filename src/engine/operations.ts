@@ -27,7 +27,7 @@ import type { RunRecord } from "../store/contract.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
-import { toAionError } from "./kernel.ts";
+import { toAionError } from "./to-aion-error.ts";
 import { loadRun, loadState } from "./load.ts";
 import { toStartInput } from "./start-input.ts";
 import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "./views.ts";

@@ -192,9 +192,9 @@ describe("what a run ends with", () => {
 
   it("may be anything thrown", async () => {
     const thrower = workflow("thrower", async (what: string): Promise<void> => {
-      // oxlint-disable-next-line no-throw-literal, typescript/only-throw-error -- the subject
+      // oxlint-disable-next-line typescript/only-throw-error -- the subject
       if (what === "text") throw "just text";
-      // oxlint-disable-next-line no-throw-literal, typescript/only-throw-error -- the subject
+      // oxlint-disable-next-line typescript/only-throw-error -- the subject
       if (what === "nothing") throw undefined;
       throw new RangeError("too far", { cause: new Error("too fast") });
     });

@@ -126,7 +126,8 @@ describe("a signal", () => {
         const recorded = (await eventsOfType(run, "SignalReceived"))
           .filter((event) => event.name === "item")
           .map((event) => Number(event.payload));
-        expect(recorded.toSorted()).toEqual(acknowledged.toSorted());
+        expect(new Set(recorded)).toEqual(new Set(acknowledged));
+        expect(recorded).toHaveLength(acknowledged.length);
         for (const outcome of outcomes) {
           if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "run_closed" });
         }

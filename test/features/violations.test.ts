@@ -282,6 +282,7 @@ describe("awaiting what is not durable", () => {
       const { promise, resolve } = Promise.withResolvers<string>();
       void receive(go).then(() => resolve("by itself"));
       const answer = await promise;
+      // oxlint-disable-next-line unicorn/no-unnecessary-await, typescript/await-thenable -- the subject
       await null;
       return answer;
     });

@@ -56,8 +56,6 @@ export type Statement =
   | { readonly op: "fail"; readonly message: string }
   | { readonly op: "return"; readonly value: string };
 
-type Operation = Statement["op"];
-
 /** Lists of statements inside a statement. */
 export function listsOf(statement: Statement): readonly (readonly Statement[])[] {
   switch (statement.op) {

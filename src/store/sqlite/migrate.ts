@@ -50,7 +50,7 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
 }
 
 /** Another connection to a store that `openDatabase` has opened. */
-function connect(path: string): DatabaseSync {
+export function connect(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
     configure(database);
