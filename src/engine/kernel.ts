@@ -1,4 +1,4 @@
-import { AionError, isAionError } from "../core/errors.ts";
+import { AionError } from "../core/errors.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
@@ -780,8 +780,6 @@ export class Kernel implements RunHost {
         this.#dispatcher.leave(activity.activityType, { workflowId, runId, ordinal }),
     });
   }
-
-  // Small things.
 
   log(level: Parameters<Ports["log"]>[0], message: string, fields?: Readonly<Record<string, unknown>>): void {
     this.options.ports.log(level, message, fields);
