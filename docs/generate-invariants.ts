@@ -7,20 +7,22 @@ import { globSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { formatMarkdown } from "./format-markdown.ts";
-import { groups } from "./invariants.ts";
+import { groups, inheritedLaws } from "./invariants.ts";
 import type { Invariant } from "./invariants.ts";
 
 const root = path.dirname(import.meta.dirname);
 const citing = ["{src,bench}/**/*.test.ts", "src/store/conformance/**/*.ts", "test/**/*.ts"];
 
 /** Which files cite which invariant. */
-export function readCitations(): ReadonlyMap<number, readonly string[]> {
+export function readCitations(letter = "I"): ReadonlyMap<number, readonly string[]> {
   const citations = new Map<number, Set<string>>();
   const files = globSync(citing, { cwd: root }).map((file) => file.split(path.sep).join("/"));
   for (const file of files.toSorted()) {
     // These speak of citations and cite nothing.
     if (file.startsWith("test/docs/")) continue;
-    for (const [, digits] of readFileSync(path.join(root, file), "utf8").matchAll(/\bI-(\d+)\b/g)) {
+    for (const [, digits] of readFileSync(path.join(root, file), "utf8").matchAll(
+      new RegExp(`\\b${letter}-(\\d+)\\b`, "g"),
+    )) {
       const number = Number(digits);
       citations.set(number, (citations.get(number) ?? new Set()).add(file));
     }
@@ -64,7 +66,13 @@ export async function renderInvariants(citations: ReadonlyMap<number, readonly s
     return `## ${title}\n\n|  | what must hold | where | state | tests | missing |\n| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`;
   });
   const summary = `${counts.shown} shown, ${counts.partly} partly, ${counts.waits} wait.\n`;
-  return await formatMarkdown(`${introduction}\n${summary}\n${sections.join("\n")}`);
+  const inherited = readCitations("C");
+  const laws = inheritedLaws.map(({ number, claim, missing }) => {
+    const links = (inherited.get(number) ?? []).map((file) => `[${file.replace(/^.*\//, "")}](../${file})`);
+    return `| C-${number} | ${claim} | ${links.join(", ")} | ${missing ?? ""} |`;
+  });
+  const lawsTable = `## Laws of the engine that Aion reimplements\n\nCited as \`C-1\` and so on.\n\n|  | what must hold | tests | missing |\n| --- | --- | --- | --- |\n${laws.join("\n")}\n`;
+  return await formatMarkdown(`${introduction}\n${summary}\n${sections.join("\n")}\n${lawsTable}`);
 }
 
 export const invariantsPage = path.join(import.meta.dirname, "invariants.md");

@@ -414,3 +414,50 @@ export const groups: readonly Group[] = [
     ],
   },
 ];
+
+/** What the tests of the original engine assert, and ours assert too. */
+export const inheritedLaws: readonly {
+  readonly number: number;
+  readonly claim: string;
+  readonly missing?: string;
+}[] = [
+  { number: 1, claim: "A recorded outcome is never executed again." },
+  { number: 2, claim: "Replay of a complete history makes no live call and appends no event." },
+  {
+    number: 3,
+    claim: "A crashed-and-recovered run has the history of its uncrashed control, apart from ids and times.",
+  },
+  { number: 4, claim: "Being queried changes neither history nor behaviour." },
+  { number: 5, claim: "One terminal event for each activity ordinal and each run." },
+  { number: 6, claim: "Nothing is appended after a terminal event." },
+  { number: 7, claim: "A stale expected seq writes nothing." },
+  { number: 8, claim: "Of many concurrent appends at one seq, one wins." },
+  { number: 9, claim: "Late and duplicate completions are dropped." },
+  {
+    number: 10,
+    claim: "A run always executes the package that it recorded.",
+    missing: "packages are not there yet",
+  },
+  { number: 11, claim: "A bad workflow never blocks the recovery of others." },
+  {
+    number: 12,
+    claim: "Probes of a foreign namespace cannot be told from what does not exist.",
+    missing: "namespaces are not there yet",
+  },
+  {
+    number: 13,
+    claim: "A resumed stream has no gap and no duplicate.",
+    missing: "the server's streams are not there yet",
+  },
+  { number: 14, claim: "A graceful stop leaves the same durable state as kill -9." },
+  { number: 15, claim: "No time-out exists unless the author declared one." },
+  { number: 16, claim: "A child is started exactly once, by its recorded id." },
+  { number: 17, claim: "Ordinals and signal indices are scoped to the run." },
+  {
+    number: 18,
+    claim: "Packaging the same input again is byte-identical.",
+    missing: "packages are not there yet",
+  },
+  { number: 19, claim: "An unload never strands a run.", missing: "packages are not there yet" },
+  { number: 20, claim: "A paused run never dispatches after a restart.", missing: "pause is not there yet" },
+];

@@ -425,6 +425,7 @@ export class TestEngine {
 
 /** Captured, so that a test may replace the platform's timers. */
 const { setImmediate: immediate } = globalThis;
+const nextTick = process.nextTick.bind(process);
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void immediate(resolve));
@@ -432,5 +433,5 @@ function nextTurn(): Promise<void> {
 
 /** A tick begins when no microtask is left, and costs a fraction of a turn: most delays of the engine lead to nothing. */
 function afterMicrotasks(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
+  return new Promise((resolve) => nextTick(resolve));
 }

@@ -456,19 +456,25 @@ describe("signalWorkflow", () => {
 
   it("sent before a crash arrives before what the same workflow sends after it", async () => {
     // I-23
-    const hold = activity("hold", async (_input: undefined, task) => {
-      if (task.attempt === 1) await new Promise<never>(() => undefined);
+    const hold = activity("hold", async (name: string, task) => {
+      if (task.attempt === 1 || name !== "sender") await new Promise<never>(() => undefined);
     });
+    const holder = workflow("holder", () => hold("holder"));
     const sender = workflow("sender", async (target: string) => {
       const first = [1, 2, 3].map((value) => signalWorkflow(target, item, value));
-      await hold(undefined);
+      await hold("sender");
       await Promise.all([...first, ...[4, 5, 6].map((value) => signalWorkflow(target, item, value))]);
       await signalWorkflow(target, stop, undefined);
     });
-    await using t = await TestEngine.open({ workflows: [collector, sender], activities: [hold] });
+    await using t = await TestEngine.open({ workflows: [collector, sender, holder], activities: [hold] });
     const target = await t.client.start(collector, undefined, { id: "target" });
+    await t.crash({ workflows: [sender, holder] });
+    // Its code is not there, so what is sent to it waits on disk.
     await t.client.start(sender, "target");
-    await t.crash();
+    await t.settle();
+    await Promise.all(Array.from({ length: 300 }, () => t.client.start(holder)));
+    await t.settle();
+    await t.crash({ workflows: [collector, sender, holder] });
     expect(await t.result(target)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 });

@@ -129,6 +129,25 @@ describe("a timer", () => {
     expect(t.now() - startedAt).toBe(50 * 60_000);
   });
 
+  it("fires after an earlier one was called off, beside an activity that nobody can run", async () => {
+    // I-28, I-29
+    const ready = signal("ready");
+    const lost = activity("unheard-of", async () => "never");
+    const waiter = workflow("waiter", async () => {
+      lost(undefined).catch(() => undefined);
+      await receive(ready, { timeout: "1m" });
+      await sleep("2m");
+      return "through";
+    });
+    await using t = await TestEngine.open({ workflows: [waiter] });
+    const startedAt = t.now();
+    const run = await t.client.start(waiter);
+    await t.skip("30s");
+    await run.signal(ready);
+    expect(await t.result(run)).toBe("through");
+    expect(t.now() - startedAt).toBe(150_000);
+  });
+
   it("does not fire once it is called off", async () => {
     const ready = signal("ready");
     const waiter = workflow("waiter", async () => {

@@ -7,6 +7,8 @@ import type { Fault } from "./world.ts";
 import { World } from "./world.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
+/** How many times as many tries as usual. */
+const scale = Number(process.env["AION_TEST_SCALE"] ?? 1);
 
 interface Played {
   readonly world: World;
@@ -120,6 +122,6 @@ it("any program comes to the same history through up to four faults anywhere", a
       const { essence } = await play(played, several);
       expect(essence).toEqual(controls.get(name)?.essence);
     }),
-    { seed, numRuns: 60 },
+    { seed, numRuns: 60 * scale },
   );
 });

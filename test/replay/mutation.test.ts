@@ -15,6 +15,8 @@ import type { Recording } from "./recording.ts";
 import { record, replay } from "./recording.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
+/** How many times as many tries as usual. */
+const scale = Number(process.env["AION_TEST_SCALE"] ?? 1);
 /** Places tried for one operator in one program. */
 const placesMax = 8;
 
@@ -151,7 +153,7 @@ it("code that was not changed is never taken for changed, whatever the program",
         expect(await violationOf(recorded, headSeq, scenario.program)).toBeUndefined();
       }
     }),
-    { seed, numRuns: 40 },
+    { seed, numRuns: 40 * scale },
   );
 });
 
@@ -178,7 +180,7 @@ it("any one change of any program is found exactly when it matters", async () =>
         if (matters) detected += 1;
       },
     ),
-    { seed, numRuns: 250 },
+    { seed, numRuns: 250 * scale },
   );
   expect(detected).toBeGreaterThan(60);
 });

@@ -9,10 +9,14 @@ import type { RunState } from "../../src/replay/run-state.ts";
 import type { RunRecord, Store } from "../../src/store/contract.ts";
 import type { AnyWorkflow } from "../../src/workflow/definition.ts";
 import { overStore } from "../recovery/over-store.ts";
+import type { Fault } from "../recovery/world.ts";
 import { World } from "../recovery/world.ts";
 import type { Scenario } from "./arbitrary-program.ts";
 import { account, programActivities, programWorkflows } from "./interpreter.ts";
 import type { Outside } from "./interpreter.ts";
+
+/** The account of a run that is ended without its code. */
+export const noCode = "no code";
 
 /** What a run is at one of its commits. */
 export interface Snapshot {
@@ -59,8 +63,8 @@ function accountOf(instance: ProgramInstance): string {
   }
 }
 
-/** Keeps the commands of every instance; `init` says whose they are. */
-function tracing(programs: ProgramSource, onTurn: (init: InstanceInit, turn: Turn) => void): ProgramSource {
+/** Keeps the commands of every instance. */
+function tracing(programs: ProgramSource, log: CommandLog): ProgramSource {
   const wrap = (program: ReturnType<ProgramSource["find"]>): typeof program => {
     if (program === undefined) return undefined;
     return new Proxy(program, {
@@ -68,12 +72,13 @@ function tracing(programs: ProgramSource, onTurn: (init: InstanceInit, turn: Tur
         if (name === "instantiate") {
           return (init: InstanceInit): ProgramInstance => {
             const instance = target.instantiate(init);
+            const onTurn = log.begin(init);
             return new Proxy(instance, {
               get: (inner, key) => {
                 if (key === "end") {
                   return (): ReturnType<ProgramInstance["end"]> => {
                     const turn = inner.end();
-                    if (turn !== "again") onTurn(init, turn);
+                    if (turn !== "again") onTurn(turn);
                     return turn;
                   };
                 }
@@ -95,40 +100,46 @@ function tracing(programs: ProgramSource, onTurn: (init: InstanceInit, turn: Tur
   };
 }
 
-/** Collects commands by run id, as text. */
-function commandLog(): {
-  readonly add: (init: InstanceInit, turn: Turn) => void;
-  readonly of: (runId: string) => string;
-} {
-  const byRun = new Map<string, string[]>();
-  return {
-    add: ({ runId }, { commands }) => {
-      const list = byRun.get(runId) ?? [];
-      byRun.set(runId, list);
-      // Stacks name lines of files, in frames that differ with who called.
-      list.push(
-        ...commands.map((command) =>
-          JSON.stringify(command, (key, value: unknown) => (key === "stack" ? undefined : value)),
-        ),
-      );
-    },
-    of: (runId) => (byRun.get(runId) ?? []).join("\n"),
-  };
+/** The commands of each run, as text: those that its latest instance has issued since its start. */
+class CommandLog {
+  readonly #byRun = new Map<string, string[]>();
+
+  begin({ runId }: InstanceInit): (turn: Turn) => void {
+    const issued: string[] = [];
+    this.#byRun.set(runId, issued);
+    return ({ commands }) => {
+      for (const command of commands) {
+        // Stacks name frames of whoever called.
+        issued.push(JSON.stringify(command, (key, value: unknown) => (key === "stack" ? undefined : value)));
+      }
+    };
+  }
+
+  of(runId: string): string {
+    return (this.#byRun.get(runId) ?? []).join("\n");
+  }
 }
 
 const limitMs = 60_000;
 
-/** Plays a scenario to its end, or for a minute of the world's time. */
-export async function record(scenario: Scenario): Promise<Recording> {
+/** Plays a scenario to its end, with faults at the appends given. Clients repeat what was not answered. */
+export async function record(
+  scenario: Scenario,
+  faults: ReadonlyMap<number, Fault> = new Map(),
+): Promise<Recording> {
   const { program, sent, cancelAfterMs } = scenario;
   const snapshots: Snapshot[] = [];
   const produced: string[] = [];
-  const log = commandLog();
+  const log = new CommandLog();
   const world: World = new World({
     workflows: (of) => programWorkflows({ world: of, produced }, { subject: program }),
     activities: programActivities,
-    wrapPrograms: (programs) => tracing(programs, log.add),
-    onAppend: ({ commits, process }) => {
+    wrapPrograms: (programs) => tracing(programs, log),
+    fault: ({ number }) => faults.get(number),
+    onAppend: ({ number, commits, process }) => {
+      // What was not written was never so.
+      const fault = faults.get(number);
+      if (fault === "crash-before" || fault === "unknown-lost") return;
       for (const { run, start } of commits) {
         const workflowId = run?.workflowId ?? start?.workflowId;
         if (workflowId === undefined || (run ?? start)?.events.length === 0) continue;
@@ -140,27 +151,35 @@ export async function record(scenario: Scenario): Promise<Recording> {
           runId: state.started.runId,
           headSeq: state.headSeq,
           state: describeState(state),
-          account: instance === undefined ? "no code" : accountOf(instance),
+          account: instance === undefined ? noCode : accountOf(instance),
           commands: log.of(state.started.runId),
         });
       }
     },
   });
-  const { client } = await world.open();
-  await world.during(client.start("listener", null, { id: "listener" }));
-  const run = await world.during(client.start("subject", { round: 0 }, { id: "subject" }));
-  for (const { afterMs, signal, value } of sent) {
-    void world.idle(afterMs).then(() => run.signal(signal, value).catch(() => undefined));
-  }
-  if (cancelAfterMs > 0) void world.idle(cancelAfterMs).then(() => run.cancel().catch(() => undefined));
-  let isOver = false;
-  run.result().then(
-    () => (isOver = true),
-    () => (isOver = true),
+  await world.open();
+  await world.during(world.call((client) => client.start("listener", null, { id: "listener" })));
+  await world.during(
+    world.call((client) => client.start("subject", { round: 0 }, { id: "subject", requestId: "once" })),
   );
-  await world.runUntil(() => isOver, world.nowMs + limitMs);
+  const acts: Promise<unknown>[] = sent.map(async ({ afterMs, signal, value }, index) => {
+    await world.idle(afterMs);
+    return world.call((client) => client.get("subject").signal(signal, value, { signalId: `s${index}` }));
+  });
+  if (cancelAfterMs > 0) {
+    acts.push(world.idle(cancelAfterMs).then(() => world.call((client) => client.get("subject").cancel())));
+  }
+  // Too late is fine.
+  const told = Promise.allSettled(acts);
+  let isOver = false;
+  const end = (): void => {
+    isOver = true;
+  };
+  world.call((client) => client.get("subject").result()).then(end, end);
+  if (!(await world.runUntil(() => isOver, world.nowMs + limitMs))) throw new Error("the run did not end");
+  await world.during(told);
   // Children that were left behind have their end too.
-  await world.advance(1_000);
+  await world.advance(limitMs);
   return { world, outside: { world, produced }, snapshots };
 }
 
@@ -180,7 +199,7 @@ export async function replay(of: {
   readonly onLog?: () => void;
 }): Promise<Replayed> {
   const { store, run, headSeq = run.headSeq, workflows } = of;
-  const log = commandLog();
+  const log = new CommandLog();
   const upTo = overStore(store, {
     readSegment: async (ref, from, limit) =>
       (await store.readSegment(ref, from, limit)).filter((event) => event.seq <= headSeq),
@@ -189,7 +208,7 @@ export async function replay(of: {
     { ...run, headSeq, status: "running" },
     {
       store: upTo,
-      programs: tracing(loadInline(workflows), log.add),
+      programs: tracing(loadInline(workflows), log),
       scheduler: { turn: (callback) => void setImmediate(callback), delay: () => () => undefined },
       payloadLimitBytes: 1_000_000,
       log: () => of.onLog?.(),
