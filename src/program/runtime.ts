@@ -327,7 +327,7 @@ export class Runtime implements ProgramInstance {
     let failure: Failure | undefined;
     if (recorded?.kind === "side-effect") {
       ({ value, failure } = recorded);
-    } else if (this.#activation?.isLast === true) {
+    } else if (this.#activation?.isLast === true && !this.#isSettled) {
       try {
         value = toPayload(produce(), what, this.init.payloadLimitBytes);
       } catch (error) {
@@ -347,6 +347,8 @@ export class Runtime implements ProgramInstance {
 
   patched(changeId: string): boolean {
     if (this.#marked.has(changeId)) return true;
+    // Not recorded any more, so a replay would not know of it.
+    if (this.#isSettled) return false;
     const recorded = this.#recorded[this.#recordedAt];
     const isRecorded = recorded?.kind === "version" && recorded.changeId === changeId;
     if (isRecorded) this.#recordedAt += 1;

@@ -1,3 +1,5 @@
+import type { WorkflowId } from "../core/ids.ts";
+import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { RunState } from "../replay/run-state.ts";
@@ -46,10 +48,13 @@ function activityInstant(activity: OpenActivity, nowMs: number): number {
   );
 }
 
-/** What the open runs wait for, for people. */
-export async function describeOpen(store: Store): Promise<string> {
+/** What the open runs wait for, for people; the one of that workflow id first. */
+export async function describeOpen(store: Store, workflowId: WorkflowId): Promise<string> {
   const lines: string[] = [];
-  for (const record of await store.listActive(0, shownRuns)) {
+  const asked = await store.findRun(workflowId);
+  const others = (await store.listActive(0, shownRuns)).filter((run) => run.workflowId !== workflowId);
+  const open = asked === undefined || isClosed(asked.status) ? others : [asked, ...others];
+  for (const record of open.slice(0, shownRuns)) {
     const state = await loadState(record, store);
     const waits = [
       ...[...state.activities.values()].map(

@@ -4,6 +4,7 @@ import type { Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import { parseWorkflowId } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Kernel } from "../engine/kernel.ts";
@@ -384,7 +385,7 @@ export class TestEngine {
   async #standstill(run: RunHandle, what: string): Promise<AionError> {
     return new AionError(
       "result_timeout",
-      `workflow ${run.workflowId} ${what}; ${await describeOpen(this.#store)}`,
+      `workflow ${run.workflowId} ${what}; ${await describeOpen(this.#store, parseWorkflowId(run.workflowId))}`,
       {
         hint: "Send the signal that it waits for, let the mock return, or pass a longer `within`.",
       },

@@ -1,6 +1,6 @@
 import { TestEngine } from "aion/testing";
 import type { TestEngineOptions } from "aion/testing";
-import { activity, receive, signal, step, workflow } from "aion/workflow";
+import { activity, receive, scope, signal, sleep, step, workflow } from "aion/workflow";
 import { describe, expect, it } from "vitest";
 import { errorOf } from "./run-history.ts";
 
@@ -143,6 +143,27 @@ describe("the number of activities at once", () => {
     expect(order).toEqual(["s0", "s3"]);
     await errorOf(t.result(cancelled));
     await errorOf(t.result(terminated));
+  });
+
+  it("passes it on as well when the run that no longer wants it goes on", async () => {
+    const call = activity("call", async (_name: string): Promise<void> => t.delay("1m"));
+    const one = workflow("one", (name: string) => call(name));
+    const fickle = workflow("fickle", async () => {
+      await scope(() => call("fickle"), { timeout: "10s" });
+      await sleep("1 day");
+    });
+    await using t = await TestEngine.open({
+      workflows: [one, fickle],
+      activities: [call],
+      activityConcurrency: 1,
+    });
+    await t.client.start(one, "first");
+    await t.settle();
+    await t.client.start(fickle);
+    await t.settle();
+    await t.client.start(one, "last");
+    await t.skip("1m");
+    expect(t.calls("call").map((noted) => noted.input)).toEqual(["first", "last"]);
   });
 
   it("gives the slot back when a run ends while its attempt is under way", async () => {

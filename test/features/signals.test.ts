@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { TestEngine } from "aion/testing";
 import {
   ApplicationFailure,
@@ -466,15 +467,20 @@ describe("signalWorkflow", () => {
       await Promise.all([...first, ...[4, 5, 6].map((value) => signalWorkflow(target, item, value))]);
       await signalWorkflow(target, stop, undefined);
     });
-    await using t = await TestEngine.open({ workflows: [collector, sender, holder], activities: [hold] });
-    const target = await t.client.start(collector, undefined, { id: "target" });
-    await t.crash({ workflows: [sender, holder] });
-    // Its code is not there, so what is sent to it waits on disk.
-    await t.client.start(sender, "target");
-    await t.settle();
-    await Promise.all(Array.from({ length: 300 }, () => t.client.start(holder)));
-    await t.settle();
-    await t.crash({ workflows: [collector, sender, holder] });
-    expect(await t.result(target)).toEqual([1, 2, 3, 4, 5, 6]);
+    for (let turns = 0; turns < 8; turns++) {
+      await using t = await TestEngine.open({ workflows: [collector, sender, holder], activities: [hold] });
+      const target = await t.client.start(collector, undefined, { id: "target" });
+      const start = () => t.client.start(sender, "target", { id: "sender" });
+      start().catch(() => undefined);
+      // Much to take up after the crash, so that the sender goes on long before all of it is.
+      for (let count = 0; count < 300; count++) t.client.start(holder).catch(() => undefined);
+      for (let turn = 0; turn < turns; turn++) await setImmediate();
+      await t.crash();
+      await start();
+      await t.settle();
+      // Should the start itself have been lost, its attempt is the first only now.
+      await t.crash();
+      expect(await t.result(target)).toEqual([1, 2, 3, 4, 5, 6]);
+    }
   });
 });

@@ -10,6 +10,9 @@ const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
 /** How many times as many tries as usual. */
 const scale = Number(process.env["AION_TEST_SCALE"] ?? 1);
 
+/** Faults that the process does not survive. */
+const endings: ReadonlySet<Fault> = new Set(["crash-before", "crash-after", "failed-made", "failed-lost"]);
+
 interface Played {
   readonly world: World;
   readonly essence: Readonly<Record<string, readonly string[]>>;
@@ -25,7 +28,7 @@ async function play(program: CrashProgram, faults: ReadonlyMap<number, Fault> = 
     activities: crashActivities,
     fault: ({ number, process }) => {
       const fault = faults.get(number);
-      if (fault === "crash-before" || fault === "crash-after") {
+      if (fault !== undefined && endings.has(fault)) {
         // Read after the append, in the same turn: the survivor has not begun yet.
         settledAtDeath.push({
           processNumber: process.number,
@@ -63,7 +66,8 @@ const countsOf = ({ world }: Played): readonly number[] =>
 
 describe.each(crashPrograms)("$name", (program) => {
   // I-1, I-3, I-4, I-8, I-46, C-1, C-3: what was acknowledged is not asked for again by the client, so a loss would show.
-  it.each(["crash-before", "crash-after"] as const)(
+  // I-48: a disk that fails stops the engine, and the next one goes on from what is there.
+  it.each(["crash-before", "crash-after", "failed-made", "failed-lost"] as const)(
     "comes to the same history with a %s at every append",
     async (fault) => {
       const control = await play(program);
@@ -89,28 +93,37 @@ describe.each(crashPrograms)("$name", (program) => {
     }
   });
 
-  // I-6
-  it("comes to the same end when a commit was not made and nobody can say so at first", async () => {
-    const control = await play(program);
-    for (let number = 1; number <= control.world.appendCount; number++) {
-      // What was refused is read anew after a pause, in which what lies side by side may change places.
-      const { world } = await play(program, new Map([[number, "unknown-lost"]]));
-      const [end, controlEnd] = await Promise.all(
-        [world, control.world].map(async (of) => (await of.history("main")).at(-1)),
-      );
-      expect(end?.type, `at append ${number}`).toBe(controlEnd?.type);
-      if (end?.type === "WorkflowCompleted" && controlEnd?.type === "WorkflowCompleted") {
-        expect(withoutAttempts(end.result), `at append ${number}`).toBe(withoutAttempts(controlEnd.result));
+  // I-6, I-47
+  it.each(["unknown-lost", "full"] as const)(
+    "comes to the same end with a %s at every append",
+    async (fault) => {
+      const control = await play(program);
+      for (let number = 1; number <= control.world.appendCount; number++) {
+        // What was refused is read anew after a pause, in which what lies side by side may change places.
+        const { world } = await play(program, new Map([[number, fault]]));
+        const [end, controlEnd] = await Promise.all(
+          [world, control.world].map(async (of) => (await of.history("main")).at(-1)),
+        );
+        expect(end?.type, `at append ${number}`).toBe(controlEnd?.type);
+        if (end?.type === "WorkflowCompleted" && controlEnd?.type === "WorkflowCompleted") {
+          expect(withoutAttempts(end.result), `at append ${number}`).toBe(withoutAttempts(controlEnd.result));
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 // I-46
 it("any program comes to the same history through up to four faults anywhere", async () => {
   const controls = new Map<string, Played>();
   for (const program of crashPrograms) controls.set(program.name, await play(program));
-  const fault = fc.constantFrom<Fault>("crash-before", "crash-after", "unknown-made");
+  const fault = fc.constantFrom<Fault>(
+    "crash-before",
+    "crash-after",
+    "unknown-made",
+    "failed-made",
+    "failed-lost",
+  );
   const plan = fc
     .array(fc.tuple(fc.integer({ min: 1, max: 40 }), fault), { minLength: 1, maxLength: 4 })
     .map((entries) => new Map(entries));

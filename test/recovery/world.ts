@@ -7,6 +7,7 @@
  */
 import { Client } from "../../src/client/client.ts";
 import { AionError, isAionError } from "../../src/core/errors.ts";
+import type { ErrorCode } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import type { LogLevel, Ports, Scheduler } from "../../src/core/ports.ts";
@@ -30,7 +31,13 @@ export type Fault =
   /** The store cannot say; it was written. */
   | "unknown-made"
   /** The store cannot say; it was not written. */
-  | "unknown-lost";
+  | "unknown-lost"
+  /** The disk is full; nothing was written. */
+  | "full"
+  /** The disk failed, and the engine stops; all was written. */
+  | "failed-made"
+  /** The disk failed, and the engine stops; nothing was written. */
+  | "failed-lost";
 
 export interface AppendSeen {
   /** 1-based, over all processes of the world. */
@@ -98,6 +105,13 @@ interface Delay {
 const leaseMs = 1e13;
 const startMs = 1_700_000_000_000;
 const quietTurns = 2;
+/** What a client takes for a reason to ask again. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "commit_unknown",
+  "engine_closed",
+  "store_full",
+  "store_failed",
+]);
 const never = new Promise<never>(() => undefined);
 
 export class World {
@@ -174,6 +188,10 @@ export class World {
       onNondeterminism: "fail",
       outsideWorkflow,
       onRecovery: (report) => reports.push(report),
+      // The operator's part: what stopped is started anew.
+      onStopped: (error) => {
+        if (error.code === "store_failed") queueMicrotask(() => this.kill());
+      },
       ...this.#options.kernel,
     });
     const process: Process = {
@@ -316,6 +334,13 @@ export class World {
         throw new AionError("commit_unknown", "the answer to a commit was lost");
       case "unknown-lost":
         throw new AionError("commit_unknown", "the answer to a commit was lost");
+      case "full":
+        throw new AionError("store_full", "no space is left");
+      case "failed-made":
+        await this.store.append(token, commits);
+        throw new AionError("store_failed", "fsync: EIO");
+      case "failed-lost":
+        throw new AionError("store_failed", "fsync: EIO");
     }
   }
 
@@ -383,9 +408,9 @@ export class World {
         ]);
         if (answer !== "gone") return answer.result;
       } catch (error) {
-        const isPassing =
-          isAionError(error) && (error.code === "commit_unknown" || error.code === "engine_closed");
-        if (!isPassing) throw error;
+        if (!isAionError(error) || !passing.has(error.code)) throw error;
+        // An operator starts the engine that stopped anew; whoever asks at once again may still meet the old one.
+        await Promise.resolve();
       }
     }
   }

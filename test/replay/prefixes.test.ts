@@ -71,7 +71,15 @@ describe("a random program", () => {
 
   // I-41, I-46, I-8: the same of one that died several times on its way.
   it("that dies on its way keeps the laws, comes to an end, and is at every prefix what it was then", async () => {
-    const fault = fc.constantFrom<Fault>("crash-before", "crash-after", "unknown-made", "unknown-lost");
+    const fault = fc.constantFrom<Fault>(
+      "crash-before",
+      "crash-after",
+      "unknown-made",
+      "unknown-lost",
+      "full",
+      "failed-made",
+      "failed-lost",
+    );
     const plan = fc
       .array(fc.tuple(fc.integer({ min: 1, max: 30 }), fault), { minLength: 1, maxLength: 4 })
       .map((entries) => new Map(entries));

@@ -139,7 +139,7 @@ export async function record(
     onAppend: ({ number, commits, process }) => {
       // What was not written was never so.
       const fault = faults.get(number);
-      if (fault === "crash-before" || fault === "unknown-lost") return;
+      if (fault !== undefined && fault !== "crash-after" && !fault.endsWith("-made")) return;
       for (const { run, start } of commits) {
         const workflowId = run?.workflowId ?? start?.workflowId;
         if (workflowId === undefined || (run ?? start)?.events.length === 0) continue;

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { AionError, isAionError } from "../../core/errors.ts";
-import type { ErrorCode } from "../../core/errors.ts";
+import type { AionErrorOptions, ErrorCode } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 
 /** What the store was doing when SQLite refused. */
@@ -30,8 +30,11 @@ const ioErrorNoMemory = 3082;
 const constraint = 19;
 const tooBig = 18;
 
-/** The extended result code of an error that `node:sqlite` threw. */
+/** The extended result code of an error that `node:sqlite` threw, or of Aion's that was made of it. */
 function sqliteCodeOf(error: unknown): number | undefined {
+  // Errors that come from the writer thread have lost the fields of their cause, but not their details.
+  if (isAionError(error))
+    return typeof error.details["sqliteCode"] === "number" ? error.details["sqliteCode"] : undefined;
   if (typeof error !== "object" || error === null || !("errcode" in error)) return undefined;
   return typeof error.errcode === "number" ? error.errcode : undefined;
 }
@@ -57,29 +60,31 @@ export function toStoreError(
   if (extended === undefined) return error;
   const { path, action } = of;
   const primary = extended & 0xff;
+  const details = { sqliteCode: extended };
   const message = `cannot ${action} store ${path}: ${messageOf(error)} (SQLite result ${extended})`;
   // A statement of ours does not fit the tables: they are not the ones that the format number says.
   if (primary === genericError && action === "open")
-    return new AionError("store_corrupt", message, { cause: error });
-  if (primary === cantOpen) return whyUnopened(path, message, error);
-  if (extended === ioErrorShmSize) return new AionError("store_full", message, { cause: error });
-  if (extended === ioErrorNoMemory) return new AionError("store_unavailable", message, { cause: error });
-  return new AionError(codes.get(primary) ?? "internal", message, { cause: error });
+    return new AionError("store_corrupt", message, { cause: error, details });
+  if (primary === cantOpen) return whyUnopened(path, message, { cause: error, details });
+  if (extended === ioErrorShmSize) return new AionError("store_full", message, { cause: error, details });
+  if (extended === ioErrorNoMemory)
+    return new AionError("store_unavailable", message, { cause: error, details });
+  return new AionError(codes.get(primary) ?? "internal", message, { cause: error, details });
 }
 
 // SQLite says "unable to open" for all of these, and they have different remedies.
-function whyUnopened(path: string, message: string, cause: unknown): AionError {
+function whyUnopened(path: string, message: string, options: AionErrorOptions): AionError {
   const directory = dirname(path);
   if (!existsSync(directory)) {
     return new AionError("store_unavailable", `${message}: directory ${directory} does not exist`, {
-      cause,
+      ...options,
       hint: `Create the directory ${directory}, or choose another path.`,
     });
   }
   if (!isWritable(directory) || (existsSync(path) && !isWritable(path))) {
-    return new AionError("store_read_only", message, { cause });
+    return new AionError("store_read_only", message, options);
   }
-  return new AionError("store_unavailable", message, { cause });
+  return new AionError("store_unavailable", message, options);
 }
 
 function isWritable(path: string): boolean {

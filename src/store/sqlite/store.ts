@@ -104,14 +104,14 @@ class SqliteStore implements Store {
 
   // Somebody was frozen amid a commit: no lease helps then, since the lock is the kernel's.
   #explainLock(error: unknown): unknown {
-    if (!isAionError(error) || !isBusy(error.cause)) return error;
+    if (!isAionError(error) || !isBusy(error)) return error;
     const owner = this.#read(() => this.#owner.read(this.#clock.now()));
     if (owner === undefined) return error;
     const { pid, host } = owner;
     return new AionError("store_unavailable", `${error.message}; its owner is process ${pid} on ${host}`, {
       cause: error.cause,
       hint: `If process ${pid} is frozen amid a commit, continue it (kill -CONT ${pid}) or end it (kill -9 ${pid}).`,
-      details: { pid, host },
+      details: { ...error.details, pid, host },
     });
   }
 

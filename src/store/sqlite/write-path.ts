@@ -184,6 +184,5 @@ function commitCountOf(job: Job): number {
 }
 
 function isBusyResult(result: JobResult): boolean {
-  if (result.kind !== "failed" || !isAionError(result.error)) return false;
-  return isBusy(result.error.cause);
+  return result.kind === "failed" && isBusy(result.error);
 }
