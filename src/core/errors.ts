@@ -97,7 +97,7 @@ export const errorTable = {
     kind: "failed",
     cause:
       "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
-    hint: "The run is held. Restore the file from a backup, or terminate the run.",
+    hint: "The run is held, and the others go on. Restore the file from a backup.",
   },
   event_unknown: {
     kind: "failed",

@@ -100,14 +100,13 @@ describe("the commands of code", () => {
     let producedCount = 0;
     const marks: boolean[] = [];
     const driven = new Driven(async () => {
-      void Promise.resolve()
-        .then(() => undefined)
-        .then(() => undefined)
-        .then(() => {
-          sideEffect(() => (producedCount += 1));
-          marks.push(patched("late"));
-          void sleep(5);
-        });
+      const later = async (): Promise<void> => {
+        for (let count = 0; count < 20; count++) await Promise.resolve();
+        sideEffect(() => (producedCount += 1));
+        marks.push(patched("late"));
+        void sleep(5);
+      };
+      void later();
       return Promise.resolve("over");
     });
     const turn = await driven.start();
@@ -176,7 +175,8 @@ describe("conditions", () => {
     const driven = new Driven(async () => {
       let count = 0;
       const bad = waitUntil(() => {
-        if (++count > 1) throw new Error("odd");
+        // Asked when it begins to wait, at the end of that turn, and after the signal.
+        if (++count > 2) throw new Error("odd");
         return false;
       }).catch((error: unknown) => (error as Error).message);
       expose(go, () => undefined);

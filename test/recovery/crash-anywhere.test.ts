@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Store } from "../../src/store/contract.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import type { CrashProgram } from "./crash-programs.ts";
 import { crashActivities, crashPrograms } from "./crash-programs.ts";
 import { checkAtRest, checkLaws, essenceOf, settledKeys } from "./laws.ts";
@@ -19,13 +21,18 @@ interface Played {
 }
 
 /** Plays a program to its end, with faults at the appends given. */
-async function play(program: CrashProgram, faults: ReadonlyMap<number, Fault> = new Map()): Promise<Played> {
+async function play(
+  program: CrashProgram,
+  faults: ReadonlyMap<number, Fault> = new Map(),
+  store?: Store,
+): Promise<Played> {
   /** What was settled on disk when a process died: by the number of that process. */
   const settledAtDeath: { readonly processNumber: number; readonly keys: Promise<ReadonlySet<string>> }[] =
     [];
   const world: World = new World({
     workflows: program.workflows,
     activities: crashActivities,
+    ...(store === undefined ? {} : { store: () => store }),
     fault: ({ number, process }) => {
       const fault = faults.get(number);
       if (fault !== undefined && endings.has(fault)) {
@@ -111,6 +118,26 @@ describe.each(crashPrograms)("$name", (program) => {
       }
     },
   );
+});
+
+// I-1, I-3, I-4, I-46: the same on SQL, where a commit is several statements in a transaction.
+it.each([
+  "steps one after the other",
+  "children: awaited, failing, side by side, and left behind",
+  "a subscription that continues as new and loses no signal",
+])("over SQLite, a crash at any append of %s comes to the same history", async (name) => {
+  const program = crashPrograms.find((each) => each.name === name);
+  if (program === undefined) throw new Error(`no program ${name}`);
+  const control = await play(program);
+  for (let number = 1; number <= control.world.appendCount; number++) {
+    for (const fault of ["crash-before", "crash-after"] as const) {
+      const store = await openSqliteStore({ path: ":memory:" });
+      const { world, essence } = await play(program, new Map([[number, fault]]), store);
+      expect(world.crashCount).toBe(1);
+      expect({ number, fault, essence }).toEqual({ number, fault, essence: control.essence });
+      await store.close();
+    }
+  }
 });
 
 // I-46

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isAionError } from "../../src/core/errors.ts";
 import { mark, startOf, idOf } from "../../src/store/conformance/world.ts";
 import type { OwnerToken } from "../../src/store/contract.ts";
@@ -17,7 +18,14 @@ export type OwnerCommand =
   | { readonly do: "start"; readonly id: string }
   | { readonly do: "extend"; readonly id: string; readonly runKey: number; readonly expectedSeq: number }
   /** Extends without end, three events a commit, and says the head after each acknowledgement. */
-  | { readonly do: "pour"; readonly id: string; readonly runKey: number; readonly expectedSeq: number };
+  | {
+      readonly do: "pour";
+      readonly id: string;
+      readonly runKey: number;
+      readonly expectedSeq: number;
+      /** Between two commits. */
+      readonly pauseMs?: number;
+    };
 
 export interface OwnerAnswer {
   readonly epoch?: number;
@@ -120,6 +128,7 @@ async function serve(): Promise<void> {
         if (result?.ok !== true) throw result?.error ?? new Error("no result");
         expectedSeq += 3;
         say({ headSeq: expectedSeq });
+        if (command.do === "pour" && command.pauseMs !== undefined) await sleep(command.pauseMs);
       } while (command.do === "pour");
     } catch (error) {
       if (!isAionError(error)) throw error;

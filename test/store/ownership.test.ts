@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { idOf } from "../../src/store/conformance/world.ts";
@@ -125,17 +126,17 @@ it("a frozen process is replaced after its lease, and when it wakes it writes no
 });
 
 // I-16
-it("a process that is frozen amid its writing is fenced at the commit that it was about to make", async () => {
+it("a process that is frozen between two of its commits makes no third", async () => {
   const leaseMs = 300;
   const first = startProcess({ leaseMs, writer: "thread" });
   await first.ask({ do: "claim" });
   await first.ask({ do: "start", id: "w" });
-  await first.ask({ do: "pour", id: "w", runKey: 1, expectedSeq: 1 });
-  for (let count = 0; count < 20; count += 1) await first.next();
-  first.process.kill("SIGSTOP");
+  await first.ask({ do: "pour", id: "w", runKey: 1, expectedSeq: 1, pauseMs: 5 });
+  for (let count = 0; count < 5; count += 1) await first.next();
+  await freezeOutsideTransaction(first);
   await sleep(leaseMs + 100);
   const store = openSqliteStore({ path });
-  const token = await claimWhenFree(() => store.claim({ leaseMs: 60_000 }));
+  const token = await store.claim({ leaseMs: 60_000 });
   const headSeq = (await store.findRun(idOf("w")))?.headSeq ?? 0;
   first.process.kill("SIGCONT");
   let answer: OwnerAnswer = {};
@@ -151,22 +152,43 @@ it("a process that is frozen amid its writing is fenced at the commit that it wa
   await store.close();
 });
 
-/** The frozen process may hold the file's lock: frozen inside a transaction. Then it is let on for a moment. */
-async function claimWhenFree<Token>(claim: () => Promise<Token>): Promise<Token> {
+/** The kernel keeps the file's lock for a process that is frozen inside a transaction. */
+async function freezeOutsideTransaction(owner: OwnerProcess): Promise<void> {
+  const probe = new DatabaseSync(path);
   for (;;) {
+    owner.process.kill("SIGSTOP");
+    await sleep(20);
     try {
-      return await claim();
-    } catch (error) {
-      const [owner] = processes;
-      if ((error as { code?: string }).code !== "store_unavailable" || owner === undefined) throw error;
-      expect((error as Error).message).toContain(`process ${owner.process.pid}`);
+      probe.exec("BEGIN IMMEDIATE");
+      probe.exec("ROLLBACK");
+      break;
+    } catch {
       owner.process.kill("SIGCONT");
-      await sleep(30);
-      owner.process.kill("SIGSTOP");
-      await sleep(400);
+      await sleep(10);
     }
   }
+  probe.close();
 }
+
+it("a claim that meets a lock says who owns the store, and what to do if it is frozen", async () => {
+  const first = startProcess({ leaseMs: 1 });
+  await first.ask({ do: "claim" });
+  const { pid } = first.process;
+  // As a process does that is frozen amid a commit.
+  const holder = new DatabaseSync(path);
+  holder.exec("BEGIN IMMEDIATE");
+  const store = openSqliteStore({ path });
+  await expect(store.claim({ leaseMs: 1_000 })).rejects.toMatchObject({
+    code: "store_unavailable",
+    message: expect.stringContaining(`process ${pid}`) as string,
+    hint: expect.stringContaining(`kill -9 ${pid}`) as string,
+    details: { pid, host: hostname() },
+  });
+  holder.exec("ROLLBACK");
+  expect((await store.claim({ leaseMs: 1_000 })).epoch).toBe(2);
+  await store.close();
+  holder.close();
+});
 
 // I-1, I-4
 it.each(["auto", "thread", "inline"] as const)(

@@ -124,12 +124,15 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
 
 // SQLite opens what it cannot write for reading, and says so only when something is written.
 function checkWritable(database: DatabaseSync): void {
+  database.exec("PRAGMA busy_timeout = 0");
   try {
     database.exec("BEGIN IMMEDIATE");
     database.exec("ROLLBACK");
   } catch (error) {
     // Held by somebody who can write: a claim will tell who.
     if (!isBusy(error)) throw error;
+  } finally {
+    database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
 }
 
