@@ -31,7 +31,9 @@ export function parseName(text: unknown, what: string): string {
     typeof text !== "string" ||
     text.length === 0 ||
     text.length > idLengthMax ||
-    controlCharacter.test(text)
+    controlCharacter.test(text) ||
+    // A lone surrogate does not survive UTF-8: two such ids would be one in a file.
+    !text.isWellFormed()
   ) {
     const shown = typeof text === "string" ? JSON.stringify(text.slice(0, 60)) : typeof text;
     throw new AionError(
