@@ -9,15 +9,10 @@ export function dueInputs(
   nowMs: number,
   attempts: { isUnderWay(ordinal: number): boolean; attemptStart(ordinal: number): Input },
 ): Input[] {
-  const { started } = state;
-  const { runDeadlineAt, executionDeadlineAt } = started;
-  for (const [deadlineAt, timeout] of [
-    [executionDeadlineAt, "execution"],
-    [runDeadlineAt, "run"],
-  ] as const) {
-    if (deadlineAt !== undefined && deadlineAt <= nowMs) {
-      return [{ toEvent: (now) => (now.isClosed ? undefined : { type: "WorkflowTimedOut", timeout }) }];
-    }
+  const deadline = runDeadline(state);
+  if (deadline !== undefined && deadline.at <= nowMs) {
+    const { timeout } = deadline;
+    return [{ toEvent: (now) => (now.isClosed ? undefined : { type: "WorkflowTimedOut", timeout }) }];
   }
   const timers = [...state.timers.values()].filter((timer) => timer.fireAt <= nowMs);
   timers.sort((a, b) => a.fireAt - b.fireAt || a.ordinal - b.ordinal);
@@ -57,6 +52,17 @@ export function attemptStart(
   };
 }
 
+/** When the run itself times out, and by which of its time-outs; `undefined`: it has none. */
+export function runDeadline(
+  state: RunState,
+): { readonly at: number; readonly timeout: "run" | "execution" } | undefined {
+  const { runDeadlineAt, executionDeadlineAt } = state.started;
+  if (executionDeadlineAt !== undefined && executionDeadlineAt <= (runDeadlineAt ?? executionDeadlineAt)) {
+    return { at: executionDeadlineAt, timeout: "execution" };
+  }
+  return runDeadlineAt === undefined ? undefined : { at: runDeadlineAt, timeout: "run" };
+}
+
 /** Deadlines that hold while no attempt is under way; a running attempt has timers of its own. */
 export function activityDeadlineAt(activity: OpenActivity): number {
   if (activity.startedAt !== undefined) return Number.POSITIVE_INFINITY;
@@ -81,7 +87,6 @@ export function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY):
     consider(activity.retryAt);
     consider(activityDeadlineAt(activity));
   }
-  consider(state.started.runDeadlineAt);
-  consider(state.started.executionDeadlineAt);
+  consider(runDeadline(state)?.at);
   return at === Number.POSITIVE_INFINITY ? null : at;
 }

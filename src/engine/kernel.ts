@@ -26,7 +26,8 @@ import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
-import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
+import { toBlockedCommit } from "./blocked-row.ts";
+import { attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
@@ -401,40 +402,22 @@ export class Kernel implements RunHost {
 
   /** Holds a run: visible on its row, history untouched; tried again when the engine is opened the next time. */
   async block(record: RunRecord, error: AionError): Promise<void> {
-    const { workflowId, runKey } = record;
+    const { workflowId } = record;
     const reason = `${error.code}: ${error.message}`;
     this.blocked.set(workflowId, reason);
     this.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
-    if (this.#stopped !== undefined || record.blocked === reason) return;
-    await this.recorder.commit({
-      run: {
-        runKey,
-        workflowId,
-        expectedSeq: record.headSeq,
-        events: [],
-        status: "running",
-        wakeAt: 0,
-        wakeAtBefore: record.wakeAt,
-        blocked: reason,
-      },
-    });
+    if (this.#stopped !== undefined) return;
+    if (record.blocked !== reason) await this.recorder.commit(toBlockedCommit(record, reason));
+    // Its time-outs hold all the same, if its history can be read at all.
+    const deadline = await loadState(record, this.store).then(runDeadline, () => undefined);
+    if (deadline === undefined) return;
+    if (deadline.at > this.now()) this.#wakes.add(workflowId, deadline.at, false);
+    else await this.#endFromOutside(record, { type: "WorkflowTimedOut", timeout: deadline.timeout });
   }
 
   #unblock(record: RunRecord): void {
     this.blocked.delete(record.workflowId);
-    const { runKey, workflowId, headSeq, wakeAt } = record;
-    void this.recorder.commit({
-      run: {
-        runKey,
-        workflowId,
-        expectedSeq: headSeq,
-        events: [],
-        status: "running",
-        wakeAt,
-        wakeAtBefore: wakeAt,
-        blocked: null,
-      },
-    });
+    void this.recorder.commit(toBlockedCommit(record, null));
     // What was sent to it meanwhile waits on disk.
     void this.mailbox.list();
   }

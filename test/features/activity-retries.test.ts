@@ -3,6 +3,7 @@ import { ActivityFailure, ApplicationFailure, activity, isFailure, workflow } fr
 import { TestEngine } from "aion/testing";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { errorOf, eventsOf, eventsOfType, rootOf } from "./run-history.ts";
 
 /** A workflow that calls one activity with a policy, and how long after the start each attempt began. */
@@ -195,6 +196,20 @@ describe("an activity that fails", () => {
       root: "issuer says no",
       message: "declined at 2",
     });
+  });
+
+  it("checks its input against its schema before the implementation sees it, and is not tried again", async () => {
+    const strict = activity(
+      "strict",
+      { input: z.object({ n: z.string().transform(Number) }), retry: { maxAttempts: 5 } },
+      async ({ n }) => n + 1,
+    );
+    const caller = workflow("caller", (input: { readonly n: string }) => strict(input));
+    await using t = await TestEngine.open({ workflows: [caller], activities: [strict] });
+    expect(await t.result(await t.client.start(caller, { n: "41" }))).toBe(42);
+    const error = await errorOf(t.result(await t.client.start("caller", { n: 41 })));
+    expect(rootOf(error)).toMatchObject({ kind: "engine", code: "payload_invalid" });
+    expect(t.calls("strict")).toHaveLength(1);
   });
 
   it("is not tried again when its input does not fit or its result cannot be recorded", async () => {

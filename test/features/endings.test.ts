@@ -50,6 +50,34 @@ describe("a run time-out", () => {
     expect((await run.describe()).status).toBe("timed-out");
   });
 
+  it("fires for a run that is held because its code is not there", async () => {
+    // I-39
+    await using t = await TestEngine.open({ workflows: [waiter] });
+    const startedAt = t.now();
+    const run = await t.client.start(waiter, undefined, {
+      id: "r",
+      runTimeout: "2h",
+      executionTimeout: "1h",
+    });
+    const later = await t.client.start(waiter, undefined, { id: "later", runTimeout: "3h" });
+    await t.crash({ workflows: [] });
+    await run.signal(go);
+    await later.signal(go);
+    expect((await run.describe()).blocked).toContain("workflow_type_unknown");
+    await t.skip(3_600_000 - 1);
+    await t.crash();
+    expect((await run.describe()).status).toBe("running");
+    await t.skip(1);
+    const { status, closedAt, blocked } = await run.describe();
+    expect({ status, closedAt, blocked }).toMatchObject({
+      status: "timed-out",
+      closedAt: startedAt + 3_600_000,
+    });
+    t.jumpClock(86_400_000);
+    await t.crash({ workflows: [waiter] });
+    expect(await errorOf(t.result(later))).toMatchObject({ timeout: "run" });
+  });
+
   it("begins when the start delay is over", async () => {
     await using t = await TestEngine.open({ workflows: [waiter] });
     const startedAt = t.now();

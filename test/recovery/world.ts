@@ -105,6 +105,8 @@ interface Delay {
 const leaseMs = 1e13;
 const startMs = 1_700_000_000_000;
 const quietTurns = 2;
+/** Far more than any test needs: something is tried again for ever. */
+const stepsMax = 50_000;
 /** What a client takes for a reason to ask again. */
 const passing: ReadonlySet<ErrorCode> = new Set([
   "commit_unknown",
@@ -451,9 +453,10 @@ export class World {
 
   /** Lets the world go on until `isDone`, or until nothing happens before `untilMs`. True: it is done. */
   async runUntil(isDone: () => boolean, untilMs = Number.POSITIVE_INFINITY): Promise<boolean> {
-    for (;;) {
+    for (let stepCount = 0; ; stepCount++) {
       await this.settle();
       if (isDone()) return true;
+      if (stepCount > stepsMax) throw new Error(`the world does not come to rest: ${this.#lastLogged()}`);
       let next: Delay | undefined;
       for (const delay of this.#delays) {
         if (next === undefined || delay.at < next.at || (delay.at === next.at && delay.order < next.order)) {
@@ -469,6 +472,13 @@ export class World {
       this.#moves += 1;
       next.fire();
     }
+  }
+
+  #lastLogged(): string {
+    return this.logged
+      .slice(-3)
+      .map(({ message, fields }) => `${message} ${JSON.stringify(fields)}`)
+      .join("; ");
   }
 
   /** Lets so much time pass. */
