@@ -100,6 +100,7 @@ const bodies: {
     executionDeadlineAt: instant,
     unchecked: fc.constant(true as const),
     signalIds: fc.array(text, { maxLength: 3 }),
+    signals: fc.array(withOptional(record({ name: text, payload }), { signalId: text }), { maxLength: 3 }),
   }),
   WorkflowCompleted: record({ result: payload }),
   WorkflowFailed: record({ failure }),

@@ -412,7 +412,11 @@ export class Kernel implements RunHost {
     const deadline = await loadState(record, this.store).then(runDeadline, () => undefined);
     if (deadline === undefined) return;
     if (deadline.at > this.now()) this.#wakes.add(workflowId, deadline.at, false);
-    else await this.#endFromOutside(record, { type: "WorkflowTimedOut", timeout: deadline.timeout });
+    else {
+      const held = { ...record, blocked: reason, wakeAt: 0 };
+      await this.#endFromOutside(held, { type: "WorkflowTimedOut", timeout: deadline.timeout });
+      this.blocked.delete(workflowId);
+    }
   }
 
   #unblock(record: RunRecord): void {
@@ -510,6 +514,7 @@ export class Kernel implements RunHost {
       runKey: record.runKey,
       firstSeq: record.firstSeq,
       wakeAt: record.wakeAt,
+      isHeld: record.blocked !== undefined,
     });
     if (!state.isClosed) this.#runs.set(record.workflowId, run);
     return run;

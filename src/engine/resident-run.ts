@@ -91,6 +91,7 @@ export class ResidentRun {
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
   #fault: AionError | undefined;
+  readonly #isHeld: boolean;
 
   constructor(options: {
     readonly host: RunHost;
@@ -102,6 +103,8 @@ export class ResidentRun {
     readonly runKey: RunKey | undefined;
     readonly firstSeq: number;
     readonly wakeAt: number | null;
+    /** Its row says that it is blocked: its end is to say that it is no longer. */
+    readonly isHeld?: boolean;
   }) {
     this.#host = options.host;
     this.workflowId = options.workflowId;
@@ -112,6 +115,7 @@ export class ResidentRun {
     this.runKey = options.runKey;
     this.#firstSeq = options.firstSeq;
     this.wakeAtWritten = options.wakeAt;
+    this.#isHeld = options.isHeld ?? false;
   }
 
   get isIdle(): boolean {
@@ -502,6 +506,7 @@ export class ResidentRun {
         wakeAt: batch.wakeAt,
         wakeAtBefore: this.wakeAtWritten,
         ...closed,
+        ...(this.#isHeld && terminal !== undefined ? { blocked: null } : {}),
         ...(heartbeats.length === 0 ? {} : { heartbeats }),
       },
       ...(batch.next === undefined ? {} : { start: batch.next }),

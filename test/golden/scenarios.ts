@@ -200,4 +200,16 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await world.idle(minuteMs);
     },
   },
+  tally: {
+    workflows: [golden.tally],
+    activities: () => [],
+    play: async (client, world) => {
+      const first = [golden.amount, 1, { signalId: "a-1" }] as const;
+      const run = await client.start(golden.tally, 0, { id: "tally-1", signal: first });
+      for (const value of [2, 3]) await run.signal(golden.amount, value, { signalId: `a-${value}` });
+      await world.idle(5_000);
+      await run.signal(golden.amount, 4);
+      await run.result();
+    },
+  },
 };

@@ -210,3 +210,14 @@ export const family = workflow("family", async () => {
     spoiled: await child(pastime, "no time at all", { id: "spoiled" }).catch(told),
   };
 });
+
+// Tally: one amount per run; what came meanwhile goes along to the next.
+
+export const amount = signal<number>("amount");
+
+export const tally = workflow("tally", async (sum: number) => {
+  const next = await receive(amount, { timeout: "1 hour" });
+  if (!next.ok) return sum;
+  await sleep("10s");
+  return continueAsNew(sum + next.value);
+});

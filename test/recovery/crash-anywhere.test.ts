@@ -131,7 +131,7 @@ it.each([
   const control = await play(program);
   for (let number = 1; number <= control.world.appendCount; number++) {
     for (const fault of ["crash-before", "crash-after"] as const) {
-      const store = await openSqliteStore({ path: ":memory:" });
+      const store = openSqliteStore({ path: ":memory:" });
       const { world, essence } = await play(program, new Map([[number, fault]]), store);
       expect(world.crashCount).toBe(1);
       expect({ number, fault, essence }).toEqual({ number, fault, essence: control.essence });
