@@ -399,6 +399,21 @@ describe("a report", () => {
     expect(await world.during(process.client.get("w").result())).toBe(3);
   });
 
+  it("of a run that began with a signal lies behind the wait for it", async () => {
+    const go = signal<number>("go");
+    const begun: EventBody = {
+      ...started("eager"),
+      signals: [{ name: "go", payload: json(1), signalId: "s-1" }],
+    } as EventBody;
+    const { process } = await worldWith([{ workflowId: "w", bodies: [begun] }], {
+      workflows: () => [workflow("eager", async () => [await receive(go), await receive(go)])],
+    });
+    expect(outcomeOf(await reportsOf(process), "w", "resumed")).toMatchObject({
+      resumePoint: { commandIndex: 1, command: { kind: "await-signal", name: "go", index: 1 }, head: 1 },
+      recorded: [{ commandIndex: 0 }],
+    });
+  });
+
   it("of a run whose start is delayed says that nothing was asked for yet", async () => {
     const { process } = await worldWith(
       [
