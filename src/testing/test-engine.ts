@@ -71,6 +71,8 @@ interface Code {
 
 const startAtDefault = Date.UTC(2030, 0, 1);
 const withinDefault = "365 days";
+/** More delays than this without time passing are a loop. */
+const delaysAtOnceMax = 1_000_000;
 /** When nothing was written for this long although it was due, it never will be. */
 const patienceMs = 3_600_000;
 
@@ -345,10 +347,14 @@ export class TestEngine {
   }
 
   async #letSettle(): Promise<void> {
-    for (;;) {
+    for (let fired = 0; ; fired++) {
       await afterMicrotasks();
       while (this.#isMoving()) await nextTurn();
       if ((this.#time.nextAt ?? Number.POSITIVE_INFINITY) > this.#time.elapsedMs) return;
+      if (fired >= delaysAtOnceMax) {
+        const what = `${fired} delays of no length fired one after the other`;
+        throw new AionError("internal", `the test engine does not settle: ${what}`);
+      }
       this.#time.fireNext();
     }
   }
