@@ -1,5 +1,5 @@
 import type { RetryPolicy } from "aion/workflow";
-import { ActivityFailure, ApplicationFailure, activity, isFailure, workflow } from "aion/workflow";
+import { ActivityFailure, ApplicationFailure, activity, isFailure, sleep, workflow } from "aion/workflow";
 import { TestEngine } from "aion/testing";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -254,6 +254,33 @@ describe("a crash of the engine", () => {
       0, 1, 2, 3,
     ]);
     expect(t.calls("call").map((attempt) => attempt.attempt)).toEqual([1, 2, 3, 4]);
+  });
+
+  it("does not shorten a backoff either when the run is woken meanwhile, by a timer, a signal or a query", async () => {
+    // I-10
+    const call = activity("call", { retry }, async (_input: undefined, task) => {
+      if (task.attempt < 4) throw new Error("not yet");
+      return "done";
+    });
+    const caller = workflow("caller", async () => {
+      const called = call(undefined);
+      for (let tick = 0; tick < 30; tick++) await sleep("5m");
+      return called;
+    });
+    await using t = await TestEngine.open({ workflows: [caller], activities: [call] });
+    const startedAt = t.now();
+    const run = await t.client.start(caller);
+    await t.settle();
+    for (let minutes = 0; minutes < 180; minutes += 7) {
+      if (minutes % 2 === 0) await t.crash();
+      await run.signal("poke");
+      await errorOf(run.query("nothing"));
+      await t.skip("7m");
+    }
+    expect(await t.result(run)).toBe("done");
+    expect(t.calls("call").map((attempt) => (attempt.calledAt - startedAt) / 3_600_000)).toEqual([
+      0, 1, 2, 3,
+    ]);
   });
 
   it("gives an attempt that it cut off the next number, without counting it against the policy", async () => {

@@ -40,6 +40,28 @@ describe("a timer", () => {
     );
   });
 
+  it("fires at its own instant beside others of the same run that are due a little earlier or later", async () => {
+    // I-28
+    const many = workflow("many", async (lengths: readonly number[]) => {
+      const startedAt = now();
+      return Promise.all(lengths.map((ms) => sleep(ms).then(() => now() - startedAt)));
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 2, maxLength: 12 }),
+        fc.boolean(),
+        async (lengths, mayCrash) => {
+          await using t = await TestEngine.open({ workflows: [many] });
+          const run = await t.client.start(many, lengths);
+          await t.skip(2_500);
+          if (mayCrash) await t.crash();
+          expect(await t.result(run)).toEqual(lengths);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
   it.each([25 * dayMs, 2 ** 31 - 1, 2 ** 31, 100 * dayMs])("of %d ms is no problem", async (ms) => {
     // I-31: delays over 24.8 days
     await using t = await TestEngine.open({ workflows: [nap] });
