@@ -100,6 +100,27 @@ describe("a child", () => {
     expect((await t.client.get("counter").describe()).runs).toHaveLength(6);
   });
 
+  it("of a run that has continued as new says nothing to the run after it", async () => {
+    // I-34: the outcome is the one parent's that started it
+    const renewing = workflow("renewing", async (generation: number): Promise<string> => {
+      const options = { id: `kid-${generation}`, parentClosePolicy: "abandon" } as const;
+      const called = child(kid, "complete", options);
+      if (generation === 1) return `${generation} ${await called}`;
+      called.catch(() => undefined);
+      await sleep("1m");
+      return continueAsNew(generation + 1);
+    });
+    await using t = await TestEngine.open({ workflows: [renewing, kid] });
+    const run = await t.client.start(renewing, 0);
+    await t.skip("2m");
+    await t.client.get("kid-0").signal(go);
+    await t.skip("1m");
+    expect((await t.client.get("kid-0").describe()).status).toBe("completed");
+    expect((await t.client.get(run.workflowId).describe()).pendingChildren).toHaveLength(1);
+    await t.client.get("kid-1").signal(go);
+    expect(await t.result(run)).toBe("1 grown up");
+  });
+
   it("of an unknown type fails the call", async () => {
     const starter = workflow("starter", () => child("nobody", 1));
     await using t = await TestEngine.open({ workflows: [starter] });

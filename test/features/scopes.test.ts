@@ -121,6 +121,21 @@ describe("scope", () => {
     expect(await t.result(await t.client.start(scoped))).toEqual({ ok: false, reason: "timeout" });
   });
 
+  it("that timed out and was then overtaken by the cancellation of the run is cancelled", async () => {
+    // I-38
+    const call = activity("call", async (_input: undefined, task) => {
+      await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+      await t.delay("10s");
+      throw new Error("stopped");
+    });
+    const scoped = workflow("scoped", () => scope(() => call(undefined), { timeout: "1m" }));
+    await using t = await TestEngine.open({ workflows: [scoped], activities: [call] });
+    const run = await t.client.start(scoped);
+    await t.skip("65s");
+    await run.cancel();
+    expect(await errorOf(t.result(run))).toBeInstanceOf(CancelledFailure);
+  });
+
   it("hands out a standard AbortSignal", async () => {
     const scoped = workflow("scoped", () =>
       scope(async (inner) => {

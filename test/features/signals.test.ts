@@ -82,6 +82,19 @@ describe("a signal", () => {
     ]);
   });
 
+  it("goes to whoever has waited longest for one of its name", async () => {
+    // I-23
+    const eager = workflow("eager", () =>
+      Promise.all([receive(item), receive(item, { timeout: "1h" }), receive(item)]),
+    );
+    await using t = await TestEngine.open({ workflows: [eager] });
+    const run = await t.client.start(eager);
+    await run.signal(item, 1);
+    await t.crash();
+    for (const value of [2, 3]) await run.signal(item, value);
+    expect(await t.result(run)).toEqual([1, { ok: true, value: 2 }, 3]);
+  });
+
   it("with an id is received once, however often and whenever it is sent", async () => {
     // I-22: exactly once
     await using t = await TestEngine.open({ workflows: [collector] });
