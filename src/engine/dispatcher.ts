@@ -346,7 +346,8 @@ export class Dispatcher {
       const activity = state.activities.get(ordinal);
       if (activity === undefined) return undefined;
       if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
-      const invalid = failure.kind === "engine";
+      // Data that fits no schema or limit does not fit the next time either; other errors of ours pass.
+      const invalid = failure.kind === "engine" && failure.type?.startsWith("payload_") === true;
       const retryAt =
         invalid || isFinal(failure, activity.options.retry) ? undefined : this.#retryAt(activity, nowMs);
       return {
