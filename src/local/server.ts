@@ -1,5 +1,5 @@
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, unlinkSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -102,13 +102,26 @@ class Door {
 
 // An engine that was overtaken while it was frozen answers until it notices, which it soon does.
 async function demandSilence(socketPath: string): Promise<void> {
-  if (inodeOf(socketPath) === undefined) return;
+  if (!(await isListenedTo(socketPath))) return;
   for (let attempt = 1; (await pingLocal(socketPath)) === undefined; attempt++) {
     if (attempt === silenceAttemptsMax) {
       throw new AionError("store_owned", `another engine answers at ${socketPath}`);
     }
     await delay(silenceRetryMs);
   }
+}
+
+/** The file may be what a dead process left; only behind a living socket it is worth asking who is there. */
+function isListenedTo(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const answer = (isThere: boolean): void => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    socket.once("connect", () => answer(true));
+    socket.once("error", () => answer(false));
+  });
 }
 
 /**
