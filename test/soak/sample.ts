@@ -64,6 +64,7 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
   const spanHours = hours(end) - hours(first);
   const heapGrowth = (perHour((sample) => sample.heapUsed) * spanHours) / mib;
   const heapMean = samples.reduce((sum, { heapUsed }) => sum + heapUsed, 0) / samples.length / mib;
+  const rssGrowth = (perHour((sample) => sample.rss) * spanHours) / mib;
   const handles = (sample: Sample): number =>
     Object.values(sample.resources).reduce((sum, count) => sum + count, 0);
   const handleGrowth = perHour(handles) * spanHours;
@@ -89,6 +90,11 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
       what: "heap after collection, over the longest life",
       figure: `${heapGrowth >= 0 ? "+" : ""}${heapGrowth.toFixed(1)} MiB of ${heapMean.toFixed(1)} MiB in ${spanHours.toFixed(2)} h`,
       isFine: heapGrowth < Math.max(4, 0.15 * heapMean),
+    },
+    {
+      what: "resident memory, over the longest life",
+      figure: `${rssGrowth >= 0 ? "+" : ""}${rssGrowth.toFixed(1)} MiB, to ${(end.rss / mib).toFixed(0)} MiB`,
+      isFine: rssGrowth < Math.max(16, (0.1 * end.rss) / mib),
     },
     {
       what: "handles and timers, over the longest life",

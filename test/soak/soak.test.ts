@@ -43,6 +43,9 @@ describe("the judgement of a soak", () => {
     expect(growing(hour((minute) => ({ heapUsed: (20 + minute / 8) * mib })))).toEqual([
       "heap after collection, over the longest life",
     ]);
+    expect(growing(hour((minute) => ({ rss: (200 + minute) * mib })))).toEqual([
+      "resident memory, over the longest life",
+    ]);
     expect(growing(hour((minute) => ({ resources: { Timeout: 300 + 5 * minute } })))).toEqual([
       "handles and timers, over the longest life",
     ]);
