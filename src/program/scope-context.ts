@@ -146,8 +146,10 @@ export class ScopeContext implements WorkflowContext {
         resolve(payload);
       };
       const leave = this.#enlist((failure) => {
-        withdraw();
-        callOff?.();
+        const place = withdraw();
+        // Of a wait with a time-out, the end of its timer tells.
+        if (callOff !== undefined) callOff();
+        else runtime.issue({ kind: "withdraw-signal", name: signal.name, place });
         reject(failure);
       });
       const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });

@@ -12,6 +12,7 @@ import {
   patched,
   query,
   receive,
+  scope,
   sideEffect,
   signal,
   sleep,
@@ -412,6 +413,38 @@ describe("a report", () => {
       resumePoint: { commandIndex: 1, command: { kind: "await-signal", name: "go", index: 1 }, head: 1 },
       recorded: [{ commandIndex: 0 }],
     });
+  });
+
+  it("of a run that stopped waiting for a signal, its scope over, lies behind that wait", async () => {
+    const go = signal<number>("go");
+    const { process } = await worldWith(
+      [
+        {
+          workflowId: "w",
+          bodies: [
+            started("impatient"),
+            { type: "TimerStarted", ordinal: 0, durationMs: 60_000, fireAt: 61_000 },
+            { type: "TimerFired", ordinal: 0 },
+            scheduled(0, "first", "instead"),
+          ],
+        },
+      ],
+      {
+        ...steady,
+        workflows: () => [
+          workflow("impatient", async () => {
+            const waited = await scope(() => receive(go), { timeout: "1 minute" });
+            return [waited.ok, await first("instead"), await receive(go)];
+          }),
+        ],
+      },
+    );
+    const resumed = outcomeOf(await reportsOf(process), "w", "resumed");
+    expect(resumed.resumePoint).toMatchObject({
+      command: { kind: "run-activity", activityType: "first" },
+      head: 4,
+    });
+    expect(resumed.recorded.map(({ command }) => command.kind)).toEqual(["start-timer", "withdraw-signal"]);
   });
 
   it("of a run whose start is delayed says that nothing was asked for yet", async () => {
