@@ -5,6 +5,7 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { parseWithSchema } from "../core/schema.ts";
+import { allowUnheard } from "../workflow/context.ts";
 import type {
   ActivityRequest,
   ChildRequest,
@@ -102,9 +103,10 @@ export class ScopeContext implements WorkflowContext {
   sleep(durationMs: number): Promise<void> {
     const refusal = this.#refusal("sleep");
     if (refusal !== undefined) return refusal;
-    return new Promise((resolve, reject) => {
+    const slept = new Promise<void>((resolve, reject) => {
       const leave = this.#enlist((failure) => {
         callOff();
+        void allowUnheard(slept);
         reject(failure);
       });
       const callOff = this.#runtime.startTimer(durationMs, () => {
@@ -112,6 +114,7 @@ export class ScopeContext implements WorkflowContext {
         resolve();
       });
     });
+    return slept;
   }
 
   async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
@@ -303,9 +306,10 @@ export class ScopeContext implements WorkflowContext {
     const runtime = this.#runtime;
     if (!runtime.guard(what, this)) return new Promise<never>(() => undefined);
     // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- control flow, not an error
-    if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
+    if (runtime.isContinuing) return allowUnheard(Promise.reject(continueAsNewMarker));
     const { cancelled } = this.cancellation;
-    return cancelled === undefined ? undefined : Promise.reject(new CancelledFailure(cancelled.message));
+    if (cancelled === undefined) return undefined;
+    return allowUnheard(Promise.reject(new CancelledFailure(cancelled.message)));
   }
 
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
@@ -326,7 +330,7 @@ export class ScopeContext implements WorkflowContext {
 
   /** Waits for an outcome. Cancellation asks for it to stop, and the outcome that follows is what counts. */
   #await(waits: Map<number, Wait>, ordinal: number, requestCancel: () => void): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+    const outcome = new Promise<unknown>((resolve, reject) => {
       const leave = this.#enlist(requestCancel);
       waits.set(ordinal, {
         resolve: (value) => {
@@ -335,9 +339,12 @@ export class ScopeContext implements WorkflowContext {
         },
         reject: (error) => {
           leave();
+          // Only now, so that those that succeed cost nothing more.
+          void allowUnheard(outcome);
           reject(error);
         },
       });
     });
+    return outcome;
   }
 }
