@@ -354,6 +354,7 @@ export class Kernel implements RunHost {
         );
       }
       this.#arm(run, nextLookAt(state));
+      run.correctRow();
       if (run.isIdle) this.rested(run);
       return { kind: "loaded", run };
     } catch (error) {
