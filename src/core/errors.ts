@@ -102,7 +102,7 @@ export const errorTable = {
   event_unknown: {
     kind: "failed",
     cause:
-      "A history holds an event type, or a row format, that this version does not know: a newer version wrote it.",
+      "A history holds an event type, or a row format, that this version does not know: a newer version wrote it. The message names the newest that has written to the file.",
     hint: "Open the store with the version that wrote it, or a later one.",
   },
   store_url_invalid: {
