@@ -26,8 +26,8 @@ import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
-import { toBlockedCommit } from "./blocked-row.ts";
-import { attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
+import { BlockedRuns } from "./blocked-runs.ts";
+import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
@@ -44,7 +44,7 @@ export class Kernel implements RunHost {
   readonly recorder: Recorder;
   readonly watchers = new Watchers();
   readonly mailbox: Mailbox;
-  readonly blocked = new Map<WorkflowId, string>();
+  readonly blocked: BlockedRuns;
   readonly #dispatcher: Dispatcher;
   readonly #wakes: WakeQueue;
   readonly #runs = new Map<WorkflowId, ResidentRun>();
@@ -66,6 +66,7 @@ export class Kernel implements RunHost {
     this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
     this.#lease = new Lease(options, (error) => this.#lose(error));
     this.mailbox = new Mailbox(this);
+    this.blocked = new BlockedRuns(this);
     this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
       this.#runs.get(id),
     );
@@ -397,32 +398,12 @@ export class Kernel implements RunHost {
         return { kind: "failed", error: toAionError(reason), failureRecorded: false };
       }
     }
-    await this.block(record, error);
+    await this.blocked.block(record, error);
     return { kind: "failed", error, failureRecorded: false };
   }
 
-  /** Holds a run: visible on its row, history untouched; tried again when the engine is opened the next time. */
-  async block(record: RunRecord, error: AionError): Promise<void> {
-    const { workflowId } = record;
-    const reason = `${error.code}: ${error.message}`;
-    this.blocked.set(workflowId, reason);
-    this.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
-    if (this.#stopped !== undefined) return;
-    if (record.blocked !== reason) await this.recorder.commit(toBlockedCommit(record, reason));
-    // Its time-outs hold all the same, if its history can be read at all.
-    const deadline = await loadState(record, this.store).then(runDeadline, () => undefined);
-    if (deadline === undefined) return;
-    if (deadline.at > this.now()) this.#wakes.add(workflowId, deadline.at, false);
-    else {
-      const held = { ...record, blocked: reason, wakeAt: 0 };
-      await this.#endFromOutside(held, { type: "WorkflowTimedOut", timeout: deadline.timeout });
-      this.blocked.delete(workflowId);
-    }
-  }
-
   #unblock(record: RunRecord): void {
-    this.blocked.delete(record.workflowId);
-    void this.recorder.commit(toBlockedCommit(record, null));
+    this.blocked.unblock(record);
     // What was sent to it meanwhile waits on disk.
     void this.mailbox.list();
   }
@@ -496,7 +477,8 @@ export class Kernel implements RunHost {
     await (
       await ending
     ).ended;
-    this.blocked.delete(workflowId);
+    // Who sent it something meanwhile is to hear what became of it.
+    if (this.blocked.ended(workflowId)) void this.mailbox.list();
   }
 
   #admit(
@@ -536,6 +518,20 @@ export class Kernel implements RunHost {
     });
     this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
+  }
+
+  // What blocked runs and ends from outside need (BlockingHost, EndingHost).
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  wakeAt(workflowId: WorkflowId, at: number): void {
+    this.#wakes.add(workflowId, at, false);
+  }
+
+  async timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
+    await this.#endFromOutside(record, { type: "WorkflowTimedOut", timeout });
   }
 
   // What runs ask for (RunHost).
@@ -602,7 +598,7 @@ export class Kernel implements RunHost {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
     void this.store.findRun(workflowId).then((record) => {
-      if (record !== undefined && this.#stopped === undefined) void this.block(record, error);
+      if (record !== undefined && this.#stopped === undefined) void this.blocked.block(record, error);
     });
   }
 
