@@ -91,13 +91,13 @@ export const errorTable = {
   history_corrupt: {
     kind: "failed",
     cause: "A stored event row does not have the checksum or the form it was written with.",
-    hint: "Restore the file from a backup; other runs go on. The damaged run is held, not guessed at.",
+    hint: "Restore the file from a backup, or end the run with `terminate`. Other runs go on; the damaged one is held, not guessed at.",
   },
   history_shape: {
     kind: "failed",
     cause:
       "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
-    hint: "The run is held, and the others go on. Restore the file from a backup.",
+    hint: "The run is held, and the others go on. Restore the file from a backup, or end the run with `terminate`.",
   },
   event_unknown: {
     kind: "failed",

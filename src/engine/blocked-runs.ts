@@ -1,5 +1,6 @@
 import type { AionError } from "../core/errors.ts";
 import type { WorkflowId } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Commit, RunRecord, Store } from "../store/contract.ts";
 import { runDeadline } from "./due.ts";
@@ -53,9 +54,20 @@ export class BlockedRuns {
     const deadline = await loadState(record, host.store).then(runDeadline, () => undefined);
     if (deadline === undefined) return;
     if (deadline.at > host.now()) host.wakeAt(workflowId, deadline.at);
-    else {
-      await host.timeOut({ ...record, blocked: reason, wakeAt: 0 }, deadline.timeout);
+    else await this.#timeOut({ ...record, blocked: reason, wakeAt: 0 }, deadline.timeout);
+  }
+
+  async #timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
+    const { workflowId } = record;
+    try {
+      await this.#host.timeOut(record, timeout);
       this.#reasons.delete(workflowId);
+    } catch (error) {
+      // Thrown out of memory when its end was refused, it is read again, and comes here again.
+      this.#host.log("warn", "a blocked run could not be timed out; trying again", {
+        workflowId,
+        error: messageOf(error),
+      });
     }
   }
 

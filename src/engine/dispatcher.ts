@@ -289,6 +289,13 @@ export class Dispatcher {
     }
   }
 
+  /** The same for whatever is under way for the run. */
+  dropRun(runId: RunId): void {
+    for (const { address } of [...this.#attempts.values()]) {
+      if (address.runId === runId) this.drop(runId, [address.ordinal]);
+    }
+  }
+
   /** No further attempt begins. Resolves when those under way have ended, or after `graceMs`, having told them to stop. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopped = true;

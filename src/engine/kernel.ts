@@ -16,8 +16,9 @@ import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
+import { Endings } from "./endings.ts";
 import { evict } from "./eviction.ts";
-import { loadPatiently, loadState, toInit } from "./load.ts";
+import { loadPatiently, toInit } from "./load.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
@@ -45,12 +46,13 @@ export class Kernel implements RunHost {
   readonly watchers = new Watchers();
   readonly mailbox: Mailbox;
   readonly blocked: BlockedRuns;
+  readonly endings: Endings;
   readonly #dispatcher: Dispatcher;
   readonly #wakes: WakeQueue;
   readonly #runs = new Map<WorkflowId, ResidentRun>();
   /** Begun in memory, and not on disk yet: whether there is such a run, their first commit decides. */
   readonly #unborn = new Map<WorkflowId, ResidentRun>();
-  readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
+  readonly loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #heartbeats: HeartbeatKeeper;
   #settling: ResidentRun[] = [];
   readonly #kept = new Map<WorkflowId, readonly Input[]>();
@@ -67,6 +69,7 @@ export class Kernel implements RunHost {
     this.#lease = new Lease(options, (error) => this.#lose(error));
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
+    this.endings = new Endings(this);
     this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
       this.#runs.get(id),
     );
@@ -223,7 +226,7 @@ export class Kernel implements RunHost {
   /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
   offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#loads.has(workflowId))) {
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.loads.has(workflowId))) {
       if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
@@ -276,7 +279,7 @@ export class Kernel implements RunHost {
   async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const unborn = this.#unborn.get(workflowId);
     if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
-    const loading = this.#loads.get(workflowId);
+    const loading = this.loads.get(workflowId);
     if (loading !== undefined) return loading;
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
@@ -285,8 +288,8 @@ export class Kernel implements RunHost {
       await new Promise<void>((resolve) => present.ask(resolve));
       return this.resident(workflowId);
     }
-    const load = this.#loadLatest(workflowId).finally(() => this.#loads.delete(workflowId));
-    this.#loads.set(workflowId, load);
+    const load = this.#loadLatest(workflowId).finally(() => this.loads.delete(workflowId));
+    this.loads.set(workflowId, load);
     return load;
   }
 
@@ -391,7 +394,7 @@ export class Kernel implements RunHost {
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
-          await this.#endFromOutside(record, event)
+          await this.endings.withoutCode(record, event)
         ).ended;
         return { kind: "failed", error, failureRecorded: true };
       } catch (reason) {
@@ -406,79 +409,6 @@ export class Kernel implements RunHost {
     this.blocked.unblock(record);
     // What was sent to it meanwhile waits on disk.
     void this.mailbox.list();
-  }
-
-  /** Ends a run without its code. Also for runs whose code cannot be loaded. */
-  async #endFromOutside(
-    record: RunRecord,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
-    const state = await loadState(record, this.store);
-    const raced = this.#runs.get(record.workflowId);
-    const run =
-      raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
-    const ended = new Promise<void>((resolve, reject) => {
-      run.offer({
-        toEvent: () => event,
-        onDurable: resolve,
-        onRefused: reject,
-        ...(messageId === undefined ? {} : { messageId }),
-      });
-    });
-    return { run, ended };
-  }
-
-  /** Terminates or times out: appended at once, resident or not, blocked or not. */
-  async end(
-    workflowId: WorkflowId,
-    runId: RunId | undefined,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<void> {
-    this.demandOpen();
-    const loading = this.#loads.get(workflowId);
-    if (loading !== undefined) await loading;
-    const run = this.#runs.get(workflowId);
-    if (run !== undefined && !run.isGone && !run.isHere) {
-      await new Promise<void>((resolve) => run.ask(resolve));
-      return this.end(workflowId, runId, event, messageId);
-    }
-    if (run !== undefined && run.isHere) {
-      if (runId !== undefined && run.state.started.runId !== runId) {
-        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-      }
-      return new Promise((resolve, reject) => {
-        run.offer({
-          toEvent: (state) => (state.isClosed ? undefined : event),
-          onDurable: resolve,
-          onRefused: reject,
-          ...(messageId === undefined ? {} : { messageId }),
-        });
-      });
-    }
-    const record = await this.store.findRun(workflowId, runId);
-    if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-    if (isClosed(record.status)) {
-      throw new AionError(
-        "run_closed",
-        `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
-      );
-    }
-    // Somebody may have begun to load it meanwhile.
-    if (this.#loads.has(workflowId) || this.#runs.has(workflowId)) {
-      return this.end(workflowId, runId, event, messageId);
-    }
-    const ending = this.#endFromOutside(record, event, messageId);
-    const load = ending.then(({ run: found }) => found).finally(() => this.#loads.delete(workflowId));
-    // Whoever wants the run now waits for this, and then for the end.
-    this.#loads.set(workflowId, load);
-    await load;
-    await (
-      await ending
-    ).ended;
-    // Who sent it something meanwhile is to hear what became of it.
-    if (this.blocked.ended(workflowId)) void this.mailbox.list();
   }
 
   #admit(
@@ -531,7 +461,12 @@ export class Kernel implements RunHost {
   }
 
   async timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
-    await this.#endFromOutside(record, { type: "WorkflowTimedOut", timeout });
+    const { ended } = await this.endings.withoutCode(record, { type: "WorkflowTimedOut", timeout });
+    await ended;
+  }
+
+  adopt(record: RunRecord, state: RunState): ResidentRun {
+    return this.#admit(record, state, undefined, undefined);
   }
 
   // What runs ask for (RunHost).

@@ -196,7 +196,7 @@ export class Mailbox {
             type: "WorkflowTerminated",
             ...(reason === undefined ? {} : { reason }),
           };
-          await this.#kernel.end(target, runId, event, messageId);
+          await this.#kernel.endings.end(target, runId, event, messageId);
         } catch (error) {
           if (!isGone(error)) throw error;
           await this.#settle({ consume: [messageId] });

@@ -1,6 +1,7 @@
 /** The command on a file on which no engine is running. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/embedded/engine.ts";
 import { openSqliteStore } from "../../src/store/index.ts";
@@ -269,6 +270,26 @@ describe("terminate without an engine", () => {
     await test.run(["terminate", "o-1"]);
     const engine = await test.openEngine();
     await expect(engine.client.get(childId).result()).rejects.toThrow(`workflow ${childId} was terminated`);
+  });
+
+  // I-11
+  it("ends a run too whose history is damaged, and its children as far as it tells of them", async () => {
+    let childId = "";
+    await test.makeStore(async (engine) => {
+      childId = await startShipping(engine, "o-1");
+    });
+    const database = new DatabaseSync(test.file);
+    // The outcome of the activity; behind it, the start of the child cannot be believed either.
+    const damage = "UPDATE events SET checksum = checksum + 1 WHERE run_key = 1 AND first_seq = ?";
+    expect(database.prepare(damage).run(4).changes).toBe(1);
+    database.close();
+    expect((await test.run(["describe", "o-1"])).stderr).toMatch(/^error\[history_corrupt\]: .*event 4/);
+    expect(await test.run(["terminate", "o-1", "--reason", "enough"])).toMatchObject({ exitCode: 0 });
+    expect(await test.json(["list", "--id", "o-1"])).toMatchObject({ runs: [{ status: "terminated" }] });
+    expect((await test.run(["result", "o-1"])).stderr).toContain("workflow o-1 was terminated: enough");
+    const engine = await test.openEngine();
+    await expect(engine.client.get("o-1").result()).rejects.toThrow("workflow o-1 was terminated: enough");
+    expect(await engine.client.get(childId).describe()).toMatchObject({ status: "running" });
   });
 
   // I-34
