@@ -99,10 +99,15 @@ export const errorTable = {
       "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
     hint: "The run is held, and the others go on. Restore the file from a backup, or end the run with `terminate`.",
   },
+  message_corrupt: {
+    kind: "failed",
+    cause: "A stored message to a workflow does not have the checksum that it was written with.",
+    hint: "The workflow that it names is held, and the others go on; nothing is lost. Restore the row from a backup, or delete it if the workflow may go on without it, and open the engine again.",
+  },
   event_unknown: {
     kind: "failed",
     cause:
-      "A history holds an event type, or a row format, that this version does not know: a newer version wrote it. The message names the newest that has written to the file.",
+      "A history (or a message to a workflow) holds an event type, or a row format, that this version does not know: a newer version wrote it. The message names the newest that has written to the file.",
     hint: "Open the store with the version that wrote it, or a later one.",
   },
   store_url_invalid: {

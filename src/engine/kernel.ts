@@ -70,9 +70,8 @@ export class Kernel implements RunHost {
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
     this.endings = new Endings(this);
-    this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
-      this.#runs.get(id),
-    );
+    const { scheduler, log } = options.ports;
+    this.#heartbeats = new HeartbeatKeeper(options.store, scheduler, (id) => this.#runs.get(id), log);
     this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
       this.#wake(workflowId as WorkflowId),
     );
@@ -144,12 +143,14 @@ export class Kernel implements RunHost {
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
     this.#lease.keep();
+    // Read before any run is, since one to which a message is damaged does not go on.
+    await this.mailbox.list();
     let recoveredCount = 0;
     for await (const report of this.recover("must-move")) {
       if (report.outcome.kind !== "failed") recoveredCount += 1;
       this.options.onRecovery?.(report);
     }
-    await this.mailbox.start();
+    this.mailbox.start();
     await this.#wakes.start();
     return { recoveredCount };
   }
@@ -237,7 +238,7 @@ export class Kernel implements RunHost {
     else if (input.settles === undefined) void this.#offerLater(workflowId, runId, input);
     else {
       this.#keep(workflowId, [input]);
-      void this.resident(workflowId);
+      this.#bringBack(workflowId);
     }
   }
 
@@ -293,6 +294,15 @@ export class Kernel implements RunHost {
     return load;
   }
 
+  /** Loads the run for its own sake: nobody waits, and so it is tried until the disk answers. */
+  #bringBack(workflowId: WorkflowId): void {
+    if (this.#stopped !== undefined) return;
+    this.resident(workflowId).catch((error: unknown) => {
+      this.log("warn", "a run could not be read; trying again", { workflowId, error: messageOf(error) });
+      void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
+    });
+  }
+
   async #loadLatest(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const run = await this.#findAndLoad(workflowId);
     const kept = this.#kept.get(workflowId);
@@ -325,6 +335,8 @@ export class Kernel implements RunHost {
     if (present !== undefined && !present.isGone) return { kind: "loaded", run: present };
     let holder: ResidentRun | undefined;
     try {
+      const damage = this.mailbox.damageOf(workflowId);
+      if (damage !== undefined) throw damage;
       const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
@@ -408,7 +420,7 @@ export class Kernel implements RunHost {
   #unblock(record: RunRecord): void {
     this.blocked.unblock(record);
     // What was sent to it meanwhile waits on disk.
-    void this.mailbox.list();
+    this.mailbox.relist();
   }
 
   #admit(
@@ -435,6 +447,11 @@ export class Kernel implements RunHost {
 
   /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
   begin(workflowId: WorkflowId, program: Program, firstSeq: number, inputs: readonly Input[]): void {
+    const damage = this.mailbox.damageOf(workflowId);
+    if (damage !== undefined) {
+      for (const input of inputs) input.onRefused?.(damage);
+      return;
+    }
     const run = new ResidentRun({
       host: this,
       workflowId,
@@ -532,9 +549,21 @@ export class Kernel implements RunHost {
     for (const input of run.discard()) {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
-    void this.store.findRun(workflowId).then((record) => {
-      if (record !== undefined && this.#stopped === undefined) void this.blocked.block(record, error);
-    });
+    this.store
+      .findRun(workflowId)
+      .then((record) =>
+        record !== undefined && this.#stopped === undefined ? this.blocked.block(record, error) : undefined,
+      )
+      .catch((reason: unknown) =>
+        this.log("error", "a run could not be marked as blocked", { workflowId, error: messageOf(reason) }),
+      );
+  }
+
+  /** A message to the workflow is damaged: its run, if one is open, is blocked. */
+  holdFor(workflowId: WorkflowId, error: AionError): void {
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && run.isHere) this.#hold(run, error);
+    else if (this.blocked.get(workflowId) === undefined) this.#bringBack(workflowId);
   }
 
   instantiate(run: ResidentRun): ProgramInstance {
@@ -607,7 +636,7 @@ export class Kernel implements RunHost {
         input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
       }
     }
-    if (goesOn) void this.resident(workflowId);
+    if (goesOn) this.#bringBack(workflowId);
   }
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
@@ -636,9 +665,7 @@ export class Kernel implements RunHost {
     }
     if (this.#stopped !== undefined) return;
     this.#keep(workflowId, again);
-    void this.#pause(refusedRetryMs).then(() =>
-      this.#stopped === undefined ? this.resident(workflowId) : undefined,
-    );
+    void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
   }
 
   rested(run: ResidentRun): void {

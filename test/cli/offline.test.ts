@@ -461,6 +461,31 @@ describe("a query without an engine", () => {
     expect(waiting?.stderr).toMatch(/^error\[no_owner\]: a signal waits for workflow o-1, /);
     expect(unbegun?.stderr).toMatch(/^error\[no_owner\]: workflow o-2 has not begun to run, /);
   });
+
+  // I-11
+  it("is refused while a damaged message waits for the workflow, and for no other", async () => {
+    await test.makeStore(async (engine) => {
+      await startWaiting(engine, "o-1");
+      await startWaiting(engine, "o-2");
+    });
+    await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
+    const database = new DatabaseSync(test.file);
+    expect(database.prepare("UPDATE messages SET checksum = checksum + 1").run().changes).toBe(1);
+    database.close();
+    const query = (id: string) => test.run(["query", id, "stage", "--workflows", workflowsFile]);
+    const [held, free] = await Promise.all([query("o-1"), query("o-2")]);
+    expect(held).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(held.stderr).toMatch(
+      /^error\[message_corrupt\]: message 1 to workflow o-1 is damaged: .*\nhint: /,
+    );
+    expect(free).toEqual({ exitCode: 0, stdout: '"waiting for approval"\n', stderr: "" });
+    // The engine opens, holds the one and shows it.
+    const engine = await test.openEngine();
+    expect(await engine.client.get("o-2").query(stage)).toBe("waiting for approval");
+    await expect
+      .poll(() => test.json(["list", "--blocked"]), patiently)
+      .toMatchObject({ runs: [{ workflowId: "o-1", blocked: expect.stringMatching(/^message_corrupt: /) }] });
+  });
 });
 
 describe("replay", () => {

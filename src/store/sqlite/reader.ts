@@ -5,6 +5,7 @@ import { AionError, assert, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Message } from "../../core/message.ts";
+import { isMessageKind } from "../../core/message.ts";
 import type { Payload } from "../../core/payload.ts";
 import type {
   DueCursor,
@@ -113,7 +114,7 @@ export class Reader {
   }
 
   listMessages(afterId: number, limit: number): StoredMessage[] {
-    return this.#sql.messages.all(afterId, limit).map(toMessage);
+    return this.#sql.messages.all(afterId, limit).map((row) => this.#toMessage(row));
   }
 
   readHeartbeats(runKey: RunKey): Heartbeat[] {
@@ -201,6 +202,27 @@ export class Reader {
     } catch (error) {
       throw isAionError(error) && error.code === "event_unknown" ? this.#withVersions(error) : error;
     }
+  }
+
+  #toMessage(row: Row): StoredMessage {
+    const messageId = Number(row["message_id"]);
+    const target = String(row["target"]) as WorkflowId;
+    const body = String(row["body"]);
+    const details = { messageId, target };
+    const what = `message ${messageId} to workflow ${target}`;
+    if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
+      const error = new AionError("message_corrupt", `${what} is damaged: its checksum does not fit`, {
+        details,
+      });
+      return { messageId, target, message: { kind: "damaged", error } };
+    }
+    const message = JSON.parse(body) as Message;
+    if (isMessageKind(message.kind)) return { messageId, target, message };
+    const kind = JSON.stringify((message as { readonly kind?: unknown }).kind);
+    const error = new AionError("event_unknown", `${what} is of kind ${kind}, which is not known`, {
+      details,
+    });
+    return { messageId, target, message: { kind: "damaged", error: this.#withVersions(error) } };
   }
 
   /** Rows do not say who wrote them; the file says who may have. */
@@ -341,19 +363,6 @@ function isIndexed(filter: RunFilter): boolean {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function toMessage(row: Row): StoredMessage {
-  const messageId = Number(row["message_id"]);
-  const target = String(row["target"]) as WorkflowId;
-  const body = String(row["body"]);
-  if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
-    throw new AionError("store_corrupt", `message ${messageId} to workflow ${target} is damaged`, {
-      details: { messageId, target },
-      hint: "Restore the file from a backup.",
-    });
-  }
-  return { messageId, target, message: JSON.parse(body) as Message };
 }
 
 function toRunRecord(row: Row): RunRecord {
