@@ -61,7 +61,7 @@ export interface Store {
   listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]>;
   /** The earliest `wakeAt` later than `afterAt`. */
   nextWakeAt(afterAt: number): Promise<number | undefined>;
-  /** Undelivered messages, ascending. */
+  /** Undelivered messages, ascending. One that is damaged hides no other: it is among them, as damaged. */
   listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
   /** The latest heartbeat details of a run's activities, by ordinal; those of ended activities may be among them. */
   readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
@@ -158,8 +158,17 @@ export interface OutgoingMessage {
   readonly message: Message;
 }
 
-export interface StoredMessage extends OutgoingMessage {
+export interface StoredMessage {
   readonly messageId: number;
+  readonly target: WorkflowId;
+  readonly message: Message | DamagedMessage;
+}
+
+/** In the place of a message of which the store can say only that it is there. Its target is what the row says. */
+export interface DamagedMessage {
+  readonly kind: "damaged";
+  /** `message_corrupt`, or `event_unknown` for one that a newer version wrote. */
+  readonly error: AionError;
 }
 
 export interface Heartbeat {
