@@ -1,0 +1,100 @@
+import type { AuditedRun } from "./audited-run.ts";
+import type { Auditor } from "./auditor.ts";
+import { SimulationFailure } from "./failure.ts";
+import type { Accounts } from "./replay-oracle.ts";
+import type { SentSignal } from "./sim-client.ts";
+
+interface Received {
+  readonly signalId: string;
+  readonly value: number;
+  readonly name: string;
+}
+
+/**
+ * What became of the signals that clients sent. I-22: one that was acknowledged was received once, one that was refused never.
+ * I-23: in the order of their sender. I-24: what a run had not asked for went to the run that it continued as, and nowhere else.
+ */
+export function checkSignals(auditor: Auditor, sent: readonly SentSignal[], accounts: Accounts): void {
+  for (const [workflowId, chain] of auditor.chains) {
+    const order: string[] = [];
+    for (const [index, run] of chain.runs.entries()) {
+      const received = receivedBy(run);
+      const carried = new Set(index === 0 ? [] : (run.started.signals ?? []).map(({ signalId }) => signalId));
+      for (const { signalId } of received) if (!carried.has(signalId)) order.push(signalId);
+      checkCarriedOver(run, chain.runs[index + 1], received, accounts.get(run.runId));
+    }
+    const here = sent.filter((signal) => signal.workflowId === workflowId);
+    for (const { signalId, outcome } of here) {
+      const count = order.filter((id) => id === signalId).length;
+      if (outcome === "acknowledged" && count !== 1)
+        throw new SimulationFailure(
+          "signal-count",
+          `${workflowId} received signal ${signalId} ${count} times`,
+        );
+      if (outcome === "refused" && count !== 0)
+        throw new SimulationFailure(
+          "signal-count",
+          `${workflowId} received signal ${signalId}, which was refused`,
+        );
+      if (count > 1)
+        throw new SimulationFailure(
+          "signal-count",
+          `${workflowId} received signal ${signalId} ${count} times`,
+        );
+    }
+    for (const clientName of new Set(here.map((signal) => signal.clientName))) {
+      const ids = here
+        .filter((signal) => signal.clientName === clientName && signal.outcome === "acknowledged")
+        .map(({ signalId }) => signalId);
+      const arrived = order.filter((id) => ids.includes(id));
+      if (arrived.join() !== ids.join())
+        throw new SimulationFailure(
+          "signal-order",
+          `${workflowId}: sent ${ids.join()}, received ${arrived.join()}`,
+        );
+    }
+  }
+}
+
+function receivedBy(run: AuditedRun): readonly Received[] {
+  const received: Received[] = [];
+  const take = (of: {
+    readonly signalId?: string;
+    readonly payload: string;
+    readonly name: string;
+  }): void => {
+    if (of.signalId !== undefined)
+      received.push({ signalId: of.signalId, value: Number(of.payload), name: of.name });
+  };
+  for (const signal of run.started.signals ?? []) take(signal);
+  for (const event of run.events) if (event.type === "SignalReceived") take(event);
+  return received;
+}
+
+function checkCarriedOver(
+  run: AuditedRun,
+  next: AuditedRun | undefined,
+  received: readonly Received[],
+  lines: readonly string[] | undefined,
+): void {
+  if (run.terminal?.type !== "WorkflowContinuedAsNew" || next === undefined || lines === undefined) return;
+  const heard = new Set(lines);
+  const carried = new Set((next.started.signals ?? []).map(({ signalId }) => signalId));
+  for (const { signalId, value, name } of received) {
+    const wasHeard = heard.has(
+      name === "tick" ? `tick ${value}` : `receive: ${JSON.stringify({ ok: true, value })}`,
+    );
+    if (!wasHeard && !carried.has(signalId))
+      throw new SimulationFailure(
+        "signal-lost",
+        `${run.workflowId}: ${signalId} was neither heard nor carried over`,
+      );
+    if (wasHeard && carried.has(signalId))
+      throw new SimulationFailure(
+        "signal-count",
+        `${run.workflowId}: ${signalId} was heard and carried over`,
+      );
+  }
+  if (carried.size < (next.started.signals ?? []).filter(({ signalId }) => signalId !== undefined).length)
+    throw new SimulationFailure("signal-count", `${run.workflowId}: a signal was carried over twice`);
+}
