@@ -14,6 +14,7 @@ interface AuditedActivity {
   failedCount: number;
   retryAt: number | undefined;
   retryEpoch: number;
+  setBackMs: number;
   isCancelRequested: boolean;
 }
 
@@ -42,7 +43,10 @@ export class AuditedRun {
   readonly epoch: number;
   readonly events: NewEvent[] = [];
   readonly activities = new Map<number, AuditedActivity>();
-  readonly timers = new Map<number, { readonly fireAt: number; readonly epoch: number }>();
+  readonly timers = new Map<
+    number,
+    { readonly fireAt: number; readonly epoch: number; readonly setBackMs: number }
+  >();
   readonly children = new Map<number, AuditedChild & { readonly epoch: number }>();
   readonly sends = new Set<number>();
   readonly signalIds = new Set<string>();
@@ -50,6 +54,7 @@ export class AuditedRun {
   readonly heartbeats = new Map<number, string>();
   terminal: NewEvent | undefined;
   isCancelRequested = false;
+  readonly #setBackMs: () => number;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
 
@@ -57,17 +62,24 @@ export class AuditedRun {
     readonly workflowId: string;
     readonly started: EventOf<"WorkflowStarted">;
     readonly epoch: number;
+    /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
+    readonly setBackMs: () => number;
     readonly onRemark: (remark: Remark) => void;
   }) {
     this.workflowId = of.workflowId;
     this.started = of.started;
     this.epoch = of.epoch;
+    this.#setBackMs = of.setBackMs;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
     }
     if (of.started.startAt !== undefined)
-      this.timers.set(-1, { fireAt: of.started.startAt, epoch: of.epoch });
+      this.timers.set(-1, {
+        fireAt: of.started.startAt,
+        epoch: of.epoch,
+        setBackMs: of.setBackMs(),
+      });
   }
 
   get runId(): string {
@@ -111,7 +123,7 @@ export class AuditedRun {
       case "WorkflowTimedOut": {
         const { runDeadlineAt, executionDeadlineAt } = this.started;
         const deadlineAt = event.timeout === "run" ? runDeadlineAt : executionDeadlineAt;
-        if (deadlineAt === undefined || event.recordedAt < deadlineAt)
+        if (deadlineAt === undefined || event.recordedAt < deadlineAt - this.#setBackMs())
           this.#fail("early-time-out", event, `its deadline is ${deadlineAt}`);
         return;
       }
@@ -125,6 +137,7 @@ export class AuditedRun {
           failedCount: 0,
           retryAt: undefined,
           retryEpoch: epoch,
+          setBackMs: 0,
           isCancelRequested: false,
         });
         return;
@@ -151,13 +164,14 @@ export class AuditedRun {
       case "TimerStarted":
         if (event.fireAt !== event.recordedAt + event.durationMs)
           this.#fail("timer-instant", event, `begun at ${event.recordedAt}, to fire at ${event.fireAt}`);
-        this.timers.set(event.ordinal, { fireAt: event.fireAt, epoch });
+        this.timers.set(event.ordinal, { fireAt: event.fireAt, epoch, setBackMs: this.#setBackMs() });
         return;
       case "TimerFired": {
         const timer = this.timers.get(event.ordinal);
         if (timer === undefined) return this.#fail("second-outcome", event, "no such timer is open");
         // I-28
-        if (event.recordedAt < timer.fireAt) this.#fail("early-timer", event, `due at ${timer.fireAt}`);
+        if (event.recordedAt < timer.fireAt - (this.#setBackMs() - timer.setBackMs))
+          this.#fail("early-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
         this.timers.delete(event.ordinal);
         return;
@@ -225,7 +239,7 @@ export class AuditedRun {
     if (event.attempt !== activity.attempt + 1)
       this.#fail("attempt-number", event, `the latest attempt was ${activity.attempt}`);
     if (activity.retryAt !== undefined) {
-      if (event.recordedAt < activity.retryAt)
+      if (event.recordedAt < activity.retryAt - (this.#setBackMs() - activity.setBackMs))
         this.#fail("backoff-shortened", event, `the backoff is over at ${activity.retryAt}`);
       this.#onRemark("attempt failed and tried again");
       if (activity.retryEpoch !== epoch) this.#onRemark("backoff that went on under another owner");
@@ -258,6 +272,7 @@ export class AuditedRun {
         "schedule-to-close": scheduleToCloseMs,
         "schedule-to-start": scheduleToStartMs,
         heartbeat: heartbeatMs,
+        scope: undefined,
         run: undefined,
         execution: undefined,
       }[event.timeout];
@@ -287,6 +302,7 @@ export class AuditedRun {
       this.#fail("backoff-length", event, `waits ${waitMs} ms, the policy says ${atLeast} to ${atMost}`);
     activity.retryAt = event.retryAt;
     activity.retryEpoch = epoch;
+    activity.setBackMs = this.#setBackMs();
     activity.startedAt = undefined;
     if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
   }

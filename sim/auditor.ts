@@ -34,6 +34,8 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   #epoch = 0;
+  /** By how much the clock was set back so far. */
+  setBackMs = 0;
 
   constructor(statistics: Statistics) {
     this.#statistics = statistics;
@@ -152,6 +154,7 @@ export class Auditor {
       workflowId,
       started: { ...first, seq: start.firstSeq, workflowId },
       epoch,
+      setBackMs: () => this.setBackMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });
     chain.runs.push(run);

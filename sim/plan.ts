@@ -120,7 +120,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
 }
 
 function planClients(dice: Dice, types: readonly string[]): readonly (readonly NumberedOperation[])[] {
-  let number = 0;
+  let startCount = 0;
   let value = 100;
   const workflowCount = dice.int(1, 4);
   const ids = Array.from({ length: workflowCount }, (_, index) => `w${index}`);
@@ -134,11 +134,7 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     verb: "start",
     workflowId,
     workflowType: typeOf.get(workflowId) ?? "p0",
-    ...(dice.chance(0.7) ? { requestId: `start-${client}-${number}` } : {}),
-    ...(dice.chance(0.15) ? { startDelayMs: dice.int(1, 3_000) } : {}),
-    ...(dice.chance(0.1) ? { runTimeoutMs: dice.int(500, 20_000) } : {}),
-    ...(dice.chance(0.05) ? { executionTimeoutMs: dice.int(500, 30_000) } : {}),
-    ...(dice.chance(0.25) ? { signal: signal(client) } : {}),
+    ...toStartOptions(dice, `start-${client}-${(startCount += 1)}`, () => signal(client)),
   });
   const clientCount = dice.int(1, 3);
   return Array.from({ length: clientCount }, (_, client) => {
@@ -149,7 +145,6 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     for (const workflowId of known) {
       if (dice.chance(0.2)) operations.push({ verb: "wait", ms: dice.int(1, 5_000) });
       operations.push(start(workflowId, client));
-      number += 1;
     }
     for (let left = dice.int(2, 9); left > 0; left--) {
       const workflowId = dice.chance(0.8) ? dice.pick(known) : dice.pick(ids);
@@ -167,6 +162,22 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
       );
     }
     for (const workflowId of known) operations.push({ verb: "result", workflowId });
-    return operations.map((of) => ({ number: number++, of }));
-  });
+    return operations;
+  }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+function toStartOptions(
+  dice: Dice,
+  requestId: string,
+  signal: () => SignalPlan,
+): Omit<Operation & { readonly verb: "start" }, "verb" | "workflowId" | "workflowType"> {
+  const isWithSignal = dice.chance(0.25);
+  return {
+    // Repeated without one after its run has ended, a start with a signal begins another run.
+    ...(isWithSignal || dice.chance(0.6) ? { requestId } : {}),
+    ...(dice.chance(0.15) ? { startDelayMs: dice.int(1, 3_000) } : {}),
+    ...(dice.chance(0.1) ? { runTimeoutMs: dice.int(500, 20_000) } : {}),
+    ...(dice.chance(0.05) ? { executionTimeoutMs: dice.int(500, 30_000) } : {}),
+    ...(isWithSignal ? { signal: signal() } : {}),
+  };
 }

@@ -5,7 +5,7 @@ import type { Accounts } from "./replay-oracle.ts";
 import type { SentSignal } from "./sim-client.ts";
 
 interface Received {
-  readonly signalId: string;
+  readonly signalId: string | undefined;
   readonly value: number;
   readonly name: string;
 }
@@ -19,8 +19,10 @@ export function checkSignals(auditor: Auditor, sent: readonly SentSignal[], acco
     const order: string[] = [];
     for (const [index, run] of chain.runs.entries()) {
       const received = receivedBy(run);
-      const carried = new Set(index === 0 ? [] : (run.started.signals ?? []).map(({ signalId }) => signalId));
-      for (const { signalId } of received) if (!carried.has(signalId)) order.push(signalId);
+      const isContinuation = run.started.continuedFrom !== undefined;
+      const carriedCount = isContinuation ? (run.started.signals ?? []).length : 0;
+      for (const { signalId } of received.slice(carriedCount))
+        if (signalId !== undefined) order.push(signalId);
       checkCarriedOver(run, chain.runs[index + 1], received, accounts.get(run.runId));
     }
     const here = sent.filter((signal) => signal.workflowId === workflowId);
@@ -63,14 +65,14 @@ function receivedBy(run: AuditedRun): readonly Received[] {
     readonly payload: string;
     readonly name: string;
   }): void => {
-    if (of.signalId !== undefined)
-      received.push({ signalId: of.signalId, value: Number(of.payload), name: of.name });
+    received.push({ signalId: of.signalId, value: Number(of.payload), name: of.name });
   };
   for (const signal of run.started.signals ?? []) take(signal);
   for (const event of run.events) if (event.type === "SignalReceived") take(event);
   return received;
 }
 
+/** Values are unlike: what is carried over has lost its id, and is known by its value. */
 function checkCarriedOver(
   run: AuditedRun,
   next: AuditedRun | undefined,
@@ -79,22 +81,22 @@ function checkCarriedOver(
 ): void {
   if (run.terminal?.type !== "WorkflowContinuedAsNew" || next === undefined || lines === undefined) return;
   const heard = new Set(lines);
-  const carried = new Set((next.started.signals ?? []).map(({ signalId }) => signalId));
-  for (const { signalId, value, name } of received) {
+  const values = (next.started.signals ?? []).map(({ payload }) => Number(payload));
+  const carried = new Set(values);
+  for (const { value, name } of received) {
+    if (Number.isNaN(value)) continue;
     const wasHeard = heard.has(
       name === "tick" ? `tick ${value}` : `receive: ${JSON.stringify({ ok: true, value })}`,
     );
-    if (!wasHeard && !carried.has(signalId))
+    if (!wasHeard && !carried.has(value))
       throw new SimulationFailure(
         "signal-lost",
-        `${run.workflowId}: ${signalId} was neither heard nor carried over`,
+        `${run.workflowId}: ${name} ${value} was neither heard nor carried over; heard: ${lines.join(" | ")}`,
       );
-    if (wasHeard && carried.has(signalId))
-      throw new SimulationFailure(
-        "signal-count",
-        `${run.workflowId}: ${signalId} was heard and carried over`,
-      );
+    if (wasHeard && carried.has(value))
+      throw new SimulationFailure("signal-count", `${run.workflowId}: ${value} was heard and carried over`);
   }
-  if (carried.size < (next.started.signals ?? []).filter(({ signalId }) => signalId !== undefined).length)
+  const numbers = values.filter((value) => !Number.isNaN(value));
+  if (new Set(numbers).size < numbers.length)
     throw new SimulationFailure("signal-count", `${run.workflowId}: a signal was carried over twice`);
 }

@@ -74,7 +74,6 @@ class World {
   #failure: SimulationFailure | undefined;
   #isCalm = false;
   #isOut = false;
-  #setBackMs = 0;
 
   constructor(plan: Plan, options: RunOptions) {
     const { seed } = plan;
@@ -167,7 +166,8 @@ class World {
     const calmFromMs = time.elapsedMs;
     while (!this.#isAtRest()) {
       if (!(await this.#step())) return;
-      if (time.elapsedMs > calmFromMs + calmMs + this.#setBackMs * 2) throw this.#stuck("nothing moves it");
+      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2)
+        throw this.#stuck("nothing moves it");
     }
     const restFromMs = time.elapsedMs;
     while (time.elapsedMs < restFromMs + aftermathMs) if (!(await this.#step())) return;
@@ -386,7 +386,7 @@ class World {
     this.#statistics.note(what);
     this.#trace.add(`  the clock is set by ${byMs}`);
     this.#schedule.time.jump(byMs);
-    if (byMs < 0) this.#setBackMs -= byMs;
+    if (byMs < 0) this.#auditor.setBackMs -= byMs;
   }
 
   /** From now on nothing goes wrong. */

@@ -14,6 +14,7 @@ import type { Commit, CommitResult, RunRecord, Store } from "../store/contract.t
 import { Dispatcher } from "./dispatcher.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
+import { insist } from "./insist.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
 import { evict } from "./eviction.ts";
@@ -233,13 +234,22 @@ export class Kernel implements RunHost {
     else if (input.settles === undefined) void this.#offerLater(workflowId, runId, input);
     else {
       this.#keep(workflowId, [input]);
-      void this.resident(workflowId);
+      this.#bringBack(workflowId);
     }
   }
 
   /** What is known of a run that is being read anew: the first thing it hears then, so that no known outcome is worked for again. */
   #keep(workflowId: WorkflowId, inputs: readonly Input[]): void {
     this.#kept.set(workflowId, [...(this.#kept.get(workflowId) ?? []), ...inputs]);
+  }
+
+  /** Nobody waits for it, and what is kept for it must reach it. */
+  #bringBack(workflowId: WorkflowId): void {
+    this.insist("bringing a run back", () => this.resident(workflowId));
+  }
+
+  insist(what: string, work: () => Promise<unknown>): void {
+    void insist(work, { ports: this.options.ports, what, isWanted: () => this.#stopped === undefined });
   }
 
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
@@ -423,7 +433,7 @@ export class Kernel implements RunHost {
     this.blocked.delete(record.workflowId);
     void this.recorder.commit(toBlockedCommit(record, null));
     // What was sent to it meanwhile waits on disk.
-    void this.mailbox.list();
+    this.mailbox.listAgain();
   }
 
   /** Ends a run without its code. Also for runs whose code cannot be loaded. */
@@ -600,8 +610,9 @@ export class Kernel implements RunHost {
     for (const input of run.discard()) {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
-    void this.store.findRun(workflowId).then((record) => {
-      if (record !== undefined && this.#stopped === undefined) void this.block(record, error);
+    this.insist("holding a run", async () => {
+      const record = await this.store.findRun(workflowId);
+      if (record !== undefined) await this.block(record, error);
     });
   }
 
@@ -675,7 +686,7 @@ export class Kernel implements RunHost {
         input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
       }
     }
-    if (goesOn) void this.resident(workflowId);
+    if (goesOn) this.#bringBack(workflowId);
   }
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
@@ -704,9 +715,7 @@ export class Kernel implements RunHost {
     }
     if (this.#stopped !== undefined) return;
     this.#keep(workflowId, again);
-    void this.#pause(refusedRetryMs).then(() =>
-      this.#stopped === undefined ? this.resident(workflowId) : undefined,
-    );
+    void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
   }
 
   rested(run: ResidentRun): void {

@@ -51,11 +51,15 @@ export class Mailbox {
     }
   }
 
+  listAgain(): void {
+    this.#kernel.insist("listing messages", () => this.list());
+  }
+
   /** A commit that sends these is on disk. */
   sent(messages: readonly OutgoingMessage[], ids: readonly number[]): void {
     if (ids.length < messages.length) {
       // The commit was resolved by reading, which does not tell the ids.
-      void this.list();
+      this.listAgain();
       return;
     }
     for (const [index, message] of messages.entries()) {
@@ -96,7 +100,7 @@ export class Mailbox {
         if (isDelivered(error, message)) {
           line.shift();
           // The same commit may have sent something, too.
-          void this.list();
+          this.listAgain();
           continue;
         }
         if (isAionError(error) && error.code === "run_blocked") break;
