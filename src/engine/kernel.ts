@@ -32,6 +32,8 @@ import { attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
 
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
@@ -86,7 +88,8 @@ export class Kernel implements RunHost {
           const decline = (): void => this.#dispatcher.decline(address);
           this.offer(address.workflowId, address.runId, {
             toEvent: (state, nowMs) => {
-              const event = start.toEvent(state, nowMs);
+              const isMeant = state.started.runId === address.runId;
+              const event = isMeant ? start.toEvent(state, nowMs) : undefined;
               if (event?.type !== "ActivityStarted") decline();
               return event;
             },
@@ -171,7 +174,9 @@ export class Kernel implements RunHost {
       return toOutcome(latest, state, tracker, present.pid);
     }
     const loaded = await this.#load(record, tracker);
-    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
+    return loaded;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -316,6 +321,7 @@ export class Kernel implements RunHost {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
     const outcome = await this.#load(record, undefined);
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") throw outcome.error;
     return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;
   }
 
@@ -390,6 +396,8 @@ export class Kernel implements RunHost {
     error: AionError,
   ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
     const { workflowId } = record;
+    // The store is out of order, not the run: nothing is held against it.
+    if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
       this.log("error", "a run diverged from its history and was failed", {
@@ -791,6 +799,3 @@ export class Kernel implements RunHost {
     return toPid(this.options.token.epoch, this.#pidCount);
   }
 }
-
-/** A run that crashes this often without a commit in between is held. */
-const crashesMax = 5;
