@@ -268,10 +268,13 @@ export class Auditor {
         const isRecorded = events.some(
           (event) => event.type === "SignalReceived" && event.payload === message.payload,
         );
-        const isSettled = (commit.send ?? []).some((sent) => sent.message.kind === "signal-settled");
+        const settled = (commit.send ?? []).find(({ message: of }) => of.kind === "signal-settled")?.message;
+        const isSettled = settled !== undefined;
+        // It was looked for before it began: its sender is told so.
+        const isRefused = settled?.kind === "signal-settled" && settled.failure !== undefined;
         const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
         if (message.from !== undefined && !isSettled) swallowed();
-        if (!isRecorded && latest?.isOpen === true && !wasReceived) swallowed();
+        if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();
         return;
       }
       case "signal-settled": {

@@ -27,11 +27,11 @@ export class Network {
     this.#of = of;
   }
 
-  /** One request to an engine. Rejects with `transport_failed` when no answer comes. */
+  /** One request to an engine. Rejects with `transport_failed` when no answer comes. `onTwice`: it is delivered a second time. */
   request<Reply>(
     client: Actor,
     what: string,
-    timeoutMs: number,
+    of: { readonly timeoutMs: number; readonly onTwice: () => void },
     run: (service: Service) => Promise<Reply>,
   ): Promise<Reply> {
     const { schedule, dice, statistics, isFaulty, engines } = this.#of;
@@ -51,7 +51,7 @@ export class Network {
           if (replyCount === 0) settle(() => fail("the connection was closed"));
         });
       });
-      const stopTimer = schedule.after(timeoutMs, lane(), `${what}: no reply`, () =>
+      const stopTimer = schedule.after(of.timeoutMs, lane(), `${what}: no reply`, () =>
         settle(() => fail("no reply")),
       );
       const settle = (pass: () => void): void => {
@@ -84,6 +84,7 @@ export class Network {
       else deliver();
       if (isFaulty("request-twice") && dice.chance(0.06)) {
         statistics.note("request delivered twice");
+        of.onTwice();
         deliver();
       }
     });

@@ -110,30 +110,35 @@ export class SimClient implements Actor {
     });
   }
 
-  /** Asks until there is an answer: a reply, or a refusal. */
+  /** Asks until there is an answer: a reply, or a refusal. `isAlone`: no request before or beside it may have been carried out. */
   async #ask<Reply>(
     verb: string,
     run: (service: Service) => Promise<Reply>,
     timeoutMs = 5_000,
-  ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isFirst: boolean }> {
+  ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
     const count = statistics.verb(verb);
     count.asked += 1;
-    for (let attempt = 1; ; attempt++) {
+    let isAlone = true;
+    const onTwice = (): void => {
+      isAlone = false;
+    };
+    for (;;) {
       try {
-        const reply = await network.request(this, verb, timeoutMs, run);
+        const reply = await network.request(this, verb, { timeoutMs, onTwice }, run);
         count.done += 1;
         return { reply };
       } catch (error) {
         if (!isAionError(error)) throw error;
         if (refusals.has(error.code)) {
           count.refused += 1;
-          return { refusal: error.code, isFirst: attempt === 1 };
+          return { refusal: error.code, isAlone };
         }
         if (!passing.has(error.code))
           throw new SimulationFailure(`answer-${error.code}`, `${this.name}, ${verb}: ${error.message}`, {
             cause: error,
           });
+        isAlone = false;
         if (error.code !== "transport_failed") await this.#wait(dice.int(10, 1_000));
       }
     }
@@ -161,7 +166,7 @@ export class SimClient implements Actor {
     const verb = signal === undefined ? "start" : "signal-with-start";
     const answer = await this.#ask(verb, (service) => service.start(request));
     if ("refusal" in answer) {
-      if (sent !== undefined && answer.isFirst) sent.outcome = "refused";
+      if (sent !== undefined && answer.isAlone) sent.outcome = "refused";
       return;
     }
     const { reply } = answer;
@@ -209,7 +214,7 @@ export class SimClient implements Actor {
     const answer = await this.#ask("signal", (service) => service.signal(request));
     if ("reply" in answer) return this.#acknowledged(sent);
     this.#of.statistics.note("signal refused, its target having ended");
-    if (answer.isFirst) sent.outcome = "refused";
+    if (answer.isAlone) sent.outcome = "refused";
   }
 
   // I-27

@@ -5,10 +5,7 @@ export interface VerbCount {
   refused: number;
 }
 
-/**
- * What must happen in some worlds of a batch: a batch in which one of them never did shows nothing about it.
- * `postgres`: only worlds whose store behaves like a server can have it.
- */
+/** What must happen in some worlds of a batch: a batch in which one of them never did shows nothing about it. */
 export const sometimes = [
   "engine crashed",
   "engine crashed amid a write that was made",
@@ -25,7 +22,6 @@ export const sometimes = [
   "disk full",
   "commit unknown, and made",
   "commit unknown, and not made",
-  "commit unknown, and made later",
   "read failed",
   "store out of order",
   "clock set forwards",

@@ -36,8 +36,6 @@ type Mishap =
   /** Made or not, the engine is not told. */
   | "unknown-made"
   | "unknown-lost"
-  /** The engine is told that nobody knows, and it is made afterwards. */
-  | "unknown-late"
   /** The disk failed: from now on this engine writes nothing. */
   | "failed-made"
   | "failed-lost";
@@ -130,7 +128,6 @@ export class StoreLink {
           !isOut && (mishap === undefined || mishap === "unknown-made" || mishap === "failed-made");
         if (!isMade || (isWrite && this.#failure !== undefined && mishap !== "failed-made")) {
           const error = refusal ?? this.#failure ?? new AionError("internal", "a call without an answer");
-          if (mishap === "unknown-late" && !isOut) this.#applyLate(apply);
           answer(error.code, () => reject(error));
           return;
         }
@@ -205,25 +202,15 @@ export class StoreLink {
     }
   }
 
-  /** A server goes on with a transaction whose client has lost its connection. */
-  #applyLate(apply: () => Promise<unknown>): void {
-    const { schedule, actor, dice, statistics } = this.#side;
-    statistics.note("commit unknown, and made later");
-    schedule.after(dice.int(1, 3_000), new Lane(actor), "store makes a commit late", () => {
-      apply().catch(() => undefined);
-    });
-  }
-
   #mishapOfWrite(name: string): Mishap | undefined {
-    const { dice, kind } = this.#side;
+    const { dice } = this.#side;
     const draw = dice.number();
     const faulty = (fault: FaultKind): boolean => this.#side.isFaulty(fault);
     if (draw < 0.02) return faulty("write-refused") ? "refused" : undefined;
     if (draw < 0.04) return faulty("disk-full") && name === "append" ? "full" : undefined;
     if (draw < 0.08) {
       if (!faulty("commit-unknown") || name !== "append") return undefined;
-      if (kind === "postgres" && draw < 0.055) return "unknown-late";
-      return draw < 0.065 ? "unknown-made" : "unknown-lost";
+      return draw < 0.06 ? "unknown-made" : "unknown-lost";
     }
     if (draw < 0.088) {
       if (!faulty("disk-failed") || name !== "append") return undefined;
@@ -250,11 +237,9 @@ export class StoreLink {
         return new AionError("store_full", "no space is left");
       case "unknown-made":
       case "unknown-lost":
-      case "unknown-late":
-        if (mishap !== "unknown-late")
-          statistics.note(
-            mishap === "unknown-made" ? "commit unknown, and made" : "commit unknown, and not made",
-          );
+        statistics.note(
+          mishap === "unknown-made" ? "commit unknown, and made" : "commit unknown, and not made",
+        );
         return new AionError("commit_unknown", "the answer to a commit was lost");
       case "failed-made":
       case "failed-lost":

@@ -66,8 +66,9 @@ export class Kernel implements RunHost {
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
-    this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
-    this.#lease = new Lease(options, (error) => this.#lose(error));
+    const lose = (error: AionError): void => this.#lose(error);
+    this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
+    this.#lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
     this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
       this.#runs.get(id),
