@@ -88,9 +88,14 @@ export class Schedule {
     this.#stepCount += 1;
     this.#trace.add(`${this.#stepCount} @${this.time.elapsedMs} ${lane.actor.name}: ${task.what}`);
     task.run();
+    await this.settle();
+    return true;
+  }
+
+  /** Until what has begun can go no further without something else that happens. */
+  async settle(): Promise<void> {
     do await nextTurn();
     while (this.callsUnderWay > 0);
-    return true;
   }
 
   #fireDue(): void {

@@ -179,10 +179,10 @@ class World {
   /** False: the world is over. */
   async #step(): Promise<boolean> {
     if (this.#failure !== undefined) return false;
-    const { schedule } = { schedule: this.#schedule };
+    const schedule = this.#schedule;
     if (schedule.stepCount >= (this.#options.untilStep ?? Number.POSITIVE_INFINITY)) return false;
     if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
-    if (!this.#isCalm) this.#trouble();
+    if (!this.#isCalm && this.#trouble()) await schedule.settle();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
     return this.#failure === undefined;
   }
@@ -300,14 +300,15 @@ class World {
     return !this.#isCalm && this.#plan.faults.has(kind);
   }
 
-  #trouble(): void {
+  /** True: something was done to the world. */
+  #trouble(): boolean {
     const dice = this.#faultDice;
     if (this.#isFaulty("stall") && dice.chance(0.01)) {
       const { time } = this.#schedule;
       this.#statistics.note("time passed while much was to be done");
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
-    if (!dice.chance(troublePerStep)) return;
+    if (!dice.chance(troublePerStep)) return false;
     const kind = dice.pick([
       "crash",
       "freeze",
@@ -318,24 +319,27 @@ class World {
     ] as const);
     const seat = dice.pick(this.#seats);
     const draw = dice.number();
-    if (!this.#isFaulty(kind)) return;
+    if (!this.#isFaulty(kind)) return false;
     const { life } = seat;
     switch (kind) {
       case "crash":
         if (life !== undefined && !life.isHalted) this.#crash(seat, life);
-        return;
+        return true;
       case "freeze":
         if (life !== undefined && !life.isHalted) this.#freeze(life, draw);
-        return;
+        return true;
       case "graceful-stop":
         if (life !== undefined && life.isUp && !life.isHalted) this.#stop(seat, life, draw);
-        return;
+        return true;
       case "outage":
-        return this.#breakStore(draw);
+        this.#breakStore(draw);
+        return true;
       case "clock-forwards":
-        return this.#setClock(Math.round(1_000 * 400 ** draw), "clock set forwards");
+        this.#setClock(Math.round(1_000 * 400 ** draw), "clock set forwards");
+        return true;
       case "clock-backwards":
-        return this.#setClock(-Math.round(1_000 * 400 ** draw), "clock set backwards");
+        this.#setClock(-Math.round(1_000 * 400 ** draw), "clock set backwards");
+        return true;
     }
   }
 

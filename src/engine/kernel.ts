@@ -401,10 +401,8 @@ export class Kernel implements RunHost {
     if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
-      this.log("error", "a run diverged from its history and was failed", {
-        workflowId,
-        message: error.message,
-      });
+      const { message } = error;
+      this.log("error", "a run diverged from its history and was failed", { workflowId, message });
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
@@ -604,10 +602,8 @@ export class Kernel implements RunHost {
     const count = (this.#crashes.get(workflowId) ?? 0) + 1;
     this.#crashes.set(workflowId, count);
     this.log("error", "a run crashed and is loaded again", { workflowId, pid, count, error: String(error) });
-    if (count < crashesMax || run.runKey === undefined) {
-      this.#reload(run, toAionError(error), run.discard());
-      return;
-    }
+    const isToReload = count < crashesMax || run.runKey === undefined;
+    if (isToReload) return this.#reload(run, toAionError(error), run.discard());
     this.#crashes.delete(workflowId);
     this.#hold(run, toAionError(error));
   }
@@ -735,10 +731,9 @@ export class Kernel implements RunHost {
   }
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
-    this.log("error", "workflow code broke a law of durable execution", {
-      workflowId: run.workflowId,
-      message: error.message,
-    });
+    const { workflowId } = run;
+    const { message } = error;
+    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.#hold(run, error);
     return "block";
@@ -755,7 +750,9 @@ export class Kernel implements RunHost {
   async #wake(workflowId: WorkflowId): Promise<void> {
     try {
       const run = await this.resident(workflowId);
-      if (run === undefined || run.isGone || run.state.isClosed) return;
+      if (run === undefined || run.state.isClosed || this.#stopped !== undefined) return;
+      // Put away for another run between the two lines above: it has to be brought back.
+      if (run.isGone) return await this.#wake(workflowId);
       run.armedAt = null;
       const inputs = this.#dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
