@@ -116,11 +116,16 @@ export class EngineLife implements Actor {
   /** `kill -9`. */
   kill(): void {
     if (this.isGone) return;
-    this.isGone = true;
-    this.isUp = false;
+    this.forget();
     this.link.cut();
     for (const tell of this.#mourners) tell();
     this.#mourners.clear();
+  }
+
+  /** The world is over. */
+  forget(): void {
+    this.isGone = true;
+    this.isUp = false;
   }
 
   /** Calls back when it is gone, or at once. Returns how not to be called. */

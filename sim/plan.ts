@@ -94,7 +94,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     [1, "memory"],
     [1, "postgres"],
   ]);
-  const share = dice.pick([0, 0.15, 0.3, 0.5, 0.8]);
+  const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
   const faults = new Set(faultKinds.filter(() => dice.chance(share)));
   const programs: Record<string, Program> = {};
   const programCount = dice.int(1, 3);

@@ -50,7 +50,8 @@ export const sometimes = [
   "run completed",
   "heartbeat reached the next attempt",
   "outcome of a replaced owner dropped",
-  "run evicted and brought back",
+  "run read anew by its own engine",
+  "live run like its replay",
   "recovery took runs up",
   "many commits in one append",
 ] as const;

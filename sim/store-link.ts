@@ -1,5 +1,5 @@
 import { AionError } from "../src/core/errors.ts";
-import type { Commit, CommitResult, OwnerToken, Store } from "../src/store/contract.ts";
+import type { Commit, CommitResult, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
@@ -189,6 +189,7 @@ export class StoreLink {
         auditor.claimed(this.token.epoch);
         trace.add(`  epoch ${this.token.epoch}`);
       }
+      if (name === "readSegment") this.#noteReading(args[0] as RunRef);
       if (name === "renew") statistics.note("lease renewed");
       if (name === "append") {
         const commits = args[1] as readonly Commit[];
@@ -200,6 +201,13 @@ export class StoreLink {
     } catch (failure) {
       this.#side.fail(failure);
     }
+  }
+
+  #noteReading({ workflowId }: RunRef): void {
+    const { auditor, statistics } = this.#side;
+    const run = auditor.latest(workflowId);
+    if (run?.isOpen === true && run.epoch === this.token?.epoch)
+      statistics.note("run read anew by its own engine");
   }
 
   #mishapOfWrite(name: string): Mishap | undefined {

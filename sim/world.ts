@@ -6,7 +6,7 @@ import type { Store } from "../src/store/contract.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 import { openSqliteStore } from "../src/store/sqlite/store.ts";
 import { Auditor } from "./auditor.ts";
-import { checkReplayedRuns } from "./replay-oracle.ts";
+import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -42,14 +42,18 @@ const stepsMax = 60_000;
 const calmMs = 2 * 3_600_000;
 /** After everything has ended, to see whether anything else comes. */
 const aftermathMs = 45_000;
-/** Between two looks at the world as a whole. */
-const troublePerStep = 0.012;
+const troublePerStep = 0.02;
+/** How often what is in memory is held against what is on disk. */
+const looksPerStep = 0.006;
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
   const world = new World(plan, options);
   return world.run();
 }
+
+/** What is done to the world as a whole, at any moment. */
+const drastic = ["crash", "freeze", "graceful-stop", "outage", "clock-forwards", "clock-backwards"] as const;
 
 interface Seat {
   readonly number: number;
@@ -66,6 +70,7 @@ class World {
   readonly #auditor = new Auditor(this.#statistics);
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
+  readonly #lookDice: Dice;
   readonly #inner: Store;
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
@@ -82,6 +87,7 @@ class World {
     this.#trace = new Trace(options.keepsTrace ?? false);
     this.#schedule = new Schedule({ dice: new Dice(`order of ${seed}`), trace: this.#trace, startAtMs });
     this.#faultDice = new Dice(`faults of ${seed}`);
+    this.#lookDice = new Dice(`looks of ${seed}`);
     const { clock } = this.#schedule.time;
     this.#inner =
       plan.store === "sqlite"
@@ -138,7 +144,7 @@ class World {
     } catch (error) {
       this.#fail(error);
     } finally {
-      for (const { life } of this.#seats) life?.kill();
+      for (const { life } of this.#seats) life?.forget();
       await new Promise((resolve) => setImmediate(resolve));
       process.off("unhandledRejection", onRejection);
       await this.#inner.close();
@@ -183,8 +189,23 @@ class World {
     if (schedule.stepCount >= (this.#options.untilStep ?? Number.POSITIVE_INFINITY)) return false;
     if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
     if (!this.#isCalm && this.#trouble()) await schedule.settle();
+    if (this.#lookDice.chance(looksPerStep)) await this.#look();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
     return this.#failure === undefined;
+  }
+
+  /** I-41: what an engine holds in memory is what a replay of the disk gives. */
+  async #look(): Promise<void> {
+    for (const { life } of this.#seats) {
+      if (life?.kernel === undefined || !life.isUp || life.epoch !== this.#auditor.epoch) continue;
+      await checkLiveRuns({
+        kernel: life.kernel,
+        store: this.#inner,
+        auditor: this.#auditor,
+        programs: this.#plan.programs,
+        onChecked: () => this.#statistics.note("live run like its replay"),
+      });
+    }
   }
 
   /** Every client has its answers, every run its end, every message its answer. */
@@ -309,17 +330,11 @@ class World {
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
     if (!dice.chance(troublePerStep)) return false;
-    const kind = dice.pick([
-      "crash",
-      "freeze",
-      "graceful-stop",
-      "outage",
-      "clock-forwards",
-      "clock-backwards",
-    ] as const);
+    const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
+    if (kinds.length === 0) return false;
+    const kind = dice.pick(kinds);
     const seat = dice.pick(this.#seats);
     const draw = dice.number();
-    if (!this.#isFaulty(kind)) return false;
     const { life } = seat;
     switch (kind) {
       case "crash":
