@@ -16,6 +16,8 @@ interface AuditedActivity {
   retryEpoch: number;
   setBackMs: number;
   isCancelRequested: boolean;
+  /** When that was on disk, by the time that only passes. */
+  cancelledAtMs: number | undefined;
 }
 
 interface AuditedChild {
@@ -55,6 +57,7 @@ export class AuditedRun {
   terminal: NewEvent | undefined;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
+  readonly #elapsedMs: () => number;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
 
@@ -64,12 +67,14 @@ export class AuditedRun {
     readonly epoch: number;
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
+    readonly elapsedMs: () => number;
     readonly onRemark: (remark: Remark) => void;
   }) {
     this.workflowId = of.workflowId;
     this.started = of.started;
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
+    this.#elapsedMs = of.elapsedMs;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
@@ -139,6 +144,7 @@ export class AuditedRun {
           retryEpoch: epoch,
           setBackMs: 0,
           isCancelRequested: false,
+          cancelledAtMs: undefined,
         });
         return;
       case "ActivityStarted":
@@ -154,6 +160,7 @@ export class AuditedRun {
         return;
       case "ActivityCancelRequested":
         this.#activityOf(event).isCancelRequested = true;
+        this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
         return;
       case "ActivityCancelled":
         if (!this.#activityOf(event).isCancelRequested)
@@ -300,6 +307,12 @@ export class AuditedRun {
     const waitMs = event.retryAt - event.recordedAt;
     if (waitMs < atLeast || waitMs > atMost)
       this.#fail("backoff-length", event, `waits ${waitMs} ms, the policy says ${atLeast} to ${atMost}`);
+    if (scheduleToCloseMs !== undefined && event.retryAt >= activity.scheduledAt + scheduleToCloseMs)
+      this.#fail(
+        "beyond-time-out",
+        event,
+        `all attempts were to be over ${scheduleToCloseMs} ms after the first`,
+      );
     activity.retryAt = event.retryAt;
     activity.retryEpoch = epoch;
     activity.setBackMs = this.#setBackMs();

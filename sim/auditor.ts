@@ -33,12 +33,16 @@ export class Auditor {
   readonly #outcomes = new Map<string, Message & { readonly kind: "child-closed" }>();
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
+  readonly #elapsedMs: () => number;
   #epoch = 0;
+  #shownAtMs: number | undefined;
+  #isReleased = false;
   /** By how much the clock was set back so far. */
   setBackMs = 0;
 
-  constructor(statistics: Statistics) {
+  constructor(statistics: Statistics, elapsedMs: () => number) {
     this.#statistics = statistics;
+    this.#elapsedMs = elapsedMs;
   }
 
   get epoch(): number {
@@ -63,10 +67,35 @@ export class Auditor {
     return this.chains.get(workflowId)?.runs.some((run) => run.signalIds.has(signalId)) ?? false;
   }
 
-  /** I-16: epochs only grow. */
-  claimed(epoch: number): void {
+  /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
+  claimed(epoch: number, nowMs: number, leaseMs: number): void {
     if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
+    // A write extends the lease only when a third of it has passed.
+    if (this.#shownAtMs !== undefined && nowMs >= this.#shownAtMs && nowMs < this.#shownAtMs + leaseMs / 2)
+      throw new SimulationFailure(
+        "owner-replaced",
+        `epoch ${epoch} replaces one that wrote ${nowMs - this.#shownAtMs} ms ago`,
+      );
     this.#epoch = epoch;
+    this.#isReleased = false;
+    this.#shownAtMs = nowMs;
+  }
+
+  /** The owner has written or renewed its lease. */
+  shown(epoch: number, nowMs: number): void {
+    if (epoch === this.#epoch && !this.#isReleased) this.#shownAtMs = nowMs;
+  }
+
+  /** Leases go by the clock: what was shown before says nothing any more. */
+  clockSet(): void {
+    this.#shownAtMs = undefined;
+  }
+
+  /** The owner has given up, or is seen to be dead. */
+  released(epoch: number): void {
+    if (epoch !== this.#epoch) return;
+    this.#isReleased = true;
+    this.#shownAtMs = undefined;
   }
 
   appended(epoch: number, commits: readonly Commit[], results: readonly CommitResult[]): void {
@@ -155,6 +184,7 @@ export class Auditor {
       started: { ...first, seq: start.firstSeq, workflowId },
       epoch,
       setBackMs: () => this.setBackMs,
+      elapsedMs: this.#elapsedMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });
     chain.runs.push(run);
@@ -229,6 +259,18 @@ export class Auditor {
         }
       }
     }
+    const cancelled = (commit.run?.events ?? []).filter(
+      (event) => event.type === "ChildWorkflowCancelRequested",
+    ).length;
+    const told = send.filter(
+      ({ message }) => message.kind === "cancel" && message.reason !== "its parent ended",
+    ).length;
+    // I-38: who asks for the end of a child tells the child. It may have ended meanwhile.
+    if (
+      told > cancelled ||
+      (cancelled > told && (commit.run?.events ?? []).every((event) => !isChildEnd(event)))
+    )
+      throw new SimulationFailure("cancel-not-forwarded", `${cancelled} children cancelled, ${told} told`);
     const begun = [...(commit.run?.events ?? []), ...(commit.start?.events ?? [])].filter(
       (event) => event.type === "ChildWorkflowStarted",
     );
@@ -359,4 +401,8 @@ export class Auditor {
     const expected = [...this.messages.keys()].toSorted((a, b) => a - b).join();
     if (ids !== expected) throw new SimulationFailure("durability", `messages ${ids}, committed ${expected}`);
   }
+}
+
+function isChildEnd(event: NewEvent): boolean {
+  return event.type.startsWith("ChildWorkflow") && !/Started|CancelRequested/.test(event.type);
 }

@@ -9,11 +9,21 @@ import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
 import { labourActivities } from "./labour.ts";
 import type { Execution, Ledger } from "./ledger.ts";
-import type { Plan } from "./plan.ts";
+import type { FaultKind, Plan } from "./plan.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { StoreSide } from "./store-link.ts";
 import { StoreLink } from "./store-link.ts";
+
+/** Where these are, an engine may learn late of what is on disk. */
+const dawdling: readonly FaultKind[] = [
+  "slow-store",
+  "freeze",
+  "stall",
+  "commit-unknown",
+  "read-failed",
+  "outage",
+];
 
 export interface LifeOptions {
   readonly name: string;
@@ -60,12 +70,13 @@ export class EngineLife implements Actor {
 
   /** Becomes the owner and goes live. Rejects with what an operator would see. */
   async open(): Promise<void> {
-    const { plan, schedule, side, onStopped } = this.#of;
+    const { plan, side, onStopped } = this.#of;
     const { leaseMs, residentMax, activityConcurrency, activityConcurrencyPerType } = plan;
     const token = await this.link.store.claim({ leaseMs });
     const workshop = {
       execute: (task: ActivityTask) => this.#execute(task),
       end: (execution: Execution) => this.#of.ledger.end(execution),
+      endUntold: (execution: Execution) => this.#endUntold(execution),
       pause: (ms: number) => this.#pause(ms),
     };
     const kernel = new Kernel({
@@ -106,7 +117,6 @@ export class EngineLife implements Actor {
     });
     this.kernel = kernel;
     this.service = new Operations(kernel);
-    schedule.time.clock.now();
     const { recoveredCount } = await kernel.start();
     this.recoveredCount = recoveredCount;
     if (recoveredCount > 0) side.statistics.note("recovery took runs up");
@@ -168,6 +178,16 @@ export class EngineLife implements Actor {
     } catch (failure) {
       side.fail(failure);
       throw failure;
+    }
+  }
+
+  #endUntold(execution: Execution): void {
+    const { ledger, plan, schedule, side } = this.#of;
+    if (dawdling.some((kind) => plan.faults.has(kind))) return;
+    try {
+      ledger.endUntold(execution, this.epoch, schedule.time.elapsedMs);
+    } catch (failure) {
+      side.fail(failure);
     }
   }
 

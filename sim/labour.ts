@@ -14,6 +14,8 @@ export interface Workshop {
   /** Notes the execution, and how often its key was executed so far, this time included. */
   execute(task: ActivityTask): { readonly execution: Execution; readonly count: number };
   end(execution: Execution): void;
+  /** It was not told to stop, and would have listened. */
+  endUntold(execution: Execution): void;
   pause(ms: number): Promise<void>;
 }
 
@@ -30,7 +32,10 @@ export function labourActivities(workshop: Workshop): readonly AnyActivity[] {
           await workshop.pause(ms / 3);
         }
       } else if (manner === "stubborn") await workshop.pause(ms);
-      else await Promise.race([workshop.pause(ms), aborted(task)]);
+      else {
+        await Promise.race([workshop.pause(ms), aborted(task)]);
+        workshop.endUntold(execution);
+      }
       if (failures < 0) throw new ApplicationFailure(`no ${label}`, { nonRetryable: true });
       if (count <= failures) throw new ApplicationFailure(`not yet ${label}`);
       return label;

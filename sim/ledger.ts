@@ -69,6 +69,19 @@ export class Ledger {
     return execution;
   }
 
+  /** An attempt has come to its end by itself. I-38: had its cancellation been on disk before, it would have been told. */
+  endUntold({ key, attempt, engineName }: Execution, epoch: number, elapsedMs: number): void {
+    const [runId = "", ordinal] = key.split(":");
+    const activity = this.#auditor.runs.get(runId)?.activities.get(Number(ordinal));
+    const cancelledAtMs = activity?.cancelledAtMs;
+    const isCurrent = epoch === this.#auditor.epoch && activity?.attempt === attempt;
+    if (!isCurrent || cancelledAtMs === undefined || elapsedMs <= cancelledAtMs) return;
+    throw new SimulationFailure(
+      "cancel-not-forwarded",
+      `${engineName}, ${key}: cancelled ${elapsedMs - cancelledAtMs} ms ago, and the attempt was not told`,
+    );
+  }
+
   end(execution: Execution): void {
     const place = `${execution.engineName} ${execution.key}`;
     if (this.#running.get(place) === execution) this.#running.delete(place);

@@ -230,6 +230,22 @@ export class SimClient implements Actor {
     );
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
     const lines = new Set(JSON.parse(answer.reply) as readonly string[]);
+    const known = new Set(
+      (auditor.latest(workflowId)?.events ?? []).flatMap((event) =>
+        event.type === "SignalReceived"
+          ? [`tick ${event.payload}`]
+          : event.type === "WorkflowStarted"
+            ? (event.signals ?? []).map(({ payload }) => `tick ${payload}`)
+            : [],
+      ),
+    );
+    // I-9
+    const early = [...lines].find((line) => line.startsWith("tick ") && !known.has(line));
+    if (early !== undefined)
+      throw new SimulationFailure(
+        "answer-before-commit",
+        `${workflowId} tells of "${early}", which is not on disk`,
+      );
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
     if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)

@@ -1,5 +1,5 @@
 import { AionError } from "../src/core/errors.ts";
-import type { Commit, CommitResult, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
+import type { Commit, CommitResult, OwnerClaim, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
@@ -182,15 +182,18 @@ export class StoreLink {
   }
 
   #audit(name: string, args: readonly unknown[], result: unknown): void {
-    const { auditor, statistics, trace } = this.#side;
+    const { auditor, statistics, trace, schedule } = this.#side;
+    const nowMs = schedule.time.clock.now();
     try {
       if (name === "claim") {
         this.token = result as OwnerToken;
-        auditor.claimed(this.token.epoch);
+        auditor.claimed(this.token.epoch, nowMs, (args[0] as OwnerClaim).leaseMs);
         trace.add(`  epoch ${this.token.epoch}`);
       }
       if (name === "readSegment") this.#noteReading(args[0] as RunRef);
       if (name === "renew") statistics.note("lease renewed");
+      if (name === "renew" || name === "append") auditor.shown((args[0] as OwnerToken).epoch, nowMs);
+      if (name === "release") auditor.released((args[0] as OwnerToken).epoch);
       if (name === "append") {
         const commits = args[1] as readonly Commit[];
         const results = result as readonly CommitResult[];

@@ -67,7 +67,7 @@ class World {
   readonly #trace: Trace;
   readonly #statistics = new Statistics();
   readonly #schedule: Schedule;
-  readonly #auditor = new Auditor(this.#statistics);
+  readonly #auditor = new Auditor(this.#statistics, () => this.#schedule.time.elapsedMs);
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;
@@ -311,7 +311,10 @@ class World {
     life.kill();
     seat.life = undefined;
     // The next one may see that the process is gone, or has to wait for the lease.
-    if (token !== undefined && this.#faultDice.chance(0.6)) void this.#inner.release(token);
+    if (token !== undefined && this.#faultDice.chance(0.6)) {
+      this.#auditor.released(token.epoch);
+      void this.#inner.release(token);
+    }
     this.#boot(seat, this.#faultDice.pick([0, 10, 300, 2_000, this.#plan.leaseMs]));
   }
 
@@ -404,6 +407,7 @@ class World {
   #setClock(byMs: number, what: "clock set forwards" | "clock set backwards"): void {
     this.#statistics.note(what);
     this.#trace.add(`  the clock is set by ${byMs}`);
+    this.#auditor.clockSet();
     this.#schedule.time.jump(byMs);
     if (byMs < 0) this.#auditor.setBackMs -= byMs;
   }
