@@ -44,7 +44,9 @@ export function checkSignals(auditor: Auditor, sent: readonly SentSignal[], acco
       if (counts.some((count) => count > 1)) fail();
     }
     for (const clientName of new Set(here.map((signal) => signal.clientName))) {
-      const ids = here.filter((signal) => signal.clientName === clientName).map(({ signalId }) => signalId);
+      const ids = here
+        .filter((signal) => signal.clientName === clientName && signal.outcome === "acknowledged")
+        .map(({ signalId }) => signalId);
       for (const execution of executions) {
         const arrived = execution.filter((id) => ids.includes(id));
         const inOrder = arrived.toSorted((a, b) => ids.indexOf(a) - ids.indexOf(b));

@@ -61,14 +61,14 @@ export class Kernel implements RunHost {
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
-  readonly #lease: Lease;
+  readonly lease: Lease;
 
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
     const lose = (error: AionError): void => this.#lose(error);
     this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
-    this.#lease = new Lease(options, lose);
+    this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
     this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
       this.#runs.get(id),
@@ -144,7 +144,7 @@ export class Kernel implements RunHost {
 
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
-    this.#lease.keep();
+    this.lease.keep();
     let recoveredCount = 0;
     for await (const report of this.recover("must-move")) {
       if (report.outcome.kind !== "failed") recoveredCount += 1;
@@ -191,7 +191,7 @@ export class Kernel implements RunHost {
     }
     this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
     await this.recorder.drained();
-    this.#lease.stop();
+    this.lease.stop();
     try {
       await this.store.release(this.options.token);
     } catch (error) {
@@ -209,7 +209,7 @@ export class Kernel implements RunHost {
     this.#stopped = error;
     this.#wakes.stop();
     void this.#dispatcher.stop(0);
-    this.#lease.stop();
+    this.lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);

@@ -291,6 +291,13 @@ export class Operations implements Service {
 
   async query(request: QueryRequest): Promise<Payload> {
     this.#kernel.demandOpen();
+    const answer = await this.#answerQuery(request);
+    // Memory is as good as the ownership: another engine may have gone on with the run while this one was frozen.
+    await this.#kernel.lease.confirm();
+    return answer;
+  }
+
+  async #answerQuery(request: QueryRequest): Promise<Payload> {
     const workflowId = parseWorkflowId(request.workflowId);
     const name = parseName(request.name, "query name");
     const input = parsePayload(
