@@ -4,6 +4,7 @@
  *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
  *       [--without FAULT,…] [--drop N,…] [--engines N]
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
+ *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";
@@ -12,6 +13,8 @@ import { runBatch } from "./batch.ts";
 import { judgeBatch } from "./batch-verdict.ts";
 import type { FaultKind, Reduction } from "./plan.ts";
 import { faultKinds, planOf } from "./plan.ts";
+import { tryPlantedBug } from "./plant-trial.ts";
+import { plantedBugs } from "./planted-bugs.ts";
 import { shrink, toArguments } from "./shrink.ts";
 import { runWorld } from "./world.ts";
 
@@ -29,6 +32,9 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     workers: { type: "string" },
     plan: { type: "boolean" },
+    planted: { type: "boolean" },
+    only: { type: "string" },
+    max: { type: "string", default: "2000" },
   },
 });
 
@@ -36,6 +42,10 @@ function toNumber(text: string, name: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 0) return value;
   throw new Error(`--${name} must be a whole number, got ${text}`);
+}
+
+function toWorkerCount(): number {
+  return values.workers === undefined ? availableParallelism() : toNumber(values.workers, "workers");
 }
 
 function toReduction(): Reduction {
@@ -104,7 +114,26 @@ async function runMany(count: number): Promise<number> {
   return isGood ? 0 : 1;
 }
 
-if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
+async function tryPlanted(): Promise<number> {
+  const only = values.only?.split(",");
+  const seedsMax = toNumber(values.max, "max");
+  let missedCount = 0;
+  write("| bug | invariants | worlds until caught | law that was broken |");
+  write("| --- | --- | --- | --- |");
+  for (const bug of plantedBugs) {
+    if (only?.includes(bug.name) === false) continue;
+    const { seedsNeeded, kind } = await tryPlantedBug(bug, { seedsMax, workerCount: toWorkerCount() });
+    if (seedsNeeded === undefined) missedCount += 1;
+    const invariants = bug.invariants.map((number) => `I-${number}`).join(", ");
+    write(`| ${bug.name} | ${invariants} | ${seedsNeeded ?? `not in ${seedsMax}`} | ${kind ?? "none"} |`);
+  }
+  write("");
+  write(missedCount === 0 ? "every planted bug was caught" : `${missedCount} planted bugs were not caught`);
+  return missedCount === 0 ? 0 : 1;
+}
+
+if (values.planted === true) process.exitCode = await tryPlanted();
+else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
 else if (values.seed === undefined) {
   process.stderr.write("Say --seed S, or --seeds N [--from K].\n");
   process.exitCode = 2;

@@ -215,23 +215,18 @@ export class StoreLink {
 
   #mishapOfWrite(name: string): Mishap | undefined {
     const { dice } = this.#side;
-    const draw = dice.number();
-    const faulty = (fault: FaultKind): boolean => this.#side.isFaulty(fault);
-    if (draw < 0.02) return faulty("write-refused") ? "refused" : undefined;
-    if (draw < 0.04) return faulty("disk-full") && name === "append" ? "full" : undefined;
-    if (draw < 0.08) {
-      if (!faulty("commit-unknown") || name !== "append") return undefined;
-      return draw < 0.06 ? "unknown-made" : "unknown-lost";
-    }
-    if (draw < 0.088) {
-      if (!faulty("disk-failed") || name !== "append") return undefined;
-      return draw < 0.084 ? "failed-made" : "failed-lost";
-    }
+    const meets = (kind: FaultKind, share: number): boolean =>
+      this.#side.isFaulty(kind) && dice.chance(share);
+    if (meets("write-refused", 0.03)) return "refused";
+    if (name !== "append") return undefined;
+    if (meets("disk-full", 0.03)) return "full";
+    if (meets("commit-unknown", 0.08)) return dice.pick(["unknown-made", "unknown-lost"]);
+    if (meets("disk-failed", 0.01)) return dice.pick(["failed-made", "failed-lost"]);
     return undefined;
   }
 
   #mishapOfRead(): Mishap | undefined {
-    return this.#side.isFaulty("read-failed") && this.#side.dice.chance(0.03) ? "refused" : undefined;
+    return this.#side.isFaulty("read-failed") && this.#side.dice.chance(0.06) ? "refused" : undefined;
   }
 
   #refusal(mishap: Mishap | undefined, isWrite: boolean): AionError | undefined {

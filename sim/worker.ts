@@ -10,6 +10,7 @@ async function runChunk({ from, count }: Chunk): Promise<ChunkReport> {
   const hashes: string[] = [];
   const statistics = new Statistics();
   for (let seed = from; seed < from + count; seed++) {
+    process.send?.(seed);
     const verdict = await runWorld(planOf(seed));
     hashes.push(verdict.hash);
     statistics.merge(verdict.statistics.toRecord());
