@@ -235,17 +235,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim: "A timer fires a millisecond early.",
     invariants: [28],
     edits: [
+      edit("engine/due.ts", "consider(timer.fireAt);", "consider(timer.fireAt - 1);"),
+      edit("engine/due.ts", "timer.fireAt <= nowMs);\n", "timer.fireAt - 1 <= nowMs);\n"),
       edit(
         "engine/due.ts",
-        "return at !== undefined && at <= nowMs;",
-        "return at !== undefined && at - 1 <= nowMs;",
-      ),
-      edit("engine/due.ts", "timer.fireAt <= nowMs);\n", "timer.fireAt - 1 <= nowMs);\n"),
-      edit("engine/wake-queue.ts", "first.at <= now;", "first.at - 1 <= now;"),
-      edit(
-        "engine/wake-queue.ts",
-        "Math.min(at - this.#ports.clock.now(), clockCheckMs)",
-        "Math.min(at - 1 - this.#ports.clock.now(), clockCheckMs)",
+        "isPast(now.timers.get(ordinal)?.fireAt, takenAt) ?",
+        "isPast(now.timers.get(ordinal)?.fireAt, takenAt + 1) ?",
       ),
     ],
   },
