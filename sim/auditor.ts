@@ -170,6 +170,10 @@ export class Auditor {
     if (start.firstSeq !== chain.headSeq + 1)
       throw new SimulationFailure("gap", `${workflowId} begins at ${start.firstSeq} after ${chain.headSeq}`);
     if (this.runs.has(start.runId)) throw new SimulationFailure("run-id", `${start.runId} began before`);
+    const { requestId } = first;
+    // I-5
+    if (requestId !== undefined && chain.runs.some((other) => other.started.requestId === requestId))
+      throw new SimulationFailure("request-again", `${workflowId} was begun by request ${requestId} before`);
     const end = before?.terminal;
     if (end?.type === "WorkflowContinuedAsNew") {
       if (before !== ended || end.newRunId !== start.runId || first.continuedFrom !== before?.runId)
@@ -259,24 +263,42 @@ export class Auditor {
         }
       }
     }
-    const cancelled = (commit.run?.events ?? []).filter(
-      (event) => event.type === "ChildWorkflowCancelRequested",
-    ).length;
-    const told = send.filter(
-      ({ message }) => message.kind === "cancel" && message.reason !== "its parent ended",
-    ).length;
-    // I-38: who asks for the end of a child tells the child. It may have ended meanwhile.
-    if (
-      told > cancelled ||
-      (cancelled > told && (commit.run?.events ?? []).every((event) => !isChildEnd(event)))
-    )
-      throw new SimulationFailure("cancel-not-forwarded", `${cancelled} children cancelled, ${told} told`);
+    this.#checkCancelled(commit, send);
     const begun = [...(commit.run?.events ?? []), ...(commit.start?.events ?? [])].filter(
       (event) => event.type === "ChildWorkflowStarted",
     );
     const starts = send.filter(({ message }) => message.kind === "start-child");
     if (begun.length !== starts.length)
       throw new SimulationFailure("child-start", `${begun.length} children begun, ${starts.length} told to`);
+  }
+
+  /** I-38: who asks for the end of a child tells the child, unless it has ended meanwhile. */
+  #checkCancelled({ run }: Commit, send: readonly OutgoingMessage[]): void {
+    if (run === undefined) return;
+    const asked = new Set<number>();
+    const ended = new Set<number>();
+    for (const event of run.events) {
+      if (event.type === "ChildWorkflowCancelRequested") asked.add(event.ordinal);
+      else if (
+        event.type.startsWith("ChildWorkflow") &&
+        event.type !== "ChildWorkflowStarted" &&
+        "ordinal" in event
+      )
+        ended.add(event.ordinal);
+    }
+    const told = new Set<number>();
+    for (const { message } of send) {
+      if (message.kind === "cancel" && message.parent !== undefined && message.reason !== "its parent ended")
+        told.add(message.parent.ordinal);
+    }
+    const fault =
+      [...told].find((ordinal) => !asked.has(ordinal)) ??
+      [...asked].find((ordinal) => !told.has(ordinal) && !ended.has(ordinal));
+    if (fault !== undefined)
+      throw new SimulationFailure(
+        "cancel-not-forwarded",
+        `${run.workflowId}: children ${[...asked].join()} cancelled, ${[...told].join()} told`,
+      );
   }
 
   /** A message is answered by what it leads to, or by the reason why it leads to nothing. */
@@ -401,8 +423,4 @@ export class Auditor {
     const expected = [...this.messages.keys()].toSorted((a, b) => a - b).join();
     if (ids !== expected) throw new SimulationFailure("durability", `messages ${ids}, committed ${expected}`);
   }
-}
-
-function isChildEnd(event: NewEvent): boolean {
-  return event.type.startsWith("ChildWorkflow") && !/Started|CancelRequested/.test(event.type);
 }

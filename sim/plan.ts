@@ -104,13 +104,15 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   }
   const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
   const left = new Set(reduction.operations);
+  // Hardly any room: runs come and go, and activities stand in line.
+  const isTight = dice.chance(0.2);
   return {
     seed,
     store,
     leaseMs,
     engineCount: reduction.engineCount ?? engineCount,
-    residentMax: dice.pick([1, 3, 1_000, 1_000]),
-    activityConcurrency: dice.pick([1, 3, 100, 100]),
+    residentMax: isTight ? 1 : dice.pick([1, 3, 1_000, 1_000]),
+    activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
     activityConcurrencyPerType: dice.chance(0.2) ? { toil: 1 } : {},
     faults: new Set([...faults].filter((kind) => !reduction.faults.includes(kind))),
     programs,
@@ -122,7 +124,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
 function planClients(dice: Dice, types: readonly string[]): readonly (readonly NumberedOperation[])[] {
   let startCount = 0;
   let value = 100;
-  const workflowCount = dice.int(1, 4);
+  const workflowCount = dice.pick([1, 2, 3, 4, 7]);
   const ids = Array.from({ length: workflowCount }, (_, index) => `w${index}`);
   // The same id has the same type whoever starts it: a start that meets it finds its own.
   const typeOf = new Map(ids.map((id) => [id, dice.pick(types)]));

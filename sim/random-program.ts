@@ -22,7 +22,9 @@ const label = (dice: Dice): string => dice.pick(["a", "b", "c", "d"]);
 /** Short mostly; some outlast a lease, and few a horizon of wake-ups. */
 function ms(dice: Dice): number {
   return dice.weighted([
-    [10, dice.int(1, 90)],
+    // Several things come due at one instant.
+    [6, dice.pick([10, 50, 100, 1_000])],
+    [6, dice.int(1, 90)],
     [6, dice.int(100, 3_000)],
     [2, dice.int(5_000, 40_000)],
     [0.3, dice.int(300_000, 900_000)],
@@ -31,7 +33,8 @@ function ms(dice: Dice): number {
 
 function shortMs(dice: Dice): number {
   return dice.weighted([
-    [10, dice.int(1, 90)],
+    [4, dice.pick([10, 50, 100])],
+    [7, dice.int(1, 90)],
     [4, dice.int(100, 3_000)],
     [1, dice.int(5_000, 20_000)],
   ]);

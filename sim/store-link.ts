@@ -217,7 +217,7 @@ export class StoreLink {
     const { dice } = this.#side;
     const meets = (kind: FaultKind, share: number): boolean =>
       this.#side.isFaulty(kind) && dice.chance(share);
-    if (meets("write-refused", 0.03)) return "refused";
+    if (meets("write-refused", 0.05)) return "refused";
     if (name !== "append") return undefined;
     if (meets("disk-full", 0.03)) return "full";
     if (meets("commit-unknown", 0.08)) return dice.pick(["unknown-made", "unknown-lost"]);

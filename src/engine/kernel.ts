@@ -362,14 +362,8 @@ export class Kernel implements RunHost {
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll([...kept, ...this.#dueInputs(run)]);
-      if (isStuck) {
-        run.fault(
-          new AionError(
-            "nondurable_await",
-            `workflow ${workflowId} waits for nothing durable and has not ended`,
-          ),
-        );
-      }
+      const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
+      if (isStuck) run.fault(new AionError("nondurable_await", why));
       this.#arm(run, nextLookAt(state));
       if (run.isIdle) this.rested(run);
       return { kind: "loaded", run };
@@ -450,6 +444,8 @@ export class Kernel implements RunHost {
     messageId?: number,
   ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
     const state = await loadState(record, this.store);
+    // Somebody else has ended it since the record was read.
+    if (state.isClosed) throw await this.#absent(record.workflowId);
     const raced = this.#runs.get(record.workflowId);
     const run =
       raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);

@@ -236,6 +236,37 @@ describe("an engine that was replaced while it was frozen", () => {
   });
 });
 
+describe("a run that is not in memory", () => {
+  // I-37
+  it("is terminated once by two who ask for it, one of them while the other reads it", async () => {
+    let isSlow = false;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        findRun: async (...args) => {
+          const found = await inner.findRun(...args);
+          if (isSlow) {
+            isSlow = false;
+            await world.idle(100);
+          }
+          return found;
+        },
+      })),
+      workflows: () => [workflow("main", async () => sleep("1 day"))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    world.kill();
+    const next = await world.during(world.up());
+    isSlow = true;
+    const run = next.client.get("main");
+    const both = Promise.allSettled([run.terminate("first"), run.terminate("second")]);
+    const [first, second] = await world.during(both);
+    expect(second.status).toBe("fulfilled");
+    expect(first).toMatchObject({ status: "rejected", reason: { code: "run_closed" } });
+    await checkLaws(world);
+  });
+});
+
 describe("a wake-up", () => {
   // I-29
   it("reaches a run that is put away for another at that very moment", async () => {
