@@ -14,6 +14,7 @@ import type { Commit, CommitResult, RunRecord, Store } from "../store/contract.t
 import { Dispatcher } from "./dispatcher.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
+import { insist } from "./insist.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
 import { Endings } from "./endings.ts";
@@ -32,6 +33,8 @@ import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
 
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
@@ -60,13 +63,14 @@ export class Kernel implements RunHost {
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
-  readonly #lease: Lease;
+  readonly lease: Lease;
 
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
-    this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
-    this.#lease = new Lease(options, (error) => this.#lose(error));
+    const lose = (error: AionError): void => this.#lose(error);
+    this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
+    this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
     this.endings = new Endings(this);
@@ -88,7 +92,8 @@ export class Kernel implements RunHost {
           const decline = (): void => this.#dispatcher.decline(address);
           this.offer(address.workflowId, address.runId, {
             toEvent: (state, nowMs) => {
-              const event = start.toEvent(state, nowMs);
+              const isMeant = state.started.runId === address.runId;
+              const event = isMeant ? start.toEvent(state, nowMs) : undefined;
               if (event?.type !== "ActivityStarted") decline();
               return event;
             },
@@ -142,7 +147,7 @@ export class Kernel implements RunHost {
 
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
-    this.#lease.keep();
+    this.lease.keep();
     const { onRecovery } = this.options;
     // Read before any run is, since one to which a message is damaged does not go on.
     await this.mailbox.list();
@@ -184,7 +189,9 @@ export class Kernel implements RunHost {
       return toOutcome(latest, state, tracker, present.pid);
     }
     const loaded = await this.#load(record, tracker);
-    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
+    return loaded;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -198,7 +205,7 @@ export class Kernel implements RunHost {
     }
     this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
     await this.recorder.drained();
-    this.#lease.stop();
+    this.lease.stop();
     try {
       await this.store.release(this.options.token);
     } catch (error) {
@@ -216,7 +223,7 @@ export class Kernel implements RunHost {
     this.#stopped = error;
     this.#wakes.stop();
     void this.#dispatcher.stop(0);
-    this.#lease.stop();
+    this.lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
@@ -256,11 +263,20 @@ export class Kernel implements RunHost {
     this.#kept.set(workflowId, [...(this.#kept.get(workflowId) ?? []), ...inputs]);
   }
 
+  /** Nobody waits for it, and what is kept for it must reach it. */
+  #bringBack(workflowId: WorkflowId): void {
+    this.insist("bringing a run back", () => this.resident(workflowId));
+  }
+
+  insist(what: string, work: () => Promise<unknown>): void {
+    void insist(work, { ports: this.options.ports, what, isWanted: () => this.#stopped === undefined });
+  }
+
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
     try {
       this.demandOpen();
       const run = await this.resident(workflowId);
-      if (run === undefined) throw await this.#absent(workflowId);
+      if (run === undefined) throw await this.absent(workflowId);
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
@@ -273,7 +289,7 @@ export class Kernel implements RunHost {
     }
   }
 
-  async #absent(workflowId: WorkflowId): Promise<AionError> {
+  async absent(workflowId: WorkflowId): Promise<AionError> {
     const blocked = this.blocked.get(workflowId);
     if (blocked !== undefined)
       return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
@@ -303,15 +319,6 @@ export class Kernel implements RunHost {
     return load;
   }
 
-  /** Loads the run for its own sake: nobody waits, and so it is tried until the disk answers. */
-  #bringBack(workflowId: WorkflowId): void {
-    if (this.#stopped !== undefined) return;
-    this.resident(workflowId).catch((error: unknown) => {
-      this.log("warn", "a run could not be read; trying again", { workflowId, error: messageOf(error) });
-      void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
-    });
-  }
-
   async #loadLatest(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const run = await this.#findAndLoad(workflowId);
     const kept = this.#kept.get(workflowId);
@@ -319,7 +326,7 @@ export class Kernel implements RunHost {
     this.#kept.delete(workflowId);
     if (run?.isHere === true) run.offerAll(kept);
     else {
-      const error = await this.#absent(workflowId);
+      const error = await this.absent(workflowId);
       for (const input of kept) input.onRefused?.(error);
     }
     return run;
@@ -329,6 +336,7 @@ export class Kernel implements RunHost {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
     const outcome = await this.#load(record, undefined);
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") throw outcome.error;
     return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;
   }
 
@@ -370,14 +378,8 @@ export class Kernel implements RunHost {
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll([...kept, ...this.#dueInputs(run)]);
-      if (isStuck) {
-        run.fault(
-          new AionError(
-            "nondurable_await",
-            `workflow ${workflowId} waits for nothing durable and has not ended`,
-          ),
-        );
-      }
+      const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
+      if (isStuck) run.fault(new AionError("nondurable_await", why));
       this.#arm(run, nextLookAt(state));
       run.correctRow();
       if (run.isIdle) this.rested(run);
@@ -406,12 +408,12 @@ export class Kernel implements RunHost {
     error: AionError,
   ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
     const { workflowId } = record;
+    // The store is out of order, not the run: nothing is held against it.
+    if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
-      this.log("error", "a run diverged from its history and was failed", {
-        workflowId,
-        message: error.message,
-      });
+      const { message } = error;
+      this.log("error", "a run diverged from its history and was failed", { workflowId, message });
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
@@ -429,7 +431,7 @@ export class Kernel implements RunHost {
   #unblock(record: RunRecord): void {
     this.blocked.unblock(record);
     // What was sent to it meanwhile waits on disk.
-    this.mailbox.relist();
+    this.mailbox.listAgain();
   }
 
   #admit(
@@ -543,10 +545,8 @@ export class Kernel implements RunHost {
     const count = (this.#crashes.get(workflowId) ?? 0) + 1;
     this.#crashes.set(workflowId, count);
     this.log("error", "a run crashed and is loaded again", { workflowId, pid, count, error: String(error) });
-    if (count < crashesMax || run.runKey === undefined) {
-      this.#reload(run, toAionError(error), run.discard());
-      return;
-    }
+    const isToReload = count < crashesMax || run.runKey === undefined;
+    if (isToReload) return this.#reload(run, toAionError(error), run.discard());
     this.#crashes.delete(workflowId);
     this.#hold(run, toAionError(error));
   }
@@ -558,14 +558,10 @@ export class Kernel implements RunHost {
     for (const input of run.discard()) {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
-    this.store
-      .findRun(workflowId)
-      .then((record) =>
-        record !== undefined && this.#stopped === undefined ? this.blocked.block(record, error) : undefined,
-      )
-      .catch((reason: unknown) =>
-        this.log("error", "a run could not be marked as blocked", { workflowId, error: messageOf(reason) }),
-      );
+    this.insist("holding a run", async () => {
+      const record = await this.store.findRun(workflowId);
+      if (record !== undefined) await this.blocked.block(record, error);
+    });
   }
 
   /** A message to the workflow is damaged: its run, if one is open, is blocked. */
@@ -685,10 +681,9 @@ export class Kernel implements RunHost {
   }
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
-    this.log("error", "workflow code broke a law of durable execution", {
-      workflowId: run.workflowId,
-      message: error.message,
-    });
+    const { workflowId } = run;
+    const { message } = error;
+    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.#hold(run, error);
     return "block";
@@ -705,7 +700,9 @@ export class Kernel implements RunHost {
   async #wake(workflowId: WorkflowId): Promise<void> {
     try {
       const run = await this.resident(workflowId);
-      if (run === undefined || run.isGone || run.state.isClosed) return;
+      if (run === undefined || run.state.isClosed || this.#stopped !== undefined) return;
+      // Put away for another run between the two lines above: it has to be brought back.
+      if (run.isGone) return await this.#wake(workflowId);
       run.armedAt = null;
       const inputs = this.#dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
@@ -750,6 +747,3 @@ export class Kernel implements RunHost {
     return toPid(this.options.token.epoch, this.#pidCount);
   }
 }
-
-/** A run that crashes this often without a commit in between is held. */
-const crashesMax = 5;

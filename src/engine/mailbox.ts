@@ -71,25 +71,21 @@ export class Mailbox {
     }
   }
 
-  /** The same for who cannot wait: tried again when the disk does not answer now. */
-  relist(): void {
-    this.list().catch((error: unknown) => {
-      if (this.#kernel.isStopped) return;
-      this.#kernel.log("warn", "messages could not be listed; trying again", { error: messageOf(error) });
-      this.#kernel.options.ports.scheduler.delay(retryMs, () => this.relist());
-    });
-  }
-
   /** Why nothing may happen to the workflow: a message to it cannot be read. */
   damageOf(target: WorkflowId): AionError | undefined {
     return this.#damaged.get(target);
+  }
+
+  /** The same for who cannot wait: tried again when the disk does not answer now. */
+  listAgain(): void {
+    this.#kernel.insist("listing messages", () => this.list());
   }
 
   /** A commit that sends these is on disk. */
   sent(messages: readonly OutgoingMessage[], ids: readonly number[]): void {
     if (ids.length < messages.length) {
       // The commit was resolved by reading, which does not tell the ids.
-      this.relist();
+      this.listAgain();
       return;
     }
     for (const [index, message] of messages.entries()) {
@@ -128,7 +124,7 @@ export class Mailbox {
         if (isDelivered(error, message)) {
           line.shift();
           // The same commit may have sent something, too.
-          this.relist();
+          this.listAgain();
           continue;
         }
         if (isAionError(error) && error.code === "run_blocked") break;
