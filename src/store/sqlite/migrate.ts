@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
-import { isBusy, toStoreError } from "./errors.ts";
+import { isBusy, needsRollback, toStoreError } from "./errors.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
 export const applicationId = 0x41_69_6f_6e;
@@ -35,17 +35,22 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
     if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
-    if (sizeOf(path) > 0) {
-      const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
-      try {
-        checkFormat(database, path);
-      } finally {
-        database.close();
-      }
-    }
+    if (sizeOf(path) > 0) lookAt(path);
     return prepareDatabase(new DatabaseSync(path, { timeout: busyTimeoutMs }), path);
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
+  }
+}
+
+function lookAt(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
+  try {
+    checkFormat(database, path);
+  } catch (error) {
+    // Its creation was cut off, and only a connection that can write takes back what was begun.
+    if (!needsRollback(error)) throw error;
+  } finally {
+    database.close();
   }
 }
 
