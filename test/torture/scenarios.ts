@@ -1,0 +1,9 @@
+import { killAtEverySync, killAtRandom } from "./kill.ts";
+import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
+
+type Scenario = (options: ScenarioOptions) => Promise<ScenarioResult>;
+
+/** By the names that `--only` takes. */
+export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
+  kill: [killAtEverySync, killAtRandom],
+};
