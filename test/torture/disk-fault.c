@@ -27,7 +27,7 @@
 
 enum call { CALL_WRITE, CALL_SYNC, CALL_TRUNCATE, CALL_OPEN, CALL_UNLINK, CALL_READ, CALL_MAP, CALLS };
 enum file { FILE_NONE, FILE_DATABASE, FILE_WAL, FILE_JOURNAL, FILE_INDEX, FILE_DIRECTORY, FILES };
-enum fault { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_ERROR, FAULT_KILL_TORN };
+enum fault { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_ERROR, FAULT_KILL_TORN, FAULT_LIE };
 enum record { RECORD_WRITE, RECORD_SYNC_BEGIN, RECORD_SYNC_END, RECORD_TRUNCATE, RECORD_CREATE, RECORD_UNLINK, RECORD_SAID };
 
 struct control {
@@ -185,6 +185,7 @@ static int sync_file(int fd, int (*real)(int)) {
     atomic_fetch_add(&control->syncs_failed, 1);
     return fail();
   }
+  if (fault == FAULT_LIE) return 0;
   int recording = is_recording(file);
   lock_if(recording);
   if (recording) append_record(RECORD_SYNC_BEGIN, file, 0, NULL, 0);
@@ -343,7 +344,7 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   if (real_gettimeofday == NULL) FIND(gettimeofday);
   int64_t offset = clock_offset();
-  if (offset == 0 || now == NULL) return real_gettimeofday(now, zone);
+  if (offset == 0) return real_gettimeofday(now, zone);
   struct timespec exact;
   clock_gettime(CLOCK_REALTIME, &exact);
   now->tv_sec = exact.tv_sec;

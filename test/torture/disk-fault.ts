@@ -17,7 +17,7 @@ import process from "node:process";
 /** The order of the enums of disk-fault.c. */
 const calls = ["write", "sync", "truncate", "open", "unlink", "read", "map"] as const;
 const files = ["none", "database", "wal", "journal", "index", "directory"] as const;
-const faults = ["none", "kill-before", "kill-after", "error", "kill-torn"] as const;
+const faults = ["none", "kill-before", "kill-after", "error", "kill-torn", "lie"] as const;
 
 export type DiskCall = (typeof calls)[number];
 export type DiskFile = Exclude<(typeof files)[number], "none">;

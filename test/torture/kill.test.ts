@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { killAtEverySync, killAtRandom } from "./kill.ts";
+import { killAtEverySync, killAtRandom, killLiar } from "./kill.ts";
 import { seedOfCommit } from "./scenario.ts";
 import { clean, verdictOf } from "./verdict.ts";
 
@@ -27,3 +27,9 @@ it(
     expect(result.hits).toBeGreaterThanOrEqual(300);
   },
 );
+
+it("an acknowledgement that is given before its commit is found out", { timeout }, async ({ skip }) => {
+  const found = await killLiar();
+  skip(found === undefined, "it needs the preloaded library");
+  expect(found).toBeGreaterThan(0);
+});

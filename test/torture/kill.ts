@@ -71,6 +71,29 @@ export async function killAtEverySync(options: ScenarioOptions): Promise<Scenari
   return tally.result();
 }
 
+/** The same with a victim that says things before they are done. Returns how much of it was found. */
+export async function killLiar(): Promise<number | undefined> {
+  const { library } = buildDiskFault();
+  if (library === undefined) return undefined;
+  let found = 0;
+  // Before the writes: what was written and not synced survives the death of a process.
+  for (let at = 100; at < 300; at += 25) {
+    await inFolder(new Tally("the folder goes"), async (folder) => {
+      const store = path.join(folder, "store.db");
+      const audit = new Audit();
+      const common = { path: store, script: { total: 5, window: 2 }, folder, name: "liar", isLiar: true };
+      const { said } = await liveUnder(common, {
+        library,
+        fault: { fault: "kill-before", calls: ["write"], at, times: 1 },
+      });
+      audit.hear(said);
+      await audit.check(store);
+      found += audit.violations.length;
+    });
+  }
+  return found;
+}
+
 /** One file over many lives, each killed at a moment drawn at random while much is under way. */
 export async function killAtRandom(options: ScenarioOptions): Promise<ScenarioResult> {
   const tally = new Tally("kill at random under load");

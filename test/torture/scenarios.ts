@@ -1,4 +1,5 @@
 import { killAtEverySync, killAtRandom } from "./kill.ts";
+import { cutPower } from "./power.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
 
 type Scenario = (options: ScenarioOptions) => Promise<ScenarioResult>;
@@ -6,4 +7,5 @@ type Scenario = (options: ScenarioOptions) => Promise<ScenarioResult>;
 /** By the names that `--only` takes. */
 export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   kill: [killAtEverySync, killAtRandom],
+  power: [cutPower],
 };
