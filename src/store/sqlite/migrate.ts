@@ -58,8 +58,15 @@ function lookAt(path: string): void {
 export function connect(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-    configure(database);
-    return database;
+    try {
+      configure(database);
+      // The first connection writes meanwhile, and then waits for this one.
+      checkWritable(database, busyTimeoutMs);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
   }
@@ -119,7 +126,7 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
     // creation one step, and no file of ours exists without our mark in its header.
     database.exec("PRAGMA journal_mode = WAL");
     configure(database);
-    checkWritable(database);
+    checkWritable(database, 0);
     return database;
   } catch (error) {
     database.close();
@@ -128,10 +135,12 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
 }
 
 // SQLite opens what it cannot write for reading, and says so only when something is written.
-function checkWritable(database: DatabaseSync): void {
-  database.exec("PRAGMA busy_timeout = 0");
+function checkWritable(database: DatabaseSync, waitMs: number): void {
+  database.exec(`PRAGMA busy_timeout = ${waitMs}`);
   try {
     database.exec("BEGIN IMMEDIATE");
+    // On what was opened for reading BEGIN IMMEDIATE succeeds, and only a statement that writes is refused.
+    database.exec(`PRAGMA application_id = ${applicationId}`);
     database.exec("ROLLBACK");
   } catch (error) {
     // Held by somebody who can write: a claim will tell who.
