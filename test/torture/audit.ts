@@ -199,7 +199,7 @@ export class Audit {
           break;
         }
         case "gave-up":
-          if (what.code === "other" || what.code === "internal" || what.code === "run_blocked")
+          if (what.code === "other" || what.code === "internal")
             this.#violate(`the victim ended with ${what.code}: ${what.message}`);
           break;
         default:

@@ -83,16 +83,13 @@ export async function cutPowerOfLyingDisk(options: ScenarioOptions): Promise<num
     carryOnStep: Number.POSITIVE_INFINITY,
   };
   const random = new Seeded("lie", options.seed);
-  const holder = new Tally("the folder goes, whatever was found");
-  await inFolder(holder, (folder) =>
-    cutAlong(found, recording, {
-      folder,
-      library,
-      random,
-      fault: { fault: "lie", calls: ["sync"], files: ["wal"], at: 8 },
-    }),
-  );
-  return found.violations.length;
+  let count = 0;
+  await inFolder(found, async (folder) => {
+    const fault: DiskFault = { fault: "lie", calls: ["sync"], files: ["wal"], at: 8 };
+    count = (await cutAlong(found, recording, { folder, library, random, fault })).length;
+    return [];
+  });
+  return count;
 }
 
 async function cutAlong(
@@ -104,7 +101,8 @@ async function cutAlong(
     readonly random: Seeded;
     readonly fault?: DiskFault;
   },
-): Promise<void> {
+): Promise<readonly string[]> {
+  const found: string[] = [];
   const { folder, library, random, fault } = around;
   const { script, killedAt, choices, carryOnStep } = recording;
   const store = path.join(folder, "store.db");
@@ -115,7 +113,7 @@ async function cutAlong(
     const control = new DiskControl(path.join(folder, "control-before"));
     control.plan({ fault: "kill-before", calls: ["sync"], at: killedAt, times: 1 });
     const life = await live({ ...common, name: "before", disk: { library, control } });
-    if (life.death.signal !== "SIGKILL") tally.violations.push(`not killed: ${tellOf(life.death, "")}`);
+    if (life.death.signal !== "SIGKILL") found.push(`not killed: ${tellOf(life.death, "")}`);
     before = life.said;
     control.close();
   }
@@ -125,7 +123,7 @@ async function cutAlong(
   const record = path.join(folder, "record");
   const life = await live({ ...common, name: "recorded", disk: { library, control, record } });
   if (life.death.code !== 0)
-    tally.violations.push(`the recorded life ended with ${tellOf(life.death, life.complaints)}`);
+    found.push(`the recorded life ended with ${tellOf(life.death, life.complaints)}`);
   const records = readRecord(record);
   const others = new Set(
     Array.from({ length: recording.otherMoments }, () => random.integer(0, records.length - 1)),
@@ -152,7 +150,7 @@ async function cutAlong(
       if (cuts % carryOnStep === 0) await carryOn(rebuilt, audit, script);
       tally.audited += audit.auditedCount;
       if (audit.violations.length > 0) keep(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
-      tally.violations.push(
+      found.push(
         ...audit.violations.map(
           (what) => `cut at record ${index} of ${records.length}, choice ${choice}: ${what}`,
         ),
@@ -166,6 +164,7 @@ async function cutAlong(
       `${countWrites(records, "database")} writes to the file, ${countWrites(records, "wal")} to the log, cut ${cuts} times`,
   );
   control.close();
+  return found;
 }
 
 function countWrites(records: readonly Recorded[], file: string): number {

@@ -96,16 +96,18 @@ export function seedOfCommit(): number {
   return status === 0 ? Number.parseInt(stdout.slice(0, 8), 16) : 1;
 }
 
-/** A folder that goes when the work is done, unless it found something. */
-export async function inFolder(tally: Tally, work: (folder: string) => Promise<void>): Promise<void> {
+/** A folder that goes when the work is done, unless it found something: `work` returns what. */
+export async function inFolder(
+  tally: Tally,
+  work: (folder: string) => Promise<readonly string[]>,
+): Promise<void> {
   const folder = mkdtempSync(path.join(realpathSync(tmpdir()), "aion-torture-"));
-  const before = tally.violations.length;
-  try {
-    await work(folder);
-  } finally {
-    if (tally.violations.length === before) rmSync(folder, { recursive: true, force: true });
-    else tally.notes.push(`what was found lies in ${folder}`);
+  const found = await work(folder);
+  if (found.length === 0) {
+    rmSync(folder, { recursive: true, force: true });
+    return;
   }
+  tally.violations.push(...found.map((what) => `${what} (${path.basename(folder)})`));
 }
 
 /** A life from its birth to its death. */

@@ -1,3 +1,4 @@
+import { failWithEio, failWithEnospc } from "./disk-errors.ts";
 import { killAtEverySync, killAtRandom } from "./kill.ts";
 import { cutPower } from "./power.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
@@ -8,4 +9,5 @@ type Scenario = (options: ScenarioOptions) => Promise<ScenarioResult>;
 export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   kill: [killAtEverySync, killAtRandom],
   power: [cutPower],
+  errors: [failWithEio, failWithEnospc],
 };
