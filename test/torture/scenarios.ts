@@ -1,5 +1,7 @@
 import { failWithEio, failWithEnospc } from "./disk-errors.ts";
 import { killAtEverySync, killAtRandom } from "./kill.ts";
+import { fillDisk } from "./full-disk.ts";
+import { contendForFile, freezeOwner } from "./owners.ts";
 import { cutPower } from "./power.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
 
@@ -10,4 +12,7 @@ export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   kill: [killAtEverySync, killAtRandom],
   power: [cutPower],
   errors: [failWithEio, failWithEnospc],
+  full: [fillDisk],
+  freeze: [freezeOwner],
+  owners: [contendForFile],
 };
