@@ -12,11 +12,6 @@ interface Read {
 
 const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled", "ended", "ran"]);
 
-export interface AuditOptions {
-  /** The clock of the victims was set: instants of different events are not compared. */
-  readonly hasClockJumps?: boolean;
-}
-
 /**
  * Holds what a file contains against what was said to the outside world while it came to be.
  *
@@ -27,16 +22,11 @@ export interface AuditOptions {
  */
 export class Audit {
   readonly violations: string[] = [];
-  readonly #hasClockJumps: boolean;
   readonly #said: Said[] = [];
   #before: ReadonlyMap<string, readonly string[]> = new Map();
   /** Keys of activities whose outcome was on the file at the last check. */
   #settled: ReadonlySet<string> = new Set();
   #unchecked: Said[] = [];
-
-  constructor(options: AuditOptions = {}) {
-    this.#hasClockJumps = options.hasClockJumps ?? false;
-  }
 
   hear(said: readonly Said[]): void {
     this.#said.push(...said);
@@ -208,7 +198,6 @@ export class Audit {
   }
 
   #checkTimes(histories: ReadonlyMap<string, readonly Event[]>): void {
-    if (this.#hasClockJumps) return;
     for (const [id, history] of histories) {
       const fireAt = new Map<string, number>();
       for (const event of history) {

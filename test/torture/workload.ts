@@ -52,6 +52,8 @@ export interface Script {
   readonly total: number;
   /** Those before this one are known to have ended. */
   readonly from?: number;
+  /** Those from this one on are left to a later life. Default: none. */
+  readonly until?: number;
   /** How many are under way at once. */
   readonly window: number;
   /** How long an order sleeps. */
@@ -254,13 +256,14 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
     say({ said: "started", id: tallyId });
     let next = script.from ?? 0;
     const lanes = Array.from({ length: script.window }, async () => {
-      while (next < script.total) {
+      while (next < (script.until ?? script.total)) {
         const index = next;
         next += 1;
         await (isDoomed(index) ? runDoomed(idOfIndex(index)) : runOrder(idOfIndex(index)));
       }
     });
     await Promise.all(lanes);
+    if ((script.until ?? script.total) < script.total) return;
     say({ said: "ended", id: tallyId, result: await patiently("result", () => tallied.result()) });
   }
 
