@@ -110,18 +110,16 @@ export class Writer {
 
   #deleteClosed(of: Extract<Job, { readonly kind: "delete-closed" }>): number {
     this.#owner.check(of.epoch, of.now);
-    const keys = this.#sql.selectClosed.all(of.closedBefore, of.limit).map((row) => Number(row["run_key"]));
-    let count = 0;
-    for (const runKey of keys.toSorted((left, right) => left - right)) {
-      // A history keeps no gap: a run goes only when all before it in its chain are gone.
-      if (this.#sql.selectEarlierRun.get(runKey) !== undefined) continue;
+    const closed = this.#sql.selectClosed.all(of.closedBefore, of.limit);
+    for (const { workflow_id: workflowId } of closed) {
+      // A history keeps no gap: for each run that may go, the first of its chain goes.
+      const runKey = this.#sql.selectFirstRun.get(workflowId ?? null)?.["run_key"] ?? null;
       this.#sql.raiseRunKeyFloor.run(runKey);
       this.#sql.deleteEvents.run(runKey);
       this.#sql.deleteHeartbeats.run(runKey);
       this.#sql.deleteRun.run(runKey);
-      count += 1;
     }
-    return count;
+    return closed.length;
   }
 
   #transaction<Result>(work: () => Result): Result {
@@ -248,8 +246,11 @@ export class Writer {
 
   #runRefusal({ runKey, workflowId, expectedSeq }: EncodedPart<RunCommit>["of"]): AionError | undefined {
     const row = this.#sql.selectRun.get(runKey, workflowId);
-    const found = Number(row?.["head_seq"] ?? 0);
-    if (row !== undefined && found === expectedSeq) return undefined;
+    // A run that another one follows is history: the seqs after it are taken.
+    const last =
+      row === undefined || row["closed_at"] === null ? row : this.#sql.selectLatest.get(workflowId);
+    const found = Number(last?.["head_seq"] ?? 0);
+    if (row !== undefined && last?.["run_key"] === runKey && found === expectedSeq) return undefined;
     return sequenceConflict({ workflowId, expected: expectedSeq, found });
   }
 
@@ -410,7 +411,7 @@ const statementTexts = {
   extendAndWakeRun:
     "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
   closeRun: `UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = NULL
-    WHERE run_key = ? AND head_seq = ? AND workflow_id = ?`,
+    WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL`,
   updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
   setBlocked: "UPDATE runs SET blocked = ? WHERE run_key = ?",
   insertFirstRun: `${insertRun} NOT EXISTS (SELECT 1 FROM runs WHERE workflow_id = ?8)`,
@@ -423,7 +424,7 @@ const statementTexts = {
   insertEvents: "INSERT INTO events (run_key, first_seq, checksum, row) VALUES (?, ?, ?, ?)",
   insertManyEvents: `INSERT INTO events (run_key, first_seq, checksum, row)
     VALUES ${Array.from({ length: rowsPerStatement }, () => "(?, ?, ?, ?)").join(", ")}`,
-  selectRun: "SELECT head_seq FROM runs WHERE run_key = ? AND workflow_id = ?",
+  selectRun: "SELECT run_key, head_seq, closed_at FROM runs WHERE run_key = ? AND workflow_id = ?",
   selectLatest:
     "SELECT run_key, head_seq, status FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
   selectMessage: "SELECT 1 FROM messages WHERE message_id = ?",
@@ -433,9 +434,12 @@ const statementTexts = {
   upsertHeartbeat: `INSERT INTO heartbeats (run_key, ordinal, attempt, details) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, details = excluded.details`,
   deleteHeartbeats: "DELETE FROM heartbeats WHERE run_key = ?",
-  selectClosed: "SELECT run_key FROM runs WHERE closed_at < ? ORDER BY closed_at, run_key LIMIT ?",
-  selectEarlierRun: `SELECT 1 FROM runs AS earlier JOIN runs AS later ON later.workflow_id = earlier.workflow_id
-    WHERE later.run_key = ? AND earlier.first_seq < later.first_seq`,
+  // A run may go when it and all before it in its chain closed early enough.
+  selectClosed: `SELECT workflow_id FROM runs WHERE closed_at < ?1 AND NOT EXISTS (SELECT 1 FROM runs AS earlier
+      WHERE earlier.workflow_id = runs.workflow_id AND earlier.first_seq < runs.first_seq
+      AND (earlier.closed_at IS NULL OR earlier.closed_at >= ?1))
+    ORDER BY closed_at, run_key LIMIT ?2`,
+  selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq LIMIT 1",
   deleteEvents: "DELETE FROM events WHERE run_key = ?",
   deleteRun: "DELETE FROM runs WHERE run_key = ?",
 } as const;
