@@ -20,6 +20,9 @@ export interface Order {
   readonly stuckAt: readonly { readonly made: Made; readonly expected: unknown }[];
 }
 
+/** Of a store that is sound the order is found in milliseconds. */
+const searchMillisMax = 3_000;
+
 /**
  * Looks for an order of the calls, one after another, in which each has the answer that it got, and which
  * keeps every call that ended before another began before it. (Wing & Gong, 1993, with Lowe's memory of
@@ -27,6 +30,7 @@ export interface Order {
  */
 export function findOrder(states: readonly State[], made: readonly Made[], now: number): Order {
   const tried = new Set<string>();
+  const endAt = performance.now() + searchMillisMax;
   let best: Order = { explained: [], isWhole: made.length === 0, stuckAt: [] };
 
   const search = (state: State, left: readonly Made[], explained: readonly Made[]): boolean => {
@@ -35,7 +39,7 @@ export function findOrder(states: readonly State[], made: readonly Made[], now: 
       return true;
     }
     const key = `${left.map((one) => made.indexOf(one)).join(",")} ${JSON.stringify(state)}`;
-    if (tried.has(key)) return false;
+    if (tried.has(key) || performance.now() >= endAt) return false;
     tried.add(key);
     const firstEnd = Math.min(...left.map((one) => one.endedAt));
     const candidates = left.filter((one) => one.beganAt < firstEnd);

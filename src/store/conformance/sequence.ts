@@ -7,7 +7,7 @@ import { emptyState, explain } from "./model.ts";
 import { Ledger, operationArbitraries } from "./operation.ts";
 import type { Operation } from "./operation.ts";
 import { simplerLists, simplerOperations } from "./minimize.ts";
-import { checkProperty } from "./property.ts";
+import { checkProperty, runCountDefault } from "./property.ts";
 import type { Property } from "./property.ts";
 import { Tally } from "./tally.ts";
 import type { OpenedStore, Scenario, StoreBackend, StoreTime } from "./world.ts";
@@ -88,11 +88,8 @@ export const sequenceScenario: Scenario = {
   async run(_world, backend, options) {
     const fc = await import("fast-check");
     const tally = new Tally();
-    const isComplete = await checkProperty(fc, sequences(fc, backend, tally), {
-      runCount: 20,
-      ...options,
-    });
-    if (isComplete) tally.assertAll();
+    const isTold = await checkProperty(fc, sequences(fc, backend, tally), options, runCountDefault);
+    if (isTold) tally.assertAll();
   },
 };
 

@@ -6,6 +6,7 @@ import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
+import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
 import { checksumOf, checksumSeed, statusCodes } from "./row.ts";
@@ -21,11 +22,12 @@ import { plainSuccess } from "./wire.ts";
  *  3. If a statement fails all the same, everything is rolled back, and done again with each commit in a
  *     savepoint of its own: one bad commit does not take others with it.
  *  4. After an I/O error nothing is written any more: what a failed fsync left on disk is unknown until
- *     the file is opened anew.
+ *     the file is opened anew. Nor when the file that was opened is no longer the one that its path names.
  */
 export class Writer {
   readonly #database: DatabaseSync;
   readonly #path: string;
+  readonly #file: FileIdentity;
   readonly #owner: OwnerRow;
   readonly #sql: Statements;
   #failure: AionError | undefined;
@@ -38,6 +40,7 @@ export class Writer {
   constructor(database: DatabaseSync, of: { readonly path: string; readonly storeName: string }) {
     this.#database = database;
     this.#path = of.path;
+    this.#file = new FileIdentity(of.path);
     this.#owner = new OwnerRow(database, of.storeName);
     this.#sql = prepareStatements(database);
   }
@@ -93,12 +96,17 @@ export class Writer {
     switch (job.kind) {
       case "claim":
         return this.#transaction(() => {
+          this.#file.check();
           const epoch = this.#owner.claim(job.claim, job.now);
           this.#sql.setMeta.run("aion_version", job.version);
           return epoch;
         });
       case "renew":
-        return this.#alone(() => this.#owner.renew(job.epoch, job.now));
+        // What an engine does all its life, twice in a lease.
+        return this.#alone(() => {
+          this.#file.check();
+          return this.#owner.renew(job.epoch, job.now);
+        });
       case "release":
         return this.#transaction(() => this.#owner.release(job.epoch));
       case "delete-closed":
