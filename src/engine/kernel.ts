@@ -438,7 +438,7 @@ export class Kernel implements RunHost {
       raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
     const ended = new Promise<void>((resolve, reject) => {
       run.offer({
-        toEvent: () => event,
+        toEvent: () => ({ ...event }),
         onDurable: resolve,
         onRefused: reject,
         ...(messageId === undefined ? {} : { messageId }),
@@ -468,7 +468,7 @@ export class Kernel implements RunHost {
       }
       return new Promise((resolve, reject) => {
         run.offer({
-          toEvent: (state) => (state.isClosed ? undefined : event),
+          toEvent: (state) => (state.isClosed ? undefined : { ...event }),
           onDurable: resolve,
           onRefused: reject,
           ...(messageId === undefined ? {} : { messageId }),
