@@ -25,17 +25,18 @@ export function checkSingleName(path: string): void {
  */
 export class FileIdentity {
   readonly #path: string;
-  readonly #identity: string | undefined;
+  /** For another thread that opens the same path. */
+  readonly text: string | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, text: string | undefined = identityOf(path)) {
     this.#path = path;
-    this.#identity = identityOf(path);
+    this.text = text;
   }
 
   /** Throws `store_failed` when the path no longer leads to the file. */
   check(): void {
     const identity = identityOf(this.#path);
-    if (this.#identity === undefined || identity === this.#identity) return;
+    if (this.text === undefined || identity === this.text) return;
     const what = identity === undefined ? "removed" : "replaced by another";
     throw new AionError("store_failed", `the file of store ${this.#path} was ${what} while it was open`, {
       hint: "Stop this process before a file is removed or restored; start it again to open what is there now.",

@@ -27,7 +27,7 @@ import { plainSuccess } from "./wire.ts";
 export class Writer {
   readonly #database: DatabaseSync;
   readonly #path: string;
-  readonly #file: FileIdentity;
+  readonly file: FileIdentity;
   readonly #owner: OwnerRow;
   readonly #sql: Statements;
   #failure: AionError | undefined;
@@ -37,12 +37,21 @@ export class Writer {
   /** Columns of event rows, written together: nothing in the transaction reads them. */
   #rows: (number | string)[] = [];
 
-  constructor(database: DatabaseSync, of: { readonly path: string; readonly storeName: string }) {
+  constructor(
+    database: DatabaseSync,
+    of: { readonly path: string; readonly storeName: string; readonly file?: FileIdentity },
+  ) {
     this.#database = database;
     this.#path = of.path;
-    this.#file = new FileIdentity(of.path);
+    this.file = of.file ?? new FileIdentity(of.path);
     this.#owner = new OwnerRow(database, of.storeName);
     this.#sql = prepareStatements(database);
+    // Before a word is written: a thread that opens the path anew may have been given another file.
+    try {
+      this.file.check();
+    } catch (error) {
+      this.#remember(error);
+    }
   }
 
   /**
@@ -96,7 +105,7 @@ export class Writer {
     switch (job.kind) {
       case "claim":
         return this.#transaction(() => {
-          this.#file.check();
+          this.file.check();
           const epoch = this.#owner.claim(job.claim, job.now);
           this.#sql.setMeta.run("aion_version", job.version);
           return epoch;
@@ -104,7 +113,7 @@ export class Writer {
       case "renew":
         // What an engine does all its life, twice in a lease.
         return this.#alone(() => {
-          this.#file.check();
+          this.file.check();
           return this.#owner.renew(job.epoch, job.now);
         });
       case "release":
