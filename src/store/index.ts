@@ -20,5 +20,7 @@ export type { PropertyOptions } from "./conformance/property.ts";
 export type { OpenedStore, StoreBackend, StoreTime } from "./conformance/world.ts";
 export { openMemoryStore } from "./memory.ts";
 export type { MemoryStoreOptions } from "./memory.ts";
+export { backUpSqliteStore } from "./sqlite/backup.ts";
+export type { BackupOptions, BackupReport } from "./sqlite/backup.ts";
 export { openSqliteStore } from "./sqlite/store.ts";
 export type { SqliteStoreOptions } from "./sqlite/store.ts";
