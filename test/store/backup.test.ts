@@ -69,13 +69,13 @@ it.each(["auto", "thread", "inline"] as const)(
     const heads: number[] = [];
     for (let round = 0; round < 4; round += 1) {
       const to = path.join(directory, `copy-${round}.db`);
-      let isDone = false;
+      const progress = { isDone: false };
       const copying = backUpSqliteStore({ from: live, to }).finally(() => {
-        isDone = true;
+        progress.isDone = true;
       });
       const acknowledgedBefore = headSeq;
       // The owner goes on meanwhile.
-      while (!isDone) headSeq = (await owner.next()).headSeq ?? headSeq;
+      while (!progress.isDone) headSeq = (await owner.next()).headSeq ?? headSeq;
       const { runCount, eventCount, byteCount } = await copying;
       expect({ runCount, byteCount }).toEqual({ runCount: 1, byteCount: statSync(to).size });
       expect(eventCount).toBeGreaterThanOrEqual(acknowledgedBefore);

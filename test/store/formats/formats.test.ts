@@ -39,9 +39,12 @@ describe.each(Object.entries(checksums))("a store of format %s", (format, checks
   const expected = JSON.parse(readFileSync(`${name}.json`, "utf8")) as unknown;
 
   beforeEach(() => {
-    const recorded = readFileSync(`${name}.db.gz`);
-    expect(createHash("sha256").update(recorded).digest("hex").slice(0, 16)).toBe(checksum);
-    writeFileSync(file, gunzipSync(recorded));
+    writeFileSync(file, gunzipSync(readFileSync(`${name}.db.gz`)));
+  });
+
+  it("is the one that was recorded", () => {
+    const hash = createHash("sha256").update(readFileSync(`${name}.db.gz`));
+    expect(hash.digest("hex").slice(0, 16)).toBe(checksum);
   });
 
   it("has what was written, and takes more", async () => {
