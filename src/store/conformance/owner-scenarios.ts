@@ -153,8 +153,30 @@ export const ownerScenarios: readonly Scenario[] = [
       const last = world.append({ start: startOf("w") });
       const [results] = await Promise.all([last, world.store.close()]);
       assert.equal(results[0]?.ok, true, "what was under way is finished");
-      await assertRejects(world.append({ start: startOf("v") }), "store_unavailable");
-      await assertRejects(world.store.readHistory(idOf("w")), "store_unavailable");
+      const { store, token } = world;
+      const id = idOf("w");
+      const calls: readonly (() => Promise<unknown>)[] = [
+        () => store.claim({ leaseMs }),
+        () => store.renew(token),
+        () => store.release(token),
+        () => store.readOwner(),
+        () => store.append(token, [{ start: startOf("v") }]),
+        () => store.readHistory(id),
+        () => store.readHistoryFrom(id, 1),
+        () => store.readSegment({ runKey: 1, workflowId: id }, 1),
+        () => store.readRunChain(id),
+        () => store.findRun(id),
+        () => store.findRunByKey(1),
+        () => store.listActive(0, 1),
+        () => store.listDue(0, undefined, 1),
+        () => store.nextWakeAt(0),
+        () => store.listMessages(0, 1),
+        () => store.readHeartbeats(1),
+        () => store.list({}, { limit: 1 }),
+        () => store.count({}),
+        () => store.deleteClosed(token, 0, 1),
+      ];
+      for (const call of calls) await assertRejects(call(), "store_unavailable");
       await world.store.close();
     },
   },

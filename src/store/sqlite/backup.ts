@@ -118,7 +118,8 @@ async function check(partial: string): Promise<BackupReport> {
     const orphan = database
       .prepare("SELECT run_key FROM events WHERE run_key NOT IN (SELECT run_key FROM runs) LIMIT 1")
       .get();
-    if (orphan !== undefined) throw damaged(`there are events of run ${String(orphan["run_key"])}, and no such run`);
+    if (orphan !== undefined)
+      throw damaged(`there are events of run ${String(orphan["run_key"])}, and no such run`);
     const reader = new Reader(database);
     const counts = { runCount: 0, eventCount: 0 };
     for (let below: number | undefined, runs = await reader.list({}, below, runsPerPage); runs.length > 0;) {
