@@ -184,20 +184,6 @@ export const readScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "another opener sees what was acknowledged",
-    async run(world) {
-      const run = await world.start("w");
-      await world.extend(run);
-      // A store without `reopen` lasts as long as its object: the same object answers.
-      const other = world.reopen === undefined ? world.store : await world.reopen();
-      assert.deepEqual(await other.readHistory(idOf("w")), await world.store.readHistory(idOf("w")));
-      await world.extend(run);
-      assert.equal((await other.readHistory(idOf("w"))).length, 3);
-      assert.deepEqual(await other.findRun(idOf("w")), await world.store.findRun(idOf("w")));
-      if (other !== world.store) await other.close();
-    },
-  },
-  {
     name: "events keep every field, and the fields they lack stay absent",
     async run(world) {
       const run = await world.start("w");

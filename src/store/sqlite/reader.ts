@@ -80,11 +80,11 @@ export class Reader {
   }
 
   async listActive(afterKey: RunKey, limit: number): Promise<RunRecord[]> {
-    const few = this.#fewOpenKeys();
-    if (few !== undefined) {
-      const keys = few.filter((key) => key > afterKey).toSorted((left, right) => left - right);
-      return this.#findByKeys(keys.slice(0, limit));
-    }
+    const few = this.#consistently(() => {
+      const keys = this.#fewOpenKeys()?.filter((key) => key > afterKey);
+      return keys && this.#findByKeys(keys.toSorted((left, right) => left - right).slice(0, limit));
+    });
+    if (few !== undefined) return few;
     const found: RunRecord[] = [];
     const { lastKey } = this.#keyRange();
     for (let key = afterKey; key < lastKey && found.length < limit; key += keysPerSlice) {
@@ -138,10 +138,13 @@ export class Reader {
     const found: RunRecord[] = [];
     const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
     let below = Math.min(beforeKey ?? lastKey + 1, lastKey + 1);
+    // The first slice is open above: what began meanwhile may have taken the place of what ended meanwhile.
+    let end = beforeKey ?? Number.MAX_SAFE_INTEGER;
     while (below > firstKey && found.length < limit) {
       const from = Math.max(firstKey, below - sliceSize);
-      found.push(...statement.all(...values, from, below, limit - found.length).map(toRunRecord));
+      found.push(...statement.all(...values, from, end, limit - found.length).map(toRunRecord));
       below = from;
+      end = from;
       if (below > firstKey && found.length < limit) await nextTurn();
     }
     return found;

@@ -164,14 +164,15 @@ export class WritePath {
   }
 
   #startThread(): ThreadHandle {
-    this.#thread ??= new ThreadHandle(this.#path, {
-      settle: (pending, results) => this.#settle(pending, results),
+    const events = {
+      settle: (pending: readonly Pending[], results: readonly JobResult[]) => this.#settle(pending, results),
       ended: () => {
         this.#thread = undefined;
         this.#threadDeaths += 1;
         if (this.#threadDeaths === threadDeathsMax) this.#mode = "inline";
       },
-    });
+    };
+    this.#thread ??= new ThreadHandle(this.#path, events, this.#writer.file.text);
     return this.#thread;
   }
 
