@@ -124,7 +124,7 @@ export class Dispatcher {
 
   /** Takes a slot for an attempt that is about to be recorded as started. False: it must wait. */
   reserve(address: TaskAddress, activityType: string, isStep: boolean): boolean {
-    if (this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
+    if (this.#offered.size > 0 && this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
     const hasLine = (this.#waiting.get(activityType)?.size ?? 0) > 0;
     if (!hasLine && (isStep || this.#implementations.has(activityType)) && this.#take(activityType))
       return true;
@@ -225,18 +225,7 @@ export class Dispatcher {
     }
     this.#armHeartbeat(running, options.heartbeatMs);
     if (activity.isCancelRequested) abort(running, cancelReason());
-    const task: ActivityTask = {
-      idempotencyKey: key,
-      get signal() {
-        return signalOf(running);
-      },
-      attempt,
-      activityType,
-      workflowId: address.workflowId,
-      runId: address.runId,
-      heartbeat: (details) => this.#beat(running, details, options.heartbeatMs),
-      lastHeartbeat: activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat),
-    };
+    const task = new Task(running, activity, (details) => this.#beat(running, details, options.heartbeatMs));
     const { input } = activity;
     const definition = this.#implementations.get(activityType);
     this.#host.outside(() => {
@@ -427,6 +416,33 @@ export class Dispatcher {
     this.release(running.activityType);
     if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return true;
+  }
+}
+
+/** What an implementation is handed. A class, since an object with an accessor is slow to make. */
+class Task implements ActivityTask {
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+  readonly activityType: string;
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly lastHeartbeat: unknown;
+  readonly heartbeat: (details?: unknown) => void;
+  readonly #running: Attempt;
+
+  constructor(running: Attempt, activity: OpenActivity, heartbeat: (details?: unknown) => void) {
+    this.idempotencyKey = running.key;
+    this.attempt = running.attempt;
+    this.activityType = running.activityType;
+    this.workflowId = running.address.workflowId;
+    this.runId = running.address.runId;
+    this.lastHeartbeat = activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat);
+    this.heartbeat = heartbeat;
+    this.#running = running;
+  }
+
+  get signal(): AbortSignal {
+    return signalOf(this.#running);
   }
 }
 

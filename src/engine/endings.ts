@@ -65,7 +65,7 @@ export class Endings {
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
-      return offerEnd(run, (state) => (state.isClosed ? undefined : event), messageId);
+      return offerEnd(run, (state) => (state.isClosed ? undefined : { ...event }), messageId);
     }
     const record = await host.store.findRun(workflowId, runId);
     if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
@@ -105,7 +105,7 @@ export class Endings {
     const state = await loadState(record, host.store);
     const raced = host.residentRun(record.workflowId);
     const run = raced !== undefined && !raced.isGone ? raced : host.adopt(record, state);
-    return { run, ended: offerEnd(run, () => event, messageId) };
+    return { run, ended: offerEnd(run, () => ({ ...event }), messageId) };
   }
 
   /**

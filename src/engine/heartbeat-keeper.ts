@@ -36,7 +36,7 @@ export class HeartbeatKeeper {
   note({ workflowId, ordinal }: TaskAddress, attempt: number, details: Payload): void {
     const run = this.#residentRun(workflowId);
     if (run === undefined || run.isGone) return;
-    run.heartbeats.set(ordinal, { ordinal, attempt, details });
+    run.noteHeartbeat({ ordinal, attempt, details });
     if (this.#due.has(workflowId)) return;
     this.#due.add(workflowId);
     this.#scheduler.delay(saveMs, () => {

@@ -211,7 +211,7 @@ export class Mailbox {
         await this.#offer(
           target,
           messageId,
-          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : event),
+          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : { ...event }),
           () => settled(),
           (error) =>
             settled(

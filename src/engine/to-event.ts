@@ -9,8 +9,12 @@ export function toEvent(
 ): EventBody | undefined {
   switch (command.kind) {
     case "run-activity": {
-      const { kind: _kind, ...fields } = command;
-      return { type: "ActivityScheduled", ...fields };
+      // By name, which is much quicker than a rest and a spread: this is every step of every run.
+      const { ordinal, activityType, input, options, isStep } = command;
+      const type = "ActivityScheduled";
+      return isStep === undefined
+        ? { type, ordinal, activityType, input, options }
+        : { type, ordinal, activityType, input, options, isStep };
     }
     case "cancel-activity":
       return { type: "ActivityCancelRequested", ordinal: command.ordinal };

@@ -191,8 +191,8 @@ export class Reader {
     }
   }
 
-  #page(runKey: RunKey, fromSeq: number): readonly (readonly SQLOutputValue[])[] {
-    const rows: unknown = this.#sql.rows.all(runKey, fromSeq, runKey, pageRows);
+  #page(runKey: RunKey, fromSeq: number, limit: number): readonly (readonly SQLOutputValue[])[] {
+    const rows: unknown = this.#sql.rows.all(runKey, fromSeq, runKey, limit);
     return rows as readonly (readonly SQLOutputValue[])[];
   }
 
@@ -251,7 +251,9 @@ export class Reader {
     const seed = checksumSeed(workflowId);
     let expectedSeq: number | undefined;
     let from = fromSeq;
-    for (let page = this.#page(runKey, from); page.length > 0; page = this.#page(runKey, from)) {
+    // A row may hold one event or a thousand, so pages begin small: what is read beyond the limit is read in vain.
+    for (let rowCount = firstPageRows; ; rowCount = Math.min(4 * rowCount, pageRowsMax)) {
+      const page = this.#page(runKey, from, rowCount);
       for (const [firstSeqColumn, checksum, row] of page) {
         const firstSeq = Number(firstSeqColumn);
         // The first row holds `fromSeq`, so it may begin before it, but neither after it nor before the run.
@@ -270,7 +272,7 @@ export class Reader {
         for (const event of events) if (event.seq >= fromSeq) into.push(event);
         if (into.length >= range.limit) return;
       }
-      if (page.length < pageRows || expectedSeq === undefined) break;
+      if (page.length < rowCount || expectedSeq === undefined || expectedSeq > headSeq) break;
       from = expectedSeq;
     }
     const endSeq = (expectedSeq ?? fromSeq) - 1;
@@ -279,7 +281,8 @@ export class Reader {
   }
 }
 
-const pageRows = 500;
+const firstPageRows = 8;
+const pageRowsMax = 512;
 
 // The index led to the row of another workflow: one of the two is damaged.
 function checkId(run: RunRecord, workflowId: WorkflowId): RunRecord {

@@ -43,6 +43,7 @@ export class WritePath {
   #queue: Pending[] = [];
   #queuedCommits = 0;
   #isScheduled = false;
+  #hasTurnFlushed = false;
   #thread: ThreadHandle | undefined;
   #failure: unknown;
   #isClosed = false;
@@ -80,7 +81,17 @@ export class WritePath {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    if (this.#hasTurnFlushed) {
+      // A chain of commits must let the event loop go on in between.
+      setImmediate(() => this.#flush());
+      return;
+    }
+    // A turn of the loop earlier than an immediate, and still behind all that this turn has to give.
+    this.#hasTurnFlushed = true;
+    setImmediate(() => {
+      this.#hasTurnFlushed = false;
+    });
+    queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {
