@@ -92,7 +92,7 @@ export class Endings {
       await ending
     ).ended;
     // Who sent it something meanwhile is to hear what became of it.
-    if (host.blocked.ended(workflowId)) host.mailbox.relist();
+    if (host.blocked.ended(workflowId)) host.mailbox.listAgain();
   }
 
   /** Ends a run whose code is not loaded, or cannot be. Errors: those of reading its history. */

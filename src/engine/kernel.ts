@@ -14,6 +14,7 @@ import type { Commit, CommitResult, RunRecord, Store } from "../store/contract.t
 import { Dispatcher } from "./dispatcher.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
+import { insist } from "./insist.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
 import { Endings } from "./endings.ts";
@@ -256,6 +257,15 @@ export class Kernel implements RunHost {
     this.#kept.set(workflowId, [...(this.#kept.get(workflowId) ?? []), ...inputs]);
   }
 
+  /** Nobody waits for it, and what is kept for it must reach it. */
+  #bringBack(workflowId: WorkflowId): void {
+    this.insist("bringing a run back", () => this.resident(workflowId));
+  }
+
+  insist(what: string, work: () => Promise<unknown>): void {
+    void insist(work, { ports: this.options.ports, what, isWanted: () => this.#stopped === undefined });
+  }
+
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
     try {
       this.demandOpen();
@@ -301,15 +311,6 @@ export class Kernel implements RunHost {
     const load = this.#loadLatest(workflowId).finally(() => this.loads.delete(workflowId));
     this.loads.set(workflowId, load);
     return load;
-  }
-
-  /** Loads the run for its own sake: nobody waits, and so it is tried until the disk answers. */
-  #bringBack(workflowId: WorkflowId): void {
-    if (this.#stopped !== undefined) return;
-    this.resident(workflowId).catch((error: unknown) => {
-      this.log("warn", "a run could not be read; trying again", { workflowId, error: messageOf(error) });
-      void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
-    });
   }
 
   async #loadLatest(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
@@ -560,14 +561,10 @@ export class Kernel implements RunHost {
     for (const input of run.discard()) {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
-    this.store
-      .findRun(workflowId)
-      .then((record) =>
-        record !== undefined && this.#stopped === undefined ? this.blocked.block(record, error) : undefined,
-      )
-      .catch((reason: unknown) =>
-        this.log("error", "a run could not be marked as blocked", { workflowId, error: messageOf(reason) }),
-      );
+    this.insist("holding a run", async () => {
+      const record = await this.store.findRun(workflowId);
+      if (record !== undefined) await this.blocked.block(record, error);
+    });
   }
 
   /** A message to the workflow is damaged: its run, if one is open, is blocked. */

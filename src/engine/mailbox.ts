@@ -71,13 +71,8 @@ export class Mailbox {
     }
   }
 
-  /** The same for who cannot wait: tried again when the disk does not answer now. */
-  relist(): void {
-    this.list().catch((error: unknown) => {
-      if (this.#kernel.isStopped) return;
-      this.#kernel.log("warn", "messages could not be listed; trying again", { error: messageOf(error) });
-      this.#kernel.options.ports.scheduler.delay(retryMs, () => this.relist());
-    });
+  listAgain(): void {
+    this.#kernel.insist("listing messages", () => this.list());
   }
 
   /** Before a run that was blocked goes on: what waits for it on disk is on its way. At the start it is anyway. */
@@ -94,7 +89,7 @@ export class Mailbox {
   sent(messages: readonly OutgoingMessage[], ids: readonly number[]): void {
     if (ids.length < messages.length) {
       // The commit was resolved by reading, which does not tell the ids.
-      this.relist();
+      this.listAgain();
       return;
     }
     for (const [index, message] of messages.entries()) {
@@ -148,7 +143,7 @@ export class Mailbox {
         if (isDelivered(error, message)) {
           remove(line, message);
           // The same commit may have sent something, too.
-          this.relist();
+          this.listAgain();
           continue;
         }
         if (isAionError(error) && error.code === "run_blocked") {

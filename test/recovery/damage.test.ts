@@ -713,7 +713,7 @@ describe("a disk that does not answer once", () => {
     expect(refusals).toBe(1);
     expect(await world.during(run.result())).toBe("worked");
     refusedOf = "listMessages";
-    world.process.kernel.mailbox.relist();
+    world.process.kernel.mailbox.listAgain();
     await world.advance(5_000);
     expect(refusals).toBe(2);
     expect(world.logged.filter(({ level }) => level === "warn")).toHaveLength(2);
