@@ -396,6 +396,8 @@ export class Dispatcher {
   #settle(running: Attempt, toEvent: (state: RunState, nowMs: number) => EventBody | undefined): void {
     const { address, attempt } = running;
     this.#host.settled(address, attempt, (state, nowMs) => {
+      // The run may have been read anew, and another one of its chain be there.
+      if (state.started.runId !== address.runId) return undefined;
       const activity = state.activities.get(address.ordinal);
       // Late: another attempt is the current one, or the activity has its outcome.
       if (activity === undefined || activity.attempt !== attempt || activity.startedAt === undefined)

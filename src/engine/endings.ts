@@ -27,6 +27,8 @@ export interface EndingHost {
   now(): number;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   demandOpen(): void;
+  /** Why there is no run of that id to turn to. */
+  absent(workflowId: WorkflowId): Promise<AionError>;
   residentRun(workflowId: WorkflowId): ResidentRun | undefined;
   /** Takes a run into memory without its code, to end it. */
   adopt(record: RunRecord, state: RunState): ResidentRun;
@@ -103,6 +105,8 @@ export class Endings {
   ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
     const host = this.#host;
     const state = await loadState(record, host.store);
+    // Somebody else has ended it since the record was read.
+    if (state.isClosed) throw await host.absent(record.workflowId);
     const raced = host.residentRun(record.workflowId);
     const run = raced !== undefined && !raced.isGone ? raced : host.adopt(record, state);
     return { run, ended: offerEnd(run, () => ({ ...event }), messageId) };

@@ -33,6 +33,8 @@ import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
 
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
@@ -61,13 +63,14 @@ export class Kernel implements RunHost {
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
-  readonly #lease: Lease;
+  readonly lease: Lease;
 
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
-    this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
-    this.#lease = new Lease(options, (error) => this.#lose(error));
+    const lose = (error: AionError): void => this.#lose(error);
+    this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
+    this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
     this.endings = new Endings(this);
@@ -89,7 +92,8 @@ export class Kernel implements RunHost {
           const decline = (): void => this.#dispatcher.decline(address);
           this.offer(address.workflowId, address.runId, {
             toEvent: (state, nowMs) => {
-              const event = start.toEvent(state, nowMs);
+              const isMeant = state.started.runId === address.runId;
+              const event = isMeant ? start.toEvent(state, nowMs) : undefined;
               if (event?.type !== "ActivityStarted") decline();
               return event;
             },
@@ -143,7 +147,7 @@ export class Kernel implements RunHost {
 
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
-    this.#lease.keep();
+    this.lease.keep();
     const { onRecovery } = this.options;
     // Read before any run is, since one to which a message is damaged does not go on.
     await this.mailbox.list();
@@ -185,7 +189,9 @@ export class Kernel implements RunHost {
       return toOutcome(latest, state, tracker, present.pid);
     }
     const loaded = await this.#load(record, tracker);
-    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
+    return loaded;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -199,7 +205,7 @@ export class Kernel implements RunHost {
     }
     this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
     await this.recorder.drained();
-    this.#lease.stop();
+    this.lease.stop();
     try {
       await this.store.release(this.options.token);
     } catch (error) {
@@ -217,7 +223,7 @@ export class Kernel implements RunHost {
     this.#stopped = error;
     this.#wakes.stop();
     void this.#dispatcher.stop(0);
-    this.#lease.stop();
+    this.lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
@@ -270,7 +276,7 @@ export class Kernel implements RunHost {
     try {
       this.demandOpen();
       const run = await this.resident(workflowId);
-      if (run === undefined) throw await this.#absent(workflowId);
+      if (run === undefined) throw await this.absent(workflowId);
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
@@ -283,7 +289,7 @@ export class Kernel implements RunHost {
     }
   }
 
-  async #absent(workflowId: WorkflowId): Promise<AionError> {
+  async absent(workflowId: WorkflowId): Promise<AionError> {
     const blocked = this.blocked.get(workflowId);
     if (blocked !== undefined)
       return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
@@ -320,7 +326,7 @@ export class Kernel implements RunHost {
     this.#kept.delete(workflowId);
     if (run?.isHere === true) run.offerAll(kept);
     else {
-      const error = await this.#absent(workflowId);
+      const error = await this.absent(workflowId);
       for (const input of kept) input.onRefused?.(error);
     }
     return run;
@@ -330,6 +336,7 @@ export class Kernel implements RunHost {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
     const outcome = await this.#load(record, undefined);
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") throw outcome.error;
     return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;
   }
 
@@ -374,14 +381,8 @@ export class Kernel implements RunHost {
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll([...kept, ...this.#dueInputs(run)]);
-      if (isStuck) {
-        run.fault(
-          new AionError(
-            "nondurable_await",
-            `workflow ${workflowId} waits for nothing durable and has not ended`,
-          ),
-        );
-      }
+      const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
+      if (isStuck) run.fault(new AionError("nondurable_await", why));
       this.#arm(run, nextLookAt(state));
       run.correctRow();
       if (run.isIdle) this.rested(run);
@@ -415,12 +416,12 @@ export class Kernel implements RunHost {
     error: AionError,
   ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
     const { workflowId } = record;
+    // The store is out of order, not the run: nothing is held against it.
+    if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
-      this.log("error", "a run diverged from its history and was failed", {
-        workflowId,
-        message: error.message,
-      });
+      const { message } = error;
+      this.log("error", "a run diverged from its history and was failed", { workflowId, message });
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
@@ -546,10 +547,8 @@ export class Kernel implements RunHost {
     const count = (this.#crashes.get(workflowId) ?? 0) + 1;
     this.#crashes.set(workflowId, count);
     this.log("error", "a run crashed and is loaded again", { workflowId, pid, count, error: String(error) });
-    if (count < crashesMax || run.runKey === undefined) {
-      this.#reload(run, toAionError(error), run.discard());
-      return;
-    }
+    const isToReload = count < crashesMax || run.runKey === undefined;
+    if (isToReload) return this.#reload(run, toAionError(error), run.discard());
     this.#crashes.delete(workflowId);
     this.#hold(run, toAionError(error));
   }
@@ -684,10 +683,9 @@ export class Kernel implements RunHost {
   }
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
-    this.log("error", "workflow code broke a law of durable execution", {
-      workflowId: run.workflowId,
-      message: error.message,
-    });
+    const { workflowId } = run;
+    const { message } = error;
+    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.#hold(run, error);
     return "block";
@@ -704,7 +702,9 @@ export class Kernel implements RunHost {
   async #wake(workflowId: WorkflowId): Promise<void> {
     try {
       const run = await this.resident(workflowId);
-      if (run === undefined || run.isGone || run.state.isClosed) return;
+      if (run === undefined || run.state.isClosed || this.#stopped !== undefined) return;
+      // Put away for another run between the two lines above: it has to be brought back.
+      if (run.isGone) return await this.#wake(workflowId);
       run.armedAt = null;
       const inputs = this.#dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
@@ -749,6 +749,3 @@ export class Kernel implements RunHost {
     return toPid(this.options.token.epoch, this.#pidCount);
   }
 }
-
-/** A run that crashes this often without a commit in between is held. */
-const crashesMax = 5;

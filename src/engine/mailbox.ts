@@ -71,6 +71,7 @@ export class Mailbox {
     }
   }
 
+  /** The same for who cannot wait: tried again when the disk does not answer now. */
   listAgain(): void {
     this.#kernel.insist("listing messages", () => this.list());
   }

@@ -351,7 +351,8 @@ export class ResidentRun {
           toEvent: (now) => {
             const activity = now.activities.get(ordinal);
             const isBegun = this.#batch?.attempts.some((attempt) => attempt.ordinal === ordinal) !== true;
-            if (activity === undefined || (activity.startedAt !== undefined && isBegun)) return undefined;
+            if (activity?.isCancelRequested !== true || (activity.startedAt !== undefined && isBegun))
+              return undefined;
             return { type: "ActivityCancelled", ordinal, attempt: activity.attempt };
           },
         });

@@ -11,7 +11,8 @@ import type { RunStatus } from "../core/status.ts";
  *
  * Laws:
  *  1. `append` resolves after its transaction is on disk (fsync). What it rejects as a whole was rolled
- *     back, unless the error is `commit_unknown` or `store_failed`: then only reading can tell.
+ *     back, unless the error is `commit_unknown` or `store_failed`: then only reading can tell, and what it tells
+ *     is final. (A backend whose transaction may still be under way ends it before it rejects.)
  *  2. A commit is all-or-nothing. Commits of one call share a transaction and an fsync, and yet each
  *     succeeds or is refused by itself.
  *  3. A commit is accepted only if its run is at `expectedSeq` and its token holds the current epoch, both
