@@ -156,7 +156,7 @@ export class EngineLife implements Actor {
           schedule.after(delayMs, new Lane(this), `delay of ${Math.round(delayMs)}`, callback),
       },
       log: (level, message, fields) => {
-        side.trace.add(`  ${this.name} ${level}: ${message} ${String(fields?.["workflowId"] ?? "")}`);
+        side.trace.add(`  ${this.name} ${level}: ${message} ${JSON.stringify(fields?.["workflowId"])}`);
       },
     };
   }
