@@ -45,6 +45,7 @@ const aftermathMs = 45_000;
 const troublePerStep = 0.02;
 /** How often what is in memory is held against what is on disk. */
 const looksPerStep = 0.006;
+const reportsPerStep = 0.001;
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -200,6 +201,7 @@ class World {
     if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
     if (!this.#isCalm && this.#trouble()) await schedule.settle();
     if (this.#lookDice.chance(looksPerStep)) await this.#look();
+    if (this.#lookDice.chance(reportsPerStep)) this.#askForReport();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
     return this.#failure === undefined;
   }
@@ -215,6 +217,12 @@ class World {
         programs: this.#plan.programs,
         onChecked: () => this.#statistics.note("live run like its replay"),
       });
+    }
+  }
+
+  #askForReport(): void {
+    for (const { life } of this.#seats) {
+      if (life?.isUp === true) life.report().catch((error: unknown) => this.#fail(error));
     }
   }
 
