@@ -25,6 +25,9 @@ interface AuditedChild {
   readonly policy: EventOf<"ChildWorkflowStarted">["parentClosePolicy"];
 }
 
+/** When all is well a timer is late by no more than this: how often the engine looks at the clock, in case it was set. I-29 */
+const lateMsMax = 31_000;
+
 /** What an event made true that is worth counting. */
 export type Remark =
   | "timer fired under another owner"
@@ -47,7 +50,13 @@ export class AuditedRun {
   readonly activities = new Map<number, AuditedActivity>();
   readonly timers = new Map<
     number,
-    { readonly fireAt: number; readonly epoch: number; readonly setBackMs: number }
+    {
+      readonly fireAt: number;
+      readonly epoch: number;
+      readonly setBackMs: number;
+      /** By when it has to fire, by the time that only passes; for those that begin when all is well. */
+      readonly latestMs?: number;
+    }
   >();
   readonly children = new Map<number, AuditedChild & { readonly epoch: number }>();
   readonly sends = new Set<number>();
@@ -58,6 +67,7 @@ export class AuditedRun {
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
+  readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
 
@@ -68,6 +78,7 @@ export class AuditedRun {
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
     readonly elapsedMs: () => number;
+    readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
     this.workflowId = of.workflowId;
@@ -75,6 +86,7 @@ export class AuditedRun {
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
+    this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
@@ -171,7 +183,12 @@ export class AuditedRun {
       case "TimerStarted":
         if (event.fireAt !== event.recordedAt + event.durationMs)
           this.#fail("timer-instant", event, `begun at ${event.recordedAt}, to fire at ${event.fireAt}`);
-        this.timers.set(event.ordinal, { fireAt: event.fireAt, epoch, setBackMs: this.#setBackMs() });
+        this.timers.set(event.ordinal, {
+          fireAt: event.fireAt,
+          epoch,
+          setBackMs: this.#setBackMs(),
+          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+        });
         return;
       case "TimerFired": {
         const timer = this.timers.get(event.ordinal);
@@ -179,6 +196,8 @@ export class AuditedRun {
         // I-28
         if (event.recordedAt < timer.fireAt - (this.#setBackMs() - timer.setBackMs))
           this.#fail("early-timer", event, `due at ${timer.fireAt}`);
+        if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
+          this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
         this.timers.delete(event.ordinal);
         return;

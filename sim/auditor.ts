@@ -12,6 +12,8 @@ interface AuditedMessage {
   readonly target: string;
   readonly message: Message;
   readonly epoch: number;
+  /** The first run of the execution that was open at the target when it was sent. */
+  readonly execution: string | undefined;
 }
 
 interface Chain {
@@ -39,6 +41,8 @@ export class Auditor {
   #isReleased = false;
   /** By how much the clock was set back so far. */
   setBackMs = 0;
+  /** Since when all is well, by the time that only passes. */
+  calmFromMs = Number.POSITIVE_INFINITY;
 
   constructor(statistics: Statistics, elapsedMs: () => number) {
     this.#statistics = statistics;
@@ -189,6 +193,7 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });
     chain.runs.push(run);
@@ -221,6 +226,12 @@ export class Auditor {
       );
   }
 
+  #openExecution(workflowId: string): string | undefined {
+    const runs = this.chains.get(workflowId)?.runs ?? [];
+    if (runs.at(-1)?.isOpen !== true) return undefined;
+    return runs.findLast((run) => run.started.continuedFrom === undefined)?.runId;
+  }
+
   #consume(messageId: number, epoch: number): AuditedMessage {
     const message = this.messages.get(messageId);
     if (message === undefined || this.#consumed.has(messageId))
@@ -243,7 +254,7 @@ export class Auditor {
       const messageId = ids[index] ?? 0;
       if (this.messages.has(messageId) || this.#consumed.has(messageId))
         throw new SimulationFailure("message-twice", `message id ${messageId} was given before`);
-      this.messages.set(messageId, { target, message, epoch });
+      this.messages.set(messageId, { target, message, epoch, execution: this.#openExecution(target) });
       if (message.kind === "child-closed") {
         // I-34
         const key = `${message.runId} ${message.ordinal}`;
@@ -302,7 +313,7 @@ export class Auditor {
   }
 
   /** A message is answered by what it leads to, or by the reason why it leads to nothing. */
-  #checkAnswer({ target, message }: AuditedMessage, commit: Commit): void {
+  #checkAnswer({ target, message, execution }: AuditedMessage, commit: Commit): void {
     const events = [...(commit.run?.events ?? []), ...(commit.start?.events ?? [])];
     const latest = this.latest(target);
     const swallowed = (): never => {
@@ -334,8 +345,9 @@ export class Auditor {
         );
         const settled = (commit.send ?? []).find(({ message: of }) => of.kind === "signal-settled")?.message;
         const isSettled = settled !== undefined;
-        // It was looked for before it began: its sender is told so.
-        const isRefused = settled?.kind === "signal-settled" && settled.failure !== undefined;
+        // It may have been looked for before it began. I-24: not if it was there all the time, whatever it continued as.
+        const wasThere = execution !== undefined && execution === this.#openExecution(target);
+        const isRefused = settled?.kind === "signal-settled" && settled.failure !== undefined && !wasThere;
         const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
         if (message.from !== undefined && !isSettled) swallowed();
         if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();

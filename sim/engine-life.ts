@@ -1,3 +1,4 @@
+import { isAionError } from "../src/core/errors.ts";
 import type { AionError } from "../src/core/errors.ts";
 import type { Ports } from "../src/core/ports.ts";
 import { Kernel } from "../src/engine/kernel.ts";
@@ -123,6 +124,28 @@ export class EngineLife implements Actor {
     this.isUp = this.stopped === undefined;
   }
 
+  /** An operator asks for a report on every run, live ones too. I-17: none of them is adopted a second time. */
+  async report(): Promise<void> {
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    const { statistics } = this.#of.side;
+    try {
+      for await (const { workflowId, outcome } of kernel.recover("all")) {
+        if (outcome.kind !== "resumed" || outcome.active.kind !== "resident") continue;
+        const live = kernel.residentRun(workflowId);
+        if (
+          live !== undefined &&
+          live.state.started.runId === outcome.active.runId &&
+          live.pid === outcome.active.pid
+        )
+          statistics.note("report on a live run");
+      }
+    } catch (error) {
+      // The store may fail under it.
+      if (!isAionError(error)) throw error;
+    }
+  }
+
   /** `kill -9`. */
   kill(): void {
     if (this.isGone) return;
@@ -156,7 +179,7 @@ export class EngineLife implements Actor {
           schedule.after(delayMs, new Lane(this), `delay of ${Math.round(delayMs)}`, callback),
       },
       log: (level, message, fields) => {
-        side.trace.add(`  ${this.name} ${level}: ${message} ${String(fields?.["workflowId"] ?? "")}`);
+        side.trace.add(`  ${this.name} ${level}: ${message} ${JSON.stringify(fields?.["workflowId"])}`);
       },
     };
   }

@@ -11,7 +11,7 @@ export interface NetworkOptions {
   readonly schedule: Schedule;
   readonly dice: Dice;
   readonly statistics: Statistics;
-  readonly isFaulty: (kind: FaultKind) => boolean;
+  readonly meets: (kind: FaultKind, share: number) => boolean;
   /** Engines that serve clients, or believe they do. */
   readonly engines: () => readonly EngineLife[];
 }
@@ -34,7 +34,7 @@ export class Network {
     of: { readonly timeoutMs: number; readonly onTwice: () => void },
     run: (service: Service) => Promise<Reply>,
   ): Promise<Reply> {
-    const { schedule, dice, statistics, isFaulty, engines } = this.#of;
+    const { schedule, dice, statistics, meets, engines } = this.#of;
     return new Promise((resolve, reject) => {
       const lane = (): Lane => new Lane(client);
       const fail = (why: string): void => reject(new AionError("transport_failed", why));
@@ -60,7 +60,7 @@ export class Network {
         stopTimer();
         pass();
       };
-      const isReplyLost = isFaulty("reply-lost") && dice.chance(0.06);
+      const isReplyLost = meets("reply-lost", 0.06);
       const reply = (pass: () => void): void => {
         if (isReplyLost) {
           statistics.note("reply lost");
@@ -76,13 +76,13 @@ export class Network {
           if (service === undefined) return;
           run(service).then(
             (value) => reply(() => resolve(value)),
-            (error: unknown) => reply(() => reject(error as Error)),
+            (error: unknown) => reply(() => reject(error)),
           );
         });
       };
-      if (isFaulty("request-lost") && dice.chance(0.06)) statistics.note("request lost");
+      if (meets("request-lost", 0.06)) statistics.note("request lost");
       else deliver();
-      if (isFaulty("request-twice") && dice.chance(0.06)) {
+      if (meets("request-twice", 0.06)) {
         statistics.note("request delivered twice");
         of.onTwice();
         deliver();

@@ -1,3 +1,4 @@
+import type { ReusePolicy } from "../src/client/service.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
 import { randomProgram } from "./random-program.ts";
@@ -34,6 +35,7 @@ export type Operation =
       readonly startDelayMs?: number;
       readonly runTimeoutMs?: number;
       readonly executionTimeoutMs?: number;
+      readonly reuse?: ReusePolicy;
       readonly signal?: SignalPlan;
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
@@ -64,6 +66,10 @@ export interface Plan {
   readonly activityConcurrency: number;
   readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
   readonly faults: ReadonlySet<FaultKind>;
+  /** How often each of them comes, by a factor. */
+  readonly intensities: Readonly<Record<FaultKind, number>>;
+  /** The same for what is done to the world as a whole. */
+  readonly troubleIntensity: number;
   readonly programs: Readonly<Record<string, Program>>;
   readonly clients: readonly (readonly NumberedOperation[])[];
   /** So long things may go wrong; then all is well until everything has ended. */
@@ -96,9 +102,12 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   ]);
   const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
   const faults = new Set(faultKinds.filter(() => dice.chance(share)));
+  const intensities = Object.fromEntries(
+    faultKinds.map((kind) => [kind, dice.pick([0.4, 1, 1, 4])]),
+  ) as Record<FaultKind, number>;
   const programs: Record<string, Program> = {};
   const programCount = dice.int(1, 3);
-  const targets = ["listener", "nobody", "w0", "w1"];
+  const targets = ["listener", "nobody", "w0", "w0", "w1"];
   for (let index = 0; index < programCount; index++) {
     programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), targets);
   }
@@ -115,6 +124,8 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
     activityConcurrencyPerType: dice.chance(0.2) ? { toil: 1 } : {},
     faults: new Set([...faults].filter((kind) => !reduction.faults.includes(kind))),
+    intensities,
+    troubleIntensity: dice.pick([0.5, 1, 1, 3]),
     programs,
     clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
@@ -174,9 +185,13 @@ function toStartOptions(
   signal: () => SignalPlan,
 ): Omit<Operation & { readonly verb: "start" }, "verb" | "workflowId" | "workflowType"> {
   const isWithSignal = dice.chance(0.25);
+  const reuse = dice.chance(0.15)
+    ? dice.pick<ReusePolicy>(["reject", "after-close", "after-failure", "terminate"])
+    : undefined;
   return {
-    // Repeated without one after its run has ended, a start with a signal begins another run.
-    ...(isWithSignal || dice.chance(0.6) ? { requestId } : {}),
+    // Repeated without one, such a start may begin another run.
+    ...(isWithSignal || reuse !== undefined || dice.chance(0.6) ? { requestId } : {}),
+    ...(reuse === undefined ? {} : { reuse }),
     ...(dice.chance(0.15) ? { startDelayMs: dice.int(1, 3_000) } : {}),
     ...(dice.chance(0.1) ? { runTimeoutMs: dice.int(500, 20_000) } : {}),
     ...(dice.chance(0.05) ? { executionTimeoutMs: dice.int(500, 30_000) } : {}),

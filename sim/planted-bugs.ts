@@ -484,12 +484,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [edit("engine/mailbox.ts", "    await this.list();\n    const early", "    const early")],
   },
   {
-    name: "early-messages-dropped",
-    claim: "Messages of runs that recovery takes up are dropped while recovery lasts.",
-    invariants: [34],
-    edits: [edit("engine/mailbox.ts", "else this.#early.push({ ...message, messageId });", "else continue;")],
-  },
-  {
     name: "message-answered-unheard",
     claim: "A message to a run that continues as new meanwhile is taken for delivered.",
     invariants: [24, 34],
@@ -568,8 +562,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
-    name: "terminate-overtakes-end",
-    claim: "A run that has ended is terminated all the same.",
+    name: "end-after-the-end",
+    claim: "A run that has ended is ended once more.",
     invariants: [37],
     edits: [
       edit(
@@ -577,6 +571,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         '    if (isClosed(record.status)) {\n      throw new AionError(\n        "run_closed",',
         '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
       ),
+      edit("engine/kernel.ts", "    if (state.isClosed) throw await this.#absent(record.workflowId);\n", ""),
     ],
   },
 ];

@@ -52,6 +52,7 @@ export const sometimes = [
   "outcome of a replaced owner dropped",
   "run read anew by its own engine",
   "live run like its replay",
+  "report on a live run",
   "recovery took runs up",
   "many commits in one append",
 ] as const;

@@ -21,6 +21,8 @@ export interface StoreSide {
   readonly actor: Actor;
   /** False once all is well. */
   isFaulty(kind: FaultKind): boolean;
+  /** Whether it happens now, if it usually does so often. */
+  meets(kind: FaultKind, share: number): boolean;
   /** Whether nobody reaches the store. */
   isOut(): boolean;
   fail(error: unknown): void;
@@ -226,7 +228,7 @@ export class StoreLink {
   }
 
   #mishapOfRead(): Mishap | undefined {
-    return this.#side.isFaulty("read-failed") && this.#side.dice.chance(0.06) ? "refused" : undefined;
+    return this.#side.meets("read-failed", 0.05) ? "refused" : undefined;
   }
 
   #refusal(mishap: Mishap | undefined, isWrite: boolean): AionError | undefined {

@@ -5,6 +5,9 @@ import { planOf } from "./plan.ts";
 import { Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
 
+// Whoever wants to see where an error came from runs its seed alone.
+Error.stackTraceLimit = 0;
+
 async function runChunk({ from, count }: Chunk): Promise<ChunkReport> {
   const failures: FailedSeed[] = [];
   const hashes: string[] = [];

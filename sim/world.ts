@@ -45,6 +45,7 @@ const aftermathMs = 45_000;
 const troublePerStep = 0.02;
 /** How often what is in memory is held against what is on disk. */
 const looksPerStep = 0.006;
+const reportsPerStep = 0.001;
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -93,6 +94,8 @@ class World {
       plan.store === "sqlite"
         ? openSqliteStore({ path: ":memory:", clock })
         : openMemoryStore({ clock, defer: (done) => queueMicrotask(done) });
+    const storeDice = new Dice(`store of ${seed}`);
+    const networkDice = new Dice(`network of ${seed}`);
     this.#side = {
       inner: this.#inner,
       kind: plan.store,
@@ -100,9 +103,10 @@ class World {
       schedule: this.#schedule,
       statistics: this.#statistics,
       trace: this.#trace,
-      dice: new Dice(`store of ${seed}`),
+      dice: storeDice,
       actor: { name: "store", isHalted: false, isGone: false },
       isFaulty: (kind) => this.#isFaulty(kind),
+      meets: (kind, share) => this.#meets(kind, share, storeDice),
       isOut: () => this.#isOut,
       fail: (error) => this.#fail(error),
     };
@@ -113,9 +117,9 @@ class World {
     }));
     const network = new Network({
       schedule: this.#schedule,
-      dice: new Dice(`network of ${seed}`),
+      dice: networkDice,
       statistics: this.#statistics,
-      isFaulty: (kind) => this.#isFaulty(kind),
+      meets: (kind, share) => this.#meets(kind, share, networkDice),
       engines: () => this.#seats.flatMap(({ life }) => (life?.isUp === true ? [life] : [])),
     });
     this.#clients = plan.clients.map(
@@ -170,8 +174,15 @@ class World {
     }
     this.#heal();
     const calmFromMs = time.elapsedMs;
+    const ownedByMs = calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 5_000;
     while (!this.#isAtRest()) {
       if (!(await this.#step())) return;
+      // I-21
+      if (time.elapsedMs > ownedByMs && !this.#seats.some(({ life }) => life?.isUp === true))
+        throw new SimulationFailure(
+          "no-owner",
+          `nobody owns the store ${time.elapsedMs - calmFromMs} ms after the faults`,
+        );
       if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2)
         throw this.#stuck("nothing moves it");
     }
@@ -190,6 +201,7 @@ class World {
     if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
     if (!this.#isCalm && this.#trouble()) await schedule.settle();
     if (this.#lookDice.chance(looksPerStep)) await this.#look();
+    if (this.#lookDice.chance(reportsPerStep)) this.#askForReport();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
     return this.#failure === undefined;
   }
@@ -205,6 +217,12 @@ class World {
         programs: this.#plan.programs,
         onChecked: () => this.#statistics.note("live run like its replay"),
       });
+    }
+  }
+
+  #askForReport(): void {
+    for (const { life } of this.#seats) {
+      if (life?.isUp === true) life.report().catch((error: unknown) => this.#fail(error));
     }
   }
 
@@ -286,7 +304,7 @@ class World {
     const { kernel } = life;
     const end = (): void => {
       life.kill();
-      this.#boot(seat, this.#faultDice.int(this.#plan.leaseMs / 4, this.#plan.leaseMs));
+      this.#boot(seat, this.#faultDice.int(this.#plan.leaseMs / 2, 2 * this.#plan.leaseMs));
     };
     if (kernel === undefined) end();
     else kernel.close(0).then(end, (error: unknown) => this.#fail(error));
@@ -324,15 +342,19 @@ class World {
     return !this.#isCalm && this.#plan.faults.has(kind);
   }
 
+  #meets(kind: FaultKind, share: number, dice: Dice): boolean {
+    return this.#isFaulty(kind) && dice.chance(share * this.#plan.intensities[kind]);
+  }
+
   /** True: something was done to the world. */
   #trouble(): boolean {
     const dice = this.#faultDice;
-    if (this.#isFaulty("stall") && dice.chance(0.01)) {
+    if (this.#meets("stall", 0.01, dice)) {
       const { time } = this.#schedule;
       this.#statistics.note("time passed while much was to be done");
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
-    if (!dice.chance(troublePerStep)) return false;
+    if (!dice.chance(troublePerStep * this.#plan.troubleIntensity)) return false;
     const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
     if (kinds.length === 0) return false;
     const kind = dice.pick(kinds);
@@ -416,6 +438,7 @@ class World {
   #heal(): void {
     this.#trace.add("  all is well");
     this.#isCalm = true;
+    this.#auditor.calmFromMs = this.#schedule.time.elapsedMs;
     this.#isOut = false;
     for (const { life } of this.#seats) if (life !== undefined) life.isHalted = false;
   }
