@@ -160,12 +160,12 @@ class Player {
 
   /** Lets the engine run until it has answered. */
   async #during<Answer>(promise: Promise<Answer>): Promise<Answer> {
-    const progress = { isOver: false };
+    const wait = { isOver: false };
     const over = promise.finally(() => {
-      progress.isOver = true;
+      wait.isOver = true;
     });
     over.catch(() => undefined);
-    for (let round = 0; !progress.isOver; round++) {
+    for (let round = 0; !wait.isOver; round++) {
       if (round > patienceRounds) {
         this.#giveUp("does not answer");
         await this.restless;
@@ -348,7 +348,7 @@ class Player {
   }
 }
 
-function receivedIn(histories: Observed["histories"]): Outcome["received"] {
+export function receivedIn(histories: Observed["histories"]): Outcome["received"] {
   const received: Record<string, readonly string[]> = {};
   for (const workflowId of Object.keys(histories).toSorted()) {
     const signals = (histories[workflowId] ?? []).flatMap((event) =>

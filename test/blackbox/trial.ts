@@ -4,7 +4,7 @@ import type { Prediction } from "./model.ts";
 import { predict, simulate } from "./model.ts";
 import type { Observed, PlayOptions } from "./play.ts";
 import { play } from "./play.ts";
-import type { Outcome } from "./program.ts";
+import type { Case, Outcome } from "./program.ts";
 import { judge } from "./verdict.ts";
 
 export type TrialEnd =
@@ -38,16 +38,20 @@ export async function attempt({ of, kills }: Trial, options: PlayOptions = {}): 
 function allowsForKills({ of }: Trial, observed: Observed): boolean {
   if (observed.killedAtMs.length === 0 || !JSON.stringify(of).includes('"go on"')) return false;
   const orders = Array.from({ length: killDrawCount }, (_each, index) => index * 31 + 1);
-  // Whoever repeats a request to stop is not told whether it was the request that stopped the run.
-  const forgiving = (outcome: Outcome): Outcome => ({
+  const seen = { ...observed, outcome: forgiving(of, observed.outcome) };
+  return (["first", "last", ...orders] as const).some((order) => {
+    const { outcome } = simulate(of, order, observed.killedAtMs);
+    return judge(forgiving(of, outcome), seen, { mayBeUndone: true }).length === 0;
+  });
+}
+
+/** Whoever repeats a request to stop is not told whether it was the request that stopped the run. */
+export function forgiving(of: Case, outcome: Outcome): Outcome {
+  return {
     ...outcome,
     answers: outcome.answers.map((answer, index) => {
       const kind = of.acts[index]?.kind;
       return answer === "run_closed" && (kind === "cancel" || kind === "terminate") ? "ok" : answer;
     }),
-  });
-  const seen = { ...observed, outcome: forgiving(observed.outcome) };
-  return (["first", "last", ...orders] as const).some(
-    (order) => judge(forgiving(simulate(of, order, observed.killedAtMs).outcome), seen).length === 0,
-  );
+  };
 }
