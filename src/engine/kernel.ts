@@ -154,7 +154,7 @@ export class Kernel implements RunHost {
     let recoveredCount = 0;
     if (onRecovery === undefined) {
       // A report holds all that history answered: none is made when nobody is there to read it.
-      const recoverOne = (record: RunRecord) => this.#load(record, undefined);
+      const recoverOne = (record: RunRecord) => this.#takeUp(record, undefined);
       for await (const { outcome } of recoverRuns({ store: this.store, which: "must-move", recoverOne })) {
         if (outcome.kind !== "failed") recoveredCount += 1;
       }
@@ -188,9 +188,15 @@ export class Kernel implements RunHost {
       instance.dispose();
       return toOutcome(latest, state, tracker, present.pid);
     }
+    const loaded = await this.#takeUp(record, tracker);
+    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+  }
+
+  /** As `#load`; a run that the store cannot give now is brought back when it can. */
+  async #takeUp(record: RunRecord, tracker: ResumeTracker | undefined) {
     const loaded = await this.#load(record, tracker);
-    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
-    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
+    const isStoreAway = loaded.kind === "failed" && loaded.error.code === "store_unavailable";
+    if (isStoreAway) this.#bringBack(record.workflowId);
     return loaded;
   }
 
