@@ -36,6 +36,10 @@ const refusedRetryMs = 1_000;
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
 
+type LoadOutcome =
+  | { readonly kind: "loaded"; readonly run: ResidentRun }
+  | (RecoveryOutcome & { readonly kind: "failed" });
+
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
  *
@@ -180,7 +184,10 @@ export class Kernel implements RunHost {
 
   async #recoverOne(record: RunRecord): Promise<RecoveryOutcome> {
     const tracker = new ResumeTracker();
-    const present = this.#runs.get(record.workflowId);
+    const { workflowId } = record;
+    // One that is being loaded or ended is looked at when that is done.
+    while (this.loads.has(workflowId)) await this.loads.get(workflowId)?.catch(() => undefined);
+    const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
       // Live here already: it is not adopted again, but told about, from its history.
       const latest = (await this.store.findRunByKey(record.runKey)) ?? record;
@@ -192,12 +199,18 @@ export class Kernel implements RunHost {
     return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
   }
 
-  /** As `#load`; a run that the store cannot give now is brought back when it can. */
-  async #takeUp(record: RunRecord, tracker: ResumeTracker | undefined) {
-    const loaded = await this.#load(record, tracker);
-    const isStoreAway = loaded.kind === "failed" && loaded.error.code === "store_unavailable";
-    if (isStoreAway) this.#bringBack(record.workflowId);
-    return loaded;
+  /** Loads a run for recovery. Whoever wants the run meanwhile waits, so that it is not ended, say, between its reading and its use. */
+  async #takeUp(record: RunRecord, tracker: ResumeTracker | undefined): Promise<LoadOutcome> {
+    const { workflowId } = record;
+    const load = this.#load(record, tracker);
+    const latest = load
+      .then((outcome) => (outcome.kind === "loaded" && outcome.run.isHere ? outcome.run : undefined))
+      .finally(() => this.loads.delete(workflowId));
+    this.loads.set(workflowId, latest);
+    await latest;
+    const outcome = await load;
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") this.#bringBack(workflowId);
+    return outcome;
   }
 
   async close(graceMs: number): Promise<void> {
