@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
 import { isBusy, needsRollback, toStoreError } from "./errors.ts";
+import { checkSingleName } from "./file-identity.ts";
 import { checkLog } from "./log-damage.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
@@ -33,6 +34,7 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
         hint: "Name a file in that directory.",
       });
     }
+    checkSingleName(path);
     if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
