@@ -23,7 +23,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "sim/*.test.ts", "bench/*.test.ts"],
     env: { NODE_OPTIONS: `--conditions=${condition}` },
     // A process for each file: tests that kill, block or leak touch nobody else's.
     pool: "forks",

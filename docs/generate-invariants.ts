@@ -11,7 +11,7 @@ import { groups, inheritedLaws } from "./invariants.ts";
 import type { Invariant } from "./invariants.ts";
 
 const root = path.dirname(import.meta.dirname);
-const citing = ["{src,bench}/**/*.test.ts", "src/store/conformance/**/*.ts", "test/**/*.ts"];
+const citing = ["{src,bench,sim}/**/*.test.ts", "src/store/conformance/**/*.ts", "test/**/*.ts"];
 
 /** Which files cite which invariant. */
 export function readCitations(letter = "I"): ReadonlyMap<number, readonly string[]> {

@@ -52,7 +52,7 @@ const lineBans: readonly Ban[] = [
     pattern: /\b[a-z][a-zA-Z]*[a-z](?:ID|MS)\b/,
     instead: "workflowId, timeoutMs",
     // Not in bench/, where other people's interfaces are spelled as they are.
-    files: /^(?:src|test|examples|scripts)\/.*\.[cm]?[jt]s$/,
+    files: /^(?:src|test|sim|examples|scripts)\/.*\.[cm]?[jt]s$/,
   },
 ];
 
@@ -90,7 +90,7 @@ function findUntidiness({ path: file, text }: SourceFile): readonly string[] {
 const files = readSourceFiles([
   "*.{md,json,ts,jsonc}",
   ".ci/*",
-  "{src,test,docs,examples,bench,scripts}/**/*.{ts,mts,js,mjs,md,json,sql,html,css,c}",
+  "{src,test,sim,docs,examples,bench,scripts}/**/*.{ts,mts,js,mjs,md,json,sql,html,css,c}",
 ]).filter((file) => file.path !== "package-lock.json");
 
 describe("this repository", () => {

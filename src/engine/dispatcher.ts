@@ -230,6 +230,7 @@ export class Dispatcher {
     const definition = this.#implementations.get(activityType);
     this.#host.outside(() => {
       let result: unknown;
+      let pending: Promise<unknown> | undefined;
       try {
         if (step !== undefined) result = step(task);
         else if (definition === undefined)
@@ -243,16 +244,21 @@ export class Dispatcher {
             task,
           );
         }
+        // A promise of the platform's stays the same one; of whatever else has a `then`, which may throw or call back twice,
+        // this makes one that settles once.
+        if (isThenable(result)) pending = Promise.resolve(result);
       } catch (error) {
         this.#fail(running, error);
         return;
       }
-      if (isThenable(result)) {
-        result.then(
-          (value) => this.#complete(running, value),
-          (error: unknown) => this.#fail(running, error),
-        );
-      } else this.#complete(running, result);
+      if (pending === undefined) {
+        this.#complete(running, result);
+        return;
+      }
+      pending.then(
+        (value) => this.#complete(running, value),
+        (error: unknown) => this.#fail(running, error),
+      );
     });
   }
 
@@ -269,6 +275,13 @@ export class Dispatcher {
       if (running === undefined) continue;
       this.#end(running);
       abort(running, cancelReason());
+    }
+  }
+
+  /** The same for whatever is under way for the run. */
+  dropRun(runId: RunId): void {
+    for (const { address } of [...this.#attempts.values()]) {
+      if (address.runId === runId) this.drop(runId, [address.ordinal]);
     }
   }
 
@@ -383,6 +396,8 @@ export class Dispatcher {
   #settle(running: Attempt, toEvent: (state: RunState, nowMs: number) => EventBody | undefined): void {
     const { address, attempt } = running;
     this.#host.settled(address, attempt, (state, nowMs) => {
+      // The run may have been read anew, and another one of its chain be there.
+      if (state.started.runId !== address.runId) return undefined;
       const activity = state.activities.get(address.ordinal);
       // Late: another attempt is the current one, or the activity has its outcome.
       if (activity === undefined || activity.attempt !== attempt || activity.startedAt === undefined)
@@ -456,5 +471,6 @@ function cancelReason(): AionError {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  const mayHaveThen = (typeof value === "object" && value !== null) || typeof value === "function";
+  return mayHaveThen && "then" in value && typeof value.then === "function";
 }

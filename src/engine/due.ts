@@ -3,7 +3,10 @@ import type { RunId } from "../core/ids.ts";
 import type { OpenActivity, RunState } from "../replay/run-state.ts";
 import type { Input } from "./input.ts";
 
-/** What has come due in a run by `nowMs`: time-outs of the run first, then timers in the order of their instants, then attempts. */
+/**
+ * What has come due in a run by `nowMs`: time-outs of the run first, then timers in the order of their instants, then attempts.
+ * Each is asked again when its turn comes: the run may have been read anew, and what was due then may be due later now.
+ */
 export function dueInputs(
   state: RunState,
   nowMs: number,
@@ -12,12 +15,17 @@ export function dueInputs(
   const deadline = runDeadline(state);
   if (deadline !== undefined && deadline.at <= nowMs) {
     const { timeout } = deadline;
-    return [{ toEvent: (now) => (now.isClosed ? undefined : { type: "WorkflowTimedOut", timeout }) }];
+    const toEvent: Input["toEvent"] = (now, takenAt) =>
+      now.isClosed || !isPast(runDeadline(now)?.at, takenAt)
+        ? undefined
+        : { type: "WorkflowTimedOut", timeout };
+    return [{ toEvent }];
   }
   const timers = [...state.timers.values()].filter((timer) => timer.fireAt <= nowMs);
   timers.sort((a, b) => a.fireAt - b.fireAt || a.ordinal - b.ordinal);
   const inputs: Input[] = timers.map(({ ordinal }) => ({
-    toEvent: (now) => (now.timers.has(ordinal) ? { type: "TimerFired", ordinal } : undefined),
+    toEvent: (now, takenAt) =>
+      isPast(now.timers.get(ordinal)?.fireAt, takenAt) ? { type: "TimerFired", ordinal } : undefined,
   }));
   if (timers.some((timer) => timer.ordinal === startDelayOrdinal)) return inputs;
   for (const activity of state.activities.values()) {
@@ -26,6 +34,10 @@ export function dueInputs(
     if (isDue) inputs.push(attempts.attemptStart(activity.ordinal));
   }
   return inputs;
+}
+
+function isPast(at: number | undefined, nowMs: number): boolean {
+  return at !== undefined && at <= nowMs;
 }
 
 /** The next attempt of an activity at rest. `reserve` takes a slot, or lets the activity stand in line. */

@@ -14,10 +14,12 @@ import type { Commit, CommitResult, RunRecord, Store } from "../store/contract.t
 import { Dispatcher } from "./dispatcher.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
+import { insist } from "./insist.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
+import { Endings } from "./endings.ts";
 import { evict } from "./eviction.ts";
-import { loadPatiently, loadState, toInit } from "./load.ts";
+import { loadPatiently, toInit } from "./load.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
@@ -26,11 +28,13 @@ import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
-import { toBlockedCommit } from "./blocked-row.ts";
-import { attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
+import { BlockedRuns } from "./blocked-runs.ts";
+import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
 
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
@@ -44,13 +48,14 @@ export class Kernel implements RunHost {
   readonly recorder: Recorder;
   readonly watchers = new Watchers();
   readonly mailbox: Mailbox;
-  readonly blocked = new Map<WorkflowId, string>();
+  readonly blocked: BlockedRuns;
+  readonly endings: Endings;
   readonly #dispatcher: Dispatcher;
   readonly #wakes: WakeQueue;
   readonly #runs = new Map<WorkflowId, ResidentRun>();
   /** Begun in memory, and not on disk yet: whether there is such a run, their first commit decides. */
   readonly #unborn = new Map<WorkflowId, ResidentRun>();
-  readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
+  readonly loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #heartbeats: HeartbeatKeeper;
   #settling: ResidentRun[] = [];
   readonly #kept = new Map<WorkflowId, readonly Input[]>();
@@ -58,17 +63,19 @@ export class Kernel implements RunHost {
   #isTurnAsked = false;
   #pidCount = 0;
   #stopped: AionError | undefined;
-  readonly #lease: Lease;
+  readonly lease: Lease;
 
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
-    this.recorder = new Recorder(options.store, options.token, (error) => this.#lose(error));
-    this.#lease = new Lease(options, (error) => this.#lose(error));
+    const lose = (error: AionError): void => this.#lose(error);
+    this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
+    this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
-    this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
-      this.#runs.get(id),
-    );
+    this.blocked = new BlockedRuns(this);
+    this.endings = new Endings(this);
+    const { scheduler, log } = options.ports;
+    this.#heartbeats = new HeartbeatKeeper(options.store, scheduler, (id) => this.#runs.get(id), log);
     this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
       this.#wake(workflowId as WorkflowId),
     );
@@ -85,7 +92,8 @@ export class Kernel implements RunHost {
           const decline = (): void => this.#dispatcher.decline(address);
           this.offer(address.workflowId, address.runId, {
             toEvent: (state, nowMs) => {
-              const event = start.toEvent(state, nowMs);
+              const isMeant = state.started.runId === address.runId;
+              const event = isMeant ? start.toEvent(state, nowMs) : undefined;
               if (event?.type !== "ActivityStarted") decline();
               return event;
             },
@@ -139,8 +147,10 @@ export class Kernel implements RunHost {
 
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
-    this.#lease.keep();
+    this.lease.keep();
     const { onRecovery } = this.options;
+    // Read before any run is, since one to which a message is damaged does not go on.
+    await this.mailbox.list();
     let recoveredCount = 0;
     if (onRecovery === undefined) {
       // A report holds all that history answered: none is made when nobody is there to read it.
@@ -154,7 +164,7 @@ export class Kernel implements RunHost {
         onRecovery(report);
       }
     }
-    await this.mailbox.start();
+    this.mailbox.start();
     await this.#wakes.start();
     return { recoveredCount };
   }
@@ -179,7 +189,9 @@ export class Kernel implements RunHost {
       return toOutcome(latest, state, tracker, present.pid);
     }
     const loaded = await this.#load(record, tracker);
-    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
+    return loaded;
   }
 
   async close(graceMs: number): Promise<void> {
@@ -193,7 +205,7 @@ export class Kernel implements RunHost {
     }
     this.#forgetAll(new AionError("engine_closed", "the engine is closed"));
     await this.recorder.drained();
-    this.#lease.stop();
+    this.lease.stop();
     try {
       await this.store.release(this.options.token);
     } catch (error) {
@@ -211,7 +223,7 @@ export class Kernel implements RunHost {
     this.#stopped = error;
     this.#wakes.stop();
     void this.#dispatcher.stop(0);
-    this.#lease.stop();
+    this.lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
@@ -231,7 +243,7 @@ export class Kernel implements RunHost {
   /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
   offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#loads.has(workflowId))) {
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.loads.has(workflowId))) {
       if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
@@ -242,7 +254,7 @@ export class Kernel implements RunHost {
     else if (input.settles === undefined) void this.#offerLater(workflowId, runId, input);
     else {
       this.#keep(workflowId, [input]);
-      void this.resident(workflowId);
+      this.#bringBack(workflowId);
     }
   }
 
@@ -251,11 +263,20 @@ export class Kernel implements RunHost {
     this.#kept.set(workflowId, [...(this.#kept.get(workflowId) ?? []), ...inputs]);
   }
 
+  /** Nobody waits for it, and what is kept for it must reach it. */
+  #bringBack(workflowId: WorkflowId): void {
+    this.insist("bringing a run back", () => this.resident(workflowId));
+  }
+
+  insist(what: string, work: () => Promise<unknown>): void {
+    void insist(work, { ports: this.options.ports, what, isWanted: () => this.#stopped === undefined });
+  }
+
   async #offerLater(workflowId: WorkflowId, runId: RunId | undefined, input: Input): Promise<void> {
     try {
       this.demandOpen();
       const run = await this.resident(workflowId);
-      if (run === undefined) throw await this.#absent(workflowId);
+      if (run === undefined) throw await this.absent(workflowId);
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
@@ -268,7 +289,7 @@ export class Kernel implements RunHost {
     }
   }
 
-  async #absent(workflowId: WorkflowId): Promise<AionError> {
+  async absent(workflowId: WorkflowId): Promise<AionError> {
     const blocked = this.blocked.get(workflowId);
     if (blocked !== undefined)
       return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
@@ -284,7 +305,7 @@ export class Kernel implements RunHost {
   async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const unborn = this.#unborn.get(workflowId);
     if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
-    const loading = this.#loads.get(workflowId);
+    const loading = this.loads.get(workflowId);
     if (loading !== undefined) return loading;
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
@@ -293,8 +314,8 @@ export class Kernel implements RunHost {
       await new Promise<void>((resolve) => present.ask(resolve));
       return this.resident(workflowId);
     }
-    const load = this.#loadLatest(workflowId).finally(() => this.#loads.delete(workflowId));
-    this.#loads.set(workflowId, load);
+    const load = this.#loadLatest(workflowId).finally(() => this.loads.delete(workflowId));
+    this.loads.set(workflowId, load);
     return load;
   }
 
@@ -305,7 +326,7 @@ export class Kernel implements RunHost {
     this.#kept.delete(workflowId);
     if (run?.isHere === true) run.offerAll(kept);
     else {
-      const error = await this.#absent(workflowId);
+      const error = await this.absent(workflowId);
       for (const input of kept) input.onRefused?.(error);
     }
     return run;
@@ -315,6 +336,7 @@ export class Kernel implements RunHost {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
     const outcome = await this.#load(record, undefined);
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") throw outcome.error;
     return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;
   }
 
@@ -330,9 +352,14 @@ export class Kernel implements RunHost {
     if (present !== undefined && !present.isGone) return { kind: "loaded", run: present };
     let holder: ResidentRun | undefined;
     try {
+      this.#demandWhole(workflowId);
       const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
+      if (record.blocked !== undefined) {
+        await this.mailbox.takeUp();
+        this.#demandWhole(workflowId);
+      }
       const raced = this.#runs.get(workflowId);
       if (raced !== undefined && !raced.isGone) {
         instance.dispose();
@@ -350,24 +377,24 @@ export class Kernel implements RunHost {
       }
       const run = this.#admit(record, state, program, instance);
       holder = run;
-      if (record.blocked !== undefined) this.#unblock(record);
+      if (record.blocked !== undefined) this.blocked.unblock(record);
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll([...kept, ...this.#dueInputs(run)]);
-      if (isStuck) {
-        run.fault(
-          new AionError(
-            "nondurable_await",
-            `workflow ${workflowId} waits for nothing durable and has not ended`,
-          ),
-        );
-      }
+      const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
+      if (isStuck) run.fault(new AionError("nondurable_await", why));
       this.#arm(run, nextLookAt(state));
+      run.correctRow();
       if (run.isIdle) this.rested(run);
       return { kind: "loaded", run };
     } catch (error) {
       return this.#failLoad(record, toAionError(error));
     }
+  }
+
+  #demandWhole(workflowId: WorkflowId): void {
+    const damage = this.mailbox.damageOf(workflowId);
+    if (damage !== undefined) throw damage;
   }
 
   #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
@@ -389,122 +416,24 @@ export class Kernel implements RunHost {
     error: AionError,
   ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
     const { workflowId } = record;
+    // The store is out of order, not the run: nothing is held against it.
+    if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
-      this.log("error", "a run diverged from its history and was failed", {
-        workflowId,
-        message: error.message,
-      });
+      const { message } = error;
+      this.log("error", "a run diverged from its history and was failed", { workflowId, message });
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
-          await this.#endFromOutside(record, event)
+          await this.endings.withoutCode(record, event)
         ).ended;
         return { kind: "failed", error, failureRecorded: true };
       } catch (reason) {
         return { kind: "failed", error: toAionError(reason), failureRecorded: false };
       }
     }
-    await this.block(record, error);
+    await this.blocked.block(record, error);
     return { kind: "failed", error, failureRecorded: false };
-  }
-
-  /** Holds a run: visible on its row, history untouched; tried again when the engine is opened the next time. */
-  async block(record: RunRecord, error: AionError): Promise<void> {
-    const { workflowId } = record;
-    const reason = `${error.code}: ${error.message}`;
-    this.blocked.set(workflowId, reason);
-    this.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
-    if (this.#stopped !== undefined) return;
-    if (record.blocked !== reason) await this.recorder.commit(toBlockedCommit(record, reason));
-    // Its time-outs hold all the same, if its history can be read at all.
-    const deadline = await loadState(record, this.store).then(runDeadline, () => undefined);
-    if (deadline === undefined) return;
-    if (deadline.at > this.now()) this.#wakes.add(workflowId, deadline.at, false);
-    else {
-      const held = { ...record, blocked: reason, wakeAt: 0 };
-      await this.#endFromOutside(held, { type: "WorkflowTimedOut", timeout: deadline.timeout });
-      this.blocked.delete(workflowId);
-    }
-  }
-
-  #unblock(record: RunRecord): void {
-    this.blocked.delete(record.workflowId);
-    void this.recorder.commit(toBlockedCommit(record, null));
-    // What was sent to it meanwhile waits on disk.
-    void this.mailbox.list();
-  }
-
-  /** Ends a run without its code. Also for runs whose code cannot be loaded. */
-  async #endFromOutside(
-    record: RunRecord,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
-    const state = await loadState(record, this.store);
-    const raced = this.#runs.get(record.workflowId);
-    const run =
-      raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
-    const ended = new Promise<void>((resolve, reject) => {
-      run.offer({
-        toEvent: () => ({ ...event }),
-        onDurable: resolve,
-        onRefused: reject,
-        ...(messageId === undefined ? {} : { messageId }),
-      });
-    });
-    return { run, ended };
-  }
-
-  /** Terminates or times out: appended at once, resident or not, blocked or not. */
-  async end(
-    workflowId: WorkflowId,
-    runId: RunId | undefined,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<void> {
-    this.demandOpen();
-    const loading = this.#loads.get(workflowId);
-    if (loading !== undefined) await loading;
-    const run = this.#runs.get(workflowId);
-    if (run !== undefined && !run.isGone && !run.isHere) {
-      await new Promise<void>((resolve) => run.ask(resolve));
-      return this.end(workflowId, runId, event, messageId);
-    }
-    if (run !== undefined && run.isHere) {
-      if (runId !== undefined && run.state.started.runId !== runId) {
-        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-      }
-      return new Promise((resolve, reject) => {
-        run.offer({
-          toEvent: (state) => (state.isClosed ? undefined : { ...event }),
-          onDurable: resolve,
-          onRefused: reject,
-          ...(messageId === undefined ? {} : { messageId }),
-        });
-      });
-    }
-    const record = await this.store.findRun(workflowId, runId);
-    if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-    if (isClosed(record.status)) {
-      throw new AionError(
-        "run_closed",
-        `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
-      );
-    }
-    // Somebody may have begun to load it meanwhile.
-    if (this.#loads.has(workflowId) || this.#runs.has(workflowId)) {
-      return this.end(workflowId, runId, event, messageId);
-    }
-    const ending = this.#endFromOutside(record, event, messageId);
-    const load = ending.then(({ run: found }) => found).finally(() => this.#loads.delete(workflowId));
-    // Whoever wants the run now waits for this, and then for the end.
-    this.#loads.set(workflowId, load);
-    await load;
-    await (
-      await ending
-    ).ended;
-    this.blocked.delete(workflowId);
   }
 
   #admit(
@@ -531,6 +460,11 @@ export class Kernel implements RunHost {
 
   /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
   begin(workflowId: WorkflowId, program: Program, firstSeq: number, inputs: readonly Input[]): void {
+    const damage = this.mailbox.damageOf(workflowId);
+    if (damage !== undefined) {
+      for (const input of inputs) input.onRefused?.(damage);
+      return;
+    }
     const run = new ResidentRun({
       host: this,
       workflowId,
@@ -544,6 +478,25 @@ export class Kernel implements RunHost {
     });
     this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
+  }
+
+  // What blocked runs and ends from outside need (BlockingHost, EndingHost).
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  wakeAt(workflowId: WorkflowId, at: number): void {
+    this.#wakes.add(workflowId, at, false);
+  }
+
+  async timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
+    const { ended } = await this.endings.withoutCode(record, { type: "WorkflowTimedOut", timeout });
+    await ended;
+  }
+
+  adopt(record: RunRecord, state: RunState): ResidentRun {
+    return this.#admit(record, state, undefined, undefined);
   }
 
   // What runs ask for (RunHost).
@@ -594,10 +547,8 @@ export class Kernel implements RunHost {
     const count = (this.#crashes.get(workflowId) ?? 0) + 1;
     this.#crashes.set(workflowId, count);
     this.log("error", "a run crashed and is loaded again", { workflowId, pid, count, error: String(error) });
-    if (count < crashesMax || run.runKey === undefined) {
-      this.#reload(run, toAionError(error), run.discard());
-      return;
-    }
+    const isToReload = count < crashesMax || run.runKey === undefined;
+    if (isToReload) return this.#reload(run, toAionError(error), run.discard());
     this.#crashes.delete(workflowId);
     this.#hold(run, toAionError(error));
   }
@@ -609,9 +560,17 @@ export class Kernel implements RunHost {
     for (const input of run.discard()) {
       input.onRefused?.(new AionError("run_blocked", `workflow ${workflowId} is blocked: ${error.message}`));
     }
-    void this.store.findRun(workflowId).then((record) => {
-      if (record !== undefined && this.#stopped === undefined) void this.block(record, error);
+    this.insist("holding a run", async () => {
+      const record = await this.store.findRun(workflowId);
+      if (record !== undefined) await this.blocked.block(record, error);
     });
+  }
+
+  /** A message to the workflow is damaged: its run, if one is open, is blocked. */
+  holdFor(workflowId: WorkflowId, error: AionError): void {
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && run.isHere) this.#hold(run, error);
+    else if (this.blocked.get(workflowId) === undefined) this.#bringBack(workflowId);
   }
 
   instantiate(run: ResidentRun): ProgramInstance {
@@ -684,7 +643,7 @@ export class Kernel implements RunHost {
         input.onRefused(new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`));
       }
     }
-    if (goesOn) void this.resident(workflowId);
+    if (goesOn) this.#bringBack(workflowId);
   }
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
@@ -713,9 +672,7 @@ export class Kernel implements RunHost {
     }
     if (this.#stopped !== undefined) return;
     this.#keep(workflowId, again);
-    void this.#pause(refusedRetryMs).then(() =>
-      this.#stopped === undefined ? this.resident(workflowId) : undefined,
-    );
+    void this.#pause(refusedRetryMs).then(() => this.#bringBack(workflowId));
   }
 
   rested(run: ResidentRun): void {
@@ -726,10 +683,9 @@ export class Kernel implements RunHost {
   }
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
-    this.log("error", "workflow code broke a law of durable execution", {
-      workflowId: run.workflowId,
-      message: error.message,
-    });
+    const { workflowId } = run;
+    const { message } = error;
+    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.#hold(run, error);
     return "block";
@@ -746,7 +702,9 @@ export class Kernel implements RunHost {
   async #wake(workflowId: WorkflowId): Promise<void> {
     try {
       const run = await this.resident(workflowId);
-      if (run === undefined || run.isGone || run.state.isClosed) return;
+      if (run === undefined || run.state.isClosed || this.#stopped !== undefined) return;
+      // Put away for another run between the two lines above: it has to be brought back.
+      if (run.isGone) return await this.#wake(workflowId);
       run.armedAt = null;
       const inputs = this.#dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
@@ -791,6 +749,3 @@ export class Kernel implements RunHost {
     return toPid(this.options.token.epoch, this.#pidCount);
   }
 }
-
-/** A run that crashes this often without a commit in between is held. */
-const crashesMax = 5;

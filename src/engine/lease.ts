@@ -17,6 +17,8 @@ export class Lease {
   readonly #onLost: (error: AionError) => void;
   #cancel: (() => void) | undefined;
   #isStopped = false;
+  /** When the renewal that succeeded last was asked for. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(of: LeaseOptions, onLost: (error: AionError) => void) {
     this.#of = of;
@@ -24,20 +26,38 @@ export class Lease {
   }
 
   keep(): void {
-    const { store, token, leaseMs, ports } = this.#of;
+    const { leaseMs, ports } = this.#of;
     this.#cancel = ports.scheduler.delay(Math.floor(leaseMs / 2), () => {
-      store.renew(token).then(
+      this.#renew().then(
         () => this.#again(),
         (error: unknown) => {
-          if (isAionError(error) && error.code === "not_owner") {
-            this.#onLost(error);
-            return;
-          }
+          if (isAionError(error) && error.code === "not_owner") return;
           ports.log("warn", "the lease could not be renewed; trying again", { error: messageOf(error) });
           this.#again();
         },
       );
     });
+  }
+
+  /**
+   * For what is answered from memory: resolves if nobody else has owned the store up to now. The store is asked only when the
+   * lease may have run out, as after a freeze. Throws `not_owner`.
+   */
+  async confirm(): Promise<void> {
+    const { ports, leaseMs } = this.#of;
+    if (ports.clock.now() >= this.#renewedAt + leaseMs) await this.#renew();
+  }
+
+  async #renew(): Promise<void> {
+    const { store, token, ports } = this.#of;
+    const askedAt = ports.clock.now();
+    try {
+      await store.renew(token);
+      this.#renewedAt = askedAt;
+    } catch (error) {
+      if (isAionError(error) && error.code === "not_owner") this.#onLost(error);
+      throw error;
+    }
   }
 
   stop(): void {

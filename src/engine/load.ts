@@ -66,14 +66,26 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
 export async function loadState(run: RunRecord, store: Store): Promise<RunState> {
   const state = new RunState(run.workflowId);
-  for (let from = run.firstSeq; ;) {
-    const events = await store.readSegment(run, from, pageEvents);
-    for (const event of events) state.apply(event);
-    from += events.length;
-    if (events.length === 0 || from > run.headSeq) break;
-  }
+  await readInto(state, run, store, pageEvents);
   void state.started;
   return state;
+}
+
+/** The same of a history that cannot be read to its end: what was open where it breaks off. */
+export async function loadReadable(run: RunRecord, store: Store): Promise<RunState> {
+  const state = new RunState(run.workflowId);
+  // Row by row: a page with a damaged row in it is not given out at all.
+  await readInto(state, run, store, 1).catch(() => undefined);
+  return state;
+}
+
+async function readInto(state: RunState, run: RunRecord, store: Store, limit: number): Promise<void> {
+  for (let from = run.firstSeq; ;) {
+    const events = await store.readSegment(run, from, limit);
+    for (const event of events) state.apply(event);
+    from += events.length;
+    if (events.length === 0 || from > run.headSeq) return;
+  }
 }
 
 async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boolean): Promise<LoadedRun> {

@@ -103,7 +103,9 @@ export class Operations implements Service {
       const met = await this.#meet(existing, request, signal);
       if (met !== undefined) return met;
       const latest = await kernel.store.findRun(workflowId);
-      return this.#begin(request, workflowId, program, (latest?.headSeq ?? 0) + 1, signal);
+      // Another run has begun since: it may be the one that this request asks for, and is to be met first.
+      if (latest?.runId !== existing.runId) throw error;
+      return this.#begin(request, workflowId, program, latest.headSeq + 1, signal);
     }
   }
 
@@ -162,6 +164,9 @@ export class Operations implements Service {
       await this.#deliverSignal(workflowId, runId, signal);
       return reply;
     }
+    // Repeated because the first answer was lost: the signal has arrived, and this is the run that it reached.
+    const signalId = signal?.signalId;
+    if (signalId !== undefined && (await this.#hasReceived(workflowId, runId, signalId))) return reply;
     const taken = (why: string): AionError =>
       new AionError("workflow_already_exists", `workflow id ${workflowId} is taken: ${why}`, {
         details: { workflowId, runId, status: existing.status },
@@ -172,7 +177,7 @@ export class Operations implements Service {
       case "terminate":
         if (isOpen) {
           const event: EventBody = { type: "WorkflowTerminated", reason: "replaced by a new start" };
-          await this.#kernel.end(workflowId, existing.runId, event);
+          await this.#kernel.endings.end(workflowId, existing.runId, event);
         }
         return undefined;
       case "after-close":
@@ -192,11 +197,8 @@ export class Operations implements Service {
     }
     if (started !== undefined && started.input !== request.input)
       throw taken(`run ${runId} was started with another input`);
-    const hasSignal =
-      signal?.signalId !== undefined && (await this.#hasReceived(workflowId, runId, signal.signalId));
-    if (signal !== undefined && !hasSignal) {
+    if (signal !== undefined)
       throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
-    }
     return reply;
   }
 
@@ -237,6 +239,8 @@ export class Operations implements Service {
     const { name, payload, signalId } = signal;
     try {
       const run = await this.#kernel.resident(workflowId);
+      // It may have been blocked until now: what was sent to it meanwhile comes first.
+      await this.#kernel.mailbox.settled(workflowId);
       const checked =
         run?.instance?.parseSignal(name, run.program?.parseSignal(name, payload) ?? payload) ?? payload;
       await this.#offer(workflowId, runId, {
@@ -281,7 +285,7 @@ export class Operations implements Service {
 
   async terminate(request: EndRequest): Promise<void> {
     const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
-    await this.#kernel.end(parseWorkflowId(request.workflowId), runId, {
+    await this.#kernel.endings.end(parseWorkflowId(request.workflowId), runId, {
       type: "WorkflowTerminated",
       ...(request.reason === undefined ? {} : { reason: request.reason }),
     });
@@ -289,6 +293,13 @@ export class Operations implements Service {
 
   async query(request: QueryRequest): Promise<Payload> {
     this.#kernel.demandOpen();
+    const answer = await this.#answerQuery(request);
+    // Memory is as good as the ownership: another engine may have gone on with the run while this one was frozen.
+    await this.#kernel.lease.confirm();
+    return answer;
+  }
+
+  async #answerQuery(request: QueryRequest): Promise<Payload> {
     const workflowId = parseWorkflowId(request.workflowId);
     const name = parseName(request.name, "query name");
     const input = parsePayload(
@@ -512,8 +523,20 @@ export class Operations implements Service {
     runId: RunId | undefined,
     input: Pick<Input, "toEvent" | "followsChain">,
   ): Promise<void> {
+    const { toEvent } = input;
     return new Promise((resolve, reject) => {
-      this.#kernel.offer(workflowId, runId, { ...input, onDurable: resolve, onRefused: reject });
+      this.#kernel.offer(workflowId, runId, {
+        ...input,
+        // The run may be read anew before the input has its turn, and another one be there then.
+        toEvent: (state, nowMs) => {
+          if (runId !== undefined && state.started.runId !== runId) {
+            throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
+          }
+          return toEvent(state, nowMs);
+        },
+        onDurable: resolve,
+        onRefused: reject,
+      });
     });
   }
 

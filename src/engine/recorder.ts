@@ -6,6 +6,9 @@ import type { Commit, CommitResult, OwnerToken, Store } from "../store/contract.
 /** A long turn hands over what it has so far, so that the store writes while the engine goes on. */
 const chunkCommits = 32;
 
+/** How often the store is asked what became of a commit, before the engine stops, not knowing. */
+const looksMax = 60;
+
 interface Pending {
   readonly commit: Commit;
   readonly done: (result: CommitResult) => void;
@@ -22,15 +25,23 @@ export class Recorder {
   readonly #store: Store;
   readonly #token: OwnerToken;
   readonly #onLost: (error: AionError) => void;
+  readonly #pause: () => Promise<void>;
   #pending: Pending[] = [];
   #underWay = 0;
   readonly #idle: (() => void)[] = [];
   #commitCount = 0;
 
-  constructor(store: Store, token: OwnerToken, onLost: (error: AionError) => void) {
+  /** `pause`: waits a while before the store is asked once more. */
+  constructor(
+    store: Store,
+    token: OwnerToken,
+    onLost: (error: AionError) => void,
+    pause: () => Promise<void>,
+  ) {
     this.#store = store;
     this.#token = token;
     this.#onLost = onLost;
+    this.#pause = pause;
   }
 
   get commitCount(): number {
@@ -96,23 +107,34 @@ export class Recorder {
     for (const pending of batch) pending.done({ ok: false, error });
   }
 
-  /** Whether a commit of unknown outcome was made: its first row is there, byte for byte, or it is not. */
+  /** Only reading can tell: until it can, the commit is neither made nor refused, and its run waits. */
   async #resolve(commit: Commit, error: AionError): Promise<CommitResult> {
-    const { run, start } = commit;
-    try {
-      if (start !== undefined) {
-        const found = await this.#store.findRun(start.workflowId, start.runId);
-        if (found !== undefined) return { ok: true, startedKey: found.runKey, messageIds: [] };
-      } else if (run !== undefined && run.events.length > 0) {
-        const found = await this.#store.readSegment(run, run.expectedSeq + 1, run.events.length);
-        const bodies = found
-          .slice(0, run.events.length)
-          .map(({ seq: _seq, workflowId: _id, ...event }) => event);
-        if (bodies.length > 0 && encodeRow(bodies) === encodeRow(run.events))
-          return { ok: true, messageIds: [] };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#look(commit, error);
+      } catch (reason) {
+        const failure = toStoreError(reason);
+        if (failure.code === "store_unavailable" && attempt < looksMax) await this.#pause();
+        else {
+          this.#onLost(failure);
+          return { ok: false, error: failure };
+        }
       }
-    } catch (reason) {
-      return { ok: false, error: toStoreError(reason) };
+    }
+  }
+
+  /** Whether a commit of unknown outcome was made: its first row is there, byte for byte, or it is not. */
+  async #look({ run, start }: Commit, error: AionError): Promise<CommitResult> {
+    if (start !== undefined) {
+      const found = await this.#store.findRun(start.workflowId, start.runId);
+      if (found !== undefined) return { ok: true, startedKey: found.runKey, messageIds: [] };
+    } else if (run !== undefined && run.events.length > 0) {
+      const found = await this.#store.readSegment(run, run.expectedSeq + 1, run.events.length);
+      const bodies = found
+        .slice(0, run.events.length)
+        .map(({ seq: _seq, workflowId: _id, ...event }) => event);
+      if (bodies.length > 0 && encodeRow(bodies) === encodeRow(run.events))
+        return { ok: true, messageIds: [] };
     }
     return { ok: false, error };
   }

@@ -175,6 +175,14 @@ export class ResidentRun {
     this.#heartbeats.set(heartbeat.ordinal, heartbeat);
   }
 
+  /** After a load: a row that asks for an engine at once, of a run that does not need one, is set right. */
+  correctRow(): void {
+    if (this.#phase !== "idle" || !this.#isRowStale) return;
+    this.#begin();
+    this.#seal();
+  }
+
+  /** Writes heartbeat details that are newer than what is on disk. */
   saveHeartbeats(): void {
     this.ask(() => {
       if (this.#phase !== "idle" || this.#heartbeats === undefined || this.runKey === undefined) return;
@@ -343,7 +351,8 @@ export class ResidentRun {
           toEvent: (now) => {
             const activity = now.activities.get(ordinal);
             const isBegun = this.#batch?.attempts.some((attempt) => attempt.ordinal === ordinal) !== true;
-            if (activity === undefined || (activity.startedAt !== undefined && isBegun)) return undefined;
+            if (activity?.isCancelRequested !== true || (activity.startedAt !== undefined && isBegun))
+              return undefined;
             return { type: "ActivityCancelled", ordinal, attempt: activity.attempt };
           },
         });
@@ -440,7 +449,10 @@ export class ResidentRun {
     const batch = this.#batch;
     assert(batch !== undefined, "an activating run has a batch");
     const { state } = this;
-    const hasRow = batch.events.length > 0 || (this.#heartbeats !== undefined && this.runKey !== undefined);
+    const hasRow =
+      batch.events.length > 0 ||
+      (this.#heartbeats !== undefined && this.runKey !== undefined) ||
+      this.#isRowStale;
     if (!hasRow && batch.send.length === 0 && batch.consume.length === 0) {
       this.#batch = undefined;
       this.#phase = "idle";
@@ -538,14 +550,20 @@ export class ResidentRun {
     batch.wakeAt = null;
     batch.armAt = null;
     if (state.isClosed) return;
-    let isOpen = this.#deferred !== undefined;
-    for (const activity of state.activities.values()) {
-      if (activity.retryAt !== undefined) continue;
-      isOpen = true;
-      break;
-    }
     batch.armAt = nextLookAt(state);
-    batch.wakeAt = isOpen ? 0 : batch.armAt;
+    batch.wakeAt = this.#needsEngine ? 0 : batch.armAt;
+  }
+
+  get #needsEngine(): boolean {
+    if (this.#deferred !== undefined) return true;
+    for (const activity of this.state.activities.values()) if (activity.retryAt === undefined) return true;
+    return false;
+  }
+
+  /** It would be loaded at every start, and only wait: it continued as new, or was begun or held without its code. */
+  get #isRowStale(): boolean {
+    if (this.wakeAtWritten !== 0 || this.runKey === undefined || this.state.isClosed) return false;
+    return !this.#needsEngine;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Command } from "../core/command.ts";
 import type { EventBody } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 
-/** The event that records a command; `undefined` for a command that an arrival answers. */
+/** The event that records a command; `undefined` for a wait that an arrival answers, and for its end. */
 export function toEvent(
   command: Command,
   at: { readonly nowMs: number; readonly newRunId: () => RunId },
@@ -28,6 +28,7 @@ export function toEvent(
     case "cancel-timer":
       return { type: "TimerCancelled", ordinal: command.ordinal };
     case "await-signal":
+    case "withdraw-signal":
       return undefined;
     case "send-signal": {
       const { kind: _kind, ...fields } = command;

@@ -321,12 +321,14 @@ export class Runtime implements ProgramInstance {
     return buffered;
   }
 
-  awaitSignal(name: string, wait: SignalWait): () => void {
+  /** Returns how to leave the line, which tells the place in it; below 0: it was left before. */
+  awaitSignal(name: string, wait: SignalWait): () => number {
     const { waiting } = this.#queueOf(name);
     waiting.push(wait);
     return () => {
-      const index = waiting.indexOf(wait);
-      if (index >= 0) waiting.splice(index, 1);
+      const place = waiting.indexOf(wait);
+      if (place >= 0) waiting.splice(place, 1);
+      return place;
     };
   }
 

@@ -5,6 +5,7 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { parseWithSchema } from "../core/schema.ts";
+import { allowUnheard } from "../workflow/context.ts";
 import type {
   ActivityRequest,
   ChildRequest,
@@ -100,9 +101,10 @@ export class ScopeContext implements WorkflowContext {
   sleep(durationMs: number): Promise<void> {
     const refusal = this.#refusal("sleep");
     if (refusal !== undefined) return refusal;
-    return new Promise((resolve, reject) => {
+    const slept = new Promise<void>((resolve, reject) => {
       const leave = this.#enlist((failure) => {
         callOff();
+        void allowUnheard(slept);
         reject(failure);
       });
       const callOff = this.#runtime.startTimer(durationMs, () => {
@@ -110,11 +112,13 @@ export class ScopeContext implements WorkflowContext {
         resolve();
       });
     });
+    return slept;
   }
 
   async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
     const runtime = this.#runtime;
     await this.#refusal("receive of", signal.name);
+    this.#demandOpen();
     const buffered = runtime.takeSignal(signal, timeoutMs !== undefined);
     const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
     if (payload === undefined) return { ok: false, reason: "timeout" };
@@ -144,8 +148,10 @@ export class ScopeContext implements WorkflowContext {
         resolve(payload);
       };
       const leave = this.#enlist((failure) => {
-        withdraw();
-        callOff?.();
+        const place = withdraw();
+        // Of a wait with a time-out, the end of its timer tells.
+        if (callOff !== undefined) callOff();
+        else runtime.issue({ kind: "withdraw-signal", name: signal.name, place });
         reject(failure);
       });
       const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });
@@ -157,6 +163,7 @@ export class ScopeContext implements WorkflowContext {
   async waitUntil(predicate: () => boolean, timeoutMs: number | undefined): Promise<boolean> {
     const runtime = this.#runtime;
     await this.#refusal("waitUntil");
+    this.#demandOpen();
     if (predicate()) return true;
     return new Promise((resolve, reject) => {
       const end = (): void => {
@@ -219,6 +226,7 @@ export class ScopeContext implements WorkflowContext {
     timeoutMs: number | undefined,
   ): Promise<Waited<Result>> {
     await this.#refusal("scope");
+    this.#demandOpen();
     const inner = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation));
     let isTimedOut = false;
     const callOff =
@@ -299,9 +307,16 @@ export class ScopeContext implements WorkflowContext {
     const runtime = this.#runtime;
     if (!runtime.guard(what, this, name)) return new Promise<never>(() => undefined);
     // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- control flow, not an error
-    if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
+    if (runtime.isContinuing) return allowUnheard(Promise.reject(continueAsNewMarker));
     const { cancelled } = this.cancellation;
-    return cancelled === undefined ? undefined : Promise.reject(new CancelledFailure(cancelled.message));
+    if (cancelled === undefined) return undefined;
+    return allowUnheard(Promise.reject(new CancelledFailure(cancelled.message)));
+  }
+
+  /** Awaiting a refusal that is none takes a microtask, in which the scope may have been cancelled. */
+  #demandOpen(): void {
+    const { cancelled } = this.cancellation;
+    if (cancelled !== undefined) throw new CancelledFailure(cancelled.message);
   }
 
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
@@ -322,17 +337,19 @@ export class ScopeContext implements WorkflowContext {
 
   /** Waits for an outcome. Cancellation asks for it to stop, and the outcome that follows is what counts. */
   #await(kind: "activity" | "child", ordinal: number): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const wait = new OutcomeWait(this.#runtime, this.cancellation, { kind, ordinal, resolve, reject });
-      this.cancellation.add(wait);
-      (kind === "activity" ? this.#runtime.activities : this.#runtime.children).set(ordinal, wait);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const of = { kind, ordinal, promise, resolve, reject };
+    const wait = new OutcomeWait(this.#runtime, this.cancellation, of);
+    this.cancellation.add(wait);
+    (kind === "activity" ? this.#runtime.activities : this.#runtime.children).set(ordinal, wait);
+    return promise;
   }
 }
 
 interface AwaitedOutcome {
   readonly kind: "activity" | "child";
   readonly ordinal: number;
+  readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -356,6 +373,8 @@ class OutcomeWait implements Wait, Cancellable {
 
   reject(error: unknown): void {
     this.#scope.remove(this);
+    // Only now, so that those that succeed cost nothing more.
+    void allowUnheard(this.#of.promise);
     this.#of.reject(error);
   }
 

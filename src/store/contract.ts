@@ -11,7 +11,8 @@ import type { RunStatus } from "../core/status.ts";
  *
  * Laws:
  *  1. `append` resolves after its transaction is on disk (fsync). What it rejects as a whole was rolled
- *     back, unless the error is `commit_unknown` or `store_failed`: then only reading can tell.
+ *     back, unless the error is `commit_unknown` or `store_failed`: then only reading can tell, and what it tells
+ *     is final. (A backend whose transaction may still be under way ends it before it rejects.)
  *  2. A commit is all-or-nothing. Commits of one call share a transaction and an fsync, and yet each
  *     succeeds or is refused by itself.
  *  3. A commit is accepted only if its run is at `expectedSeq` and the last of its chain, and its token holds
@@ -67,7 +68,7 @@ export interface Store {
   listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]>;
   /** The earliest `wakeAt` later than `afterAt`. */
   nextWakeAt(afterAt: number): Promise<number | undefined>;
-  /** Undelivered messages, ascending. */
+  /** Undelivered messages, ascending. One that is damaged hides no other: it is among them, as damaged. */
   listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
   /** The latest heartbeat details of a run's activities, by ordinal; those of ended activities may be among them. */
   readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
@@ -174,8 +175,17 @@ export interface OutgoingMessage {
   readonly message: Message;
 }
 
-export interface StoredMessage extends OutgoingMessage {
+export interface StoredMessage {
   readonly messageId: number;
+  readonly target: WorkflowId;
+  readonly message: Message | DamagedMessage;
+}
+
+/** In the place of a message of which the store can say only that it is there. Its target is what the row says. */
+export interface DamagedMessage {
+  readonly kind: "damaged";
+  /** `message_corrupt`, or `event_unknown` for one that a newer version wrote. */
+  readonly error: AionError;
 }
 
 export interface Heartbeat {

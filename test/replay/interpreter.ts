@@ -41,7 +41,7 @@ interface Labour {
 
 /** Notes what ran that must not run on replay. */
 export interface Outside {
-  readonly world: World;
+  readonly world: Pick<World, "effect" | "pause">;
   /** Closures of `sideEffect` that ran. */
   readonly produced: string[];
 }
@@ -161,8 +161,8 @@ class Interpreter {
     switch (statement.op) {
       case "activity": {
         const call = statement.type === "work" ? work : toil;
-        const { label, ms, failures } = statement;
-        return call({ label, ms, failures }, failures > 0 ? { retry } : {});
+        const { label, ms, failures, options = failures > 0 ? { retry } : {} } = statement;
+        return call({ label, ms, failures }, options);
       }
       case "step":
         return step(statement.name, async (task) => {

@@ -1,4 +1,5 @@
 /** Workflow code as data: so that it can be made at random, changed by an operator, and compared. */
+import type { ActivityOptions } from "../../src/workflow/definition.ts";
 
 export interface Program {
   readonly body: readonly Statement[];
@@ -19,6 +20,8 @@ export type Statement =
       readonly ms: number;
       /** It fails so often before it succeeds; -1: it fails for good. */
       readonly failures: number;
+      /** Instead of the retries that are usual here. */
+      readonly options?: ActivityOptions;
     }
   | { readonly op: "step"; readonly name: string; readonly value: string; readonly ms: number }
   | { readonly op: "sleep"; readonly ms: number }

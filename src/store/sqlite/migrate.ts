@@ -2,8 +2,9 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
+import { isBusy, needsRollback, toStoreError } from "./errors.ts";
 import { checkSingleName } from "./file-identity.ts";
-import { isBusy, toStoreError } from "./errors.ts";
+import { checkLog } from "./log-damage.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
 export const applicationId = 0x41_69_6f_6e;
@@ -38,12 +39,8 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
     if (sizeOf(path) > 0) {
-      const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
-      try {
-        checkFormat(database, path);
-      } finally {
-        database.close();
-      }
+      checkLog(path);
+      lookAt(path);
     }
     return prepareDatabase(new DatabaseSync(path, { timeout: busyTimeoutMs }), path);
   } catch (error) {
@@ -51,12 +48,30 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
   }
 }
 
+function lookAt(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
+  try {
+    checkFormat(database, path);
+  } catch (error) {
+    // Its creation was cut off, and only a connection that can write takes back what was begun.
+    if (!needsRollback(error)) throw error;
+  } finally {
+    database.close();
+  }
+}
+
 /** Another connection to a store that `openDatabase` has opened. */
 export function connect(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-    configure(database);
-    return database;
+    try {
+      configure(database);
+      checkWritable(database);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
   }
@@ -129,9 +144,11 @@ function checkWritable(database: DatabaseSync): void {
   database.exec("PRAGMA busy_timeout = 0");
   try {
     database.exec("BEGIN IMMEDIATE");
+    // On what was opened for reading BEGIN IMMEDIATE succeeds, and only a statement that writes is refused.
+    database.exec(`PRAGMA application_id = ${applicationId}`);
     database.exec("ROLLBACK");
   } catch (error) {
-    // Held by somebody who can write: a claim will tell who.
+    // Held by somebody who can write, and this connection could too: a claim will tell who.
     if (!isBusy(error)) throw error;
   } finally {
     database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);

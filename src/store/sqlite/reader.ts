@@ -1,9 +1,11 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { RowKey } from "../../core/codec.ts";
 import { decodeRow } from "../../core/codec.ts";
-import { AionError, assert } from "../../core/errors.ts";
+import { AionError, assert, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Message } from "../../core/message.ts";
+import { isMessageKind } from "../../core/message.ts";
 import type { Payload } from "../../core/payload.ts";
 import type {
   DueCursor,
@@ -15,7 +17,8 @@ import type {
   RunRef,
   StoredMessage,
 } from "../contract.ts";
-import { checksumOf, checksumSeed, statusCodes, statusOfCode } from "./row.ts";
+import { checksumOf, checksumSeed, newestVersionText, statusCodes, statusOfCode } from "./row.ts";
+import { isLaterVersion, thisVersion } from "./version.ts";
 
 /** How many keys a search looks at in one turn of the event loop: a few milliseconds. */
 const keysPerSlice = 10_000;
@@ -111,7 +114,7 @@ export class Reader {
   }
 
   listMessages(afterId: number, limit: number): StoredMessage[] {
-    return this.#sql.messages.all(afterId, limit).map(toMessage);
+    return this.#sql.messages.all(afterId, limit).map((row) => this.#toMessage(row));
   }
 
   readHeartbeats(runKey: RunKey): Heartbeat[] {
@@ -196,6 +199,50 @@ export class Reader {
     return rows as readonly (readonly SQLOutputValue[])[];
   }
 
+  #decode(row: string, key: RowKey): Event[] {
+    try {
+      return decodeRow(row, key);
+    } catch (error) {
+      throw isAionError(error) && error.code === "event_unknown" ? this.#withVersions(error) : error;
+    }
+  }
+
+  #toMessage(row: Row): StoredMessage {
+    const messageId = Number(row["message_id"]);
+    const target = String(row["target"]) as WorkflowId;
+    const body = String(row["body"]);
+    const details = { messageId, target };
+    const what = `message ${messageId} to workflow ${target}`;
+    if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
+      const error = new AionError("message_corrupt", `${what} is damaged: its checksum does not fit`, {
+        details,
+      });
+      return { messageId, target, message: { kind: "damaged", error } };
+    }
+    const message = JSON.parse(body) as Message;
+    if (isMessageKind(message.kind)) return { messageId, target, message };
+    const kind = JSON.stringify((message as { readonly kind?: unknown }).kind);
+    const error = new AionError("event_unknown", `${what} is of kind ${kind}, which is not known`, {
+      details,
+    });
+    return { messageId, target, message: { kind: "damaged", error: this.#withVersions(error) } };
+  }
+
+  /** Rows do not say who wrote them; the file says who may have. */
+  #withVersions(error: AionError): AionError {
+    const own = thisVersion();
+    const newestVersion = this.#sql.newestVersion.get()?.["version"];
+    const isLater = typeof newestVersion === "string" && isLaterVersion(newestVersion, own);
+    const by = isLater
+      ? `this is Aion ${own}, and it was written by ${newestVersion} or one before that`
+      : `this is Aion ${own}, and no later version than ${own} is known to have written to the file`;
+    return new AionError("event_unknown", `${error.message}; ${by}`, {
+      cause: error,
+      details: { ...error.details, thisVersion: own, newestVersion },
+      ...(isLater ? { hint: `Open the store with Aion ${newestVersion}, or a later version.` } : {}),
+    });
+  }
+
   #readRows(
     run: RunRecord,
     range: { readonly fromSeq: number; readonly limit: number },
@@ -223,7 +270,7 @@ export class Reader {
         if (typeof row !== "string" || checksumOf(row, { seed, firstSeq }) !== checksum) {
           throw corrupt(workflowId, firstSeq, "its checksum does not fit");
         }
-        const events = decodeRow(row, { workflowId, firstSeq });
+        const events = this.#decode(row, { workflowId, firstSeq });
         expectedSeq = firstSeq + events.length;
         for (const event of events) if (event.seq >= fromSeq) into.push(event);
         if (into.length >= range.limit) return;
@@ -284,6 +331,7 @@ const statementTexts = {
     "SELECT min(wake_at) AS wake_at FROM runs INDEXED BY runs_open WHERE closed_at IS NULL AND wake_at > ?",
   messages:
     "SELECT message_id, checksum, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
+  newestVersion: newestVersionText,
   heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
   rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
     AND first_seq >= coalesce((SELECT max(first_seq) FROM events WHERE run_key = ?3 AND first_seq <= ?2), ?2)
@@ -321,19 +369,6 @@ function isIndexed(filter: RunFilter): boolean {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function toMessage(row: Row): StoredMessage {
-  const messageId = Number(row["message_id"]);
-  const target = String(row["target"]) as WorkflowId;
-  const body = String(row["body"]);
-  if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
-    throw new AionError("store_corrupt", `message ${messageId} to workflow ${target} is damaged`, {
-      details: { messageId, target },
-      hint: "Restore the file from a backup.",
-    });
-  }
-  return { messageId, target, message: JSON.parse(body) as Message };
 }
 
 function toRunRecord(row: Row): RunRecord {

@@ -9,7 +9,8 @@ import { isStatementFault, toStoreError } from "./errors.ts";
 import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
-import { checksumOf, checksumSeed, statusCodes } from "./row.ts";
+import { checksumOf, checksumSeed, newestVersionText, statusCodes } from "./row.ts";
+import { isLaterVersion } from "./version.ts";
 import { plainSuccess } from "./wire.ts";
 
 /**
@@ -107,7 +108,7 @@ export class Writer {
         return this.#transaction(() => {
           this.file.check();
           const epoch = this.#owner.claim(job.claim, job.now);
-          this.#sql.setMeta.run("aion_version", job.version);
+          this.#noteVersion(job.version);
           return epoch;
         });
       case "renew":
@@ -123,6 +124,14 @@ export class Writer {
       case "checkpoint":
         return this.#checkpoint();
     }
+  }
+
+  /** The version that owns the file now, and the newest that ever did: what it wrote may be unknown to an older one. */
+  #noteVersion(version: string): void {
+    const noted = this.#sql.selectVersion.get()?.["version"];
+    const isNewest = typeof noted !== "string" || !isLaterVersion(noted, version);
+    this.#sql.setMeta.run("newest_version", isNewest ? version : noted);
+    this.#sql.setMeta.run("aion_version", version);
   }
 
   #deleteClosed(of: Extract<Job, { readonly kind: "delete-closed" }>): number {
@@ -422,6 +431,7 @@ const statementTexts = {
   checkpoint: "PRAGMA wal_checkpoint(PASSIVE)",
   setMeta:
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+  selectVersion: newestVersionText,
   // The three that make up all but the rarest commits name no indexed column that they need not.
   extendRun: `UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL
     AND wake_at IS ?`,

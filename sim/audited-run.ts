@@ -1,0 +1,373 @@
+import type { NewEvent } from "../src/core/codec.ts";
+import type { EventOf } from "../src/core/event.ts";
+import type { RetryRecord } from "../src/core/retry.ts";
+import { isTerminal } from "../src/core/status.ts";
+import { SimulationFailure } from "./failure.ts";
+
+interface AuditedActivity {
+  readonly options: EventOf<"ActivityScheduled">["options"];
+  readonly scheduledAt: number;
+  attempt: number;
+  /** By which owner the latest attempt was begun. */
+  attemptEpoch: number;
+  startedAt: number | undefined;
+  failedCount: number;
+  retryAt: number | undefined;
+  retryEpoch: number;
+  setBackMs: number;
+  isCancelRequested: boolean;
+  /** When that was on disk, by the time that only passes. */
+  cancelledAtMs: number | undefined;
+}
+
+interface AuditedChild {
+  readonly childWorkflowId: string;
+  readonly policy: EventOf<"ChildWorkflowStarted">["parentClosePolicy"];
+}
+
+/** When all is well a timer is late by no more than this: how often the engine looks at the clock, in case it was set. I-29 */
+const lateMsMax = 31_000;
+
+/** What an event made true that is worth counting. */
+export type Remark =
+  | "timer fired under another owner"
+  | "attempt begun anew after its engine died"
+  | "attempt failed and tried again"
+  | "attempt timed out"
+  | "attempt cancelled"
+  | "backoff that went on under another owner"
+  | "child ended under another owner";
+
+/**
+ * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
+ * stand there. Throws `SimulationFailure`.
+ */
+export class AuditedRun {
+  readonly workflowId: string;
+  readonly started: EventOf<"WorkflowStarted">;
+  readonly epoch: number;
+  readonly events: NewEvent[] = [];
+  readonly activities = new Map<number, AuditedActivity>();
+  readonly timers = new Map<
+    number,
+    {
+      readonly fireAt: number;
+      readonly epoch: number;
+      readonly setBackMs: number;
+      /** By when it has to fire, by the time that only passes; for those that begin when all is well. */
+      readonly latestMs?: number;
+    }
+  >();
+  readonly children = new Map<number, AuditedChild & { readonly epoch: number }>();
+  readonly sends = new Set<number>();
+  readonly signalIds = new Set<string>();
+  readonly settled = new Set<string>();
+  readonly heartbeats = new Map<number, string>();
+  terminal: NewEvent | undefined;
+  isCancelRequested = false;
+  readonly #setBackMs: () => number;
+  readonly #elapsedMs: () => number;
+  readonly #isCalm: () => boolean;
+  readonly #onRemark: (remark: Remark) => void;
+  readonly #issued = new Set<string>();
+
+  constructor(of: {
+    readonly workflowId: string;
+    readonly started: EventOf<"WorkflowStarted">;
+    readonly epoch: number;
+    /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
+    readonly setBackMs: () => number;
+    readonly elapsedMs: () => number;
+    readonly isCalm: () => boolean;
+    readonly onRemark: (remark: Remark) => void;
+  }) {
+    this.workflowId = of.workflowId;
+    this.started = of.started;
+    this.epoch = of.epoch;
+    this.#setBackMs = of.setBackMs;
+    this.#elapsedMs = of.elapsedMs;
+    this.#isCalm = of.isCalm;
+    this.#onRemark = of.onRemark;
+    for (const { signalId } of of.started.signals ?? []) {
+      if (signalId !== undefined) this.signalIds.add(signalId);
+    }
+    if (of.started.startAt !== undefined)
+      this.timers.set(-1, {
+        fireAt: of.started.startAt,
+        epoch: of.epoch,
+        setBackMs: of.setBackMs(),
+      });
+  }
+
+  get runId(): string {
+    return this.started.runId;
+  }
+
+  get isOpen(): boolean {
+    return this.terminal === undefined;
+  }
+
+  /** The latest instant by which somebody has to look at the run; 0: at once, `null`: nothing of it will come by itself. */
+  get wakeAtMax(): number | null {
+    let at = Number.POSITIVE_INFINITY;
+    for (const timer of this.timers.values()) at = Math.min(at, timer.fireAt);
+    for (const activity of this.activities.values()) at = Math.min(at, activity.retryAt ?? 0);
+    at = Math.min(
+      at,
+      this.started.runDeadlineAt ?? Number.POSITIVE_INFINITY,
+      this.started.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
+    );
+    return at === Number.POSITIVE_INFINITY ? null : at;
+  }
+
+  apply(event: NewEvent, epoch: number): void {
+    if (this.terminal !== undefined) this.#fail("after-end", event, "the run has ended before it");
+    this.#issueOnce(event);
+    this.#absorb(event, epoch);
+    this.events.push(event);
+    if (isTerminal(event)) this.terminal = event;
+  }
+
+  #absorb(event: NewEvent, epoch: number): void {
+    switch (event.type) {
+      case "WorkflowStarted":
+        if (this.events.length > 0) this.#fail("two-starts", event, "the run has begun before it");
+        return;
+      case "WorkflowCancelRequested":
+        if (this.isCancelRequested) this.#fail("cancel-twice", event, "it was requested before");
+        this.isCancelRequested = true;
+        return;
+      case "WorkflowTimedOut": {
+        const { runDeadlineAt, executionDeadlineAt } = this.started;
+        const deadlineAt = event.timeout === "run" ? runDeadlineAt : executionDeadlineAt;
+        if (deadlineAt === undefined || event.recordedAt < deadlineAt - this.#setBackMs())
+          this.#fail("early-time-out", event, `its deadline is ${deadlineAt}`);
+        return;
+      }
+      case "ActivityScheduled":
+        this.activities.set(event.ordinal, {
+          options: event.options,
+          scheduledAt: event.recordedAt,
+          attempt: 0,
+          attemptEpoch: epoch,
+          startedAt: undefined,
+          failedCount: 0,
+          retryAt: undefined,
+          retryEpoch: epoch,
+          setBackMs: 0,
+          isCancelRequested: false,
+          cancelledAtMs: undefined,
+        });
+        return;
+      case "ActivityStarted":
+        this.#startAttempt(event, epoch);
+        return;
+      case "ActivityCompleted":
+        this.#endAttempt(event);
+        this.#settleActivity(event);
+        return;
+      case "ActivityFailed":
+      case "ActivityTimedOut":
+        this.#failAttempt(event, epoch);
+        return;
+      case "ActivityCancelRequested":
+        this.#activityOf(event).isCancelRequested = true;
+        this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
+        return;
+      case "ActivityCancelled":
+        if (!this.#activityOf(event).isCancelRequested)
+          this.#fail("cancelled-unasked", event, "nobody asked for it");
+        this.#onRemark("attempt cancelled");
+        this.#settleActivity(event);
+        return;
+      case "TimerStarted":
+        if (event.fireAt !== event.recordedAt + event.durationMs)
+          this.#fail("timer-instant", event, `begun at ${event.recordedAt}, to fire at ${event.fireAt}`);
+        this.timers.set(event.ordinal, {
+          fireAt: event.fireAt,
+          epoch,
+          setBackMs: this.#setBackMs(),
+          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+        });
+        return;
+      case "TimerFired": {
+        const timer = this.timers.get(event.ordinal);
+        if (timer === undefined) return this.#fail("second-outcome", event, "no such timer is open");
+        // I-28
+        if (event.recordedAt < timer.fireAt - (this.#setBackMs() - timer.setBackMs))
+          this.#fail("early-timer", event, `due at ${timer.fireAt}`);
+        if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
+          this.#fail("late-timer", event, `due at ${timer.fireAt}`);
+        if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
+        this.timers.delete(event.ordinal);
+        return;
+      }
+      case "TimerCancelled":
+        if (!this.timers.delete(event.ordinal)) this.#fail("second-outcome", event, "no such timer is open");
+        return;
+      case "SignalReceived":
+        if (event.signalId === undefined) return;
+        if (this.signalIds.has(event.signalId)) this.#fail("signal-twice", event, "it was received before");
+        this.signalIds.add(event.signalId);
+        return;
+      case "SignalSent":
+        this.sends.add(event.ordinal);
+        return;
+      case "SignalSettled":
+        if (!this.sends.delete(event.ordinal)) this.#fail("second-outcome", event, "no such signal was sent");
+        return;
+      case "ChildWorkflowStarted":
+        this.children.set(event.ordinal, {
+          childWorkflowId: event.childWorkflowId,
+          policy: event.parentClosePolicy,
+          epoch,
+        });
+        return;
+      case "ChildWorkflowCompleted":
+      case "ChildWorkflowFailed":
+      case "ChildWorkflowCancelled":
+      case "ChildWorkflowTimedOut":
+      case "ChildWorkflowTerminated": {
+        const child = this.children.get(event.ordinal);
+        if (child === undefined) return this.#fail("second-outcome", event, "no such child is open");
+        if (child.epoch !== epoch) this.#onRemark("child ended under another owner");
+        this.children.delete(event.ordinal);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  /** An ordinal is given once for each kind of command. */
+  #issueOnce(event: NewEvent): void {
+    switch (event.type) {
+      case "ActivityScheduled":
+      case "TimerStarted":
+      case "ChildWorkflowStarted":
+      case "SignalSent":
+      case "SideEffectRecorded":
+      case "ChildWorkflowCancelRequested":
+      case "ActivityCancelRequested": {
+        const key = `${event.type} ${event.ordinal}`;
+        if (this.#issued.has(key)) this.#fail("command-twice", event, "the command was recorded before");
+        this.#issued.add(key);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  // I-10
+  #startAttempt(event: NewEvent & { readonly type: "ActivityStarted" }, epoch: number): void {
+    const activity = this.#activityOf(event);
+    if (event.attempt !== activity.attempt + 1)
+      this.#fail("attempt-number", event, `the latest attempt was ${activity.attempt}`);
+    if (activity.retryAt !== undefined) {
+      if (event.recordedAt < activity.retryAt - (this.#setBackMs() - activity.setBackMs))
+        this.#fail("backoff-shortened", event, `the backoff is over at ${activity.retryAt}`);
+      this.#onRemark("attempt failed and tried again");
+      if (activity.retryEpoch !== epoch) this.#onRemark("backoff that went on under another owner");
+    } else if (activity.startedAt !== undefined && activity.attemptEpoch !== epoch) {
+      this.#onRemark("attempt begun anew after its engine died");
+    }
+    activity.attempt = event.attempt;
+    activity.attemptEpoch = epoch;
+    activity.startedAt = event.recordedAt;
+    activity.retryAt = undefined;
+  }
+
+  /** I-12: an outcome is that of the attempt under way. */
+  #endAttempt(event: NewEvent & { readonly ordinal: number; readonly attempt: number }): AuditedActivity {
+    const activity = this.#activityOf(event);
+    if (activity.startedAt === undefined || activity.attempt !== event.attempt)
+      this.#fail("late-outcome", event, `attempt ${activity.attempt} is the latest`);
+    return activity;
+  }
+
+  #failAttempt(
+    event: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" },
+    epoch: number,
+  ): void {
+    const activity = this.#activityOf(event);
+    const { retry, startToCloseMs, scheduleToCloseMs, scheduleToStartMs, heartbeatMs } = activity.options;
+    if (event.type === "ActivityTimedOut") {
+      const declared = {
+        "start-to-close": startToCloseMs,
+        "schedule-to-close": scheduleToCloseMs,
+        "schedule-to-start": scheduleToStartMs,
+        heartbeat: heartbeatMs,
+        scope: undefined,
+        run: undefined,
+        execution: undefined,
+      }[event.timeout];
+      if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
+      this.#onRemark("attempt timed out");
+    }
+    const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
+    if (isOfAttempt) this.#endAttempt(event);
+    activity.failedCount += 1;
+    const isLast =
+      retry === undefined || activity.failedCount >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY);
+    const isFinal =
+      (event.type === "ActivityFailed" && event.failure.nonRetryable === true) ||
+      (event.type === "ActivityTimedOut" && event.timeout.startsWith("schedule-to"));
+    if (event.retryAt === undefined) {
+      const mayBeTooLate = scheduleToCloseMs !== undefined;
+      if (!isLast && !isFinal && !mayBeTooLate)
+        this.#fail("given-up", event, `${activity.failedCount} attempts failed, and the policy allows more`);
+      this.#settleActivity(event);
+      return;
+    }
+    if (isLast || isFinal)
+      this.#fail("attempts-exceeded", event, `${activity.failedCount} attempts failed; no other may follow`);
+    const { atLeast, atMost } = boundsOf(retry, activity.failedCount);
+    const waitMs = event.retryAt - event.recordedAt;
+    if (waitMs < atLeast || waitMs > atMost)
+      this.#fail("backoff-length", event, `waits ${waitMs} ms, the policy says ${atLeast} to ${atMost}`);
+    if (scheduleToCloseMs !== undefined && event.retryAt >= activity.scheduledAt + scheduleToCloseMs)
+      this.#fail(
+        "beyond-time-out",
+        event,
+        `all attempts were to be over ${scheduleToCloseMs} ms after the first`,
+      );
+    activity.retryAt = event.retryAt;
+    activity.retryEpoch = epoch;
+    activity.setBackMs = this.#setBackMs();
+    activity.startedAt = undefined;
+    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
+  }
+
+  #activityOf(event: NewEvent & { readonly ordinal: number }): AuditedActivity {
+    const activity = this.activities.get(event.ordinal);
+    if (activity === undefined) return this.#fail("second-outcome", event, "no such activity is open");
+    return activity;
+  }
+
+  #settleActivity(event: NewEvent & { readonly ordinal: number }): void {
+    this.#activityOf(event);
+    this.activities.delete(event.ordinal);
+    this.settled.add(`${this.runId}:${event.ordinal}`);
+  }
+
+  #fail(kind: string, event: NewEvent, what: string): never {
+    const text = JSON.stringify(event, (key, value: unknown) => (key === "stack" ? undefined : value));
+    throw new SimulationFailure(kind, `${this.workflowId}, run ${this.runId}, ${text}: ${what}`);
+  }
+}
+
+/** How long the wait after the `failedCount`-th failure is, from the text of the policy. */
+function boundsOf(
+  retry: RetryRecord | undefined,
+  failedCount: number,
+): { readonly atLeast: number; readonly atMost: number } {
+  if (retry === undefined) return { atLeast: 0, atMost: 0 };
+  let waitMs = retry.initialMs;
+  for (let count = 1; count < failedCount; count++) {
+    if (retry.backoff === "linear") waitMs += retry.incrementMs;
+    else if (retry.backoff === "exponential") waitMs *= retry.multiplier;
+  }
+  const atMost = Math.min(waitMs, retry.maxMs);
+  return { atLeast: Math.floor(atMost * (1 - retry.jitter)), atMost: Math.ceil(atMost) };
+}

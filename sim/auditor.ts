@@ -1,0 +1,438 @@
+import type { NewEvent } from "../src/core/codec.ts";
+import { encodeRow } from "../src/core/codec.ts";
+import type { WorkflowId } from "../src/core/ids.ts";
+import type { Message } from "../src/core/message.ts";
+import { isTerminal, statusAfter } from "../src/core/status.ts";
+import type { Commit, CommitResult, OutgoingMessage, Store } from "../src/store/contract.ts";
+import { AuditedRun } from "./audited-run.ts";
+import { SimulationFailure } from "./failure.ts";
+import type { Statistics } from "./statistics.ts";
+
+interface AuditedMessage {
+  readonly target: string;
+  readonly message: Message;
+  readonly epoch: number;
+  /** The first run of the execution that was open at the target when it was sent. */
+  readonly execution: string | undefined;
+}
+
+interface Chain {
+  readonly runs: AuditedRun[];
+  headSeq: number;
+}
+
+/**
+ * What is on disk, kept a second time, from the commits that the store accepted: each is held against the laws of histories and
+ * of messages as it is made. Written apart from the engine. Throws `SimulationFailure`.
+ */
+export class Auditor {
+  readonly chains = new Map<string, Chain>();
+  readonly runs = new Map<string, AuditedRun>();
+  readonly messages = new Map<number, AuditedMessage>();
+  readonly #keys = new Map<number, AuditedRun>();
+  /** Messages that were answered: an id is never used again. */
+  readonly #consumed = new Set<number>();
+  readonly #outcomes = new Map<string, Message & { readonly kind: "child-closed" }>();
+  readonly #closing = new Set<string>();
+  readonly #statistics: Statistics;
+  readonly #elapsedMs: () => number;
+  #epoch = 0;
+  #shownAtMs: number | undefined;
+  #isReleased = false;
+  /** By how much the clock was set back so far. */
+  setBackMs = 0;
+  /** Since when all is well, by the time that only passes. */
+  calmFromMs = Number.POSITIVE_INFINITY;
+
+  constructor(statistics: Statistics, elapsedMs: () => number) {
+    this.#statistics = statistics;
+    this.#elapsedMs = elapsedMs;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get eventCount(): number {
+    let count = 0;
+    for (const run of this.runs.values()) count += run.events.length;
+    return count;
+  }
+
+  latest(workflowId: string): AuditedRun | undefined {
+    return this.chains.get(workflowId)?.runs.at(-1);
+  }
+
+  openRuns(): readonly AuditedRun[] {
+    return [...this.runs.values()].filter((run) => run.isOpen);
+  }
+
+  hasSignal(workflowId: string, signalId: string): boolean {
+    return this.chains.get(workflowId)?.runs.some((run) => run.signalIds.has(signalId)) ?? false;
+  }
+
+  /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
+  claimed(epoch: number, nowMs: number, leaseMs: number): void {
+    if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
+    // A write extends the lease only when a third of it has passed.
+    if (this.#shownAtMs !== undefined && nowMs >= this.#shownAtMs && nowMs < this.#shownAtMs + leaseMs / 2)
+      throw new SimulationFailure(
+        "owner-replaced",
+        `epoch ${epoch} replaces one that wrote ${nowMs - this.#shownAtMs} ms ago`,
+      );
+    this.#epoch = epoch;
+    this.#isReleased = false;
+    this.#shownAtMs = nowMs;
+  }
+
+  /** The owner has written or renewed its lease. */
+  shown(epoch: number, nowMs: number): void {
+    if (epoch === this.#epoch && !this.#isReleased) this.#shownAtMs = nowMs;
+  }
+
+  /** Leases go by the clock: what was shown before says nothing any more. */
+  clockSet(): void {
+    this.#shownAtMs = undefined;
+  }
+
+  /** The owner has given up, or is seen to be dead. */
+  released(epoch: number): void {
+    if (epoch !== this.#epoch) return;
+    this.#isReleased = true;
+    this.#shownAtMs = undefined;
+  }
+
+  appended(epoch: number, commits: readonly Commit[], results: readonly CommitResult[]): void {
+    // I-16
+    if (epoch !== this.#epoch) {
+      throw new SimulationFailure(
+        "stale-write",
+        `a write of epoch ${epoch} was accepted, and the owner has epoch ${this.#epoch}`,
+      );
+    }
+    if (results.length !== commits.length) throw new SimulationFailure("results", "not one result a commit");
+    if (commits.length > 1) this.#statistics.note("many commits in one append");
+    for (const [index, commit] of commits.entries()) {
+      const result = results[index];
+      if (result?.ok === true) this.#accept(epoch, commit, result);
+    }
+  }
+
+  #accept(epoch: number, commit: Commit, result: CommitResult & { readonly ok: true }): void {
+    const { run, start, send = [], consume = [] } = commit;
+    const consumed = consume.map((messageId) => this.#consume(messageId, epoch));
+    let ended: AuditedRun | undefined;
+    if (run !== undefined) {
+      const audited = this.#keys.get(run.runKey);
+      if (audited === undefined || audited.workflowId !== run.workflowId)
+        throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
+      this.#extend(audited, run.events, run.expectedSeq, epoch);
+      for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
+      if (run.events.some(isTerminal)) ended = audited;
+      this.#checkRow(audited, run);
+    }
+    if (start !== undefined) {
+      const began = this.#begin(start, result.startedKey, ended, epoch);
+      if (start.events.some(isTerminal)) ended = began;
+      this.#checkRow(began, start);
+    }
+    if (ended?.terminal?.type === "WorkflowContinuedAsNew" && start === undefined)
+      throw new SimulationFailure("none-open", `${ended.workflowId} continued as nothing`);
+    this.#checkSent(commit, ended, epoch, result.messageIds, send);
+    for (const message of consumed) this.#checkAnswer(message, commit);
+    if (ended !== undefined) this.#checkEnd(ended, send);
+  }
+
+  #extend(run: AuditedRun, events: readonly NewEvent[], expectedSeq: number, epoch: number): void {
+    const chain = this.chains.get(run.workflowId);
+    if (chain === undefined) throw new SimulationFailure("unknown-run", run.workflowId);
+    // I-40
+    if (chain.headSeq !== expectedSeq || chain.runs.at(-1) !== run) {
+      throw new SimulationFailure(
+        "gap",
+        `${run.workflowId}: written after ${expectedSeq}, and the head is ${chain.headSeq}`,
+      );
+    }
+    for (const event of events) run.apply(event, epoch);
+    chain.headSeq += events.length;
+  }
+
+  #begin(
+    start: NonNullable<Commit["start"]>,
+    runKey: number | undefined,
+    ended: AuditedRun | undefined,
+    epoch: number,
+  ): AuditedRun {
+    const { workflowId, events } = start;
+    const [first] = events;
+    if (runKey === undefined || first?.type !== "WorkflowStarted")
+      throw new SimulationFailure("no-start", `${workflowId} begins with ${first?.type}`);
+    const chain = this.chains.get(workflowId) ?? { runs: [], headSeq: 0 };
+    const before = chain.runs.at(-1);
+    // I-36
+    if (before?.isOpen === true) throw new SimulationFailure("two-open", `${workflowId} has an open run`);
+    if (start.firstSeq !== chain.headSeq + 1)
+      throw new SimulationFailure("gap", `${workflowId} begins at ${start.firstSeq} after ${chain.headSeq}`);
+    if (this.runs.has(start.runId)) throw new SimulationFailure("run-id", `${start.runId} began before`);
+    const { requestId } = first;
+    // I-5
+    if (requestId !== undefined && chain.runs.some((other) => other.started.requestId === requestId))
+      throw new SimulationFailure("request-again", `${workflowId} was begun by request ${requestId} before`);
+    const end = before?.terminal;
+    if (end?.type === "WorkflowContinuedAsNew") {
+      if (before !== ended || end.newRunId !== start.runId || first.continuedFrom !== before?.runId)
+        throw new SimulationFailure("none-open", `${workflowId} goes on as another run than it said`);
+      this.#statistics.note("run continued as new");
+      if ((first.signals ?? []).length > 0) this.#statistics.note("signal carried over to the next run");
+    } else if (first.continuedFrom !== undefined) {
+      throw new SimulationFailure("none-open", `${workflowId} continues a run that did not say so`);
+    }
+    const run = new AuditedRun({
+      workflowId,
+      started: { ...first, seq: start.firstSeq, workflowId },
+      epoch,
+      setBackMs: () => this.setBackMs,
+      elapsedMs: this.#elapsedMs,
+      isCalm: () => this.#elapsedMs() > this.calmFromMs,
+      onRemark: (remark) => this.#statistics.note(remark),
+    });
+    chain.runs.push(run);
+    this.chains.set(workflowId, chain);
+    this.runs.set(start.runId, run);
+    this.#keys.set(runKey, run);
+    this.#statistics.runCount += 1;
+    for (const event of events) run.apply(event, epoch);
+    chain.headSeq += events.length;
+    return run;
+  }
+
+  /** The row says what the events say. I-29: whoever reads rows only misses no wake-up. */
+  #checkRow(
+    run: AuditedRun,
+    row: { readonly status: string; readonly closedAt?: number; readonly wakeAt: number | null },
+  ): void {
+    const status = run.terminal === undefined ? "running" : statusAfter(run.terminal);
+    if (row.status !== status || (row.closedAt !== undefined) !== (run.terminal !== undefined))
+      throw new SimulationFailure(
+        "row-status",
+        `${run.workflowId}: the row says ${row.status}, not ${status}`,
+      );
+    if (run.terminal !== undefined) return;
+    const { wakeAtMax } = run;
+    if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
+      throw new SimulationFailure(
+        "lost-wake-up",
+        `${run.workflowId}: to be looked at by ${wakeAtMax}, and its row says ${row.wakeAt}`,
+      );
+  }
+
+  #openExecution(workflowId: string): string | undefined {
+    const runs = this.chains.get(workflowId)?.runs ?? [];
+    if (runs.at(-1)?.isOpen !== true) return undefined;
+    return runs.findLast((run) => run.started.continuedFrom === undefined)?.runId;
+  }
+
+  #consume(messageId: number, epoch: number): AuditedMessage {
+    const message = this.messages.get(messageId);
+    if (message === undefined || this.#consumed.has(messageId))
+      throw new SimulationFailure("message-twice", `message ${messageId} was answered before, or never sent`);
+    this.messages.delete(messageId);
+    this.#consumed.add(messageId);
+    if (message.epoch !== epoch) this.#statistics.note("message delivered under another owner");
+    return message;
+  }
+
+  #checkSent(
+    commit: Commit,
+    ended: AuditedRun | undefined,
+    epoch: number,
+    ids: readonly number[],
+    send: readonly OutgoingMessage[],
+  ): void {
+    if (ids.length !== send.length) throw new SimulationFailure("results", "not one id a message");
+    for (const [index, { target, message }] of send.entries()) {
+      const messageId = ids[index] ?? 0;
+      if (this.messages.has(messageId) || this.#consumed.has(messageId))
+        throw new SimulationFailure("message-twice", `message id ${messageId} was given before`);
+      this.messages.set(messageId, { target, message, epoch, execution: this.#openExecution(target) });
+      if (message.kind === "child-closed") {
+        // I-34
+        const key = `${message.runId} ${message.ordinal}`;
+        if (this.#outcomes.has(key))
+          throw new SimulationFailure("outcome-twice", `child ${key} tells its parent again`);
+        this.#outcomes.set(key, message);
+      }
+      if ((message.kind === "terminate" || message.kind === "cancel") && message.parent !== undefined) {
+        const { runId, ordinal } = message.parent;
+        // I-35
+        if (message.reason === "its parent ended") {
+          const key = `${runId} ${ordinal}`;
+          if (ended?.runId !== runId || this.#closing.has(key))
+            throw new SimulationFailure("close-policy", `child ${key} is told again that its parent ended`);
+          this.#closing.add(key);
+          this.#statistics.note("child told to end with its parent");
+        }
+      }
+    }
+    this.#checkCancelled(commit, send);
+    const begun = [...(commit.run?.events ?? []), ...(commit.start?.events ?? [])].filter(
+      (event) => event.type === "ChildWorkflowStarted",
+    );
+    const starts = send.filter(({ message }) => message.kind === "start-child");
+    if (begun.length !== starts.length)
+      throw new SimulationFailure("child-start", `${begun.length} children begun, ${starts.length} told to`);
+  }
+
+  /** I-38: who asks for the end of a child tells the child, unless it has ended meanwhile. */
+  #checkCancelled({ run }: Commit, send: readonly OutgoingMessage[]): void {
+    if (run === undefined) return;
+    const asked = new Set<number>();
+    const ended = new Set<number>();
+    for (const event of run.events) {
+      if (event.type === "ChildWorkflowCancelRequested") asked.add(event.ordinal);
+      else if (
+        event.type.startsWith("ChildWorkflow") &&
+        event.type !== "ChildWorkflowStarted" &&
+        "ordinal" in event
+      )
+        ended.add(event.ordinal);
+    }
+    const told = new Set<number>();
+    for (const { message } of send) {
+      if (message.kind === "cancel" && message.parent !== undefined && message.reason !== "its parent ended")
+        told.add(message.parent.ordinal);
+    }
+    const fault =
+      [...told].find((ordinal) => !asked.has(ordinal)) ??
+      [...asked].find((ordinal) => !told.has(ordinal) && !ended.has(ordinal));
+    if (fault !== undefined)
+      throw new SimulationFailure(
+        "cancel-not-forwarded",
+        `${run.workflowId}: children ${[...asked].join()} cancelled, ${[...told].join()} told`,
+      );
+  }
+
+  /** A message is answered by what it leads to, or by the reason why it leads to nothing. */
+  #checkAnswer({ target, message, execution }: AuditedMessage, commit: Commit): void {
+    const events = [...(commit.run?.events ?? []), ...(commit.start?.events ?? [])];
+    const latest = this.latest(target);
+    const swallowed = (): never => {
+      throw new SimulationFailure("message-lost", `${message.kind} to ${target} was answered by nothing`);
+    };
+    switch (message.kind) {
+      case "start-child": {
+        const { runId, ordinal } = message.parent;
+        const hasBegun = events.some(
+          (event) =>
+            event.type === "WorkflowStarted" &&
+            event.parent?.runId === runId &&
+            event.parent.ordinal === ordinal,
+        );
+        if (!hasBegun && !this.#outcomes.has(`${runId} ${ordinal}`)) swallowed();
+        return;
+      }
+      case "child-closed": {
+        const parent = this.runs.get(message.runId);
+        const isRecorded = events.some(
+          (event) => event.type === message.outcome.type && event.ordinal === message.ordinal,
+        );
+        if (!isRecorded && parent !== undefined && parent.isOpen) swallowed();
+        return;
+      }
+      case "signal": {
+        const isRecorded = events.some(
+          (event) => event.type === "SignalReceived" && event.payload === message.payload,
+        );
+        const settled = (commit.send ?? []).find(({ message: of }) => of.kind === "signal-settled")?.message;
+        const isSettled = settled !== undefined;
+        // It may have been looked for before it began. I-24: not if it was there all the time, whatever it continued as.
+        const wasThere = execution !== undefined && execution === this.#openExecution(target);
+        const isRefused = settled?.kind === "signal-settled" && settled.failure !== undefined && !wasThere;
+        const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
+        if (message.from !== undefined && !isSettled) swallowed();
+        if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();
+        return;
+      }
+      case "signal-settled": {
+        const sender = this.runs.get(message.runId);
+        if (sender !== undefined && sender.isOpen && sender.sends.has(message.ordinal)) swallowed();
+        return;
+      }
+      case "cancel":
+      case "terminate": {
+        if (latest === undefined || !latest.isOpen || latest.isCancelRequested) return;
+        const { parent, runId } = message;
+        const isMeant =
+          (runId === undefined || runId === latest.runId) &&
+          (parent === undefined ||
+            (latest.started.parent?.runId === parent.runId &&
+              latest.started.parent.ordinal === parent.ordinal));
+        if (isMeant) swallowed();
+        return;
+      }
+    }
+  }
+
+  /** I-35: each child that is left is told by its policy. I-34: the parent is told. */
+  #checkEnd(run: AuditedRun, send: readonly OutgoingMessage[]): void {
+    const { terminal } = run;
+    if (terminal === undefined) return;
+    this.#noteEnd(terminal);
+    if (terminal.type === "WorkflowFailed" && terminal.failure.kind === "engine")
+      throw new SimulationFailure(
+        "engine-verdict",
+        `${run.workflowId} was failed by the engine: ${terminal.failure.message}`,
+      );
+    for (const [ordinal, child] of run.children) {
+      const key = `${run.runId} ${ordinal}`;
+      if ((child.policy !== "abandon") !== this.#closing.has(key))
+        throw new SimulationFailure("close-policy", `child ${key} (${child.policy}) was not treated so`);
+    }
+    const { parent } = run.started;
+    if (parent === undefined || terminal.type === "WorkflowContinuedAsNew") return;
+    const isTold = send.some(
+      ({ message }) =>
+        message.kind === "child-closed" &&
+        message.runId === parent.runId &&
+        message.ordinal === parent.ordinal,
+    );
+    if (!isTold)
+      throw new SimulationFailure("outcome-lost", `${run.workflowId} ended, its parent is not told`);
+  }
+
+  #noteEnd(terminal: NewEvent): void {
+    switch (terminal.type) {
+      case "WorkflowCompleted":
+        return this.#statistics.note("run completed");
+      case "WorkflowFailed":
+        return this.#statistics.note("run failed");
+      case "WorkflowCancelled":
+        return this.#statistics.note("run cancelled");
+      case "WorkflowTerminated":
+        return this.#statistics.note("run terminated");
+      case "WorkflowTimedOut":
+        return this.#statistics.note("run timed out");
+      default:
+    }
+  }
+
+  /** Reads everything back: it is what was committed, and nothing else. I-1, I-3, I-40 */
+  async compare(store: Store): Promise<void> {
+    const { runs } = await store.list({}, { limit: 10_000 });
+    if (runs.length !== this.runs.size)
+      throw new SimulationFailure("durability", `${runs.length} runs on disk, ${this.runs.size} committed`);
+    for (const [workflowId, chain] of this.chains) {
+      const history = await store.readHistory(workflowId as WorkflowId);
+      const committed = chain.runs.flatMap((run) => run.events);
+      const isSame =
+        history.length === committed.length &&
+        history.every((event, index) => event.seq === index + 1) &&
+        encodeRow(history) === encodeRow(committed);
+      if (!isSame) throw new SimulationFailure("durability", `the history of ${workflowId} is another one`);
+    }
+    const stored = await store.listMessages(0, 10_000);
+    const ids = stored.map(({ messageId }) => messageId).join();
+    const expected = [...this.messages.keys()].toSorted((a, b) => a - b).join();
+    if (ids !== expected) throw new SimulationFailure("durability", `messages ${ids}, committed ${expected}`);
+  }
+}

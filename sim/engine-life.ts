@@ -1,0 +1,222 @@
+import { isAionError } from "../src/core/errors.ts";
+import type { AionError } from "../src/core/errors.ts";
+import type { Ports } from "../src/core/ports.ts";
+import { Kernel } from "../src/engine/kernel.ts";
+import { Operations } from "../src/engine/operations.ts";
+import { loadInline, outsideWorkflow } from "../src/program/inline.ts";
+import type { ActivityTask } from "../src/workflow/definition.ts";
+import { programWorkflows } from "../test/replay/interpreter.ts";
+import { Dice } from "./dice.ts";
+import { SimulationFailure } from "./failure.ts";
+import { labourActivities } from "./labour.ts";
+import type { Execution, Ledger } from "./ledger.ts";
+import type { FaultKind, Plan } from "./plan.ts";
+import type { Actor, Schedule } from "./schedule.ts";
+import { Lane } from "./schedule.ts";
+import type { StoreSide } from "./store-link.ts";
+import { StoreLink } from "./store-link.ts";
+
+/** Where these are, an engine may learn late of what is on disk. */
+const dawdling: readonly FaultKind[] = [
+  "slow-store",
+  "freeze",
+  "stall",
+  "commit-unknown",
+  "read-failed",
+  "outage",
+];
+
+export interface LifeOptions {
+  readonly name: string;
+  readonly plan: Plan;
+  readonly schedule: Schedule;
+  readonly side: StoreSide;
+  readonly ledger: Ledger;
+  readonly onStopped: (life: EngineLife, error: AionError) => void;
+}
+
+/**
+ * One engine's process, from its start to its end: the kernel with the ports of the world.
+ *
+ * Law: when it is gone nothing of it moves any more; while it is halted nothing of it moves, and time goes on.
+ */
+export class EngineLife implements Actor {
+  readonly name: string;
+  isHalted = false;
+  isGone = false;
+  /** It serves clients. */
+  isUp = false;
+  kernel: Kernel | undefined;
+  service: Operations | undefined;
+  /** Set when it can write no more. */
+  stopped: AionError | undefined;
+  recoveredCount = 0;
+  readonly link: StoreLink;
+  readonly #of: LifeOptions;
+  readonly #turns: Lane;
+  readonly #random: Dice;
+  readonly #mourners = new Set<() => void>();
+
+  constructor(of: LifeOptions) {
+    this.#of = of;
+    this.name = of.name;
+    this.link = new StoreLink(of.side, this);
+    this.#turns = new Lane(this);
+    this.#random = new Dice(`${of.name} of ${of.plan.seed}`);
+  }
+
+  get epoch(): number {
+    return this.link.token?.epoch ?? 0;
+  }
+
+  /** Becomes the owner and goes live. Rejects with what an operator would see. */
+  async open(): Promise<void> {
+    const { plan, side, onStopped } = this.#of;
+    const { leaseMs, residentMax, activityConcurrency, activityConcurrencyPerType } = plan;
+    const token = await this.link.store.claim({ leaseMs });
+    const workshop = {
+      execute: (task: ActivityTask) => this.#execute(task),
+      end: (execution: Execution) => this.#of.ledger.end(execution),
+      endUntold: (execution: Execution) => this.#endUntold(execution),
+      pause: (ms: number) => this.#pause(ms),
+    };
+    const kernel = new Kernel({
+      store: this.link.store,
+      token,
+      leaseMs,
+      ports: this.#ports(),
+      programs: loadInline(
+        programWorkflows(
+          {
+            world: {
+              effect: async (task) => {
+                const { execution } = this.#execute(task);
+                queueMicrotask(() => this.#of.ledger.end(execution));
+              },
+              pause: (ms) => this.#pause(ms),
+            },
+            produced: [],
+          },
+          plan.programs,
+        ),
+      ),
+      activities: labourActivities(workshop),
+      activityConcurrency,
+      activityConcurrencyPerType,
+      residentMax,
+      payloadLimitBytes: 1_000_000,
+      onNondeterminism: "fail",
+      outsideWorkflow,
+      onStopped: (error) => {
+        this.stopped = error;
+        this.isUp = false;
+        // I-19
+        if (kernel.residentCount > 0)
+          side.fail(new SimulationFailure("stale-memory", `${this.name} stopped and holds runs`));
+        onStopped(this, error);
+      },
+    });
+    this.kernel = kernel;
+    this.service = new Operations(kernel);
+    const { recoveredCount } = await kernel.start();
+    this.recoveredCount = recoveredCount;
+    if (recoveredCount > 0) side.statistics.note("recovery took runs up");
+    this.isUp = this.stopped === undefined;
+  }
+
+  /** An operator asks for a report on every run, live ones too. I-17: none of them is adopted a second time. */
+  async report(): Promise<void> {
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    const { statistics } = this.#of.side;
+    try {
+      for await (const { workflowId, outcome } of kernel.recover("all")) {
+        if (outcome.kind !== "resumed" || outcome.active.kind !== "resident") continue;
+        const live = kernel.residentRun(workflowId);
+        if (
+          live !== undefined &&
+          live.state.started.runId === outcome.active.runId &&
+          live.pid === outcome.active.pid
+        )
+          statistics.note("report on a live run");
+      }
+    } catch (error) {
+      // The store may fail under it.
+      if (!isAionError(error)) throw error;
+    }
+  }
+
+  /** `kill -9`. */
+  kill(): void {
+    if (this.isGone) return;
+    this.forget();
+    this.link.cut();
+    for (const tell of this.#mourners) tell();
+    this.#mourners.clear();
+  }
+
+  /** The world is over. */
+  forget(): void {
+    this.isGone = true;
+    this.isUp = false;
+  }
+
+  /** Calls back when it is gone, or at once. Returns how not to be called. */
+  onGone(tell: () => void): () => void {
+    if (this.isGone) tell();
+    else this.#mourners.add(tell);
+    return () => this.#mourners.delete(tell);
+  }
+
+  #ports(): Ports {
+    const { schedule, side } = this.#of;
+    return {
+      clock: schedule.time.clock,
+      random: { number: () => this.#random.number(), uuid: () => this.#random.uuid() },
+      scheduler: {
+        turn: (callback) => schedule.add(this.#turns, "turn", callback),
+        delay: (delayMs, callback) =>
+          schedule.after(delayMs, new Lane(this), `delay of ${Math.round(delayMs)}`, callback),
+      },
+      log: (level, message, fields) => {
+        side.trace.add(`  ${this.name} ${level}: ${message} ${JSON.stringify(fields?.["workflowId"])}`);
+      },
+    };
+  }
+
+  #execute(task: ActivityTask): { readonly execution: Execution; readonly count: number } {
+    const { ledger, side } = this.#of;
+    side.trace.add(
+      `  ${this.name} executes ${task.workflowId} ${task.idempotencyKey} attempt ${task.attempt}`,
+    );
+    try {
+      if (this.isGone) throw new SimulationFailure("ghost", `${this.name} is gone and executes`);
+      if (this.stopped !== undefined)
+        throw new SimulationFailure(
+          "stale-memory",
+          `${this.name} has stopped and executes ${task.idempotencyKey}`,
+        );
+      const execution = ledger.execute(task, this.name, this.epoch);
+      return { execution, count: ledger.counts.get(task.idempotencyKey) ?? 0 };
+    } catch (failure) {
+      side.fail(failure);
+      throw failure;
+    }
+  }
+
+  #endUntold(execution: Execution): void {
+    const { ledger, plan, schedule, side } = this.#of;
+    if (dawdling.some((kind) => plan.faults.has(kind))) return;
+    try {
+      ledger.endUntold(execution, this.epoch, schedule.time.elapsedMs);
+    } catch (failure) {
+      side.fail(failure);
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#of.schedule.after(ms, new Lane(this), "labour goes on", resolve);
+    });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * `npm run sim -- …`: runs worlds and says what they broke.
+ *
+ *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
+ *       [--without FAULT,…] [--drop N,…] [--engines N]
+ *   --seeds N [--from K] [--workers W]      many worlds, on all cores
+ *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones
+ */
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { runBatch } from "./batch.ts";
+import { judgeBatch } from "./batch-verdict.ts";
+import type { FaultKind, Reduction } from "./plan.ts";
+import { faultKinds, planOf } from "./plan.ts";
+import { tryPlantedBug } from "./plant-trial.ts";
+import { plantedBugs } from "./planted-bugs.ts";
+import { shrink, toArguments } from "./shrink.ts";
+import { runWorld } from "./world.ts";
+
+const write = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    until: { type: "string" },
+    shrink: { type: "boolean" },
+    without: { type: "string" },
+    drop: { type: "string" },
+    engines: { type: "string" },
+    seeds: { type: "string" },
+    from: { type: "string", default: "1" },
+    workers: { type: "string" },
+    plan: { type: "boolean" },
+    planted: { type: "boolean" },
+    only: { type: "string" },
+    max: { type: "string", default: "2000" },
+  },
+});
+
+function toNumber(text: string, name: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Error(`--${name} must be a whole number, got ${text}`);
+}
+
+function toWorkerCount(): number {
+  return values.workers === undefined ? availableParallelism() : toNumber(values.workers, "workers");
+}
+
+function toReduction(): Reduction {
+  const faults = (values.without?.split(",") ?? []) as FaultKind[];
+  const unknown = faults.find((fault) => !faultKinds.includes(fault));
+  if (unknown !== undefined)
+    throw new Error(`no fault is named ${unknown}; there are ${faultKinds.join(", ")}`);
+  return {
+    faults,
+    operations: (values.drop?.split(",") ?? []).map((text) => toNumber(text, "drop")),
+    ...(values.engines === undefined ? {} : { engineCount: toNumber(values.engines, "engines") }),
+  };
+}
+
+async function showOne(seed: number): Promise<number> {
+  const reduction = toReduction();
+  const plan = planOf(seed, reduction);
+  if (values.plan === true) {
+    write(JSON.stringify(plan, (_key, value: unknown) => (value instanceof Set ? [...value] : value), 2));
+    return 0;
+  }
+  const untilStep = values.until === undefined ? {} : { untilStep: toNumber(values.until, "until") };
+  const { trace, hash, stepCount, failure } = await runWorld(plan, { keepsTrace: true, ...untilStep });
+  for (const line of trace) write(line);
+  const { store, engineCount, leaseMs, residentMax, faults } = plan;
+  write("");
+  write(
+    `seed ${seed}: ${store}, ${engineCount} engine(s), lease ${leaseMs} ms, ${residentMax} runs in memory`,
+  );
+  write(`faults: ${faults.size === 0 ? "none" : [...faults].join(", ")}`);
+  write(`${stepCount} steps, trace ${hash}`);
+  write(failure === undefined ? "no law was broken" : `BROKEN ${failure.kind}: ${failure.message}`);
+  return failure === undefined ? 0 : 1;
+}
+
+async function shrinkOne(seed: number): Promise<number> {
+  const smallest = await shrink(seed, toReduction());
+  if (smallest === undefined) {
+    write(`seed ${seed}: no law was broken`);
+    return 0;
+  }
+  const { reduction, failure, stepCount, triedCount } = smallest;
+  write(`${triedCount} worlds tried; the smallest takes ${stepCount} steps:`);
+  write(`BROKEN ${failure.kind}: ${failure.message}`);
+  write(`npm run sim -- ${toArguments(seed, reduction)}`);
+  return 1;
+}
+
+async function runMany(count: number): Promise<number> {
+  const from = toNumber(values.from, "from");
+  const workerCount =
+    values.workers === undefined ? availableParallelism() : toNumber(values.workers, "workers");
+  let shownAtMs = performance.now();
+  const report = await runBatch({
+    from,
+    count,
+    workerCount,
+    onProgress: (doneCount) => {
+      if (performance.now() < shownAtMs + 10_000) return;
+      shownAtMs = performance.now();
+      process.stderr.write(`${doneCount} of ${count} seeds\n`);
+    },
+  });
+  const { lines, isGood } = judgeBatch(report, { from, count, workerCount });
+  for (const line of lines) write(line);
+  return isGood ? 0 : 1;
+}
+
+async function tryPlanted(): Promise<number> {
+  const only = values.only?.split(",");
+  const seedsMax = toNumber(values.max, "max");
+  let missedCount = 0;
+  write("| bug | invariants | worlds until caught | law that was broken |");
+  write("| --- | --- | --- | --- |");
+  for (const bug of plantedBugs) {
+    if (only?.includes(bug.name) === false) continue;
+    const { seedsNeeded, kind } = await tryPlantedBug(bug, { seedsMax, workerCount: toWorkerCount() });
+    if (seedsNeeded === undefined) missedCount += 1;
+    const invariants = bug.invariants.map((number) => `I-${number}`).join(", ");
+    write(`| ${bug.name} | ${invariants} | ${seedsNeeded ?? `not in ${seedsMax}`} | ${kind ?? "none"} |`);
+  }
+  write("");
+  write(missedCount === 0 ? "every planted bug was caught" : `${missedCount} planted bugs were not caught`);
+  return missedCount === 0 ? 0 : 1;
+}
+
+if (values.planted === true) process.exitCode = await tryPlanted();
+else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
+else if (values.seed === undefined) {
+  process.stderr.write("Say --seed S, or --seeds N [--from K].\n");
+  process.exitCode = 2;
+} else {
+  const seed = toNumber(values.seed, "seed");
+  process.exitCode = values.shrink === true ? await shrinkOne(seed) : await showOne(seed);
+}

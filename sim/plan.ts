@@ -1,0 +1,200 @@
+import type { ReusePolicy } from "../src/client/service.ts";
+import type { Program } from "../test/replay/program.ts";
+import { Dice } from "./dice.ts";
+import { randomProgram } from "./random-program.ts";
+
+/** Ways in which a world can go wrong. Each seed has some of them. */
+export const faultKinds = [
+  "crash",
+  "freeze",
+  "graceful-stop",
+  "write-refused",
+  "disk-full",
+  "commit-unknown",
+  "disk-failed",
+  "read-failed",
+  "slow-store",
+  "outage",
+  "clock-forwards",
+  "clock-backwards",
+  "request-lost",
+  "reply-lost",
+  "request-twice",
+  "stall",
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** What a client does, one thing after the other; each is repeated until there is an answer. */
+export type Operation =
+  | {
+      readonly verb: "start";
+      readonly workflowId: string;
+      readonly workflowType: string;
+      readonly requestId?: string;
+      readonly startDelayMs?: number;
+      readonly runTimeoutMs?: number;
+      readonly executionTimeoutMs?: number;
+      readonly reuse?: ReusePolicy;
+      readonly signal?: SignalPlan;
+    }
+  | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
+  | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
+  | { readonly verb: "list" }
+  | { readonly verb: "wait"; readonly ms: number };
+
+export interface SignalPlan {
+  readonly name: "alpha" | "beta" | "tick" | "word";
+  /** Unlike every other value sent in this world. */
+  readonly value: number;
+  readonly signalId: string;
+}
+
+/**
+ * `sqlite`: the real store, in memory. `memory`: the reference store. `postgres`: the reference store, answering as a server
+ * behind a network would: it goes on with what a dead client asked for, and answers in any order.
+ */
+export type StoreKind = "sqlite" | "memory" | "postgres";
+
+/** All that a world is made of, before anything happens. */
+export interface Plan {
+  readonly seed: number;
+  readonly store: StoreKind;
+  readonly engineCount: number;
+  readonly leaseMs: number;
+  readonly residentMax: number;
+  readonly activityConcurrency: number;
+  readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
+  readonly faults: ReadonlySet<FaultKind>;
+  /** How often each of them comes, by a factor. */
+  readonly intensities: Readonly<Record<FaultKind, number>>;
+  /** The same for what is done to the world as a whole. */
+  readonly troubleIntensity: number;
+  readonly programs: Readonly<Record<string, Program>>;
+  readonly clients: readonly (readonly NumberedOperation[])[];
+  /** So long things may go wrong; then all is well until everything has ended. */
+  readonly troubleMs: number;
+}
+
+export interface NumberedOperation {
+  readonly number: number;
+  readonly of: Operation;
+}
+
+/** What a smaller world leaves out. */
+export interface Reduction {
+  readonly faults: readonly FaultKind[];
+  /** Numbers of operations. */
+  readonly operations: readonly number[];
+  readonly engineCount?: number;
+}
+
+export const noReduction: Reduction = { faults: [], operations: [] };
+
+export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
+  const dice = new Dice(`world ${seed}`);
+  const leaseMs = dice.pick([2_000, 10_000, 10_000, 30_000]);
+  const engineCount = dice.pick([1, 2, 2, 3]);
+  const store = dice.weighted<StoreKind>([
+    [3, "sqlite"],
+    [1, "memory"],
+    [1, "postgres"],
+  ]);
+  const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
+  const faults = new Set(faultKinds.filter(() => dice.chance(share)));
+  const intensities = Object.fromEntries(
+    faultKinds.map((kind) => [kind, dice.pick([0.4, 1, 1, 4])]),
+  ) as Record<FaultKind, number>;
+  const programs: Record<string, Program> = {};
+  const programCount = dice.int(1, 3);
+  const targets = ["listener", "nobody", "w0", "w0", "w1"];
+  for (let index = 0; index < programCount; index++) {
+    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), targets);
+  }
+  const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
+  const left = new Set(reduction.operations);
+  // Hardly any room: runs come and go, and activities stand in line.
+  const isTight = dice.chance(0.2);
+  return {
+    seed,
+    store,
+    leaseMs,
+    engineCount: reduction.engineCount ?? engineCount,
+    residentMax: isTight ? 1 : dice.pick([1, 3, 1_000, 1_000]),
+    activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
+    activityConcurrencyPerType: dice.chance(0.2) ? { toil: 1 } : {},
+    faults: new Set([...faults].filter((kind) => !reduction.faults.includes(kind))),
+    intensities,
+    troubleIntensity: dice.pick([0.5, 1, 1, 3]),
+    programs,
+    clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
+    troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
+  };
+}
+
+function planClients(dice: Dice, types: readonly string[]): readonly (readonly NumberedOperation[])[] {
+  let startCount = 0;
+  let value = 100;
+  const workflowCount = dice.pick([1, 2, 3, 4, 7]);
+  const ids = Array.from({ length: workflowCount }, (_, index) => `w${index}`);
+  // The same id has the same type whoever starts it: a start that meets it finds its own.
+  const typeOf = new Map(ids.map((id) => [id, dice.pick(types)]));
+  const signal = (client: number): SignalPlan => {
+    value += 1;
+    return { name: dice.pick(["alpha", "beta", "tick"]), value, signalId: `c${client}-${value}` };
+  };
+  const start = (workflowId: string, client: number): Operation => ({
+    verb: "start",
+    workflowId,
+    workflowType: typeOf.get(workflowId) ?? "p0",
+    ...toStartOptions(dice, `start-${client}-${(startCount += 1)}`, () => signal(client)),
+  });
+  const clientCount = dice.int(1, 3);
+  return Array.from({ length: clientCount }, (_, client) => {
+    const operations: Operation[] = [];
+    const mine = ids.filter((_id, index) => index % clientCount === client);
+    if (client === 0) operations.push({ verb: "start", workflowId: "listener", workflowType: "listener" });
+    const known = mine.length === 0 ? ["w0"] : mine;
+    for (const workflowId of known) {
+      if (dice.chance(0.2)) operations.push({ verb: "wait", ms: dice.int(1, 5_000) });
+      operations.push(start(workflowId, client));
+    }
+    for (let left = dice.int(2, 9); left > 0; left--) {
+      const workflowId = dice.chance(0.8) ? dice.pick(known) : dice.pick(ids);
+      operations.push(
+        dice.weighted<Operation>([
+          [8, { verb: "signal", workflowId, ...signal(client) }],
+          [4, { verb: "query", workflowId }],
+          [1, { verb: "describe", workflowId }],
+          [1, { verb: "list" }],
+          [1, { verb: "cancel", workflowId }],
+          [0.6, { verb: "terminate", workflowId }],
+          [1.5, start(workflowId, client)],
+          [4, { verb: "wait", ms: dice.pick([1, 20, 100, 500, 2_000, 10_000]) }],
+        ]),
+      );
+    }
+    for (const workflowId of known) operations.push({ verb: "result", workflowId });
+    return operations;
+  }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+function toStartOptions(
+  dice: Dice,
+  requestId: string,
+  signal: () => SignalPlan,
+): Omit<Operation & { readonly verb: "start" }, "verb" | "workflowId" | "workflowType"> {
+  const isWithSignal = dice.chance(0.25);
+  const reuse = dice.chance(0.15)
+    ? dice.pick<ReusePolicy>(["reject", "after-close", "after-failure", "terminate"])
+    : undefined;
+  return {
+    // Repeated without one, such a start may begin another run.
+    ...(isWithSignal || reuse !== undefined || dice.chance(0.6) ? { requestId } : {}),
+    ...(reuse === undefined ? {} : { reuse }),
+    ...(dice.chance(0.15) ? { startDelayMs: dice.int(1, 3_000) } : {}),
+    ...(dice.chance(0.1) ? { runTimeoutMs: dice.int(500, 20_000) } : {}),
+    ...(dice.chance(0.05) ? { executionTimeoutMs: dice.int(500, 30_000) } : {}),
+    ...(isWithSignal ? { signal: signal() } : {}),
+  };
+}

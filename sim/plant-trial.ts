@@ -1,0 +1,27 @@
+import { runBatch } from "./batch.ts";
+import type { PlantedBug } from "./planted-bugs.ts";
+
+export interface Trial {
+  readonly bug: PlantedBug;
+  /** Worlds until one broke a law; `undefined`: none did. */
+  readonly seedsNeeded: number | undefined;
+  /** The law. */
+  readonly kind: string | undefined;
+}
+
+/** Runs worlds with the bug, from seed 1 on, until one breaks a law. */
+export async function tryPlantedBug(
+  bug: PlantedBug,
+  of: { readonly seedsMax: number; readonly workerCount: number },
+): Promise<Trial> {
+  const { failures } = await runBatch({
+    from: 1,
+    count: of.seedsMax,
+    workerCount: of.workerCount,
+    seedsPerChunk: 5,
+    stopsAtFailure: true,
+    planted: bug.name,
+  });
+  const [first] = failures;
+  return { bug, seedsNeeded: first?.seed, kind: first?.kind };
+}

@@ -1,0 +1,577 @@
+/** Bugs that the simulator has to find: changes of the engine's source, each of a kind that could slip into it. */
+export interface PlantedBug {
+  readonly name: string;
+  /** What it does, as one would describe the bug. */
+  readonly claim: string;
+  /** The invariants it breaks. */
+  readonly invariants: readonly number[];
+  readonly edits: readonly Edit[];
+}
+
+export interface Edit {
+  readonly file: string;
+  /** Occurs once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+function edit(file: string, find: string, replace: string): Edit {
+  return { file: `src/${file}`, find, replace };
+}
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: "acknowledge-before-commit",
+    claim: "Whoever waits for a commit is answered when it is handed to the store.",
+    invariants: [1, 3, 9],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        "    this.#underWay += 1;\n",
+        `    this.#underWay += 1;
+    for (const [index, pending] of batch.entries()) {
+      if (pending.commit.start !== undefined || pending.commit.send !== undefined) continue;
+      batch[index] = { ...pending, done: () => undefined };
+      pending.done({ ok: true, messageIds: [] });
+    }
+`,
+      ),
+    ],
+  },
+  {
+    name: "notify-before-commit",
+    claim: "Who waits for a result hears of the end of the run before it is on disk.",
+    invariants: [1, 9],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "    this.recorder.record(commit, done);\n",
+        `    this.recorder.record(commit, done);
+    const last = commit.run?.events.at(-1);
+    const ending = commit.run === undefined ? undefined : this.#runs.get(commit.run.workflowId);
+    if (ending !== undefined && last !== undefined && commit.run?.closedAt !== undefined)
+      this.watchers.closed(ending.workflowId, ending.state.started.runId, last as Event);
+`,
+      ),
+    ],
+  },
+  {
+    name: "unknown-taken-for-made",
+    claim: "A commit of unknown outcome is taken for made when reading does not find it.",
+    invariants: [6],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        "        return { ok: true, messageIds: [] };\n    }\n    return { ok: false, error };",
+        "        return { ok: true, messageIds: [] };\n    }\n    return start === undefined ? { ok: true, messageIds: [] } : { ok: false, error };",
+      ),
+    ],
+  },
+  {
+    name: "unknown-taken-for-refused",
+    claim: "A commit of unknown outcome is taken for refused, without reading.",
+    invariants: [6],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        'if (error.code === "commit_unknown") {',
+        'if (String(error.code) === "never") {',
+      ),
+    ],
+  },
+  {
+    name: "unknown-retried-blindly",
+    claim: "A commit of unknown outcome is written again instead of being read for.",
+    invariants: [6],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        "pending.done(await this.#resolve(pending.commit, error));",
+        `pending.done(
+          await this.#store.append(this.#token, [pending.commit]).then(
+            (results) => results[0] ?? missing,
+            (again: unknown) => ({ ok: false as const, error: toStoreError(again) }),
+          ),
+        );`,
+      ),
+    ],
+  },
+  {
+    name: "unknown-resolved-in-haste",
+    claim:
+      "A read that fails while a commit of unknown outcome is looked for counts as a refusal of the commit.",
+    invariants: [6, 34],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        'if (failure.code === "store_unavailable" && attempt < looksMax) await this.#pause();',
+        'if (failure.code === "store_unavailable" && attempt < looksMax) return { ok: false, error: failure };',
+      ),
+    ],
+  },
+  {
+    name: "answers-mixed-up",
+    claim: "Every commit of an append gets the answer of the first.",
+    invariants: [1, 4],
+    edits: [
+      edit(
+        "engine/recorder.ts",
+        "pending.done(results[index] ?? missing)",
+        "pending.done(results[0 * index] ?? missing)",
+      ),
+    ],
+  },
+  {
+    name: "refusal-overlooked",
+    claim:
+      "A commit that the store refused for a passing reason leaves the state in memory as if it had been made.",
+    invariants: [9, 19],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "      if (!result.ok) {\n",
+        '      if (!result.ok && result.error.code === "store_unavailable" && this.runKey !== undefined)\n        result = { ok: true, messageIds: [] };\n      if (!result.ok) {\n',
+      ),
+    ],
+  },
+  {
+    name: "stale-memory-kept",
+    claim: "An engine that lost its ownership keeps its runs in memory.",
+    invariants: [19],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        'this.log("error", "the engine stopped", { code: error.code, message: error.message });\n    this.#forgetAll(error);',
+        'this.log("error", "the engine stopped", { code: error.code, message: error.message });',
+      ),
+    ],
+  },
+  {
+    name: "fence-dropped",
+    claim: "The SQLite writer does not look at the epoch.",
+    invariants: [16],
+    edits: [
+      edit(
+        "store/sqlite/owner.ts",
+        "if (lease.isOwned && lease.epoch === epoch) return undefined;",
+        "if (lease.isOwned || lease.epoch === epoch || epoch > 0) return undefined;",
+      ),
+    ],
+  },
+  {
+    name: "living-owner-replaced",
+    claim: "A claim does not ask whether the owner is alive.",
+    invariants: [17, 18],
+    edits: [
+      edit(
+        "store/sqlite/owner.ts",
+        "if (current?.isAlive === true) throw",
+        "if (current?.isAlive === true && now < 0) throw",
+      ),
+    ],
+  },
+  {
+    name: "message-not-deleted",
+    claim: "The SQLite writer leaves a message on disk that a commit has answered.",
+    invariants: [22, 34],
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "for (const messageId of consume) this.#sql.deleteMessage.run(messageId);",
+        "for (const messageId of consume.slice(1)) this.#sql.deleteMessage.run(messageId);",
+      ),
+    ],
+  },
+  {
+    name: "wake-up-not-written",
+    claim: "The SQLite writer does not write when a run is to be looked at, if that changes.",
+    invariants: [29],
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "} else if (wakeAt === commit.wakeAtBefore) {",
+        "} else if (wakeAt !== 0) {",
+      ),
+    ],
+  },
+  {
+    name: "wake-up-of-open-attempt-lost",
+    claim: "A run with an attempt under way is not marked to be taken up after a crash.",
+    invariants: [8, 29],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "batch.wakeAt = isOpen ? 0 : batch.armAt;",
+        "batch.wakeAt = batch.armAt;",
+      ),
+    ],
+  },
+  {
+    name: "wake-up-of-evicted-run-lost",
+    claim: "A wake-up is dropped when its run is put away at that very moment.",
+    invariants: [29],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "if (run.isGone) return await this.#wake(workflowId);",
+        "if (run.isGone) return;",
+      ),
+    ],
+  },
+  {
+    name: "wake-up-not-armed",
+    claim: "After a commit that changes when a run is due, nobody tells the queue of wake-ups.",
+    invariants: [28, 29],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "      this.#arm(run, batch.armAt);\n",
+        "      if (batch.attempts.length > 0) this.#arm(run, batch.armAt);\n",
+      ),
+    ],
+  },
+  {
+    name: "timer-early",
+    claim: "A timer fires a millisecond early.",
+    invariants: [28],
+    edits: [
+      edit("engine/due.ts", "consider(timer.fireAt);", "consider(timer.fireAt - 1);"),
+      edit("engine/due.ts", "timer.fireAt <= nowMs);\n", "timer.fireAt - 1 <= nowMs);\n"),
+      edit(
+        "engine/due.ts",
+        "isPast(now.timers.get(ordinal)?.fireAt, takenAt) ?",
+        "isPast(now.timers.get(ordinal)?.fireAt, takenAt + 1) ?",
+      ),
+    ],
+  },
+  {
+    name: "due-not-asked-again",
+    claim: "A timer that was due before its run was read anew fires, although it is due later now.",
+    invariants: [28],
+    edits: [
+      edit(
+        "engine/due.ts",
+        "isPast(now.timers.get(ordinal)?.fireAt, takenAt) ? {",
+        "takenAt > 0 && now.timers.has(ordinal) ? {",
+      ),
+    ],
+  },
+  {
+    name: "run-time-out-early",
+    claim: "A run times out half a second before its deadline.",
+    invariants: [28, 39],
+    edits: [
+      edit(
+        "engine/due.ts",
+        "if (deadline !== undefined && deadline.at <= nowMs) {",
+        "if (deadline !== undefined && deadline.at - 500 <= nowMs) {",
+      ),
+      edit(
+        "engine/due.ts",
+        "!isPast(runDeadline(now)?.at, takenAt)",
+        "!isPast(runDeadline(now)?.at, takenAt + 500)",
+      ),
+    ],
+  },
+  {
+    name: "backoff-forgotten-at-restart",
+    claim: "An attempt that waits for its backoff begins at once when its run is brought back.",
+    invariants: [10],
+    edits: [
+      edit(
+        "engine/due.ts",
+        "if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;\n",
+        "",
+      ),
+      edit(
+        "engine/due.ts",
+        "const isDue = (activity.retryAt ?? 0) <= nowMs ||",
+        "const isDue = nowMs > 0 ||",
+      ),
+    ],
+  },
+  {
+    name: "one-attempt-too-many",
+    claim: "An activity is tried once more than its policy allows.",
+    invariants: [10],
+    edits: [
+      edit("engine/dispatcher.ts", "failedCount >= retry.maxAttempts", "failedCount > retry.maxAttempts"),
+    ],
+  },
+  {
+    name: "final-failure-retried",
+    claim: "A failure that is not to be retried is retried.",
+    invariants: [10],
+    edits: [
+      edit(
+        "engine/dispatcher.ts",
+        "invalid || isFinal(failure, activity.options.retry)",
+        "invalid || isFinal({ ...failure, nonRetryable: false }, activity.options.retry)",
+      ),
+    ],
+  },
+  {
+    name: "backoff-grows-too-fast",
+    claim: "The first backoff is as long as the second should be.",
+    invariants: [10],
+    edits: [
+      edit("core/retry.ts", "retry.multiplier ** (failedCount - 1);", "retry.multiplier ** failedCount;"),
+    ],
+  },
+  {
+    name: "attempt-number-again",
+    claim: "The attempt after a crash has the number of the one that the crash cut off.",
+    invariants: [10],
+    edits: [
+      edit(
+        "engine/due.ts",
+        '{ type: "ActivityStarted", ordinal, attempt: attempt + 1 }',
+        '{ type: "ActivityStarted", ordinal, attempt: Math.max(1, activity.failedCount + 1) }',
+      ),
+    ],
+  },
+  {
+    name: "retry-beyond-time-out",
+    claim: "An attempt is planned for after the time-out of the whole activity.",
+    invariants: [10, 39],
+    edits: [
+      edit(
+        "engine/dispatcher.ts",
+        "return isTooLate ? undefined : retryAt;",
+        "return isTooLate && retryAt < 0 ? undefined : retryAt;",
+      ),
+    ],
+  },
+  {
+    name: "slot-not-given-back",
+    claim: "The slot of an attempt whose start was refused by the store is never given back.",
+    invariants: [21, 29],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "  refused(run: ResidentRun, batch: Batch, error: AionError): void {\n    for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);\n",
+        '  refused(run: ResidentRun, batch: Batch, error: AionError): void {\n    if (batch.attempts.length > 1) this.#dispatcher.release(batch.attempts[0]?.activityType ?? "");\n',
+      ),
+    ],
+  },
+  {
+    name: "cancel-of-attempt-not-forwarded",
+    claim: "An attempt under way is not told that its activity was cancelled.",
+    invariants: [38],
+    edits: [edit("engine/resident-run.ts", "        batch.cancelled.push(command.ordinal);\n", "")],
+  },
+  {
+    name: "cancel-of-child-not-forwarded",
+    claim: "The cancellation of a child is recorded, and the child not told.",
+    invariants: [38],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        'message: { kind: "cancel", reason, parent } });',
+        'message: { kind: "cancel", reason, parent: { ...parent, ordinal: parent.ordinal + 1 } } });',
+      ),
+    ],
+  },
+  {
+    name: "signal-heard-twice",
+    claim: "The id of a signal is not looked at.",
+    invariants: [22],
+    edits: [
+      edit(
+        "engine/operations.ts",
+        "signalId !== undefined && state.hasSignal(signalId)\n            ? undefined",
+        'signalId !== undefined && signalId === "" && state.hasSignal(signalId)\n            ? undefined',
+      ),
+    ],
+  },
+  {
+    name: "signal-ids-forgotten",
+    claim: "The ids of signals are not handed on when a run continues as new.",
+    invariants: [22, 24],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "const signalIds = this.state.recentSignalIds();",
+        "const signalIds: readonly string[] = [];",
+      ),
+    ],
+  },
+  {
+    name: "signals-lost-at-continue-as-new",
+    claim: "Signals that a run has not asked for are lost when it continues as new.",
+    invariants: [24],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "this.instance?.unconsumedSignals() ?? [];",
+        "this.instance?.unconsumedSignals().slice(1) ?? [];",
+      ),
+    ],
+  },
+  {
+    name: "signal-with-start-drops-signal",
+    claim: "A start with a signal that meets a run which is there forgets the signal.",
+    invariants: [25],
+    edits: [
+      edit(
+        "engine/operations.ts",
+        "await this.#deliverSignal(workflowId, runId, signal);\n      return reply;",
+        "return reply;",
+      ),
+    ],
+  },
+  {
+    name: "request-id-ignored",
+    claim: "A start that is repeated with its request id may give another run than before.",
+    invariants: [5],
+    edits: [
+      edit(
+        "engine/operations.ts",
+        "if (requested !== undefined) return {",
+        'if (requested !== undefined && request.requestId === "") return {',
+      ),
+      edit(
+        "engine/operations.ts",
+        "if (signalId !== undefined && (await this.#hasReceived(workflowId, runId, signalId))) return reply;",
+        "void signalId;",
+      ),
+    ],
+  },
+  {
+    name: "continued-as-nothing",
+    claim: "A run that continues as new is ended in one commit, and its successor begun in none.",
+    invariants: [36],
+    edits: [
+      edit("engine/resident-run.ts", "...(batch.next === undefined ? {} : { start: batch.next }),\n", ""),
+    ],
+  },
+  {
+    name: "close-policy-twice",
+    claim: "Children are told twice that their parent has ended.",
+    invariants: [35],
+    edits: [
+      edit(
+        "engine/closing.ts",
+        '    if (parentClosePolicy === "abandon") continue;\n',
+        `    if (parentClosePolicy === "abandon") continue;
+    if (parentClosePolicy === "terminate") {
+      const parentLink = { workflowId, runId: started.runId, ordinal };
+      messages.push({ target: childWorkflowId, message: { kind: "terminate", reason, parent: parentLink } });
+    }
+`,
+      ),
+    ],
+  },
+  {
+    name: "abandoned-child-ended",
+    claim: "A child that is to be left alone is told to end with its parent.",
+    invariants: [35],
+    edits: [edit("engine/closing.ts", '    if (parentClosePolicy === "abandon") continue;\n', "")],
+  },
+  {
+    name: "child-outcome-dropped",
+    claim: "The outcome of a child is told to its parent only if the child completed or failed.",
+    invariants: [34],
+    edits: [
+      edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
+      edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),
+    ],
+  },
+  {
+    name: "messages-not-taken-up",
+    claim: "Messages that were under way when an engine died are not taken up by the next.",
+    invariants: [22, 34],
+    edits: [edit("engine/mailbox.ts", "    await this.list();\n    const early", "    const early")],
+  },
+  {
+    name: "message-answered-unheard",
+    claim: "A message to a run that continues as new meanwhile is taken for delivered.",
+    invariants: [24, 34],
+    edits: [
+      edit(
+        "engine/mailbox.ts",
+        'if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);',
+        "void latest;",
+      ),
+    ],
+  },
+  {
+    name: "heartbeat-not-restored",
+    claim: "The details of heartbeats do not reach the attempt after a crash.",
+    invariants: [14],
+    edits: [
+      edit(
+        "engine/heartbeat-keeper.ts",
+        "if (state.activities.size === 0) return;",
+        "if (state.activities.size < 1_000) return;",
+      ),
+    ],
+  },
+  {
+    name: "replay-draws-anew",
+    claim: "Replay runs the closures of recorded values again.",
+    invariants: [42],
+    edits: [
+      edit(
+        "replay/replay.ts",
+        'if (event.type !== "SideEffectRecorded") return [];',
+        'if (event.type !== "SideEffectRecorded" || event.ordinal === 0) return [];',
+      ),
+    ],
+  },
+  {
+    name: "replay-shows-another-time",
+    claim: "What the code takes for the time is a millisecond later when it is replayed.",
+    invariants: [41, 45],
+    edits: [edit("replay/replay.ts", "nowMs: input.recordedAt,", "nowMs: input.recordedAt + 1,")],
+  },
+  {
+    name: "query-before-commit",
+    claim: "A query is answered from what the code did with events that are not on disk.",
+    invariants: [9, 27],
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        'if (this.#phase === "idle" || this.#phase === "gone") question();',
+        'if (this.#phase !== "activating") question();',
+      ),
+    ],
+  },
+  {
+    name: "read-failure-forgets",
+    claim: "When a run cannot be read to hear what was kept for it, nobody tries again.",
+    invariants: [29],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        'this.insist("bringing a run back", () => this.resident(workflowId));',
+        "this.resident(workflowId).catch(() => undefined);",
+      ),
+    ],
+  },
+  {
+    name: "busy-store-blocks-runs",
+    claim: "A run that cannot be read because the store is busy is held, and not tried again.",
+    invariants: [11, 29],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        'if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };\n',
+        "",
+      ),
+    ],
+  },
+  {
+    name: "end-after-the-end",
+    claim: "A run that has ended is ended once more.",
+    invariants: [37],
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        '    if (isClosed(record.status)) {\n      throw new AionError(\n        "run_closed",',
+        '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
+      ),
+      edit("engine/kernel.ts", "    if (state.isClosed) throw await this.#absent(record.workflowId);\n", ""),
+    ],
+  },
+];

@@ -1,0 +1,157 @@
+import type { ActivityOptions } from "../src/workflow/definition.ts";
+import type { Program, Statement } from "../test/replay/program.ts";
+import type { Dice } from "./dice.ts";
+
+/** A workflow made up by the dice, that comes to its end whatever it meets: every wait has a time-out, every failure an end. */
+export function randomProgram(dice: Dice, targets: readonly string[]): Program {
+  return {
+    body: list(dice, { depth: 2, lengthMax: 5, targets }),
+    result: dice.pick(["a", "b", "c", "d"]),
+    rounds: dice.pick([0, 0, 1, 2]),
+  };
+}
+
+interface Limits {
+  readonly depth: number;
+  readonly lengthMax: number;
+  readonly targets: readonly string[];
+}
+
+const label = (dice: Dice): string => dice.pick(["a", "b", "c", "d"]);
+
+/** Short mostly; some outlast a lease, and few a horizon of wake-ups. */
+function ms(dice: Dice): number {
+  return dice.weighted([
+    // Several things come due at one instant.
+    [6, dice.pick([10, 50, 100, 1_000])],
+    [6, dice.int(1, 90)],
+    [6, dice.int(100, 3_000)],
+    [2, dice.int(5_000, 40_000)],
+    [0.3, dice.int(300_000, 900_000)],
+  ]);
+}
+
+function shortMs(dice: Dice): number {
+  return dice.weighted([
+    [4, dice.pick([10, 50, 100])],
+    [7, dice.int(1, 90)],
+    [4, dice.int(100, 3_000)],
+    [1, dice.int(5_000, 20_000)],
+  ]);
+}
+
+function list(dice: Dice, limits: Limits): readonly Statement[] {
+  return Array.from({ length: dice.int(1, limits.lengthMax) }, () => statement(dice, limits));
+}
+
+function statement(dice: Dice, limits: Limits): Statement {
+  if (limits.depth === 0 || dice.chance(0.55)) return simple(dice, limits.targets);
+  const inner = { ...limits, depth: limits.depth - 1, lengthMax: 3 };
+  const body = (): readonly Statement[] => list(dice, inner);
+  const op = dice.weighted<"branches" | "scope" | "shield" | "try" | "patched" | "fail">([
+    [4, "branches"],
+    [2, "scope"],
+    [1, "shield"],
+    [1.5, "try"],
+    [0.7, "patched"],
+    [0.4, "fail"],
+  ]);
+  switch (op) {
+    case "branches":
+      return {
+        op: dice.pick(["all", "settled", "race", "any"]),
+        branches: Array.from({ length: dice.int(2, 3) }, body),
+      };
+    case "scope":
+      return { op, timeoutMs: dice.chance(0.4) ? 0 : ms(dice), body: body() };
+    case "shield":
+      return { op, body: body() };
+    case "try":
+      return { op, body: body(), otherwise: body() };
+    case "patched":
+      return { op, id: label(dice), taken: body(), otherwise: body() };
+    case "fail":
+      return { op, message: label(dice) };
+  }
+}
+
+function simple(dice: Dice, targets: readonly string[]): Statement {
+  const op = dice.weighted<Statement["op"]>([
+    [6, "activity"],
+    [1.5, "step"],
+    [3, "sleep"],
+    [3, "receive"],
+    [1, "send"],
+    [2, "child"],
+    [0.7, "side-effect"],
+    [0.7, "wait-until"],
+    [0.7, "compensate"],
+    [0.7, "look"],
+  ]);
+  switch (op) {
+    case "activity":
+      return toActivity(dice);
+    case "step":
+      return { op, name: label(dice), value: label(dice), ms: shortMs(dice) };
+    case "sleep":
+      return { op, ms: ms(dice) };
+    case "receive":
+      return { op, signal: dice.pick(["alpha", "beta"]), timeoutMs: ms(dice) };
+    case "send":
+      return { op, target: dice.pick(targets), signal: "word", payload: label(dice) };
+    case "child":
+      return {
+        op,
+        type: dice.pick(["leaf", "leaf", "twig", "rotten"]),
+        id: dice.chance(0.2) ? label(dice) : "",
+        input: label(dice),
+        policy: dice.pick(["terminate", "cancel", "abandon"]),
+        isDetached: dice.chance(0.4),
+      };
+    case "side-effect":
+      return { op, value: label(dice) };
+    case "wait-until":
+      return { op, count: dice.int(1, 4), timeoutMs: ms(dice) };
+    case "compensate":
+      return { op, label: label(dice) };
+    default:
+      return { op: "look" };
+  }
+}
+
+/** What an activity is to do lies in its label: `hang`, `beat` and `stubborn` are read by the implementation. */
+function toActivity(dice: Dice): Statement {
+  const type = dice.pick(["work", "work", "toil"] as const);
+  const failures = dice.pick([0, 0, 0, 1, 2, 3, -1]);
+  const maxAttempts = dice.pick([1, 2, 3, 5, 8]);
+  const retry: NonNullable<ActivityOptions["retry"]> = {
+    maxAttempts,
+    initialDelay: dice.pick([0, 40, 500, 5_000]),
+    backoff: dice.pick(["fixed", "linear", "exponential"]),
+    jitter: dice.pick([0, 0.2, 1]),
+    maxDelay: dice.pick([1_000, 20_000]),
+  };
+  const manner = dice.weighted<"plain" | "hang" | "beat" | "stubborn">([
+    [8, "plain"],
+    [1, "hang"],
+    [1.5, "beat"],
+    [1, "stubborn"],
+  ]);
+  const startToClose = dice.pick([50, 500, 3_000]);
+  const options: ActivityOptions = {
+    ...(failures === 0 && manner === "plain" && dice.chance(0.5) ? {} : { retry }),
+    // What hangs has a time-out.
+    ...(manner === "hang" || dice.chance(0.15) ? { startToClose } : {}),
+    ...(manner === "beat" ? { heartbeat: dice.pick([100, 1_000, 5_000]) } : {}),
+    ...(dice.chance(0.08) ? { scheduleToClose: dice.pick([200, 5_000, 60_000]) } : {}),
+    ...(dice.chance(0.05) ? { scheduleToStart: dice.pick([100, 5_000]) } : {}),
+  };
+  return {
+    op: "activity",
+    type,
+    label: manner === "plain" ? label(dice) : `${manner} ${label(dice)}`,
+    ms: shortMs(dice),
+    failures,
+    options,
+  };
+}

@@ -1,0 +1,131 @@
+import { messageOf, nullPayload } from "../src/core/payload.ts";
+import type { Payload } from "../src/core/payload.ts";
+import { isClosed } from "../src/core/status.ts";
+import { loadRun } from "../src/engine/load.ts";
+import { loadInline } from "../src/program/inline.ts";
+import type { Kernel } from "../src/engine/kernel.ts";
+import type { ProgramInstance, ProgramSource } from "../src/program/program.ts";
+import type { RunState } from "../src/replay/run-state.ts";
+import type { RunRecord, Store } from "../src/store/contract.ts";
+import { account, programWorkflows } from "../test/replay/interpreter.ts";
+import type { Program } from "../test/replay/program.ts";
+import type { Auditor } from "./auditor.ts";
+import { SimulationFailure } from "./failure.ts";
+
+/** What the code of each run says of itself, by run id. */
+export type Accounts = ReadonlyMap<string, readonly string[]>;
+
+/** Loads a run by replay, from what is on disk. Throws `SimulationFailure` when it diverges or touches anything. */
+class Replayer {
+  readonly #store: Store;
+  readonly #programs: Readonly<Record<string, Program>>;
+  readonly #source: ProgramSource;
+  readonly #produced: string[] = [];
+
+  constructor(store: Store, programs: Readonly<Record<string, Program>>) {
+    const touch = (): never => {
+      throw new SimulationFailure("replay-touches", "replay executed something");
+    };
+    this.#store = store;
+    this.#programs = programs;
+    this.#source = loadInline(
+      programWorkflows({ world: { effect: touch, pause: touch }, produced: this.#produced }, programs),
+    );
+  }
+
+  /** The state, and the account of the code if it gives one. */
+  async replay(run: RunRecord): Promise<{ readonly state: RunState; readonly account: Payload | undefined }> {
+    const { state, instance, live } = await loadRun(run, {
+      store: this.#store,
+      programs: this.#source,
+      scheduler: { turn: (callback) => void setImmediate(callback), delay: () => () => undefined },
+      payloadLimitBytes: 1_000_000,
+      log: () => undefined,
+      onStray: () => undefined,
+    }).catch((error: unknown) => {
+      throw new SimulationFailure("replay", `${run.workflowId}, run ${run.runId}: ${messageOf(error)}`);
+    });
+    // I-42
+    if (this.#produced.length > 0)
+      throw new SimulationFailure("replay-touches", "replay produced values anew");
+    // A run that continues as new in its first turn is begun by one commit and ended by the next.
+    const isBeyond = live.some((command) => command.kind !== "continue-as-new");
+    if (isBeyond && !isClosed(run.status))
+      throw new SimulationFailure("replay", `${run.workflowId}: its code asks for more than was recorded`);
+    const hasAccount = run.workflowType in this.#programs && state.isCodeStarted;
+    const told = hasAccount ? accountOf(instance, run.workflowId) : undefined;
+    instance.dispose();
+    return { state, account: told };
+  }
+}
+
+function accountOf(instance: ProgramInstance, workflowId: string): Payload {
+  try {
+    return instance.query(account.name, nullPayload);
+  } catch (error) {
+    throw new SimulationFailure("replay", `${workflowId} cannot be asked: ${messageOf(error)}`);
+  }
+}
+
+/** Replays every run of the store against its code, which must neither diverge nor ask for more nor touch anything. I-41, I-42 */
+export async function checkReplayedRuns(
+  store: Store,
+  programs: Readonly<Record<string, Program>>,
+): Promise<Accounts> {
+  const replayer = new Replayer(store, programs);
+  const accounts = new Map<string, readonly string[]>();
+  const { runs } = await store.list({}, { limit: 10_000 });
+  for (const run of runs) {
+    const { account: told } = await replayer.replay(run);
+    if (told !== undefined) accounts.set(run.runId, JSON.parse(told) as readonly string[]);
+  }
+  return accounts;
+}
+
+/** Holds the runs that rest in an engine's memory against their replay: state and account alike. */
+export async function checkLiveRuns(of: {
+  readonly kernel: Kernel;
+  readonly store: Store;
+  readonly auditor: Auditor;
+  readonly programs: Readonly<Record<string, Program>>;
+  readonly onChecked: () => void;
+}): Promise<void> {
+  const { kernel, store, auditor, programs, onChecked } = of;
+  let replayer: Replayer | undefined;
+  for (const { workflowId } of kernel.residents()) {
+    const live = kernel.residentRun(workflowId);
+    const audited = auditor.latest(workflowId);
+    if (live === undefined || !live.isIdle || !live.isHere || live.instance === undefined) continue;
+    if (audited === undefined || live.state.started.runId !== audited.runId)
+      throw new SimulationFailure("live-state", `${workflowId}: in memory is a run that is not the latest`);
+    const run = await store.findRun(workflowId);
+    if (run === undefined) throw new SimulationFailure("live-state", `${workflowId} is in memory alone`);
+    replayer ??= new Replayer(store, programs);
+    const { state, account: told } = await replayer.replay(run);
+    const before = describeState(state);
+    const now = describeState(live.state);
+    if (before !== now)
+      throw new SimulationFailure("live-state", `${workflowId}: in memory ${now}, by the history ${before}`);
+    const tells = told === undefined ? undefined : accountOf(live.instance, workflowId);
+    if (tells !== told)
+      throw new SimulationFailure("live-state", `${workflowId} tells ${tells}, and replayed ${told}`);
+    onChecked();
+  }
+}
+
+/** Whether an attempt is under way, and its latest heartbeat, an engine knows better than its history. */
+function describeState(state: RunState): string {
+  return JSON.stringify([
+    state.headSeq,
+    state.status,
+    state.isCodeStarted,
+    state.isCancelRequested,
+    [...state.activities.values()].map(
+      ({ startedAt: _startedAt, heartbeat: _heartbeat, heartbeatAttempt: _attempt, ...activity }) => activity,
+    ),
+    [...state.timers.values()],
+    [...state.children.values()],
+    [...state.sends],
+    state.recentSignalIds(),
+  ]);
+}

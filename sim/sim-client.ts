@@ -1,0 +1,312 @@
+import type { ResultReply, Service, StartReply, StartRequest } from "../src/client/service.ts";
+import { isAionError } from "../src/core/errors.ts";
+import type { ErrorCode } from "../src/core/errors.ts";
+import type { Payload } from "../src/core/payload.ts";
+import { statusAfter } from "../src/core/status.ts";
+import { account } from "../test/replay/interpreter.ts";
+import type { Auditor } from "./auditor.ts";
+import type { Dice } from "./dice.ts";
+import { SimulationFailure } from "./failure.ts";
+import type { Network } from "./network.ts";
+import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
+import type { Actor, Schedule } from "./schedule.ts";
+import { Lane } from "./schedule.ts";
+import type { Statistics } from "./statistics.ts";
+import type { Trace } from "./trace.ts";
+
+/** An answer that says nothing about what was done: the same is asked again. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  "transport_failed",
+  "commit_unknown",
+  "engine_closed",
+  "not_owner",
+  "store_full",
+  "store_failed",
+  "store_unavailable",
+]);
+
+/** Answers that a client has to expect. */
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  "run_not_found",
+  "run_closed",
+  "workflow_already_exists",
+  "query_unknown",
+  "query_failed",
+  "result_timeout",
+]);
+
+export interface SentSignal extends SignalPlan {
+  readonly workflowId: string;
+  readonly clientName: string;
+  /** `maybe`: nobody knows whether it arrived. */
+  outcome: "acknowledged" | "refused" | "maybe";
+}
+
+export interface ClientOptions {
+  readonly name: string;
+  readonly operations: readonly NumberedOperation[];
+  readonly schedule: Schedule;
+  readonly network: Network;
+  readonly auditor: Auditor;
+  readonly statistics: Statistics;
+  readonly trace: Trace;
+  readonly dice: Dice;
+}
+
+/**
+ * A client and what it was promised. Owner: one world. It does one thing after the other, repeats what was not answered with the
+ * same ids, and holds every answer against what is on disk at that moment.
+ */
+export class SimClient implements Actor {
+  readonly name: string;
+  isHalted = false;
+  isGone = false;
+  isDone = false;
+  readonly signals: SentSignal[] = [];
+  readonly #of: ClientOptions;
+  /** Runs that starts of a workflow id were answered with. */
+  readonly #started = new Map<string, StartReply[]>();
+
+  constructor(of: ClientOptions) {
+    this.#of = of;
+    this.name = of.name;
+  }
+
+  async run(): Promise<void> {
+    for (const { number, of } of this.#of.operations) {
+      this.#of.trace.add(`  ${this.name} begins operation ${number}: ${of.verb}`);
+      await this.#operate(of);
+    }
+    this.isDone = true;
+  }
+
+  async #operate(operation: Operation): Promise<void> {
+    switch (operation.verb) {
+      case "wait":
+        return this.#wait(operation.ms);
+      case "start":
+        return this.#start(operation);
+      case "signal":
+        return this.#signal(operation);
+      case "query":
+        return this.#query(operation.workflowId);
+      case "cancel":
+      case "terminate":
+        return this.#end(operation.verb, operation.workflowId);
+      case "result":
+        return this.#result(operation.workflowId);
+      case "describe":
+        await this.#ask("describe", (service) => service.describe({ workflowId: operation.workflowId }));
+        return;
+      case "list":
+        await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
+        return;
+    }
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#of.schedule.after(ms, new Lane(this), "goes on", resolve);
+    });
+  }
+
+  /** Asks until there is an answer: a reply, or a refusal. `isAlone`: no request before or beside it may have been carried out. */
+  async #ask<Reply>(
+    verb: string,
+    run: (service: Service) => Promise<Reply>,
+    timeoutMs = 5_000,
+  ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isAlone: boolean }> {
+    const { network, statistics, dice } = this.#of;
+    const count = statistics.verb(verb);
+    count.asked += 1;
+    let isAlone = true;
+    const onTwice = (): void => {
+      isAlone = false;
+    };
+    for (;;) {
+      try {
+        const reply = await network.request(this, verb, { timeoutMs, onTwice }, run);
+        count.done += 1;
+        return { reply };
+      } catch (error) {
+        if (!isAionError(error)) throw error;
+        if (refusals.has(error.code)) {
+          count.refused += 1;
+          return { refusal: error.code, isAlone };
+        }
+        if (!passing.has(error.code))
+          throw new SimulationFailure(`answer-${error.code}`, `${this.name}, ${verb}: ${error.message}`, {
+            cause: error,
+          });
+        isAlone = false;
+        if (error.code !== "transport_failed") await this.#wait(dice.int(10, 1_000));
+      }
+    }
+  }
+
+  async #start(operation: Operation & { readonly verb: "start" }): Promise<void> {
+    const { auditor } = this.#of;
+    const { verb: _verb, workflowId, signal, ...rest } = operation;
+    const input = (operation.workflowType === "listener" ? "null" : '{"round":0}') as Payload;
+    const request: StartRequest = {
+      ...rest,
+      workflowId,
+      input,
+      ...(signal === undefined
+        ? {}
+        : {
+            signal: {
+              name: signal.name,
+              payload: String(signal.value) as Payload,
+              signalId: signal.signalId,
+            },
+          }),
+    };
+    const sent = signal === undefined ? undefined : this.#note(workflowId, signal);
+    const verb = signal === undefined ? "start" : "signal-with-start";
+    const answer = await this.#ask(verb, (service) => service.start(request));
+    if ("refusal" in answer) {
+      if (sent !== undefined && answer.isAlone) sent.outcome = "refused";
+      return;
+    }
+    const { reply } = answer;
+    // I-1
+    const run = auditor.runs.get(reply.runId);
+    if (run === undefined || run.workflowId !== workflowId)
+      throw new SimulationFailure("acknowledged-start", `${workflowId}: run ${reply.runId} is not on disk`);
+    // I-25
+    if (sent !== undefined) this.#acknowledged(sent);
+    const before = this.#started.get(workflowId) ?? [];
+    // I-5
+    const chain = auditor.chains.get(workflowId)?.runs.map(({ runId }) => runId) ?? [];
+    if (
+      before.some(({ runId }) => chain.indexOf(runId) > chain.indexOf(reply.runId)) &&
+      rest.requestId === undefined
+    )
+      throw new SimulationFailure("start-again", `${workflowId}: answered with an earlier run than before`);
+    this.#started.set(workflowId, [...before, reply]);
+  }
+
+  #note(workflowId: string, signal: SignalPlan): SentSignal {
+    const sent: SentSignal = { ...signal, workflowId, clientName: this.name, outcome: "maybe" };
+    this.signals.push(sent);
+    return sent;
+  }
+
+  /** I-3: what is acknowledged is on disk, received or on its way. */
+  #acknowledged(sent: SentSignal): void {
+    sent.outcome = "acknowledged";
+    const { auditor } = this.#of;
+    const isOnItsWay = [...auditor.messages.values()].some(
+      ({ message }) => message.kind === "signal" && message.signalId === sent.signalId,
+    );
+    if (!isOnItsWay && !auditor.hasSignal(sent.workflowId, sent.signalId))
+      throw new SimulationFailure(
+        "acknowledged-signal",
+        `${sent.workflowId}: signal ${sent.signalId} is not on disk`,
+      );
+  }
+
+  async #signal(operation: Operation & { readonly verb: "signal" }): Promise<void> {
+    const { workflowId, name, value, signalId } = operation;
+    const sent = this.#note(workflowId, { name, value, signalId });
+    const request = { workflowId, name, payload: String(value) as Payload, signalId };
+    const answer = await this.#ask("signal", (service) => service.signal(request));
+    if ("reply" in answer) return this.#acknowledged(sent);
+    this.#of.statistics.note("signal refused, its target having ended");
+    if (answer.isAlone) sent.outcome = "refused";
+  }
+
+  // I-27
+  async #query(workflowId: string): Promise<void> {
+    const { auditor } = this.#of;
+    const runId = auditor.latest(workflowId)?.runId;
+    const heard = this.signals.filter(
+      (sent) => sent.workflowId === workflowId && sent.name === "tick" && sent.outcome === "acknowledged",
+    );
+    const received = heard.filter(({ signalId }) => auditor.latest(workflowId)?.signalIds.has(signalId));
+    const answer = await this.#ask("query", (service) =>
+      service.query({ workflowId, name: account.name, input: "null" as Payload }),
+    );
+    if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
+    const lines = new Set(JSON.parse(answer.reply) as readonly string[]);
+    const known = new Set(
+      (auditor.latest(workflowId)?.events ?? []).flatMap((event) =>
+        event.type === "SignalReceived"
+          ? [`tick ${event.payload}`]
+          : event.type === "WorkflowStarted"
+            ? (event.signals ?? []).map(({ payload }) => `tick ${payload}`)
+            : [],
+      ),
+    );
+    // I-9
+    const early = [...lines].find((line) => line.startsWith("tick ") && !known.has(line));
+    if (early !== undefined)
+      throw new SimulationFailure(
+        "answer-before-commit",
+        `${workflowId} tells of "${early}", which is not on disk`,
+      );
+    const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
+    // Until a start delay is over there is no code that could have heard.
+    if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)
+      throw new SimulationFailure(
+        "stale-query",
+        `${workflowId}: the answer does not know of ${missing.signalId}`,
+      );
+  }
+
+  async #end(verb: "cancel" | "terminate", workflowId: string): Promise<void> {
+    const { auditor } = this.#of;
+    const before = auditor.latest(workflowId);
+    const answer = await this.#ask(verb, (service) => service[verb]({ workflowId, reason: "because" }));
+    if ("refusal" in answer) return;
+    // I-3: it holds for the run that was there, or for one after it.
+    const runs = auditor.chains.get(workflowId)?.runs ?? [];
+    const from = before === undefined ? 0 : runs.indexOf(before);
+    const isMarked = runs
+      .slice(from)
+      .some((run) =>
+        verb === "cancel"
+          ? run.isCancelRequested || run.terminal?.type === "WorkflowCancelled" || !run.isOpen
+          : !run.isOpen,
+      );
+    if (!isMarked) throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
+  }
+
+  async #result(workflowId: string): Promise<void> {
+    const { auditor } = this.#of;
+    for (;;) {
+      const answer = await this.#ask(
+        "result",
+        (service) => service.result({ workflowId, waitMs: 20_000 }),
+        30_000,
+      );
+      if ("refusal" in answer) return;
+      const { reply } = answer;
+      if (reply.status === "running") {
+        if (reply.blocked !== undefined)
+          this.#of.trace.add(`  ${this.name}: ${workflowId} is blocked: ${reply.blocked}`);
+        continue;
+      }
+      this.#checkResult(reply);
+      if (auditor.runs.get(reply.runId) === undefined)
+        throw new SimulationFailure("acknowledged-result", `${workflowId}: unknown run ${reply.runId}`);
+      return;
+    }
+  }
+
+  #checkResult(reply: Exclude<ResultReply, { readonly status: "running" }>): void {
+    const run = this.#of.auditor.runs.get(reply.runId);
+    const terminal = run?.terminal;
+    const isSame =
+      terminal !== undefined &&
+      statusAfter(terminal) === reply.status &&
+      (terminal.type !== "WorkflowCompleted" ||
+        (reply.status === "completed" && terminal.result === reply.result));
+    if (!isSame)
+      throw new SimulationFailure(
+        "acknowledged-result",
+        `${run?.workflowId}: told ${reply.status}, and on disk is ${terminal?.type}`,
+      );
+  }
+}

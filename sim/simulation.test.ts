@@ -1,0 +1,162 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { judgeBatch } from "./batch-verdict.ts";
+import type { BatchReport } from "./batch.ts";
+import { runBatch } from "./batch.ts";
+import { keptSeeds } from "./kept-seeds.ts";
+import { tryPlantedBug } from "./plant-trial.ts";
+import { plantedBugs } from "./planted-bugs.ts";
+import { planOf } from "./plan.ts";
+import { sometimes, Statistics } from "./statistics.ts";
+import { runWorld } from "./world.ts";
+
+const root = path.dirname(import.meta.dirname);
+const minutes = 60_000;
+
+/** Other worlds for every commit, and the same for everybody who has it. */
+function seedOfCommit(): number {
+  try {
+    const commit = execFileSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8" });
+    return Number.parseInt(commit.slice(0, 7), 16);
+  } catch {
+    return 1_000_000;
+  }
+}
+
+describe("worlds in which everything goes wrong", () => {
+  // I-1, I-3, I-4, I-5, I-6, I-8, I-9, I-10, I-12, I-14, I-16, I-17, I-19, I-21, I-22, I-23, I-24, I-25, I-27, I-28, I-29, I-34, I-35,
+  // I-36, I-37, I-38, I-39, I-40, I-41, I-42
+  it(
+    "break no law",
+    async () => {
+      const from = seedOfCommit();
+      const { failures, statistics } = await runBatch({ from, count: 300, workerCount: 2 });
+      expect(failures).toEqual([]);
+      // They were no idle ones.
+      expect(statistics.eventCount).toBeGreaterThan(10_000);
+      expect(statistics.counts.get("engine crashed")).toBeGreaterThan(20);
+      expect(statistics.counts.get("live run like its replay")).toBeGreaterThan(300);
+    },
+    5 * minutes,
+  );
+
+  it.each(keptSeeds)("that broke one once do so no more: seed %i", async (seed) => {
+    const { failure } = await runWorld(planOf(seed));
+    expect(failure).toBeUndefined();
+  });
+});
+
+describe("a seed", () => {
+  it(
+    "gives the same world in every process, whatever was run before in it",
+    async () => {
+      const of = { from: 7_000, count: 60 };
+      const one = await runBatch({ ...of, workerCount: 1, seedsPerChunk: 60 });
+      const other = await runBatch({ ...of, workerCount: 2, seedsPerChunk: 1 });
+      expect(one.hashes).toHaveLength(60);
+      expect(other.hashes).toEqual(one.hashes);
+      expect(new Set(one.hashes).size).toBe(60);
+    },
+    5 * minutes,
+  );
+
+  it("gives another world when something is left out of it, and the same up to any step", async () => {
+    const whole = await runWorld(planOf(7_000), { keepsTrace: true });
+    const part = await runWorld(planOf(7_000), { keepsTrace: true, untilStep: 50 });
+    expect(part.stepCount).toBe(50);
+    expect(whole.trace.slice(0, part.trace.length)).toEqual(part.trace);
+    const [operation] = planOf(7_000).clients[0] ?? [];
+    const smaller = await runWorld(planOf(7_000, { faults: [], operations: [operation?.number ?? -1] }));
+    expect(smaller.hash).not.toBe(whole.hash);
+  });
+});
+
+describe("a batch", () => {
+  const report = (statistics: Statistics): BatchReport => ({
+    failures: [],
+    hashes: [],
+    statistics,
+    elapsedMs: 1,
+  });
+  const of = { from: 1, count: 2_000, workerCount: 1 };
+  const full = (): Statistics => {
+    const statistics = new Statistics();
+    for (const what of sometimes) statistics.note(what);
+    Object.assign(statistics.verb("start"), { asked: 10, done: 9, refused: 1 });
+    return statistics;
+  };
+
+  it("counts when everything was seen in it and clients got their answers", () => {
+    expect(judgeBatch(report(full()), of).isGood).toBe(true);
+  });
+
+  it("does not count when something never happened in it, or most of what was asked was refused", () => {
+    const blind = full();
+    blind.counts.delete("engine crashed");
+    expect(judgeBatch(report(blind), of)).toMatchObject({ isGood: false });
+    expect(judgeBatch(report(blind), of).lines).toContain("NEVER SEEN: engine crashed");
+    const poor = full();
+    Object.assign(poor.verb("signal"), { asked: 10, done: 2, refused: 8 });
+    expect(judgeBatch(report(poor), of).lines).toContain("TOO FEW ANSWERS to signal");
+    expect(judgeBatch(report(poor), of).isGood).toBe(false);
+  });
+});
+
+describe("bugs planted into the engine", () => {
+  it("are at least 25, and each of them still fits the source at one place", () => {
+    expect(plantedBugs.length).toBeGreaterThanOrEqual(25);
+    expect(new Set(plantedBugs.map(({ name }) => name)).size).toBe(plantedBugs.length);
+    const misfits = plantedBugs.flatMap(({ name, edits }) =>
+      edits
+        .map(({ file, find }) => readFileSync(path.join(root, file), "utf8").split(find).length - 1)
+        .filter((places) => places !== 1)
+        .map((places) => `${name}: ${places} places`),
+    );
+    expect(misfits).toEqual([]);
+  });
+
+  it("cannot be switched on in what is published: the source has no switch for them", () => {
+    const sources = globSync("src/**/*.ts", { cwd: root });
+    expect(sources.length).toBeGreaterThan(50);
+    const switches = sources.filter((file) => /planted/i.test(readFileSync(path.join(root, file), "utf8")));
+    expect(switches).toEqual([]);
+  });
+
+  const quick = plantedBugs.filter(({ within }) => within <= 30);
+
+  it.each(quick.map((bug) => [bug.name, bug.within, bug] as const))(
+    "are caught: %s, within %i worlds",
+    async (_name, within, bug) => {
+      const { seedsNeeded } = await tryPlantedBug(bug, { seedsMax: within, workerCount: 2 });
+      expect(seedsNeeded).toBeLessThanOrEqual(within);
+    },
+    2 * minutes,
+  );
+
+  it(
+    "are shrunk to a smaller world that breaks the same law, with the command that runs it",
+    () => {
+      const run = (args: readonly string[]): { readonly stdout: string; readonly status: number | null } =>
+        spawnSync(
+          process.execPath,
+          ["--conditions=aion-source", "--import", "./sim/plant.ts", "sim/main.ts", ...args],
+          { cwd: root, encoding: "utf8", env: { ...process.env, AION_PLANTED: "one-attempt-too-many" } },
+        );
+      const whole = run(["--seed", "3"]);
+      expect(whole).toMatchObject({ status: 1, stdout: expect.stringContaining("BROKEN attempts-exceeded") });
+      const { stdout, status } = run(["--seed", "3", "--shrink"]);
+      expect(status).toBe(1);
+      const command = /npm run sim -- (.*)/.exec(stdout)?.[1] ?? "";
+      const smaller = run(command.split(" "));
+      expect(smaller).toMatchObject({
+        status: 1,
+        stdout: expect.stringContaining("BROKEN attempts-exceeded"),
+      });
+      const steps = (text: string): number => Number(/(\d+) steps, trace/.exec(text)?.[1]);
+      expect(steps(smaller.stdout)).toBeLessThan(steps(whole.stdout));
+    },
+    2 * minutes,
+  );
+});

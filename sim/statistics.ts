@@ -1,0 +1,112 @@
+/** What clients asked, and what came of it. */
+export interface VerbCount {
+  asked: number;
+  done: number;
+  refused: number;
+}
+
+/** What must happen in some worlds of a batch: a batch in which one of them never did shows nothing about it. */
+export const sometimes = [
+  "engine crashed",
+  "engine crashed amid a write that was made",
+  "engine crashed amid a write that was not made",
+  "engine stopped gracefully",
+  "engine frozen beyond its lease",
+  "engine replaced while it lived",
+  "claim refused, the owner being alive",
+  "write of a replaced owner refused",
+  "engine stopped, having lost its ownership",
+  "engine stopped, the disk having failed",
+  "lease renewed",
+  "write refused, nothing written",
+  "disk full",
+  "commit unknown, and made",
+  "commit unknown, and not made",
+  "read failed",
+  "store out of order",
+  "clock set forwards",
+  "clock set backwards",
+  "time passed while much was to be done",
+  "request lost",
+  "reply lost",
+  "request delivered twice",
+  "request answered twice",
+  "timer fired under another owner",
+  "attempt begun anew after its engine died",
+  "attempt failed and tried again",
+  "attempt timed out",
+  "attempt cancelled",
+  "backoff that went on under another owner",
+  "child ended under another owner",
+  "child told to end with its parent",
+  "message delivered under another owner",
+  "signal carried over to the next run",
+  "signal refused, its target having ended",
+  "run continued as new",
+  "run cancelled",
+  "run terminated",
+  "run timed out",
+  "run failed",
+  "run completed",
+  "heartbeat reached the next attempt",
+  "outcome of a replaced owner dropped",
+  "run read anew by its own engine",
+  "live run like its replay",
+  "report on a live run",
+  "recovery took runs up",
+  "many commits in one append",
+] as const;
+
+export type Sometimes = (typeof sometimes)[number];
+
+export class Statistics {
+  readonly counts = new Map<Sometimes, number>();
+  readonly verbs = new Map<string, VerbCount>();
+  stepCount = 0;
+  eventCount = 0;
+  runCount = 0;
+
+  note(what: Sometimes): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  }
+
+  verb(name: string): VerbCount {
+    const found = this.verbs.get(name);
+    if (found !== undefined) return found;
+    const fresh = { asked: 0, done: 0, refused: 0 };
+    this.verbs.set(name, fresh);
+    return fresh;
+  }
+
+  merge(other: StatisticsRecord): void {
+    for (const [what, count] of other.counts) this.counts.set(what, (this.counts.get(what) ?? 0) + count);
+    for (const [name, { asked, done, refused }] of other.verbs) {
+      const verb = this.verb(name);
+      verb.asked += asked;
+      verb.done += done;
+      verb.refused += refused;
+    }
+    this.stepCount += other.stepCount;
+    this.eventCount += other.eventCount;
+    this.runCount += other.runCount;
+  }
+
+  toRecord(): StatisticsRecord {
+    return {
+      counts: [...this.counts],
+      verbs: [...this.verbs],
+      stepCount: this.stepCount,
+      eventCount: this.eventCount,
+      runCount: this.runCount,
+    };
+  }
+}
+
+/** As it goes from one process to another. */
+export interface StatisticsRecord {
+  readonly counts: readonly (readonly [Sometimes, number])[];
+  readonly verbs: readonly (readonly [string, VerbCount])[];
+  readonly stepCount: number;
+  readonly eventCount: number;
+  readonly runCount: number;
+}

@@ -1,0 +1,306 @@
+import { AionError } from "../src/core/errors.ts";
+import type { Commit, CommitResult, OwnerClaim, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
+import type { Auditor } from "./auditor.ts";
+import type { Dice } from "./dice.ts";
+import type { FaultKind, StoreKind } from "./plan.ts";
+import type { Actor, Schedule } from "./schedule.ts";
+import { Lane } from "./schedule.ts";
+import type { Statistics } from "./statistics.ts";
+import type { Trace } from "./trace.ts";
+
+/** What links of one world have in common. */
+export interface StoreSide {
+  readonly inner: Store;
+  readonly kind: StoreKind;
+  readonly auditor: Auditor;
+  readonly schedule: Schedule;
+  readonly statistics: Statistics;
+  readonly trace: Trace;
+  readonly dice: Dice;
+  /** The store's own side: goes on when an engine is frozen or dead. */
+  readonly actor: Actor;
+  /** False once all is well. */
+  isFaulty(kind: FaultKind): boolean;
+  /** Whether it happens now, if it usually does so often. */
+  meets(kind: FaultKind, share: number): boolean;
+  /** Whether nobody reaches the store. */
+  isOut(): boolean;
+  fail(error: unknown): void;
+}
+
+const writes: ReadonlySet<string> = new Set(["claim", "renew", "release", "append", "deleteClosed"]);
+const untouched: ReadonlySet<string> = new Set(["name", "close", "then"]);
+
+type Mishap =
+  /** Nothing is written, and the engine is told so. */
+  | "refused"
+  | "full"
+  /** Made or not, the engine is not told. */
+  | "unknown-made"
+  | "unknown-lost"
+  /** The disk failed: from now on this engine writes nothing. */
+  | "failed-made"
+  | "failed-lost";
+
+interface Write {
+  readonly apply: () => Promise<unknown>;
+  isApplied: boolean;
+}
+
+/**
+ * One engine's way to the store, on which everything can go wrong that the contract allows.
+ *
+ * Laws: writes are made in the order in which they were asked for, and answered in that order unless the store is a server.
+ * What was asked is what the caller said at that moment, whatever it does to it later. An engine that dies amid its writes
+ * leaves the first of them made, and the others not.
+ */
+export class StoreLink {
+  readonly store: Store;
+  /** Of the claim that was made, whether the engine heard of it or not. */
+  token: OwnerToken | undefined;
+  readonly #side: StoreSide;
+  readonly #engine: Actor;
+  readonly #writeLane: Lane;
+  readonly #answerLane: Lane;
+  readonly #writes: Write[] = [];
+  #lastWriteAt = 0;
+  #lastAnswerAt = 0;
+  #failure: AionError | undefined;
+
+  constructor(side: StoreSide, engine: Actor) {
+    this.#side = side;
+    this.#engine = engine;
+    // A server goes on with what it was asked while its client is frozen; a library does not.
+    this.#writeLane = new Lane(side.kind === "postgres" ? side.actor : engine);
+    this.#answerLane = new Lane(engine);
+    this.store = new Proxy(side.inner, {
+      get: (target, key): unknown => {
+        const member: unknown = Reflect.get(target, key, target);
+        if (typeof member !== "function" || untouched.has(String(key))) return member;
+        return (...args: readonly unknown[]) => this.#ask(String(key), member, args);
+      },
+    });
+  }
+
+  /** The engine has died. */
+  cut(): void {
+    const left = this.#writes.splice(0).filter((write) => !write.isApplied);
+    if (left.length === 0) return;
+    const madeCount = this.#side.dice.int(0, left.length);
+    for (const [index, write] of left.entries()) {
+      const isMade = index < madeCount && !this.#side.isOut() && this.#failure === undefined;
+      this.#side.statistics.note(
+        isMade
+          ? "engine crashed amid a write that was made"
+          : "engine crashed amid a write that was not made",
+      );
+      this.#side.trace.add(`  ${this.#engine.name} dies amid a write: ${isMade ? "made" : "not made"}`);
+      write.isApplied = true;
+      if (isMade) write.apply().catch(() => undefined);
+    }
+  }
+
+  #ask(name: string, member: unknown, given: readonly unknown[]): Promise<unknown> {
+    const side = this.#side;
+    const isWrite = writes.has(name);
+    const args = name === "append" ? [given[0], (given[1] as readonly Commit[]).map(copyOf)] : given;
+    const mishap = isWrite ? this.#mishapOfWrite(name) : this.#mishapOfRead();
+    side.trace.add(
+      `  ${this.#engine.name} asks: ${describe(name, args)}${mishap === undefined ? "" : ` (${mishap})`}`,
+    );
+    return new Promise((resolve, reject) => {
+      if (this.#engine.isGone) return;
+      const answer = (what: string, settle: () => void): void =>
+        this.#answer(isWrite, `${name}: ${what}`, settle);
+      const apply = (): Promise<unknown> => this.#apply(name, member, args);
+      const write: Write = { apply, isApplied: false };
+      if (isWrite) this.#writes.push(write);
+      const carryOut = (): void => {
+        if (isWrite) {
+          if (write.isApplied) return;
+          write.isApplied = true;
+          this.#writes.splice(this.#writes.indexOf(write), 1);
+        }
+        const isOut = side.isOut();
+        const refusal = isOut
+          ? new AionError("store_unavailable", "the store is out of order")
+          : this.#refusal(mishap, isWrite);
+        if (isOut) side.statistics.note("store out of order");
+        const isMade =
+          !isOut && (mishap === undefined || mishap === "unknown-made" || mishap === "failed-made");
+        if (!isMade || (isWrite && this.#failure !== undefined && mishap !== "failed-made")) {
+          const error = refusal ?? this.#failure ?? new AionError("internal", "a call without an answer");
+          answer(error.code, () => reject(error));
+          return;
+        }
+        apply().then(
+          (result) => {
+            if (refusal === undefined) answer("done", () => resolve(result));
+            else answer(refusal.code, () => reject(refusal));
+          },
+          (error: unknown) => answer(codeOf(error), () => reject(error)),
+        );
+      };
+      const now = side.schedule.time.elapsedMs;
+      if (isWrite) {
+        this.#lastWriteAt = Math.max(this.#lastWriteAt, now + this.#latency());
+        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, carryOut);
+      } else
+        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, carryOut);
+    });
+  }
+
+  #answer(isWrite: boolean, what: string, settle: () => void): void {
+    const { schedule, kind } = this.#side;
+    const now = schedule.time.elapsedMs;
+    const delayMs = this.#latency() === 0 ? 0 : this.#side.dice.int(0, 20);
+    if (!isWrite || kind === "postgres") {
+      schedule.after(delayMs, new Lane(this.#engine), what, settle);
+      return;
+    }
+    this.#lastAnswerAt = Math.max(this.#lastAnswerAt, now + delayMs);
+    schedule.after(this.#lastAnswerAt - now, this.#answerLane, what, settle);
+  }
+
+  async #apply(name: string, member: unknown, args: readonly unknown[]): Promise<unknown> {
+    const side = this.#side;
+    side.schedule.callsUnderWay += 1;
+    try {
+      const result: unknown = await (Reflect.apply(
+        member as () => unknown,
+        side.inner,
+        args,
+      ) as Promise<unknown>);
+      this.#audit(name, args, result);
+      return result;
+    } catch (error) {
+      if (codeOf(error) === "not_owner" && name === "append")
+        side.statistics.note("write of a replaced owner refused");
+      if (codeOf(error) === "store_owned") side.statistics.note("claim refused, the owner being alive");
+      throw error;
+    } finally {
+      side.schedule.callsUnderWay -= 1;
+    }
+  }
+
+  #audit(name: string, args: readonly unknown[], result: unknown): void {
+    const { auditor, statistics, trace, schedule } = this.#side;
+    const nowMs = schedule.time.clock.now();
+    try {
+      if (name === "claim") {
+        this.token = result as OwnerToken;
+        auditor.claimed(this.token.epoch, nowMs, (args[0] as OwnerClaim).leaseMs);
+        trace.add(`  epoch ${this.token.epoch}`);
+      }
+      if (name === "readSegment") this.#noteReading(args[0] as RunRef);
+      if (name === "renew") statistics.note("lease renewed");
+      if (name === "renew" || name === "append") auditor.shown((args[0] as OwnerToken).epoch, nowMs);
+      if (name === "release") auditor.released((args[0] as OwnerToken).epoch);
+      if (name === "append") {
+        const commits = args[1] as readonly Commit[];
+        const results = result as readonly CommitResult[];
+        for (const [index, commit] of commits.entries())
+          trace.add(`  ${describeCommit(commit, results[index])}`);
+        auditor.appended((args[0] as OwnerToken).epoch, commits, results);
+      }
+    } catch (failure) {
+      this.#side.fail(failure);
+    }
+  }
+
+  #noteReading({ workflowId }: RunRef): void {
+    const { auditor, statistics } = this.#side;
+    const run = auditor.latest(workflowId);
+    if (run?.isOpen === true && run.epoch === this.token?.epoch)
+      statistics.note("run read anew by its own engine");
+  }
+
+  #mishapOfWrite(name: string): Mishap | undefined {
+    const { dice } = this.#side;
+    const meets = (kind: FaultKind, share: number): boolean =>
+      this.#side.isFaulty(kind) && dice.chance(share);
+    if (meets("write-refused", 0.05)) return "refused";
+    if (name !== "append") return undefined;
+    if (meets("disk-full", 0.03)) return "full";
+    if (meets("commit-unknown", 0.08)) return dice.pick(["unknown-made", "unknown-lost"]);
+    if (meets("disk-failed", 0.01)) return dice.pick(["failed-made", "failed-lost"]);
+    return undefined;
+  }
+
+  #mishapOfRead(): Mishap | undefined {
+    return this.#side.meets("read-failed", 0.05) ? "refused" : undefined;
+  }
+
+  #refusal(mishap: Mishap | undefined, isWrite: boolean): AionError | undefined {
+    const { statistics } = this.#side;
+    if (isWrite && this.#failure !== undefined) return this.#failure;
+    switch (mishap) {
+      case undefined:
+        return undefined;
+      case "refused":
+        statistics.note(isWrite ? "write refused, nothing written" : "read failed");
+        return new AionError("store_unavailable", "the store is busy");
+      case "full":
+        statistics.note("disk full");
+        return new AionError("store_full", "no space is left");
+      case "unknown-made":
+      case "unknown-lost":
+        statistics.note(
+          mishap === "unknown-made" ? "commit unknown, and made" : "commit unknown, and not made",
+        );
+        return new AionError("commit_unknown", "the answer to a commit was lost");
+      case "failed-made":
+      case "failed-lost":
+        this.#failure = new AionError("store_failed", "fsync: EIO");
+        return this.#failure;
+    }
+  }
+
+  #latency(): number {
+    const { dice } = this.#side;
+    if (!this.#side.isFaulty("slow-store")) return 0;
+    return dice.weighted([
+      [6, 0],
+      [3, 5],
+      [1, dice.int(10, 400)],
+      [0.1, dice.int(1_000, 8_000)],
+    ]);
+  }
+}
+
+/** What a store would have made text of within the call. */
+function copyOf(commit: Commit): Commit {
+  const { run, start, send, consume } = commit;
+  return {
+    ...(run === undefined ? {} : { run: { ...run, events: [...run.events] } }),
+    ...(start === undefined ? {} : { start: { ...start, events: [...start.events] } }),
+    ...(send === undefined ? {} : { send: [...send] }),
+    ...(consume === undefined ? {} : { consume: [...consume] }),
+  };
+}
+
+function describe(name: string, args: readonly unknown[]): string {
+  if (name === "append") return `append of ${(args[1] as readonly Commit[]).length}`;
+  return name;
+}
+
+function describeCommit({ run, start, send, consume }: Commit, result: CommitResult | undefined): string {
+  const parts: string[] = [];
+  if (run !== undefined)
+    parts.push(
+      `${run.workflowId} ${run.expectedSeq}+ ${run.events.map(({ type }) => type).join()} wake ${run.wakeAt}`,
+    );
+  if (run?.blocked !== undefined) parts.push(`blocked: ${run.blocked}`);
+  if (start !== undefined)
+    parts.push(
+      `${start.workflowId} begins at ${start.firstSeq}: ${start.events.map(({ type }) => type).join()}`,
+    );
+  if (send !== undefined)
+    parts.push(`sends ${send.map(({ target, message }) => `${message.kind}>${target}`).join()}`);
+  if (consume !== undefined) parts.push(`answers ${consume.join()}`);
+  return `${result?.ok === true ? "made" : `refused (${result?.error.code})`}: ${parts.join("; ")}`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}

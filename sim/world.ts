@@ -1,0 +1,445 @@
+import { isAionError } from "../src/core/errors.ts";
+import type { AionError } from "../src/core/errors.ts";
+import { messageOf } from "../src/core/payload.ts";
+import { rejectCurrentRun } from "../src/program/inline.ts";
+import type { Store } from "../src/store/contract.ts";
+import { openMemoryStore } from "../src/store/memory.ts";
+import { openSqliteStore } from "../src/store/sqlite/store.ts";
+import { Auditor } from "./auditor.ts";
+import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
+import { Dice } from "./dice.ts";
+import { EngineLife } from "./engine-life.ts";
+import { SimulationFailure } from "./failure.ts";
+import { Ledger } from "./ledger.ts";
+import { Network } from "./network.ts";
+import type { FaultKind, Plan } from "./plan.ts";
+import type { Actor } from "./schedule.ts";
+import { Lane, Schedule } from "./schedule.ts";
+import { checkSignals } from "./signal-oracle.ts";
+import { SimClient } from "./sim-client.ts";
+import { Statistics } from "./statistics.ts";
+import type { StoreSide } from "./store-link.ts";
+import { Trace } from "./trace.ts";
+
+export interface Verdict {
+  readonly seed: number;
+  readonly hash: string;
+  readonly stepCount: number;
+  readonly statistics: Statistics;
+  readonly failure: SimulationFailure | undefined;
+  readonly trace: readonly string[];
+}
+
+export interface RunOptions {
+  readonly keepsTrace?: boolean;
+  /** Stops there, and judges nothing that comes after. */
+  readonly untilStep?: number;
+}
+
+const startAtMs = Date.UTC(2030, 0, 1);
+const stepsMax = 60_000;
+/** In calm everything has ended after this and what the clock was set back. */
+const calmMs = 2 * 3_600_000;
+/** After everything has ended, to see whether anything else comes. */
+const aftermathMs = 45_000;
+const troublePerStep = 0.02;
+/** How often what is in memory is held against what is on disk. */
+const looksPerStep = 0.006;
+const reportsPerStep = 0.001;
+
+/** Runs one world from its plan to its verdict. */
+export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
+  const world = new World(plan, options);
+  return world.run();
+}
+
+/** What is done to the world as a whole, at any moment. */
+const drastic = ["crash", "freeze", "graceful-stop", "outage", "clock-forwards", "clock-backwards"] as const;
+
+interface Seat {
+  readonly number: number;
+  life: EngineLife | undefined;
+  lifeCount: number;
+}
+
+class World {
+  readonly #plan: Plan;
+  readonly #options: RunOptions;
+  readonly #trace: Trace;
+  readonly #statistics = new Statistics();
+  readonly #schedule: Schedule;
+  readonly #auditor = new Auditor(this.#statistics, () => this.#schedule.time.elapsedMs);
+  readonly #ledger = new Ledger(this.#auditor, this.#statistics);
+  readonly #faultDice: Dice;
+  readonly #lookDice: Dice;
+  readonly #inner: Store;
+  readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
+  readonly #side: StoreSide;
+  readonly #seats: readonly Seat[];
+  readonly #clients: readonly SimClient[];
+  #failure: SimulationFailure | undefined;
+  #isCalm = false;
+  #isOut = false;
+
+  constructor(plan: Plan, options: RunOptions) {
+    const { seed } = plan;
+    this.#plan = plan;
+    this.#options = options;
+    this.#trace = new Trace(options.keepsTrace ?? false);
+    this.#schedule = new Schedule({ dice: new Dice(`order of ${seed}`), trace: this.#trace, startAtMs });
+    this.#faultDice = new Dice(`faults of ${seed}`);
+    this.#lookDice = new Dice(`looks of ${seed}`);
+    const { clock } = this.#schedule.time;
+    this.#inner =
+      plan.store === "sqlite"
+        ? openSqliteStore({ path: ":memory:", clock })
+        : openMemoryStore({ clock, defer: (done) => queueMicrotask(done) });
+    const storeDice = new Dice(`store of ${seed}`);
+    const networkDice = new Dice(`network of ${seed}`);
+    this.#side = {
+      inner: this.#inner,
+      kind: plan.store,
+      auditor: this.#auditor,
+      schedule: this.#schedule,
+      statistics: this.#statistics,
+      trace: this.#trace,
+      dice: storeDice,
+      actor: { name: "store", isHalted: false, isGone: false },
+      isFaulty: (kind) => this.#isFaulty(kind),
+      meets: (kind, share) => this.#meets(kind, share, storeDice),
+      isOut: () => this.#isOut,
+      fail: (error) => this.#fail(error),
+    };
+    this.#seats = Array.from({ length: plan.engineCount }, (_, number) => ({
+      number: number + 1,
+      life: undefined,
+      lifeCount: 0,
+    }));
+    const network = new Network({
+      schedule: this.#schedule,
+      dice: networkDice,
+      statistics: this.#statistics,
+      meets: (kind, share) => this.#meets(kind, share, networkDice),
+      engines: () => this.#seats.flatMap(({ life }) => (life?.isUp === true ? [life] : [])),
+    });
+    this.#clients = plan.clients.map(
+      (operations, index) =>
+        new SimClient({
+          name: `client ${index + 1}`,
+          operations,
+          schedule: this.#schedule,
+          network,
+          auditor: this.#auditor,
+          statistics: this.#statistics,
+          trace: this.#trace,
+          dice: new Dice(`client ${index} of ${seed}`),
+        }),
+    );
+  }
+
+  async run(): Promise<Verdict> {
+    const onRejection = (reason: unknown): void => {
+      if (!rejectCurrentRun(reason))
+        this.#fail(new SimulationFailure("unhandled-rejection", messageOf(reason), { cause: reason }));
+    };
+    process.on("unhandledRejection", onRejection);
+    try {
+      await this.#live();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      for (const { life } of this.#seats) life?.forget();
+      await new Promise((resolve) => setImmediate(resolve));
+      process.off("unhandledRejection", onRejection);
+      await this.#inner.close();
+    }
+    this.#statistics.stepCount = this.#schedule.stepCount;
+    this.#statistics.eventCount = this.#auditor.eventCount;
+    return {
+      seed: this.#plan.seed,
+      hash: this.#trace.hash,
+      stepCount: this.#schedule.stepCount,
+      statistics: this.#statistics,
+      failure: this.#failure,
+      trace: this.#trace.lines,
+    };
+  }
+
+  async #live(): Promise<void> {
+    const { time } = this.#schedule;
+    for (const seat of this.#seats) this.#boot(seat, this.#faultDice.int(0, 200));
+    for (const client of this.#clients) client.run().catch((error: unknown) => this.#fail(error));
+    while (time.elapsedMs < this.#plan.troubleMs && !this.#isAtRest()) {
+      if (!(await this.#step())) return;
+    }
+    this.#heal();
+    const calmFromMs = time.elapsedMs;
+    const ownedByMs = calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 5_000;
+    while (!this.#isAtRest()) {
+      if (!(await this.#step())) return;
+      // I-21
+      if (time.elapsedMs > ownedByMs && !this.#seats.some(({ life }) => life?.isUp === true))
+        throw new SimulationFailure(
+          "no-owner",
+          `nobody owns the store ${time.elapsedMs - calmFromMs} ms after the faults`,
+        );
+      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2)
+        throw this.#stuck("nothing moves it");
+    }
+    const restFromMs = time.elapsedMs;
+    while (time.elapsedMs < restFromMs + aftermathMs) if (!(await this.#step())) return;
+    if (!this.#isAtRest())
+      throw new SimulationFailure("unrest", "after everything had ended something began");
+    await this.#judge();
+  }
+
+  /** False: the world is over. */
+  async #step(): Promise<boolean> {
+    if (this.#failure !== undefined) return false;
+    const schedule = this.#schedule;
+    if (schedule.stepCount >= (this.#options.untilStep ?? Number.POSITIVE_INFINITY)) return false;
+    if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
+    if (!this.#isCalm && this.#trouble()) await schedule.settle();
+    if (this.#lookDice.chance(looksPerStep)) await this.#look();
+    if (this.#lookDice.chance(reportsPerStep)) this.#askForReport();
+    if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
+    return this.#failure === undefined;
+  }
+
+  /** I-41: what an engine holds in memory is what a replay of the disk gives. */
+  async #look(): Promise<void> {
+    for (const { life } of this.#seats) {
+      if (life?.kernel === undefined || !life.isUp || life.epoch !== this.#auditor.epoch) continue;
+      await checkLiveRuns({
+        kernel: life.kernel,
+        store: this.#inner,
+        auditor: this.#auditor,
+        programs: this.#plan.programs,
+        onChecked: () => this.#statistics.note("live run like its replay"),
+      });
+    }
+  }
+
+  #askForReport(): void {
+    for (const { life } of this.#seats) {
+      if (life?.isUp === true) life.report().catch((error: unknown) => this.#fail(error));
+    }
+  }
+
+  /** Every client has its answers, every run its end, every message its answer. */
+  #isAtRest(): boolean {
+    if (!this.#clients.every((client) => client.isDone)) return false;
+    if (this.#auditor.messages.size > 0) return false;
+    return this.#auditor.openRuns().every((run) => run.started.workflowType === "listener");
+  }
+
+  #stuck(why: string): SimulationFailure {
+    const open = this.#auditor.openRuns().map((run) => {
+      const waits = [
+        ...[...run.activities].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
+        ...[...run.timers].map(([ordinal, { fireAt }]) => `timer ${ordinal} at ${fireAt}`),
+        ...[...run.children].map(([ordinal]) => `child ${ordinal}`),
+        ...[...run.sends].map((ordinal) => `send ${ordinal}`),
+      ];
+      return `${run.workflowId} (${run.started.workflowType}: ${waits.join(", ")})`;
+    });
+    const clients = this.#clients.filter((client) => !client.isDone).map(({ name }) => name);
+    const messages = [...this.#auditor.messages].map(
+      ([id, { target, message }]) => `${id} ${message.kind}>${target}`,
+    );
+    return new SimulationFailure(
+      "liveness",
+      `${why}; open: ${open.join("; ")}; clients: ${clients.join()}; messages: ${messages.join()}; ` +
+        `now ${this.#schedule.time.clock.now()}`,
+    );
+  }
+
+  async #judge(): Promise<void> {
+    await this.#auditor.compare(this.#inner);
+    const { runs } = await this.#inner.list({}, { limit: 10_000 });
+    for (const run of runs) {
+      if (run.blocked !== undefined)
+        throw new SimulationFailure("blocked", `${run.workflowId} is blocked: ${run.blocked}`);
+    }
+    const sent = this.#clients.flatMap((client) => client.signals);
+    const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
+    checkSignals(this.#auditor, sent, accounts);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure =
+      error instanceof SimulationFailure
+        ? error
+        : new SimulationFailure("odd", error instanceof Error ? String(error.stack) : String(error));
+    this.#trace.add(`  FAILURE ${this.#failure.kind}: ${this.#failure.message}`);
+  }
+
+  // Engines.
+
+  #boot(seat: Seat, afterMs: number): void {
+    this.#schedule.after(afterMs, new Lane(this.#actor), `engine ${seat.number} starts`, () => {
+      seat.lifeCount += 1;
+      const life = new EngineLife({
+        name: `engine ${seat.number}.${seat.lifeCount}`,
+        plan: this.#plan,
+        schedule: this.#schedule,
+        side: this.#side,
+        ledger: this.#ledger,
+        onStopped: (stopped, error) => this.#stopped(seat, stopped, error),
+      });
+      seat.life = life;
+      life.open().catch((error: unknown) => {
+        this.#trace.add(`  ${life.name} does not open: ${isAionError(error) ? error.code : String(error)}`);
+        if (!isAionError(error)) this.#fail(error);
+        this.#endLife(seat, life);
+      });
+    });
+  }
+
+  /** A process whose engine did not open, or has stopped, goes; another comes. */
+  #endLife(seat: Seat, life: EngineLife): void {
+    if (seat.life !== life) return;
+    seat.life = undefined;
+    const { kernel } = life;
+    const end = (): void => {
+      life.kill();
+      this.#boot(seat, this.#faultDice.int(this.#plan.leaseMs / 2, 2 * this.#plan.leaseMs));
+    };
+    if (kernel === undefined) end();
+    else kernel.close(0).then(end, (error: unknown) => this.#fail(error));
+  }
+
+  #stopped(seat: Seat, life: EngineLife, error: AionError): void {
+    this.#statistics.note(
+      error.code === "not_owner"
+        ? "engine stopped, having lost its ownership"
+        : "engine stopped, the disk having failed",
+    );
+    // It lingers: what has stopped must not do anything.
+    this.#schedule.after(this.#faultDice.int(0, 3_000), new Lane(this.#actor), `${life.name} is ended`, () =>
+      this.#endLife(seat, life),
+    );
+  }
+
+  #crash(seat: Seat, life: EngineLife): void {
+    const { token } = life.link;
+    this.#statistics.note("engine crashed");
+    this.#trace.add(`  ${life.name} crashes`);
+    life.kill();
+    seat.life = undefined;
+    // The next one may see that the process is gone, or has to wait for the lease.
+    if (token !== undefined && this.#faultDice.chance(0.6)) {
+      this.#auditor.released(token.epoch);
+      void this.#inner.release(token);
+    }
+    this.#boot(seat, this.#faultDice.pick([0, 10, 300, 2_000, this.#plan.leaseMs]));
+  }
+
+  // What goes wrong.
+
+  #isFaulty(kind: FaultKind): boolean {
+    return !this.#isCalm && this.#plan.faults.has(kind);
+  }
+
+  #meets(kind: FaultKind, share: number, dice: Dice): boolean {
+    return this.#isFaulty(kind) && dice.chance(share * this.#plan.intensities[kind]);
+  }
+
+  /** True: something was done to the world. */
+  #trouble(): boolean {
+    const dice = this.#faultDice;
+    if (this.#meets("stall", 0.01, dice)) {
+      const { time } = this.#schedule;
+      this.#statistics.note("time passed while much was to be done");
+      time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
+    }
+    if (!dice.chance(troublePerStep * this.#plan.troubleIntensity)) return false;
+    const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
+    if (kinds.length === 0) return false;
+    const kind = dice.pick(kinds);
+    const seat = dice.pick(this.#seats);
+    const draw = dice.number();
+    const { life } = seat;
+    switch (kind) {
+      case "crash":
+        if (life !== undefined && !life.isHalted) this.#crash(seat, life);
+        return true;
+      case "freeze":
+        if (life !== undefined && !life.isHalted) this.#freeze(life, draw);
+        return true;
+      case "graceful-stop":
+        if (life !== undefined && life.isUp && !life.isHalted) this.#stop(seat, life, draw);
+        return true;
+      case "outage":
+        this.#breakStore(draw);
+        return true;
+      case "clock-forwards":
+        this.#setClock(Math.round(1_000 * 400 ** draw), "clock set forwards");
+        return true;
+      case "clock-backwards":
+        this.#setClock(-Math.round(1_000 * 400 ** draw), "clock set backwards");
+        return true;
+    }
+  }
+
+  #freeze(life: EngineLife, draw: number): void {
+    const { leaseMs } = this.#plan;
+    const forMs = Math.round(leaseMs * (draw < 0.3 ? draw : draw * 3));
+    const epoch = life.epoch;
+    life.isHalted = true;
+    this.#trace.add(`  ${life.name} freezes for ${forMs}`);
+    this.#schedule.after(forMs, new Lane(this.#actor), `${life.name} goes on`, () => {
+      life.isHalted = false;
+      if (forMs > leaseMs) this.#statistics.note("engine frozen beyond its lease");
+      if (epoch > 0 && this.#auditor.epoch > epoch) this.#statistics.note("engine replaced while it lived");
+    });
+  }
+
+  #stop(seat: Seat, life: EngineLife, draw: number): void {
+    const { kernel } = life;
+    if (kernel === undefined) return;
+    this.#trace.add(`  ${life.name} is stopped`);
+    this.#statistics.note("engine stopped gracefully");
+    life.isUp = false;
+    seat.life = undefined;
+    kernel.close(draw < 0.5 ? 0 : 1_000).then(
+      () => {
+        life.kill();
+        this.#boot(seat, Math.round(draw * 1_000));
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #breakStore(draw: number): void {
+    if (this.#isOut) return;
+    this.#isOut = true;
+    this.#trace.add("  the store is out of order");
+    this.#schedule.after(
+      Math.round(100 * 300 ** draw),
+      new Lane(this.#actor),
+      "the store is in order",
+      () => {
+        this.#isOut = false;
+      },
+    );
+  }
+
+  #setClock(byMs: number, what: "clock set forwards" | "clock set backwards"): void {
+    this.#statistics.note(what);
+    this.#trace.add(`  the clock is set by ${byMs}`);
+    this.#auditor.clockSet();
+    this.#schedule.time.jump(byMs);
+    if (byMs < 0) this.#auditor.setBackMs -= byMs;
+  }
+
+  /** From now on nothing goes wrong. */
+  #heal(): void {
+    this.#trace.add("  all is well");
+    this.#isCalm = true;
+    this.#auditor.calmFromMs = this.#schedule.time.elapsedMs;
+    this.#isOut = false;
+    for (const { life } of this.#seats) if (life !== undefined) life.isHalted = false;
+  }
+}

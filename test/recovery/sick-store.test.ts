@@ -1,0 +1,298 @@
+/** A store that fails for a while, and what that must not do: it holds nothing against a run, and nothing known is forgotten. */
+import { describe, expect, it } from "vitest";
+import { AionError } from "../../src/core/errors.ts";
+import type { WorkflowId } from "../../src/core/ids.ts";
+import type { Commit, Store } from "../../src/store/contract.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+import {
+  activity,
+  ApplicationFailure,
+  child,
+  continueAsNew,
+  expose,
+  query,
+  receive,
+  signal,
+  sleep,
+  workflow,
+} from "../../src/workflow/index.ts";
+import { crashActivities } from "./crash-programs.ts";
+import { checkAtRest, checkLaws } from "./laws.ts";
+import { overStore } from "./over-store.ts";
+import { World } from "./world.ts";
+import type { WorldOptions } from "./world.ts";
+
+const work = activity("work", (_input: object): string => "never called here");
+const go = signal<number>("go");
+
+function busy(): AionError {
+  return new AionError("store_unavailable", "the store is busy");
+}
+
+/** A memory store on the world's clock, some methods of which are replaced. */
+function sickStore(
+  methods: (inner: Store, world: World) => Partial<Store>,
+): Pick<WorldOptions, "store" | "activities"> {
+  return {
+    activities: crashActivities,
+    store: (world) => {
+      const inner = openMemoryStore({
+        clock: { now: () => world.nowMs },
+        defer: (done) => queueMicrotask(done),
+      });
+      return overStore(inner, methods(inner, world));
+    },
+  };
+}
+
+function holds(commits: readonly Commit[], type: string): boolean {
+  return commits.some(({ run, start }) =>
+    [...(run?.events ?? []), ...(start?.events ?? [])].some((event) => event.type === type),
+  );
+}
+
+describe("a store that cannot be read for a while", () => {
+  // I-29, I-8
+  it("does not make the engine forget an outcome that it could not record either", async () => {
+    const sick = { reads: 0 };
+    const world = new World({
+      ...sickStore((inner) => ({
+        findRun: (...args) => {
+          sick.reads -= 1;
+          return sick.reads >= 0 ? Promise.reject(busy()) : inner.findRun(...args);
+        },
+      })),
+      workflows: () => [workflow("main", async () => work({ label: "one", ms: 100 }))],
+      fault: ({ commits }) => {
+        if (!holds(commits, "ActivityCompleted") || sick.reads < 0) return undefined;
+        sick.reads = 3;
+        return "full";
+      },
+    });
+    const { client } = await world.open();
+    const run = await world.during(client.start("main", null, { id: "main" }));
+    sick.reads = 0;
+    expect(await world.during(run.result())).toBe("one done");
+    expect(world.effects).toHaveLength(1);
+    await checkLaws(world);
+    await checkAtRest(world);
+  });
+
+  // I-6, I-34
+  it("does not make the engine take a commit for refused of which only reading can tell", async () => {
+    const sick = { reads: 0 };
+    const world = new World({
+      ...sickStore((inner) => ({
+        readSegment: (...args) => {
+          sick.reads -= 1;
+          return sick.reads >= 0 ? Promise.reject(busy()) : inner.readSegment(...args);
+        },
+      })),
+      workflows: () => [
+        workflow("leaf", async () => {
+          await sleep(100);
+          return "leaf";
+        }),
+        workflow("main", async () => child("leaf", null)),
+      ],
+      fault: ({ commits }) => {
+        if (!holds(commits, "WorkflowCompleted") || sick.reads < 0) return undefined;
+        sick.reads = 5;
+        return "unknown-made";
+      },
+    });
+    const { client } = await world.open();
+    const run = await world.during(client.start("main", null, { id: "main" }));
+    sick.reads = 0;
+    expect(await world.during(run.result(), 60_000)).toBe("leaf");
+    await checkAtRest(world);
+  });
+
+  // I-11, I-29
+  it("is no reason to hold a run, however long it lasts", async () => {
+    const sick = { untilMs: 0 };
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        readSegment: (...args) =>
+          world.nowMs < sick.untilMs ? Promise.reject(busy()) : inner.readSegment(...args),
+      })),
+      workflows: () => [workflow("main", async () => work({ label: "one", ms: 100 }))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    sick.untilMs = world.nowMs + 10 * 60_000;
+    world.kill();
+    await world.during(world.up());
+    await world.advance(10 * 60_000);
+    const result = world.call((again) => again.get("main").result());
+    expect(await world.during(result, 60_000)).toBe("one done");
+    expect((await world.runs())[0]?.blocked).toBeUndefined();
+  });
+});
+
+describe("a commit that is refused late", () => {
+  // I-28
+  it("leaves no timer of the turn that never was to fire in the next", async () => {
+    let refusals = 1;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        append: async (token, commits) => {
+          if (refusals === 0 || !holds(commits, "TimerStarted")) return inner.append(token, commits);
+          refusals -= 1;
+          await world.idle(150);
+          throw new AionError("store_full", "no space is left");
+        },
+      })),
+      workflows: () => [
+        workflow("main", async (round: number) => {
+          if (round === 0) continueAsNew(1);
+          await sleep(100);
+        }),
+      ],
+    });
+    const { client } = await world.open();
+    const run = await world.during(client.start("main", 0, { id: "main" }));
+    await world.during(run.result());
+    const events = await world.history("main");
+    const begun = events.find((event) => event.type === "TimerStarted");
+    const fired = events.find((event) => event.type === "TimerFired");
+    expect(fired?.recordedAt).toBeGreaterThanOrEqual(
+      begun?.type === "TimerStarted" ? begun.fireAt : Infinity,
+    );
+    expect(refusals).toBe(0);
+  });
+});
+
+describe("a start that is repeated", () => {
+  const brief = workflow("main", async () => {
+    throw new ApplicationFailure("at once");
+  });
+
+  // I-5
+  it("while its first copy is under way gives the same run, also if that has ended by then", async () => {
+    let lookCount = 0;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        readRunChain: async (workflowId) => {
+          const chain = await inner.readRunChain(workflowId);
+          lookCount += 1;
+          if (lookCount === 2) await world.idle(100);
+          return chain;
+        },
+      })),
+      workflows: () => [brief],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    const start = () =>
+      client.start("main", null, { id: "main", requestId: "again", signal: [go, 1, { signalId: "s" }] });
+    const [first, second] = await world.during(Promise.all([start(), start()]));
+    expect(second.runId).toBe(first.runId);
+    expect(await world.runs()).toHaveLength(2);
+  });
+
+  // I-25, I-22
+  it("with a signal that reached a run which has ended since gives that run, and begins no other", async () => {
+    const world = new World({
+      ...sickStore(() => ({})),
+      workflows: () => [workflow("main", async () => receive(go))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    const start = () =>
+      client.start("main", null, { id: "main", requestId: "again", signal: [go, 1, { signalId: "s" }] });
+    const first = await world.during(start());
+    await world.during(first.result());
+    const second = await world.during(start());
+    expect(second.runId).toBe(first.runId);
+    expect(await world.runs()).toHaveLength(1);
+  });
+});
+
+describe("an engine that was replaced while it was frozen", () => {
+  // I-27, I-19
+  it("answers no question from its memory", async () => {
+    const stage = query<string>("stage");
+    const world = new World({
+      ...sickStore(() => ({})),
+      restarts: false,
+      workflows: () => [
+        workflow("main", async () => {
+          let at = "waiting";
+          expose(stage, () => at);
+          await receive(go);
+          at = "gone on";
+          await sleep("1 day");
+        }),
+      ],
+    });
+    const old = await world.open();
+    const run = await world.during(old.client.start("main", null, { id: "main" }));
+    expect(await world.during(run.query(stage))).toBe("waiting");
+    const next = await world.takeOver();
+    await world.during(next.client.get("main").signal(go, 1));
+    expect(await world.during(next.client.get("main").query(stage))).toBe("gone on");
+    await expect(world.during(run.query(stage))).rejects.toMatchObject({ code: "not_owner" });
+  });
+});
+
+describe("a run that is not in memory", () => {
+  // I-37
+  it("is terminated once by two who ask for it, one of them while the other reads it", async () => {
+    let isSlow = false;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        findRun: async (...args) => {
+          const found = await inner.findRun(...args);
+          if (isSlow) {
+            isSlow = false;
+            await world.idle(100);
+          }
+          return found;
+        },
+      })),
+      workflows: () => [workflow("main", async () => sleep("1 day"))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    world.kill();
+    const next = await world.during(world.up());
+    isSlow = true;
+    const run = next.client.get("main");
+    const both = Promise.allSettled([run.terminate("first"), run.terminate("second")]);
+    const [first, second] = await world.during(both);
+    expect(second.status).toBe("fulfilled");
+    expect(first).toMatchObject({ status: "rejected", reason: { code: "run_closed" } });
+    await checkLaws(world);
+  });
+});
+
+describe("a wake-up", () => {
+  // I-29
+  it("reaches a run that is put away for another at that very moment", async () => {
+    const world = new World({
+      ...sickStore(() => ({})),
+      kernel: { residentMax: 1, activityConcurrency: 1 },
+      workflows: () => [
+        workflow("waits", async () =>
+          work(
+            { label: "waits", ms: 50, failures: 1 },
+            { retry: { maxAttempts: 3, initialDelay: 1_000, backoff: "fixed", jitter: 0 } },
+          ),
+        ),
+        workflow("holds", async () => work({ label: "holds", ms: 60_000 })),
+        workflow("sleeps", async () => {
+          await sleep(500);
+          return "awake";
+        }),
+      ],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("waits", null, { id: "waits" }));
+    await world.during(client.start("holds", null, { id: "holds" }));
+    await world.advance(550);
+    await world.during(client.start("sleeps", null, { id: "sleeps" }));
+    expect(await world.during(client.get("sleeps").result(), 5_000)).toBe("awake");
+    expect(await world.store.findRun("waits" as WorkflowId)).toMatchObject({ status: "running" });
+  });
+});
