@@ -365,7 +365,6 @@ export const groups: readonly Group[] = [
         claim:
           "A backup taken under load restores to a consistent state; two processes on one SQLite file are safe or refused.",
         layers: ["P"],
-        missing: "backups under load",
       },
     ],
   },

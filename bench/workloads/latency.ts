@@ -4,6 +4,9 @@ import { quantile } from "../fsync-rate.ts";
 import { payloadFor } from "../trivial-step.ts";
 import type { Workload } from "../workload.ts";
 
+/** Until the compiler of the machine code has seen every path. */
+const warmUpCount = 2_000;
+
 export const latency: Workload = {
   id: "W2",
   title: "one workflow at a time, three steps",
@@ -26,7 +29,7 @@ export const latency: Workload = {
       await engine.runSteps(id, payloadFor(id));
       return performance.now() - startedAt;
     };
-    for (let index = 0; index < Math.min(count, 300); index += 1) await runOnce();
+    for (let index = 0; index < Math.min(count, warmUpCount); index += 1) await runOnce();
     const millis: number[] = [];
     const cost = await context.timed(async () => {
       for (let index = 0; index < count; index += 1) millis.push(await runOnce());

@@ -3,6 +3,8 @@ import { createCrashable, createEngine, requireRealEngine } from "../engines.ts"
 import type { RealEngineName } from "../engine-under-test.ts";
 import type { MeasureContext, Workload } from "../workload.ts";
 
+const warmUpSteps = 3_000;
+
 export const sequence: Workload = {
   id: "W4",
   title: "one workflow, 10,000 sequential steps, and a crash half-way",
@@ -19,7 +21,7 @@ export const sequence: Workload = {
     const name = requireRealEngine(context.engine);
     const engine = await createEngine(name, { directory: context.directory("undisturbed") });
     await engine.open();
-    await engine.runSequence(randomUUID(), Math.min(count, 300));
+    await engine.runSequence(randomUUID(), Math.min(count, warmUpSteps));
     const cost = await context.timed(async () => {
       await engine.runSequence(randomUUID(), count);
     });

@@ -34,7 +34,7 @@ export function outcomeOfFailure(failure: unknown): Outcome {
     messages.push(error.message);
     if (!isFailure(error)) continue;
     if (error.kind === "cancelled") return { kind: "cancelled" };
-    const kind = "type" in error && typeof error.type === "string" ? kindOfType[error.type] : undefined;
+    const kind = error.kind === "application" ? kindOfType[error.type] : undefined;
     if (kind !== undefined) return { kind };
   }
   return { kind: "failed", message: messages.join(": ") };

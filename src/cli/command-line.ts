@@ -5,6 +5,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
+import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -55,11 +56,13 @@ Examples:
   aion start fulfil --id order-42 --input '{"id": "order-42", "amount": 5}'
   aion signal order-42 approval --input '{"by": "ann", "ok": true}'
   aion history order-42 --follow
-  aion result order-42 --wait --json`,
+  aion result order-42 --wait --json
+  aion backup /backups/aion-monday.db`,
     );
   addLookCommands(program);
   addActCommands(program);
   addAskCommands(program);
+  addKeepCommands(program);
   return program;
 }
 

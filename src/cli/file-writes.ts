@@ -1,15 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { EndRequest, SignalRequest, StartReply, StartRequest } from "../client/service.ts";
-import type { NewEvent } from "../core/codec.ts";
 import { AionError, assert } from "../core/errors.ts";
-import type { Event } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId, toRunId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
-import { closingMessages } from "../engine/closing.ts";
-import { loadState } from "../engine/load.ts";
+import { toEndCommit } from "../engine/closing.ts";
+import { isUnreadable } from "../engine/endings.ts";
+import { loadReadable, loadState } from "../engine/load.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Commit, OwnerToken, RunCommit, RunRecord, StartCommit, Store } from "../store/contract.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
@@ -42,7 +41,7 @@ export class FileWrites {
         case "begin":
           return await begin({ store, token, parsed, firstSeq: existing.headSeq + 1, before: {} });
         case "replace": {
-          const before = toEnd(existing, await loadState(existing, store), {
+          const before = toEnd(existing, await loadToEnd(existing, store), {
             type: "WorkflowTerminated",
             reason: "replaced by a new start",
           });
@@ -89,7 +88,7 @@ export class FileWrites {
     const reason = request.reason === undefined ? {} : { reason: request.reason };
     await this.#owning(async (store, token) => {
       const run = await findOpenRun(store, workflowId, request.runId);
-      const state = await loadState(run, store);
+      const state = await loadToEnd(run, store);
       await commit(store, token, toEnd(run, state, { type: "WorkflowTerminated", ...reason }));
     });
   }
@@ -249,26 +248,22 @@ function toMessage(run: RunRecord, message: Message): Commit {
   };
 }
 
-/** The end of a run, and what that tells its parent and its children. */
+/** A run can be ended whose history cannot be read: as far as it can, it tells of its children. */
+async function loadToEnd(run: RunRecord, store: Store): Promise<RunState> {
+  try {
+    return await loadState(run, store);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return loadReadable(run, store);
+  }
+}
+
 function toEnd(
   run: RunRecord,
-  state: RunState,
+  { children }: RunState,
   body: { readonly type: "WorkflowTerminated" | "WorkflowCancelled"; readonly reason?: string },
 ): Commit {
-  const nowMs = Date.now();
-  const event: NewEvent = { ...body, recordedAt: nowMs };
-  const terminal: Event = { ...event, seq: run.headSeq + 1, workflowId: run.workflowId };
-  return {
-    run: {
-      ...unchanged(run),
-      events: [event],
-      status: body.type === "WorkflowTerminated" ? "terminated" : "cancelled",
-      closedAt: nowMs,
-      wakeAt: null,
-      ...(run.blocked === undefined ? {} : { blocked: null }),
-    },
-    send: closingMessages(state, terminal),
-  };
+  return toEndCommit(run, children, { ...body, recordedAt: Date.now() }).commit;
 }
 
 function unchanged(

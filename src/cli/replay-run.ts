@@ -64,6 +64,7 @@ async function demandSettled({ run, store }: ReplayOf): Promise<void> {
   for (let after = 0; ;) {
     const page = await store.listMessages(after, messagesPage);
     const waiting = page.find(({ target }) => target === workflowId);
+    if (waiting?.message.kind === "damaged") throw waiting.message.error;
     if (waiting !== undefined) throw refuse(`a ${waiting.message.kind} waits for workflow ${workflowId}`);
     const last = page.at(-1);
     if (last === undefined) return;

@@ -15,11 +15,10 @@ export {
   EngineFailure,
   TerminatedFailure,
   TimeoutFailure,
-  WorkflowFailure,
   isCancelled,
   isFailure,
 } from "../core/failure.ts";
-export type { Failure } from "../core/failure.ts";
+export type { Failure, WorkflowFailure } from "../core/failure.ts";
 export { fromPayload } from "../core/payload.ts";
 export type { Payload } from "../core/payload.ts";
 export type { RunStatus } from "../core/status.ts";

@@ -18,6 +18,8 @@ export type Command =
   | { readonly kind: "cancel-timer"; readonly ordinal: number }
   /** `timer`: the timer that ends the wait, if it has a time-out. */
   | { readonly kind: "await-signal"; readonly name: string; readonly index: number; readonly timer?: number }
+  /** A wait without a time-out ends with its scope. `place`: where it stood in the line of those that wait for that name. */
+  | { readonly kind: "withdraw-signal"; readonly name: string; readonly place: number }
   | {
       readonly kind: "send-signal";
       readonly ordinal: number;
@@ -49,13 +51,14 @@ export type Command =
 
 export type CommandKind = Command["kind"];
 
-/** The event type that records a command; `await-signal` is answered by an arrival and records none. */
+/** The event type that records a command; a wait for a signal is answered by an arrival, and records nothing. */
 export const eventTypeOfCommand: Readonly<Record<CommandKind, EventBody["type"] | undefined>> = {
   "run-activity": "ActivityScheduled",
   "cancel-activity": "ActivityCancelRequested",
   "start-timer": "TimerStarted",
   "cancel-timer": "TimerCancelled",
   "await-signal": undefined,
+  "withdraw-signal": undefined,
   "send-signal": "SignalSent",
   "start-child": "ChildWorkflowStarted",
   "cancel-child": "ChildWorkflowCancelRequested",
@@ -76,6 +79,8 @@ export function describeCommand(command: Command): string {
       return `start-timer ${command.durationMs} ms #${command.ordinal}`;
     case "await-signal":
       return `await-signal ${JSON.stringify(command.name)} [${command.index}]`;
+    case "withdraw-signal":
+      return `withdraw-signal ${JSON.stringify(command.name)} [${command.place}]`;
     case "send-signal":
       return `send-signal ${JSON.stringify(command.name)} to ${command.target} #${command.ordinal}`;
     case "start-child":

@@ -91,18 +91,23 @@ export const errorTable = {
   history_corrupt: {
     kind: "failed",
     cause: "A stored event row does not have the checksum or the form it was written with.",
-    hint: "Restore the file from a backup; other runs go on. The damaged run is held, not guessed at.",
+    hint: "Restore the file from a backup, or end the run with `terminate`. Other runs go on; the damaged one is held, not guessed at.",
   },
   history_shape: {
     kind: "failed",
     cause:
       "A history has valid events in an order that no engine writes (no WorkflowStarted, a gap, an event after the end).",
-    hint: "The run is held, and the others go on. Restore the file from a backup.",
+    hint: "The run is held, and the others go on. Restore the file from a backup, or end the run with `terminate`.",
+  },
+  message_corrupt: {
+    kind: "failed",
+    cause: "A stored message to a workflow does not have the checksum that it was written with.",
+    hint: "The workflow that it names is held, and the others go on; nothing is lost. Restore the row from a backup, or delete it if the workflow may go on without it, and open the engine again.",
   },
   event_unknown: {
     kind: "failed",
     cause:
-      "A history holds an event type, or a row format, that this version does not know: a newer version wrote it.",
+      "A history (or a message to a workflow) holds an event type, or a row format, that this version does not know: a newer version wrote it. The message names the newest that has written to the file.",
     hint: "Open the store with the version that wrote it, or a later one.",
   },
   store_url_invalid: {

@@ -1,8 +1,8 @@
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import { AionError } from "./errors.ts";
-import type { Failure } from "./failure.ts";
+import type { Failure, TimeoutKind, WorkflowFailure } from "./failure.ts";
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -159,12 +159,73 @@ describe("recognising a failure", () => {
     });
   });
 
+  it("takes one of a kind that it does not know for any other error", () => {
+    const later = Object.assign(new Error("from later"), { [Symbol.for("aion.failure")]: true });
+    for (const kind of [undefined, "quarantined", 7, "toString"]) {
+      const branded = Object.assign(later, { kind });
+      expect(isFailure(branded)).toBe(false);
+      expect(toFailure(branded)).toMatchObject({ kind: "application", message: "from later", type: "Error" });
+    }
+  });
+
   it("does not go by the name", () => {
     expect(
       isFailure(Object.assign(new Error("x"), { name: "ApplicationFailure", kind: "application" })),
     ).toBe(false);
     expect(isFailure(undefined)).toBe(false);
     expect(isFailure("cancelled")).toBe(false);
+  });
+
+  it("tells by its kind which class it is, and so which fields it has", () => {
+    const fieldOf = (thrown: unknown): string => {
+      if (!isFailure(thrown)) {
+        expectTypeOf(thrown).toBeUnknown();
+        return "none";
+      }
+      expectTypeOf(thrown).toEqualTypeOf<WorkflowFailure>();
+      expectTypeOf(thrown.kind).toEqualTypeOf<Failure["kind"]>();
+      // @ts-expect-error -- not every failure has a type
+      void thrown.type;
+      switch (thrown.kind) {
+        case "application":
+          expectTypeOf(thrown).toEqualTypeOf<ApplicationFailure>();
+          return thrown.type;
+        case "activity":
+          expectTypeOf(thrown.attempt).toBeNumber();
+          return thrown.activityType;
+        case "child":
+          expectTypeOf(thrown.childWorkflowId).toBeString();
+          return thrown.workflowType;
+        case "timeout":
+          expectTypeOf(thrown.timeout).toEqualTypeOf<TimeoutKind>();
+          return thrown.timeout;
+        case "cancelled":
+          expectTypeOf(thrown).toEqualTypeOf<CancelledFailure>();
+          return thrown.message;
+        case "terminated":
+          expectTypeOf(thrown).toEqualTypeOf<TerminatedFailure>();
+          return thrown.message;
+        case "engine":
+          expectTypeOf(thrown).toEqualTypeOf<EngineFailure>();
+          return thrown.code;
+        default:
+          // Complete: nothing is left.
+          expectTypeOf(thrown).toBeNever();
+          return "unknown";
+      }
+    };
+    expect(samples.map(fieldOf)).toEqual([
+      "CardDeclined",
+      "Error",
+      "Error",
+      "charge",
+      "ship",
+      "heartbeat",
+      "not wanted",
+      "enough",
+      "nondeterminism",
+    ]);
+    expect(fieldOf(new Error("x"))).toBe("none");
   });
 
   it("finds a cancellation at whatever depth it arrived", () => {

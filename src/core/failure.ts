@@ -36,8 +36,17 @@ export type TimeoutKind =
 
 const failureBrand = Symbol.for("aion.failure");
 
-/** What all failures that workflow code can catch have in common. Recognise one with `isFailure`. */
-export abstract class WorkflowFailure extends Error {
+/** Any failure that workflow code and clients can catch. Recognise one with `isFailure`, and tell them apart by `kind`. */
+export type WorkflowFailure =
+  | ApplicationFailure
+  | ActivityFailure
+  | ChildFailure
+  | TimeoutFailure
+  | CancelledFailure
+  | TerminatedFailure
+  | EngineFailure;
+
+abstract class BrandedFailure extends Error {
   abstract readonly kind: Failure["kind"];
 
   constructor(message: string, options?: ErrorOptions) {
@@ -57,8 +66,8 @@ export interface ApplicationFailureOptions {
 }
 
 /** Thrown by user code, in activities and workflows, to fail with a type, details, or for good. */
-export class ApplicationFailure extends WorkflowFailure {
-  readonly kind = "application";
+export class ApplicationFailure extends BrandedFailure {
+  readonly kind = "application" as const;
   readonly type: string;
   readonly nonRetryable: boolean;
   readonly details: unknown;
@@ -73,8 +82,8 @@ export class ApplicationFailure extends WorkflowFailure {
 }
 
 /** An activity failed for good; `cause` tells what its last attempt threw. */
-export class ActivityFailure extends WorkflowFailure {
-  readonly kind = "activity";
+export class ActivityFailure extends BrandedFailure {
+  readonly kind = "activity" as const;
   readonly activityType: string;
   readonly attempt: number;
 
@@ -90,8 +99,8 @@ export class ActivityFailure extends WorkflowFailure {
 }
 
 /** A child workflow did not complete; `cause` tells why. */
-export class ChildFailure extends WorkflowFailure {
-  readonly kind = "child";
+export class ChildFailure extends BrandedFailure {
+  readonly kind = "child" as const;
   readonly workflowType: string;
   readonly childWorkflowId: string;
 
@@ -107,8 +116,8 @@ export class ChildFailure extends WorkflowFailure {
 }
 
 /** A declared time-out passed. */
-export class TimeoutFailure extends WorkflowFailure {
-  readonly kind = "timeout";
+export class TimeoutFailure extends BrandedFailure {
+  readonly kind = "timeout" as const;
   readonly timeout: TimeoutKind;
 
   constructor(message: string, timeout: TimeoutKind) {
@@ -119,8 +128,8 @@ export class TimeoutFailure extends WorkflowFailure {
 }
 
 /** The run or the scope was cancelled. Let it pass, or clean up in `shield` and rethrow. */
-export class CancelledFailure extends WorkflowFailure {
-  readonly kind = "cancelled";
+export class CancelledFailure extends BrandedFailure {
+  readonly kind = "cancelled" as const;
 
   constructor(message = "cancelled") {
     super(message);
@@ -129,8 +138,8 @@ export class CancelledFailure extends WorkflowFailure {
 }
 
 /** The run was terminated by an operator. */
-export class TerminatedFailure extends WorkflowFailure {
-  readonly kind = "terminated";
+export class TerminatedFailure extends BrandedFailure {
+  readonly kind = "terminated" as const;
 
   constructor(message = "terminated") {
     super(message);
@@ -139,8 +148,8 @@ export class TerminatedFailure extends WorkflowFailure {
 }
 
 /** The engine failed the run: nondeterminism, an await that is not durable, an input that fits no schema. */
-export class EngineFailure extends WorkflowFailure {
-  readonly kind = "engine";
+export class EngineFailure extends BrandedFailure {
+  readonly kind = "engine" as const;
   readonly code: string;
 
   constructor(message: string, code: string) {
@@ -150,9 +159,20 @@ export class EngineFailure extends WorkflowFailure {
   }
 }
 
-/** Recognises a failure class by its brand: from any copy of this module, and any realm. */
+const kinds: Readonly<Record<Failure["kind"], true>> = {
+  application: true,
+  activity: true,
+  child: true,
+  timeout: true,
+  cancelled: true,
+  terminated: true,
+  engine: true,
+};
+
+/** Recognises a failure class by its brand: from any copy of this module, and any realm. Of a kind that this copy knows. */
 export function isFailure(value: unknown): value is WorkflowFailure {
-  return typeof value === "object" && value !== null && failureBrand in value;
+  if (typeof value !== "object" || value === null || !(failureBrand in value)) return false;
+  return "kind" in value && typeof value.kind === "string" && Object.hasOwn(kinds, value.kind);
 }
 
 /** True for a cancellation, at whatever depth of `cause` it arrived. */
@@ -189,7 +209,7 @@ export function toFailure(error: unknown, depth = 0): Failure {
     return { kind: "application", message, type, ...rest };
   }
   // A brand says what it is; the fields are read defensively, since another copy may have made it.
-  const shape: Omit<WorkflowFailure, "kind"> & FailureFields = error;
+  const shape: Error & FailureFields = error;
   switch (error.kind) {
     case "application":
       return {

@@ -57,3 +57,17 @@ export type ChildOutcome =
   | { readonly type: "ChildWorkflowCancelled" }
   | { readonly type: "ChildWorkflowTimedOut" }
   | { readonly type: "ChildWorkflowTerminated" };
+
+const kinds: Readonly<Record<Message["kind"], true>> = {
+  "start-child": true,
+  "child-closed": true,
+  signal: true,
+  "signal-settled": true,
+  cancel: true,
+  terminate: true,
+};
+
+/** True for the kinds that this version knows; a newer one may have written another. */
+export function isMessageKind(kind: unknown): kind is Message["kind"] {
+  return typeof kind === "string" && Object.hasOwn(kinds, kind);
+}

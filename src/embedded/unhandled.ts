@@ -3,8 +3,8 @@ import { rejectCurrentRun } from "../program/inline.ts";
 let engineCount = 0;
 
 /**
- * A promise that workflow code let go of and that rejects fails its run, not the process. Rejections of other origin keep
- * the meaning they have without this listener.
+ * A promise that workflow code made and let go of fails its run when it rejects, not the process. Rejections of other
+ * origin keep the meaning they have without this listener.
  */
 function onUnhandledRejection(reason: unknown): void {
   if (rejectCurrentRun(reason)) return;

@@ -1,10 +1,51 @@
-import type { Event, EventBody } from "../core/event.ts";
+import type { NewEvent } from "../core/codec.ts";
+import { assert } from "../core/errors.ts";
+import type { Event, EventBody, EventOf } from "../core/event.ts";
+import type { WorkflowId } from "../core/ids.ts";
 import type { ChildOutcome } from "../core/message.ts";
+import { isClosed, statusAfter } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { OutgoingMessage } from "../store/contract.ts";
+import type { Commit, OutgoingMessage, RunRecord } from "../store/contract.ts";
+
+/** What must be known of a run to end it. */
+interface Ending {
+  readonly workflowId: WorkflowId;
+  readonly started: Pick<EventOf<"WorkflowStarted">, "runId" | "parent">;
+  readonly children: RunState["children"];
+}
+
+/** The end of a run that is not in memory, and what that tells its parent and its children, as one commit. */
+export function toEndCommit(
+  run: RunRecord,
+  children: RunState["children"],
+  event: NewEvent,
+): { readonly commit: Commit & { readonly send: readonly OutgoingMessage[] }; readonly terminal: Event } {
+  const { runKey, workflowId, headSeq, wakeAt } = run;
+  const status = statusAfter(event);
+  assert(status !== undefined && isClosed(status), "a run is ended by an event that ends runs");
+  const terminal: Event = { ...event, seq: headSeq + 1, workflowId };
+  return {
+    commit: {
+      run: {
+        runKey,
+        workflowId,
+        expectedSeq: headSeq,
+        events: [event],
+        status,
+        closedAt: event.recordedAt,
+        wakeAt: null,
+        wakeAtBefore: wakeAt,
+        ...(run.blocked === undefined ? {} : { blocked: null }),
+      },
+      // The row has the parent of the WorkflowStarted.
+      send: closingMessages({ workflowId, started: run, children }, terminal),
+    },
+    terminal,
+  };
+}
 
 /** What the end of a run has to tell others, in the same commit: its parent, and its children by their policies. */
-export function closingMessages(state: RunState, terminal: Event): OutgoingMessage[] {
+export function closingMessages(state: Ending, terminal: Event): OutgoingMessage[] {
   const messages: OutgoingMessage[] = [];
   const { parent } = state.started;
   const outcome = outcomeOf(terminal);

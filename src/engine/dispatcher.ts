@@ -124,7 +124,7 @@ export class Dispatcher {
 
   /** Takes a slot for an attempt that is about to be recorded as started. False: it must wait. */
   reserve(address: TaskAddress, activityType: string, isStep: boolean): boolean {
-    if (this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
+    if (this.#offered.size > 0 && this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
     const hasLine = (this.#waiting.get(activityType)?.size ?? 0) > 0;
     if (!hasLine && (isStep || this.#implementations.has(activityType)) && this.#take(activityType))
       return true;
@@ -225,22 +225,12 @@ export class Dispatcher {
     }
     this.#armHeartbeat(running, options.heartbeatMs);
     if (activity.isCancelRequested) abort(running, cancelReason());
-    const task: ActivityTask = {
-      idempotencyKey: key,
-      get signal() {
-        return signalOf(running);
-      },
-      attempt,
-      activityType,
-      workflowId: address.workflowId,
-      runId: address.runId,
-      heartbeat: (details) => this.#beat(running, details, options.heartbeatMs),
-      lastHeartbeat: activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat),
-    };
+    const task = new Task(running, activity, (details) => this.#beat(running, details, options.heartbeatMs));
     const { input } = activity;
     const definition = this.#implementations.get(activityType);
     this.#host.outside(() => {
       let result: unknown;
+      let pending: Promise<unknown> | undefined;
       try {
         if (step !== undefined) result = step(task);
         else if (definition === undefined)
@@ -254,16 +244,21 @@ export class Dispatcher {
             task,
           );
         }
+        // A promise of the platform's stays the same one; of whatever else has a `then`, which may throw or call back twice,
+        // this makes one that settles once.
+        if (isThenable(result)) pending = Promise.resolve(result);
       } catch (error) {
         this.#fail(running, error);
         return;
       }
-      if (isThenable(result)) {
-        result.then(
-          (value) => this.#complete(running, value),
-          (error: unknown) => this.#fail(running, error),
-        );
-      } else this.#complete(running, result);
+      if (pending === undefined) {
+        this.#complete(running, result);
+        return;
+      }
+      pending.then(
+        (value) => this.#complete(running, value),
+        (error: unknown) => this.#fail(running, error),
+      );
     });
   }
 
@@ -280,6 +275,13 @@ export class Dispatcher {
       if (running === undefined) continue;
       this.#end(running);
       abort(running, cancelReason());
+    }
+  }
+
+  /** The same for whatever is under way for the run. */
+  dropRun(runId: RunId): void {
+    for (const { address } of [...this.#attempts.values()]) {
+      if (address.runId === runId) this.drop(runId, [address.ordinal]);
     }
   }
 
@@ -419,6 +421,33 @@ export class Dispatcher {
   }
 }
 
+/** What an implementation is handed. A class, since an object with an accessor is slow to make. */
+class Task implements ActivityTask {
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+  readonly activityType: string;
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly lastHeartbeat: unknown;
+  readonly heartbeat: (details?: unknown) => void;
+  readonly #running: Attempt;
+
+  constructor(running: Attempt, activity: OpenActivity, heartbeat: (details?: unknown) => void) {
+    this.idempotencyKey = running.key;
+    this.attempt = running.attempt;
+    this.activityType = running.activityType;
+    this.workflowId = running.address.workflowId;
+    this.runId = running.address.runId;
+    this.lastHeartbeat = activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat);
+    this.heartbeat = heartbeat;
+    this.#running = running;
+  }
+
+  get signal(): AbortSignal {
+    return signalOf(this.#running);
+  }
+}
+
 function abort(running: Attempt, reason: AionError): void {
   running.abortReason ??= reason;
   running.controller?.abort(reason);
@@ -442,5 +471,6 @@ function cancelReason(): AionError {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  const mayHaveThen = (typeof value === "object" && value !== null) || typeof value === "function";
+  return mayHaveThen && "then" in value && typeof value.then === "function";
 }

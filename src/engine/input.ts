@@ -8,7 +8,7 @@ import type { OutgoingMessage } from "../store/contract.ts";
  * of that moment: what is late by then says so by giving no event.
  */
 export interface Input {
-  /** Throws an AionError to refuse; `undefined`: there is nothing to record. */
+  /** A new object each time. Throws an AionError to refuse; `undefined`: there is nothing to record. */
   toEvent(state: RunState, nowMs: number): EventBody | undefined;
   /** The commit that holds it is on disk (or there was nothing to record). */
   onDurable?(): void;

@@ -17,8 +17,9 @@ import type { Input } from "./input.ts";
 import { insist } from "./insist.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import { Lease } from "./lease.ts";
+import { Endings } from "./endings.ts";
 import { evict } from "./eviction.ts";
-import { loadPatiently, loadState, toInit } from "./load.ts";
+import { loadPatiently, toInit } from "./load.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
@@ -27,8 +28,8 @@ import { recoverRuns, toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun } from "./resident-run.ts";
 import { Watchers } from "./watchers.ts";
-import { toBlockedCommit } from "./blocked-row.ts";
-import { attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
+import { BlockedRuns } from "./blocked-runs.ts";
+import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const refusedRetryMs = 1_000;
@@ -47,13 +48,14 @@ export class Kernel implements RunHost {
   readonly recorder: Recorder;
   readonly watchers = new Watchers();
   readonly mailbox: Mailbox;
-  readonly blocked = new Map<WorkflowId, string>();
+  readonly blocked: BlockedRuns;
+  readonly endings: Endings;
   readonly #dispatcher: Dispatcher;
   readonly #wakes: WakeQueue;
   readonly #runs = new Map<WorkflowId, ResidentRun>();
   /** Begun in memory, and not on disk yet: whether there is such a run, their first commit decides. */
   readonly #unborn = new Map<WorkflowId, ResidentRun>();
-  readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
+  readonly loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #heartbeats: HeartbeatKeeper;
   #settling: ResidentRun[] = [];
   readonly #kept = new Map<WorkflowId, readonly Input[]>();
@@ -70,9 +72,10 @@ export class Kernel implements RunHost {
     this.recorder = new Recorder(options.store, options.token, lose, () => this.#pause(refusedRetryMs));
     this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
-    this.#heartbeats = new HeartbeatKeeper(options.store, options.ports.scheduler, (id) =>
-      this.#runs.get(id),
-    );
+    this.blocked = new BlockedRuns(this);
+    this.endings = new Endings(this);
+    const { scheduler, log } = options.ports;
+    this.#heartbeats = new HeartbeatKeeper(options.store, scheduler, (id) => this.#runs.get(id), log);
     this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
       this.#wake(workflowId as WorkflowId),
     );
@@ -145,12 +148,23 @@ export class Kernel implements RunHost {
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
     this.lease.keep();
+    const { onRecovery } = this.options;
+    // Read before any run is, since one to which a message is damaged does not go on.
+    await this.mailbox.list();
     let recoveredCount = 0;
-    for await (const report of this.recover("must-move")) {
-      if (report.outcome.kind !== "failed") recoveredCount += 1;
-      this.options.onRecovery?.(report);
+    if (onRecovery === undefined) {
+      // A report holds all that history answered: none is made when nobody is there to read it.
+      const recoverOne = (record: RunRecord) => this.#load(record, undefined);
+      for await (const { outcome } of recoverRuns({ store: this.store, which: "must-move", recoverOne })) {
+        if (outcome.kind !== "failed") recoveredCount += 1;
+      }
+    } else {
+      for await (const report of this.recover("must-move")) {
+        if (report.outcome.kind !== "failed") recoveredCount += 1;
+        onRecovery(report);
+      }
     }
-    await this.mailbox.start();
+    this.mailbox.start();
     await this.#wakes.start();
     return { recoveredCount };
   }
@@ -229,7 +243,7 @@ export class Kernel implements RunHost {
   /** Hands an input to a run, loading it if it is not resident. Late ones for an ended run are dropped or refused. */
   offer(workflowId: WorkflowId, runId: RunId | undefined, input: Input): void {
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#loads.has(workflowId))) {
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.loads.has(workflowId))) {
       if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
@@ -262,7 +276,7 @@ export class Kernel implements RunHost {
     try {
       this.demandOpen();
       const run = await this.resident(workflowId);
-      if (run === undefined) throw await this.#absent(workflowId);
+      if (run === undefined) throw await this.absent(workflowId);
       if (runId !== undefined && run.state.started.runId !== runId) {
         throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
       }
@@ -275,7 +289,7 @@ export class Kernel implements RunHost {
     }
   }
 
-  async #absent(workflowId: WorkflowId): Promise<AionError> {
+  async absent(workflowId: WorkflowId): Promise<AionError> {
     const blocked = this.blocked.get(workflowId);
     if (blocked !== undefined)
       return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
@@ -291,7 +305,7 @@ export class Kernel implements RunHost {
   async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const unborn = this.#unborn.get(workflowId);
     if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
-    const loading = this.#loads.get(workflowId);
+    const loading = this.loads.get(workflowId);
     if (loading !== undefined) return loading;
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
@@ -300,8 +314,8 @@ export class Kernel implements RunHost {
       await new Promise<void>((resolve) => present.ask(resolve));
       return this.resident(workflowId);
     }
-    const load = this.#loadLatest(workflowId).finally(() => this.#loads.delete(workflowId));
-    this.#loads.set(workflowId, load);
+    const load = this.#loadLatest(workflowId).finally(() => this.loads.delete(workflowId));
+    this.loads.set(workflowId, load);
     return load;
   }
 
@@ -312,7 +326,7 @@ export class Kernel implements RunHost {
     this.#kept.delete(workflowId);
     if (run?.isHere === true) run.offerAll(kept);
     else {
-      const error = await this.#absent(workflowId);
+      const error = await this.absent(workflowId);
       for (const input of kept) input.onRefused?.(error);
     }
     return run;
@@ -338,6 +352,8 @@ export class Kernel implements RunHost {
     if (present !== undefined && !present.isGone) return { kind: "loaded", run: present };
     let holder: ResidentRun | undefined;
     try {
+      const damage = this.mailbox.damageOf(workflowId);
+      if (damage !== undefined) throw damage;
       const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
@@ -365,6 +381,7 @@ export class Kernel implements RunHost {
       const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
       if (isStuck) run.fault(new AionError("nondurable_await", why));
       this.#arm(run, nextLookAt(state));
+      run.correctRow();
       if (run.isIdle) this.rested(run);
       return { kind: "loaded", run };
     } catch (error) {
@@ -400,115 +417,21 @@ export class Kernel implements RunHost {
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await (
-          await this.#endFromOutside(record, event)
+          await this.endings.withoutCode(record, event)
         ).ended;
         return { kind: "failed", error, failureRecorded: true };
       } catch (reason) {
         return { kind: "failed", error: toAionError(reason), failureRecorded: false };
       }
     }
-    await this.block(record, error);
+    await this.blocked.block(record, error);
     return { kind: "failed", error, failureRecorded: false };
   }
 
-  /** Holds a run: visible on its row, history untouched; tried again when the engine is opened the next time. */
-  async block(record: RunRecord, error: AionError): Promise<void> {
-    const { workflowId } = record;
-    const reason = `${error.code}: ${error.message}`;
-    this.blocked.set(workflowId, reason);
-    this.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
-    if (this.#stopped !== undefined) return;
-    if (record.blocked !== reason) await this.recorder.commit(toBlockedCommit(record, reason));
-    // Its time-outs hold all the same, if its history can be read at all.
-    const deadline = await loadState(record, this.store).then(runDeadline, () => undefined);
-    if (deadline === undefined) return;
-    if (deadline.at > this.now()) this.#wakes.add(workflowId, deadline.at, false);
-    else {
-      const held = { ...record, blocked: reason, wakeAt: 0 };
-      await this.#endFromOutside(held, { type: "WorkflowTimedOut", timeout: deadline.timeout });
-      this.blocked.delete(workflowId);
-    }
-  }
-
   #unblock(record: RunRecord): void {
-    this.blocked.delete(record.workflowId);
-    void this.recorder.commit(toBlockedCommit(record, null));
+    this.blocked.unblock(record);
     // What was sent to it meanwhile waits on disk.
     this.mailbox.listAgain();
-  }
-
-  /** Ends a run without its code. Also for runs whose code cannot be loaded. */
-  async #endFromOutside(
-    record: RunRecord,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
-    const state = await loadState(record, this.store);
-    // Somebody else has ended it since the record was read.
-    if (state.isClosed) throw await this.#absent(record.workflowId);
-    const raced = this.#runs.get(record.workflowId);
-    const run =
-      raced !== undefined && !raced.isGone ? raced : this.#admit(record, state, undefined, undefined);
-    const ended = new Promise<void>((resolve, reject) => {
-      run.offer({
-        toEvent: () => event,
-        onDurable: resolve,
-        onRefused: reject,
-        ...(messageId === undefined ? {} : { messageId }),
-      });
-    });
-    return { run, ended };
-  }
-
-  /** Terminates or times out: appended at once, resident or not, blocked or not. */
-  async end(
-    workflowId: WorkflowId,
-    runId: RunId | undefined,
-    event: EventBody,
-    messageId?: number,
-  ): Promise<void> {
-    this.demandOpen();
-    const loading = this.#loads.get(workflowId);
-    if (loading !== undefined) await loading;
-    const run = this.#runs.get(workflowId);
-    if (run !== undefined && !run.isGone && !run.isHere) {
-      await new Promise<void>((resolve) => run.ask(resolve));
-      return this.end(workflowId, runId, event, messageId);
-    }
-    if (run !== undefined && run.isHere) {
-      if (runId !== undefined && run.state.started.runId !== runId) {
-        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-      }
-      return new Promise((resolve, reject) => {
-        run.offer({
-          toEvent: (state) => (state.isClosed ? undefined : event),
-          onDurable: resolve,
-          onRefused: reject,
-          ...(messageId === undefined ? {} : { messageId }),
-        });
-      });
-    }
-    const record = await this.store.findRun(workflowId, runId);
-    if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-    if (isClosed(record.status)) {
-      throw new AionError(
-        "run_closed",
-        `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
-      );
-    }
-    // Somebody may have begun to load it meanwhile.
-    if (this.#loads.has(workflowId) || this.#runs.has(workflowId)) {
-      return this.end(workflowId, runId, event, messageId);
-    }
-    const ending = this.#endFromOutside(record, event, messageId);
-    const load = ending.then(({ run: found }) => found).finally(() => this.#loads.delete(workflowId));
-    // Whoever wants the run now waits for this, and then for the end.
-    this.#loads.set(workflowId, load);
-    await load;
-    await (
-      await ending
-    ).ended;
-    this.blocked.delete(workflowId);
   }
 
   #admit(
@@ -535,6 +458,11 @@ export class Kernel implements RunHost {
 
   /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
   begin(workflowId: WorkflowId, program: Program, firstSeq: number, inputs: readonly Input[]): void {
+    const damage = this.mailbox.damageOf(workflowId);
+    if (damage !== undefined) {
+      for (const input of inputs) input.onRefused?.(damage);
+      return;
+    }
     const run = new ResidentRun({
       host: this,
       workflowId,
@@ -548,6 +476,25 @@ export class Kernel implements RunHost {
     });
     this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
+  }
+
+  // What blocked runs and ends from outside need (BlockingHost, EndingHost).
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  wakeAt(workflowId: WorkflowId, at: number): void {
+    this.#wakes.add(workflowId, at, false);
+  }
+
+  async timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
+    const { ended } = await this.endings.withoutCode(record, { type: "WorkflowTimedOut", timeout });
+    await ended;
+  }
+
+  adopt(record: RunRecord, state: RunState): ResidentRun {
+    return this.#admit(record, state, undefined, undefined);
   }
 
   // What runs ask for (RunHost).
@@ -613,8 +560,15 @@ export class Kernel implements RunHost {
     }
     this.insist("holding a run", async () => {
       const record = await this.store.findRun(workflowId);
-      if (record !== undefined) await this.block(record, error);
+      if (record !== undefined) await this.blocked.block(record, error);
     });
+  }
+
+  /** A message to the workflow is damaged: its run, if one is open, is blocked. */
+  holdFor(workflowId: WorkflowId, error: AionError): void {
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && run.isHere) this.#hold(run, error);
+    else if (this.blocked.get(workflowId) === undefined) this.#bringBack(workflowId);
   }
 
   instantiate(run: ResidentRun): ProgramInstance {

@@ -1,4 +1,3 @@
-import type { Activation } from "../core/activation.ts";
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Scheduler } from "../core/ports.ts";
@@ -67,21 +66,32 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
 export async function loadState(run: RunRecord, store: Store): Promise<RunState> {
   const state = new RunState(run.workflowId);
-  for (let from = run.firstSeq; ;) {
-    const events = await store.readSegment(run, from, pageEvents);
-    for (const event of events) state.apply(event);
-    from += events.length;
-    if (events.length === 0 || from > run.headSeq) break;
-  }
+  await readInto(state, run, store, pageEvents);
   void state.started;
   return state;
 }
 
+/** The same of a history that cannot be read to its end: what was open where it breaks off. */
+export async function loadReadable(run: RunRecord, store: Store): Promise<RunState> {
+  const state = new RunState(run.workflowId);
+  // Row by row: a page with a damaged row in it is not given out at all.
+  await readInto(state, run, store, 1).catch(() => undefined);
+  return state;
+}
+
+async function readInto(state: RunState, run: RunRecord, store: Store, limit: number): Promise<void> {
+  for (let from = run.firstSeq; ;) {
+    const events = await store.readSegment(run, from, limit);
+    for (const event of events) state.apply(event);
+    from += events.length;
+    if (events.length === 0 || from > run.headSeq) return;
+  }
+}
+
 async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boolean): Promise<LoadedRun> {
-  const { store, scheduler, tracker } = options;
+  const { store, programs, scheduler, tracker } = options;
   const state = new RunState(run.workflowId);
   const replay = new Replay(state);
-  let from = run.firstSeq;
   let instance: ProgramInstance | undefined;
   let program: Program | undefined;
   let stray: AionError | undefined;
@@ -89,39 +99,62 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
   let isStuck = false;
   let live: readonly Command[] = [];
   tracker?.restart();
+
+  const instantiate = (): ProgramInstance => {
+    program = programOf(state, programs);
+    return program.instantiate({
+      ...toInit(state, options, isTracing),
+      onStray: (error) => {
+        if (isLoaded) options.onStray(error);
+        else stray ??= error;
+      },
+    });
+  };
+
+  /** Activation after activation, without a promise for each; true at the end, false when further events are needed. */
+  const advance = (): Promise<boolean> =>
+    new Promise((resolve, reject) => {
+      const begin = (): void => {
+        const activation = replay.next();
+        if (activation === undefined || activation === "more") {
+          resolve(activation === undefined);
+          return;
+        }
+        instance ??= instantiate();
+        tracker?.delivered(activation.delivery);
+        // Asked for first: what the code begins on the platform must not come back within the turn.
+        scheduler.turn(end);
+        instance.begin(activation);
+      };
+      const end = (): void => {
+        try {
+          const turn = instance?.end() ?? "again";
+          if (turn === "again") {
+            scheduler.turn(end);
+            return;
+          }
+          if (stray !== undefined) throw stray;
+          live = replay.check(turn);
+          tracker?.issued(turn.commands, live.length);
+          isStuck = turn.isStuck;
+          begin();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      begin();
+    });
+
   try {
-    for (;;) {
-      const activation = replay.next();
-      if (activation === undefined) break;
-      if (activation === "more") {
-        const events = await store.readSegment(run, from, pageEvents);
-        from += events.length;
-        replay.push(events);
-        // Should the record be older than the history, what is missed is met as a conflict by the next commit.
-        if (events.length === 0 || from > run.headSeq) replay.complete();
-        continue;
-      }
-      if (instance === undefined) {
-        program = programOf(state, options.programs);
-        instance = program.instantiate({
-          ...toInit(state, options, isTracing),
-          onStray: (error) => {
-            if (isLoaded) options.onStray(error);
-            else stray ??= error;
-          },
-        });
-      }
-      tracker?.delivered(activation.delivery);
-      const turn = await turnOf(instance, activation, scheduler);
-      if (stray !== undefined) throw stray;
-      live = replay.check(turn);
-      tracker?.issued(turn.commands, live.length);
-      isStuck = turn.isStuck;
+    for (let from = run.firstSeq; !(await advance());) {
+      const events = await store.readSegment(run, from, pageEvents);
+      from += events.length;
+      replay.push(events);
+      // Should the record be older than the history, what is missed is met as a conflict by the next commit.
+      if (events.length === 0 || from > run.headSeq) replay.complete();
     }
-    if (instance === undefined || program === undefined) {
-      program = programOf(state, options.programs);
-      instance = program.instantiate({ ...toInit(state, options, isTracing), onStray: options.onStray });
-    }
+    instance ??= instantiate();
+    if (program === undefined) throw new AionError("internal", "an instance has a program");
     isLoaded = true;
     return { state, program, instance, live, isStuck };
   } catch (error) {
@@ -160,25 +193,4 @@ function programOf(state: RunState, programs: ProgramSource): Program {
       hint: "Register the definition and open the engine again; the run waits, and its history is untouched.",
     },
   );
-}
-
-function turnOf(
-  instance: ProgramInstance,
-  activation: Activation,
-  scheduler: Scheduler,
-): Promise<Exclude<ReturnType<ProgramInstance["end"]>, "again">> {
-  return new Promise((resolve, reject) => {
-    const check = (): void => {
-      try {
-        const turn = instance.end();
-        if (turn === "again") scheduler.turn(check);
-        else resolve(turn);
-      } catch (error) {
-        reject(error);
-      }
-    };
-    // Asked for first: what the code begins on the platform must not come back within the turn.
-    scheduler.turn(check);
-    instance.begin(activation);
-  });
 }

@@ -2,9 +2,10 @@ import { AionError, isAionError } from "../core/errors.ts";
 import type { EventBody, ParentLink } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
+import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
-import type { Commit, OutgoingMessage, StoredMessage } from "../store/contract.ts";
+import type { Commit, OutgoingMessage } from "../store/contract.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
@@ -13,44 +14,69 @@ import { toStartInput } from "./start-input.ts";
 const pageSize = 500;
 const retryMs = 1_000;
 
+/** A message that can be delivered. */
+interface Letter extends OutgoingMessage {
+  readonly messageId: number;
+}
+
 /**
  * Delivers messages between workflows. Owner: the kernel. The messages are on disk, written by the commits that they follow
  * from; this object only carries them, per target in their order.
  *
- * Law: a message is deleted by the commit that records what it led to (or that it led to nothing), and by no other. What
- * waits for a blocked run stays where it is.
+ * Laws: a message is deleted by the commit that records what it led to (or that it led to nothing), and by no other. What
+ * waits for a blocked run stays where it is. What a damaged message says cannot be known, so its target does not go on
+ * without it.
  */
 export class Mailbox {
   readonly #kernel: Kernel;
-  readonly #lines = new Map<WorkflowId, StoredMessage[]>();
+  readonly #lines = new Map<WorkflowId, Letter[]>();
   readonly #waiting = new Map<WorkflowId, (() => void)[]>();
-  /** Sent by runs that were taken up before the messages of the last engine were. */
-  #early: StoredMessage[] | undefined = [];
+  /** Whom a damaged message waits for. */
+  #damaged: ReadonlyMap<WorkflowId, AionError> = new Map();
+  #isStarted = false;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
-  /** Takes up what was not delivered when the last engine ended, before anything that was sent since. */
-  async start(): Promise<void> {
-    await this.list();
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const message of early) this.#enqueue(message);
+  /** Delivers what was listed, before anything that was sent since. */
+  start(): void {
+    this.#isStarted = true;
+    for (const [target, line] of this.#lines) void this.#drain(target, line);
+    for (const [target, error] of this.#damaged) this.#kernel.holdFor(target, error);
   }
 
   /** Takes up everything that is on disk. */
   async list(): Promise<void> {
+    const damaged = new Map<WorkflowId, AionError>();
     for (let after = 0; ;) {
       const page = await this.#kernel.store.listMessages(after, pageSize);
-      for (const message of page) {
-        after = message.messageId;
-        this.#enqueue(message);
+      for (const stored of page) {
+        const { messageId, target, message } = stored;
+        after = messageId;
+        if (message.kind !== "damaged") this.#enqueue({ messageId, target, message });
+        else if (!damaged.has(target)) damaged.set(target, message.error);
       }
-      if (page.length < pageSize) return;
+      if (page.length < pageSize) break;
+    }
+    const known = this.#damaged;
+    this.#damaged = damaged;
+    for (const [target, error] of damaged) {
+      if (known.has(target)) continue;
+      this.#kernel.log("error", "a message is damaged, and its target is held", {
+        ...error.details,
+        error: error.message,
+      });
+      if (this.#isStarted) this.#kernel.holdFor(target, error);
     }
   }
 
+  /** Why nothing may happen to the workflow: a message to it cannot be read. */
+  damageOf(target: WorkflowId): AionError | undefined {
+    return this.#damaged.get(target);
+  }
+
+  /** The same for who cannot wait: tried again when the disk does not answer now. */
   listAgain(): void {
     this.#kernel.insist("listing messages", () => this.list());
   }
@@ -64,9 +90,7 @@ export class Mailbox {
     }
     for (const [index, message] of messages.entries()) {
       const messageId = ids[index];
-      if (messageId === undefined) continue;
-      if (this.#early === undefined) this.#enqueue({ ...message, messageId });
-      else this.#early.push({ ...message, messageId });
+      if (messageId !== undefined) this.#enqueue({ ...message, messageId });
     }
   }
 
@@ -80,7 +104,7 @@ export class Mailbox {
     });
   }
 
-  #enqueue(message: StoredMessage): void {
+  #enqueue(message: Letter): void {
     const line = this.#lines.get(message.target);
     if (line !== undefined) {
       if (!line.some((other) => other.messageId === message.messageId)) line.push(message);
@@ -88,10 +112,10 @@ export class Mailbox {
     }
     const fresh = [message];
     this.#lines.set(message.target, fresh);
-    void this.#drain(message.target, fresh);
+    if (this.#isStarted) void this.#drain(message.target, fresh);
   }
 
-  async #drain(target: WorkflowId, line: StoredMessage[]): Promise<void> {
+  async #drain(target: WorkflowId, line: Letter[]): Promise<void> {
     for (let message = line[0]; message !== undefined; message = line[0]) {
       try {
         await this.#deliver(message);
@@ -104,6 +128,7 @@ export class Mailbox {
           continue;
         }
         if (isAionError(error) && error.code === "run_blocked") break;
+        if (this.#damaged.has(target)) break;
         if (
           isAionError(error) &&
           (error.code === "engine_closed" || error.code === "not_owner" || error.code === "store_failed")
@@ -121,7 +146,7 @@ export class Mailbox {
     this.#waiting.delete(target);
   }
 
-  async #deliver(stored: StoredMessage): Promise<void> {
+  async #deliver(stored: Letter): Promise<void> {
     this.#kernel.demandOpen();
     const { target, message, messageId } = stored;
     switch (message.kind) {
@@ -160,7 +185,7 @@ export class Mailbox {
         await this.#offer(
           target,
           messageId,
-          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : event),
+          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : { ...event }),
           () => settled(),
           (error) =>
             settled(
@@ -200,7 +225,7 @@ export class Mailbox {
             type: "WorkflowTerminated",
             ...(reason === undefined ? {} : { reason }),
           };
-          await this.#kernel.end(target, runId, event, messageId);
+          await this.#kernel.endings.end(target, runId, event, messageId);
         } catch (error) {
           if (!isGone(error)) throw error;
           await this.#settle({ consume: [messageId] });
@@ -238,10 +263,7 @@ export class Mailbox {
     }
   }
 
-  async #startChild(
-    stored: StoredMessage,
-    message: StoredMessage["message"] & { readonly kind: "start-child" },
-  ): Promise<void> {
+  async #startChild(stored: Letter, message: Message & { readonly kind: "start-child" }): Promise<void> {
     const { target, messageId } = stored;
     const { workflowType, parent, runTimeoutMs } = message;
     const fail = (error: AionError): Promise<void> => {
@@ -308,7 +330,7 @@ function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {
 }
 
 /** The message was answered by a commit whose own answer was lost. */
-function isDelivered(error: unknown, message: StoredMessage): boolean {
+function isDelivered(error: unknown, message: Letter): boolean {
   return isAionError(error) && error.details["missingMessageId"] === message.messageId;
 }
 

@@ -177,7 +177,7 @@ export class Operations implements Service {
       case "terminate":
         if (isOpen) {
           const event: EventBody = { type: "WorkflowTerminated", reason: "replaced by a new start" };
-          await this.#kernel.end(workflowId, existing.runId, event);
+          await this.#kernel.endings.end(workflowId, existing.runId, event);
         }
         return undefined;
       case "after-close":
@@ -283,7 +283,7 @@ export class Operations implements Service {
 
   async terminate(request: EndRequest): Promise<void> {
     const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
-    await this.#kernel.end(parseWorkflowId(request.workflowId), runId, {
+    await this.#kernel.endings.end(parseWorkflowId(request.workflowId), runId, {
       type: "WorkflowTerminated",
       ...(request.reason === undefined ? {} : { reason: request.reason }),
     });

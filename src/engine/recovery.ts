@@ -6,9 +6,9 @@ import type { RunState } from "../replay/run-state.ts";
 import type { DueCursor, RunRecord, Store } from "../store/contract.ts";
 
 /** What became of one active run. */
-export interface RecoveryReport {
+export interface RecoveryReport<Outcome = RecoveryOutcome> {
   readonly workflowId: WorkflowId;
-  readonly outcome: RecoveryOutcome;
+  readonly outcome: Outcome;
 }
 
 export type RecoveryOutcome =
@@ -27,7 +27,13 @@ export type RecoveryOutcome =
       readonly head: number;
     }
   /** `failureRecorded`: a violation of determinism, now in history, once. Otherwise history is as it was, and the run is blocked. */
-  | { readonly kind: "failed"; readonly error: AionError; readonly failureRecorded: boolean };
+  | RecoveryFailure;
+
+export interface RecoveryFailure {
+  readonly kind: "failed";
+  readonly error: AionError;
+  readonly failureRecorded: boolean;
+}
 
 export interface ActiveRun {
   readonly kind: "resident";
@@ -44,14 +50,15 @@ const parallelMax = 64;
  * Recovers runs, a report for each, as a stream in bounded memory. Only a failing list of the runs fails the whole; a
  * consumer that stops early stops the recovery.
  */
-export async function* recoverRuns(options: {
+export async function* recoverRuns<Outcome>(options: {
   readonly store: Store;
   readonly which: "all" | "must-move";
-  readonly recoverOne: (record: RunRecord) => Promise<RecoveryOutcome>;
-}): AsyncGenerator<RecoveryReport> {
+  readonly recoverOne: (record: RunRecord) => Promise<Outcome>;
+}): AsyncGenerator<RecoveryReport<Outcome | RecoveryFailure>> {
+  type Report = RecoveryReport<Outcome | RecoveryFailure>;
   const { store, which, recoverOne } = options;
-  const underWay = new Set<Promise<RecoveryReport>>();
-  const finished = async (): Promise<RecoveryReport> => {
+  const underWay = new Set<Promise<Report>>();
+  const finished = async (): Promise<Report> => {
     const [done, report] = await Promise.race(
       [...underWay].map((each) => each.then((result) => [each, result] as const)),
     );
@@ -62,10 +69,10 @@ export async function* recoverRuns(options: {
     if (underWay.size >= parallelMax) yield await finished();
     underWay.add(
       recoverOne(record).then(
-        (outcome) => ({ workflowId: record.workflowId, outcome }),
-        (error: unknown) => ({
+        (outcome): Report => ({ workflowId: record.workflowId, outcome }),
+        (error: unknown): Report => ({
           workflowId: record.workflowId,
-          outcome: { kind: "failed", error: error as AionError, failureRecorded: false } as const,
+          outcome: { kind: "failed", error: error as AionError, failureRecorded: false },
         }),
       ),
     );

@@ -13,6 +13,7 @@ import type {
   CommitResult,
   Heartbeat,
   OutgoingMessage,
+  RunCommit,
   RunKey,
   StartCommit,
 } from "../store/contract.ts";
@@ -59,6 +60,8 @@ export interface Batch {
   armAt: number | null;
 }
 
+type Mutable<Part> = { -readonly [Name in keyof Part]: Part[Name] };
+
 /** Inputs taken into one commit at most: bounds the size of a row. */
 const batchInputsMax = 1_000;
 
@@ -82,7 +85,8 @@ export class ResidentRun {
   wakeAtWritten: number | null = null;
   /** The wake-up that the kernel's queue holds for this run. */
   armedAt: number | null = null;
-  readonly heartbeats = new Map<number, Heartbeat>();
+  /** Details that are newer than what is on disk, by the activity's ordinal. */
+  #heartbeats: Map<number, Heartbeat> | undefined;
   readonly #host: RunHost;
   readonly #firstSeq: number;
   readonly #inbox: Input[] = [];
@@ -165,10 +169,23 @@ export class ResidentRun {
     if (this.#phase === "idle") this.#pump();
   }
 
+  /** Goes to disk with the next commit, or when `saveHeartbeats` is called. */
+  noteHeartbeat(heartbeat: Heartbeat): void {
+    this.#heartbeats ??= new Map();
+    this.#heartbeats.set(heartbeat.ordinal, heartbeat);
+  }
+
+  /** After a load: a row that asks for an engine at once, of a run that does not need one, is set right. */
+  correctRow(): void {
+    if (this.#phase !== "idle" || !this.#isRowStale) return;
+    this.#begin();
+    this.#seal();
+  }
+
   /** Writes heartbeat details that are newer than what is on disk. */
   saveHeartbeats(): void {
     this.ask(() => {
-      if (this.#phase !== "idle" || this.heartbeats.size === 0 || this.runKey === undefined) return;
+      if (this.#phase !== "idle" || this.#heartbeats === undefined || this.runKey === undefined) return;
       this.#begin();
       this.#seal();
     });
@@ -277,7 +294,11 @@ export class ResidentRun {
     const batch = this.#batch;
     assert(batch !== undefined, "events are recorded into a batch");
     const seq = this.state.headSeq === 0 ? this.#firstSeq : this.state.headSeq + 1;
-    const event: Event = { ...body, seq, recordedAt: nowMs, workflowId: this.workflowId };
+    // Filled in, not copied: bodies have many shapes, and copies of many shapes are slow.
+    const event = body as Mutable<Event>;
+    event.seq = seq;
+    event.recordedAt = nowMs;
+    event.workflowId = this.workflowId;
     const delivery = this.state.apply(event);
     batch.events.push(event);
     if (body.type === "ActivityStarted") {
@@ -428,7 +449,10 @@ export class ResidentRun {
     const batch = this.#batch;
     assert(batch !== undefined, "an activating run has a batch");
     const { state } = this;
-    const hasRow = batch.events.length > 0 || (this.heartbeats.size > 0 && this.runKey !== undefined);
+    const hasRow =
+      batch.events.length > 0 ||
+      (this.#heartbeats !== undefined && this.runKey !== undefined) ||
+      this.#isRowStale;
     if (!hasRow && batch.send.length === 0 && batch.consume.length === 0) {
       this.#batch = undefined;
       this.#phase = "idle";
@@ -471,48 +495,50 @@ export class ResidentRun {
 
   #toCommit(batch: Batch, hasRow: boolean): Commit {
     const { state, runKey } = this;
-    const { send, consume } = batch;
-    const others = { ...(send.length === 0 ? {} : { send }), ...(consume.length === 0 ? {} : { consume }) };
-    const terminal = batch.terminal;
-    const closed = terminal === undefined ? {} : { closedAt: terminal.recordedAt };
+    const { send, consume, terminal } = batch;
+    const commit: Mutable<Commit> = {};
+    if (send.length > 0) commit.send = send;
+    if (consume.length > 0) commit.consume = consume;
     if (runKey === undefined) {
       const { started } = state;
-      return {
-        start: {
-          workflowId: this.workflowId,
-          runId: started.runId,
-          workflowType: started.workflowType,
-          version: started.version,
-          firstSeq: this.#firstSeq,
-          events: batch.events,
-          status: state.status,
-          startedAt: started.recordedAt,
-          wakeAt: batch.wakeAt,
-          ...closed,
-          ...(started.parent === undefined ? {} : { parent: started.parent }),
-        },
-        ...others,
-      };
-    }
-    if (!hasRow) return others;
-    const heartbeats = [...this.heartbeats.values()].filter((beat) => state.activities.has(beat.ordinal));
-    this.heartbeats.clear();
-    return {
-      run: {
-        runKey,
+      const start: Mutable<StartCommit> = {
         workflowId: this.workflowId,
-        expectedSeq: state.headSeq - batch.events.length,
+        runId: started.runId,
+        workflowType: started.workflowType,
+        version: started.version,
+        firstSeq: this.#firstSeq,
         events: batch.events,
         status: state.status,
+        startedAt: started.recordedAt,
         wakeAt: batch.wakeAt,
-        wakeAtBefore: this.wakeAtWritten,
-        ...closed,
-        ...(this.#isHeld && terminal !== undefined ? { blocked: null } : {}),
-        ...(heartbeats.length === 0 ? {} : { heartbeats }),
-      },
-      ...(batch.next === undefined ? {} : { start: batch.next }),
-      ...others,
+      };
+      if (terminal !== undefined) start.closedAt = terminal.recordedAt;
+      if (started.parent !== undefined) start.parent = started.parent;
+      commit.start = start;
+      return commit;
+    }
+    if (!hasRow) return commit;
+    const run: Mutable<RunCommit> = {
+      runKey,
+      workflowId: this.workflowId,
+      expectedSeq: state.headSeq - batch.events.length,
+      events: batch.events,
+      status: state.status,
+      wakeAt: batch.wakeAt,
+      wakeAtBefore: this.wakeAtWritten,
     };
+    if (terminal !== undefined) {
+      run.closedAt = terminal.recordedAt;
+      if (this.#isHeld) run.blocked = null;
+    }
+    if (this.#heartbeats !== undefined) {
+      const heartbeats = [...this.#heartbeats.values()].filter((beat) => state.activities.has(beat.ordinal));
+      this.#heartbeats = undefined;
+      if (heartbeats.length > 0) run.heartbeats = heartbeats;
+    }
+    commit.run = run;
+    if (batch.next !== undefined) commit.start = batch.next;
+    return commit;
   }
 
   /**
@@ -524,14 +550,20 @@ export class ResidentRun {
     batch.wakeAt = null;
     batch.armAt = null;
     if (state.isClosed) return;
-    let isOpen = this.#deferred !== undefined;
-    for (const activity of state.activities.values()) {
-      if (activity.retryAt !== undefined) continue;
-      isOpen = true;
-      break;
-    }
     batch.armAt = nextLookAt(state);
-    batch.wakeAt = isOpen ? 0 : batch.armAt;
+    batch.wakeAt = this.#needsEngine ? 0 : batch.armAt;
+  }
+
+  get #needsEngine(): boolean {
+    if (this.#deferred !== undefined) return true;
+    for (const activity of this.state.activities.values()) if (activity.retryAt === undefined) return true;
+    return false;
+  }
+
+  /** It would be loaded at every start, and only wait: it continued as new, or was begun or held without its code. */
+  get #isRowStale(): boolean {
+    if (this.wakeAtWritten !== 0 || this.runKey === undefined || this.state.isClosed) return false;
+    return !this.#needsEngine;
   }
 }
 

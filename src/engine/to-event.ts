@@ -2,15 +2,19 @@ import type { Command } from "../core/command.ts";
 import type { EventBody } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 
-/** The event that records a command; `undefined` for a command that an arrival answers. */
+/** The event that records a command; `undefined` for a wait that an arrival answers, and for its end. */
 export function toEvent(
   command: Command,
   at: { readonly nowMs: number; readonly newRunId: () => RunId },
 ): EventBody | undefined {
   switch (command.kind) {
     case "run-activity": {
-      const { kind: _kind, ...fields } = command;
-      return { type: "ActivityScheduled", ...fields };
+      // By name, which is much quicker than a rest and a spread: this is every step of every run.
+      const { ordinal, activityType, input, options, isStep } = command;
+      const type = "ActivityScheduled";
+      return isStep === undefined
+        ? { type, ordinal, activityType, input, options }
+        : { type, ordinal, activityType, input, options, isStep };
     }
     case "cancel-activity":
       return { type: "ActivityCancelRequested", ordinal: command.ordinal };
@@ -24,6 +28,7 @@ export function toEvent(
     case "cancel-timer":
       return { type: "TimerCancelled", ordinal: command.ordinal };
     case "await-signal":
+    case "withdraw-signal":
       return undefined;
     case "send-signal": {
       const { kind: _kind, ...fields } = command;

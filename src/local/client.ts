@@ -1,4 +1,3 @@
-import { request as httpRequest } from "node:http";
 import type { ClientRequest } from "node:http";
 import type { HistoryRequest, ResultRequest, Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
@@ -91,7 +90,7 @@ async function waitForHistory(
 }
 
 /** One request on a connection of its own: none is ever sent twice without its caller knowing. */
-function post(of: {
+async function post(of: {
   readonly socketPath: string;
   readonly method: string;
   readonly request: unknown;
@@ -100,7 +99,9 @@ function post(of: {
 }): Promise<string> {
   const { socketPath, method, timeoutMs, calls } = of;
   const body = Buffer.from(JSON.stringify(of.request));
-  return new Promise((resolve, reject) => {
+  // Only who calls needs it, and an engine that is asked nothing by others does not.
+  const { request: httpRequest } = await import("node:http");
+  return await new Promise((resolve, reject) => {
     const fail = (error: unknown): void => reject(brokenOff(socketPath, error));
     const sent = httpRequest({
       socketPath,

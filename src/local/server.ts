@@ -1,15 +1,14 @@
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, unlinkSync } from "node:fs";
-import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { connect, createServer } from "node:net";
+import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Service } from "../client/service.ts";
-import { AionError, isAionError } from "../core/errors.ts";
+import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { pingLocal } from "./client.ts";
-import { bodyLimitBytesFor, isMethod, parseRequest, requestSchemasFor } from "./request.ts";
-import { encodeError, pingMethod, statusOf, wirePrefix } from "./wire.ts";
+import type { HttpAnswers } from "./http-answers.ts";
 
 export interface LocalServerOptions {
   /** Where to listen: see `socketPathFor`. */
@@ -29,15 +28,8 @@ export interface LocalServer {
   close(): Promise<void>;
 }
 
-const headersTimeoutMs = 10_000;
-/** How long one request may take to arrive. */
-const requestTimeoutMs = 60_000;
 const silenceAttemptsMax = 8;
 const silenceRetryMs = 250;
-/** How long closing waits for calls that change something, and for answers to be taken. */
-const drainTimeoutMs = 5_000;
-/** What is too large is read to its end, up to this, so that its sender is there to hear the refusal. */
-const discardBytesMax = 256 * 1024 * 1024;
 
 /**
  * Lets other processes of the same user reach the service through a unix socket.
@@ -46,33 +38,71 @@ const discardBytesMax = 256 * 1024 * 1024;
  * Errors: `store_owned` (another engine answers there), `store_unavailable` (the socket cannot be made).
  */
 export async function serveLocal(service: Service, options: LocalServerOptions): Promise<LocalServer> {
-  const connections = new Connections(service, options.payloadLimitBytes ?? payloadLimitBytesDefault);
-  const server = createServer(
-    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
-    (request, response) => connections.handle(request, response),
-  );
+  const door = new Door(service, options);
   await demandSilence(options.path);
-  const inode = await bindPrivately(server, options.path);
-  server.on("error", (error) =>
-    options.log?.("warn", "the local socket had an error", { error: messageOf(error) }),
-  );
-  // It must not be what keeps the process alive: an engine that nobody needs any more may end with its program.
-  server.unref();
+  const inode = await bindPrivately(door.server, options.path);
   return {
     path: options.path,
     close: async () => {
       // Another owner may have put its own there since.
       if (inodeOf(options.path) === inode) unlinkSync(options.path);
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      await connections.drain();
-      server.closeAllConnections();
-      await closed;
+      await door.close();
     },
   };
 }
 
+/**
+ * Listens, and loads what answers when somebody first connects: most engines are never called by another process,
+ * and HTTP and the schemas of requests would be half of what an engine takes in memory and to start.
+ */
+class Door {
+  readonly server: Server;
+  readonly #service: Service;
+  readonly #options: LocalServerOptions;
+  #answers: Promise<HttpAnswers> | undefined;
+
+  constructor(service: Service, options: LocalServerOptions) {
+    this.#service = service;
+    this.#options = options;
+    // Nothing of what a caller sends may be read before there is somebody to read it.
+    this.server = createServer({ pauseOnConnect: true }, (caller) => void this.#admit(caller));
+    this.server.on("error", (error) => this.#warn(error));
+    // It must not be what keeps the process alive: an engine that nobody needs any more may end with its program.
+    this.server.unref();
+  }
+
+  async #admit(caller: Socket): Promise<void> {
+    caller.on("error", () => caller.destroy());
+    try {
+      this.#answers ??= this.#load();
+      (await this.#answers).take(caller);
+    } catch (error) {
+      // The next caller has another try.
+      this.#answers = undefined;
+      this.#warn(error);
+      caller.destroy();
+    }
+  }
+
+  async #load(): Promise<HttpAnswers> {
+    const { answerHttp } = await import("./http-answers.ts");
+    return answerHttp(this.#service, this.#options.payloadLimitBytes ?? payloadLimitBytesDefault);
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    await (await this.#answers)?.close();
+    await closed;
+  }
+
+  #warn(error: unknown): void {
+    this.#options.log?.("warn", "the local socket had an error", { error: messageOf(error) });
+  }
+}
+
 // An engine that was overtaken while it was frozen answers until it notices, which it soon does.
 async function demandSilence(socketPath: string): Promise<void> {
+  if (!(await isListenedTo(socketPath))) return;
   for (let attempt = 1; (await pingLocal(socketPath)) === undefined; attempt++) {
     if (attempt === silenceAttemptsMax) {
       throw new AionError("store_owned", `another engine answers at ${socketPath}`);
@@ -81,137 +111,17 @@ async function demandSilence(socketPath: string): Promise<void> {
   }
 }
 
-/** What is under way, so that closing can end it. */
-class Connections {
-  readonly #service: Service;
-  readonly #payloadLimitBytes: number;
-  readonly #schemas: ReturnType<typeof requestSchemasFor>;
-  readonly #underWay = new Set<Promise<void>>();
-  readonly #closing = Promise.withResolvers<never>();
-
-  constructor(service: Service, payloadLimitBytes: number) {
-    this.#service = service;
-    this.#payloadLimitBytes = payloadLimitBytes;
-    this.#schemas = requestSchemasFor(payloadLimitBytes);
-    this.#closing.promise.catch(() => undefined);
-  }
-
-  handle(request: IncomingMessage, response: ServerResponse): void {
-    const answered = this.#answer(request, response).finally(() => this.#underWay.delete(answered));
-    this.#underWay.add(answered);
-  }
-
-  async drain(): Promise<void> {
-    this.#closing.reject(new AionError("engine_closed", "the engine is closing"));
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, drainTimeoutMs);
-    await Promise.race([Promise.all(this.#underWay), timeout.promise]);
-    clearTimeout(timer);
-  }
-
-  /** Never rejects: whatever goes wrong is an answer, or there is nobody to hear it. */
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let status = 200;
-    let body: string;
-    try {
-      const result = await this.#call(request);
-      body = JSON.stringify({ result: result ?? null });
-    } catch (reason) {
-      const error = isAionError(reason)
-        ? reason
-        : new AionError("internal", messageOf(reason), { cause: reason });
-      status = statusOf(error);
-      body = encodeError(error);
-    }
-    if (response.destroyed) return;
-    response.writeHead(status, {
-      "content-type": "application/json",
-      "content-length": Buffer.byteLength(body),
-      connection: "close",
-    });
-    await new Promise<void>((resolve) => {
-      response.once("close", resolve);
-      response.end(body);
-    });
-  }
-
-  async #call(request: IncomingMessage): Promise<unknown> {
-    const { method: verb = "", url = "" } = request;
-    // Read whatever it is: a connection that ends with something unread in it loses the answer, too.
-    const body = await readBody(request, bodyLimitBytesFor(this.#payloadLimitBytes));
-    const method = url.startsWith(wirePrefix) ? url.slice(wirePrefix.length) : "";
-    if (verb === "POST" && method === pingMethod) return { pid: process.pid };
-    if (verb !== "POST" || !isMethod(method, this.#schemas)) {
-      throw new AionError("invalid_argument", `there is no ${verb} ${url.slice(0, 100)}`, {
-        hint: "The socket speaks the protocol of one version of Aion: use the `aion` command of the version that the engine runs.",
-      });
-    }
-    return await this.#dispatch(method, parseJson(body, method));
-  }
-
-  #dispatch(method: keyof Service, value: unknown): Promise<unknown> {
-    const service = this.#service;
-    const schemas = this.#schemas;
-    switch (method) {
-      case "start":
-        return service.start(parseRequest(schemas.start, value, method));
-      case "signal":
-        return service.signal(parseRequest(schemas.signal, value, method));
-      case "query":
-        return service.query(parseRequest(schemas.query, value, method));
-      case "cancel":
-        return service.cancel(parseRequest(schemas.cancel, value, method));
-      case "terminate":
-        return service.terminate(parseRequest(schemas.terminate, value, method));
-      case "result":
-        return this.#orClosing(service.result(parseRequest(schemas.result, value, method)));
-      case "describe":
-        return service.describe(parseRequest(schemas.describe, value, method));
-      case "list":
-        return service.list(parseRequest(schemas.list, value, method));
-      case "count":
-        return service.count(parseRequest(schemas.count, value, method));
-      case "history":
-        return this.#orClosing(service.history(parseRequest(schemas.history, value, method)));
-    }
-  }
-
-  // Only for calls that wait and change nothing: the caller of any other must learn what became of it.
-  #orClosing(waiting: Promise<unknown>): Promise<unknown> {
-    return Promise.race([waiting, this.#closing.promise]);
-  }
-}
-
-async function readBody(request: IncomingMessage, limitBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes <= limitBytes) chunks.push(chunk);
-    else chunks.length = 0;
-    // Leaving the loop early breaks the connection.
-    if (bytes > discardBytesMax) break;
-  }
-  if (bytes > limitBytes) {
-    throw new AionError(
-      "payload_too_large",
-      `the request has ${bytes} bytes, more than the limit of ${limitBytes}`,
-      {
-        details: { bytes, limitBytes },
-      },
-    );
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function parseJson(text: string, method: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new AionError("invalid_argument", `the request of ${method} is no JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+/** The file may be what a dead process left; only behind a living socket it is worth asking who is there. */
+function isListenedTo(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    const answer = (isThere: boolean): void => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    socket.once("connect", () => answer(true));
+    socket.once("error", () => answer(false));
+  });
 }
 
 /**

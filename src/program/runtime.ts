@@ -68,19 +68,19 @@ export class Runtime implements ProgramInstance {
   readonly carrier: ContextCarrier;
   readonly definition: AnyWorkflow;
   readonly activities = new Map<number, Wait>();
-  readonly timers = new Map<number, () => void>();
-  readonly children = new Map<number, Wait>();
-  readonly sends = new Map<number, Wait>();
-  readonly predicates = new Set<PredicateWait>();
+  // Most runs have none of most of these, and thousands of runs are in memory.
+  #timers: Map<number, () => void> | undefined;
+  #children: Map<number, Wait> | undefined;
+  #sends: Map<number, Wait> | undefined;
+  #predicates: Set<PredicateWait> | undefined;
   readonly compensations: (() => unknown)[] = [];
   readonly root: ScopeContext;
-  readonly #signals = new Map<string, SignalQueue>();
-  readonly #queries = new Map<
-    string,
-    { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }
-  >();
-  readonly #steps = new Map<number, (task: ActivityTask) => unknown>();
-  readonly #marked = new Set<string>();
+  #signals: Map<string, SignalQueue> | undefined;
+  #queries:
+    | Map<string, { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }>
+    | undefined;
+  #steps: Map<number, (task: ActivityTask) => unknown> | undefined;
+  #marked: Set<string> | undefined;
   #random: SeededRandom | undefined;
   #commands: Command[] = [];
   #sources: string[] = [];
@@ -109,6 +109,21 @@ export class Runtime implements ProgramInstance {
     this.root = new ScopeContext(this, new CancellationScope(undefined));
   }
 
+  get children(): Map<number, Wait> {
+    this.#children ??= new Map();
+    return this.#children;
+  }
+
+  get sends(): Map<number, Wait> {
+    this.#sends ??= new Map();
+    return this.#sends;
+  }
+
+  get predicates(): Set<PredicateWait> {
+    this.#predicates ??= new Set();
+    return this.#predicates;
+  }
+
   // What the engine calls.
 
   begin(activation: Activation): void {
@@ -117,8 +132,11 @@ export class Runtime implements ProgramInstance {
     this.#recordedAt = 0;
     this.#isActive = true;
     if (this.#isSettled) return;
+    const { delivery } = activation;
+    // A value only wakes code, and that finds its context by itself.
+    if ("outcome" in delivery && delivery.outcome.ok) this.#deliver(delivery);
     // In the run's context, so that a rejection which nobody handles is known to be this run's.
-    this.carrier.enter(this.root, () => this.#deliver(activation.delivery));
+    else this.carrier.enter(this.root, () => this.#deliver(delivery));
   }
 
   #deliver(delivery: Activation["delivery"]): void {
@@ -132,7 +150,7 @@ export class Runtime implements ProgramInstance {
         void this.#main(delivery.input);
         return;
       case "activity":
-        this.#steps.delete(delivery.ordinal);
+        this.#steps?.delete(delivery.ordinal);
         settle(this.activities, delivery.ordinal, delivery.outcome);
         return;
       case "child":
@@ -142,8 +160,8 @@ export class Runtime implements ProgramInstance {
         settle(this.sends, delivery.ordinal, delivery.outcome);
         return;
       case "timer": {
-        const fire = this.timers.get(delivery.ordinal);
-        this.timers.delete(delivery.ordinal);
+        const fire = this.#timers?.get(delivery.ordinal);
+        this.#timers?.delete(delivery.ordinal);
         fire?.();
         return;
       }
@@ -161,8 +179,8 @@ export class Runtime implements ProgramInstance {
   }
 
   end(): Turn | "again" {
-    if (!this.#isSettled) {
-      for (const wait of this.predicates) {
+    if (!this.#isSettled && this.#predicates !== undefined) {
+      for (const wait of this.#predicates) {
         if (this.#ask(wait)) return "again";
       }
     }
@@ -179,10 +197,10 @@ export class Runtime implements ProgramInstance {
   }
 
   query(name: string, input: Payload): Payload {
-    const exposed = this.#queries.get(name);
+    const exposed = this.#queries?.get(name);
     const what = `query ${JSON.stringify(name)} of workflow ${this.init.workflowId}`;
     if (exposed === undefined) {
-      const known = [...this.#queries.keys()].map((key) => JSON.stringify(key)).join(", ");
+      const known = [...(this.#queries?.keys() ?? [])].map((key) => JSON.stringify(key)).join(", ");
       throw new AionError(
         "query_unknown",
         `${what}: not exposed; exposed are ${known === "" ? "none" : known}`,
@@ -209,18 +227,20 @@ export class Runtime implements ProgramInstance {
   }
 
   parseSignal(name: string, payload: Payload): Payload {
-    const schema = this.#signals.get(name)?.definition?.schema;
+    const schema = this.#signals?.get(name)?.definition?.schema;
     if (schema === undefined) return payload;
     const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
     return toPayload(parseWithSchema(schema, fromPayload(payload), what), what, this.init.payloadLimitBytes);
   }
 
   unconsumedSignals(): readonly StartSignal[] {
-    return [...this.#signals].flatMap(([name, queue]) => queue.buffer.map((payload) => ({ name, payload })));
+    return [...(this.#signals ?? [])].flatMap(([name, queue]) =>
+      queue.buffer.map((payload) => ({ name, payload })),
+    );
   }
 
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined {
-    return this.#steps.get(ordinal);
+    return this.#steps?.get(ordinal);
   }
 
   dispose(): void {
@@ -231,10 +251,11 @@ export class Runtime implements ProgramInstance {
   // What contexts call.
 
   /** True when the call may go on; a stray call finishes the instance. */
-  guard(what: string, context: ScopeContext): boolean {
-    if (context.isQuery) throw new AionError("query_failed", `a query handler called ${what}`);
-    if (this.#isActive) return true;
-    this.stray(what);
+  guard(what: string, context: ScopeContext, name?: string): boolean {
+    if (this.#isActive && !context.isQuery) return true;
+    const call = name === undefined ? what : `${what} ${JSON.stringify(name)}`;
+    if (context.isQuery) throw new AionError("query_failed", `a query handler called ${call}`);
+    this.stray(call);
     return false;
   }
 
@@ -259,7 +280,10 @@ export class Runtime implements ProgramInstance {
 
   nextActivity(step: ((task: ActivityTask) => unknown) | undefined): number {
     const ordinal = this.#activityCount++;
-    if (step !== undefined) this.#steps.set(ordinal, step);
+    if (step !== undefined) {
+      this.#steps ??= new Map();
+      this.#steps.set(ordinal, step);
+    }
     return ordinal;
   }
 
@@ -274,10 +298,11 @@ export class Runtime implements ProgramInstance {
   /** A durable timer. Returns how to call it off. */
   startTimer(durationMs: number, fire: () => void): () => void {
     const ordinal = this.#timerCount++;
-    this.timers.set(ordinal, fire);
+    this.#timers ??= new Map();
+    this.#timers.set(ordinal, fire);
     this.issue({ kind: "start-timer", ordinal, durationMs });
     return () => {
-      if (this.timers.delete(ordinal)) this.issue({ kind: "cancel-timer", ordinal });
+      if (this.#timers?.delete(ordinal) === true) this.issue({ kind: "cancel-timer", ordinal });
     };
   }
 
@@ -296,16 +321,19 @@ export class Runtime implements ProgramInstance {
     return buffered;
   }
 
-  awaitSignal(name: string, wait: SignalWait): () => void {
+  /** Returns how to leave the line, which tells the place in it; below 0: it was left before. */
+  awaitSignal(name: string, wait: SignalWait): () => number {
     const { waiting } = this.#queueOf(name);
     waiting.push(wait);
     return () => {
-      const index = waiting.indexOf(wait);
-      if (index >= 0) waiting.splice(index, 1);
+      const place = waiting.indexOf(wait);
+      if (place >= 0) waiting.splice(place, 1);
+      return place;
     };
   }
 
   exposeQuery(definition: AnyQuery, handler: (input: unknown) => unknown): void {
+    this.#queries ??= new Map();
     this.#queries.set(definition.name, { definition, handler });
   }
 
@@ -346,7 +374,7 @@ export class Runtime implements ProgramInstance {
   }
 
   patched(changeId: string): boolean {
-    if (this.#marked.has(changeId)) return true;
+    if (this.#marked?.has(changeId) === true) return true;
     // Not recorded any more, so a replay would not know of it.
     if (this.#isSettled) return false;
     const recorded = this.#recorded[this.#recordedAt];
@@ -355,6 +383,7 @@ export class Runtime implements ProgramInstance {
     const activation = this.#activation;
     if (!isRecorded && (activation === undefined || activation.isReplaying || !activation.isLast))
       return false;
+    this.#marked ??= new Set();
     this.#marked.add(changeId);
     this.issue({ kind: "mark-version", changeId });
     return true;
@@ -516,6 +545,7 @@ export class Runtime implements ProgramInstance {
   }
 
   #queueOf(name: string): SignalQueue {
+    this.#signals ??= new Map();
     let queue = this.#signals.get(name);
     if (queue === undefined) {
       queue = { buffer: [], waiting: [], consumed: 0, definition: undefined, handler: undefined };
@@ -544,9 +574,11 @@ export class Runtime implements ProgramInstance {
   }
 
   #isStuck(): boolean {
-    if (this.activities.size + this.timers.size + this.children.size + this.sends.size > 0) return false;
-    if (this.predicates.size > 0 || this.#handlerCount > 0) return false;
-    for (const queue of this.#signals.values()) if (queue.waiting.length > 0) return false;
+    if (this.activities.size > 0 || this.#handlerCount > 0) return false;
+    for (const waits of [this.#timers, this.#children, this.#sends, this.#predicates]) {
+      if (waits !== undefined && waits.size > 0) return false;
+    }
+    for (const queue of this.#signals?.values() ?? []) if (queue.waiting.length > 0) return false;
     return true;
   }
 }

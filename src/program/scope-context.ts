@@ -5,6 +5,7 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { parseWithSchema } from "../core/schema.ts";
+import { allowUnheard } from "../workflow/context.ts";
 import type {
   ActivityRequest,
   ChildRequest,
@@ -36,25 +37,23 @@ export class ScopeContext implements WorkflowContext {
 
   runActivity(request: ActivityRequest): Promise<unknown> {
     const runtime = this.#runtime;
-    const name = JSON.stringify(request.activityType);
-    const refusal = this.#refusal(`activity ${name}`);
+    const { activityType, options, step } = request;
+    const refusal = this.#refusal("activity", activityType);
     if (refusal !== undefined) return refusal;
-    const input =
-      request.step === undefined
-        ? toPayload(request.input, `the input of activity ${name}`, runtime.init.payloadLimitBytes)
-        : nullPayload;
-    const ordinal = runtime.nextActivity(request.step);
-    runtime.issue({
-      kind: "run-activity",
-      ordinal,
-      activityType: request.activityType,
-      input,
-      options: request.options,
-      ...(request.step === undefined ? {} : { isStep: true as const }),
-    });
-    return this.#await(runtime.activities, ordinal, () =>
-      runtime.issue({ kind: "cancel-activity", ordinal }),
+    const kind = "run-activity";
+    if (step !== undefined) {
+      const ordinal = runtime.nextActivity(step);
+      runtime.issue({ kind, ordinal, activityType, input: nullPayload, options, isStep: true });
+      return this.#await("activity", ordinal);
+    }
+    const input = toPayload(
+      request.input,
+      `the input of activity ${JSON.stringify(activityType)}`,
+      runtime.init.payloadLimitBytes,
     );
+    const ordinal = runtime.nextActivity(undefined);
+    runtime.issue({ kind, ordinal, activityType, input, options });
+    return this.#await("activity", ordinal);
   }
 
   startChild(request: ChildRequest): Promise<unknown> {
@@ -62,7 +61,7 @@ export class ScopeContext implements WorkflowContext {
     const { workflow } = request;
     const workflowType =
       typeof workflow === "string" ? parseName(workflow, "workflow type") : workflow.workflowType;
-    const refusal = this.#refusal(`child ${JSON.stringify(workflowType)}`);
+    const refusal = this.#refusal("child", workflowType);
     if (refusal !== undefined) return refusal;
     const what = `the input of child workflow ${JSON.stringify(workflowType)}`;
     const schema = typeof workflow === "string" ? undefined : workflow.inputSchema;
@@ -79,12 +78,12 @@ export class ScopeContext implements WorkflowContext {
       parentClosePolicy: request.parentClosePolicy,
       ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
     });
-    return this.#await(runtime.children, ordinal, () => runtime.issue({ kind: "cancel-child", ordinal }));
+    return this.#await("child", ordinal);
   }
 
   async sendSignal(target: string, signal: AnySignal, payload: unknown): Promise<void> {
     const runtime = this.#runtime;
-    await this.#refusal(`signal ${JSON.stringify(signal.name)}`);
+    await this.#refusal("signal", signal.name);
     const what = `the payload of signal ${JSON.stringify(signal.name)}`;
     const value = signal.schema === undefined ? payload : parseWithSchema(signal.schema, payload, what);
     const ordinal = runtime.nextSend();
@@ -102,9 +101,10 @@ export class ScopeContext implements WorkflowContext {
   sleep(durationMs: number): Promise<void> {
     const refusal = this.#refusal("sleep");
     if (refusal !== undefined) return refusal;
-    return new Promise((resolve, reject) => {
+    const slept = new Promise<void>((resolve, reject) => {
       const leave = this.#enlist((failure) => {
         callOff();
+        void allowUnheard(slept);
         reject(failure);
       });
       const callOff = this.#runtime.startTimer(durationMs, () => {
@@ -112,11 +112,12 @@ export class ScopeContext implements WorkflowContext {
         resolve();
       });
     });
+    return slept;
   }
 
   async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
     const runtime = this.#runtime;
-    await this.#refusal(`receive of ${JSON.stringify(signal.name)}`);
+    await this.#refusal("receive of", signal.name);
     const buffered = runtime.takeSignal(signal, timeoutMs !== undefined);
     const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
     if (payload === undefined) return { ok: false, reason: "timeout" };
@@ -146,8 +147,10 @@ export class ScopeContext implements WorkflowContext {
         resolve(payload);
       };
       const leave = this.#enlist((failure) => {
-        withdraw();
-        callOff?.();
+        const place = withdraw();
+        // Of a wait with a time-out, the end of its timer tells.
+        if (callOff !== undefined) callOff();
+        else runtime.issue({ kind: "withdraw-signal", name: signal.name, place });
         reject(failure);
       });
       const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });
@@ -297,13 +300,14 @@ export class ScopeContext implements WorkflowContext {
   }
 
   /** Why a wait cannot begin: the code is stray (never settles), ending, or cancelled. */
-  #refusal(what: string): Promise<never> | undefined {
+  #refusal(what: string, name?: string): Promise<never> | undefined {
     const runtime = this.#runtime;
-    if (!runtime.guard(what, this)) return new Promise<never>(() => undefined);
+    if (!runtime.guard(what, this, name)) return new Promise<never>(() => undefined);
     // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- control flow, not an error
-    if (runtime.isContinuing) return Promise.reject(continueAsNewMarker);
+    if (runtime.isContinuing) return allowUnheard(Promise.reject(continueAsNewMarker));
     const { cancelled } = this.cancellation;
-    return cancelled === undefined ? undefined : Promise.reject(new CancelledFailure(cancelled.message));
+    if (cancelled === undefined) return undefined;
+    return allowUnheard(Promise.reject(new CancelledFailure(cancelled.message)));
   }
 
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */
@@ -323,19 +327,50 @@ export class ScopeContext implements WorkflowContext {
   }
 
   /** Waits for an outcome. Cancellation asks for it to stop, and the outcome that follows is what counts. */
-  #await(waits: Map<number, Wait>, ordinal: number, requestCancel: () => void): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const leave = this.#enlist(requestCancel);
-      waits.set(ordinal, {
-        resolve: (value) => {
-          leave();
-          resolve(fromPayload(value));
-        },
-        reject: (error) => {
-          leave();
-          reject(error);
-        },
-      });
-    });
+  #await(kind: "activity" | "child", ordinal: number): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const of = { kind, ordinal, promise, resolve, reject };
+    const wait = new OutcomeWait(this.#runtime, this.cancellation, of);
+    this.cancellation.add(wait);
+    (kind === "activity" ? this.#runtime.activities : this.#runtime.children).set(ordinal, wait);
+    return promise;
+  }
+}
+
+interface AwaitedOutcome {
+  readonly kind: "activity" | "child";
+  readonly ordinal: number;
+  readonly promise: Promise<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One object for each outcome that is waited for, since there is one for every step of every run. */
+class OutcomeWait implements Wait, Cancellable {
+  readonly #runtime: Runtime;
+  readonly #scope: CancellationScope;
+  readonly #of: AwaitedOutcome;
+
+  constructor(runtime: Runtime, scope: CancellationScope, of: AwaitedOutcome) {
+    this.#runtime = runtime;
+    this.#scope = scope;
+    this.#of = of;
+  }
+
+  resolve(value: Payload): void {
+    this.#scope.remove(this);
+    this.#of.resolve(fromPayload(value));
+  }
+
+  reject(error: unknown): void {
+    this.#scope.remove(this);
+    // Only now, so that those that succeed cost nothing more.
+    void allowUnheard(this.#of.promise);
+    this.#of.reject(error);
+  }
+
+  cancel(): void {
+    const { kind, ordinal } = this.#of;
+    this.#runtime.issue({ kind: kind === "activity" ? "cancel-activity" : "cancel-child", ordinal });
   }
 }

@@ -63,6 +63,7 @@ export function isRecordOf(event: EventBody, command: Command): boolean {
         event.input === command.input
       );
     case "await-signal":
+    case "withdraw-signal":
       return false;
   }
 }

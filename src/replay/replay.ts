@@ -22,7 +22,7 @@ export class Replay {
   readonly #queue: Event[] = [];
   #at = 0;
   #isComplete = false;
-  #expected: Event[] = [];
+  #expected: readonly Event[] = none;
   #current: Event | undefined;
   #isLast = false;
 
@@ -57,7 +57,10 @@ export class Replay {
       for (const event of commands) this.#state.apply(event);
       if (delivery === undefined) continue;
       // Before a start delay is over no code runs: what ends the run then was not issued by code.
-      const expected = isCodeStarted ? commands.filter((event) => recordRole(event) === "command") : [];
+      const expected =
+        isCodeStarted && commands.length > 0
+          ? commands.filter((event) => recordRole(event) === "command")
+          : none;
       this.#expected = expected;
       this.#current = input;
       this.#isLast = isLast;
@@ -65,7 +68,7 @@ export class Replay {
         delivery,
         nowMs: input.recordedAt,
         historyLength,
-        recorded: expected.flatMap(toRecordedValue),
+        recorded: expected.length === 0 ? none : expected.flatMap(toRecordedValue),
         isLast: isLast && !this.#state.isClosed,
         isReplaying: expected.length > 0,
       };
@@ -95,7 +98,7 @@ export class Replay {
 
   /** Takes one input and everything up to the next. */
   #span():
-    | { readonly input: Event; readonly commands: Event[]; readonly isLast: boolean }
+    | { readonly input: Event; readonly commands: readonly Event[]; readonly isLast: boolean }
     | "more"
     | undefined {
     const queue = this.#queue;
@@ -117,7 +120,7 @@ export class Replay {
     const isAtEnd = end >= queue.length;
     if (isAtEnd && !this.#isComplete) return "more";
     this.#at = end;
-    return { input, commands: queue.slice(at + 1, end), isLast: isAtEnd };
+    return { input, commands: end === at + 1 ? none : queue.slice(at + 1, end), isLast: isAtEnd };
   }
 
   #violation(event: Event | undefined, command: Command | undefined, place: string | undefined): AionError {
@@ -145,6 +148,9 @@ export class Replay {
     );
   }
 }
+
+/** Most turns of a wide history ask for nothing. */
+const none: readonly never[] = [];
 
 /** Codes of failures that the engine records in place of the code. */
 const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nondurable_await"];

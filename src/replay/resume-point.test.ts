@@ -86,6 +86,26 @@ describe("the resume point", () => {
     expect(cancelled.resumePoint(5)).toMatchObject({ commandIndex: 3, command: run(0) });
   });
 
+  it("lies behind a wait that its scope called off, and the next signal is for the wait behind it", () => {
+    const awaits = (index: number): Command => ({ kind: "await-signal", name: "go", index });
+    const withdraw = (place: number): Command => ({ kind: "withdraw-signal", name: "go", place });
+    const signal: Delivery = { kind: "signal", name: "go", payload: input };
+    const off = tracked([start, [awaits(0)]], [{ kind: "cancel" }, [withdraw(0), run(0)]]);
+    expect(off.resumePoint(3)).toMatchObject({ commandIndex: 2, command: run(0) });
+    // Also where history holds nothing of that turn.
+    expect(tracked([start, [awaits(0)]], [{ kind: "cancel" }, [withdraw(0)]]).resumePoint(2)).toBeUndefined();
+
+    const turns = [
+      [start, [awaits(0), awaits(1)]],
+      [{ kind: "cancel" }, [withdraw(0), awaits(1)]],
+    ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
+    expect(tracked(...turns).resumePoint(2)).toMatchObject({ commandIndex: 1 });
+    const came = tracked(...turns, [signal, []]);
+    expect(came.resumePoint(3)).toMatchObject({ commandIndex: 3 });
+    expect(came.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([2, 1]);
+    expect(tracked(...turns, [signal, []], [signal, []]).resumePoint(4)).toBeUndefined();
+  });
+
   it("knows children and signals sent by what became of them", () => {
     const child: Command = {
       kind: "start-child",

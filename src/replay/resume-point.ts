@@ -28,15 +28,27 @@ export interface Resolution {
   readonly outcome: Outcome | undefined;
 }
 
+interface OpenCommand {
+  readonly commandIndex: number;
+  readonly command: Command;
+}
+
+interface SignalWait {
+  readonly name: string;
+  readonly key: string;
+}
+
 /**
  * Follows a replay and knows, at its end, where live execution takes over. Owner: one recovery. Commands whose own
  * record is their answer (side effects, versions, cancellations) are answered at once.
  */
 export class ResumeTracker {
-  readonly #open = new Map<string, { readonly commandIndex: number; readonly command: Command }>();
+  readonly #open = new Map<string, OpenCommand>();
   readonly #resolutions: Resolution[] = [];
   readonly #arrived = new Map<string, number>();
-  readonly #timedWaits = new Map<number, string>();
+  /** Who waits for a signal, by its name, in the order in which they are served. */
+  readonly #lines = new Map<string, SignalWait[]>();
+  readonly #timedWaits = new Map<number, SignalWait>();
   #issued = 0;
 
   /** A replay begins again from the first event. */
@@ -44,6 +56,7 @@ export class ResumeTracker {
     this.#open.clear();
     this.#resolutions.length = 0;
     this.#arrived.clear();
+    this.#lines.clear();
     this.#timedWaits.clear();
     this.#issued = 0;
   }
@@ -68,7 +81,10 @@ export class ResumeTracker {
         this.#answer(`timer ${delivery.ordinal}`, undefined);
         // A wait with a time-out is answered by its timer too.
         const wait = this.#timedWaits.get(delivery.ordinal);
-        if (wait !== undefined) this.#answer(wait, undefined);
+        if (wait !== undefined) {
+          this.#leave(wait);
+          this.#answer(wait.key, undefined);
+        }
         return;
       }
       default:
@@ -81,33 +97,55 @@ export class ResumeTracker {
     const recordedCount = commands.length - liveCount;
     for (const [index, command] of commands.entries()) {
       const commandIndex = this.#issued++;
-      const key = keyOf(command);
-      if (command.kind === "cancel-timer") this.#withdraw(command.ordinal);
-      const isAnswered =
-        command.kind === "await-signal"
-          ? (this.#arrived.get(command.name) ?? 0) > command.index
-          : key === undefined && index < recordedCount;
-      if (isAnswered) {
-        this.#resolutions.push({ commandIndex, command, outcome: undefined });
+      if (command.kind === "await-signal") {
+        this.#await(command, commandIndex);
         continue;
       }
-      this.#open.set(key ?? `live ${commandIndex}`, { commandIndex, command });
-      if (command.kind === "await-signal" && command.timer !== undefined && key !== undefined) {
-        this.#timedWaits.set(command.timer, key);
-      }
+      if (command.kind === "withdraw-signal") this.#withdraw(this.#lines.get(command.name)?.[command.place]);
+      if (command.kind === "cancel-timer") this.#callOff(command.ordinal);
+      const key = keyOf(command);
+      const isAnswered = command.kind === "withdraw-signal" || (key === undefined && index < recordedCount);
+      if (isAnswered) this.#resolutions.push({ commandIndex, command, outcome: undefined });
+      else this.#open.set(key ?? `live ${commandIndex}`, { commandIndex, command });
     }
   }
 
+  #await(command: Command & { readonly kind: "await-signal" }, commandIndex: number): void {
+    const { name, index, timer } = command;
+    if ((this.#arrived.get(name) ?? 0) > index) {
+      this.#resolutions.push({ commandIndex, command, outcome: undefined });
+      return;
+    }
+    // The index is that of the signal it would have got as it stood then, so two waits may name the same.
+    const wait: SignalWait = { name, key: `wait ${commandIndex}` };
+    this.#open.set(wait.key, { commandIndex, command });
+    const line = this.#lines.get(name);
+    if (line === undefined) this.#lines.set(name, [wait]);
+    else line.push(wait);
+    if (timer !== undefined) this.#timedWaits.set(timer, wait);
+  }
+
   /** A timer that is called off needs no answer, and no more does the wait that it was to end. */
-  #withdraw(timer: number): void {
+  #callOff(timer: number): void {
     this.#open.delete(`timer ${timer}`);
-    const wait = this.#timedWaits.get(timer);
-    if (wait !== undefined) this.#open.delete(wait);
+    this.#withdraw(this.#timedWaits.get(timer));
     this.#timedWaits.delete(timer);
   }
 
+  #withdraw(wait: SignalWait | undefined): void {
+    if (wait === undefined) return;
+    this.#leave(wait);
+    this.#open.delete(wait.key);
+  }
+
+  #leave(wait: SignalWait): void {
+    const line = this.#lines.get(wait.name) ?? [];
+    const place = line.indexOf(wait);
+    if (place >= 0) line.splice(place, 1);
+  }
+
   resumePoint(head: number): ResumePoint | undefined {
-    let first: { readonly commandIndex: number; readonly command: Command } | undefined;
+    let first: OpenCommand | undefined;
     for (const open of this.#open.values()) {
       if (first === undefined || open.commandIndex < first.commandIndex) first = open;
     }
@@ -119,9 +157,9 @@ export class ResumeTracker {
   }
 
   #arrive(name: string): void {
-    const arrived = this.#arrived.get(name) ?? 0;
-    this.#arrived.set(name, arrived + 1);
-    this.#answer(`signal ${arrived} ${name}`, undefined);
+    this.#arrived.set(name, (this.#arrived.get(name) ?? 0) + 1);
+    const wait = this.#lines.get(name)?.shift();
+    if (wait !== undefined) this.#answer(wait.key, undefined);
   }
 
   #answer(key: string, outcome: Outcome | undefined): void {
@@ -132,7 +170,7 @@ export class ResumeTracker {
   }
 }
 
-/** The correlation key of a command that history answers later; `undefined`: its own record is the answer. */
+/** The correlation key of a command that an event answers later; `undefined`: its own record is the answer. */
 function keyOf(command: Command): string | undefined {
   switch (command.kind) {
     case "run-activity":
@@ -143,8 +181,6 @@ function keyOf(command: Command): string | undefined {
       return `child ${command.ordinal}`;
     case "send-signal":
       return `signal-settled ${command.ordinal}`;
-    case "await-signal":
-      return `signal ${command.index} ${command.name}`;
     default:
       return undefined;
   }

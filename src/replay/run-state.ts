@@ -44,6 +44,10 @@ export interface OpenTimer {
   readonly fireAt: number;
 }
 
+const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
+const noChildren: ReadonlyMap<number, OpenChild> = new Map();
+const noSends: ReadonlySet<number> = new Set();
+
 /** A bound: the dedupe ids that a chain of runs carries along. */
 const signalIdsMax = 1_000;
 
@@ -56,10 +60,11 @@ const signalIdsMax = 1_000;
 export class RunState {
   readonly workflowId: WorkflowId;
   readonly activities = new Map<number, OpenActivity>();
-  readonly timers = new Map<number, OpenTimer>();
-  readonly children = new Map<number, OpenChild>();
-  readonly sends = new Set<number>();
-  readonly #signalIds = new Set<string>();
+  // Most runs have none of these, and thousands of runs are in memory.
+  #timers: Map<number, OpenTimer> | undefined;
+  #children: Map<number, OpenChild> | undefined;
+  #sends: Set<number> | undefined;
+  #signalIds: Set<string> | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #status: RunStatus = "running";
@@ -81,6 +86,19 @@ export class RunState {
       );
     }
     return this.#started;
+  }
+
+  get timers(): ReadonlyMap<number, OpenTimer> {
+    return this.#timers ?? noTimers;
+  }
+
+  get children(): ReadonlyMap<number, OpenChild> {
+    return this.#children ?? noChildren;
+  }
+
+  /** Signals to others that have not been answered. */
+  get sends(): ReadonlySet<number> {
+    return this.#sends ?? noSends;
   }
 
   get headSeq(): number {
@@ -118,12 +136,12 @@ export class RunState {
   }
 
   hasSignal(signalId: string): boolean {
-    return this.#signalIds.has(signalId);
+    return this.#signalIds?.has(signalId) === true;
   }
 
   /** The latest dedupe ids, for the next run of the chain. */
   recentSignalIds(): readonly string[] {
-    return [...this.#signalIds].slice(-signalIdsMax);
+    return [...(this.#signalIds ?? [])].slice(-signalIdsMax);
   }
 
   /** Takes the next event. Throws `history_shape` for one that no engine writes at this place. */
@@ -149,8 +167,8 @@ export class RunState {
     this.#terminal = terminal;
     this.#abandoned = [...this.activities.values()];
     this.activities.clear();
-    this.timers.clear();
-    this.sends.clear();
+    this.#timers = undefined;
+    this.#sends = undefined;
   }
 
   #absorb(event: Event): Delivery | undefined {
@@ -158,12 +176,10 @@ export class RunState {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
         this.#started = event;
-        for (const id of event.signalIds ?? []) this.#signalIds.add(id);
-        for (const { signalId } of event.signals ?? []) {
-          if (signalId !== undefined) this.#signalIds.add(signalId);
-        }
+        for (const id of event.signalIds ?? []) this.#remember(id);
+        for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         if (event.startAt === undefined) return this.#startCode(event);
-        this.timers.set(startDelayOrdinal, { ordinal: startDelayOrdinal, fireAt: event.startAt });
+        this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
       case "ActivityScheduled":
         this.activities.set(event.ordinal, {
@@ -207,24 +223,25 @@ export class RunState {
         });
       }
       case "TimerStarted":
-        this.timers.set(event.ordinal, { ordinal: event.ordinal, fireAt: event.fireAt });
+        this.#arm(event.ordinal, event.fireAt);
         return undefined;
       case "TimerFired":
-        if (!this.timers.delete(event.ordinal)) throw this.#shape(event, "no such timer is open");
+        if (this.#timers?.delete(event.ordinal) !== true) throw this.#shape(event, "no such timer is open");
         return event.ordinal === startDelayOrdinal
           ? this.#startCode(this.started)
           : { kind: "timer", ordinal: event.ordinal };
       case "TimerCancelled":
-        if (!this.timers.delete(event.ordinal)) throw this.#shape(event, "no such timer is open");
+        if (this.#timers?.delete(event.ordinal) !== true) throw this.#shape(event, "no such timer is open");
         return undefined;
       case "SignalReceived":
-        if (event.signalId !== undefined) this.#signalIds.add(event.signalId);
+        this.#remember(event.signalId);
         return { kind: "signal", name: event.name, payload: event.payload };
       case "SignalSent":
-        this.sends.add(event.ordinal);
+        this.#sends ??= new Set();
+        this.#sends.add(event.ordinal);
         return undefined;
       case "SignalSettled":
-        if (!this.sends.delete(event.ordinal)) throw this.#shape(event, "no such signal was sent");
+        if (this.#sends?.delete(event.ordinal) !== true) throw this.#shape(event, "no such signal was sent");
         return event.failure === undefined
           ? { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: true, value: nullPayload } }
           : {
@@ -233,7 +250,8 @@ export class RunState {
               outcome: { ok: false, failure: event.failure },
             };
       case "ChildWorkflowStarted":
-        this.children.set(event.ordinal, {
+        this.#children ??= new Map();
+        this.#children.set(event.ordinal, {
           ordinal: event.ordinal,
           childWorkflowId: event.childWorkflowId,
           workflowType: event.workflowType,
@@ -275,6 +293,17 @@ export class RunState {
       case "WorkflowContinuedAsNew":
         return undefined;
     }
+  }
+
+  #arm(ordinal: number, fireAt: number): void {
+    this.#timers ??= new Map();
+    this.#timers.set(ordinal, { ordinal, fireAt });
+  }
+
+  #remember(signalId: string | undefined): void {
+    if (signalId === undefined) return;
+    this.#signalIds ??= new Set();
+    this.#signalIds.add(signalId);
   }
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
@@ -341,7 +370,7 @@ export class RunState {
   #settleChild(event: Event & { readonly ordinal: number }): OpenChild {
     const open = this.children.get(event.ordinal);
     if (open === undefined) throw this.#shape(event, `child #${event.ordinal} is not open`);
-    this.children.delete(event.ordinal);
+    this.#children?.delete(event.ordinal);
     return open;
   }
 

@@ -15,11 +15,14 @@ import type { RunStatus } from "../core/status.ts";
  *     is final. (A backend whose transaction may still be under way ends it before it rejects.)
  *  2. A commit is all-or-nothing. Commits of one call share a transaction and an fsync, and yet each
  *     succeeds or is refused by itself.
- *  3. A commit is accepted only if its run is at `expectedSeq` and its token holds the current epoch, both
- *     checked inside the transaction.
- *  4. Reads see every append that was acknowledged before they began. An unknown workflow has an empty
- *     history; that is no error.
+ *  3. A commit is accepted only if its run is at `expectedSeq` and the last of its chain, and its token holds
+ *     the current epoch, all checked inside the transaction.
+ *  4. Reads see every append that was acknowledged before they began, and one state: that of some instant
+ *     between their beginning and their end. An unknown workflow has an empty history; that is no error.
  *  5. Histories are gapless and never change; retention removes whole closed runs.
+ *
+ * What callers see to: limits are whole numbers of 1 or more, instants and counts whole numbers below 2^53, ids
+ * are what `parseWorkflowId` lets pass, and texts are well-formed Unicode.
  */
 export interface Store {
   /** Shown in errors and by `doctor`: the URL without secrets. */
@@ -31,7 +34,10 @@ export interface Store {
    * process is gone, and frozen when it has not renewed within the lease.
    */
   claim(owner: OwnerClaim): Promise<OwnerToken>;
-  /** Extends the lease. Throws `not_owner` when another owner has taken over. */
+  /**
+   * Extends the lease; appends do so too, at the latest when half of it is over. Throws `not_owner` when
+   * another owner has taken over.
+   */
   renew(token: OwnerToken): Promise<void>;
   /** Gives ownership up, if the token still holds it. */
   release(token: OwnerToken): Promise<void>;
@@ -62,16 +68,23 @@ export interface Store {
   listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]>;
   /** The earliest `wakeAt` later than `afterAt`. */
   nextWakeAt(afterAt: number): Promise<number | undefined>;
-  /** Undelivered messages, ascending. */
+  /** Undelivered messages, ascending. One that is damaged hides no other: it is among them, as damaged. */
   listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
   /** The latest heartbeat details of a run's activities, by ordinal; those of ended activities may be among them. */
   readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
 
-  /** The run that was accepted last comes first. */
+  /**
+   * The run that was accepted last comes first. Pages follow one another though runs begin and end meanwhile:
+   * each run that was there all the time, and matched, is in one of them. A search through many runs may be
+   * done in parts, and is then not of one instant; so may `count` be.
+   */
   list(filter: RunFilter, page: { readonly cursor?: string; readonly limit: number }): Promise<RunPage>;
   count(filter: RunFilter): Promise<number>;
 
-  /** Retention: deletes up to `limit` whole runs that closed before the instant. Returns how many. */
+  /**
+   * Retention: deletes whole runs that closed before the instant, a run only with all that are before it in its
+   * chain. Returns how many: `limit`, or fewer when there are no more.
+   */
   deleteClosed(token: OwnerToken, closedBefore: number, limit: number): Promise<number>;
 
   /** Ends the use of the backend. Appends under way are finished. */
@@ -159,8 +172,17 @@ export interface OutgoingMessage {
   readonly message: Message;
 }
 
-export interface StoredMessage extends OutgoingMessage {
+export interface StoredMessage {
   readonly messageId: number;
+  readonly target: WorkflowId;
+  readonly message: Message | DamagedMessage;
+}
+
+/** In the place of a message of which the store can say only that it is there. Its target is what the row says. */
+export interface DamagedMessage {
+  readonly kind: "damaged";
+  /** `message_corrupt`, or `event_unknown` for one that a newer version wrote. */
+  readonly error: AionError;
 }
 
 export interface Heartbeat {

@@ -181,8 +181,10 @@ class MemoryStore implements Store {
     if (run !== undefined) {
       const { runKey, workflowId, expectedSeq } = run.of;
       const found = this.#runs.get(runKey);
-      const foundSeq = found?.workflowId === workflowId ? found.headSeq : 0;
-      if (found === undefined || foundSeq !== expectedSeq) {
+      // A run that another one follows is history: the seqs after it are taken.
+      const place = found?.workflowId === workflowId ? this.#chains.get(workflowId)?.at(-1) : undefined;
+      const foundSeq = place?.headSeq ?? 0;
+      if (place === undefined || place !== found || foundSeq !== expectedSeq) {
         return sequenceConflict({ workflowId, expected: expectedSeq, found: foundSeq });
       }
     }

@@ -7,8 +7,9 @@ let engineCount = 0;
 let others: readonly Listener[] = [];
 
 /**
- * A promise that workflow code let go of and that rejects fails its run. A test runner counts every unhandled rejection as
- * an error of the test, so while a test engine is open its listeners are asked only about those of other origin.
+ * A promise that workflow code made and let go of fails its run when it rejects. A test runner counts every unhandled
+ * rejection as an error of the test, so while a test engine is open its listeners are asked only about those of other
+ * origin.
  */
 function onUnhandledRejection(reason: unknown, promise: Promise<unknown>): void {
   if (rejectCurrentRun(reason)) return;

@@ -3,7 +3,7 @@ import { parseDuration } from "../core/duration.ts";
 import type { ParentClosePolicy } from "../core/event.ts";
 import { parseName } from "../core/ids.ts";
 import type { LogLevel } from "../core/ports.ts";
-import { requireContext } from "./context.ts";
+import { allowUnheard, currentContext, requireContext } from "./context.ts";
 import type { ScopeHandle, Waited, WorkflowInfo } from "./context.ts";
 import { toActivityOptionsRecord } from "./definition.ts";
 import type {
@@ -31,7 +31,12 @@ export function receive<Payload>(
   signal: Signal<Payload>,
   options: { readonly timeout: Duration },
 ): Promise<Waited<Payload>>;
-export async function receive(signal: AnySignal, options?: { readonly timeout: Duration }): Promise<unknown> {
+export function receive(signal: AnySignal, options?: { readonly timeout: Duration }): Promise<unknown> {
+  const received = receiveOne(signal, options);
+  return currentContext() === undefined ? received : allowUnheard(received);
+}
+
+async function receiveOne(signal: AnySignal, options?: { readonly timeout: Duration }): Promise<unknown> {
   const timeoutMs = options === undefined ? undefined : parseDuration(options.timeout, "receive timeout");
   const waited = await requireContext("receive").receive(signal, timeoutMs);
   if (timeoutMs !== undefined) return waited;
@@ -44,7 +49,7 @@ export async function receive(signal: AnySignal, options?: { readonly timeout: D
  */
 export function waitUntil(predicate: () => boolean, timeout?: Duration): Promise<boolean> {
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "waitUntil timeout");
-  return requireContext("waitUntil").waitUntil(predicate, timeoutMs);
+  return allowUnheard(requireContext("waitUntil").waitUntil(predicate, timeoutMs));
 }
 
 /**
@@ -102,7 +107,7 @@ export function signalWorkflow<Payload>(
   signal: Signal<Payload>,
   payload: Payload,
 ): Promise<void> {
-  return requireContext("signalWorkflow").sendSignal(workflowId, signal, payload);
+  return allowUnheard(requireContext("signalWorkflow").sendSignal(workflowId, signal, payload));
 }
 
 /**

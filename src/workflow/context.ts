@@ -91,3 +91,14 @@ export function requireContext(what: string): WorkflowContext {
   }
   return context;
 }
+
+/**
+ * For promises that the runtime hands out: one may reject while nobody listens. What it stands for is in the history, and
+ * whoever awaits it later learns of it. A promise that the code makes itself, also of such a one, is not among them.
+ */
+export function allowUnheard<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(ignore);
+  return promise;
+}
+
+function ignore(): void {}

@@ -23,8 +23,7 @@ export {
   EngineFailure,
   TerminatedFailure,
   TimeoutFailure,
-  WorkflowFailure,
   isCancelled,
   isFailure,
 } from "../core/failure.ts";
-export type { ApplicationFailureOptions } from "../core/failure.ts";
+export type { ApplicationFailureOptions, WorkflowFailure } from "../core/failure.ts";

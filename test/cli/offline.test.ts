@@ -1,6 +1,7 @@
 /** The command on a file on which no engine is running. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/embedded/engine.ts";
 import { openSqliteStore } from "../../src/store/index.ts";
@@ -271,6 +272,26 @@ describe("terminate without an engine", () => {
     await expect(engine.client.get(childId).result()).rejects.toThrow(`workflow ${childId} was terminated`);
   });
 
+  // I-11
+  it("ends a run too whose history is damaged, and its children as far as it tells of them", async () => {
+    let childId = "";
+    await test.makeStore(async (engine) => {
+      childId = await startShipping(engine, "o-1");
+    });
+    const database = new DatabaseSync(test.file);
+    // The outcome of the activity; behind it, the start of the child cannot be believed either.
+    const damage = "UPDATE events SET checksum = checksum + 1 WHERE run_key = 1 AND first_seq = ?";
+    expect(database.prepare(damage).run(4).changes).toBe(1);
+    database.close();
+    expect((await test.run(["describe", "o-1"])).stderr).toMatch(/^error\[history_corrupt\]: .*event 4/);
+    expect(await test.run(["terminate", "o-1", "--reason", "enough"])).toMatchObject({ exitCode: 0 });
+    expect(await test.json(["list", "--id", "o-1"])).toMatchObject({ runs: [{ status: "terminated" }] });
+    expect((await test.run(["result", "o-1"])).stderr).toContain("workflow o-1 was terminated: enough");
+    const engine = await test.openEngine();
+    await expect(engine.client.get("o-1").result()).rejects.toThrow("workflow o-1 was terminated: enough");
+    expect(await engine.client.get(childId).describe()).toMatchObject({ status: "running" });
+  });
+
   // I-34
   it("is told to the parent", async () => {
     let childId = "";
@@ -439,6 +460,31 @@ describe("a query without an engine", () => {
     const [waiting, unbegun] = await Promise.all(queries);
     expect(waiting?.stderr).toMatch(/^error\[no_owner\]: a signal waits for workflow o-1, /);
     expect(unbegun?.stderr).toMatch(/^error\[no_owner\]: workflow o-2 has not begun to run, /);
+  });
+
+  // I-11
+  it("is refused while a damaged message waits for the workflow, and for no other", async () => {
+    await test.makeStore(async (engine) => {
+      await startWaiting(engine, "o-1");
+      await startWaiting(engine, "o-2");
+    });
+    await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
+    const database = new DatabaseSync(test.file);
+    expect(database.prepare("UPDATE messages SET checksum = checksum + 1").run().changes).toBe(1);
+    database.close();
+    const query = (id: string) => test.run(["query", id, "stage", "--workflows", workflowsFile]);
+    const [held, free] = await Promise.all([query("o-1"), query("o-2")]);
+    expect(held).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(held.stderr).toMatch(
+      /^error\[message_corrupt\]: message 1 to workflow o-1 is damaged: .*\nhint: /,
+    );
+    expect(free).toEqual({ exitCode: 0, stdout: '"waiting for approval"\n', stderr: "" });
+    // The engine opens, holds the one and shows it.
+    const engine = await test.openEngine();
+    expect(await engine.client.get("o-2").query(stage)).toBe("waiting for approval");
+    await expect
+      .poll(() => test.json(["list", "--blocked"]), patiently)
+      .toMatchObject({ runs: [{ workflowId: "o-1", blocked: expect.stringMatching(/^message_corrupt: /) }] });
   });
 });
 

@@ -1,5 +1,7 @@
 import type { RetryPolicy } from "aion/workflow";
 import { ActivityFailure, ApplicationFailure, activity, isFailure, sleep, workflow } from "aion/workflow";
+import { AionError } from "aion";
+import type { ErrorCode } from "aion";
 import { TestEngine } from "aion/testing";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -176,6 +178,30 @@ describe("an activity that fails", () => {
     await errorOf(t.result(await t.client.start(caller)));
     expect(t.calls("call")).toHaveLength(4);
   });
+
+  it.each<[ErrorCode, number]>([
+    ["result_timeout", 3],
+    ["store_full", 3],
+    ["run_not_found", 3],
+    ["internal", 3],
+    ["payload_invalid", 1],
+    ["payload_not_serializable", 1],
+    ["payload_too_large", 1],
+  ])(
+    "with an error of Aion's own, %s, is tried %i times where the policy allows three",
+    async (code, times) => {
+      // An activity may itself ask an engine for something. What passes is tried again, data that does not fit is not.
+      const call = activity("call", { retry: { maxAttempts: 3 } }, async () => {
+        throw new AionError(code, "thrown by what the activity asked");
+      });
+      const caller = workflow("caller", () => call(undefined));
+      await using t = await TestEngine.open({ workflows: [caller], activities: [call] });
+      const error = await errorOf(t.result(await t.client.start(caller)));
+      expect(error).toMatchObject({ kind: "activity", attempt: times });
+      expect(rootOf(error)).toMatchObject({ kind: "engine", code });
+      expect(t.calls("call")).toHaveLength(times);
+    },
+  );
 
   it("hands the workflow the type, the details and the chain of causes of the last failure", async () => {
     const call = activity("call", { retry: { maxAttempts: 2 } }, async (_input: undefined, task) => {

@@ -1,7 +1,21 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { TestEngine } from "aion/testing";
 import type { TestEngineOptions } from "aion/testing";
-import { ApplicationFailure, EngineFailure, activity, receive, signal, sleep, workflow } from "aion/workflow";
+import {
+  ApplicationFailure,
+  EngineFailure,
+  activity,
+  child,
+  isFailure,
+  receive,
+  scope,
+  signal,
+  signalWorkflow,
+  sleep,
+  step,
+  waitUntil,
+  workflow,
+} from "aion/workflow";
 import { describe, expect, it } from "vitest";
 import { errorOf, eventsOf, eventsOfType, typesOf } from "./run-history.ts";
 
@@ -293,6 +307,13 @@ describe("awaiting what is not durable", () => {
   });
 });
 
+const fails = activity("fails", async () => undefined);
+const failing = {
+  fails: async () => {
+    throw new ApplicationFailure("floated", { type: "Floated" });
+  },
+};
+
 describe("a rejection that nobody handles", () => {
   const bystander = workflow("bystander", async () => {
     await sleep("1h");
@@ -300,14 +321,17 @@ describe("a rejection that nobody handles", () => {
   });
 
   const floats: Readonly<Record<string, () => void>> = {
-    "of a floating activity": () => {
-      void activity("fails", async () => undefined)(undefined);
+    "of a promise made of an activity's": () => {
+      void fails(undefined).then(() => "made of it");
     },
     "of a floating async function": () => {
       void (async () => {
         await sleep("1s");
         throw new ApplicationFailure("floated", { type: "Floated" });
       })();
+    },
+    "of a floating scope": () => {
+      void scope(() => fails(undefined));
     },
     "made by hand": () => {
       void Promise.reject(new ApplicationFailure("floated", { type: "Floated" }));
@@ -323,11 +347,7 @@ describe("a rejection that nobody handles", () => {
     });
     await using t = await TestEngine.open({
       workflows: [careless, bystander],
-      activities: {
-        fails: async () => {
-          throw new ApplicationFailure("floated", { type: "Floated" });
-        },
-      },
+      activities: failing,
     });
     const beside = await t.client.start(bystander);
     const run = await t.client.start(careless);
@@ -348,5 +368,100 @@ describe("a rejection that nobody handles", () => {
     await errorOf(t.result(run));
     expect(await typesOf(run)).toEqual(["WorkflowStarted", "TimerStarted", "TimerFired", "WorkflowFailed"]);
     expect(await t.checkReplay()).toBe(1);
+  });
+});
+
+describe("a command that fails while nobody listens", () => {
+  const failingChild = workflow("failing-child", async () => {
+    throw new ApplicationFailure("floated", { type: "Floated" });
+  });
+  /** The promise itself, in a box: an async function would hand on another one. */
+  interface Box {
+    readonly promise: Promise<unknown>;
+  }
+  /** A wait in a scope that ends a second later. */
+  const inScope = async (begin: () => Promise<unknown>): Promise<Box> => {
+    const waiting: Promise<unknown>[] = [];
+    void scope(
+      async () => {
+        waiting.push(begin());
+        await sleep("1h");
+      },
+      { timeout: "1s" },
+    );
+    await waitUntil(() => waiting.length > 0);
+    const [promise = Promise.resolve()] = waiting;
+    return { promise };
+  };
+  const commands: Readonly<Record<string, () => Box | Promise<Box>>> = {
+    "an activity": () => ({ promise: fails(undefined) }),
+    "a step": () => ({
+      promise: step("fails-in-place", async () => {
+        throw new ApplicationFailure("floated");
+      }),
+    }),
+    "a child": () => ({ promise: child(failingChild, undefined) }),
+    "a signal to nobody": () => ({ promise: signalWorkflow("nobody", go, undefined) }),
+    "a timer whose scope ends": () => inScope(() => sleep("1 day")),
+    "a wait for a signal whose scope ends": () => inScope(() => receive(go)),
+    "a wait for a condition whose scope ends": () => inScope(() => waitUntil(() => false)),
+    "a condition that throws": () => {
+      let count = 0;
+      const look = (): boolean => {
+        count += 1;
+        if (count > 1) throw new Error("floated");
+        return false;
+      };
+      return { promise: waitUntil(look) };
+    },
+  };
+  const open = (flow: TestEngineOptions["workflows"][number]) =>
+    TestEngine.open({ workflows: [flow, failingChild], activities: failing });
+
+  it.each(Object.keys(commands))("is found failed when it is awaited later: %s", async (name) => {
+    // I-41: the replay check at the end of the scope
+    const later = workflow("later", async () => {
+      const box = await commands[name]?.();
+      await sleep("1h");
+      try {
+        await box?.promise;
+      } catch (error) {
+        return isFailure(error) ? error.kind : "other";
+      }
+      return "did not fail";
+    });
+    await using t = await open(later);
+    const run = await t.client.start(later);
+    await t.skip("30m");
+    await t.crash();
+    const kinds = ["activity", "child", "application", "cancelled", "other"];
+    expect(kinds).toContain(await t.result(run));
+  });
+
+  it.each(Object.keys(commands))("is left alone when it is never awaited: %s", async (name) => {
+    const never = workflow("never", async () => {
+      await commands[name]?.();
+      await sleep("1h");
+      return "went on";
+    });
+    await using t = await open(never);
+    const run = await t.client.start(never);
+    expect(await t.result(run)).toBe("went on");
+  });
+
+  it("is left alone too when it could not even begin, its scope being over", async () => {
+    const late = workflow("late", async () => {
+      await scope(async (handle) => {
+        handle.cancel();
+        void fails(undefined);
+        void sleep("1s");
+        void receive(go);
+        void child(failingChild, undefined);
+      });
+      await sleep("1s");
+      return "went on";
+    });
+    await using t = await open(late);
+    expect(await t.result(await t.client.start(late))).toBe("went on");
   });
 });

@@ -7,11 +7,13 @@ import { openMemoryStore } from "../../src/store/memory.ts";
 import {
   activity,
   child,
+  continueAsNew,
   expose,
   now,
   patched,
   query,
   receive,
+  scope,
   sideEffect,
   signal,
   sleep,
@@ -414,6 +416,38 @@ describe("a report", () => {
     });
   });
 
+  it("of a run that stopped waiting for a signal, its scope over, lies behind that wait", async () => {
+    const go = signal<number>("go");
+    const { process } = await worldWith(
+      [
+        {
+          workflowId: "w",
+          bodies: [
+            started("impatient"),
+            { type: "TimerStarted", ordinal: 0, durationMs: 60_000, fireAt: 61_000 },
+            { type: "TimerFired", ordinal: 0 },
+            scheduled(0, "first", "instead"),
+          ],
+        },
+      ],
+      {
+        ...steady,
+        workflows: () => [
+          workflow("impatient", async () => {
+            const waited = await scope(() => receive(go), { timeout: "1 minute" });
+            return [waited.ok, await first("instead"), await receive(go)];
+          }),
+        ],
+      },
+    );
+    const resumed = outcomeOf(await reportsOf(process), "w", "resumed");
+    expect(resumed.resumePoint).toMatchObject({
+      command: { kind: "run-activity", activityType: "first" },
+      head: 4,
+    });
+    expect(resumed.recorded.map(({ command }) => command.kind)).toEqual(["start-timer", "withdraw-signal"]);
+  });
+
   it("of a run whose start is delayed says that nothing was asked for yet", async () => {
     const { process } = await worldWith(
       [
@@ -773,4 +807,146 @@ describe("starting an engine", () => {
     expect(world.historyReads).toEqual(["sleeper-7"]);
     expect(world.appendCount).toBe(0);
   });
+});
+
+describe("a run whose row says that it must move, and that only waits", () => {
+  const go = signal<string>("go");
+  const idle: Omit<WorldOptions, "store"> = {
+    ...steady,
+    workflows: (world) => [
+      ...steady.workflows(world),
+      workflow("listener", async () => receive(go)),
+      workflow("relay", async (round: number) => {
+        if (round > 0) return receive(go);
+        continueAsNew(round + 1);
+      }),
+      workflow("watcher", async () => {
+        let heard = "";
+        expose(go, (word) => {
+          heard = word;
+        });
+        await waitUntil(() => heard !== "");
+        return heard;
+      }),
+      workflow("sleeper", async () => {
+        await sleep("2 days");
+        return "awake";
+      }),
+    ],
+  };
+  const wakeAtOf = async (world: World): Promise<number | null | undefined> =>
+    (await world.store.findRun("w" as WorkflowId))?.wakeAt;
+
+  /** The next engine finds nothing to take up, and the run goes on all the same. */
+  async function checkAsleep(world: World): Promise<void> {
+    const readCount = world.historyReads.length;
+    world.kill();
+    const next = await world.during(world.up());
+    expect(next.reports).toEqual([]);
+    expect(world.historyReads).toHaveLength(readCount);
+    expect(next.kernel.residentCount).toBe(0);
+  }
+
+  it.each([
+    ["for a signal", "listener"],
+    ["for a condition", "watcher"],
+  ])("%s, started while no engine ran, is not loaded again at the next start", async (_for, type) => {
+    const inner = openMemoryStore();
+    await writeRuns(inner, [{ workflowId: "w", bodies: [started(type)] }]);
+    const world = new World({ ...idle, store: () => inner });
+    const process = await world.open();
+    expect(process.reports).toHaveLength(1);
+    await world.settle();
+    expect(await wakeAtOf(world)).toBeNull();
+    expect(await world.history("w")).toHaveLength(1);
+    await checkAsleep(world);
+    await world.during(world.process.client.get("w").signal(go, "now"));
+    expect(await world.during(world.process.client.get("w").result())).toBe("now");
+  });
+
+  it("having continued as new, is not loaded at the next start", async () => {
+    const world = new World(idle);
+    const { client } = await world.open();
+    await world.during(client.start("relay", 0, { id: "w" }));
+    await world.settle();
+    expect(await world.store.readRunChain("w" as WorkflowId)).toHaveLength(2);
+    expect(await wakeAtOf(world)).toBeNull();
+    await checkAsleep(world);
+    await world.during(world.process.client.get("w").signal(go, "now"));
+    expect(await world.during(world.process.client.get("w").result())).toBe("now");
+  });
+
+  it("for a timer, having been blocked, is woken by its timer and not by the next start", async () => {
+    const inner = openMemoryStore();
+    const fireAt = 1_700_000_000_000 + 2 * 86_400_000;
+    const timer: EventBody = {
+      type: "TimerStarted",
+      ordinal: 0,
+      durationMs: 2 * 86_400_000,
+      fireAt,
+    };
+    await writeRuns(inner, [{ workflowId: "w", bodies: [started("sleeper"), timer], wakeAt: null }]);
+    const without = new World({ ...steady, store: () => inner });
+    expect(await reportsOf(await without.open())).toMatchObject([{ outcome: { kind: "failed" } }]);
+    expect(await inner.findRun("w" as WorkflowId)).toMatchObject({
+      wakeAt: 0,
+      blocked: expect.stringContaining("workflow_type_unknown"),
+    });
+    await without.close();
+    const world = new World({ ...idle, store: () => inner });
+    expect((await world.open()).reports).toMatchObject([{ workflowId: "w", outcome: { kind: "resumed" } }]);
+    await world.settle();
+    expect(await wakeAtOf(world)).toBe(fireAt);
+    await checkAsleep(world);
+    expect(await world.during(world.process.client.get("w").result())).toBe("awake");
+    expect(world.nowMs).toBe(fireAt);
+  });
+
+  it("for a slot or an implementation, keeps saying so: somebody has to put it in line again", async () => {
+    const absent = activity("absent", (_input: unknown): string => "never called here");
+    const world = new World({
+      ...steady,
+      workflows: () => [workflow("needy", async () => absent("in"))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("needy", null, { id: "w" }));
+    await world.settle();
+    expect(await wakeAtOf(world)).toBe(0);
+    for (let round = 0; round < 2; round++) {
+      world.kill();
+      expect((await world.during(world.up())).reports).toHaveLength(1);
+      await world.settle();
+      expect(await wakeAtOf(world)).toBe(0);
+    }
+  });
+
+  it.each(["crash-before", "crash-after", "unknown-made", "unknown-lost", "full"] as const)(
+    "says so no longer, whatever goes wrong as its row is written (%s)",
+    async (fault) => {
+      const inner = openMemoryStore();
+      await writeRuns(inner, [{ workflowId: "w", bodies: [started("listener")] }]);
+      let faults = 0;
+      const world = new World({
+        ...idle,
+        store: () => inner,
+        fault: ({ commits }) => {
+          const isMeant = commits.some(({ run }) => run?.wakeAtBefore === 0 && run.wakeAt === null);
+          return isMeant && faults++ === 0 ? fault : undefined;
+        },
+      });
+      void world.open();
+      await world.advance(60_000);
+      await world.during(world.up());
+      expect(faults).toBeGreaterThan(0);
+      expect(await wakeAtOf(world)).toBeNull();
+      await checkAsleep(world);
+      await world.during(world.process.client.get("w").signal(go, "now"));
+      expect(await world.during(world.process.client.get("w").result())).toBe("now");
+      expect((await world.history("w")).map((event) => event.type)).toEqual([
+        "WorkflowStarted",
+        "SignalReceived",
+        "WorkflowCompleted",
+      ]);
+    },
+  );
 });

@@ -143,7 +143,7 @@ export const chainScenarios: readonly Scenario[] = [
     name: "retention deletes up to the limit, and the rest when asked again",
     async run(world) {
       for (let index = 0; index < 7; index += 1) await world.end(await world.start(`w-${index}`));
-      const later = world.clock.now() + 1;
+      const later = (await world.now()) + 1;
       assert.equal(await world.store.deleteClosed(world.token, later, 3), 3);
       assert.equal(await world.store.deleteClosed(world.token, later, 3), 3);
       assert.equal(await world.store.deleteClosed(world.token, later, 3), 1);
@@ -172,12 +172,87 @@ export const chainScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "retention deletes as many as asked for, though others that closed earlier must stay",
+    async run(world) {
+      // Of each chain the first run closed too late; of the last chain in the order in which they began.
+      for (const [id, closings] of [
+        ["a", [5_000, 1_000]],
+        ["b", [5_000, 1_001]],
+        ["c", [1_500, 1_400, 1_300]],
+      ] as const) {
+        let firstSeq = 1;
+        for (const closedAt of closings) {
+          const run = await world.start(id, { firstSeq, runId: world.newRunId() });
+          await world.extend(run, { status: "completed", closedAt, events: [endOf("completed")] });
+          firstSeq += 2;
+        }
+      }
+      const firstOf = async (): Promise<number | undefined> =>
+        (await world.store.readHistory(idOf("c")))[0]?.seq;
+      assert.equal(await world.store.deleteClosed(world.token, 2_000, 1), 1);
+      assert.equal(await firstOf(), 3);
+      assert.equal(await world.store.deleteClosed(world.token, 2_000, 1), 1);
+      assert.equal(await firstOf(), 5);
+      assert.equal(await world.store.deleteClosed(world.token, 2_000, 2), 1);
+      assert.equal(await firstOf(), undefined);
+      assert.equal(await world.store.count({}), 4);
+    },
+  },
+  {
+    name: "a run that another one follows takes no more commits",
+    async run(world) {
+      const first = await world.start("w");
+      await world.end(first);
+      const second = await world.start("w", { firstSeq: 3 });
+      const before = await snapshot(world.store, "w");
+      for (const fields of [
+        {},
+        { events: [] },
+        { events: [], blocked: "x" },
+        { wakeAt: 5 },
+        { status: "completed", closedAt: 9, events: [endOf("completed")] },
+      ] as const) {
+        const [result] = await world.append({ run: runOf(first, fields), send: [] });
+        assertRefused(result, { expected: 2, found: 3 });
+      }
+      const [amongOthers] = await world.append({ run: runOf(first), consume: [] });
+      assertRefused(amongOthers, { expected: 2, found: 3 });
+      assert.deepEqual(await snapshot(world.store, "w"), before);
+      await world.extend(second);
+    },
+  },
+  {
+    name: "a closed run that is extended as running is active again, and can be closed again",
+    async run(world) {
+      const run = await world.start("w", { wakeAt: 3 });
+      await world.extend(run, { status: "failed", closedAt: 7, events: [endOf("failed")] });
+      assert.deepEqual(await world.store.listActive(0, 10), []);
+      await world.extend(run, { events: [mark("again")], wakeAt: 8 });
+      const [active] = await world.store.listActive(0, 10);
+      assert.deepEqual(
+        [active?.runKey, active?.status, active?.headSeq, active?.wakeAt],
+        [run.runKey, "running", 3, 8],
+      );
+      assert.equal(active !== undefined && "closedAt" in active, false);
+      assert.equal(await world.store.deleteClosed(world.token, 1_000, 10), 0);
+      assert.deepEqual(await world.store.listDue(8, undefined, 10), [
+        { runKey: run.runKey, workflowId: "w", wakeAt: 8 },
+      ]);
+      const [whileOpen] = await world.append({
+        start: startOf("w", { runId: world.newRunId(), firstSeq: 4 }),
+      });
+      assertRefused(whileOpen, { expected: 3, found: 3 });
+      await world.end(run);
+      assert.deepEqual(await world.store.listActive(0, 10), []);
+    },
+  },
+  {
     name: "an id whose runs were all deleted begins anew, under a key that was never given before",
     async run(world) {
       await world.start("other");
       const run = await world.start("w");
       await world.end(run);
-      assert.equal(await world.store.deleteClosed(world.token, world.clock.now() + 1, 100), 1);
+      assert.equal(await world.store.deleteClosed(world.token, (await world.now()) + 1, 100), 1);
       const again = await world.start("w");
       assert.ok(again.runKey > run.runKey, `${again.runKey} is later than ${run.runKey}`);
       const [stale] = await world.append({ run: runOf(run) });

@@ -1,437 +1,495 @@
-import assert from "node:assert/strict";
-import type { Arbitrary } from "fast-check";
-import { toPayload } from "../../core/payload.ts";
-import type { RunId } from "../../core/ids.ts";
-import type { RunStatus } from "../../core/status.ts";
-import type { Commit, CommitResult, Heartbeat, OwnerToken, Store } from "../contract.ts";
-import type { Scenario, VirtualClock } from "./world.ts";
-import { assertRejects, endOf, idOf, leaseMs, mark, startedEvent } from "./world.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Event } from "../../core/event.ts";
+import { isClosed } from "../../core/status.ts";
+import type {
+  Commit,
+  CommitResult,
+  DueRun,
+  Heartbeat,
+  OwnerRecord,
+  OwnerToken,
+  RunCommit,
+  RunFilter,
+  RunKey,
+  RunPage,
+  RunRecord,
+  StartCommit,
+  StoredMessage,
+} from "../contract.ts";
+import type { Call, Outcome, Read } from "./call.ts";
 
 /**
- * The contract once more, as plainly as it can be said: arrays that are searched. The model is told what
- * will be appended, foretells each answer, and is compared with all that can be read.
+ * The contract once more, as plainly as it can be said: lists that are searched.
+ *
+ * Law: `explain` changes nothing that it is given. It tells in which states a store may be after a call that
+ * had this outcome; in none, if the contract does not allow the outcome. There can be more than one, because
+ * the contract leaves open which closed runs a limited deletion takes.
  */
-
-export interface RunModel {
-  /** Known when the store has answered. */
-  key: number | undefined;
-  readonly id: string;
-  readonly runId: RunId;
-  readonly firstSeq: number;
-  readonly marks: string[];
-  status: RunStatus;
-  closedAt: number | undefined;
-  wakeAt: number | null;
-  heartbeats: Heartbeat[];
+export interface State {
+  /** In ascending order of their key, and so of acceptance. */
+  readonly runs: readonly ModelRun[];
+  readonly messages: readonly StoredMessage[];
+  readonly lastRunKey: RunKey;
+  readonly lastMessageId: number;
+  /** The highest that a claim has returned. */
+  readonly epoch: number;
+  readonly owner: ModelOwner | undefined;
 }
 
-/** One commit, described without reference to what the store holds, so that it can be shrunk. */
-export interface Step {
-  readonly kind: "start" | "extend" | "close" | "continue" | "consume";
-  readonly workflow: number;
-  /** 0, or how far off the expected seq is. */
-  readonly drift: number;
-  readonly eventCount: number;
-  readonly wakeAt: number | null;
-  readonly sendCount: number;
-  /** Which of the messages that were ever sent the commit answers. */
-  readonly consume: number | undefined;
-  readonly beats: boolean;
+export interface ModelRun {
+  readonly record: RunRecord;
+  /** One list per commit. */
+  readonly rows: readonly (readonly Event[])[];
+  readonly heartbeats: readonly Heartbeat[];
 }
 
-export type Operation =
-  | { readonly kind: "append"; readonly steps: readonly Step[] }
-  | { readonly kind: "stale-append"; readonly steps: readonly Step[] }
-  | { readonly kind: "take-over" }
-  | { readonly kind: "release-and-claim" }
-  | { readonly kind: "refused-claim" }
-  | { readonly kind: "wait"; readonly millis: number }
-  | { readonly kind: "retain"; readonly ageMs: number };
-
-type Foretold = "accepted" | "refused";
-
-/** What the operations came to: a sequence in which all is refused shows nothing. */
-interface Tally {
-  accepted: number;
-  refused: number;
-  fenced: number;
-  deleted: number;
-  consumed: number;
+interface ModelOwner {
+  readonly endpoint: string | undefined;
+  readonly claimedAt: number;
+  readonly leaseMs: number;
+  /** Appends extend the lease, at the latest when half of it is over: its end lies between these two. */
+  readonly leaseUntil: { readonly min: number; readonly max: number };
 }
 
-const head = (run: RunModel): number => run.firstSeq - 1 + run.marks.length;
-
-class Model {
-  runs: RunModel[] = [];
-  readonly messages = new Map<number, string>();
-  readonly sentIds: number[] = [];
-  readonly retiredTokens: OwnerToken[] = [];
-  readonly tally: Tally;
-  token: OwnerToken;
-  #markCount = 0;
-  #runCount = 0;
-
-  constructor(token: OwnerToken, tally: Tally) {
-    this.tally = tally;
-    this.token = token;
-  }
-
-  chain(id: string): readonly RunModel[] {
-    return this.runs.filter((run) => run.id === id);
-  }
-
-  /** The commit that the step means now, what will become of it, and how the model changes if it is accepted. */
-  plan(
-    step: Step,
-    clock: VirtualClock,
-  ): {
-    readonly commit: Commit;
-    readonly foretold: Foretold;
-    readonly apply: (result: CommitResult) => void;
-  } {
-    const id = `w${step.workflow}`;
-    const latest = this.chain(id).at(-1);
-    const extended =
-      step.kind === "consume" || step.kind === "start" || latest?.key === undefined ? undefined : latest;
-    const consume = this.#messageToConsume(step);
-    const closes = step.kind === "close" || step.kind === "continue";
-    const marks = Array.from({ length: step.eventCount }, () => this.#newMark());
-    const status = step.kind === "close" ? "completed" : closes ? "continued-as-new" : "running";
-    const heartbeats =
-      step.beats && !closes
-        ? [{ ordinal: step.eventCount, attempt: 1, details: toPayload(marks, "details") }]
-        : [];
-    const expectedSeq = Math.max(0, (extended === undefined ? 0 : head(extended)) + step.drift);
-    const newHead =
-      (latest === undefined ? 0 : head(latest)) +
-      (extended === undefined ? 0 : marks.length + (closes ? 1 : 0));
-    const isStart =
-      extended === undefined ? step.kind !== "consume" || consume === undefined : step.kind === "continue";
-    const firstSeq = Math.max(1, newHead + 1 + (extended === undefined ? step.drift : 0));
-    const started = isStart ? this.#newRun(id, firstSeq, step.wakeAt) : undefined;
-    const send = Array.from({ length: step.sendCount }, () => this.#newMark());
-    const commit: Commit = {
-      ...(extended?.key === undefined
-        ? {}
-        : {
-            run: {
-              runKey: extended.key,
-              workflowId: idOf(id),
-              expectedSeq,
-              events: [...marks.map((text) => mark(text)), ...(closes ? [endOf(status)] : [])],
-              status,
-              ...(closes ? { closedAt: clock.now() } : {}),
-              wakeAt: step.wakeAt,
-              wakeAtBefore: extended.wakeAt,
-              heartbeats,
-            },
-          }),
-      ...(started === undefined
-        ? {}
-        : {
-            start: {
-              workflowId: idOf(id),
-              runId: started.runId,
-              workflowType: "order",
-              version: "v1",
-              firstSeq,
-              events: [startedEvent(started.runId)],
-              status: "running" as const,
-              startedAt: clock.now(),
-              wakeAt: step.wakeAt,
-            },
-          }),
-      ...(consume === undefined ? {} : { consume: [consume] }),
-      ...(send.length === 0
-        ? {}
-        : {
-            send: send.map((text) => ({
-              target: idOf(id),
-              message: { kind: "cancel" as const, reason: text },
-            })),
-          }),
-    };
-    const isRunRight = extended === undefined || expectedSeq === head(extended);
-    const isLatestClosed =
-      latest === undefined || (extended === undefined ? latest.status !== "running" : closes);
-    const isStartRight = started === undefined || (firstSeq === newHead + 1 && isLatestClosed);
-    const isMessageThere = consume === undefined || this.messages.has(consume);
-    return {
-      commit,
-      foretold: isRunRight && isStartRight && isMessageThere ? "accepted" : "refused",
-      apply: (result) => {
-        assert.ok(result.ok, "accepted, as foretold");
-        if (consume !== undefined && this.messages.delete(consume)) this.tally.consumed += 1;
-        if (extended !== undefined) {
-          extended.marks.push(...marks, ...(closes ? ["end"] : []));
-          extended.status = status;
-          extended.closedAt = closes ? clock.now() : undefined;
-          extended.wakeAt = closes ? null : step.wakeAt;
-          const kept = extended.heartbeats.filter((beat) =>
-            heartbeats.every((later) => later.ordinal !== beat.ordinal),
-          );
-          extended.heartbeats = closes
-            ? []
-            : [...kept, ...heartbeats].toSorted((left, right) => left.ordinal - right.ordinal);
-        }
-        if (started !== undefined) {
-          started.key = result.startedKey;
-          this.runs.push(started);
-        }
-        assert.equal(result.messageIds.length, send.length);
-        for (const [index, messageId] of result.messageIds.entries()) {
-          this.messages.set(messageId, send[index] ?? "");
-          this.sentIds.push(messageId);
-        }
-      },
-    };
-  }
-
-  retain(closedBefore: number): number {
-    const goes = (run: RunModel): boolean => run.closedAt !== undefined && run.closedAt < closedBefore;
-    const before = this.runs.length;
-    this.runs = this.runs.filter((run) => {
-      const chain = this.chain(run.id);
-      return !chain.slice(0, chain.indexOf(run) + 1).every(goes);
-    });
-    this.tally.deleted += before - this.runs.length;
-    return before - this.runs.length;
-  }
-
-  #messageToConsume(step: Step): number | undefined {
-    if (step.consume === undefined || this.sentIds.length === 0) return undefined;
-    return this.sentIds[step.consume % this.sentIds.length];
-  }
-
-  #newMark(): string {
-    this.#markCount += 1;
-    return `m${this.#markCount}`;
-  }
-
-  #newRun(id: string, firstSeq: number, wakeAt: number | null): RunModel {
-    this.#runCount += 1;
-    const runId = `run-${this.#runCount}` as RunId;
-    return {
-      key: undefined,
-      id,
-      runId,
-      firstSeq,
-      marks: ["start"],
-      status: "running",
-      closedAt: undefined,
-      wakeAt,
-      heartbeats: [],
-    };
-  }
+export interface Explanation {
+  readonly next: readonly State[];
+  /** What the model would have answered, for a message. */
+  readonly expected: unknown;
 }
 
-async function carryOut(
-  operation: Operation,
-  of: { readonly model: Model; readonly store: Store; readonly clock: VirtualClock },
-): Promise<void> {
-  const { model, store, clock } = of;
-  switch (operation.kind) {
-    case "append":
-      // One step at a time, for the model to know the keys; and all of one call in one transaction.
-      return await appendAll(operation.steps, of);
-    case "stale-append": {
-      const stale = model.retiredTokens.at(-1) ?? (await takeOver(of));
-      const commits = operation.steps.map((step) => model.plan(step, clock).commit);
-      await assertRejects(store.append(stale, commits), "not_owner");
-      model.tally.fenced += 1;
-      return;
-    }
-    case "take-over":
-      await takeOver(of);
-      return;
-    case "release-and-claim":
-      await store.release(model.token);
-      model.retiredTokens.push(model.token);
-      model.token = await store.claim({ leaseMs });
-      return;
-    case "refused-claim":
-      await store.renew(model.token);
-      await assertRejects(store.claim({ leaseMs }), "store_owned");
-      return;
-    case "wait":
-      clock.advance(operation.millis);
-      return;
-    case "retain": {
-      const closedBefore = clock.now() + 1 - operation.ageMs;
-      assert.equal(await store.deleteClosed(model.token, closedBefore, 1_000), model.retain(closedBefore));
-    }
-  }
-}
-
-/** Returns the token of the owner that was replaced. */
-async function takeOver(of: {
-  readonly model: Model;
-  readonly store: Store;
-  readonly clock: VirtualClock;
-}): Promise<OwnerToken> {
-  const { model, store, clock } = of;
-  const stale = model.token;
-  clock.advance(leaseMs + 1);
-  model.retiredTokens.push(stale);
-  model.token = await store.claim({ leaseMs });
-  return stale;
-}
-
-// Steps on different workflows share a call. Two on one workflow do not: what the second means depends on
-// the first's answer.
-async function appendAll(
-  steps: readonly Step[],
-  of: { readonly model: Model; readonly store: Store; readonly clock: VirtualClock },
-): Promise<void> {
-  const { model, store, clock } = of;
-  const seen = new Set<number>();
-  const distinct = steps.filter((step) => !seen.has(step.workflow) && seen.add(step.workflow));
-  const consumed = new Set<number>();
-  const plans = distinct.flatMap((step) => {
-    const plan = model.plan(step, clock);
-    const messageIds = plan.commit.consume ?? [];
-    if (messageIds.some((messageId) => consumed.has(messageId))) return [];
-    for (const messageId of messageIds) consumed.add(messageId);
-    return [plan];
-  });
-  const results = await store.append(
-    model.token,
-    plans.map((plan) => plan.commit),
-  );
-  assert.equal(results.length, plans.length);
-  for (const [index, { foretold, apply }] of plans.entries()) {
-    const result = results[index];
-    assert.ok(result !== undefined);
-    model.tally[foretold] += 1;
-    if (foretold === "accepted") apply(result);
-    else assert.ok(!result.ok && result.error.code === "sequence_conflict", "refused, as foretold");
-  }
-}
-
-async function compare(model: Model, store: Store): Promise<void> {
-  const ids = [...new Set(model.runs.map((run) => run.id)), "w0"];
-  for (const id of ids) {
-    const chain = model.chain(id);
-    const history = await store.readHistory(idOf(id));
-    assert.deepEqual(
-      history.map((event) => [event.seq, textOf(event)]),
-      chain.flatMap((run) => run.marks.map((text, index) => [run.firstSeq + index, text])),
-    );
-    const from = Math.floor(history.length / 2) + (chain[0]?.firstSeq ?? 1);
-    assert.deepEqual(
-      await store.readHistoryFrom(idOf(id), from),
-      history.filter((event) => event.seq >= from),
-    );
-    const records = await store.readRunChain(idOf(id));
-    assert.deepEqual(
-      records.map((run) => [
-        run.runKey,
-        run.runId,
-        run.status,
-        run.firstSeq,
-        run.headSeq,
-        run.closedAt,
-        run.wakeAt,
-      ]),
-      chain.map((run) => [run.key, run.runId, run.status, run.firstSeq, head(run), run.closedAt, run.wakeAt]),
-    );
-    for (const run of chain) assert.deepEqual(await store.readHeartbeats(run.key ?? 0), run.heartbeats);
-  }
-  const byKey = model.runs.toSorted((left, right) => (left.key ?? 0) - (right.key ?? 0));
-  const active = byKey.filter((run) => run.status === "running");
-  assert.deepEqual(
-    (await store.listActive(0, 1_000)).map((run) => run.runKey),
-    active.map((run) => run.key),
-  );
-  const listed = await store.list({}, { limit: 1_000 });
-  assert.deepEqual(
-    listed.runs.map((run) => run.runKey),
-    byKey.map((run) => run.key).toReversed(),
-  );
-  assert.equal(await store.count({ status: "running" }), active.length);
-  const due = byKey.flatMap((run) =>
-    run.wakeAt === null ? [] : [{ runKey: run.key ?? 0, workflowId: run.id, wakeAt: run.wakeAt }],
-  );
-  assert.deepEqual(
-    await store.listDue(1_000, undefined, 1_000),
-    due.toSorted((left, right) => left.wakeAt - right.wakeAt || left.runKey - right.runKey),
-  );
-  assert.deepEqual(
-    (await store.listMessages(0, 1_000)).map(({ messageId, message }) => [
-      messageId,
-      message.kind === "cancel" ? message.reason : "",
-    ]),
-    [...model.messages].toSorted(([left], [right]) => left - right),
-  );
-}
-
-function textOf(event: Awaited<ReturnType<Store["readHistory"]>>[number]): string {
-  if (event.type === "VersionMarked") return event.changeId;
-  return event.type === "WorkflowStarted" ? "start" : "end";
-}
-
-const runCount = 12;
-
-export const modelScenario: Scenario = {
-  // I-4, I-5, I-16, I-22, I-36, I-40
-  name: "appends, conflicts, takeovers, retention and reads agree with the model",
-  async run({ clock }, backend) {
-    const { default: fc } = await import("fast-check");
-    const tally: Tally = { accepted: 0, refused: 0, fenced: 0, deleted: 0, consumed: 0 };
-    const step: Arbitrary<Step> = fc.record({
-      kind: fc.constantFrom("start", "extend", "extend", "close", "continue", "consume"),
-      workflow: fc.nat({ max: 3 }),
-      drift: fc.oneof(
-        { weight: 6, arbitrary: fc.constant(0) },
-        { weight: 1, arbitrary: fc.integer({ min: -2, max: 2 }) },
-      ),
-      eventCount: fc.integer({ min: 1, max: 3 }),
-      wakeAt: fc.option(fc.nat({ max: 5 })),
-      sendCount: fc.oneof(
-        { weight: 4, arbitrary: fc.constant(0) },
-        { weight: 1, arbitrary: fc.integer({ min: 1, max: 2 }) },
-      ),
-      consume: fc.option(fc.nat({ max: 50 }), { nil: undefined, freq: 3 }),
-      beats: fc.boolean(),
-    });
-    const steps = fc.array(step, { minLength: 1, maxLength: 5 });
-    const operation: Arbitrary<Operation> = fc.oneof(
-      { weight: 12, arbitrary: fc.record({ kind: fc.constant("append"), steps }) },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constant("stale-append"), steps }) },
-      {
-        weight: 1,
-        arbitrary: fc.constantFrom(
-          { kind: "take-over" },
-          { kind: "release-and-claim" },
-          { kind: "refused-claim" },
-        ),
-      },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait"), millis: fc.nat({ max: 20_000 }) }) },
-      {
-        weight: 1,
-        arbitrary: fc.record({ kind: fc.constant("retain"), ageMs: fc.constantFrom(0, 1, 5_000) }),
-      },
-    );
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(operation, { minLength: 15, maxLength: 35, size: "max" }),
-        async (operations) => {
-          const opened = await backend.open({ clock });
-          const { store } = opened;
-          try {
-            const model = new Model(await store.claim({ leaseMs }), tally);
-            for (const one of operations) {
-              await carryOut(one, { model, store, clock });
-              await compare(model, store);
-            }
-          } finally {
-            await opened.dispose();
-          }
-        },
-      ),
-      { numRuns: runCount },
-    );
-    for (const [what, count] of Object.entries(tally)) assert.ok(count > 0, `something was ${what}`);
-    assert.ok(tally.accepted > tally.refused / 2, `${tally.accepted} accepted, ${tally.refused} refused`);
-  },
+export const emptyState: State = {
+  runs: [],
+  messages: [],
+  lastRunKey: 0,
+  lastMessageId: 0,
+  epoch: 0,
+  owner: undefined,
 };
+
+/** `now` is the store's time, which stands still during a call. */
+export function explain(state: State, call: Call, outcome: Outcome, now: number): Explanation {
+  // "Nothing was written": true of any state. A write whose fate is unknown has happened or has not.
+  if (!outcome.ok && outcome.code === "store_unavailable") return { next: [state], expected: "an answer" };
+  switch (call.kind) {
+    case "claim":
+      return explainClaim(state, call, outcome, now);
+    case "renew":
+      if (!isOwner(state, call.token)) return refused(state, outcome, "not_owner");
+      return done(outcome, (owner) => leased(state, owner, now + owner.leaseMs), state);
+    case "release":
+      if (!isOwner(state, call.token)) return outcome.ok ? only(state) : none("nothing to give up");
+      return done(outcome, () => ({ ...state, owner: undefined }), state);
+    case "append":
+      if (!isOwner(state, call.token)) return refused(state, outcome, "not_owner");
+      return explainAppend(renewedByUse(state, now), call.commits, outcome);
+    case "deleteClosed":
+      if (!isOwner(state, call.token)) return refused(state, outcome, "not_owner");
+      return explainDeletion(state, call, outcome, now);
+    case "readOwner":
+      return explainOwner(state, outcome, now);
+    case "readHistoryFrom":
+    case "readSegment":
+      return explainRange(state, call, outcome);
+    case "list":
+      return explainPage(state, call, outcome);
+    default: {
+      const expected = answerOf(state, call);
+      return outcome.ok && isDeepStrictEqual(outcome.value, expected)
+        ? { next: [state], expected }
+        : none(expected);
+    }
+  }
+}
+
+const none = (expected: unknown): Explanation => ({ next: [], expected });
+const only = (state: State): Explanation => ({ next: [state], expected: "done" });
+
+function refused(state: State, outcome: Outcome, code: string): Explanation {
+  return !outcome.ok && outcome.code === code ? only(state) : none(`rejected with ${code}`);
+}
+
+function done(outcome: Outcome, change: (owner: ModelOwner) => State, { owner }: State): Explanation {
+  return outcome.ok && owner !== undefined ? only(change(owner)) : none("done");
+}
+
+function isOwner(state: State, token: OwnerToken): boolean {
+  return state.owner !== undefined && token.epoch === state.epoch;
+}
+
+function leased(state: State, owner: ModelOwner, leaseUntil: number): State {
+  return { ...state, owner: { ...owner, leaseUntil: { min: leaseUntil, max: leaseUntil } } };
+}
+
+// The law: at the latest when half of it is over. So either it was extended, or half of it is left.
+function renewedByUse(state: State, now: number): State {
+  const { owner } = state;
+  if (owner === undefined) return state;
+  const { leaseMs, leaseUntil } = owner;
+  const renewed = now + leaseMs;
+  const isHalfOver = now > leaseUntil.max - leaseMs / 2;
+  const min = Math.max(leaseUntil.min, isHalfOver ? renewed : now + leaseMs / 2);
+  return {
+    ...state,
+    owner: { ...owner, leaseUntil: { min, max: Math.max(leaseUntil.max, renewed) } },
+  };
+}
+
+function explainClaim(
+  state: State,
+  call: Extract<Call, { readonly kind: "claim" }>,
+  outcome: Outcome,
+  now: number,
+): Explanation {
+  const { owner } = state;
+  if (!outcome.ok) {
+    if (outcome.code !== "store_owned" || owner === undefined || now > owner.leaseUntil.max)
+      return none("a token");
+    const { min, max } = owner.leaseUntil;
+    return only({ ...state, owner: { ...owner, leaseUntil: { min: Math.max(min, now), max } } });
+  }
+  if (owner !== undefined && now <= owner.leaseUntil.min) return none("rejected with store_owned");
+  const { epoch } = outcome.value as OwnerToken;
+  if (epoch <= state.epoch) return none(`an epoch later than ${state.epoch}`);
+  const claimed = { endpoint: call.endpoint, claimedAt: now, leaseMs: call.leaseMs };
+  const until = now + call.leaseMs;
+  return only({ ...state, epoch, owner: { ...claimed, leaseUntil: { min: until, max: until } } });
+}
+
+function explainOwner(state: State, outcome: Outcome, now: number): Explanation {
+  const { owner, epoch } = state;
+  const found = outcome.ok ? (outcome.value as OwnerRecord | undefined) : undefined;
+  if (owner === undefined || found === undefined || !outcome.ok) {
+    return outcome.ok && found === owner ? only(state) : none(owner);
+  }
+  const { leaseUntil } = found;
+  const { endpoint, claimedAt, leaseUntil: bounds } = owner;
+  const expected = {
+    epoch,
+    pid: found.pid,
+    host: found.host,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    claimedAt,
+    leaseUntil: Math.min(bounds.max, Math.max(bounds.min, leaseUntil)),
+    isAlive: now <= leaseUntil,
+  };
+  return isDeepStrictEqual(found, expected) ? only(leased(state, owner, leaseUntil)) : none(expected);
+}
+
+/** The commits of one call in their order, each answered by itself. */
+function explainAppend(state: State, commits: readonly Commit[], outcome: Outcome): Explanation {
+  if (!outcome.ok) {
+    // What was rejected as a whole was rolled back, unless nobody knows.
+    const isUnknown = outcome.code === "commit_unknown" || outcome.code === "store_failed";
+    const isRolledBack = outcome.code === "store_full";
+    if (!isUnknown && !isRolledBack) return none("results");
+    const applied = isUnknown ? applyUnanswered(state, commits) : undefined;
+    return { next: applied === undefined ? [state] : [state, applied], expected: "results" };
+  }
+  const results = outcome.value as readonly CommitResult[];
+  if (results.length !== commits.length) return none(`${commits.length} results`);
+  let current = state;
+  for (const [index, commit] of commits.entries()) {
+    const result = results[index];
+    const refusals = refusalsOf(current, commit);
+    if (result === undefined) return none(`${commits.length} results`);
+    if (!result.ok) {
+      const { code, details } = result.error;
+      const isForetold =
+        code === "sequence_conflict" &&
+        refusals.some((refusal) => isDeepStrictEqual({ ...details }, refusal));
+      if (!isForetold)
+        return none(refusals.length === 0 ? `commit ${index} accepted` : { commit: index, refusals });
+      continue;
+    }
+    if (refusals.length > 0) return none({ commit: index, refusals });
+    const applied = apply(current, commit, result);
+    if (typeof applied === "string") return none(`commit ${index}: ${applied}`);
+    current = applied;
+  }
+  return { next: [current], expected: "results" };
+}
+
+/** As if the store had given the keys and ids that come next. */
+function applyUnanswered(state: State, commits: readonly Commit[]): State {
+  let current = state;
+  for (const commit of commits) {
+    if (refusalsOf(current, commit).length > 0) continue;
+    const messageIds = (commit.send ?? []).map((_, index) => current.lastMessageId + index + 1);
+    const startedKey = commit.start === undefined ? {} : { startedKey: current.lastRunKey + 1 };
+    const applied = apply(current, commit, { ok: true, messageIds, ...startedKey });
+    if (typeof applied !== "string") current = applied;
+  }
+  return current;
+}
+
+/** Every reason there is to refuse the commit; the store may name any of them. */
+function refusalsOf(
+  state: State,
+  { run, start, consume }: Commit,
+): readonly Readonly<Record<string, number>>[] {
+  const refusals: Readonly<Record<string, number>>[] = [];
+  if (run !== undefined) {
+    const { runKey, workflowId, expectedSeq } = run;
+    const chain = chainOf(state, workflowId);
+    const found = chain.find(({ record }) => record.runKey === runKey)?.record;
+    // A run that another one follows is history: what would be written there has its place taken.
+    const isLast = found === undefined || chain.at(-1)?.record === found;
+    const foundSeq = isLast ? (found?.headSeq ?? 0) : (chain.at(-1)?.record.headSeq ?? 0);
+    if (found === undefined || !isLast || foundSeq !== expectedSeq)
+      refusals.push({ expected: expectedSeq, found: foundSeq });
+  }
+  if (start !== undefined) {
+    const latest = chainOf(state, start.workflowId).at(-1)?.record;
+    const extension = latest !== undefined && run?.runKey === latest.runKey ? run : undefined;
+    const found = (latest?.headSeq ?? 0) + (extension?.events.length ?? 0);
+    const isOpen = latest !== undefined && !isClosed(extension?.status ?? latest.status);
+    if (found !== start.firstSeq - 1 || isOpen) refusals.push({ expected: start.firstSeq - 1, found });
+  }
+  for (const messageId of consume ?? []) {
+    if (state.messages.every((message) => message.messageId !== messageId))
+      refusals.push({ missingMessageId: messageId });
+  }
+  return refusals;
+}
+
+/** The state with the commit in it, or what is wrong with what the store answered. */
+function apply(state: State, commit: Commit, result: Extract<CommitResult, { ok: true }>): State | string {
+  const { run, start, send = [], consume = [] } = commit;
+  let { runs, lastRunKey, lastMessageId } = state;
+  if (run !== undefined) {
+    runs = runs.map((one) => (one.record.runKey === run.runKey ? extended(one, run) : one));
+  }
+  const { startedKey } = result;
+  if ((start === undefined) !== (startedKey === undefined)) return "a key exactly when a run was begun";
+  if (start !== undefined && startedKey !== undefined) {
+    if (startedKey <= lastRunKey) return `a key later than ${lastRunKey}`;
+    lastRunKey = startedKey;
+    runs = [...runs, begun(start, startedKey)];
+  }
+  if (result.messageIds.length !== send.length) return `${send.length} message ids`;
+  const messages = state.messages.filter(({ messageId }) => !consume.includes(messageId));
+  for (const [index, messageId] of result.messageIds.entries()) {
+    if (messageId <= lastMessageId) return `a message id later than ${lastMessageId}`;
+    lastMessageId = messageId;
+    const sent = send[index];
+    if (sent !== undefined) messages.push({ messageId, target: sent.target, message: sent.message });
+  }
+  return { ...state, runs, messages, lastRunKey, lastMessageId };
+}
+
+function extended({ record, rows, heartbeats }: ModelRun, commit: RunCommit): ModelRun {
+  const { closedAt: _closedAt, blocked: blockedBefore, ...kept } = record;
+  const isEnd = isClosed(commit.status);
+  const blocked = commit.blocked === undefined ? blockedBefore : (commit.blocked ?? undefined);
+  const beats = commit.heartbeats ?? [];
+  return {
+    record: {
+      ...kept,
+      status: commit.status,
+      headSeq: record.headSeq + commit.events.length,
+      wakeAt: isEnd ? null : commit.wakeAt,
+      ...(commit.closedAt === undefined ? {} : { closedAt: commit.closedAt }),
+      ...(blocked === undefined ? {} : { blocked }),
+    },
+    rows: withRow(rows, commit.events, record.headSeq + 1, record),
+    heartbeats: isEnd ? [] : beats.reduce(withBeat, heartbeats),
+  };
+}
+
+/** The later one counts. */
+function withBeat(heartbeats: readonly Heartbeat[], beat: Heartbeat): readonly Heartbeat[] {
+  const others = heartbeats.filter(({ ordinal }) => ordinal !== beat.ordinal);
+  return [...others, beat].toSorted((left, right) => left.ordinal - right.ordinal);
+}
+
+function begun(start: StartCommit, runKey: RunKey): ModelRun {
+  const { events, firstSeq, wakeAt, status, ...rest } = start;
+  const record: RunRecord = {
+    ...rest,
+    runKey,
+    firstSeq,
+    status,
+    headSeq: firstSeq - 1 + events.length,
+    wakeAt: isClosed(status) ? null : wakeAt,
+  };
+  return { record, rows: withRow([], events, firstSeq, record), heartbeats: [] };
+}
+
+function withRow(
+  rows: ModelRun["rows"],
+  events: RunCommit["events"],
+  firstSeq: number,
+  { workflowId }: RunRecord,
+): ModelRun["rows"] {
+  if (events.length === 0) return rows;
+  return [...rows, events.map((event, index): Event => ({ ...event, seq: firstSeq + index, workflowId }))];
+}
+
+function chainOf({ runs }: State, workflowId: string): readonly ModelRun[] {
+  return runs.filter(({ record }) => record.workflowId === workflowId);
+}
+
+/** A run goes only with all that are before it in its chain. */
+function deletable(state: State, closedBefore: number): readonly ModelRun[] {
+  const goes = ({ record }: ModelRun): boolean =>
+    record.closedAt !== undefined && record.closedAt < closedBefore;
+  return state.runs.filter((run) => {
+    const chain = chainOf(state, run.record.workflowId);
+    return chain.slice(0, chain.indexOf(run) + 1).every(goes);
+  });
+}
+
+function explainDeletion(
+  state: State,
+  call: Extract<Call, { readonly kind: "deleteClosed" }>,
+  outcome: Outcome,
+  now: number,
+): Explanation {
+  const { closedBefore, limit } = call;
+  const candidates = deletable(state, closedBefore);
+  const expected = Math.min(limit, candidates.length);
+  if (!outcome.ok || outcome.value !== expected) return none(expected);
+  // A deletion may renew the lease, and need not.
+  const { owner } = state;
+  const max = Math.max(owner?.leaseUntil.max ?? 0, now + (owner?.leaseMs ?? 0));
+  const used =
+    owner === undefined ? state : { ...state, owner: { ...owner, leaseUntil: { ...owner.leaseUntil, max } } };
+  const choices = choose(used, candidates, expected);
+  const next = choices.map((gone) => ({ ...used, runs: used.runs.filter((run) => !gone.includes(run)) }));
+  return { next, expected };
+}
+
+/** All choices of `count` runs that leave no gap in a chain. */
+function choose(
+  state: State,
+  candidates: readonly ModelRun[],
+  count: number,
+): readonly (readonly ModelRun[])[] {
+  if (count === candidates.length) return [candidates];
+  const choices: ModelRun[][] = [];
+  const extend = (from: number, chosen: readonly ModelRun[]): void => {
+    if (chosen.length === count) {
+      choices.push([...chosen]);
+      return;
+    }
+    for (let index = from; index < candidates.length; index += 1) {
+      const run = candidates[index];
+      if (run === undefined) continue;
+      const chain = chainOf(state, run.record.workflowId);
+      const before = chain[chain.indexOf(run) - 1];
+      if (before === undefined || chosen.includes(before)) extend(index + 1, [...chosen, run]);
+    }
+  };
+  extend(0, []);
+  return choices;
+}
+
+function explainRange(
+  state: State,
+  call: Extract<Call, { readonly kind: "readHistoryFrom" | "readSegment" }>,
+  outcome: Outcome,
+): Explanation {
+  const runs =
+    call.kind === "readHistoryFrom"
+      ? chainOf(state, call.workflowId)
+      : chainOf(state, call.run.workflowId).filter(({ record }) => record.runKey === call.run.runKey);
+  const rows = runs.flatMap((run) => run.rows);
+  const expected = rows.flat().filter((event) => event.seq >= call.fromSeq);
+  if (!outcome.ok) return none(expected);
+  if (call.limit === undefined) {
+    return isDeepStrictEqual(outcome.value, expected) ? { next: [state], expected } : none(expected);
+  }
+  // At least one commit's events, and about as many as asked for: less than a commit's over the limit, and
+  // no fewer unless there are no more.
+  const read = outcome.value as readonly Event[];
+  const largest = Math.max(0, ...rows.map((row) => row.length));
+  const isEnough =
+    read.length >= Math.min(1, expected.length) && read.length < call.limit + Math.max(1, largest);
+  const isPrefix = isDeepStrictEqual(read, expected.slice(0, read.length));
+  return isEnough && isPrefix ? { next: [state], expected } : none(expected);
+}
+
+function explainPage(
+  state: State,
+  call: Extract<Call, { readonly kind: "list" }>,
+  outcome: Outcome,
+): Explanation {
+  const { filter, limit, after } = call;
+  const matching = state.runs
+    .map(({ record }) => record)
+    .filter(
+      (record) => matches(record, filter) && record.runKey < (after?.runKey ?? Number.POSITIVE_INFINITY),
+    )
+    .toReversed();
+  const expected = { runs: matching.slice(0, limit), hasMore: matching.length > limit };
+  if (!outcome.ok) return none(expected);
+  const { runs, nextCursor } = outcome.value as RunPage;
+  const found = { runs, hasMore: nextCursor !== undefined };
+  return isDeepStrictEqual(found, expected) ? { next: [state], expected } : none(expected);
+}
+
+function answerOf(
+  state: State,
+  call: Exclude<Read, { readonly kind: "readOwner" | "readHistoryFrom" | "readSegment" | "list" }>,
+): unknown {
+  const records = state.runs.map(({ record }) => record);
+  switch (call.kind) {
+    case "readHistory":
+      return chainOf(state, call.workflowId).flatMap((run) => run.rows.flat());
+    case "readRunChain":
+      return chainOf(state, call.workflowId).map((run) => run.record);
+    case "findRun": {
+      const chain = chainOf(state, call.workflowId);
+      const { runId } = call;
+      const run = runId === undefined ? chain.at(-1) : chain.find(({ record }) => record.runId === runId);
+      return run?.record;
+    }
+    case "findRunByKey":
+      return records.find((record) => record.runKey === call.runKey);
+    case "readHeartbeats":
+      return state.runs.find(({ record }) => record.runKey === call.runKey)?.heartbeats ?? [];
+    case "listActive":
+      return records
+        .filter((record) => record.runKey > call.afterKey && !isClosed(record.status))
+        .slice(0, call.limit);
+    case "listDue": {
+      const { after, untilAt } = call;
+      return dueRuns(records)
+        .filter((run) => run.wakeAt <= untilAt && (after === undefined || compareDue(run, after) > 0))
+        .slice(0, call.limit);
+    }
+    case "nextWakeAt":
+      return dueRuns(records).find((run) => run.wakeAt > call.afterAt)?.wakeAt;
+    case "listMessages":
+      return state.messages.filter(({ messageId }) => messageId > call.afterId).slice(0, call.limit);
+    case "count":
+      return records.filter((record) => matches(record, call.filter)).length;
+  }
+}
+
+function dueRuns(records: readonly RunRecord[]): readonly DueRun[] {
+  return records
+    .flatMap(({ runKey, workflowId, wakeAt }) => (wakeAt === null ? [] : [{ runKey, workflowId, wakeAt }]))
+    .toSorted(compareDue);
+}
+
+function compareDue(left: Omit<DueRun, "workflowId">, right: Omit<DueRun, "workflowId">): number {
+  return left.wakeAt - right.wakeAt || left.runKey - right.runKey;
+}
+
+function matches(record: RunRecord, filter: RunFilter): boolean {
+  const within = (value: number | undefined, from: number | undefined, to: number | undefined): boolean =>
+    (from === undefined || (value !== undefined && value >= from)) &&
+    (to === undefined || (value !== undefined && value <= to));
+  const is = <Value>(wanted: Value | undefined, value: Value | undefined): boolean =>
+    wanted === undefined || wanted === value;
+  return (
+    is(filter.workflowId, record.workflowId) &&
+    is(filter.workflowType, record.workflowType) &&
+    is(filter.status, record.status) &&
+    is(filter.isBlocked, record.blocked !== undefined) &&
+    is(filter.parentWorkflowId, record.parent?.workflowId) &&
+    within(record.startedAt, filter.startedAfter, filter.startedBefore) &&
+    within(record.closedAt, filter.closedAfter, filter.closedBefore)
+  );
+}

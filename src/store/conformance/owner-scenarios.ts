@@ -6,7 +6,7 @@ import { assertRejects, idOf, leaseMs, runOf, snapshot, startOf } from "./world.
 
 /** Another owner takes over from one that has not renewed. */
 async function takeOver(world: World): Promise<OwnerToken> {
-  world.clock.advance(leaseMs + 1);
+  await world.advance(leaseMs + 1);
   return await world.store.claim({ leaseMs });
 }
 
@@ -15,8 +15,8 @@ export const ownerScenarios: readonly Scenario[] = [
     // I-16, I-51
     name: "a claim is refused while the owner is alive, and names it",
     async run(world) {
-      const claimedAt = world.clock.now();
-      world.clock.advance(leaseMs);
+      const claimedAt = await world.now();
+      await world.advance(leaseMs);
       const details = await assertRejects(world.store.claim({ leaseMs }), "store_owned");
       const owner = await world.store.readOwner();
       assert.ok(owner !== undefined);
@@ -49,7 +49,7 @@ export const ownerScenarios: readonly Scenario[] = [
       await assertRejects(world.append({ start: startOf("v") }), "not_owner");
       await assertRejects(world.append({ consume: [1] }), "not_owner");
       await assertRejects(world.store.renew(world.token), "not_owner");
-      await assertRejects(world.store.deleteClosed(world.token, world.clock.now(), 10), "not_owner");
+      await assertRejects(world.store.deleteClosed(world.token, await world.now(), 10), "not_owner");
       await world.store.release(world.token);
       assert.equal((await world.store.readOwner())?.epoch, token.epoch, "a stale release releases nothing");
       assert.deepEqual(await snapshot(world.store, "w"), before);
@@ -81,9 +81,9 @@ export const ownerScenarios: readonly Scenario[] = [
   {
     name: "a renewed lease lasts from the renewal",
     async run(world) {
-      world.clock.advance(leaseMs - 1);
+      await world.advance(leaseMs - 1);
       await world.store.renew(world.token);
-      world.clock.advance(leaseMs - 1);
+      await world.advance(leaseMs - 1);
       await assertRejects(world.store.claim({ leaseMs }), "store_owned");
       assert.equal((await world.store.readOwner())?.isAlive, true);
     },
@@ -93,7 +93,7 @@ export const ownerScenarios: readonly Scenario[] = [
     async run(world) {
       const run = await world.start("w");
       for (let round = 0; round < 8; round += 1) {
-        world.clock.advance(leaseMs / 2);
+        await world.advance(leaseMs / 2);
         await world.extend(run);
         await assertRejects(world.store.claim({ leaseMs }), "store_owned");
       }
@@ -103,7 +103,7 @@ export const ownerScenarios: readonly Scenario[] = [
     name: "an owner whose lease has run out keeps writing as long as nobody has taken over",
     async run(world) {
       const run = await world.start("w");
-      world.clock.advance(leaseMs * 5);
+      await world.advance(leaseMs * 5);
       assert.equal((await world.store.readOwner())?.isAlive, false);
       await world.extend(run);
       assert.equal((await world.store.readOwner())?.isAlive, true);
@@ -129,7 +129,7 @@ export const ownerScenarios: readonly Scenario[] = [
     // I-18
     name: "of many claims at one time one succeeds",
     async run(world) {
-      world.clock.advance(leaseMs + 1);
+      await world.advance(leaseMs + 1);
       const claims = Array.from({ length: 10 }, () => world.store.claim({ leaseMs }));
       const outcomes = await Promise.allSettled(claims);
       assert.equal(outcomes.filter((outcome) => outcome.status === "fulfilled").length, 1);
@@ -150,11 +150,33 @@ export const ownerScenarios: readonly Scenario[] = [
   {
     name: "a closed store answers no more",
     async run(world) {
-      const last = world.start("w");
-      const [started] = await Promise.all([last, world.store.close()]);
-      assert.equal(started.headSeq, 1, "what was under way is finished");
-      await assertRejects(world.append({ start: startOf("v") }), "store_unavailable");
-      await assertRejects(world.store.readHistory(idOf("w")), "store_unavailable");
+      const last = world.append({ start: startOf("w") });
+      const [results] = await Promise.all([last, world.store.close()]);
+      assert.equal(results[0]?.ok, true, "what was under way is finished");
+      const { store, token } = world;
+      const id = idOf("w");
+      const calls: readonly (() => Promise<unknown>)[] = [
+        () => store.claim({ leaseMs }),
+        () => store.renew(token),
+        () => store.release(token),
+        () => store.readOwner(),
+        () => store.append(token, [{ start: startOf("v") }]),
+        () => store.readHistory(id),
+        () => store.readHistoryFrom(id, 1),
+        () => store.readSegment({ runKey: 1, workflowId: id }, 1),
+        () => store.readRunChain(id),
+        () => store.findRun(id),
+        () => store.findRunByKey(1),
+        () => store.listActive(0, 1),
+        () => store.listDue(0, undefined, 1),
+        () => store.nextWakeAt(0),
+        () => store.listMessages(0, 1),
+        () => store.readHeartbeats(1),
+        () => store.list({}, { limit: 1 }),
+        () => store.count({}),
+        () => store.deleteClosed(token, 0, 1),
+      ];
+      for (const call of calls) await assertRejects(call(), "store_unavailable");
       await world.store.close();
     },
   },

@@ -1,12 +1,16 @@
 import { appendScenarios } from "./append-scenarios.ts";
 import { chainScenarios } from "./chain-scenarios.ts";
+import { damageScenarios, handleScenarios } from "./handle-scenarios.ts";
+import { interleavingScenario } from "./interleaving.ts";
 import { listScenarios } from "./list-scenarios.ts";
 import { messageScenarios } from "./message-scenarios.ts";
-import { modelScenario } from "./model.ts";
 import { ownerScenarios } from "./owner-scenarios.ts";
+import type { PropertyOptions } from "./property.ts";
 import { readScenarios } from "./read-scenarios.ts";
-import { VirtualClock, World, leaseMs } from "./world.ts";
-import type { Scenario, StoreBackend } from "./world.ts";
+import { sequenceScenario } from "./sequence.ts";
+import { sizeScenarios } from "./size-scenarios.ts";
+import { World, leaseMs, openFresh } from "./world.ts";
+import type { OpenedStore, Scenario, StoreBackend } from "./world.ts";
 
 /** The two functions of a test runner that the suite needs: vitest's, node:test's and others' fit. */
 export interface ConformanceTestApi {
@@ -22,12 +26,16 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
   listing: listScenarios,
   messages: messageScenarios,
   ownership: ownerScenarios,
-  "any sequence of operations": [modelScenario],
+  "two objects on the same data": handleScenarios,
+  sizes: sizeScenarios,
+  damage: damageScenarios,
+  properties: [sequenceScenario, interleavingScenario],
 };
 
 /**
  * The conformance suite: a backend that passes it carries the engine. Call it from a test file, once per
- * backend. The last group needs the package `fast-check`.
+ * backend. The last group needs the package `fast-check`, and when it fails it prints a small counterexample
+ * and the `seed` and `path` that repeat it.
  *
  * @example
  * import { describe, it } from "vitest";
@@ -44,26 +52,34 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
  *   { describe, it },
  * );
  */
-export function describeStoreConformance(
+export function describeStoreConformance<Opened extends OpenedStore>(
   name: string,
-  backend: StoreBackend,
+  backend: StoreBackend<Opened>,
   testApi: ConformanceTestApi,
+  options: PropertyOptions = {},
 ): void {
   testApi.describe(`store conformance: ${name}`, () => {
-    for (const [group, scenarios] of Object.entries(groups)) {
+    for (const [group, all] of Object.entries(groups)) {
+      const scenarios = all.filter(({ needs }) => needs === undefined || backend[needs] !== undefined);
+      if (scenarios.length === 0) continue;
       testApi.describe(group, () => {
-        for (const scenario of scenarios) testApi.it(scenario.name, () => runScenario(scenario, backend));
+        for (const scenario of scenarios) {
+          testApi.it(scenario.name, () => runScenario(scenario, backend, options));
+        }
       });
     }
   });
 }
 
-async function runScenario(scenario: Scenario, backend: StoreBackend): Promise<void> {
-  const clock = new VirtualClock();
-  const opened = await backend.open({ clock });
+async function runScenario(
+  scenario: Scenario,
+  backend: StoreBackend,
+  options: PropertyOptions,
+): Promise<void> {
+  const { opened, time } = await openFresh(backend);
   try {
     const token = await opened.store.claim({ leaseMs, endpoint: "/run/aion.sock" });
-    await scenario.run(new World(opened, clock, token), backend);
+    await scenario.run(new World(opened, time, token), backend, options);
   } finally {
     await opened.dispose();
   }

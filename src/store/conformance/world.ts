@@ -7,29 +7,49 @@ import { parseWorkflowId, toRunId } from "../../core/ids.ts";
 import { toPayload } from "../../core/payload.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { RunStatus } from "../../core/status.ts";
+import type { PropertyOptions } from "./property.ts";
 import type { Commit, CommitResult, OwnerToken, RunCommit, RunRef, StartCommit, Store } from "../contract.ts";
 
 /** What a backend's test file hands in. */
-export interface StoreBackend {
-  /** A fresh, empty store that reads the time from `clock`. */
-  open(options: { readonly clock: Clock }): Promise<OpenedStore>;
+export interface StoreBackend<Opened extends OpenedStore = OpenedStore> {
+  /** A fresh, empty store that reads the time from `clock`, unless it says how its time is told and moved. */
+  open(options: { readonly clock: Clock }): Promise<Opened>;
+  /**
+   * Another object on the data of an opened store, as another process would open it: one that may write too.
+   * Absent: there is no such thing, and the scenarios that need it are left out.
+   */
+  reopen?(opened: Opened): Promise<Store>;
+  /**
+   * Changes the stored row that holds this event, as a disk would: behind the store's back, by a bit or a
+   * letter. Absent: the backend keeps no checksums, and the scenario that needs it is left out.
+   */
+  damage?(opened: Opened, event: { readonly run: RunRef; readonly seq: number }): Promise<void>;
 }
 
 export interface OpenedStore {
   readonly store: Store;
-  /** Another object on the same data, as another process would open it; absent where there is none. */
-  readonly reopen?: () => Promise<Store>;
+  /** Where the store takes its time from, if not from the clock that `open` was handed. */
+  readonly time?: StoreTime;
   /** Closes what is open, and removes the data. */
   dispose(): Promise<void>;
+}
+
+/** A store's time in the hands of the suite: it stands still until it is moved. */
+export interface StoreTime {
+  /** Milliseconds since 1970. */
+  now(): number | Promise<number>;
+  advance(millis: number): void | Promise<void>;
 }
 
 /** One law of the contract, shown on a fresh store. */
 export interface Scenario {
   readonly name: string;
-  run(world: World, backend: StoreBackend): Promise<void>;
+  /** Left out for a backend without it. */
+  readonly needs?: "reopen" | "damage";
+  run(world: World, backend: StoreBackend, options: PropertyOptions): Promise<void>;
 }
 
-export class VirtualClock implements Clock {
+export class VirtualClock implements Clock, StoreTime {
   #now = 1_700_000_000_000;
 
   now(): number {
@@ -39,6 +59,15 @@ export class VirtualClock implements Clock {
   advance(millis: number): void {
     this.#now += millis;
   }
+}
+
+/** A fresh store, and the hand on its time. */
+export async function openFresh(
+  backend: StoreBackend,
+): Promise<{ readonly opened: OpenedStore; readonly time: StoreTime }> {
+  const clock = new VirtualClock();
+  const opened = await backend.open({ clock });
+  return { opened, time: opened.time ?? clock };
 }
 
 export const leaseMs = 10_000;
@@ -53,16 +82,24 @@ export interface KnownRun extends RunRef {
 /** A store, its owner's token, and the shortest ways to write to it. */
 export class World {
   readonly store: Store;
-  readonly clock: VirtualClock;
-  readonly reopen: (() => Promise<Store>) | undefined;
+  readonly opened: OpenedStore;
   readonly token: OwnerToken;
+  readonly #time: StoreTime;
   #runCount = 0;
 
-  constructor(opened: OpenedStore, clock: VirtualClock, token: OwnerToken) {
+  constructor(opened: OpenedStore, time: StoreTime, token: OwnerToken) {
+    this.opened = opened;
     this.store = opened.store;
-    this.reopen = opened.reopen;
-    this.clock = clock;
+    this.#time = time;
     this.token = token;
+  }
+
+  async now(): Promise<number> {
+    return await this.#time.now();
+  }
+
+  async advance(millis: number): Promise<void> {
+    await this.#time.advance(millis);
   }
 
   newRunId(): RunId {
@@ -76,7 +113,7 @@ export class World {
 
   /** Starts a run and expects it to be accepted. */
   async start(id: string, fields: Partial<StartCommit> = {}): Promise<KnownRun> {
-    const start = startOf(id, { runId: this.newRunId(), startedAt: this.clock.now(), ...fields });
+    const start = startOf(id, { runId: this.newRunId(), startedAt: await this.now(), ...fields });
     const [result] = await this.append({ start });
     assert.ok(result?.ok === true && result.startedKey !== undefined, `the start of ${id} is accepted`);
     return {
@@ -104,7 +141,7 @@ export class World {
 
   /** Ends a run. */
   async end(run: KnownRun, status: RunStatus = "completed"): Promise<void> {
-    await this.extend(run, { status, closedAt: this.clock.now(), events: [endOf(status)], wakeAt: null });
+    await this.extend(run, { status, closedAt: await this.now(), events: [endOf(status)], wakeAt: null });
   }
 }
 

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
+import type { Message } from "../../core/message.ts";
 import { VirtualClock, World, endOf, idOf, mark, startOf } from "../conformance/world.ts";
 import type { Store } from "../contract.ts";
 import { openSqliteStore } from "./store.ts";
@@ -156,27 +157,48 @@ it.each([
   await store.close();
 });
 
-// I-50
-it("a message that is not what was sent is found, and named", async () => {
+// I-11, I-50
+it("a message that is not what was sent is found, and named, and hides no other", async () => {
   writeFileSync(path, bytes);
   const writing = openSqliteStore({ path });
   const token = await writing.claim({ leaseMs: 1 });
+  const reasons = ["before", "as it was", "after", "redirected"];
+  const send = reasons.map((reason) => ({
+    target: idOf("first"),
+    message: { kind: "cancel" as const, reason },
+  }));
+  const teleport = { kind: "teleport" } as unknown as Message;
   const [sent] = await writing.append(token, [
-    {
-      start: startOf("fourth"),
-      send: [{ target: idOf("first"), message: { kind: "cancel", reason: "as it was" } }],
-    },
+    { start: startOf("fourth"), send: [...send, { target: idOf("first"), message: teleport }] },
   ]);
   await writing.close();
+  const sentIds = sent?.ok === true ? sent.messageIds : [];
+  expect(sentIds).toHaveLength(5);
   const database = new DatabaseSync(path);
   database.exec("UPDATE messages SET body = replace(body, 'as it was', 'as it is')");
+  database.exec("UPDATE messages SET target = 'nobody' WHERE body LIKE '%redirected%'");
   database.close();
   const store = openSqliteStore({ path, readOnly: true });
-  const error = await errorOf(store.listMessages(0, 10));
-  expect(error.code).toBe("store_corrupt");
-  expect(error.details).toEqual({
-    messageId: sent?.ok === true ? sent.messageIds[0] : undefined,
-    target: "first",
+  const found = await store.listMessages(0, 10);
+  expect(found.map(({ messageId, target }) => [messageId, target])).toEqual([
+    [sentIds[0], "first"],
+    [sentIds[1], "first"],
+    [sentIds[2], "first"],
+    [sentIds[3], "nobody"],
+    [sentIds[4], "first"],
+  ]);
+  expect([found[0]?.message, found[2]?.message]).toEqual([send[0]?.message, send[2]?.message]);
+  const damaged = (index: number, target: string, code: string) => ({
+    kind: "damaged",
+    error: expect.objectContaining({
+      code,
+      details: expect.objectContaining({ messageId: sentIds[index], target }) as unknown,
+    }) as unknown,
   });
+  expect([found[1]?.message, found[3]?.message, found[4]?.message]).toEqual([
+    damaged(1, "first", "message_corrupt"),
+    damaged(3, "nobody", "message_corrupt"),
+    damaged(4, "first", "event_unknown"),
+  ]);
   await store.close();
 });

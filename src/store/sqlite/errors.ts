@@ -27,6 +27,7 @@ const cantOpen = 14;
 // The index of the write-ahead log could not be grown: the disk is full, and nothing was written.
 const ioErrorShmSize = 4874;
 const ioErrorNoMemory = 3082;
+const readOnlyRollback = 776;
 const constraint = 19;
 const tooBig = 18;
 
@@ -42,6 +43,11 @@ function sqliteCodeOf(error: unknown): number | undefined {
 /** True when somebody else held the lock for longer than was waited. */
 export function isBusy(error: unknown): boolean {
   return ((sqliteCodeOf(error) ?? 0) & 0xff) === busy;
+}
+
+/** True when a crash left a transaction half made, and the connection may not take it back since it only reads. */
+export function needsRollback(error: unknown): boolean {
+  return sqliteCodeOf(error) === readOnlyRollback;
 }
 
 /** True when the statement itself could not be carried out, through no fault of the file or the machine. */

@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -177,4 +178,22 @@ it("a store that could not be made leaves no half of one behind", async () => {
   alter("PRAGMA journal_mode = DELETE; BEGIN; CREATE TABLE runs (a); ROLLBACK");
   await create();
   expect(codeOfOpening({ path })).toBe("opened");
+});
+
+it("a creation that was cut off amid its writes is taken back and made anew", async () => {
+  const cut = join(directory, "cut.db");
+  const database = new DatabaseSync(cut);
+  // A cache that is too small for the transaction: its pages go to the file before the commit.
+  database.exec("PRAGMA cache_size = 1; BEGIN; CREATE TABLE runs (a); CREATE TABLE filling (a)");
+  const insert = database.prepare("INSERT INTO filling VALUES (zeroblob(3000))");
+  for (let count = 0; count < 50; count += 1) insert.run();
+  copyFileSync(cut, path);
+  copyFileSync(`${cut}-journal`, `${path}-journal`);
+  database.exec("ROLLBACK");
+  database.close();
+  expect(readFileSync(path).length).toBeGreaterThan(0);
+
+  await create();
+  expect(codeOfOpening({ path })).toBe("opened");
+  expect(codeOfOpening({ path, readOnly: true })).toBe("opened");
 });

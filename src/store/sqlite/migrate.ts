@@ -2,7 +2,8 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
-import { isBusy, toStoreError } from "./errors.ts";
+import { isBusy, needsRollback, toStoreError } from "./errors.ts";
+import { checkSingleName } from "./file-identity.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
 export const applicationId = 0x41_69_6f_6e;
@@ -32,20 +33,26 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
         hint: "Name a file in that directory.",
       });
     }
+    checkSingleName(path);
     if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
-    if (sizeOf(path) > 0) {
-      const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
-      try {
-        checkFormat(database, path);
-      } finally {
-        database.close();
-      }
-    }
+    if (sizeOf(path) > 0) lookAt(path);
     return prepareDatabase(new DatabaseSync(path, { timeout: busyTimeoutMs }), path);
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
+  }
+}
+
+function lookAt(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: busyTimeoutMs });
+  try {
+    checkFormat(database, path);
+  } catch (error) {
+    // Its creation was cut off, and only a connection that can write takes back what was begun.
+    if (!needsRollback(error)) throw error;
+  } finally {
+    database.close();
   }
 }
 
@@ -53,8 +60,15 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
 export function connect(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
-    configure(database);
-    return database;
+    try {
+      configure(database);
+      // The first connection writes meanwhile, and then waits for this one.
+      checkWritable(database, busyTimeoutMs);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
   }
@@ -114,7 +128,7 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
     // creation one step, and no file of ours exists without our mark in its header.
     database.exec("PRAGMA journal_mode = WAL");
     configure(database);
-    checkWritable(database);
+    checkWritable(database, 0);
     return database;
   } catch (error) {
     database.close();
@@ -123,10 +137,12 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
 }
 
 // SQLite opens what it cannot write for reading, and says so only when something is written.
-function checkWritable(database: DatabaseSync): void {
-  database.exec("PRAGMA busy_timeout = 0");
+function checkWritable(database: DatabaseSync, waitMs: number): void {
+  database.exec(`PRAGMA busy_timeout = ${waitMs}`);
   try {
     database.exec("BEGIN IMMEDIATE");
+    // On what was opened for reading BEGIN IMMEDIATE succeeds, and only a statement that writes is refused.
+    database.exec(`PRAGMA application_id = ${applicationId}`);
     database.exec("ROLLBACK");
   } catch (error) {
     // Held by somebody who can write: a claim will tell who.

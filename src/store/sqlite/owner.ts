@@ -39,9 +39,7 @@ export class OwnerRow {
     this.#renewAlone = database.prepare(
       "UPDATE owner SET lease_until = ? + lease_ms WHERE id = 1 AND epoch = ? AND pid IS NOT NULL",
     );
-    this.#release = database.prepare(
-      "UPDATE owner SET pid = NULL, endpoint = NULL, lease_until = NULL WHERE id = 1",
-    );
+    this.#release = database.prepare(releaseSql);
   }
 
   /** Returns the epoch. Throws `store_owned`. */
@@ -138,6 +136,13 @@ export class OwnerRow {
       leaseUntil: numberOrNull(row["lease_until"]),
     };
   }
+}
+
+const releaseSql = "UPDATE owner SET pid = NULL, endpoint = NULL, lease_until = NULL WHERE id = 1";
+
+/** Of a copy: nobody owns it, whoever owns the original. */
+export function releaseOwner(database: DatabaseSync): void {
+  database.exec(releaseSql);
 }
 
 /** What an append must know of the owner row. */

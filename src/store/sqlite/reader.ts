@@ -1,9 +1,11 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { RowKey } from "../../core/codec.ts";
 import { decodeRow } from "../../core/codec.ts";
-import { AionError, assert } from "../../core/errors.ts";
+import { AionError, assert, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Message } from "../../core/message.ts";
+import { isMessageKind } from "../../core/message.ts";
 import type { Payload } from "../../core/payload.ts";
 import type {
   DueCursor,
@@ -15,7 +17,8 @@ import type {
   RunRef,
   StoredMessage,
 } from "../contract.ts";
-import { checksumOf, checksumSeed, statusCodes, statusOfCode } from "./row.ts";
+import { checksumOf, checksumSeed, newestVersionText, statusCodes, statusOfCode } from "./row.ts";
+import { isLaterVersion, thisVersion } from "./version.ts";
 
 /** How many keys a search looks at in one turn of the event loop: a few milliseconds. */
 const keysPerSlice = 10_000;
@@ -77,11 +80,11 @@ export class Reader {
   }
 
   async listActive(afterKey: RunKey, limit: number): Promise<RunRecord[]> {
-    const few = this.#fewOpenKeys();
-    if (few !== undefined) {
-      const keys = few.filter((key) => key > afterKey).toSorted((left, right) => left - right);
-      return this.#findByKeys(keys.slice(0, limit));
-    }
+    const few = this.#consistently(() => {
+      const keys = this.#fewOpenKeys()?.filter((key) => key > afterKey);
+      return keys && this.#findByKeys(keys.toSorted((left, right) => left - right).slice(0, limit));
+    });
+    if (few !== undefined) return few;
     const found: RunRecord[] = [];
     const { lastKey } = this.#keyRange();
     for (let key = afterKey; key < lastKey && found.length < limit; key += keysPerSlice) {
@@ -111,7 +114,7 @@ export class Reader {
   }
 
   listMessages(afterId: number, limit: number): StoredMessage[] {
-    return this.#sql.messages.all(afterId, limit).map(toMessage);
+    return this.#sql.messages.all(afterId, limit).map((row) => this.#toMessage(row));
   }
 
   readHeartbeats(runKey: RunKey): Heartbeat[] {
@@ -135,10 +138,13 @@ export class Reader {
     const found: RunRecord[] = [];
     const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
     let below = Math.min(beforeKey ?? lastKey + 1, lastKey + 1);
+    // The first slice is open above: what began meanwhile may have taken the place of what ended meanwhile.
+    let end = beforeKey ?? Number.MAX_SAFE_INTEGER;
     while (below > firstKey && found.length < limit) {
       const from = Math.max(firstKey, below - sliceSize);
-      found.push(...statement.all(...values, from, below, limit - found.length).map(toRunRecord));
+      found.push(...statement.all(...values, from, end, limit - found.length).map(toRunRecord));
       below = from;
+      end = from;
       if (below > firstKey && found.length < limit) await nextTurn();
     }
     return found;
@@ -188,9 +194,53 @@ export class Reader {
     }
   }
 
-  #page(runKey: RunKey, fromSeq: number): readonly (readonly SQLOutputValue[])[] {
-    const rows: unknown = this.#sql.rows.all(runKey, fromSeq, runKey, pageRows);
+  #page(runKey: RunKey, fromSeq: number, limit: number): readonly (readonly SQLOutputValue[])[] {
+    const rows: unknown = this.#sql.rows.all(runKey, fromSeq, runKey, limit);
     return rows as readonly (readonly SQLOutputValue[])[];
+  }
+
+  #decode(row: string, key: RowKey): Event[] {
+    try {
+      return decodeRow(row, key);
+    } catch (error) {
+      throw isAionError(error) && error.code === "event_unknown" ? this.#withVersions(error) : error;
+    }
+  }
+
+  #toMessage(row: Row): StoredMessage {
+    const messageId = Number(row["message_id"]);
+    const target = String(row["target"]) as WorkflowId;
+    const body = String(row["body"]);
+    const details = { messageId, target };
+    const what = `message ${messageId} to workflow ${target}`;
+    if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
+      const error = new AionError("message_corrupt", `${what} is damaged: its checksum does not fit`, {
+        details,
+      });
+      return { messageId, target, message: { kind: "damaged", error } };
+    }
+    const message = JSON.parse(body) as Message;
+    if (isMessageKind(message.kind)) return { messageId, target, message };
+    const kind = JSON.stringify((message as { readonly kind?: unknown }).kind);
+    const error = new AionError("event_unknown", `${what} is of kind ${kind}, which is not known`, {
+      details,
+    });
+    return { messageId, target, message: { kind: "damaged", error: this.#withVersions(error) } };
+  }
+
+  /** Rows do not say who wrote them; the file says who may have. */
+  #withVersions(error: AionError): AionError {
+    const own = thisVersion();
+    const newestVersion = this.#sql.newestVersion.get()?.["version"];
+    const isLater = typeof newestVersion === "string" && isLaterVersion(newestVersion, own);
+    const by = isLater
+      ? `this is Aion ${own}, and it was written by ${newestVersion} or one before that`
+      : `this is Aion ${own}, and no later version than ${own} is known to have written to the file`;
+    return new AionError("event_unknown", `${error.message}; ${by}`, {
+      cause: error,
+      details: { ...error.details, thisVersion: own, newestVersion },
+      ...(isLater ? { hint: `Open the store with Aion ${newestVersion}, or a later version.` } : {}),
+    });
   }
 
   #readRows(
@@ -204,7 +254,9 @@ export class Reader {
     const seed = checksumSeed(workflowId);
     let expectedSeq: number | undefined;
     let from = fromSeq;
-    for (let page = this.#page(runKey, from); page.length > 0; page = this.#page(runKey, from)) {
+    // A row may hold one event or a thousand, so pages begin small: what is read beyond the limit is read in vain.
+    for (let rowCount = firstPageRows; ; rowCount = Math.min(4 * rowCount, pageRowsMax)) {
+      const page = this.#page(runKey, from, rowCount);
       for (const [firstSeqColumn, checksum, row] of page) {
         const firstSeq = Number(firstSeqColumn);
         // The first row holds `fromSeq`, so it may begin before it, but neither after it nor before the run.
@@ -218,12 +270,12 @@ export class Reader {
         if (typeof row !== "string" || checksumOf(row, { seed, firstSeq }) !== checksum) {
           throw corrupt(workflowId, firstSeq, "its checksum does not fit");
         }
-        const events = decodeRow(row, { workflowId, firstSeq });
+        const events = this.#decode(row, { workflowId, firstSeq });
         expectedSeq = firstSeq + events.length;
         for (const event of events) if (event.seq >= fromSeq) into.push(event);
         if (into.length >= range.limit) return;
       }
-      if (page.length < pageRows || expectedSeq === undefined) break;
+      if (page.length < rowCount || expectedSeq === undefined || expectedSeq > headSeq) break;
       from = expectedSeq;
     }
     const endSeq = (expectedSeq ?? fromSeq) - 1;
@@ -232,7 +284,8 @@ export class Reader {
   }
 }
 
-const pageRows = 500;
+const firstPageRows = 8;
+const pageRowsMax = 512;
 
 // The index led to the row of another workflow: one of the two is damaged.
 function checkId(run: RunRecord, workflowId: WorkflowId): RunRecord {
@@ -278,6 +331,7 @@ const statementTexts = {
     "SELECT min(wake_at) AS wake_at FROM runs INDEXED BY runs_open WHERE closed_at IS NULL AND wake_at > ?",
   messages:
     "SELECT message_id, checksum, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
+  newestVersion: newestVersionText,
   heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
   rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
     AND first_seq >= coalesce((SELECT max(first_seq) FROM events WHERE run_key = ?3 AND first_seq <= ?2), ?2)
@@ -315,19 +369,6 @@ function isIndexed(filter: RunFilter): boolean {
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function toMessage(row: Row): StoredMessage {
-  const messageId = Number(row["message_id"]);
-  const target = String(row["target"]) as WorkflowId;
-  const body = String(row["body"]);
-  if (checksumOf(body, { seed: checksumSeed(target), firstSeq: 0 }) !== row["checksum"]) {
-    throw new AionError("store_corrupt", `message ${messageId} to workflow ${target} is damaged`, {
-      details: { messageId, target },
-      hint: "Restore the file from a backup.",
-    });
-  }
-  return { messageId, target, message: JSON.parse(body) as Message };
 }
 
 function toRunRecord(row: Row): RunRecord {

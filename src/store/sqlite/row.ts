@@ -26,3 +26,7 @@ export function checksumSeed(workflowId: string): number {
 export function checksumOf(row: string, of: { readonly seed: number; readonly firstSeq: number }): number {
   return crc32(row, (of.seed + of.firstSeq) >>> 0);
 }
+
+/** The newest version that ever owned the file; of a file from before that was kept, the last one. */
+export const newestVersionText = `SELECT coalesce((SELECT value FROM meta WHERE name = 'newest_version'),
+  (SELECT value FROM meta WHERE name = 'aion_version')) AS version`;

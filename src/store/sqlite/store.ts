@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { resolve as resolvePath } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
@@ -29,6 +28,7 @@ import type { Job } from "./job.ts";
 import { openDatabase } from "./migrate.ts";
 import { OwnerRow } from "./owner.ts";
 import { Reader } from "./reader.ts";
+import { thisVersion } from "./version.ts";
 import { WritePath } from "./write-path.ts";
 import { Writer } from "./writer.ts";
 
@@ -92,9 +92,7 @@ class SqliteStore implements Store {
   }
 
   async claim(claim: OwnerClaim): Promise<OwnerToken> {
-    const version = String(
-      (createRequire(import.meta.url)("aion/package.json") as { version?: unknown }).version,
-    );
+    const version = thisVersion();
     try {
       return toOwnerToken(await this.#write({ kind: "claim", claim, now: this.#clock.now(), version }));
     } catch (error) {

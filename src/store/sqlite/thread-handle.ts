@@ -22,14 +22,14 @@ export class ThreadHandle {
   #onIdle: (() => void) | undefined;
   isReady = false;
 
-  constructor(path: string, events: ThreadEvents) {
+  constructor(path: string, events: ThreadEvents, identity?: string) {
     this.#events = events;
     const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
     this.#worker = new Worker(new URL(`./writer-thread${extension}`, import.meta.url), {
       name: "aion-store",
       // Not the parent's: some of its options fit no thread (`--input-type`), and none is needed.
       execArgv: [],
-      workerData: { path, signal: this.#signal },
+      workerData: { path, signal: this.#signal, identity },
     });
     this.#worker.on("message", (message: Wire | "ready" | "checkpointed") => this.#receive(message));
     this.#worker.on("error", (error) => this.#end(error));

@@ -43,6 +43,7 @@ export class WritePath {
   #queue: Pending[] = [];
   #queuedCommits = 0;
   #isScheduled = false;
+  #hasTurnFlushed = false;
   #thread: ThreadHandle | undefined;
   #failure: unknown;
   #isClosed = false;
@@ -80,7 +81,17 @@ export class WritePath {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    if (this.#hasTurnFlushed) {
+      // A chain of commits must let the event loop go on in between.
+      setImmediate(() => this.#flush());
+      return;
+    }
+    // A turn of the loop earlier than an immediate, and still behind all that this turn has to give.
+    this.#hasTurnFlushed = true;
+    setImmediate(() => {
+      this.#hasTurnFlushed = false;
+    });
+    queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {
@@ -153,14 +164,15 @@ export class WritePath {
   }
 
   #startThread(): ThreadHandle {
-    this.#thread ??= new ThreadHandle(this.#path, {
-      settle: (pending, results) => this.#settle(pending, results),
+    const events = {
+      settle: (pending: readonly Pending[], results: readonly JobResult[]) => this.#settle(pending, results),
       ended: () => {
         this.#thread = undefined;
         this.#threadDeaths += 1;
         if (this.#threadDeaths === threadDeathsMax) this.#mode = "inline";
       },
-    });
+    };
+    this.#thread ??= new ThreadHandle(this.#path, events, this.#writer.file.text);
     return this.#thread;
   }
 

@@ -1,6 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert } from "../../core/errors.ts";
 import type { Job } from "./job.ts";
+import { FileIdentity } from "./file-identity.ts";
 import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
 import { connect } from "./migrate.ts";
 import { decodeJobs, encodeResults } from "./wire.ts";
@@ -15,14 +16,19 @@ import { Writer } from "./writer.ts";
 
 const commitsPerTransactionMax = 4_000;
 
-const { path, signal } = workerData as {
+const { path, signal, identity } = workerData as {
   readonly path: string;
+  readonly identity: string | undefined;
   readonly signal: Int32Array<SharedArrayBuffer>;
 };
 assert(parentPort, "the writer's thread has a parent");
 const port = parentPort;
 const database = connect(path);
-const writer = new Writer(database, { path, storeName: `sqlite:${path}` });
+const writer = new Writer(database, {
+  path,
+  storeName: `sqlite:${path}`,
+  file: new FileIdentity(path, identity),
+});
 port.postMessage("ready");
 
 const meter = new LogMeter();

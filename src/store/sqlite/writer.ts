@@ -6,9 +6,11 @@ import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
+import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
-import { checksumOf, checksumSeed, statusCodes } from "./row.ts";
+import { checksumOf, checksumSeed, newestVersionText, statusCodes } from "./row.ts";
+import { isLaterVersion } from "./version.ts";
 import { plainSuccess } from "./wire.ts";
 
 /**
@@ -21,11 +23,12 @@ import { plainSuccess } from "./wire.ts";
  *  3. If a statement fails all the same, everything is rolled back, and done again with each commit in a
  *     savepoint of its own: one bad commit does not take others with it.
  *  4. After an I/O error nothing is written any more: what a failed fsync left on disk is unknown until
- *     the file is opened anew.
+ *     the file is opened anew. Nor when the file that was opened is no longer the one that its path names.
  */
 export class Writer {
   readonly #database: DatabaseSync;
   readonly #path: string;
+  readonly file: FileIdentity;
   readonly #owner: OwnerRow;
   readonly #sql: Statements;
   #failure: AionError | undefined;
@@ -35,11 +38,21 @@ export class Writer {
   /** Columns of event rows, written together: nothing in the transaction reads them. */
   #rows: (number | string)[] = [];
 
-  constructor(database: DatabaseSync, of: { readonly path: string; readonly storeName: string }) {
+  constructor(
+    database: DatabaseSync,
+    of: { readonly path: string; readonly storeName: string; readonly file?: FileIdentity },
+  ) {
     this.#database = database;
     this.#path = of.path;
+    this.file = of.file ?? new FileIdentity(of.path);
     this.#owner = new OwnerRow(database, of.storeName);
     this.#sql = prepareStatements(database);
+    // Before a word is written: a thread that opens the path anew may have been given another file.
+    try {
+      this.file.check();
+    } catch (error) {
+      this.#remember(error);
+    }
   }
 
   /**
@@ -93,12 +106,17 @@ export class Writer {
     switch (job.kind) {
       case "claim":
         return this.#transaction(() => {
+          this.file.check();
           const epoch = this.#owner.claim(job.claim, job.now);
-          this.#sql.setMeta.run("aion_version", job.version);
+          this.#noteVersion(job.version);
           return epoch;
         });
       case "renew":
-        return this.#alone(() => this.#owner.renew(job.epoch, job.now));
+        // What an engine does all its life, twice in a lease.
+        return this.#alone(() => {
+          this.file.check();
+          return this.#owner.renew(job.epoch, job.now);
+        });
       case "release":
         return this.#transaction(() => this.#owner.release(job.epoch));
       case "delete-closed":
@@ -108,20 +126,26 @@ export class Writer {
     }
   }
 
+  /** The version that owns the file now, and the newest that ever did: what it wrote may be unknown to an older one. */
+  #noteVersion(version: string): void {
+    const noted = this.#sql.selectVersion.get()?.["version"];
+    const isNewest = typeof noted !== "string" || !isLaterVersion(noted, version);
+    this.#sql.setMeta.run("newest_version", isNewest ? version : noted);
+    this.#sql.setMeta.run("aion_version", version);
+  }
+
   #deleteClosed(of: Extract<Job, { readonly kind: "delete-closed" }>): number {
     this.#owner.check(of.epoch, of.now);
-    const keys = this.#sql.selectClosed.all(of.closedBefore, of.limit).map((row) => Number(row["run_key"]));
-    let count = 0;
-    for (const runKey of keys.toSorted((left, right) => left - right)) {
-      // A history keeps no gap: a run goes only when all before it in its chain are gone.
-      if (this.#sql.selectEarlierRun.get(runKey) !== undefined) continue;
+    const closed = this.#sql.selectClosed.all(of.closedBefore, of.limit);
+    for (const { workflow_id: workflowId } of closed) {
+      // A history keeps no gap: for each run that may go, the first of its chain goes.
+      const runKey = this.#sql.selectFirstRun.get(workflowId ?? null)?.["run_key"] ?? null;
       this.#sql.raiseRunKeyFloor.run(runKey);
       this.#sql.deleteEvents.run(runKey);
       this.#sql.deleteHeartbeats.run(runKey);
       this.#sql.deleteRun.run(runKey);
-      count += 1;
     }
-    return count;
+    return closed.length;
   }
 
   #transaction<Result>(work: () => Result): Result {
@@ -248,8 +272,11 @@ export class Writer {
 
   #runRefusal({ runKey, workflowId, expectedSeq }: EncodedPart<RunCommit>["of"]): AionError | undefined {
     const row = this.#sql.selectRun.get(runKey, workflowId);
-    const found = Number(row?.["head_seq"] ?? 0);
-    if (row !== undefined && found === expectedSeq) return undefined;
+    // A run that another one follows is history: the seqs after it are taken.
+    const last =
+      row === undefined || row["closed_at"] === null ? row : this.#sql.selectLatest.get(workflowId);
+    const found = Number(last?.["head_seq"] ?? 0);
+    if (row !== undefined && last?.["run_key"] === runKey && found === expectedSeq) return undefined;
     return sequenceConflict({ workflowId, expected: expectedSeq, found });
   }
 
@@ -404,13 +431,14 @@ const statementTexts = {
   checkpoint: "PRAGMA wal_checkpoint(PASSIVE)",
   setMeta:
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+  selectVersion: newestVersionText,
   // The three that make up all but the rarest commits name no indexed column that they need not.
   extendRun:
     "UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
   extendAndWakeRun:
     "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
   closeRun: `UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = NULL
-    WHERE run_key = ? AND head_seq = ? AND workflow_id = ?`,
+    WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL`,
   updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
   setBlocked: "UPDATE runs SET blocked = ? WHERE run_key = ?",
   insertFirstRun: `${insertRun} NOT EXISTS (SELECT 1 FROM runs WHERE workflow_id = ?8)`,
@@ -423,7 +451,7 @@ const statementTexts = {
   insertEvents: "INSERT INTO events (run_key, first_seq, checksum, row) VALUES (?, ?, ?, ?)",
   insertManyEvents: `INSERT INTO events (run_key, first_seq, checksum, row)
     VALUES ${Array.from({ length: rowsPerStatement }, () => "(?, ?, ?, ?)").join(", ")}`,
-  selectRun: "SELECT head_seq FROM runs WHERE run_key = ? AND workflow_id = ?",
+  selectRun: "SELECT run_key, head_seq, closed_at FROM runs WHERE run_key = ? AND workflow_id = ?",
   selectLatest:
     "SELECT run_key, head_seq, status FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
   selectMessage: "SELECT 1 FROM messages WHERE message_id = ?",
@@ -433,9 +461,12 @@ const statementTexts = {
   upsertHeartbeat: `INSERT INTO heartbeats (run_key, ordinal, attempt, details) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, details = excluded.details`,
   deleteHeartbeats: "DELETE FROM heartbeats WHERE run_key = ?",
-  selectClosed: "SELECT run_key FROM runs WHERE closed_at < ? ORDER BY closed_at, run_key LIMIT ?",
-  selectEarlierRun: `SELECT 1 FROM runs AS earlier JOIN runs AS later ON later.workflow_id = earlier.workflow_id
-    WHERE later.run_key = ? AND earlier.first_seq < later.first_seq`,
+  // A run may go when it and all before it in its chain closed early enough.
+  selectClosed: `SELECT workflow_id FROM runs WHERE closed_at < ?1 AND NOT EXISTS (SELECT 1 FROM runs AS earlier
+      WHERE earlier.workflow_id = runs.workflow_id AND earlier.first_seq < runs.first_seq
+      AND (earlier.closed_at IS NULL OR earlier.closed_at >= ?1))
+    ORDER BY closed_at, run_key LIMIT ?2`,
+  selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq LIMIT 1",
   deleteEvents: "DELETE FROM events WHERE run_key = ?",
   deleteRun: "DELETE FROM runs WHERE run_key = ?",
 } as const;

@@ -1,6 +1,6 @@
 -- The store of one engine. Instants are milliseconds since 1970.
 
--- Facts about the file: the version of Aion that last claimed it.
+-- Facts about the file: the version of Aion that last claimed it (aion_version), and the newest that ever did.
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL

@@ -1,0 +1,102 @@
+import type { AionError } from "../core/errors.ts";
+import type { WorkflowId } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
+import type { Commit, RunRecord, Store } from "../store/contract.ts";
+import { runDeadline } from "./due.ts";
+import { loadState } from "./load.ts";
+import type { Recorder } from "./recorder.ts";
+
+export interface BlockingHost {
+  readonly store: Store;
+  readonly recorder: Recorder;
+  readonly isStopped: boolean;
+  now(): number;
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
+  /** The run's time-out is to be seen to then. */
+  wakeAt(workflowId: WorkflowId, at: number): void;
+  /** Its time-out has passed: it ends without its code. */
+  timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void>;
+}
+
+/**
+ * The runs that are blocked, and why. Owner: the kernel.
+ *
+ * Laws: a blocked run is visible on its row, and its history stays as it is. It is tried again when the engine is opened the
+ * next time. Its time-outs hold all the same.
+ */
+export class BlockedRuns {
+  readonly #host: BlockingHost;
+  readonly #reasons = new Map<WorkflowId, string>();
+
+  constructor(host: BlockingHost) {
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#reasons.size;
+  }
+
+  /** Why the workflow's run is blocked; `undefined`: it is not. */
+  get(workflowId: WorkflowId): string | undefined {
+    return this.#reasons.get(workflowId);
+  }
+
+  async block(record: RunRecord, error: AionError): Promise<void> {
+    const host = this.#host;
+    const { workflowId } = record;
+    const reason = `${error.code}: ${error.message}`;
+    this.#reasons.set(workflowId, reason);
+    host.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
+    if (host.isStopped) return;
+    if (record.blocked !== reason) await host.recorder.commit(toBlockedCommit(record, reason));
+    // If its history can be read at all.
+    const deadline = await loadState(record, host.store).then(runDeadline, () => undefined);
+    if (deadline === undefined) return;
+    if (deadline.at > host.now()) host.wakeAt(workflowId, deadline.at);
+    else await this.#timeOut({ ...record, blocked: reason, wakeAt: 0 }, deadline.timeout);
+  }
+
+  async #timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
+    const { workflowId } = record;
+    try {
+      await this.#host.timeOut(record, timeout);
+      this.#reasons.delete(workflowId);
+    } catch (error) {
+      // Thrown out of memory when its end was refused, it is read again, and comes here again.
+      this.#host.log("warn", "a blocked run could not be timed out; trying again", {
+        workflowId,
+        error: messageOf(error),
+      });
+    }
+  }
+
+  /** It goes on: its row says so. */
+  unblock(record: RunRecord): void {
+    this.#reasons.delete(record.workflowId);
+    void this.#host.recorder.commit(toBlockedCommit(record, null));
+  }
+
+  /** It has ended. True: it was blocked. */
+  ended(workflowId: WorkflowId): boolean {
+    return this.#reasons.delete(workflowId);
+  }
+}
+
+/** Says on a run's row that it is blocked, and why; or, with `null`, that it is no longer. Its history stays as it is. */
+function toBlockedCommit(record: RunRecord, blocked: string | null): Commit {
+  const { runKey, workflowId, headSeq, wakeAt } = record;
+  return {
+    run: {
+      runKey,
+      workflowId,
+      expectedSeq: headSeq,
+      events: [],
+      status: "running",
+      // Looked at again when the engine is opened: the cause may be gone by then.
+      wakeAt: blocked === null ? wakeAt : 0,
+      wakeAtBefore: wakeAt,
+      blocked,
+    },
+  };
+}

@@ -1,0 +1,176 @@
+import { inspect } from "node:util";
+import { isAionError } from "../../core/errors.ts";
+import type { ErrorCode } from "../../core/errors.ts";
+import type { RunId, WorkflowId } from "../../core/ids.ts";
+import type { Commit, DueCursor, OwnerToken, RunFilter, RunKey, RunRef, Store } from "../contract.ts";
+
+/** One call of the contract as data: it can be made, shown, and asked of the model. */
+export type Call =
+  | { readonly kind: "claim"; readonly leaseMs: number; readonly endpoint?: string }
+  | { readonly kind: "renew" | "release"; readonly token: OwnerToken }
+  | { readonly kind: "append"; readonly token: OwnerToken; readonly commits: readonly Commit[] }
+  | {
+      readonly kind: "deleteClosed";
+      readonly token: OwnerToken;
+      readonly closedBefore: number;
+      readonly limit: number;
+    }
+  | Read;
+
+export type Read =
+  | { readonly kind: "readOwner" }
+  | { readonly kind: "readHistory" | "readRunChain"; readonly workflowId: WorkflowId }
+  | {
+      readonly kind: "readHistoryFrom";
+      readonly workflowId: WorkflowId;
+      readonly fromSeq: number;
+      readonly limit?: number;
+    }
+  | { readonly kind: "readSegment"; readonly run: RunRef; readonly fromSeq: number; readonly limit?: number }
+  | { readonly kind: "findRun"; readonly workflowId: WorkflowId; readonly runId?: RunId }
+  | { readonly kind: "findRunByKey" | "readHeartbeats"; readonly runKey: RunKey }
+  | { readonly kind: "listActive"; readonly afterKey: RunKey; readonly limit: number }
+  | {
+      readonly kind: "listDue";
+      readonly untilAt: number;
+      readonly after: DueCursor | undefined;
+      readonly limit: number;
+    }
+  | { readonly kind: "nextWakeAt"; readonly afterAt: number }
+  | { readonly kind: "listMessages"; readonly afterId: number; readonly limit: number }
+  | {
+      readonly kind: "list";
+      readonly filter: RunFilter;
+      readonly limit: number;
+      /** Of an earlier page, with the key of its last run: what the cursor means. */
+      readonly after?: { readonly cursor: string; readonly runKey: RunKey };
+    }
+  | { readonly kind: "count"; readonly filter: RunFilter };
+
+export type Outcome =
+  | { readonly ok: true; readonly value: unknown }
+  | {
+      readonly ok: false;
+      readonly code: ErrorCode;
+      readonly details: Readonly<Record<string, unknown>>;
+    };
+
+/** Makes the call. What is no error of Aion's is a fault of the backend, and thrown. */
+export async function perform(store: Store, call: Call): Promise<Outcome> {
+  try {
+    return { ok: true, value: await make(store, call) };
+  } catch (error) {
+    if (!isAionError(error)) throw error;
+    return { ok: false, code: error.code, details: error.details };
+  }
+}
+
+async function make(store: Store, call: Call): Promise<unknown> {
+  switch (call.kind) {
+    case "claim": {
+      const { leaseMs, endpoint } = call;
+      return await store.claim({ leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+    }
+    case "renew":
+      return await store.renew(call.token);
+    case "release":
+      return await store.release(call.token);
+    case "append":
+      return await store.append(call.token, call.commits);
+    case "deleteClosed":
+      return await store.deleteClosed(call.token, call.closedBefore, call.limit);
+    case "readOwner":
+      return await store.readOwner();
+    case "readHistory":
+      return await store.readHistory(call.workflowId);
+    case "readHistoryFrom":
+      return await store.readHistoryFrom(call.workflowId, call.fromSeq, call.limit);
+    case "readSegment":
+      return await store.readSegment(call.run, call.fromSeq, call.limit);
+    case "readRunChain":
+      return await store.readRunChain(call.workflowId);
+    case "findRun":
+      return await store.findRun(call.workflowId, call.runId);
+    case "findRunByKey":
+      return await store.findRunByKey(call.runKey);
+    case "readHeartbeats":
+      return await store.readHeartbeats(call.runKey);
+    case "listActive":
+      return await store.listActive(call.afterKey, call.limit);
+    case "listDue":
+      return await store.listDue(call.untilAt, call.after, call.limit);
+    case "nextWakeAt":
+      return await store.nextWakeAt(call.afterAt);
+    case "listMessages":
+      return await store.listMessages(call.afterId, call.limit);
+    case "list": {
+      const { filter, limit, after } = call;
+      return await store.list(filter, { limit, ...(after === undefined ? {} : { cursor: after.cursor }) });
+    }
+    case "count":
+      return await store.count(call.filter);
+  }
+}
+
+/** A call in one line, for a counterexample: what matters of it, in the order of its parameters. */
+export function showCall(call: Call): string {
+  switch (call.kind) {
+    case "append":
+      return `append(epoch ${call.token.epoch}, [${call.commits.map(showCommit).join("; ")}])`;
+    case "renew":
+    case "release":
+      return `${call.kind}(epoch ${call.token.epoch})`;
+    case "deleteClosed":
+      return `deleteClosed(epoch ${call.token.epoch}, before ${call.closedBefore}, limit ${call.limit})`;
+    case "readSegment": {
+      const { run, fromSeq, limit } = call;
+      return `readSegment(${run.workflowId}#${run.runKey}, from ${fromSeq}, limit ${limit})`;
+    }
+    default: {
+      const { kind, ...of } = call;
+      return `${kind}(${show(of)})`;
+    }
+  }
+}
+
+function showCommit({ run, start, send, consume }: Commit): string {
+  const parts: string[] = [];
+  if (run !== undefined) {
+    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats } = run;
+    parts.push(`run ${workflowId}#${runKey} at ${expectedSeq} +${events.length} ${status} wake ${wakeAt}`);
+    if (blocked !== undefined) parts.push(`blocked ${show(blocked)}`);
+    if (heartbeats !== undefined && heartbeats.length > 0)
+      parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);
+  }
+  if (start !== undefined) {
+    const { workflowId, firstSeq, events, status, wakeAt } = start;
+    parts.push(`start ${workflowId} at ${firstSeq} +${events.length} ${status} wake ${wakeAt}`);
+  }
+  if (send !== undefined) parts.push(`send ${send.length}`);
+  if (consume !== undefined) parts.push(`consume ${show(consume)}`);
+  return parts.join(", ");
+}
+
+export function showOutcome(outcome: Outcome): string {
+  if (!outcome.ok) return `rejected with ${outcome.code} ${show(outcome.details)}`;
+  return show(toPlain(outcome.value));
+}
+
+// Events and errors in short: a counterexample is to be read.
+function toPlain(value: unknown): unknown {
+  if (isAionError(value)) return `${value.code} ${show(value.details)}`;
+  if (Array.isArray(value)) return value.map(toPlain);
+  if (typeof value !== "object" || value === null) return value;
+  if ("recordedAt" in value && "seq" in value && "type" in value) {
+    return `${String(value.seq)} ${"changeId" in value ? String(value.changeId) : String(value.type)}`;
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, toPlain(field)]));
+}
+
+export function show(value: unknown): string {
+  return inspect(value, { depth: 6, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 40 });
+}
+
+export function showPlain(value: unknown): string {
+  return show(toPlain(value));
+}

@@ -1,0 +1,853 @@
+/**
+ * Stores that break one law each: the memory store, with one of its answers bent. What the conformance suite
+ * does not catch of these it would not catch of a backend either.
+ */
+import { AionError } from "../../src/core/errors.ts";
+import type { Event } from "../../src/core/event.ts";
+import type { WorkflowId } from "../../src/core/ids.ts";
+import { isClosed } from "../../src/core/status.ts";
+import type { OpenedStore, StoreBackend } from "../../src/store/conformance/world.ts";
+import type {
+  Commit,
+  CommitResult,
+  Heartbeat,
+  OwnerToken,
+  RunCommit,
+  RunKey,
+  RunRecord,
+  Store,
+} from "../../src/store/contract.ts";
+import { toOwnerToken } from "../../src/store/contract.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+
+export interface Fault {
+  readonly name: string;
+  /** Bends the answers of a sound store. */
+  readonly bend: (sound: Store) => Partial<Store>;
+  /** What the second object on the data does instead, if not the same. */
+  readonly bendOther?: (sound: Store) => Partial<Store>;
+}
+
+const methods = [
+  "claim",
+  "renew",
+  "release",
+  "readOwner",
+  "append",
+  "readHistory",
+  "readHistoryFrom",
+  "readSegment",
+  "readRunChain",
+  "findRun",
+  "findRunByKey",
+  "listActive",
+  "listDue",
+  "nextWakeAt",
+  "listMessages",
+  "readHeartbeats",
+  "list",
+  "count",
+  "deleteClosed",
+  "close",
+] as const satisfies readonly (keyof Store)[];
+
+/** The same store as an object whose methods can be replaced. */
+function delegate(store: Store): Store {
+  const bound = methods.map((name) => [name, (store[name] as () => unknown).bind(store)] as const);
+  return { name: store.name, ...Object.fromEntries(bound) } as unknown as Store;
+}
+
+interface OpenedFaulty extends OpenedStore {
+  readonly sound: Store;
+  readonly damaged: Set<WorkflowId>;
+}
+
+/** A backend with all that the suite can ask for, and the fault. */
+export function toBackend(fault: Fault): StoreBackend<OpenedFaulty> {
+  return {
+    async open({ clock }) {
+      const memory = openMemoryStore({ clock });
+      const damaged = new Set<WorkflowId>();
+      const sound = { ...delegate(memory), ...noticing(memory, damaged) };
+      const store = { ...sound, ...fault.bend(sound) };
+      return { store, sound, damaged, dispose: () => memory.close() };
+    },
+    async reopen({ sound }) {
+      return { ...sound, ...(fault.bendOther ?? fault.bend)(sound), close: async () => undefined };
+    },
+    async damage({ damaged }, { run }) {
+      damaged.add(run.workflowId);
+    },
+  };
+}
+
+/** The memory store cannot be damaged: it is told which histories are. */
+function noticing(memory: Store, damaged: ReadonlySet<WorkflowId>): Partial<Store> {
+  const check = (workflowId: WorkflowId): void => {
+    if (!damaged.has(workflowId)) return;
+    throw new AionError("history_corrupt", `workflow ${workflowId} is damaged`, { details: { workflowId } });
+  };
+  return {
+    async readHistory(workflowId) {
+      check(workflowId);
+      return await memory.readHistory(workflowId);
+    },
+    async readSegment(run, fromSeq, limit) {
+      check(run.workflowId);
+      return await memory.readSegment(run, fromSeq, limit);
+    },
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const accepted: CommitResult = { ok: true, messageIds: [] };
+
+/** Applies the commits of an append each in a transaction of its own. */
+async function oneByOne(
+  sound: Store,
+  token: OwnerToken,
+  commits: readonly Commit[],
+): Promise<CommitResult[]> {
+  const results: CommitResult[] = [];
+  for (const commit of commits) results.push(...(await sound.append(token, [commit])));
+  return results;
+}
+
+/** Every commit's part that extends a run, changed. */
+function mapRuns(commits: readonly Commit[], change: (run: RunCommit) => RunCommit): readonly Commit[] {
+  return commits.map((commit) =>
+    commit.run === undefined ? commit : { ...commit, run: change(commit.run) },
+  );
+}
+
+export const faults: readonly Fault[] = [
+  {
+    name: "every fifth commit is acknowledged and not written",
+    bend(sound) {
+      let count = 0;
+      return {
+        async append(token, commits) {
+          const results: CommitResult[] = [];
+          for (const commit of commits) {
+            const isSimple = commit.start === undefined && commit.send === undefined;
+            if (isSimple) count += 1;
+            const isLost = isSimple && count % 5 === 0;
+            results.push(...(isLost ? [accepted] : await sound.append(token, [commit])));
+          }
+          return results;
+        },
+      };
+    },
+  },
+  {
+    name: "a refused commit sends its messages all the same",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results = await sound.append(token, commits);
+        for (const [index, { ok }] of results.entries()) {
+          const send = commits[index]?.send ?? [];
+          if (!ok && send.length > 0) await sound.append(token, [{ send }]);
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "a refused commit consumes its messages all the same",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results = await sound.append(token, commits);
+        for (const [index, { ok }] of results.entries()) {
+          if (ok) continue;
+          for (const messageId of commits[index]?.consume ?? [])
+            await sound.append(token, [{ consume: [messageId] }]);
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "the seqs of a second commit are one too high",
+    bend: (sound) => ({
+      async readHistory(workflowId) {
+        const history = await sound.readHistory(workflowId);
+        return history.map((event) => (event.seq > 1 ? { ...event, seq: event.seq + 1 } : event));
+      },
+    }),
+  },
+  {
+    name: "the epoch of a write is not checked",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const owner = await sound.readOwner();
+        return await sound.append(owner === undefined ? token : toOwnerToken(owner.epoch), commits);
+      },
+    }),
+  },
+  {
+    name: "the epoch of a deletion is not checked",
+    bend: (sound) => ({
+      async deleteClosed(token, closedBefore, limit) {
+        const owner = await sound.readOwner();
+        return await sound.deleteClosed(
+          owner === undefined ? token : toOwnerToken(owner.epoch),
+          closedBefore,
+          limit,
+        );
+      },
+    }),
+  },
+  {
+    name: "the epoch is checked before the transaction, not in it",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const owner = await sound.readOwner();
+        if (owner?.epoch !== token.epoch) return await sound.append(token, commits);
+        await turn();
+        const now = await sound.readOwner();
+        return await sound.append(now === undefined ? token : toOwnerToken(now.epoch), commits);
+      },
+    }),
+  },
+  {
+    name: "expectedSeq is not checked: the last writer wins",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const heads = new Map<RunKey, number>();
+        for (const { run } of commits) {
+          const found = run === undefined ? undefined : await sound.findRunByKey(run.runKey);
+          if (found !== undefined) heads.set(found.runKey, found.headSeq);
+        }
+        return await sound.append(
+          token,
+          mapRuns(commits, (run) => ({ ...run, expectedSeq: heads.get(run.runKey) ?? run.expectedSeq })),
+        );
+      },
+    }),
+  },
+  {
+    name: "expectedSeq is checked before the transaction, not in it",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results: CommitResult[] = [];
+        for (const commit of commits) {
+          const { run } = commit;
+          const before = run === undefined ? undefined : await sound.findRunByKey(run.runKey);
+          if (run === undefined || before?.headSeq !== run.expectedSeq) {
+            results.push(...(await sound.append(token, [commit])));
+            continue;
+          }
+          await turn();
+          const expectedSeq = (await sound.findRunByKey(run.runKey))?.headSeq ?? run.expectedSeq;
+          results.push(...(await sound.append(token, [{ ...commit, run: { ...run, expectedSeq } }])));
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "an id may have two runs at one time",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results: CommitResult[] = [];
+        for (const commit of commits) {
+          const [result] = await sound.append(token, [commit]);
+          const { start, run } = commit;
+          if (result?.ok === false && start !== undefined && run === undefined) {
+            const latest = await sound.findRun(start.workflowId);
+            const firstSeq = (latest?.headSeq ?? 0) + 1;
+            if (latest !== undefined && !isClosed(latest.status) && firstSeq === start.firstSeq) {
+              const { runKey, workflowId, headSeq, wakeAt } = latest;
+              const end = {
+                runKey,
+                workflowId,
+                expectedSeq: headSeq,
+                events: [],
+                status: "terminated" as const,
+                closedAt: 1,
+                wakeAt: null,
+                wakeAtBefore: wakeAt,
+              };
+              results.push(...(await sound.append(token, [{ run: end, start }])));
+              continue;
+            }
+          }
+          results.push(result ?? accepted);
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "a continue-as-new is two transactions",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results: CommitResult[] = [];
+        for (const commit of commits) {
+          const { run, start, ...rest } = commit;
+          if (run === undefined || start === undefined) {
+            results.push(...(await sound.append(token, [commit])));
+            continue;
+          }
+          const [ended = accepted] = await sound.append(token, [{ run, ...rest }]);
+          if (!ended.ok) {
+            results.push(ended);
+            continue;
+          }
+          await turn();
+          const [begun = accepted] = await sound.append(token, [{ start }]);
+          results.push(begun.ok ? { ...begun, messageIds: ended.messageIds } : begun);
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "the results of a call are in reverse",
+    bend: (sound) => ({
+      append: async (token, commits) => (await sound.append(token, commits)).toReversed(),
+    }),
+  },
+  {
+    name: "the commits of a call are applied in reverse",
+    bend: (sound) => ({
+      append: async (token, commits) => (await sound.append(token, commits.toReversed())).toReversed(),
+    }),
+  },
+  {
+    name: "a refused commit refuses its neighbours",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results: CommitResult[] = [];
+        for (const commit of commits) {
+          const refusal = results.find(({ ok }) => !ok);
+          results.push(...(refusal === undefined ? await sound.append(token, [commit]) : [refusal]));
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "the commits of a call are no one transaction",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results: CommitResult[] = [];
+        for (const commit of commits) {
+          results.push(...(await sound.append(token, [commit])));
+          await turn();
+        }
+        return results;
+      },
+    }),
+  },
+  {
+    name: "the refusal does not say what was found",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const results = await sound.append(token, commits);
+        return results.map((result) =>
+          result.ok ? result : { ok: false, error: new AionError(result.error.code, result.error.message) },
+        );
+      },
+    }),
+  },
+  {
+    name: "a commit is encoded when it is written, not when it is given",
+    bend: (sound) => ({
+      async append(token, commits) {
+        await turn();
+        return await sound.append(token, commits);
+      },
+    }),
+  },
+  {
+    name: "a message can be consumed twice",
+    bend: (sound) => ({
+      async append(token, commits) {
+        const there = new Set((await sound.listMessages(0, 10_000)).map(({ messageId }) => messageId));
+        return await sound.append(
+          token,
+          commits.map((commit) =>
+            commit.consume === undefined
+              ? commit
+              : { ...commit, consume: commit.consume.filter((messageId) => there.has(messageId)) },
+          ),
+        );
+      },
+    }),
+  },
+  {
+    name: "messages are listed newest first",
+    bend: (sound) => ({
+      listMessages: async (afterId, limit) => (await sound.listMessages(afterId, limit)).toReversed(),
+    }),
+  },
+  {
+    name: "the message after the cursor is left out",
+    bend: (sound) => ({
+      listMessages: (afterId, limit) => sound.listMessages(afterId === 0 ? 0 : afterId + 1, limit),
+    }),
+  },
+  {
+    name: "a range read begins one event late",
+    bend: (sound) => ({
+      readHistoryFrom: (workflowId, fromSeq, limit) => sound.readHistoryFrom(workflowId, fromSeq + 1, limit),
+    }),
+  },
+  {
+    name: "a limited range read loses its last event",
+    bend: (sound) => ({
+      async readHistoryFrom(workflowId, fromSeq, limit) {
+        const events = await sound.readHistoryFrom(workflowId, fromSeq, limit);
+        return limit !== undefined && events.length === limit ? events.slice(0, -1) : events;
+      },
+    }),
+  },
+  {
+    name: "a segment goes on into the next run",
+    bend: (sound) => ({
+      async readSegment(run, fromSeq, limit) {
+        const own = await sound.readSegment(run, fromSeq, limit);
+        return own.length === 0 ? own : await sound.readHistoryFrom(run.workflowId, own[0]?.seq ?? 1, limit);
+      },
+    }),
+  },
+  {
+    name: "an unknown workflow is an error",
+    bend: (sound) => ({
+      async readHistory(workflowId) {
+        const history = await sound.readHistory(workflowId);
+        if (history.length === 0) throw new AionError("run_not_found", `no workflow ${workflowId}`);
+        return history;
+      },
+    }),
+  },
+  {
+    name: "a history is read run by run, not of one instant",
+    bend: (sound) => ({
+      async readHistory(workflowId) {
+        const events: Event[] = [];
+        for (const run of await sound.readRunChain(workflowId)) {
+          await turn();
+          events.push(...(await sound.readSegment(run, 1)));
+        }
+        return events;
+      },
+    }),
+  },
+  {
+    name: "a run that was read once is remembered",
+    bend(sound) {
+      const cache = new Map<RunKey, { readonly run: RunRecord | undefined; uses: number }>();
+      return {
+        async findRunByKey(runKey) {
+          const known = cache.get(runKey);
+          if (known !== undefined && (known.uses += 1) < 3) return known.run;
+          const run = await sound.findRunByKey(runKey);
+          cache.set(runKey, { run, uses: 0 });
+          return run;
+        },
+      };
+    },
+  },
+  {
+    name: "what was read is the stored object itself",
+    bend(sound) {
+      const kept = new Map<string, readonly Event[]>();
+      return {
+        async readHistory(workflowId) {
+          const events = await sound.readHistory(workflowId);
+          const known = kept.get(workflowId);
+          if (known?.length === events.length) return known;
+          kept.set(workflowId, events);
+          return events;
+        },
+      };
+    },
+  },
+  {
+    name: "the oldest run of a chain is taken for the latest",
+    bend: (sound) => ({
+      async findRun(workflowId, runId) {
+        return runId === undefined
+          ? (await sound.readRunChain(workflowId))[0]
+          : await sound.findRun(workflowId, runId);
+      },
+    }),
+  },
+  {
+    name: "blocked is forgotten by a commit that does not name it",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          mapRuns(commits, (run) => ({ ...run, blocked: run.blocked ?? null })),
+        ),
+    }),
+  },
+  {
+    name: "a commit without events does not change wakeAt",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          mapRuns(commits, (run) => (run.events.length > 0 ? run : { ...run, wakeAt: run.wakeAtBefore })),
+        ),
+    }),
+  },
+  {
+    name: "heartbeats are mixed between runs",
+    bend(sound) {
+      const all = new Map<number, Heartbeat>();
+      return {
+        async append(token, commits) {
+          for (const { run } of commits)
+            for (const beat of run?.heartbeats ?? []) all.set(beat.ordinal, beat);
+          return await sound.append(token, commits);
+        },
+        async readHeartbeats(runKey) {
+          const own = await sound.readHeartbeats(runKey);
+          return own.map((beat) => all.get(beat.ordinal) ?? beat);
+        },
+      };
+    },
+  },
+  {
+    name: "the first heartbeat of an activity is kept, not the last",
+    bend(sound) {
+      const first = new Map<string, Heartbeat>();
+      return {
+        async append(token, commits) {
+          for (const { run } of commits) {
+            for (const beat of run?.heartbeats ?? []) {
+              const key = `${run?.runKey} ${beat.ordinal}`;
+              if (!first.has(key)) first.set(key, beat);
+            }
+          }
+          return await sound.append(token, commits);
+        },
+        async readHeartbeats(runKey) {
+          const own = await sound.readHeartbeats(runKey);
+          return own.map((beat) => first.get(`${runKey} ${beat.ordinal}`) ?? beat);
+        },
+      };
+    },
+  },
+  {
+    name: "nextWakeAt counts the instant itself",
+    bend: (sound) => ({ nextWakeAt: (afterAt) => sound.nextWakeAt(afterAt - 1) }),
+  },
+  {
+    name: "due runs are in the order of their keys",
+    bend: (sound) => ({
+      listDue: async (untilAt, after, limit) =>
+        (await sound.listDue(untilAt, after, limit)).toSorted((left, right) => left.runKey - right.runKey),
+    }),
+  },
+  {
+    name: "the instant itself is not due yet",
+    bend: (sound) => ({ listDue: (untilAt, after, limit) => sound.listDue(untilAt - 1, after, limit) }),
+  },
+  {
+    name: "a page of due runs skips the rest of an instant",
+    bend: (sound) => ({
+      listDue: (untilAt, after, limit) =>
+        sound.listDue(untilAt, after === undefined ? after : { ...after, runKey: 2 ** 40 }, limit),
+    }),
+  },
+  {
+    name: "a run that ended at its start counts as active",
+    bend: (sound) => ({
+      async listActive(afterKey, limit) {
+        const { runs } = await sound.list({}, { limit: 20_000 });
+        return runs
+          .filter(
+            (run) => run.runKey > afterKey && (!isClosed(run.status) || run.headSeq === run.firstSeq + 1),
+          )
+          .toReversed()
+          .slice(0, limit);
+      },
+    }),
+  },
+  {
+    name: "the cursor skips a run",
+    bend: (sound) => ({
+      async list(filter, page) {
+        const found = await sound.list(filter, page);
+        if (found.nextCursor === undefined) return found;
+        return { ...found, nextCursor: String(Number(found.nextCursor) - 1) };
+      },
+    }),
+  },
+  {
+    name: "pages are counted from the end that grows",
+    bend: (sound) => ({
+      async list(filter, { cursor, limit }) {
+        if (cursor !== undefined && !/^\d+$/.test(cursor)) return await sound.list(filter, { cursor, limit });
+        const offset = Number(cursor ?? 0);
+        const { runs } = await sound.list(filter, { limit: 20_000 });
+        const page = runs.slice(offset, offset + limit);
+        const isEnd = offset + limit >= runs.length;
+        return isEnd ? { runs: page } : { runs: page, nextCursor: String(offset + limit) };
+      },
+    }),
+  },
+  {
+    name: "a full page always says that there is more",
+    bend: (sound) => ({
+      async list(filter, page) {
+        const found = await sound.list(filter, page);
+        const last = found.runs.at(-1);
+        if (found.nextCursor !== undefined || last === undefined || found.runs.length < page.limit)
+          return found;
+        return { ...found, nextCursor: String(last.runKey) };
+      },
+    }),
+  },
+  {
+    name: "any cursor is taken",
+    bend: (sound) => ({
+      list: (filter, { cursor, limit }) =>
+        sound.list(
+          filter,
+          cursor === undefined ? { limit } : { limit, cursor: cursor.replaceAll(/\D/g, "") || "0" },
+        ),
+    }),
+  },
+  {
+    name: "a listing does not see the run that was begun last",
+    bend: (sound) => ({
+      async list(filter, page) {
+        const latest = (await sound.list({}, { limit: 1 })).runs[0];
+        const cursor = page.cursor ?? (latest === undefined ? undefined : String(latest.runKey));
+        return await sound.list(filter, cursor === undefined ? page : { limit: page.limit, cursor });
+      },
+    }),
+  },
+  {
+    name: "a bound of a filter is exclusive",
+    bend: (sound) => ({
+      count: (filter) =>
+        sound.count(
+          filter.startedBefore === undefined
+            ? filter
+            : { ...filter, startedBefore: filter.startedBefore - 1 },
+        ),
+    }),
+  },
+  {
+    name: "of two conditions one is enough",
+    bend: (sound) => ({
+      async list({ status, ...rest }, page) {
+        return await sound.list(
+          status === undefined || Object.keys(rest).length === 0
+            ? { ...rest, ...(status && { status }) }
+            : rest,
+          page,
+        );
+      },
+    }),
+  },
+  {
+    name: "retention takes what closed at the instant itself",
+    bend: (sound) => ({
+      deleteClosed: (token, closedBefore, limit) => sound.deleteClosed(token, closedBefore + 1, limit),
+    }),
+  },
+  {
+    name: "retention takes an open run",
+    bend: (sound) => ({
+      async deleteClosed(token, closedBefore, limit) {
+        const [oldest] = await sound.listActive(0, 1);
+        if (oldest !== undefined && oldest.startedAt < closedBefore) {
+          const { runKey, workflowId, headSeq, wakeAt } = oldest;
+          const run = {
+            runKey,
+            workflowId,
+            expectedSeq: headSeq,
+            events: [],
+            status: "completed" as const,
+            closedAt: closedBefore - 1,
+            wakeAt: null,
+            wakeAtBefore: wakeAt,
+          };
+          await sound.append(token, [{ run }]);
+        }
+        return await sound.deleteClosed(token, closedBefore, limit);
+      },
+    }),
+  },
+  {
+    name: "retention takes a part of a run",
+    bend(sound) {
+      let closedBefore = 0;
+      return {
+        async deleteClosed(token, before, limit) {
+          const count = await sound.deleteClosed(token, before, limit);
+          if (count > 0) closedBefore = Math.max(closedBefore, before);
+          return count;
+        },
+        async readHistory(workflowId) {
+          const history = await sound.readHistory(workflowId);
+          return closedBefore === 0 ? history : history.filter((event) => event.seq !== 2);
+        },
+      };
+    },
+  },
+  {
+    name: "retention does not count what it left for later",
+    bend: (sound) => ({
+      deleteClosed: (token, closedBefore, limit) =>
+        sound.deleteClosed(token, closedBefore, Math.max(0, limit - 1)),
+    }),
+  },
+  {
+    name: "a claim is accepted while the owner is alive",
+    bend: (sound) => ({
+      async claim(claim) {
+        const owner = await sound.readOwner();
+        if (owner !== undefined) await sound.release(toOwnerToken(owner.epoch));
+        return await sound.claim(claim);
+      },
+    }),
+  },
+  {
+    name: "a stale owner can give the store up",
+    bend: (sound) => ({
+      async release(token) {
+        const owner = await sound.readOwner();
+        await sound.release(owner === undefined ? token : toOwnerToken(owner.epoch));
+      },
+    }),
+  },
+  {
+    name: "a stale owner can renew",
+    bend: (sound) => ({
+      async renew(token) {
+        const owner = await sound.readOwner();
+        await sound.renew(owner === undefined ? token : toOwnerToken(owner.epoch));
+      },
+    }),
+  },
+  { name: "renewing does nothing", bend: () => ({ renew: async () => undefined }) },
+  {
+    name: "a renewal lasts twice as long",
+    bend: (sound) => ({
+      async readOwner() {
+        const owner = await sound.readOwner();
+        if (owner === undefined) return undefined;
+        return { ...owner, leaseUntil: owner.leaseUntil + 1 };
+      },
+    }),
+  },
+  {
+    name: "a closed store still reads",
+    bend: () => ({ close: async () => undefined }),
+  },
+  {
+    name: "the second object reads what was there when it was opened",
+    bend: () => ({}),
+    bendOther(sound) {
+      const known = new Map<WorkflowId, Promise<readonly Event[]>>();
+      return {
+        async readHistory(workflowId) {
+          const history = known.get(workflowId) ?? sound.readHistory(workflowId);
+          known.set(workflowId, history);
+          return await history;
+        },
+      };
+    },
+  },
+  {
+    name: "the second object lets every claim through",
+    bend: () => ({}),
+    bendOther: (sound) => ({
+      async claim(claim) {
+        const owner = await sound.readOwner();
+        if (owner !== undefined) await sound.release(toOwnerToken(owner.epoch));
+        return await sound.claim(claim);
+      },
+    }),
+  },
+  {
+    name: "the first object fences only owners that it has seen itself",
+    bend(sound) {
+      let claimed: OwnerToken | undefined;
+      return {
+        async claim(claim) {
+          claimed = await sound.claim(claim);
+          return claimed;
+        },
+        async append(token, commits) {
+          const owner = await sound.readOwner();
+          const isKnown = claimed?.epoch === token.epoch && owner !== undefined;
+          return await sound.append(isKnown ? toOwnerToken(owner.epoch) : token, commits);
+        },
+      };
+    },
+    bendOther: () => ({}),
+  },
+  {
+    name: "damage is handed out",
+    bend: (sound) => ({
+      readHistory: (workflowId) => sound.readHistoryFrom(workflowId, 1),
+    }),
+  },
+  {
+    name: "damage of one run makes all of them unreadable",
+    bend(sound) {
+      return {
+        async readHistory(workflowId) {
+          await sound.readHistory("damaged" as WorkflowId);
+          return await sound.readHistory(workflowId);
+        },
+      };
+    },
+  },
+  {
+    name: "ids are told apart without regard to case",
+    bend: (sound) => ({
+      async findRun(workflowId, runId) {
+        const { runs } = await sound.list({}, { limit: 20_000 });
+        const same = runs.filter((run) => run.workflowId.toLowerCase() === workflowId.toLowerCase());
+        return runId === undefined ? same[0] : same.find((run) => run.runId === runId);
+      },
+    }),
+  },
+  {
+    name: "a text ends at its first NUL",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          mapRuns(commits, (run) =>
+            typeof run.blocked === "string" ? { ...run, blocked: run.blocked.split("\u0000")[0] ?? "" } : run,
+          ),
+        ),
+    }),
+  },
+  {
+    name: "instants are kept as 32-bit floats",
+    bend: (sound) => ({
+      nextWakeAt: async (afterAt) => {
+        const at = await sound.nextWakeAt(afterAt);
+        return at === undefined ? undefined : Math.fround(at);
+      },
+    }),
+  },
+  {
+    name: "an append that is refused as a whole is applied all the same",
+    bend: (sound) => ({
+      async append(token, commits) {
+        try {
+          return await sound.append(token, commits);
+        } catch (error) {
+          const owner = await sound.readOwner();
+          if (owner !== undefined) await oneByOne(sound, toOwnerToken(owner.epoch), commits);
+          throw error;
+        }
+      },
+    }),
+  },
+];

@@ -1,0 +1,72 @@
+/** Stores as earlier versions wrote them: they open, are brought to the current format, and go on. */
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { gunzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { VirtualClock, World, idOf, leaseMs, startOf } from "../../../src/store/conformance/world.ts";
+import { storeFormat } from "../../../src/store/sqlite/migrate.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+import { nameOf, readStore } from "./record.ts";
+
+/** What was recorded is never changed. */
+const checksums: Readonly<Record<number, string>> = {
+  1: "c5ce2b7adc835739",
+};
+
+let directory: string;
+let file: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), "aion-formats-"));
+  file = path.join(directory, "store.db");
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+it("every format up to the current one has its recorded store", () => {
+  expect(Object.keys(checksums).map(Number)).toEqual(
+    Array.from({ length: storeFormat }, (_, index) => index + 1),
+  );
+});
+
+describe.each(Object.entries(checksums))("a store of format %s", (format, checksum) => {
+  const name = nameOf(Number(format));
+  const expected = JSON.parse(readFileSync(`${name}.json`, "utf8")) as unknown;
+
+  beforeEach(() => {
+    writeFileSync(file, gunzipSync(readFileSync(`${name}.db.gz`)));
+  });
+
+  it("is the one that was recorded", () => {
+    const hash = createHash("sha256").update(readFileSync(`${name}.db.gz`));
+    expect(hash.digest("hex").slice(0, 16)).toBe(checksum);
+  });
+
+  it("has what was written, and takes more", async () => {
+    const clock = new VirtualClock();
+    const store = openSqliteStore({ path: file, clock });
+    expect(await readStore(store)).toEqual(expected);
+    const token = await store.claim({ leaseMs });
+    expect(token.epoch).toBe(2);
+    const world = new World({ store, dispose: () => store.close() }, clock, token);
+    const order = await store.findRun(idOf("order-1 🚀"));
+    if (order === undefined) throw new Error("the run is there");
+    await world.extend({ ...order });
+    const started = await world.start("later");
+    const { runs } = await store.list({}, { limit: 100 });
+    // The key of the run that is gone is not given again.
+    expect(runs.map((run) => run.runKey)).toContain(started.runKey);
+    expect(started.runKey).toBeGreaterThan(Math.max(...runs.slice(1).map((run) => run.runKey)) + 1);
+    const [refused] = await world.append({ start: startOf("child", { runId: world.newRunId() }) });
+    expect(refused?.ok).toBe(false);
+    await store.close();
+    const database = new DatabaseSync(file, { readOnly: true });
+    expect(Object.values(database.prepare("PRAGMA user_version").get() ?? {})).toEqual([storeFormat]);
+    database.close();
+  });
+});

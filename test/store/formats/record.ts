@@ -1,0 +1,101 @@
+/**
+ * Writes a store of the current format, to be kept: `node --conditions=aion-source test/store/formats/record.ts`.
+ * A file that is there is never written again: it was made by the version that had this format.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { gzipSync } from "node:zlib";
+import { toPayload } from "../../../src/core/payload.ts";
+import {
+  VirtualClock,
+  World,
+  endOf,
+  idOf,
+  leaseMs,
+  mark,
+  startOf,
+} from "../../../src/store/conformance/world.ts";
+import type { Store } from "../../../src/store/contract.ts";
+import { storeFormat } from "../../../src/store/sqlite/migrate.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
+
+/** All that a version must give back of what another has written. */
+export async function readStore(store: Store): Promise<unknown> {
+  const { runs } = await store.list({}, { limit: 1_000 });
+  const ids = [...new Set(runs.map((run) => run.workflowId))];
+  return {
+    runs,
+    histories: Object.fromEntries(
+      await Promise.all(ids.map(async (id) => [id, await store.readHistory(id)] as const)),
+    ),
+    heartbeats: await Promise.all(runs.map((run) => store.readHeartbeats(run.runKey))),
+    messages: await store.listMessages(0, 1_000),
+    due: await store.listDue(Number.MAX_SAFE_INTEGER, undefined, 1_000),
+  };
+}
+
+export const nameOf = (format: number): string => path.join(import.meta.dirname, `format-${format}`);
+
+async function write(file: string): Promise<unknown> {
+  const clock = new VirtualClock();
+  const store = openSqliteStore({ path: file, clock, writer: "inline" });
+  const token = await store.claim({ leaseMs });
+  const world = new World({ store, dispose: () => store.close() }, clock, token);
+  const order = await world.start("order-1 🚀", { wakeAt: 5 });
+  await world.extend(order, {
+    events: [mark("a"), mark("b")],
+    blocked: "no code",
+    wakeAt: 9,
+    heartbeats: [{ ordinal: 3, attempt: 2, details: toPayload({ done: 7 }, "details") }],
+  });
+  const parent = { workflowId: order.workflowId, runId: order.runId, ordinal: 1 };
+  const child = await world.start("child", { parent });
+  await world.extend(
+    child,
+    { events: [mark("é\u0000")] },
+    { send: [{ target: idOf("order-1 🚀"), message: { kind: "cancel", reason: "r" } }] },
+  );
+  await world.append({
+    run: {
+      runKey: child.runKey,
+      workflowId: child.workflowId,
+      expectedSeq: 2,
+      events: [endOf("continued-as-new")],
+      status: "continued-as-new",
+      closedAt: 60,
+      wakeAt: null,
+      wakeAtBefore: null,
+    },
+    start: startOf("child", { firstSeq: 4, runId: world.newRunId() }),
+  });
+  for (const status of ["completed", "failed", "cancelled", "terminated", "timed-out"] as const) {
+    await world.end(await world.start(status), status);
+  }
+  // A key that was given and is gone.
+  await world.extend(await world.start("gone"), {
+    status: "completed",
+    closedAt: 1,
+    events: [endOf("completed")],
+  });
+  await store.deleteClosed(token, 2, 1);
+  const content = await readStore(store);
+  await store.release(token);
+  await store.close();
+  return content;
+}
+
+if (import.meta.main) {
+  const name = nameOf(storeFormat);
+  if (existsSync(`${name}.db.gz`)) throw new Error(`${name}.db.gz is there; it is never written again`);
+  const directory = mkdtempSync(path.join(tmpdir(), "aion-format-"));
+  const file = path.join(directory, "store.db");
+  const content = await write(file);
+  const database = new DatabaseSync(file);
+  database.exec("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+  database.close();
+  writeFileSync(`${name}.db.gz`, gzipSync(readFileSync(file), { level: 9 }));
+  writeFileSync(`${name}.json`, `${JSON.stringify(content, undefined, 2)}\n`);
+  rmSync(directory, { recursive: true });
+}

@@ -1,0 +1,72 @@
+import { spawnSync } from "node:child_process";
+import { appendFileSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { Audit } from "./audit.ts";
+import { Life } from "./life.ts";
+import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
+import { Seeded, Tally, inFolder, skip, tellOf } from "./scenario.ts";
+
+/** A file system of a few megabytes that really fills up while work is under way, and then has room again. */
+export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult> {
+  const tally = new Tally("full file system");
+  const most = options.cycles ?? 5;
+  let reason: string | undefined;
+  let answers = 0;
+  for (let number = 0; number < most && reason === undefined; number += 1) {
+    const random = new Seeded("full", options.seed, number);
+    await inFolder(tally, async (folder) => {
+      const disk = path.join(folder, "disk");
+      mkdirSync(disk);
+      // For what a full disk does, memory is as good as any: nothing here asks what outlives the power.
+      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], {
+        encoding: "utf8",
+      });
+      if (mounted.status !== 0) {
+        const told = mounted.error === undefined ? mounted.stderr.trim() : mounted.error.message;
+        reason = `a small file system cannot be mounted (user ${process.getuid?.()}): ${told}`;
+        return [];
+      }
+      try {
+        const store = path.join(disk, "store.db");
+        const script = { total: 60, window: 10, padding: 2_000 };
+        const audit = new Audit();
+        const life = new Life({ path: store, script, folder, name: "life" });
+        const wanted = random.integer(10, 150);
+        await life.until((said) => said.length >= wanted);
+        tally.cycles += 1;
+        fill(path.join(disk, "filling"), disk);
+        const isRefused = await life.until((said) => said.some((what) => what.said === "refused"), 5_000);
+        const before = life.said().length;
+        await delay(100);
+        const meanwhile = life.said().slice(before);
+        rmSync(path.join(disk, "filling"));
+        const death = await life.ended;
+        // It may have ended in the room that the log already had.
+        if (isRefused) tally.hits += 1;
+        answers += meanwhile.filter((what) => what.said === "answered").length;
+        audit.hear(life.said());
+        if (death.code !== 0) audit.violations.push(`it ended with ${tellOf(death, life.complaints())}`);
+        await audit.checkEnd(store, script.total);
+        tally.audited += audit.auditedCount;
+        return audit.violations.map((what) => `filled after ${wanted}: ${what}`);
+      } finally {
+        spawnSync("umount", [disk]);
+      }
+    });
+  }
+  if (reason !== undefined) return skip(tally.name, reason);
+  tally.notes.push(`${answers} queries were answered while the disk was full`);
+  if (answers === 0) tally.violations.push("no query was answered while the disk was full");
+  return tally.result();
+}
+
+function fill(file: string, disk: string): void {
+  const block = Buffer.alloc(4_096, 1);
+  try {
+    while (statfsSync(disk).bavail > 0) appendFileSync(file, block);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
+}
