@@ -201,7 +201,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       edit(
         "engine/resident-run.ts",
-        "batch.wakeAt = isOpen ? 0 : batch.armAt;",
+        "batch.wakeAt = this.#needsEngine ? 0 : batch.armAt;",
         "batch.wakeAt = batch.armAt;",
       ),
     ],
@@ -442,7 +442,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim: "A run that continues as new is ended in one commit, and its successor begun in none.",
     invariants: [36],
     edits: [
-      edit("engine/resident-run.ts", "...(batch.next === undefined ? {} : { start: batch.next }),\n", ""),
+      edit("engine/resident-run.ts", "    if (batch.next !== undefined) commit.start = batch.next;\n", ""),
     ],
   },
   {
@@ -481,7 +481,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "messages-not-taken-up",
     claim: "Messages that were under way when an engine died are not taken up by the next.",
     invariants: [22, 34],
-    edits: [edit("engine/mailbox.ts", "    await this.list();\n    const early", "    const early")],
+    edits: [edit("engine/kernel.ts", "    await this.mailbox.list();\n", "")],
   },
   {
     name: "message-answered-unheard",
@@ -567,11 +567,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     invariants: [37],
     edits: [
       edit(
-        "engine/kernel.ts",
+        "engine/endings.ts",
         '    if (isClosed(record.status)) {\n      throw new AionError(\n        "run_closed",',
         '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
       ),
-      edit("engine/kernel.ts", "    if (state.isClosed) throw await this.#absent(record.workflowId);\n", ""),
+      edit("engine/endings.ts", "    if (state.isClosed) throw await host.absent(record.workflowId);\n", ""),
     ],
   },
 ];
