@@ -94,7 +94,7 @@ export const groups: readonly Group[] = [
         number: 11,
         claim: "A second completion of one attempt has no effect.",
         layers: ["C", "U"],
-        missing: "a second completion that is tried",
+        missing: "the same answer to whoever sends it: there are no workers in other processes yet",
       },
       {
         number: 12,

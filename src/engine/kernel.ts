@@ -371,11 +371,14 @@ export class Kernel implements RunHost {
     if (present !== undefined && !present.isGone) return { kind: "loaded", run: present };
     let holder: ResidentRun | undefined;
     try {
-      const damage = this.mailbox.damageOf(workflowId);
-      if (damage !== undefined) throw damage;
+      this.#demandWhole(workflowId);
       const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
+      if (record.blocked !== undefined) {
+        await this.mailbox.takeUp();
+        this.#demandWhole(workflowId);
+      }
       const raced = this.#runs.get(workflowId);
       if (raced !== undefined && !raced.isGone) {
         instance.dispose();
@@ -393,7 +396,7 @@ export class Kernel implements RunHost {
       }
       const run = this.#admit(record, state, program, instance);
       holder = run;
-      if (record.blocked !== undefined) this.#unblock(record);
+      if (record.blocked !== undefined) this.blocked.unblock(record);
       if (state.isClosed) return { kind: "loaded", run };
       run.resume(live);
       run.offerAll([...kept, ...this.#dueInputs(run)]);
@@ -406,6 +409,11 @@ export class Kernel implements RunHost {
     } catch (error) {
       return this.#failLoad(record, toAionError(error));
     }
+  }
+
+  #demandWhole(workflowId: WorkflowId): void {
+    const damage = this.mailbox.damageOf(workflowId);
+    if (damage !== undefined) throw damage;
   }
 
   #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
@@ -445,12 +453,6 @@ export class Kernel implements RunHost {
     }
     await this.blocked.block(record, error);
     return { kind: "failed", error, failureRecorded: false };
-  }
-
-  #unblock(record: RunRecord): void {
-    this.blocked.unblock(record);
-    // What was sent to it meanwhile waits on disk.
-    this.mailbox.listAgain();
   }
 
   #admit(

@@ -71,14 +71,19 @@ export class Mailbox {
     }
   }
 
-  /** Why nothing may happen to the workflow: a message to it cannot be read. */
-  damageOf(target: WorkflowId): AionError | undefined {
-    return this.#damaged.get(target);
-  }
-
   /** The same for who cannot wait: tried again when the disk does not answer now. */
   listAgain(): void {
     this.#kernel.insist("listing messages", () => this.list());
+  }
+
+  /** Before a run that was blocked goes on: what waits for it on disk is on its way. At the start it is anyway. */
+  async takeUp(): Promise<void> {
+    if (this.#isStarted) await this.list();
+  }
+
+  /** Why nothing may happen to the workflow: a message to it cannot be read. */
+  damageOf(target: WorkflowId): AionError | undefined {
+    return this.#damaged.get(target);
   }
 
   /** A commit that sends these is on disk. */
@@ -104,31 +109,48 @@ export class Mailbox {
     });
   }
 
+  /** In the order of their ids, which is that of the commits: a list may bring older ones than were sent since. */
   #enqueue(message: Letter): void {
-    const line = this.#lines.get(message.target);
-    if (line !== undefined) {
-      if (!line.some((other) => other.messageId === message.messageId)) line.push(message);
+    const { target, messageId } = message;
+    const line = this.#lines.get(target);
+    if (line === undefined) {
+      const fresh = [message];
+      this.#lines.set(target, fresh);
+      if (this.#isStarted) void this.#drain(target, fresh);
       return;
     }
-    const fresh = [message];
-    this.#lines.set(message.target, fresh);
-    if (this.#isStarted) void this.#drain(message.target, fresh);
+    const last = line.at(-1);
+    if (last === undefined || last.messageId < messageId) line.push(message);
+    else if (!line.some((other) => other.messageId === messageId)) {
+      const place = line.findIndex((other) => other.messageId > messageId);
+      line.splice(place, 0, message);
+    }
   }
 
   async #drain(target: WorkflowId, line: Letter[]): Promise<void> {
     for (let message = line[0]; message !== undefined; message = line[0]) {
       try {
+        if (this.#kernel.blocked.get(target) !== undefined && needsCode(message)) {
+          await this.#kernel.resident(target);
+          const isStillBlocked = this.#kernel.blocked.get(target) !== undefined;
+          // It goes on: what waited for it on disk is in the line now, in its place. Or it does not, and can be ended.
+          const next = isStillBlocked ? line.find((other) => !needsCode(other)) : line[0];
+          if (next === undefined) break;
+          message = next;
+        }
         await this.#deliver(message);
-        line.shift();
+        remove(line, message);
       } catch (error) {
         if (isDelivered(error, message)) {
-          line.shift();
+          remove(line, message);
           // The same commit may have sent something, too.
           this.listAgain();
           continue;
         }
-        if (isAionError(error) && error.code === "run_blocked") break;
-        if (this.#damaged.has(target)) break;
+        if (isAionError(error) && error.code === "run_blocked") {
+          if (line.every(needsCode)) break;
+          if (this.#kernel.blocked.get(target) !== undefined) continue;
+        } else if (this.#damaged.has(target)) break;
         if (
           isAionError(error) &&
           (error.code === "engine_closed" || error.code === "not_owner" || error.code === "store_failed")
@@ -323,6 +345,16 @@ export class Mailbox {
     if (!result.ok) throw result.error;
     if (commit.send !== undefined) this.sent(commit.send, result.messageIds);
   }
+}
+
+/** A run whose code cannot be loaded can be ended all the same, and a start asks nothing of a run that is there. */
+function needsCode({ message }: Letter): boolean {
+  return message.kind !== "terminate" && message.kind !== "start-child";
+}
+
+function remove(line: Letter[], message: Letter): void {
+  const index = line.indexOf(message);
+  if (index >= 0) line.splice(index, 1);
 }
 
 function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {

@@ -239,6 +239,8 @@ export class Operations implements Service {
     const { name, payload, signalId } = signal;
     try {
       const run = await this.#kernel.resident(workflowId);
+      // It may have been blocked until now: what was sent to it meanwhile comes first.
+      await this.#kernel.mailbox.settled(workflowId);
       const checked =
         run?.instance?.parseSignal(name, run.program?.parseSignal(name, payload) ?? payload) ?? payload;
       await this.#offer(workflowId, runId, {

@@ -118,6 +118,7 @@ export class ScopeContext implements WorkflowContext {
   async receive(signal: AnySignal, timeoutMs: number | undefined): Promise<Waited<unknown>> {
     const runtime = this.#runtime;
     await this.#refusal("receive of", signal.name);
+    this.#demandOpen();
     const buffered = runtime.takeSignal(signal, timeoutMs !== undefined);
     const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
     if (payload === undefined) return { ok: false, reason: "timeout" };
@@ -162,6 +163,7 @@ export class ScopeContext implements WorkflowContext {
   async waitUntil(predicate: () => boolean, timeoutMs: number | undefined): Promise<boolean> {
     const runtime = this.#runtime;
     await this.#refusal("waitUntil");
+    this.#demandOpen();
     if (predicate()) return true;
     return new Promise((resolve, reject) => {
       const end = (): void => {
@@ -224,6 +226,7 @@ export class ScopeContext implements WorkflowContext {
     timeoutMs: number | undefined,
   ): Promise<Waited<Result>> {
     await this.#refusal("scope");
+    this.#demandOpen();
     const inner = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation));
     let isTimedOut = false;
     const callOff =
@@ -308,6 +311,12 @@ export class ScopeContext implements WorkflowContext {
     const { cancelled } = this.cancellation;
     if (cancelled === undefined) return undefined;
     return allowUnheard(Promise.reject(new CancelledFailure(cancelled.message)));
+  }
+
+  /** Awaiting a refusal that is none takes a microtask, in which the scope may have been cancelled. */
+  #demandOpen(): void {
+    const { cancelled } = this.cancellation;
+    if (cancelled !== undefined) throw new CancelledFailure(cancelled.message);
   }
 
   /** For calls that answer at once: they cannot wait for ever, so a stray one throws. */

@@ -7,13 +7,15 @@ export interface Cancellable {
 
 /**
  * The tree of cancellation. Owner: the runtime of one run. Law: cancelling a scope reaches, in the order in which
- * they were added, everything that waits in it and in the scopes below it, but for shields.
+ * they were added, everything that waits in it and in the scopes below it, but for shields. That goes for what was left
+ * behind in a scope that is over, too.
  */
 export class CancellationScope {
   readonly #parent: CancellationScope | undefined;
   readonly #members = new Set<Cancellable>();
   #cancelled: CancelledFailure | undefined;
   #controller: AbortController | undefined;
+  #isOver = false;
 
   constructor(parent: CancellationScope | undefined) {
     this.#parent = parent;
@@ -21,7 +23,8 @@ export class CancellationScope {
   }
 
   get cancelled(): CancelledFailure | undefined {
-    return this.#cancelled;
+    // A scope that is over and empty is not in the tree any more.
+    return this.#cancelled ?? (this.#isOver ? this.#parent?.cancelled : undefined);
   }
 
   /** Made when first asked for: few scopes are. */
@@ -34,15 +37,19 @@ export class CancellationScope {
   }
 
   add(member: Cancellable): void {
+    if (this.#isOver && this.#members.size === 0) this.#parent?.add(this);
     this.#members.add(member);
   }
 
   remove(member: Cancellable): void {
     this.#members.delete(member);
+    if (this.#isOver && this.#members.size === 0) this.#parent?.remove(this);
   }
 
+  /** The scope is over. It stays in the tree for as long as something waits in it. */
   leave(): void {
-    this.#parent?.remove(this);
+    this.#isOver = true;
+    if (this.#members.size === 0) this.#parent?.remove(this);
   }
 
   cancel(failure: CancelledFailure): void {

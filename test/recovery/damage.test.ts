@@ -557,6 +557,95 @@ describe("a damaged message", () => {
   });
 });
 
+describe("a run that is blocked for a while", () => {
+  const all3 = workflow("all3", async () => [await receive(go), await receive(go), await receive(go)]);
+  const teller = workflow("teller", async (words: readonly string[]) => {
+    for (const word of words) await signalWorkflow("main", go, word);
+  });
+
+  async function openBroken(): Promise<{ readonly world: World; readonly mend: () => void }> {
+    let isBroken = false;
+    const world = new World({
+      workflows: () => [all3, teller],
+      wrapPrograms: (programs) => ({
+        ...programs,
+        find: (type, version) => {
+          if (isBroken && type === "all3") throw new Error("not now");
+          return programs.find(type, version);
+        },
+      }),
+      kernel: { residentMax: 1 },
+    });
+    const { client } = await world.open();
+    await world.during(client.start(all3, undefined, { id: "main" }));
+    isBroken = true;
+    // Makes room, so that it has to be read again.
+    const other = await world.during(client.start(all3, undefined, { id: "other" }));
+    await world.during(other.terminate());
+    return { world, mend: () => (isBroken = false) };
+  }
+
+  // I-23
+  it("gets what was sent to it meanwhile before what makes it go on, by a client", async () => {
+    const { world, mend } = await openBroken();
+    const { client } = world.process;
+    const run = client.get("main");
+    await world.during(run.signal(go, "first"));
+    expect((await world.store.findRun("main" as WorkflowId))?.blocked).toMatch(/^internal: /);
+    await world.during(run.signal(go, "second"));
+    mend();
+    await world.during(run.signal(go, "third"));
+    expect(await world.during(run.result())).toEqual(["first", "second", "third"]);
+    await checkLaws(world);
+  });
+
+  // I-23
+  it("gets what was sent to it meanwhile before what makes it go on, by a workflow", async () => {
+    const { world, mend } = await openBroken();
+    const { client } = world.process;
+    const run = client.get("main");
+    await world.during(run.signal(go, "first"));
+    await world.during(run.signal(go, "second"));
+    mend();
+    await world.during(client.start(teller, ["third"], { id: "teller" }).then((begun) => begun.result()));
+    expect(await world.during(run.result())).toEqual(["first", "second", "third"]);
+    expect(await world.store.listMessages(0, 10)).toEqual([]);
+    await checkLaws(world);
+  });
+});
+
+describe("a run that is blocked when its parent ends", () => {
+  // I-35
+  it("is terminated by its policy, whatever else waits for it", async () => {
+    await prepare();
+    let isMeant = false;
+    const options: Omit<WorldOptions, "store"> = {
+      workflows: () => [boss, main, beside],
+      activities,
+      restarts: false,
+    };
+    const world = worldOn({
+      ...options,
+      fault: ({ commits }) =>
+        isMeant && commits.some(({ run }) => run?.workflowId === "ward" && run.status === "terminated")
+          ? "crash-before"
+          : undefined,
+    });
+    const { client } = await world.open();
+    await world.during(client.get("ward").signal(go, "waits on disk"));
+    isMeant = true;
+    void client.get("main").terminate();
+    await world.advance(1_000);
+    expect(world.crashCount).toBe(1);
+    for (const store of stores.splice(0)) await store.close();
+    const next = worldOn(options);
+    await next.open();
+    await next.settle();
+    expect((await next.store.findRun("ward" as WorkflowId))?.status).toBe("terminated");
+    expect(await next.store.listMessages(0, 10)).toEqual([]);
+  });
+});
+
 describe("damaged details of a heartbeat", () => {
   // I-11, I-14
   it("are left out, and the attempt begins without them, as if a crash had lost them", async () => {

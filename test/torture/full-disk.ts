@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import type { SpawnSyncReturns } from "node:child_process";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,22 +14,15 @@ import { Seeded, Tally, inFolder, skip, tellOf } from "./scenario.ts";
 export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult> {
   const tally = new Tally("full file system");
   const most = options.cycles ?? 5;
-  let reason: string | undefined;
+  const reason = whyNoMount();
+  if (reason !== undefined) return skip(tally.name, reason);
   let answers = 0;
-  for (let number = 0; number < most && reason === undefined; number += 1) {
+  for (let number = 0; number < most; number += 1) {
     const random = new Seeded("full", options.seed, number);
     await inFolder(tally, async (folder) => {
       const disk = path.join(folder, "disk");
       mkdirSync(disk);
-      // For what a full disk does, memory is as good as any: nothing here asks what outlives the power.
-      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], {
-        encoding: "utf8",
-      });
-      if (mounted.status !== 0) {
-        const told = mounted.error === undefined ? mounted.stderr.trim() : mounted.error.message;
-        reason = `a small file system cannot be mounted (user ${process.getuid?.()}): ${told}`;
-        return [];
-      }
+      mount(disk);
       try {
         const store = path.join(disk, "store.db");
         const script = { total: 60, window: 10, padding: 2_000 };
@@ -56,10 +51,24 @@ export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult
       }
     });
   }
-  if (reason !== undefined) return skip(tally.name, reason);
   tally.notes.push(`${answers} queries were answered while the disk was full`);
   if (answers === 0) tally.violations.push("no query was answered while the disk was full");
   return tally.result();
+}
+
+/** For what a full disk does, memory is as good as any: nothing here asks what outlives the power. */
+function mount(folder: string): SpawnSyncReturns<string> {
+  return spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], { encoding: "utf8" });
+}
+
+function whyNoMount(): string | undefined {
+  const folder = mkdtempSync(path.join(tmpdir(), "aion-torture-mount-"));
+  const { status, error, stderr } = mount(folder);
+  if (status === 0) spawnSync("umount", [folder]);
+  rmSync(folder, { recursive: true });
+  if (status === 0) return undefined;
+  const told = error === undefined ? stderr.trim() : error.message;
+  return `a small file system cannot be mounted (user ${process.getuid?.()}): ${told}`;
 }
 
 function fill(file: string, disk: string): void {

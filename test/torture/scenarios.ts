@@ -1,5 +1,6 @@
 import { backUpUnderLoad } from "./backup.ts";
 import { jumpClock, liveInOtherTimes } from "./clock.ts";
+import { flipBits } from "./damage.ts";
 import { failWithEio, failWithEnospc } from "./disk-errors.ts";
 import { killAtEverySync, killAtRandom } from "./kill.ts";
 import { fillDisk } from "./full-disk.ts";
@@ -19,6 +20,7 @@ export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   freeze: [freezeOwner],
   owners: [contendForFile],
   clock: [jumpClock, liveInOtherTimes],
+  damage: [flipBits],
   backup: [backUpUnderLoad],
   memory: [runOutOfMemory],
 };

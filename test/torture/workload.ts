@@ -186,13 +186,13 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
 
   const workflows: EngineOptions["workflows"] = [order, doomed, leaf, tally];
 
-  /** Carries the script out, from wherever it stood: every call may have been made before. */
-  async function drive(engine: Engine, script: Script): Promise<void> {
+  /** What the script asks of an engine; every call may have been made before. */
+  function callsOn(engine: Engine, script: Script) {
     const { client } = engine;
     const padding = "x".repeat(script.padding ?? 0);
     const sleepMs = script.sleepMs ?? 3;
 
-    async function runOrder(id: string): Promise<void> {
+    async function runOrder(id: string): Promise<unknown> {
       const run = await patiently("start", () =>
         client.start(order, { id, sleepMs, padding }, { id, requestId: `${id}-request` }),
       );
@@ -205,9 +205,10 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
       }
       const result = await patiently("result", () => run.result());
       say({ said: "ended", id, result });
+      return result;
     }
 
-    async function runDoomed(id: string): Promise<void> {
+    async function runDoomed(id: string): Promise<unknown> {
       const run = await patiently("start", () => client.start(doomed, id, { id }));
       say({ said: "started", id });
       try {
@@ -218,10 +219,11 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
       }
       say({ said: "cancelled", id });
       try {
-        await patiently("result", () => run.result());
+        return await patiently("result", () => run.result());
       } catch (error) {
         if (!(error instanceof CancelledFailure)) throw error;
         say({ said: "ended", id, result: "cancelled" });
+        return "cancelled";
       }
     }
 
@@ -249,25 +251,50 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
       }
     }
 
-    const total = orderIds(script.total).length;
-    const tallied = await patiently("start", () =>
-      client.start(tally, { total, seen: [] }, { id: tallyId, requestId: "tally-request" }),
-    );
-    say({ said: "started", id: tallyId });
+    async function startTally() {
+      const total = orderIds(script.total).length;
+      const run = await patiently("start", () =>
+        client.start(tally, { total, seen: [] }, { id: tallyId, requestId: "tally-request" }),
+      );
+      say({ said: "started", id: tallyId });
+      return { result: () => patiently("result", () => run.result()) };
+    }
+
+    const run = (index: number): Promise<unknown> =>
+      isDoomed(index) ? runDoomed(idOfIndex(index)) : runOrder(idOfIndex(index));
+    return { startTally, run };
+  }
+
+  /** Carries the script out, from wherever it stood. */
+  async function drive(engine: Engine, script: Script): Promise<void> {
+    const { startTally, run } = callsOn(engine, script);
+    const tallied = await startTally();
     let next = script.from ?? 0;
     const lanes = Array.from({ length: script.window }, async () => {
       while (next < (script.until ?? script.total)) {
         const index = next;
         next += 1;
-        await (isDoomed(index) ? runDoomed(idOfIndex(index)) : runOrder(idOfIndex(index)));
+        await run(index);
       }
     });
     await Promise.all(lanes);
     if ((script.until ?? script.total) < script.total) return;
-    say({ said: "ended", id: tallyId, result: await patiently("result", () => tallied.result()) });
+    say({ said: "ended", id: tallyId, result: await tallied.result() });
   }
 
-  return { workflows, activities: [work], drive };
+  /** Carries out each part of the script by itself, so that one that fails tells nothing of the others. */
+  async function driveEach(
+    engine: Engine,
+    script: Script,
+    within: <Result>(work: Promise<Result>) => Promise<Result>,
+  ): Promise<readonly PromiseSettledResult<unknown>[]> {
+    const { startTally, run } = callsOn(engine, script);
+    const started = await Promise.allSettled([within(startTally())]);
+    const parts = Array.from({ length: script.total }, (_, index) => within(run(index)));
+    return [...(await Promise.allSettled(parts)), ...started];
+  }
+
+  return { workflows, activities: [work], drive, driveEach };
 }
 
 /** Milliseconds of the machine's steady clock, the same in all processes. */

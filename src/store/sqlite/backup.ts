@@ -140,7 +140,8 @@ async function check(partial: string): Promise<BackupReport> {
       const messages = reader.listMessages(afterId, runsPerPage);
       const last = messages.at(-1);
       if (last === undefined) break;
-      for (const { message } of messages) if (message.kind === "damaged") throw message.error;
+      for (const { message } of messages)
+        if (message.kind === "damaged") throw damaged(message.error.message);
       afterId = last.messageId;
       messageCount += messages.length;
     }

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
 import { isBusy, needsRollback, toStoreError } from "./errors.ts";
 import { checkSingleName } from "./file-identity.ts";
+import { checkLog } from "./log-damage.ts";
 
 /** "Aion" in ASCII: lies in the header of the file, so that it can be told from another application's. */
 export const applicationId = 0x41_69_6f_6e;
@@ -37,7 +38,10 @@ export function openDatabase(options: OpenDatabaseOptions): DatabaseSync {
     if (path === ":memory:") return prepareDatabase(new DatabaseSync(path), path);
     if (readOnly) return openForReading(path);
     // Looked at through a connection that cannot write, before one that can.
-    if (sizeOf(path) > 0) lookAt(path);
+    if (sizeOf(path) > 0) {
+      checkLog(path);
+      lookAt(path);
+    }
     return prepareDatabase(new DatabaseSync(path, { timeout: busyTimeoutMs }), path);
   } catch (error) {
     throw toStoreError(error, { action: "open", path });
@@ -62,8 +66,7 @@ export function connect(path: string): DatabaseSync {
     const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
     try {
       configure(database);
-      // The first connection writes meanwhile, and then waits for this one.
-      checkWritable(database, busyTimeoutMs);
+      checkWritable(database);
       return database;
     } catch (error) {
       database.close();
@@ -128,7 +131,7 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
     // creation one step, and no file of ours exists without our mark in its header.
     database.exec("PRAGMA journal_mode = WAL");
     configure(database);
-    checkWritable(database, 0);
+    checkWritable(database);
     return database;
   } catch (error) {
     database.close();
@@ -137,15 +140,15 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
 }
 
 // SQLite opens what it cannot write for reading, and says so only when something is written.
-function checkWritable(database: DatabaseSync, waitMs: number): void {
-  database.exec(`PRAGMA busy_timeout = ${waitMs}`);
+function checkWritable(database: DatabaseSync): void {
+  database.exec("PRAGMA busy_timeout = 0");
   try {
     database.exec("BEGIN IMMEDIATE");
     // On what was opened for reading BEGIN IMMEDIATE succeeds, and only a statement that writes is refused.
     database.exec(`PRAGMA application_id = ${applicationId}`);
     database.exec("ROLLBACK");
   } catch (error) {
-    // Held by somebody who can write: a claim will tell who.
+    // Held by somebody who can write, and this connection could too: a claim will tell who.
     if (!isBusy(error)) throw error;
   } finally {
     database.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);

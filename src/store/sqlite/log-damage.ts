@@ -1,0 +1,142 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { AionError } from "../../core/errors.ts";
+
+// https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+const headerBytes = 32;
+const frameHeaderBytes = 24;
+const framesPerRead = 64;
+/** Looked at so often before it counts: somebody may be writing to the log. */
+const looks = 3;
+const pauseMs = 20;
+
+/**
+ * Refuses a log that is damaged in front of commits that were on disk.
+ *
+ * A log is read up to its first frame that does not fit its checksum, since that is where a crash has cut it off.
+ * A frame that was damaged later looks the same, and all commits behind it would be dropped without a word. They can
+ * be told apart: a transaction is begun only after the fsync of the one before it. So a frame that ends a transaction,
+ * and one behind it that was chained to it, prove that everything in front of them was on disk once.
+ *
+ * Not seen: damage in the last transaction of the log. Errors: `store_corrupt`.
+ */
+export function checkLog(path: string): void {
+  let found = findDamage(`${path}-wal`);
+  for (let look = 1; look < looks && found !== undefined; look += 1) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+    const again = findDamage(`${path}-wal`);
+    found = again?.frame === found.frame ? again : undefined;
+  }
+  if (found === undefined) return;
+  const { frame, lostCount } = found;
+  const where = frame < 0 ? "its header" : `frame ${frame}`;
+  throw new AionError(
+    "store_corrupt",
+    `the log ${path}-wal is damaged at ${where}: ${lostCount} or more commits behind it were on disk and cannot be read`,
+    {
+      hint: `Restore the store from a backup. To go on without those commits: sqlite3 ${path} "PRAGMA wal_checkpoint(TRUNCATE)". Nothing was changed.`,
+      details: { frame, lostCount },
+    },
+  );
+}
+
+interface LogDamage {
+  /** The first frame that is damaged, from 0; -1: the header. */
+  readonly frame: number;
+  /** Commits behind it that are known to have been on disk. */
+  readonly lostCount: number;
+}
+
+interface LogHeader {
+  readonly isValid: boolean;
+  readonly isBigEndian: boolean;
+  readonly pageBytes: number;
+}
+
+function findDamage(file: string): LogDamage | undefined {
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch {
+    return undefined;
+  }
+  try {
+    const size = fstatSync(fd).size;
+    const head = Buffer.alloc(headerBytes);
+    if (size < headerBytes + frameHeaderBytes || readSync(fd, head, 0, headerBytes, 0) < headerBytes)
+      return undefined;
+    return scan(fd, head, size);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function scan(fd: number, head: Buffer, size: number): LogDamage | undefined {
+  const { isValid, isBigEndian, pageBytes } = parseHeader(head);
+  const frameBytes = frameHeaderBytes + pageBytes;
+  const frameCount = Math.floor((size - headerBytes) / frameBytes);
+  const chunk = Buffer.from(new ArrayBuffer(frameBytes * framesPerRead));
+  let salts: Buffer = head.subarray(16, 24);
+  let sums: readonly [number, number] = [head.readUInt32BE(24), head.readUInt32BE(28)];
+  let damagedFrame = isValid ? undefined : -1;
+  let lostCount = 0;
+  let isBehindCommit = false;
+  for (let frame = 0; frame < frameCount; frame += 1) {
+    const inChunk = frame % framesPerRead;
+    if (inChunk === 0) readSync(fd, chunk, 0, chunk.length, headerBytes + frame * frameBytes);
+    const bytes = chunk.subarray(inChunk * frameBytes, (inChunk + 1) * frameBytes);
+    // Whatever the header says, its frames have the same salts as one another.
+    if (frame === 0 && !isValid) salts = Buffer.from(bytes.subarray(8, 16));
+    const stored = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)] as const;
+    const isOfThisLog = bytes.subarray(8, 16).equals(salts);
+    const fits = isOfThisLog && fitsChain(bytes, { sums, stored, isBigEndian });
+    if (!fits && damagedFrame === undefined) damagedFrame = frame;
+    else if (fits && damagedFrame !== undefined && isBehindCommit) lostCount += 1;
+    isBehindCommit = isOfThisLog && bytes.readUInt32BE(4) !== 0;
+    sums = stored;
+  }
+  return damagedFrame === undefined || lostCount === 0 ? undefined : { frame: damagedFrame, lostCount };
+}
+
+function parseHeader(head: Buffer): LogHeader {
+  const magic = head.readUInt32BE(0);
+  const isBigEndian = (magic & 1) === 1;
+  const size = head.readUInt32BE(8);
+  const isPageSize = size >= 512 && size <= 65_536 && (size & (size - 1)) === 0;
+  const sums = addUp(head.subarray(0, 24), [0, 0], isBigEndian);
+  const isValid =
+    (magic | 1) >>> 0 === 0x37_7f_06_83 &&
+    isPageSize &&
+    sums[0] === head.readUInt32BE(24) &&
+    sums[1] === head.readUInt32BE(28);
+  // Every file of ours has pages of this size.
+  if (!isValid) return { isValid, isBigEndian: false, pageBytes: 4_096 };
+  return { isValid, isBigEndian, pageBytes: size };
+}
+
+function fitsChain(
+  frame: Buffer,
+  of: {
+    readonly sums: readonly [number, number];
+    readonly stored: readonly [number, number];
+    readonly isBigEndian: boolean;
+  },
+): boolean {
+  const { sums, stored, isBigEndian } = of;
+  const withHead = addUp(frame.subarray(0, 8), sums, isBigEndian);
+  const [first, second] = addUp(frame.subarray(frameHeaderBytes), withHead, isBigEndian);
+  return first === stored[0] && second === stored[1];
+}
+
+function addUp(
+  bytes: Buffer,
+  from: readonly [number, number],
+  isBigEndian: boolean,
+): readonly [number, number] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let [first, second] = from;
+  for (let at = 0; at < bytes.length; at += 8) {
+    first = (first + view.getUint32(at, !isBigEndian) + second) >>> 0;
+    second = (second + view.getUint32(at + 4, !isBigEndian) + first) >>> 0;
+  }
+  return [first, second];
+}
