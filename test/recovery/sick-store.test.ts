@@ -301,6 +301,44 @@ describe("a run that is not in memory", () => {
   });
 });
 
+describe("a report on all runs", () => {
+  // I-17, I-37
+  it("takes no run into memory that is ended while the report reads it", async () => {
+    let isSlow = false;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        readSegment: async (...args) => {
+          const events = await inner.readSegment(...args);
+          if (isSlow) {
+            isSlow = false;
+            await world.idle(100);
+          }
+          return events;
+        },
+      })),
+      workflows: () => [workflow("main", async () => sleep("1 day"))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    world.kill();
+    const next = await world.during(world.up());
+    isSlow = true;
+    const reporting = (async () => {
+      const outcomes: string[] = [];
+      for await (const { outcome } of next.kernel.recover("all")) outcomes.push(outcome.kind);
+      return outcomes;
+    })();
+    await world.advance(50);
+    expect(isSlow).toBe(false);
+    const ending = next.client.get("main").terminate();
+    expect(await world.during(reporting)).toEqual(["resumed"]);
+    await world.during(ending);
+    expect(next.kernel.residentCount).toBe(0);
+    await checkLaws(world);
+    await checkAtRest(world);
+  });
+});
+
 describe("a wake-up", () => {
   // I-29
   it("reaches a run that is put away for another at that very moment", async () => {
