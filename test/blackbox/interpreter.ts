@@ -72,7 +72,7 @@ export function tell(error: unknown): string {
   if (!isFailure(error)) return `odd: ${String(error)}`;
   switch (error.kind) {
     case "application": {
-      const { type } = error as ApplicationFailure;
+      const { type } = error;
       if (type === "SignalFailed") return "unsent";
       if (type === "CompensationFailed") return `undone badly<${tell(error.cause)}>`;
       return error.message;
