@@ -37,7 +37,7 @@ export class Ledger {
     if (run === undefined || isRecorded !== true)
       throw new SimulationFailure("effect-before-commit", `${where}: its start is not on disk`);
     const isOwner = epoch === this.#auditor.epoch;
-    if (!isOwner) this.#statistics.note("outcome of a replaced owner dropped");
+    if (!isOwner) this.#statistics.note("attempt begun by a replaced owner");
     // I-8: an engine that was replaced without knowing cannot know of outcomes either.
     if (isOwner && run.settled.has(key))
       throw new SimulationFailure("executed-again", `${where}: its outcome is on disk`);

@@ -4,7 +4,8 @@
  *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
  *       [--without FAULT,…] [--drop N,…] [--engines N]
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
- *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones
+ *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
+ *                                           stated for it or N
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";
@@ -34,7 +35,7 @@ const { values } = parseArgs({
     plan: { type: "boolean" },
     planted: { type: "boolean" },
     only: { type: "string" },
-    max: { type: "string", default: "2000" },
+    max: { type: "string" },
   },
 });
 
@@ -116,16 +117,19 @@ async function runMany(count: number): Promise<number> {
 
 async function tryPlanted(): Promise<number> {
   const only = values.only?.split(",");
-  const seedsMax = toNumber(values.max, "max");
   let missedCount = 0;
-  write("| bug | invariants | worlds until caught | law that was broken |");
-  write("| --- | --- | --- | --- |");
+  write("| bug | where | invariants | worlds until caught | stated | law that was broken |");
+  write("| --- | --- | --- | --- | --- | --- |");
   for (const bug of plantedBugs) {
     if (only?.includes(bug.name) === false) continue;
+    const seedsMax = values.max === undefined ? bug.within : toNumber(values.max, "max");
     const { seedsNeeded, kind } = await tryPlantedBug(bug, { seedsMax, workerCount: toWorkerCount() });
     if (seedsNeeded === undefined) missedCount += 1;
     const invariants = bug.invariants.map((number) => `I-${number}`).join(", ");
-    write(`| ${bug.name} | ${invariants} | ${seedsNeeded ?? `not in ${seedsMax}`} | ${kind ?? "none"} |`);
+    const where = (bug.edits[0]?.file ?? "").replace("src/", "");
+    write(
+      `| ${bug.name} | \`${where}\` | ${invariants} | ${seedsNeeded ?? `not in ${seedsMax}`} | ${bug.within} | ${kind ?? "none"} |`,
+    );
   }
   write("");
   write(missedCount === 0 ? "every planted bug was caught" : `${missedCount} planted bugs were not caught`);

@@ -105,11 +105,12 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const intensities = Object.fromEntries(
     faultKinds.map((kind) => [kind, dice.pick([0.4, 1, 1, 4])]),
   ) as Record<FaultKind, number>;
+  const isMetronome = dice.chance(0.25);
   const programs: Record<string, Program> = {};
   const programCount = dice.int(1, 3);
   const targets = ["listener", "nobody", "w0", "w0", "w1"];
   for (let index = 0; index < programCount; index++) {
-    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), targets);
+    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome });
   }
   const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
   const left = new Set(reduction.operations);

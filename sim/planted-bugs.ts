@@ -5,6 +5,8 @@ export interface PlantedBug {
   readonly claim: string;
   /** The invariants it breaks. */
   readonly invariants: readonly number[];
+  /** In how many worlds, counted from seed 1, it is to be caught; three times what it took when that was measured, and rounded up. */
+  readonly within: number;
   readonly edits: readonly Edit[];
 }
 
@@ -24,6 +26,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "acknowledge-before-commit",
     claim: "Whoever waits for a commit is answered when it is handed to the store.",
     invariants: [1, 3, 9],
+    within: 10,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -42,6 +45,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "notify-before-commit",
     claim: "Who waits for a result hears of the end of the run before it is on disk.",
     invariants: [1, 9],
+    within: 30,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -59,6 +63,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-taken-for-made",
     claim: "A commit of unknown outcome is taken for made when reading does not find it.",
     invariants: [6],
+    within: 100,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -71,6 +76,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-taken-for-refused",
     claim: "A commit of unknown outcome is taken for refused, without reading.",
     invariants: [6],
+    within: 10000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -83,6 +89,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-retried-blindly",
     claim: "A commit of unknown outcome is written again instead of being read for.",
     invariants: [6],
+    within: 10000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -101,6 +108,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim:
       "A read that fails while a commit of unknown outcome is looked for counts as a refusal of the commit.",
     invariants: [6, 34],
+    within: 10000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -113,6 +121,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "answers-mixed-up",
     claim: "Every commit of an append gets the answer of the first.",
     invariants: [1, 4],
+    within: 100,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -126,6 +135,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim:
       "A commit that the store refused for a passing reason leaves the state in memory as if it had been made.",
     invariants: [9, 19],
+    within: 30,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -138,6 +148,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "stale-memory-kept",
     claim: "An engine that lost its ownership keeps its runs in memory.",
     invariants: [19],
+    within: 30,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -150,6 +161,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "fence-dropped",
     claim: "The SQLite writer does not look at the epoch.",
     invariants: [16],
+    within: 100,
     edits: [
       edit(
         "store/sqlite/owner.ts",
@@ -162,6 +174,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "living-owner-replaced",
     claim: "A claim does not ask whether the owner is alive.",
     invariants: [17, 18],
+    within: 10,
     edits: [
       edit(
         "store/sqlite/owner.ts",
@@ -174,6 +187,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "message-not-deleted",
     claim: "The SQLite writer leaves a message on disk that a commit has answered.",
     invariants: [22, 34],
+    within: 10,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -186,6 +200,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "wake-up-not-written",
     claim: "The SQLite writer does not write when a run is to be looked at, if that changes.",
     invariants: [29],
+    within: 300,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -198,10 +213,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "wake-up-of-open-attempt-lost",
     claim: "A run with an attempt under way is not marked to be taken up after a crash.",
     invariants: [8, 29],
+    within: 10,
     edits: [
       edit(
         "engine/resident-run.ts",
-        "batch.wakeAt = isOpen ? 0 : batch.armAt;",
+        "batch.wakeAt = this.#needsEngine ? 0 : batch.armAt;",
         "batch.wakeAt = batch.armAt;",
       ),
     ],
@@ -210,6 +226,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "wake-up-of-evicted-run-lost",
     claim: "A wake-up is dropped when its run is put away at that very moment.",
     invariants: [29],
+    within: 10000,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -222,6 +239,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "wake-up-not-armed",
     claim: "After a commit that changes when a run is due, nobody tells the queue of wake-ups.",
     invariants: [28, 29],
+    within: 10,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -234,6 +252,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "timer-early",
     claim: "A timer fires a millisecond early.",
     invariants: [28],
+    within: 10,
     edits: [
       edit("engine/due.ts", "consider(timer.fireAt);", "consider(timer.fireAt - 1);"),
       edit("engine/due.ts", "timer.fireAt <= nowMs);\n", "timer.fireAt - 1 <= nowMs);\n"),
@@ -248,6 +267,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "due-not-asked-again",
     claim: "A timer that was due before its run was read anew fires, although it is due later now.",
     invariants: [28],
+    within: 30,
     edits: [
       edit(
         "engine/due.ts",
@@ -260,6 +280,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "run-time-out-early",
     claim: "A run times out half a second before its deadline.",
     invariants: [28, 39],
+    within: 300,
     edits: [
       edit(
         "engine/due.ts",
@@ -277,6 +298,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "backoff-forgotten-at-restart",
     claim: "An attempt that waits for its backoff begins at once when its run is brought back.",
     invariants: [10],
+    within: 100,
     edits: [
       edit(
         "engine/due.ts",
@@ -294,6 +316,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "one-attempt-too-many",
     claim: "An activity is tried once more than its policy allows.",
     invariants: [10],
+    within: 30,
     edits: [
       edit("engine/dispatcher.ts", "failedCount >= retry.maxAttempts", "failedCount > retry.maxAttempts"),
     ],
@@ -302,6 +325,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "final-failure-retried",
     claim: "A failure that is not to be retried is retried.",
     invariants: [10],
+    within: 100,
     edits: [
       edit(
         "engine/dispatcher.ts",
@@ -314,6 +338,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "backoff-grows-too-fast",
     claim: "The first backoff is as long as the second should be.",
     invariants: [10],
+    within: 30,
     edits: [
       edit("core/retry.ts", "retry.multiplier ** (failedCount - 1);", "retry.multiplier ** failedCount;"),
     ],
@@ -322,6 +347,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "attempt-number-again",
     claim: "The attempt after a crash has the number of the one that the crash cut off.",
     invariants: [10],
+    within: 30,
     edits: [
       edit(
         "engine/due.ts",
@@ -334,6 +360,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "retry-beyond-time-out",
     claim: "An attempt is planned for after the time-out of the whole activity.",
     invariants: [10, 39],
+    within: 300,
     edits: [
       edit(
         "engine/dispatcher.ts",
@@ -346,6 +373,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "slot-not-given-back",
     claim: "The slot of an attempt whose start was refused by the store is never given back.",
     invariants: [21, 29],
+    within: 100,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -358,12 +386,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "cancel-of-attempt-not-forwarded",
     claim: "An attempt under way is not told that its activity was cancelled.",
     invariants: [38],
+    within: 30,
     edits: [edit("engine/resident-run.ts", "        batch.cancelled.push(command.ordinal);\n", "")],
   },
   {
     name: "cancel-of-child-not-forwarded",
     claim: "The cancellation of a child is recorded, and the child not told.",
     invariants: [38],
+    within: 100,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -376,6 +406,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "signal-heard-twice",
     claim: "The id of a signal is not looked at.",
     invariants: [22],
+    within: 100,
     edits: [
       edit(
         "engine/operations.ts",
@@ -388,6 +419,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "signal-ids-forgotten",
     claim: "The ids of signals are not handed on when a run continues as new.",
     invariants: [22, 24],
+    within: 10000,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -400,6 +432,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "signals-lost-at-continue-as-new",
     claim: "Signals that a run has not asked for are lost when it continues as new.",
     invariants: [24],
+    within: 100,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -412,6 +445,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "signal-with-start-drops-signal",
     claim: "A start with a signal that meets a run which is there forgets the signal.",
     invariants: [25],
+    within: 30,
     edits: [
       edit(
         "engine/operations.ts",
@@ -424,6 +458,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "request-id-ignored",
     claim: "A start that is repeated with its request id may give another run than before.",
     invariants: [5],
+    within: 100,
     edits: [
       edit(
         "engine/operations.ts",
@@ -441,14 +476,16 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "continued-as-nothing",
     claim: "A run that continues as new is ended in one commit, and its successor begun in none.",
     invariants: [36],
+    within: 30,
     edits: [
-      edit("engine/resident-run.ts", "...(batch.next === undefined ? {} : { start: batch.next }),\n", ""),
+      edit("engine/resident-run.ts", "    if (batch.next !== undefined) commit.start = batch.next;\n", ""),
     ],
   },
   {
     name: "close-policy-twice",
     claim: "Children are told twice that their parent has ended.",
     invariants: [35],
+    within: 100,
     edits: [
       edit(
         "engine/closing.ts",
@@ -466,12 +503,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "abandoned-child-ended",
     claim: "A child that is to be left alone is told to end with its parent.",
     invariants: [35],
+    within: 100,
     edits: [edit("engine/closing.ts", '    if (parentClosePolicy === "abandon") continue;\n', "")],
   },
   {
     name: "child-outcome-dropped",
     claim: "The outcome of a child is told to its parent only if the child completed or failed.",
     invariants: [34],
+    within: 100,
     edits: [
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),
@@ -481,12 +520,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "messages-not-taken-up",
     claim: "Messages that were under way when an engine died are not taken up by the next.",
     invariants: [22, 34],
-    edits: [edit("engine/mailbox.ts", "    await this.list();\n    const early", "    const early")],
+    within: 100,
+    edits: [edit("engine/kernel.ts", "    await this.mailbox.list();\n", "")],
   },
   {
     name: "message-answered-unheard",
     claim: "A message to a run that continues as new meanwhile is taken for delivered.",
     invariants: [24, 34],
+    within: 10000,
     edits: [
       edit(
         "engine/mailbox.ts",
@@ -499,6 +540,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "heartbeat-not-restored",
     claim: "The details of heartbeats do not reach the attempt after a crash.",
     invariants: [14],
+    within: 1000,
     edits: [
       edit(
         "engine/heartbeat-keeper.ts",
@@ -511,6 +553,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "replay-draws-anew",
     claim: "Replay runs the closures of recorded values again.",
     invariants: [42],
+    within: 30,
     edits: [
       edit(
         "replay/replay.ts",
@@ -523,12 +566,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "replay-shows-another-time",
     claim: "What the code takes for the time is a millisecond later when it is replayed.",
     invariants: [41, 45],
+    within: 100,
     edits: [edit("replay/replay.ts", "nowMs: input.recordedAt,", "nowMs: input.recordedAt + 1,")],
   },
   {
     name: "query-before-commit",
     claim: "A query is answered from what the code did with events that are not on disk.",
     invariants: [9, 27],
+    within: 30,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -541,6 +586,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "read-failure-forgets",
     claim: "When a run cannot be read to hear what was kept for it, nobody tries again.",
     invariants: [29],
+    within: 10000,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -553,6 +599,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "busy-store-blocks-runs",
     claim: "A run that cannot be read because the store is busy is held, and not tried again.",
     invariants: [11, 29],
+    within: 100,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -565,13 +612,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "end-after-the-end",
     claim: "A run that has ended is ended once more.",
     invariants: [37],
+    within: 30,
     edits: [
       edit(
-        "engine/kernel.ts",
+        "engine/endings.ts",
         '    if (isClosed(record.status)) {\n      throw new AionError(\n        "run_closed",',
         '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
       ),
-      edit("engine/kernel.ts", "    if (state.isClosed) throw await this.#absent(record.workflowId);\n", ""),
+      edit("engine/endings.ts", "    if (state.isClosed) throw await host.absent(record.workflowId);\n", ""),
     ],
   },
 ];

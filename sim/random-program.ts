@@ -3,24 +3,32 @@ import type { Program, Statement } from "../test/replay/program.ts";
 import type { Dice } from "./dice.ts";
 
 /** A workflow made up by the dice, that comes to its end whatever it meets: every wait has a time-out, every failure an end. */
-export function randomProgram(dice: Dice, targets: readonly string[]): Program {
+export function randomProgram(
+  dice: Dice,
+  of: { readonly targets: readonly string[]; readonly isMetronome: boolean },
+): Program {
   return {
-    body: list(dice, { depth: 2, lengthMax: 5, targets }),
+    body: list(dice, { ...of, depth: 2, lengthMax: 5 }),
     result: dice.pick(["a", "b", "c", "d"]),
     rounds: dice.pick([0, 0, 1, 2]),
   };
 }
 
 interface Limits {
+  /** All durations are a few round ones: everything comes due at the same instants. */
+  readonly isMetronome: boolean;
   readonly depth: number;
   readonly lengthMax: number;
   readonly targets: readonly string[];
 }
 
+const beats = [100, 100, 200, 500];
+
 const label = (dice: Dice): string => dice.pick(["a", "b", "c", "d"]);
 
 /** Short mostly; some outlast a lease, and few a horizon of wake-ups. */
-function ms(dice: Dice): number {
+function ms(dice: Dice, { isMetronome }: Limits): number {
+  if (isMetronome) return dice.pick(beats);
   return dice.weighted([
     // Several things come due at one instant.
     [6, dice.pick([10, 50, 100, 1_000])],
@@ -31,7 +39,8 @@ function ms(dice: Dice): number {
   ]);
 }
 
-function shortMs(dice: Dice): number {
+function shortMs(dice: Dice, { isMetronome }: Limits): number {
+  if (isMetronome) return dice.pick(beats);
   return dice.weighted([
     [4, dice.pick([10, 50, 100])],
     [7, dice.int(1, 90)],
@@ -45,7 +54,7 @@ function list(dice: Dice, limits: Limits): readonly Statement[] {
 }
 
 function statement(dice: Dice, limits: Limits): Statement {
-  if (limits.depth === 0 || dice.chance(0.55)) return simple(dice, limits.targets);
+  if (limits.depth === 0 || dice.chance(0.55)) return simple(dice, limits);
   const inner = { ...limits, depth: limits.depth - 1, lengthMax: 3 };
   const body = (): readonly Statement[] => list(dice, inner);
   const op = dice.weighted<"branches" | "scope" | "shield" | "try" | "patched" | "fail">([
@@ -63,7 +72,7 @@ function statement(dice: Dice, limits: Limits): Statement {
         branches: Array.from({ length: dice.int(2, 3) }, body),
       };
     case "scope":
-      return { op, timeoutMs: dice.chance(0.4) ? 0 : ms(dice), body: body() };
+      return { op, timeoutMs: dice.chance(0.4) ? 0 : ms(dice, limits), body: body() };
     case "shield":
       return { op, body: body() };
     case "try":
@@ -75,7 +84,7 @@ function statement(dice: Dice, limits: Limits): Statement {
   }
 }
 
-function simple(dice: Dice, targets: readonly string[]): Statement {
+function simple(dice: Dice, limits: Limits): Statement {
   const op = dice.weighted<Statement["op"]>([
     [6, "activity"],
     [1.5, "step"],
@@ -90,15 +99,15 @@ function simple(dice: Dice, targets: readonly string[]): Statement {
   ]);
   switch (op) {
     case "activity":
-      return toActivity(dice);
+      return toActivity(dice, limits);
     case "step":
-      return { op, name: label(dice), value: label(dice), ms: shortMs(dice) };
+      return { op, name: label(dice), value: label(dice), ms: shortMs(dice, limits) };
     case "sleep":
-      return { op, ms: ms(dice) };
+      return { op, ms: ms(dice, limits) };
     case "receive":
-      return { op, signal: dice.pick(["alpha", "beta"]), timeoutMs: ms(dice) };
+      return { op, signal: dice.pick(["alpha", "beta"]), timeoutMs: ms(dice, limits) };
     case "send":
-      return { op, target: dice.pick(targets), signal: "word", payload: label(dice) };
+      return { op, target: dice.pick(limits.targets), signal: "word", payload: label(dice) };
     case "child":
       return {
         op,
@@ -111,7 +120,7 @@ function simple(dice: Dice, targets: readonly string[]): Statement {
     case "side-effect":
       return { op, value: label(dice) };
     case "wait-until":
-      return { op, count: dice.int(1, 4), timeoutMs: ms(dice) };
+      return { op, count: dice.int(1, 4), timeoutMs: ms(dice, limits) };
     case "compensate":
       return { op, label: label(dice) };
     default:
@@ -120,15 +129,15 @@ function simple(dice: Dice, targets: readonly string[]): Statement {
 }
 
 /** What an activity is to do lies in its label: `hang`, `beat` and `stubborn` are read by the implementation. */
-function toActivity(dice: Dice): Statement {
+function toActivity(dice: Dice, limits: Limits): Statement {
   const type = dice.pick(["work", "work", "toil"] as const);
   const failures = dice.pick([0, 0, 0, 1, 2, 3, -1]);
   const maxAttempts = dice.pick([1, 2, 3, 5, 8]);
   const retry: NonNullable<ActivityOptions["retry"]> = {
     maxAttempts,
-    initialDelay: dice.pick([0, 40, 500, 5_000]),
+    initialDelay: limits.isMetronome ? dice.pick(beats) : dice.pick([0, 40, 500, 5_000]),
     backoff: dice.pick(["fixed", "linear", "exponential"]),
-    jitter: dice.pick([0, 0.2, 1]),
+    jitter: limits.isMetronome ? 0 : dice.pick([0, 0.2, 1]),
     maxDelay: dice.pick([1_000, 20_000]),
   };
   const manner = dice.weighted<"plain" | "hang" | "beat" | "stubborn">([
@@ -150,7 +159,7 @@ function toActivity(dice: Dice): Statement {
     op: "activity",
     type,
     label: manner === "plain" ? label(dice) : `${manner} ${label(dice)}`,
-    ms: shortMs(dice),
+    ms: shortMs(dice, limits),
     failures,
     options,
   };

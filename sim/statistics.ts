@@ -49,7 +49,7 @@ export const sometimes = [
   "run failed",
   "run completed",
   "heartbeat reached the next attempt",
-  "outcome of a replaced owner dropped",
+  "attempt begun by a replaced owner",
   "run read anew by its own engine",
   "live run like its replay",
   "report on a live run",

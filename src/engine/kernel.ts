@@ -36,6 +36,10 @@ const refusedRetryMs = 1_000;
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
 
+type LoadOutcome =
+  | { readonly kind: "loaded"; readonly run: ResidentRun }
+  | (RecoveryOutcome & { readonly kind: "failed" });
+
 /**
  * The engine over its ports: who is resident, what is under way, and what happens next. One owner per store.
  *
@@ -154,7 +158,7 @@ export class Kernel implements RunHost {
     let recoveredCount = 0;
     if (onRecovery === undefined) {
       // A report holds all that history answered: none is made when nobody is there to read it.
-      const recoverOne = (record: RunRecord) => this.#load(record, undefined);
+      const recoverOne = (record: RunRecord) => this.#takeUp(record, undefined);
       for await (const { outcome } of recoverRuns({ store: this.store, which: "must-move", recoverOne })) {
         if (outcome.kind !== "failed") recoveredCount += 1;
       }
@@ -180,7 +184,10 @@ export class Kernel implements RunHost {
 
   async #recoverOne(record: RunRecord): Promise<RecoveryOutcome> {
     const tracker = new ResumeTracker();
-    const present = this.#runs.get(record.workflowId);
+    const { workflowId } = record;
+    // One that is being loaded or ended is looked at when that is done.
+    while (this.loads.has(workflowId)) await this.loads.get(workflowId)?.catch(() => undefined);
+    const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
       // Live here already: it is not adopted again, but told about, from its history.
       const latest = (await this.store.findRunByKey(record.runKey)) ?? record;
@@ -188,10 +195,22 @@ export class Kernel implements RunHost {
       instance.dispose();
       return toOutcome(latest, state, tracker, present.pid);
     }
-    const loaded = await this.#load(record, tracker);
-    if (loaded.kind === "loaded") return toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
-    if (loaded.error.code === "store_unavailable") this.#bringBack(record.workflowId);
-    return loaded;
+    const loaded = await this.#takeUp(record, tracker);
+    return loaded.kind === "failed" ? loaded : toOutcome(record, loaded.run.state, tracker, loaded.run.pid);
+  }
+
+  /** Loads a run for recovery. Whoever wants the run meanwhile waits, so that it is not ended, say, between its reading and its use. */
+  async #takeUp(record: RunRecord, tracker: ResumeTracker | undefined): Promise<LoadOutcome> {
+    const { workflowId } = record;
+    const load = this.#load(record, tracker);
+    const latest = load
+      .then((outcome) => (outcome.kind === "loaded" && outcome.run.isHere ? outcome.run : undefined))
+      .finally(() => this.loads.delete(workflowId));
+    this.loads.set(workflowId, latest);
+    await latest;
+    const outcome = await load;
+    if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") this.#bringBack(workflowId);
+    return outcome;
   }
 
   async close(graceMs: number): Promise<void> {

@@ -130,6 +130,40 @@ describe("a store that cannot be read for a while", () => {
   });
 });
 
+describe("a store that cannot be read while an engine starts", () => {
+  // I-29, I-11
+  it.each([true, false])(
+    "leaves no run behind that must move, its report read or not (%s)",
+    async (reports) => {
+      const sick = { isSick: false, refusals: 0 };
+      const world = new World({
+        ...sickStore((inner) => ({
+          readHeartbeats: (...args) => {
+            if (!sick.isSick) return inner.readHeartbeats(...args);
+            sick.refusals += 1;
+            return Promise.reject(busy());
+          },
+        })),
+        workflows: () => [workflow("main", async () => work({ label: "one", ms: 100 }))],
+        reports,
+        restarts: false,
+      });
+      const { client } = await world.open();
+      await world.during(client.start("main", null, { id: "main" }));
+      world.kill();
+      sick.isSick = true;
+      const next = await world.open();
+      expect(next.reports).toHaveLength(reports ? 1 : 0);
+      await world.advance(5_000);
+      sick.isSick = false;
+      expect(await world.during(next.client.get("main").result())).toBe("one done");
+      expect(sick.refusals).toBeGreaterThan(0);
+      await checkLaws(world);
+      await checkAtRest(world);
+    },
+  );
+});
+
 describe("a commit that is refused late", () => {
   // I-28
   it("leaves no timer of the turn that never was to fire in the next", async () => {
@@ -264,6 +298,44 @@ describe("a run that is not in memory", () => {
     expect(second.status).toBe("fulfilled");
     expect(first).toMatchObject({ status: "rejected", reason: { code: "run_closed" } });
     await checkLaws(world);
+  });
+});
+
+describe("a report on all runs", () => {
+  // I-17, I-37
+  it("takes no run into memory that is ended while the report reads it", async () => {
+    let isSlow = false;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        readSegment: async (...args) => {
+          const events = await inner.readSegment(...args);
+          if (isSlow) {
+            isSlow = false;
+            await world.idle(100);
+          }
+          return events;
+        },
+      })),
+      workflows: () => [workflow("main", async () => sleep("1 day"))],
+    });
+    const { client } = await world.open();
+    await world.during(client.start("main", null, { id: "main" }));
+    world.kill();
+    const next = await world.during(world.up());
+    isSlow = true;
+    const reporting = (async () => {
+      const outcomes: string[] = [];
+      for await (const { outcome } of next.kernel.recover("all")) outcomes.push(outcome.kind);
+      return outcomes;
+    })();
+    await world.advance(50);
+    expect(isSlow).toBe(false);
+    const ending = next.client.get("main").terminate();
+    expect(await world.during(reporting)).toEqual(["resumed"]);
+    await world.during(ending);
+    expect(next.kernel.residentCount).toBe(0);
+    await checkLaws(world);
+    await checkAtRest(world);
   });
 });
 
