@@ -127,8 +127,8 @@ export const errorTable = {
   },
   store_corrupt: {
     kind: "failed",
-    cause: "The database file is damaged, or is no Aion store.",
-    hint: "Check the path; restore the file from a backup. The file was not changed.",
+    cause: "The database file is damaged, cannot be read from the disk, or is no Aion store.",
+    hint: "Check the path, and the log of the machine for errors of the disk; restore the file from a backup. The file was not changed.",
   },
   store_read_only: {
     kind: "failed",

@@ -144,7 +144,10 @@ export interface RunCommit extends RunRef {
   readonly closedAt?: number;
   /** When the run must be looked at: 0 = as soon as an engine runs, `null` = only when something arrives. */
   readonly wakeAt: number | null;
-  /** What the writer last wrote there; equal to `wakeAt` in most commits, which spares the index. */
+  /**
+   * What the writer last wrote there; equal to `wakeAt` in most commits, which spares the index. A hint: what
+   * is stored afterwards is `wakeAt`, though somebody else wrote meanwhile.
+   */
   readonly wakeAtBefore: number | null;
   /** Text: blocked, and why. `null`: no longer. Absent: as it was. */
   readonly blocked?: string | null;

@@ -1,8 +1,9 @@
 /**
  * Plays many random cases, against the model and under kills, and prints what came of it.
  *
- *     npm run blackbox -- --programs 2000 --seed 1 [--first 0] [--kills 3] [--json]
+ *     npm run blackbox -- --programs 2000 --seed 1 [--first 0] [--kills 3] [--control] [--json]
  *
+ * `--control`: each is played a second time without kills, and the histories are compared.
  * Exit code 1: something was not as it had to be. What is printed then repeats it.
  */
 import { parseArgs } from "node:util";
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     first: { type: "string", default: "0" },
     kills: { type: "string", default: "3" },
+    control: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -31,7 +33,7 @@ const began = performance.now();
 let notedAt = began;
 for (let index = first; index < first + programCount; index++) {
   const trial = generate(`${values.seed}:${index}`, killsMax);
-  const end = await attempt(trial);
+  const end = await attempt(trial, { hasControl: values.control });
   counts[end.kind] += 1;
   if (end.kind === "right") {
     const { observed } = end;
@@ -46,9 +48,11 @@ for (let index = first; index < first + programCount; index++) {
   if (end.kind === "wrong") {
     console.error(`violation in program ${index}: ${end.violations.join("\n  ")}`);
     console.error(
-      `  repeat: npm run blackbox -- --seed ${values.seed} --first ${index} --programs 1 --kills ${killsMax}`,
+      `  repeat: npm run blackbox -- --seed ${values.seed} --first ${index} --programs 1 --kills ${killsMax}` +
+        (values.control ? " --control" : ""),
     );
-    if (counts.wrong <= reportsMax) console.error(`  smaller: ${JSON.stringify(await shrink(trial))}`);
+    if (counts.wrong <= reportsMax)
+      console.error(`  smaller: ${JSON.stringify(await shrink(trial, { hasControl: values.control }))}`);
   }
   if (!values.json && performance.now() > notedAt + noteEachMs) {
     notedAt = performance.now();

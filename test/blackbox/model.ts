@@ -173,6 +173,7 @@ class Simulation {
   readonly #produced: string[] = [];
   readonly #received = new Map<string, string[]>();
   readonly #answers: string[] = [];
+  #hasTies = false;
 
   readonly #resolved = new Promised(this);
 
@@ -186,10 +187,7 @@ class Simulation {
     this.#state = typeof order === "number" ? order : 0;
   }
 
-  play(
-    { acts }: Case,
-    killedAtMs: readonly number[],
-  ): { readonly outcome: Outcome; readonly quietAtMs: number } {
+  play({ acts }: Case, killedAtMs: readonly number[]): Prediction {
     this.#client(acts, 0);
     for (const atMs of killedAtMs) {
       this.#deaths.add(atMs);
@@ -214,6 +212,7 @@ class Simulation {
         answers: this.#answers,
       },
       quietAtMs: this.#now,
+      hasTies: this.#hasTies,
     };
   }
 
@@ -289,6 +288,7 @@ class Simulation {
       if (first === undefined || timed.at < first.at) next = [timed];
       else if (timed.at === first.at) next.push(timed);
     }
+    if (next.length > 1) this.#hasTies = true;
     const timed = next[this.#draw(next.length)];
     if (timed === undefined) return false;
     this.#timed.delete(timed);
@@ -794,6 +794,8 @@ export interface Prediction {
   readonly outcome: Outcome;
   /** After this instant nothing happens any more. */
   readonly quietAtMs: number;
+  /** Things that have nothing to do with each other happen at one instant. The outcome does not hang on it; histories do. */
+  readonly hasTies: boolean;
 }
 
 /**

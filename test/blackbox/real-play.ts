@@ -138,9 +138,9 @@ class RealWorld {
             );
             break;
           case "signal": {
-            const once = { signalId: requestId };
-            await handle.signal(signal<number>(act.signal), act.value, once);
-            if (act.isRepeated) await handle.signal(signal<number>(act.signal), act.value, once);
+            const id = { signalId: requestId };
+            await handle.signal(signal<number>(act.signal), act.value, id);
+            if (act.isRepeated) await handle.signal(signal<number>(act.signal), act.value, id);
             break;
           }
           case "cancel":

@@ -2,6 +2,7 @@
 import type { Trial } from "./generator.ts";
 import type { Act, Program, Statement } from "./program.ts";
 import { listsOf, withLists } from "./program.ts";
+import type { TrialOptions } from "./trial.ts";
 import { attempt } from "./trial.ts";
 
 type List = readonly Statement[];
@@ -9,14 +10,14 @@ type List = readonly Statement[];
 const attemptsMax = 1_500;
 
 /** A smaller trial that goes wrong as well. */
-export async function shrink(trial: Trial): Promise<Trial> {
+export async function shrink(trial: Trial, options: TrialOptions = {}): Promise<Trial> {
   let smallest = trial;
   let left = attemptsMax;
   for (let isSmaller = true; isSmaller && left > 0;) {
     isSmaller = false;
     for (const candidate of smallerThan(smallest)) {
       if ((left -= 1) < 0) break;
-      if ((await attempt(candidate)).kind !== "wrong") continue;
+      if ((await attempt(candidate, options)).kind !== "wrong") continue;
       smallest = candidate;
       isSmaller = true;
       break;

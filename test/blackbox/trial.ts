@@ -1,4 +1,5 @@
 /** One case: predicted, played, judged. */
+import { differences } from "./control.ts";
 import type { Trial } from "./generator.ts";
 import type { Prediction } from "./model.ts";
 import { predict, simulate } from "./model.ts";
@@ -16,16 +17,24 @@ export type TrialEnd =
 const closeDrawCount = 200;
 const killDrawCount = 12;
 
-export async function attempt({ of, kills }: Trial, options: PlayOptions = {}): Promise<TrialEnd> {
+export interface TrialOptions extends PlayOptions {
+  /** The histories, too, must be those of a play without kills. */
+  readonly hasControl?: boolean;
+}
+
+export async function attempt({ of, kills }: Trial, options: TrialOptions = {}): Promise<TrialEnd> {
   const prediction = predict(of);
   if (prediction === undefined) return { kind: "ambiguous" };
   let violations: readonly string[];
   try {
     const observed = await play(of, prediction.quietAtMs, kills, options);
     violations = judge(prediction.outcome, observed);
-    if (violations.length === 0 || allowsForKills({ of, kills }, observed)) {
-      return { kind: "right", prediction, observed };
-    }
+    const isComparable = violations.length === 0 && !prediction.hasTies && observed.killedAtMs.length > 0;
+    if (isComparable && options.hasControl === true) {
+      const control = await play(of, prediction.quietAtMs, [], options);
+      if (!hasToldWork({ of, kills }, control)) violations = differences(control, observed);
+    } else if (violations.length > 0 && allowsForKills({ of, kills }, observed)) violations = [];
+    if (violations.length === 0) return { kind: "right", prediction, observed };
   } catch (error) {
     violations = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
   }
@@ -43,6 +52,14 @@ function allowsForKills({ of }: Trial, observed: Observed): boolean {
     const { outcome } = simulate(of, order, observed.killedAtMs);
     return judge(forgiving(of, outcome), seen, { mayBeUndone: true }).length === 0;
   });
+}
+
+/** Work that is told to stop and goes on: a kill ends it. */
+function hasToldWork({ of }: Trial, { histories }: Observed): boolean {
+  if (!JSON.stringify(of).includes('"go on"')) return false;
+  return Object.values(histories).some((events) =>
+    events.some(({ type }) => type === "ActivityCancelRequested"),
+  );
 }
 
 /** Whoever repeats a request to stop is not told whether it was the request that stopped the run. */

@@ -130,6 +130,40 @@ describe("a store that cannot be read for a while", () => {
   });
 });
 
+describe("a store that cannot be read while an engine starts", () => {
+  // I-29, I-11
+  it.each([true, false])(
+    "leaves no run behind that must move, its report read or not (%s)",
+    async (reports) => {
+      const sick = { isSick: false, refusals: 0 };
+      const world = new World({
+        ...sickStore((inner) => ({
+          readHeartbeats: (...args) => {
+            if (!sick.isSick) return inner.readHeartbeats(...args);
+            sick.refusals += 1;
+            return Promise.reject(busy());
+          },
+        })),
+        workflows: () => [workflow("main", async () => work({ label: "one", ms: 100 }))],
+        reports,
+        restarts: false,
+      });
+      const { client } = await world.open();
+      await world.during(client.start("main", null, { id: "main" }));
+      world.kill();
+      sick.isSick = true;
+      const next = await world.open();
+      expect(next.reports).toHaveLength(reports ? 1 : 0);
+      await world.advance(5_000);
+      sick.isSick = false;
+      expect(await world.during(next.client.get("main").result())).toBe("one done");
+      expect(sick.refusals).toBeGreaterThan(0);
+      await checkLaws(world);
+      await checkAtRest(world);
+    },
+  );
+});
+
 describe("a commit that is refused late", () => {
   // I-28
   it("leaves no timer of the turn that never was to fire in the next", async () => {

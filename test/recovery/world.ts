@@ -84,6 +84,8 @@ export interface WorldOptions {
   readonly store?: (world: World) => Store;
   /** A process that died is followed by another. Default true. */
   readonly restarts?: boolean;
+  /** The reports of a start are read. Default true. */
+  readonly reports?: boolean;
 }
 
 export interface Process {
@@ -189,7 +191,7 @@ export class World {
       payloadLimitBytes: 1_000_000,
       onNondeterminism: "fail",
       outsideWorkflow,
-      onRecovery: (report) => reports.push(report),
+      ...(this.#options.reports === false ? {} : { onRecovery: (report) => reports.push(report) }),
       // The operator's part: what stopped is started anew.
       onStopped: (error) => {
         if (error.code === "store_failed") queueMicrotask(() => this.kill());

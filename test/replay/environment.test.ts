@@ -5,6 +5,10 @@ import { describe, expect, it } from "vitest";
 
 const script = path.join(import.meta.dirname, "digest.ts");
 
+const seed = process.env["AION_TEST_SEED"] ?? "1";
+/** Random programs, besides those that are written down. */
+const programCount = 40 * Number(process.env["AION_TEST_SCALE"] ?? 1);
+
 interface Digest {
   readonly environment: string;
   readonly digests: Readonly<Record<string, readonly string[]>>;
@@ -14,8 +18,8 @@ interface Digest {
 async function digestIn(environment: Readonly<Record<string, string>>, flags: readonly string[] = []) {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ["--conditions=aion-source", ...flags, script],
-    { env: { PATH: process.env["PATH"] ?? "", ...environment } },
+    ["--conditions=aion-source", ...flags, script, String(programCount), seed],
+    { maxBuffer: 1e9, env: { PATH: process.env["PATH"] ?? "", ...environment } },
   );
   return JSON.parse(stdout) as Digest;
 }
@@ -30,9 +34,12 @@ describe("the commands of a history", () => {
       // A heap so small that it is collected all the time, and code that is never optimised.
       digestIn({ TZ: "Asia/Kathmandu" }, ["--max-old-space-size=40", "--max-semi-space-size=1"]),
       digestIn({ TZ: "UTC" }, ["--no-opt", "--stack-size=900"]),
+      digestIn({ TZ: "Africa/Casablanca" }, ["--expose-gc"]),
     ]);
     const seen = new Set([base, ...others].map(({ environment }) => environment));
-    expect(seen.size).toBe(5);
+    expect(seen.size).toBe(6);
+    expect([...seen].filter((environment) => environment.endsWith("storm"))).toHaveLength(1);
+    expect(Object.keys(base.digests).length).toBeGreaterThan(programCount);
     for (const { digests } of others) expect(digests).toEqual(base.digests);
     for (const lines of Object.values(base.digests)) {
       expect(lines.length).toBeGreaterThan(1);
@@ -41,5 +48,5 @@ describe("the commands of a history", () => {
       const replayed = lines.filter((line) => line.includes(" replayed "));
       expect(replayed.map((line) => line.replace(" replayed ", " live "))).toEqual(live);
     }
-  });
+  }, 120_000);
 });

@@ -1,51 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RunId, WorkflowId } from "../../src/core/ids.ts";
+import type { WorkflowId } from "../../src/core/ids.ts";
 import { RunState } from "../../src/replay/run-state.ts";
 import { checkLaws, settledKeys } from "../recovery/laws.ts";
 import type { Fault } from "../recovery/world.ts";
 import { anyScenario } from "./arbitrary-program.ts";
-import type { Scenario } from "./arbitrary-program.ts";
-import { programWorkflows } from "./interpreter.ts";
-import { describeState, noCode, record, replay } from "./recording.ts";
-import type { Recording } from "./recording.ts";
+import { prefixFaults } from "./prefix-trial.ts";
+import { describeState, record } from "./recording.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
 /** How many times as many programs as usual. */
 const scale = Number(process.env["AION_TEST_SCALE"] ?? 1);
-
-/** Replays every snapshot of a recording from its history up to there. */
-async function expectPrefixesToReplay(recording: Recording, scenario: Scenario): Promise<void> {
-  const { world, outside, snapshots } = recording;
-  const before = [world.effects.length, outside.produced.length, world.appendCount];
-  const logged: number[] = [];
-  for (const snapshot of snapshots) {
-    const run = await world.store.findRun(snapshot.workflowId, snapshot.runId as RunId);
-    // A start that was refused, since another had been made: nobody ever heard of it.
-    if (run === undefined) continue;
-    const replayed = await replay({
-      store: world.store,
-      run,
-      headSeq: snapshot.headSeq,
-      workflows: programWorkflows(outside, { subject: scenario.program }),
-      onLog: () => logged.push(snapshot.headSeq),
-    });
-    const { state, account, commands } = snapshot;
-    if (account === noCode) {
-      // Ended from outside, without its code.
-      expect(replayed.state).toBe(state);
-      continue;
-    }
-    // A run that continues as new in its first turn is begun by one commit and ended by the next.
-    const isContinuing = /"kind":"continue-as-new"[^\n]*$/.test(commands);
-    const liveCount = isContinuing && state.includes('"status":"running"') ? 1 : 0;
-    const of = snapshot.headSeq;
-    expect({ ...replayed, of }).toEqual({ state, account, commands, liveCount, of });
-  }
-  // I-42: neither activities nor steps nor recorded values nor appends nor words to the log.
-  expect([world.effects.length, outside.produced.length, world.appendCount]).toEqual(before);
-  expect(logged).toEqual([]);
-}
 
 describe("a random program", () => {
   // I-41, I-42, I-45, C-2
@@ -55,7 +20,7 @@ describe("a random program", () => {
       fc.asyncProperty(anyScenario, async (scenario) => {
         const recording = await record(scenario);
         const { world, snapshots } = recording;
-        await expectPrefixesToReplay(recording, scenario);
+        expect(await prefixFaults(recording, scenario)).toEqual([]);
         seen.snapshots += snapshots.length;
         const history = await world.history("subject");
         seen.longest = Math.max(seen.longest, history.length);
@@ -87,7 +52,7 @@ describe("a random program", () => {
       fc.asyncProperty(anyScenario, plan, async (scenario, faults) => {
         const recording = await record(scenario, faults);
         await checkLaws(recording.world);
-        await expectPrefixesToReplay(recording, scenario);
+        expect(await prefixFaults(recording, scenario)).toEqual([]);
         // The listener waits for ever; all else has ended.
         const open = (await recording.world.runs()).filter((run) => run.status === "running");
         expect(open.map((run) => run.workflowType)).toEqual(["listener"]);

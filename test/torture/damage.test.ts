@@ -10,7 +10,7 @@ it(
   `a flipped bit is found before it is replayed, and hurts only what it hit (seed ${seed})`,
   { timeout: 600_000 },
   async ({ skip }) => {
-    const result = await flipBits({ seed, cycles: 120 });
+    const result = await flipBits({ seed, cycles: 80 });
     skip(result.skipped !== undefined, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },

@@ -73,7 +73,7 @@ export async function flipBits(options: ScenarioOptions): Promise<ScenarioResult
     }
     return found;
   });
-  for (const [what, count] of [...classes].toSorted())
+  for (const [what, count] of [...classes].toSorted(([left], [right]) => left.localeCompare(right)))
     tally.notes.push(`${String(count).padStart(5)} ${what}`);
   return tally.result();
 }

@@ -11,7 +11,7 @@ it(
   `an I/O error at the Nth call stops the engine or is borne, and loses nothing (seed ${seed})`,
   { timeout },
   async ({ skip }) => {
-    const result = await failWithEio({ seed, cycles: 60 });
+    const result = await failWithEio({ seed, cycles: 40 });
     skip(result.skipped !== undefined, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
@@ -22,7 +22,7 @@ it(
   `a disk that is full at the Nth call loses nothing, and all goes on when there is room (seed ${seed})`,
   { timeout },
   async ({ skip }) => {
-    const result = await failWithEnospc({ seed, cycles: 60 });
+    const result = await failWithEnospc({ seed, cycles: 40 });
     skip(result.skipped !== undefined, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },

@@ -63,9 +63,9 @@ export async function killAtEverySync(options: ScenarioOptions): Promise<Scenari
   const before = tally.hits;
   await sweep({ fault: "kill-after", calls: ["sync"] }, 1);
   const after = tally.hits - before;
-  await sweep({ fault: "kill-torn", calls: ["write"], files: ["database", "wal", "journal"] }, 17);
+  await sweep({ fault: "kill-torn", calls: ["write"], files: ["database", "wal", "journal"] }, 31);
   tally.notes.push(
-    `${before} fsyncs before, ${after} after, ${tally.hits - before - after} in the middle of a write (each 17th)`,
+    `${before} fsyncs before, ${after} after, ${tally.hits - before - after} in the middle of a write (each 31st)`,
   );
   return tally.result();
 }

@@ -233,4 +233,19 @@ export const listScenarios: readonly Scenario[] = [
       ]);
     },
   },
+  {
+    name: "a commit that takes wakeAt for unchanged sets it all the same",
+    async run(world) {
+      const run = await world.start("w", { wakeAt: 100 });
+      // Another commit, without events, that this one's writer does not know of.
+      await world.append({ run: runOf(run, { events: [], wakeAt: null }) });
+      await world.extend(run, { events: [mark("a")], wakeAt: 100, wakeAtBefore: 100 });
+      assert.deepEqual(await world.store.listDue(100, undefined, 10), [
+        { runKey: run.runKey, workflowId: "w", wakeAt: 100 },
+      ]);
+      await world.append({ run: runOf(run, { events: [], wakeAt: 50 }) });
+      await world.extend(run, { events: [], wakeAt: null, wakeAtBefore: null });
+      assert.deepEqual(await world.store.listDue(100, undefined, 10), []);
+    },
+  },
 ];

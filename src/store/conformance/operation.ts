@@ -411,7 +411,7 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
       { weight: 6, arbitrary: fc.constant("extend" as const) },
       {
         weight: 5,
-        arbitrary: fc.constantFrom<Step["kind"]>("start", "close", "continue", "messages", "flash"),
+        arbitrary: fc.constantFrom<Step["kind"]>("start", "close", "close", "continue", "messages", "flash"),
       },
       { weight: 1, arbitrary: fc.constantFrom<Step["kind"]>("reopen", "past") },
     ),
@@ -442,7 +442,7 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
   return {
     write: fc.oneof(
       {
-        weight: 8,
+        weight: 5,
         arbitrary: fc.record({
           kind: fc.constant("append" as const),
           isStale: seldom,
@@ -463,7 +463,7 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
         }),
       },
       {
-        weight: 1,
+        weight: 2,
         arbitrary: fc.record({ kind: fc.constant("page" as const), which: fc.nat({ max: 30 }), limit }),
       },
     ),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Scenario, World } from "./world.ts";
-import { idOf, mark, startedEvent } from "./world.ts";
+import { endOf, idOf, mark, runOf, startOf, startedEvent } from "./world.ts";
 
 const seqs = (events: readonly { readonly seq: number }[]): number[] => events.map((event) => event.seq);
 const upTo = (from: number, to: number): number[] =>
@@ -153,6 +153,57 @@ export const readScenarios: readonly Scenario[] = [
         if (!isLooked(count)) continue;
         assert.equal((await world.store.readHistory(idOf("w"))).length, count);
         assert.equal((await world.store.readSegment(run, 2)).length, count - 1);
+      }
+    },
+  },
+  {
+    // I-36
+    name: "a history that is read while the run continues as new has both halves, or neither",
+    async run(world) {
+      for (let round = 0; round < 20; round += 1) {
+        const id = `w-${round}`;
+        const run = await world.start(id);
+        const runId = world.newRunId();
+        const read = (): Promise<number[]> => world.store.readHistory(idOf(id)).then(seqs);
+        const before = [read(), read()];
+        const continued = world.append({
+          run: runOf(run, {
+            events: [endOf("continued-as-new")],
+            status: "continued-as-new",
+            closedAt: 5,
+          }),
+          start: startOf(id, { runId, firstSeq: 3 }),
+        });
+        const [amid, [result]] = await Promise.all([Promise.all([...before, read(), read()]), continued]);
+        assert.equal(result?.ok, true);
+        for (const history of amid) assert.deepEqual(history, upTo(1, history.length === 1 ? 1 : 3));
+        assert.deepEqual(await read(), [1, 2, 3]);
+      }
+    },
+  },
+  {
+    // I-4
+    name: "the commits of one call are seen all at once",
+    async run(world) {
+      for (let round = 1; round <= 10; round += 1) {
+        const starts = upTo(1, 8).map((index) => ({
+          start: startOf(`w-${round}-${index}`, { runId: world.newRunId() }),
+        }));
+        const counts: number[] = [];
+        const appended = world.append(...starts);
+        const progress = { isDone: false };
+        const reading = (async () => {
+          while (!progress.isDone) {
+            counts.push(await world.store.count({}));
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+        })();
+        for (const { ok } of await appended) assert.ok(ok);
+        progress.isDone = true;
+        await reading;
+        assert.equal(await world.store.count({}), 8 * round);
+        assert.ok(counts.length > 0);
+        for (const count of counts) assert.equal(count % 8, 0, `${count} runs`);
       }
     },
   },

@@ -271,6 +271,12 @@ export const sizeScenarios: readonly Scenario[] = [
       );
       assert.equal(await world.store.count({ workflowType: "rare" }), manyRuns / 100);
       assert.equal(await world.store.count({ status: "running" }), manyRuns);
+      const active: RunRecord[] = [];
+      for (let page = await world.store.listActive(0, 1_234); page.length > 0;) {
+        active.push(...page);
+        page = await world.store.listActive(page.at(-1)?.runKey ?? 0, 1_234);
+      }
+      assert.deepEqual(active, runs.toReversed());
       let after: DueCursor | undefined;
       let dueCount = 0;
       for (let page = await world.store.listDue(most, after, 999); page.length > 0;) {
@@ -280,6 +286,18 @@ export const sizeScenarios: readonly Scenario[] = [
         page = await world.store.listDue(most, after, 999);
       }
       assert.equal(dueCount, manyRuns);
+      // The newest and the oldest end: both ends of a search through many.
+      for (const run of [runs[0], runs.at(-1)]) {
+        assert.ok(run !== undefined);
+        await world.extend({ ...run }, { status: "failed", closedAt: 9, events: [endOf("failed")] });
+      }
+      const stillActive = await world.store.listActive(0, manyRuns);
+      assert.deepEqual([stillActive.length, stillActive[0]?.workflowId], [manyRuns - 2, "w-1"]);
+      const failed = await listAll(world.store, 1, { status: "failed" });
+      assert.deepEqual(
+        failed.map((run) => run.workflowId),
+        [wanted[0], "w-0"],
+      );
     },
   },
   {

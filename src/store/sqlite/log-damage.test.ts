@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { VirtualClock, World, idOf, leaseMs, mark } from "../conformance/world.ts";
+import { VirtualClock, World, leaseMs, mark } from "../conformance/world.ts";
 import { checkLog } from "./log-damage.ts";
 import { openSqliteStore } from "./store.ts";
 
@@ -30,13 +30,11 @@ beforeAll(async () => {
   }
   copyFileSync(live, path);
   log = readFileSync(`${live}-wal`);
-  expect((await store.readHistory(idOf("w"))).length).toBeGreaterThan(12);
   await store.release(token);
   await store.close();
   const ends: number[] = [];
   for (let at = headerBytes; at + frameBytes <= log.length; at += frameBytes)
     if (log.readUInt32BE(at + 4) !== 0) ends.push(at + frameBytes);
-  expect(ends.length).toBeGreaterThan(8);
   lastBegin = ends.at(-2) ?? 0;
 });
 
@@ -63,6 +61,7 @@ function flip(at: number, bit: number): Buffer {
 
 describe("a log", () => {
   it("as it was written is in order", () => {
+    expect(lastBegin).toBeGreaterThan(12 * frameBytes);
     expect(verdictOn(log)).toBe("in order");
   });
 
@@ -75,7 +74,6 @@ describe("a log", () => {
   it("with a flipped bit in front of its last transaction is refused, and so is a store with such a log", () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat({ max: 7 }), (position, bit) => {
-        // Not the two header fields that nothing depends on once its checksum is found wrong.
         expect(verdictOn(flip(position % lastBegin, bit))).toBe("damaged");
       }),
       { numRuns: 300 },

@@ -315,7 +315,7 @@ export class Writer {
         workflowId,
       ).changes;
     } else if (wakeAt === commit.wakeAtBefore) {
-      changes = this.#sql.extendRun.run(headSeq, runKey, expectedSeq, workflowId).changes;
+      changes = this.#sql.extendRun.run(headSeq, runKey, expectedSeq, workflowId, wakeAt).changes;
     } else {
       changes = this.#sql.extendAndWakeRun.run(headSeq, wakeAt, runKey, expectedSeq, workflowId).changes;
     }
@@ -433,8 +433,8 @@ const statementTexts = {
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
   selectVersion: newestVersionText,
   // The three that make up all but the rarest commits name no indexed column that they need not.
-  extendRun:
-    "UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
+  extendRun: `UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL
+    AND wake_at IS ?`,
   extendAndWakeRun:
     "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
   closeRun: `UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = NULL
