@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { flipBits } from "./damage.ts";
 import { seedOfCommit } from "./scenario.ts";
-import { clean, verdictOf } from "./verdict.ts";
+import { clean, skipAloud, verdictOf } from "./verdict.ts";
 
 const seed = seedOfCommit();
 
@@ -11,7 +11,7 @@ it(
   { timeout: 600_000 },
   async ({ skip }) => {
     const result = await flipBits({ seed, cycles: 80 });
-    skip(result.skipped !== undefined, result.skipped);
+    skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
 );

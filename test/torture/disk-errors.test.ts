@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { failWithEio, failWithEnospc, refuseSecondConnection } from "./disk-errors.ts";
 import { seedOfCommit } from "./scenario.ts";
-import { clean, verdictOf } from "./verdict.ts";
+import { clean, skipAloud, verdictOf } from "./verdict.ts";
 
 const seed = seedOfCommit();
 const timeout = 600_000;
@@ -12,7 +12,7 @@ it(
   { timeout },
   async ({ skip }) => {
     const result = await failWithEio({ seed, cycles: 40 });
-    skip(result.skipped !== undefined, result.skipped);
+    skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
 );
@@ -23,7 +23,7 @@ it(
   { timeout },
   async ({ skip }) => {
     const result = await failWithEnospc({ seed, cycles: 40 });
-    skip(result.skipped !== undefined, result.skipped);
+    skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
 );
@@ -33,7 +33,7 @@ it(
   { timeout },
   async ({ skip }) => {
     const ending = await refuseSecondConnection();
-    skip(ending === undefined, "it needs the preloaded library");
+    skipAloud(skip, ending === undefined ? "it needs the preloaded library" : undefined);
     expect(ending).toBe("done");
   },
 );

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { killAtEverySync, killAtRandom, killLiar } from "./kill.ts";
 import { seedOfCommit } from "./scenario.ts";
-import { clean, verdictOf } from "./verdict.ts";
+import { clean, skipAloud, verdictOf } from "./verdict.ts";
 
 const seed = seedOfCommit();
 const timeout = 600_000;
@@ -12,7 +12,7 @@ it(
   { timeout },
   async ({ skip }) => {
     const result = await killAtEverySync({ seed });
-    skip(result.skipped !== undefined, result.skipped);
+    skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
 );
@@ -30,6 +30,6 @@ it(
 
 it("an acknowledgement that is given before its commit is found out", { timeout }, async ({ skip }) => {
   const found = await killLiar();
-  skip(found === undefined, "it needs the preloaded library");
+  skipAloud(skip, found === undefined ? "it needs the preloaded library" : undefined);
   expect(found).toBeGreaterThan(0);
 });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { cutPower, cutPowerOfLyingDisk } from "./power.ts";
 import { seedOfCommit } from "./scenario.ts";
-import { clean, verdictOf } from "./verdict.ts";
+import { clean, skipAloud, verdictOf } from "./verdict.ts";
 
 const seed = seedOfCommit();
 const timeout = 600_000;
@@ -12,13 +12,13 @@ it(
   { timeout },
   async ({ skip }) => {
     const result = await cutPower({ seed });
-    skip(result.skipped !== undefined, result.skipped);
+    skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
 );
 
 it("a disk whose fsync does nothing is found out", { timeout }, async ({ skip }) => {
   const found = await cutPowerOfLyingDisk({ seed });
-  skip(found === undefined, "it needs the preloaded library");
+  skipAloud(skip, found === undefined ? "it needs the preloaded library" : undefined);
   expect(found).toBeGreaterThan(10);
 });
