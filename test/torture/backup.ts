@@ -30,12 +30,13 @@ export async function backUpUnderLoad(options: ScenarioOptions): Promise<Scenari
         if (said.some((what) => what.said === "done")) break;
         const copy = path.join(folder, `copy-${count}.db`);
         await backUpSqliteStore({ from: store, to: copy });
-        const after = life.said().length;
+        const after = life.said();
         tally.cycles += 1;
         // Work went on meanwhile.
-        if (after > said.length) tally.hits += 1;
+        if (after.length > said.length) tally.hits += 1;
         const audit = new Audit();
         audit.hear(said);
+        audit.witness(after);
         await audit.check(copy);
         const verdict = checkPages(copy);
         if (verdict !== "ok") audit.violations.push(`its pages: ${verdict}`);
