@@ -76,7 +76,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-taken-for-refused",
     claim: "A commit of unknown outcome is taken for refused, without reading.",
     invariants: [6],
-    within: 10000,
+    within: 1000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -89,7 +89,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-retried-blindly",
     claim: "A commit of unknown outcome is written again instead of being read for.",
     invariants: [6],
-    within: 10000,
+    within: 1000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -574,13 +574,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim: "A query is answered from what the code did with events that are not on disk.",
     invariants: [9, 27],
     within: 30,
-    edits: [
-      edit(
-        "engine/resident-run.ts",
-        'if (this.#phase === "idle" || this.#phase === "gone") question();',
-        'if (this.#phase !== "activating") question();',
-      ),
-    ],
+    edits: [edit("engine/operations.ts", "        run.ask(() => {\n", "        [run].forEach(() => {\n")],
   },
   {
     name: "read-failure-forgets",

@@ -1,5 +1,4 @@
-import { isAionError } from "../core/errors.ts";
-import type { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import type { OwnerToken, Store } from "../store/contract.ts";
@@ -41,11 +40,22 @@ export class Lease {
 
   /**
    * For what is answered from memory: resolves if nobody else has owned the store up to now. The store is asked only when the
-   * lease may have run out, as after a freeze. Throws `not_owner`.
+   * lease may have run out, as after a freeze; it is read, and not renewed, since a full disk has to answer, too. Throws
+   * `not_owner`.
    */
   async confirm(): Promise<void> {
-    const { ports, leaseMs } = this.#of;
-    if (ports.clock.now() >= this.#renewedAt + leaseMs) await this.#renew();
+    const { ports, leaseMs, store, token } = this.#of;
+    if (ports.clock.now() < this.#renewedAt + leaseMs) return;
+    // Every claim raises the epoch, and outlives its owner.
+    const owner = await store.readOwner();
+    if (owner?.epoch === token.epoch) return;
+    const found = owner === undefined ? "nobody owns it now" : `it is at epoch ${owner.epoch} now`;
+    const error = new AionError(
+      "not_owner",
+      `store ${store.name}: this engine holds epoch ${token.epoch}, and ${found}`,
+    );
+    this.#onLost(error);
+    throw error;
   }
 
   async #renew(): Promise<void> {

@@ -49,7 +49,8 @@ export interface PlayOptions {
 }
 
 const startAt = Date.UTC(2030, 0, 1);
-const never = new Promise<never>(() => undefined);
+/** One of its own for each: whoever waits for a promise is held by it. */
+const never = (): Promise<never> => new Promise(() => undefined);
 const patienceRounds = 200;
 /** Far more than any case needs. */
 const storeCallsMax = 20_000;
@@ -142,7 +143,7 @@ class Player {
   #define(): Pick<TestEngineOptions, "workflows" | "activities"> {
     const life = this.#life;
     const { interpreter, activities } = defineProgram({
-      perform: (order, task) => (life === this.#life ? this.#perform(order, task) : never),
+      perform: (order, task) => (life === this.#life ? this.#perform(order, task) : never()),
       produced: (label) => {
         if (life === this.#life) this.#produced.push(label);
       },
@@ -208,7 +209,7 @@ class Player {
       this.#overdue = undefined;
       if (side === "after") inner.append(token, commits).catch((error: Error) => this.#failures.push(error));
       void this.#kill();
-      return never;
+      return never();
     };
     let callCount = 0;
     return new Proxy(inner, {
@@ -235,7 +236,7 @@ class Player {
     const killSide = this.#reopening > 0 ? undefined : this.#effectKills.get((this.#effectCount += 1));
     if (killSide === "before") {
       void this.#kill();
-      return never;
+      return never();
     }
     const jobs = this.#jobs.get(key) ?? [];
     this.#jobs.set(key, jobs);
@@ -255,7 +256,7 @@ class Player {
     }
     if (killSide === "after" && life === this.#life && this.#reopening === 0) {
       void this.#kill();
-      return never;
+      return never();
     }
     if (job.isDone) return site;
     throw new ApplicationFailure(site, { nonRetryable: work.isFinal });

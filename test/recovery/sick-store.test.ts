@@ -130,6 +130,38 @@ describe("a store that cannot be read for a while", () => {
   });
 });
 
+describe("a store that cannot be written for a while", () => {
+  // I-47, I-27
+  it("answers questions all the while, however long it lasts", async () => {
+    const stage = query<string>("stage");
+    let isFull = false;
+    const full = () => Promise.reject(new AionError("store_full", "no space is left"));
+    const world = new World({
+      ...sickStore((inner) => ({
+        renew: (...args) => (isFull ? full() : inner.renew(...args)),
+        append: (...args) => (isFull ? full() : inner.append(...args)),
+      })),
+      workflows: () => [
+        workflow("main", async () => {
+          expose(stage, () => "waiting");
+          return receive(go);
+        }),
+      ],
+    });
+    const { client } = await world.open();
+    const run = await world.during(client.start("main", null, { id: "main" }));
+    isFull = true;
+    expect(await world.during(run.query(stage))).toBe("waiting");
+    await expect(world.during(run.signal(go, 1))).rejects.toMatchObject({ code: "store_full" });
+    // Nobody has owned the store since, though the lease may have run out.
+    world.nowMs += 1e14;
+    expect(await world.during(run.query(stage))).toBe("waiting");
+    isFull = false;
+    await world.during(run.signal(go, 2));
+    expect(await world.during(run.result())).toBe(2);
+  });
+});
+
 describe("a store that cannot be read while an engine starts", () => {
   // I-29, I-11
   it.each([true, false])(
