@@ -101,6 +101,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
   tracker?.restart();
 
   const instantiate = (): ProgramInstance => {
+    checkRow(run, state);
     program = programOf(state, programs);
     return program.instantiate({
       ...toInit(state, options, isTracing),
@@ -180,6 +181,16 @@ export function toInit(
     ...(started.parent === undefined ? {} : { parent: started.parent }),
     ...(started.continuedFrom === undefined ? {} : { continuedFrom: started.continuedFrom }),
   };
+}
+
+/** What is to reach a run finds it by the id on its row; on another one's it would be lost without a word. */
+function checkRow({ workflowId, runId }: RunRecord, state: RunState): void {
+  if (state.started.runId === runId) return;
+  throw new AionError(
+    "history_corrupt",
+    `workflow ${workflowId}: its row names run ${runId}, and its history run ${state.started.runId}`,
+    { details: { workflowId, runId } },
+  );
 }
 
 function programOf(state: RunState, programs: ProgramSource): Program {

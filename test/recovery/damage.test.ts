@@ -179,6 +179,12 @@ describe("a run that is blocked", () => {
       ...damageRow(9),
       knowsChildren: true,
     },
+    "its row names another run": {
+      code: "history_corrupt",
+      damage: "UPDATE runs SET run_id = 'no-' || run_id WHERE workflow_id = 'main'",
+      repair: "UPDATE runs SET run_id = substr(run_id, 4) WHERE workflow_id = 'main'",
+      knowsChildren: true,
+    },
     "the last row of its history is lost": {
       code: "history_corrupt",
       damage: `UPDATE events SET run_key = -1 WHERE ${ofMain} AND first_seq = 9`,

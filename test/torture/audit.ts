@@ -23,6 +23,7 @@ const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled
 export class Audit {
   readonly violations: string[] = [];
   readonly #said: Said[] = [];
+  readonly #witnessed: Said[] = [];
   #before: ReadonlyMap<string, readonly string[]> = new Map();
   /** Keys of activities whose outcome was on the file at the last check. */
   #settled: ReadonlySet<string> = new Set();
@@ -36,6 +37,11 @@ export class Audit {
   /** Things said that are held against the file. */
   get auditedCount(): number {
     return this.#said.filter(({ said }) => audited.has(said)).length;
+  }
+
+  /** Attempts that began, whether or not the file is recent enough to know of them. */
+  witness(said: readonly Said[]): void {
+    this.#witnessed.push(...said);
   }
 
   /** How many, from the first, are known to have ended. */
@@ -148,6 +154,7 @@ export class Audit {
       if (outcome !== undefined && "attempt" in outcome && attempt > outcome.attempt)
         this.#violate(`attempt ${attempt} of ${key} ran after the outcome of attempt ${outcome.attempt}`);
     }
+    for (const what of this.#witnessed) if (what.said === "ran") ran.add(`${what.key}/${what.attempt}`);
     for (const [key, trail] of events) {
       const attempts = trail.flatMap((event) => (event.type === "ActivityStarted" ? [event.attempt] : []));
       // I-10

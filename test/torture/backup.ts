@@ -1,13 +1,14 @@
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
+import { backUpSqliteStore } from "../../src/store/sqlite/backup.ts";
 import { Audit } from "./audit.ts";
 import { Life } from "./life.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
 import { Seeded, Tally, inFolder, live, tellOf } from "./scenario.ts";
 
 /**
- * Backups by the guide's recipe while an engine works on the file: each holds what was acknowledged before it was begun.
+ * Backups while an engine works on the file: each holds what was acknowledged before it was begun.
  * Then the engine is killed, the last backup takes the place of the file, and all goes on from there.
  */
 export async function backUpUnderLoad(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -28,13 +29,14 @@ export async function backUpUnderLoad(options: ScenarioOptions): Promise<Scenari
         const said = life.said();
         if (said.some((what) => what.said === "done")) break;
         const copy = path.join(folder, `copy-${count}.db`);
-        backUp(store, copy);
-        const after = life.said().length;
+        await backUpSqliteStore({ from: store, to: copy });
+        const after = life.said();
         tally.cycles += 1;
         // Work went on meanwhile.
-        if (after > said.length) tally.hits += 1;
+        if (after.length > said.length) tally.hits += 1;
         const audit = new Audit();
         audit.hear(said);
+        audit.witness(after);
         await audit.check(copy);
         const verdict = checkPages(copy);
         if (verdict !== "ok") audit.violations.push(`its pages: ${verdict}`);
@@ -58,13 +60,6 @@ export async function backUpUnderLoad(options: ScenarioOptions): Promise<Scenari
   }
   tally.notes.push(`up to ${behindMax} acknowledgements and effects lay behind a backup`);
   return tally.result();
-}
-
-/** As docs/guide.md says. */
-function backUp(from: string, to: string): void {
-  const database = new DatabaseSync(from, { readOnly: true });
-  database.prepare("VACUUM INTO ?").run(to);
-  database.close();
 }
 
 function checkPages(file: string): string {
