@@ -226,7 +226,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "wake-up-of-evicted-run-lost",
     claim: "A wake-up is dropped when its run is put away at that very moment.",
     invariants: [29],
-    within: 10000,
+    within: 1000,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -419,7 +419,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "signal-ids-forgotten",
     claim: "The ids of signals are not handed on when a run continues as new.",
     invariants: [22, 24],
-    within: 10000,
+    within: 3000,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -527,7 +527,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "message-answered-unheard",
     claim: "A message to a run that continues as new meanwhile is taken for delivered.",
     invariants: [24, 34],
-    within: 10000,
+    within: 1000,
     edits: [
       edit(
         "engine/mailbox.ts",
@@ -571,21 +571,14 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "query-before-commit",
-    claim: "A query is answered from what the code did with events that are not on disk.",
+    claim: "A run is asked while its commit is under way, and answers from what is not on disk.",
     invariants: [9, 27],
-    within: 30,
-    edits: [edit("engine/operations.ts", "        run.ask(() => {\n", "        [run].forEach(() => {\n")],
-  },
-  {
-    name: "read-failure-forgets",
-    claim: "When a run cannot be read to hear what was kept for it, nobody tries again.",
-    invariants: [29],
-    within: 10000,
+    within: 100,
     edits: [
       edit(
-        "engine/kernel.ts",
-        'this.insist("bringing a run back", () => this.resident(workflowId));',
-        "this.resident(workflowId).catch(() => undefined);",
+        "engine/resident-run.ts",
+        'if (this.#phase === "idle" || this.#phase === "gone") question();',
+        'if (this.#phase !== "activating") question();',
       ),
     ],
   },

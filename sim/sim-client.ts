@@ -225,33 +225,36 @@ export class SimClient implements Actor {
       (sent) => sent.workflowId === workflowId && sent.name === "tick" && sent.outcome === "acknowledged",
     );
     const received = heard.filter(({ signalId }) => auditor.latest(workflowId)?.signalIds.has(signalId));
-    const answer = await this.#ask("query", (service) =>
-      service.query({ workflowId, name: account.name, input: "null" as Payload }),
-    );
+    const answer = await this.#ask("query", async (service) => {
+      const reply = await service.query({ workflowId, name: account.name, input: "null" as Payload });
+      // At the moment of the answer: until it arrives more may be on disk.
+      this.#checkKnown(workflowId, reply);
+      return reply;
+    });
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
     const lines = new Set(JSON.parse(answer.reply) as readonly string[]);
-    const known = new Set(
-      (auditor.latest(workflowId)?.events ?? []).flatMap((event) =>
-        event.type === "SignalReceived"
-          ? [`tick ${event.payload}`]
-          : event.type === "WorkflowStarted"
-            ? (event.signals ?? []).map(({ payload }) => `tick ${payload}`)
-            : [],
-      ),
-    );
-    // I-9
-    const early = [...lines].find((line) => line.startsWith("tick ") && !known.has(line));
-    if (early !== undefined)
-      throw new SimulationFailure(
-        "answer-before-commit",
-        `${workflowId} tells of "${early}", which is not on disk`,
-      );
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
     if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)
       throw new SimulationFailure(
         "stale-query",
         `${workflowId}: the answer does not know of ${missing.signalId}`,
+      );
+  }
+
+  /** I-9: nothing is told that is not on disk. */
+  #checkKnown(workflowId: string, reply: string): void {
+    const known = new Set<string>();
+    for (const run of this.#of.auditor.chains.get(workflowId)?.runs ?? []) {
+      for (const { payload } of run.started.signals ?? []) known.add(`tick ${payload}`);
+      for (const event of run.events) if (event.type === "SignalReceived") known.add(`tick ${event.payload}`);
+    }
+    const lines = JSON.parse(reply) as readonly string[];
+    const early = lines.find((line) => line.startsWith("tick ") && !known.has(line));
+    if (early !== undefined)
+      throw new SimulationFailure(
+        "answer-before-commit",
+        `${workflowId} tells of "${early}", which is not on disk`,
       );
   }
 
