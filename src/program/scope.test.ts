@@ -84,11 +84,31 @@ describe("cancelling a scope", () => {
     const member = { cancel: () => told.push("member") };
     root.add(member);
     root.remove(member);
-    const inner = new CancellationScope(root);
-    inner.add({ cancel: () => told.push("inner") });
-    inner.leave();
     root.cancel(why);
     expect(told).toEqual([]);
+  });
+
+  it("reaches what still waits in a scope that is over, and what begins to wait there later", () => {
+    const told: string[] = [];
+    const root = new CancellationScope(undefined);
+    const inner = new CancellationScope(root);
+    const first = { cancel: () => told.push("first") };
+    inner.add(first);
+    inner.leave();
+    inner.remove(first);
+    expect(inner.cancelled).toBeUndefined();
+    inner.add({ cancel: () => told.push("second") });
+    root.cancel(why);
+    expect(told).toEqual(["second"]);
+    expect(inner.cancelled).toBe(why);
+  });
+
+  it("is known in a scope that is over and empty", () => {
+    const root = new CancellationScope(undefined);
+    const inner = new CancellationScope(root);
+    inner.leave();
+    root.cancel(why);
+    expect(inner.cancelled).toBe(why);
   });
 
   it("reaches what leaves while it is under way, and nothing that joins meanwhile", () => {
