@@ -16,6 +16,7 @@ const migrations: readonly string[] = ["001-runs-and-events.sql"];
 export const storeFormat = migrations.length;
 
 const busyTimeoutMs = 5_000;
+const busyPauseMs = 5;
 
 export interface OpenDatabaseOptions {
   readonly path: string;
@@ -129,13 +130,26 @@ function prepareDatabase(database: DatabaseSync, path: string): DatabaseSync {
     if (checkFormat(database, path) < storeFormat) migrate(database, path);
     // The mode lies in the file. Set after the tables are there: until then a plain journal makes the
     // creation one step, and no file of ours exists without our mark in its header.
-    database.exec("PRAGMA journal_mode = WAL");
+    enterLogMode(database);
     configure(database);
     checkWritable(database);
     return database;
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+// For this SQLite does not wait: another process that opens the new file at the same time makes it fail at once.
+function enterLogMode(database: DatabaseSync): void {
+  for (const endAt = performance.now() + busyTimeoutMs; ;) {
+    try {
+      database.exec("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > endAt) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busyPauseMs);
+    }
   }
 }
 
@@ -181,9 +195,7 @@ function migrate(database: DatabaseSync, path: string): void {
 
 /** The format of the file; 0 when there is nothing in it yet. */
 function checkFormat(database: DatabaseSync, path: string): number {
-  const id = numberOf(database, "PRAGMA application_id");
-  const format = numberOf(database, "PRAGMA user_version");
-  const tableCount = numberOf(database, "SELECT count(*) FROM sqlite_schema");
+  const { id, format, tableCount } = readHeader(database);
   if (id === 0 && format === 0 && tableCount === 0) return 0;
   if (id !== applicationId) {
     throw new AionError(
@@ -202,6 +214,25 @@ function checkFormat(database: DatabaseSync, path: string): number {
     );
   }
   return format;
+}
+
+/** Of one instant: another process may be making the store. */
+function readHeader(database: DatabaseSync): {
+  readonly id: number;
+  readonly format: number;
+  readonly tableCount: number;
+} {
+  const isOwnTransaction = !database.isTransaction;
+  if (isOwnTransaction) database.exec("BEGIN");
+  try {
+    return {
+      id: numberOf(database, "PRAGMA application_id"),
+      format: numberOf(database, "PRAGMA user_version"),
+      tableCount: numberOf(database, "SELECT count(*) FROM sqlite_schema"),
+    };
+  } finally {
+    if (isOwnTransaction && database.isTransaction) database.exec("ROLLBACK");
+  }
 }
 
 function numberOf(database: DatabaseSync, sql: string): number {
