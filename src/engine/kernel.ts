@@ -186,14 +186,8 @@ export class Kernel implements RunHost {
     const tracker = new ResumeTracker();
     const { workflowId } = record;
     // One that is being begun, loaded or ended is looked at when that is done.
-    for (
-      let unborn = this.#unborn.get(workflowId);
-      unborn !== undefined;
-      unborn = this.#unborn.get(workflowId)
-    ) {
-      const beginning = unborn;
-      await new Promise<void>((resolve) => beginning.ask(resolve));
-    }
+    const unborn = this.#unborn.get(workflowId);
+    if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
     while (this.loads.has(workflowId)) await this.loads.get(workflowId)?.catch(() => undefined);
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
