@@ -185,7 +185,9 @@ export class Kernel implements RunHost {
   async #recoverOne(record: RunRecord): Promise<RecoveryOutcome> {
     const tracker = new ResumeTracker();
     const { workflowId } = record;
-    // One that is being loaded or ended is looked at when that is done.
+    // One that is being begun, loaded or ended is looked at when that is done.
+    const unborn = this.#unborn.get(workflowId);
+    if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
     while (this.loads.has(workflowId)) await this.loads.get(workflowId)?.catch(() => undefined);
     const present = this.#runs.get(workflowId);
     if (present !== undefined && !present.isGone) {
