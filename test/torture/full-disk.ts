@@ -56,9 +56,12 @@ export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult
   return tally.result();
 }
 
-/** For what a full disk does, memory is as good as any: nothing here asks what outlives the power. */
+/**
+ * Large enough for the script and a log that was not emptied while there was no room to empty it into.
+ * For what a full disk does, memory is as good as any: nothing here asks what outlives the power.
+ */
 function mount(folder: string): SpawnSyncReturns<string> {
-  return spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], { encoding: "utf8" });
+  return spawnSync("mount", ["-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], { encoding: "utf8" });
 }
 
 function whyNoMount(): string | undefined {

@@ -65,6 +65,9 @@ function findDamage(file: string): LogDamage | undefined {
     if (size < headerBytes + frameHeaderBytes || readSync(fd, head, 0, headerBytes, 0) < headerBytes)
       return undefined;
     return scan(fd, head, size);
+  } catch {
+    // What cannot be read SQLite will meet as well, and say.
+    return undefined;
   } finally {
     closeSync(fd);
   }
