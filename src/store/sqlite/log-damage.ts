@@ -130,16 +130,30 @@ function fitsChain(
   return first === stored[0] && second === stored[1];
 }
 
+const isHostLittleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
 function addUp(
   bytes: Buffer,
   from: readonly [number, number],
   isBigEndian: boolean,
 ): readonly [number, number] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const { buffer, byteOffset, length } = bytes;
   let [first, second] = from;
-  for (let at = 0; at < bytes.length; at += 8) {
-    first = (first + view.getUint32(at, !isBigEndian) + second) >>> 0;
-    second = (second + view.getUint32(at + 4, !isBigEndian) + first) >>> 0;
+  if (isBigEndian === isHostLittleEndian || byteOffset % 4 !== 0) {
+    const view = new DataView(buffer, byteOffset, length);
+    for (let at = 0; at < length; at += 8) {
+      first = (first + view.getUint32(at, !isBigEndian) + second) >>> 0;
+      second = (second + view.getUint32(at + 4, !isBigEndian) + first) >>> 0;
+    }
+    return [first, second];
   }
-  return [first, second];
+  // As this machine has its numbers, and so several times quicker: a log has thousands of pages, read at every start.
+  const words = new Int32Array(buffer, byteOffset, length / 4);
+  first |= 0;
+  second |= 0;
+  for (let at = 0; at < words.length; at += 2) {
+    first = (first + (words[at] ?? 0) + second) | 0;
+    second = (second + (words[at + 1] ?? 0) + first) | 0;
+  }
+  return [first >>> 0, second >>> 0];
 }
