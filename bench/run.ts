@@ -202,7 +202,8 @@ async function runMeasurement(bench: Bench, measurement: Measurement): Promise<M
     BENCH_ROOT: benchRoot,
     ...(bench.shim !== undefined && canPreload ? shimEnvironment(bench.shim, join(directory, "fsyncs")) : {}),
     ...(measurement.workload === "W8" ? { BENCH_QUERY_DIRECTORY: join(directory, "queries") } : {}),
-    ...(bench.options.isSource ? { NODE_OPTIONS: `--conditions=${condition}` } : {}),
+    // The scripts of this repository hand down the condition under which Aion is its source.
+    NODE_OPTIONS: bench.options.isSource ? `--conditions=${condition}` : "",
   };
   const [file, ...args] = [
     ...(measurement.isTraced ? straceCommand(traceFile) : []),
