@@ -1,16 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { createCrashable, requireRealEngine } from "../engines.ts";
 import type { RealEngineName } from "../engine-under-test.ts";
+import { quantile } from "../fsync-rate.ts";
 import type { MeasureContext, Workload } from "../workload.ts";
 
 const shortHistory = 200;
+/** One start of a process is a matter of luck. */
+const recoveryCount = 5;
 
 export const longHistory: Workload = {
   id: "W7",
   title: "recovery of a history of 100,000 events",
   measures:
     "A run whose history has that many events waits in a step when its process is killed; milliseconds from the spawn " +
-    "of the new process until that step runs again. Replay alone is what this takes longer than the same with a " +
+    `of the new process until that step runs again, the median of ${recoveryCount} such processes. Replay alone is what this ` +
+    "takes longer than the same with a " +
     `history of ${shortHistory} events. Memory is the new process's, with the run resident.`,
   cases(engine, isQuick) {
     return engine === "aion" ? [{ count: isQuick ? 2_000 : 100_000 }] : [];
@@ -58,10 +62,14 @@ async function recover(
   await first.opened;
   const events = await first.startLongHistory(randomUUID(), eventCount);
   await first.kill();
-  const second = await crashable.spawn({});
-  const recoverMs = await second.firstStepMs;
-  const rssMib = second.memory()["process"] ?? Number.NaN;
-  await second.kill();
+  const millis: number[] = [];
+  let rssMib = Number.NaN;
+  for (let count = 0; count < recoveryCount; count += 1) {
+    const next = await crashable.spawn({});
+    millis.push(await next.firstStepMs);
+    rssMib = next.memory()["process"] ?? Number.NaN;
+    await next.kill();
+  }
   await crashable.dispose();
-  return { events, recoverMs, rssMib };
+  return { events, recoverMs: quantile(millis, 0.5), rssMib };
 }
