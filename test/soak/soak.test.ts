@@ -85,8 +85,6 @@ it("a short soak, with its kills and its stop", { timeout: 120_000 }, async () =
     const of = (what: string) => verdicts.find((verdict) => verdict.what.startsWith(what));
     expect(of("workflows failed")).toMatchObject({ isFine: true });
     for (const life of lives) expect(life.samples.at(-1)?.ended).toBeGreaterThan(0);
-    // Killed with attempts under way: the next life took some up.
-    expect(lives.some((life) => (life.samples[0]?.recovered ?? 0) > 0)).toBe(true);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -30,7 +30,7 @@ it(
   "a file system that fills up under load loses nothing, answers, and goes on",
   { timeout },
   async ({ skip }) => {
-    const result = await fillDisk({ seed, cycles: 4 });
+    const result = await fillDisk({ seed, cycles: 6 });
     skipAloud(skip, result.skipped);
     expect(verdictOf(result)).toEqual(clean);
   },
