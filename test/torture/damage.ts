@@ -64,7 +64,7 @@ export async function flipBits(options: ScenarioOptions): Promise<ScenarioResult
         bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << bit), at);
         writeFileSync(`${copy}${kind === "log" ? "-wal" : ""}`, bytes);
         tally.cycles += 1;
-        const verdict = await judge(copy, lines);
+        const verdict = await judge(copy, lines, kind);
         tally.audited += audit.auditedCount;
         classes.set(`${kind}: ${verdict.what}`, (classes.get(`${kind}: ${verdict.what}`) ?? 0) + 1);
         if (verdict.what !== "no difference") tally.hits += 1;
@@ -101,7 +101,11 @@ interface Verdict {
 
 type Lines = readonly string[] | { readonly code: string };
 
-async function judge(copy: string, original: ReadonlyMap<string, Lines>): Promise<Verdict> {
+async function judge(
+  copy: string,
+  original: ReadonlyMap<string, Lines>,
+  kind: "file" | "log",
+): Promise<Verdict> {
   const notes = new Set<string>();
   const problems: string[] = [];
   let before: ReadonlyMap<string, Lines>;
@@ -154,6 +158,8 @@ async function judge(copy: string, original: ReadonlyMap<string, Lines>): Promis
     const code = codeOf(outcome.reason);
     notes.add(code);
     // What waits for a run that is held waits with it; what cannot be written is tried again, and the log tells why.
+    // The row of a run has no checksum, and a wrong instant in it is not found: docs/reliability.md says so.
+    if (code === "late" && kind === "file") continue;
     if (code === "late" && (blockedCount > 0 || warnings.some((text) => text.includes("malformed"))))
       continue;
     // An id whose run is hidden is free: what begins under it anew may be refused by those that remember it.
