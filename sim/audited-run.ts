@@ -67,6 +67,7 @@ export class AuditedRun {
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
+  readonly #wallMs: () => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
@@ -78,6 +79,8 @@ export class AuditedRun {
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
     readonly elapsedMs: () => number;
+    /** By the clock that may be set. */
+    readonly wallMs: () => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
@@ -86,6 +89,7 @@ export class AuditedRun {
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
+    this.#wallMs = of.wallMs;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
@@ -187,7 +191,10 @@ export class AuditedRun {
           fireAt: event.fireAt,
           epoch,
           setBackMs: this.#setBackMs(),
-          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+          // By the clock as it is now: since the commit was asked for it may have been set back.
+          ...(this.#isCalm()
+            ? { latestMs: this.#elapsedMs() + Math.max(0, event.fireAt - this.#wallMs()) + lateMsMax }
+            : {}),
         });
         return;
       case "TimerFired": {

@@ -36,6 +36,7 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
+  readonly #wallMs: () => number;
   #epoch = 0;
   #shownAtMs: number | undefined;
   #isReleased = false;
@@ -44,9 +45,10 @@ export class Auditor {
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
-  constructor(statistics: Statistics, elapsedMs: () => number) {
+  constructor(statistics: Statistics, elapsedMs: () => number, wallMs: () => number) {
     this.#statistics = statistics;
     this.#elapsedMs = elapsedMs;
+    this.#wallMs = wallMs;
   }
 
   get epoch(): number {
@@ -193,6 +195,7 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      wallMs: this.#wallMs,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });

@@ -68,7 +68,11 @@ class World {
   readonly #trace: Trace;
   readonly #statistics = new Statistics();
   readonly #schedule: Schedule;
-  readonly #auditor = new Auditor(this.#statistics, () => this.#schedule.time.elapsedMs);
+  readonly #auditor = new Auditor(
+    this.#statistics,
+    () => this.#schedule.time.elapsedMs,
+    () => this.#schedule.time.clock.now(),
+  );
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;

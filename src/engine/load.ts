@@ -37,10 +37,13 @@ export interface LoadOptions {
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
-    return await replayOnce(run, options, false);
+    const loaded = await replayOnce(run, options, {});
+    if (loaded.unheardSeq === undefined) return loaded;
+    loaded.instance.dispose();
+    return await replayOnce(run, options, { codeUntilSeq: loaded.unheardSeq });
   } catch (error) {
     if (!isAionError(error) || error.code !== "nondeterminism") throw error;
-    await replayOnce(run, { ...options, onStray: () => undefined }, true);
+    await replayOnce(run, { ...options, onStray: () => undefined }, { isTracing: true });
     throw error;
   }
 }
@@ -88,10 +91,14 @@ async function readInto(state: RunState, run: RunRecord, store: Store, limit: nu
   }
 }
 
-async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boolean): Promise<LoadedRun> {
+async function replayOnce(
+  run: RunRecord,
+  options: LoadOptions,
+  { isTracing = false, codeUntilSeq }: { readonly isTracing?: boolean; readonly codeUntilSeq?: number },
+): Promise<LoadedRun & { readonly unheardSeq: number | undefined }> {
   const { store, programs, scheduler, tracker } = options;
   const state = new RunState(run.workflowId);
-  const replay = new Replay(state);
+  const replay = new Replay(state, codeUntilSeq);
   let instance: ProgramInstance | undefined;
   let program: Program | undefined;
   let stray: AionError | undefined;
@@ -157,7 +164,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
     instance ??= instantiate();
     if (program === undefined) throw new AionError("internal", "an instance has a program");
     isLoaded = true;
-    return { state, program, instance, live, isStuck };
+    return { state, program, instance, live, isStuck, unheardSeq: replay.unheardSeq };
   } catch (error) {
     instance?.dispose();
     throw error;
