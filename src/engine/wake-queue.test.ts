@@ -423,6 +423,40 @@ describe("many runs", () => {
     expect(queue.size).toBe(0);
   });
 
+  it("that are overdue are read as those before them are brought back: memory is bounded", async () => {
+    const hand = virtualPorts();
+    const count = 120_000;
+    let [begun, read] = [0, 0];
+    let finish: (() => void)[] = [];
+    const listDue = manyDue(count);
+    const store = overStore(openMemoryStore(), {
+      listDue: async (...args) => {
+        const due = await listDue(...args);
+        read += due.length;
+        return due;
+      },
+    });
+    const queue = new WakeQueue(hand.ports, store, () => {
+      begun += 1;
+      return new Promise((resolve) => finish.push(resolve));
+    });
+    hand.time.jump(day);
+    await queue.start();
+    await hand.pass(minute);
+    expect(begun).toBe(256);
+    expect(read).toBe(50_000);
+    // I-29
+    for (let turns = 0; finish.length > 0 && turns < count; turns++) {
+      const done = finish;
+      finish = [];
+      for (const each of done) each();
+      await hand.settle();
+      if (finish.length === 0) await hand.pass(0);
+      expect(read - begun).toBeLessThanOrEqual(51_000);
+    }
+    expect(begun).toBe(count);
+  });
+
   it("at one instant are brought back 256 at a time, in order, each when another is back", async () => {
     const hand = virtualPorts();
     const begun: string[] = [];
