@@ -287,6 +287,19 @@ describe("the horizon", () => {
     },
   );
 
+  it("is not read again: a row within it that was written later is known from its commit", async () => {
+    const store = await rowsDue([["before", start + minute]]);
+    const { queue, pass, woken } = watched(store);
+    await queue.start();
+    await writeRuns(store, [{ workflowId: "since", bodies: [started("main")], wakeAt: start + 2 * minute }]);
+    expect(queue.add("since", start + 2 * minute, true)).toBe(true);
+    await pass(hour);
+    expect(woken).toEqual([
+      ["before", minute],
+      ["since", 2 * minute],
+    ]);
+  });
+
   // I-29
   it("is raised before it is read: what is asked for meanwhile does not fall between the two", async () => {
     let answer: (() => void) | undefined;

@@ -90,7 +90,7 @@ export class WakeQueue {
       this.#wakingCount += 1;
       void this.#wake(first.workflowId).finally(() => {
         this.#wakingCount -= 1;
-        if (this.#wakingCount === wakingMax - 1) this.#fire();
+        this.#fire();
       });
     }
     if (now >= this.#horizonAt) void this.#refill();
