@@ -70,7 +70,7 @@ export class WakeQueue {
   #arm(): void {
     if (this.#isStopped || !this.#isStarted) return;
     const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);
-    if (at >= this.#timerAt && this.#cancelTimer !== undefined) return;
+    if (at >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = at;
     const delayMs = Math.max(0, Math.min(at - this.#ports.clock.now(), clockCheckMs));
