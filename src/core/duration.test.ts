@@ -34,17 +34,15 @@ describe("a duration", () => {
     expect(parseDuration(duration)).toBe(ms);
   });
 
-  it("has a name for each unit, long and short, one and many", () => {
-    const units: readonly (readonly [ms: number, names: string])[] = [
-      [1, "ms millisecond milliseconds"],
-      [1_000, "s sec secs second seconds"],
-      [60_000, "m min mins minute minutes"],
-      [3_600_000, "h hr hrs hour hours"],
-      [86_400_000, "d day days"],
-      [604_800_000, "w week weeks"],
-    ];
-    for (const [ms, names] of units)
-      for (const name of names.split(" ")) expect(parseDuration(`3 ${name}`), name).toBe(3 * ms);
+  it.each([
+    [1, "ms millisecond milliseconds"],
+    [1_000, "s sec secs second seconds"],
+    [60_000, "m min mins minute minutes"],
+    [3_600_000, "h hr hrs hour hours"],
+    [86_400_000, "d day days"],
+    [604_800_000, "w week weeks"],
+  ])("has names for the unit of %d ms: %s", (ms, names) => {
+    for (const name of names.split(" ")) expect([name, parseDuration(`3 ${name}`)]).toEqual([name, 3 * ms]);
   });
 
   it("is at most ten thousand years", () => {

@@ -73,8 +73,8 @@ function due({ state }: Run, nowMs: number, underWay: readonly number[] = []): r
     isUnderWay: (ordinal) => underWay.includes(ordinal),
     attemptStart: (ordinal): Input => ({ toEvent: () => scheduled(ordinal) }),
   });
-  return inputs.map(({ toEvent }) => {
-    const event = toEvent(state, nowMs);
+  return inputs.map((one) => {
+    const event = one.toEvent(state, nowMs);
     return event?.type === "ActivityScheduled" ? `attempt of ${event.ordinal}` : event;
   });
 }
@@ -259,14 +259,14 @@ describe("the turn of an attempt", () => {
   ): { readonly event: EventBody | undefined; readonly did: readonly string[] } {
     const did: string[] = [];
     const note = (what: string, { ordinal }: OpenActivity): void => void did.push(`${what} ${ordinal}`);
-    const { toEvent } = attemptStart(0, {
+    const start = attemptStart(0, {
       reserve: (activity) => {
         note("reserve", activity);
         return hasSlot;
       },
       leave: (activity, runId) => note(`leave ${runId}`, activity),
     });
-    return { event: toEvent(run.state, nowMs), did };
+    return { event: start.toEvent(run.state, nowMs), did };
   }
 
   // I-10

@@ -86,7 +86,8 @@ describe("a wake-up", () => {
           await pass(passMs);
         }
         await pass(4 * minute);
-        expect(woken.toSorted()).toEqual(expected.toSorted());
+        expect(new Map(woken)).toEqual(new Map(expected));
+        expect(woken).toHaveLength(expected.length);
         expect(woken.map(([, at]) => at)).toEqual(woken.map(([, at]) => at).toSorted((a, b) => a - b));
         expect(queue.size).toBe(0);
       }),
@@ -237,12 +238,15 @@ describe("the horizon", () => {
     expect(queue.size).toBe(2);
     await pass(4 * day);
     // I-28, I-29
-    expect(woken.toSorted()).toEqual([
-      ["another", horizonMs],
-      ["at", horizonMs],
-      ["beyond", horizonMs + 1],
-      ["far", 3 * day],
-    ]);
+    expect(woken).toHaveLength(4);
+    expect(new Map(woken)).toEqual(
+      new Map([
+        ["another", horizonMs],
+        ["at", horizonMs],
+        ["beyond", horizonMs + 1],
+        ["far", 3 * day],
+      ]),
+    );
   });
 
   it("is read once every five minutes while nothing happens: nothing else is asked for", async () => {

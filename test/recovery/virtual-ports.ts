@@ -16,11 +16,11 @@ export interface VirtualPorts {
   /** Delays that have neither fired nor been called off. */
   readonly waitingCount: number;
   /** Wall clock. */
-  now(): number;
+  readonly now: () => number;
   /** Until nothing moves; time stands still. */
-  settle(): Promise<void>;
+  readonly settle: () => Promise<void>;
   /** Lets so much time pass, and everybody act on it. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
 }
 
 export function virtualPorts(): VirtualPorts {
