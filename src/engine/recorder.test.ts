@@ -332,13 +332,16 @@ describe("a commit of unknown outcome", () => {
     expect(await recorder.commit({ start })).toEqual({ ok: false, error: unknown });
   });
 
-  it("that extends a run and is there was made", async () => {
-    const commit = extend("a", await startedKey("a"));
-    methods = { append: lose(true) };
-    expect(await recorder.commit(commit)).toEqual({ ok: true, messageIds: [] });
-    expect(appends).toEqual([["a"]]);
-    expect(await inner.readHistory(idOf("a"))).toHaveLength(3);
-  });
+  it.each([[[mark("one")]], [[mark("one"), mark("two")]]])(
+    "that extends a run and is there was made: %j",
+    async (events) => {
+      const commit = extend("a", await startedKey("a"), { events });
+      methods = { append: lose(true) };
+      expect(await recorder.commit(commit)).toEqual({ ok: true, messageIds: [] });
+      expect(appends).toEqual([["a"]]);
+      expect(await inner.readHistory(idOf("a"))).toHaveLength(1 + events.length);
+    },
+  );
 
   it("is told from what another commit wrote in its place", async () => {
     const runKey = await startedKey("a");
@@ -386,7 +389,8 @@ describe("a commit of unknown outcome", () => {
     ["that only sends", undefined],
   ])("%s leaves no trace to look for: it counts as refused", async (_what, fields) => {
     const runKey = await startedKey("a");
-    methods = { append: lose(true) };
+    const noLook = (): Promise<never> => Promise.reject(new Error("there is nothing to look for"));
+    methods = { append: lose(true), findRun: noLook, readSegment: noLook };
     const commit: Commit =
       fields === undefined
         ? { send: [{ target: idOf("b"), message: { kind: "cancel" } }] }
