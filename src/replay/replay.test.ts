@@ -113,7 +113,7 @@ describe("a replay", () => {
       { type: "VersionMarked", changeId: "fee" },
       { type: "SideEffectRecorded", ordinal: 1, failure },
     );
-    expect(next().recorded).toEqual([
+    expect(next().recorded).toStrictEqual([
       { kind: "side-effect", value: input },
       { kind: "version", changeId: "fee" },
       { kind: "side-effect", failure },
@@ -326,6 +326,12 @@ describe("a difference from history", () => {
     const ended = replayOf(start, end);
     ended.next();
     expect(violation(() => ended.replay.check(turn(run(0))))).toMatchObject({ details: { seq: 2 } });
+
+    const beyond = replayOf(start, end);
+    beyond.next();
+    expect(violation(() => beyond.replay.check(turn(complete, run(0))))).toMatchObject({
+      details: { seq: 1, expected: "no further command", found: 'run-activity "charge" #0' },
+    });
 
     const other = replayOf(start, end);
     other.next();

@@ -53,6 +53,7 @@ describe("the resume point", () => {
     });
     const complete: Command = { kind: "complete", result: input };
     expect(tracked([start, [complete], 1]).resumePoint(1)).toMatchObject({ command: complete });
+    expect(tracked([start, [value, mark, complete], 3]).resumePoint(1)).toMatchObject({ command: value });
   });
 
   it("of a signal that came before it was asked for lies behind it", () => {
@@ -119,6 +120,36 @@ describe("the resume point", () => {
     );
     expect(tracker.resumePoint(5)).toMatchObject({ commandIndex: 3, command: timer(1) });
     expect(tracker.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([1, 0, 2]);
+  });
+
+  it("lies behind both of two waits that a signal each was for, the first of them with its timer called off", () => {
+    const waits = (timerOrdinal: number): Command => ({
+      kind: "await-signal",
+      name: "go",
+      index: 0,
+      timer: timerOrdinal,
+    });
+    const signal: Delivery = { kind: "signal", name: "go", payload: input };
+    const off = (ordinal: number): Command => ({ kind: "cancel-timer", ordinal });
+    const turns = [
+      [start, [waits(0), timer(0), waits(1), timer(1)]],
+      [signal, [off(0)]],
+    ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
+    expect(tracked(...turns).resumePoint(7)).toMatchObject({ commandIndex: 2, command: waits(1) });
+    expect(tracked(...turns, [signal, [off(1), run(0)]]).resumePoint(9)).toMatchObject({
+      commandIndex: 6,
+      command: run(0),
+    });
+  });
+
+  it("has one answer for each command: of a wait that a signal ended its timer says nothing more", () => {
+    const tracker = tracked(
+      [start, [{ kind: "await-signal", name: "go", index: 0, timer: 0 }, timer(0)]],
+      [{ kind: "signal", name: "go", payload: input }, []],
+      [{ kind: "timer", ordinal: 0 }, [run(0)]],
+    );
+    expect(tracker.resumePoint(4)).toMatchObject({ commandIndex: 2 });
+    expect(tracker.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([0, 1]);
   });
 
   it("lies behind a wait that its scope called off, and the next signal is for the wait behind it", () => {

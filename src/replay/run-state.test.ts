@@ -50,7 +50,11 @@ describe("the state of a run", () => {
     expect(state).toMatchObject({ headSeq: 5, historyLength: 1, status: "running", isCodeStarted: true });
     expect(state).toMatchObject({ isClosed: false, isCancelRequested: false, terminal: undefined });
     expect(state.started.runId).toBe("r");
-    expect(new RunState(workflowId)).toMatchObject({ historyLength: 0, isCodeStarted: false });
+    expect(new RunState(workflowId)).toMatchObject({
+      headSeq: 0,
+      historyLength: 0,
+      isCodeStarted: false,
+    });
     expect(() => new RunState(workflowId).started).toThrow(
       expect.objectContaining({ code: "history_shape", message: expect.stringContaining("workflow w") }),
     );
