@@ -44,10 +44,8 @@ export class Replay {
 
   /** The next recorded events. */
   push(events: readonly Event[]): void {
-    if (this.#at > 0) {
-      this.#queue.splice(0, this.#at);
-      this.#at = 0;
-    }
+    this.#queue.splice(0, this.#at);
+    this.#at = 0;
     this.#queue.push(...events);
   }
 
@@ -117,17 +115,10 @@ export class Replay {
     | "more"
     | undefined {
     const queue = this.#queue;
-    let at = this.#at;
-    // Notes before the first input of what was pushed last belong to nobody.
-    for (let event = queue[at]; event !== undefined && recordRole(event) !== "input"; event = queue[++at]) {
-      this.#state.apply(event);
-      this.#at = at + 1;
-    }
+    const at = this.#at;
+    // A segment begins with an input, and what follows one is taken with it.
     const input = queue[at];
-    if (input === undefined) {
-      this.#at = at;
-      return this.#isComplete ? undefined : "more";
-    }
+    if (input === undefined) return this.#isComplete ? undefined : "more";
     let end = at + 1;
     for (let event = queue[end]; event !== undefined; event = queue[++end]) {
       if (recordRole(event) === "input") break;
