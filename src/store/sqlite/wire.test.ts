@@ -37,10 +37,13 @@ const start: fc.Arbitrary<Commit> = fc.boolean().map((isChild) => ({
   ),
 }));
 
-const rest: fc.Arbitrary<Commit> = fc.record({
-  consume: fc.uniqueArray(fc.nat(), { minLength: 1 }),
-  send: fc.constant([{ target: idOf("x"), message: { kind: "cancel" as const } }]),
-});
+const consume = fc.uniqueArray(fc.nat(), { minLength: 1 });
+const send = fc.constant([{ target: idOf("x"), message: { kind: "cancel" as const } }]);
+const rest: fc.Arbitrary<Commit> = fc.oneof(
+  fc.record({ consume }),
+  fc.record({ send }),
+  fc.record({ consume, send }),
+);
 
 const commit = fc
   .tuple(fc.oneof(run, start, rest), fc.oneof(start, rest, fc.constant({})))
@@ -121,6 +124,12 @@ it("results come back as they were, errors with their code, hint, details and ca
       expect(decoded.map(facts)).toEqual(results.map(facts));
     }),
   );
+});
+
+it("a plain commit crosses as numbers and texts, which are cloned quickly", () => {
+  const plain = encodeCommit({ start: startOf("w") });
+  const wire = encodeJobs([{ kind: "append", epoch: 1, now: 2, commits: [plain, plain] }]);
+  expect(wire.filter((value) => typeof value === "object" && value !== null)).toEqual([]);
 });
 
 it("success crosses as a number: of most commits there is nothing to say", () => {
