@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { isAionError } from "../../core/errors.ts";
-import { applicationId, storeFormat } from "./migrate.ts";
+import { applicationId, connect, openDatabase, storeFormat } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
 
 let directory: string;
@@ -61,6 +61,30 @@ it("a new file is a store of the current format, marked as Aion's, in WAL mode",
   const header = readFileSync(path).subarray(0, 72);
   expect(header.readUInt32BE(60)).toBe(storeFormat);
   expect(header.subarray(68, 72).toString("latin1")).toBe("Aion");
+});
+
+it("each connection that writes syncs every commit, waits for locks, and leaves the log to the write path", () => {
+  const made = openDatabase({ path, readOnly: false });
+  const again = openDatabase({ path, readOnly: false });
+  const connected = connect(path);
+  for (const database of [made, again, connected]) {
+    const values = ["synchronous", "wal_autocheckpoint", "busy_timeout", "journal_mode"].map((name) =>
+      Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {}),
+    );
+    expect(values.flat()).toEqual([2, 0, 5_000, "wal"]);
+    expect(database.isTransaction).toBe(false);
+    database.close();
+  }
+});
+
+it("a connection to what cannot be opened is refused, with the path", () => {
+  const missing = join(directory, "none", "store.db");
+  expect(() => connect(missing)).toThrow(
+    expect.objectContaining({
+      code: "store_unavailable",
+      message: expect.stringContaining(missing) as string,
+    }),
+  );
 });
 
 it("an empty file becomes a store", () => {
