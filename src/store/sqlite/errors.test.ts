@@ -59,9 +59,9 @@ describe("an error of SQLite's", () => {
   });
 
   it("is Aion's once: what was translated, and what is nobody's of the two, passes as it is", () => {
-    const own = new AionError("store_full", "full");
     for (const error of [
-      own,
+      new AionError("store_full", "full"),
+      translate(13),
       new Error("a bug"),
       sqliteError("5"),
       { errcode: "5" },
