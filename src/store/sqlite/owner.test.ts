@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -69,6 +70,17 @@ describe("a claim", () => {
   });
 });
 
+it("a file whose owner row is gone lets nobody write", () => {
+  database.exec("DELETE FROM owner");
+  for (const work of [
+    () => owner.read(now),
+    () => owner.readLease(),
+    () => owner.claim({ leaseMs }, now),
+    () => owner.renew(1, now),
+  ])
+    expect(errorOf(work).code).toBe("internal");
+});
+
 describe("whoever writes", () => {
   it("must hold the current epoch", () => {
     expect(errorOf(() => owner.check(0, now)).code).toBe("not_owner");
@@ -128,7 +140,7 @@ describe("a release", () => {
 });
 
 // I-16, I-18
-describe.runIf(process.platform === "linux")("an owner within its lease is alive", () => {
+describe.runIf(process.platform === "linux")("an owner within its lease", () => {
   /** What the row says of a claim of ours, and says now. */
   function isAliveWith(
     change: (row: { readonly machine: string }) => Readonly<Record<string, unknown>>,
@@ -147,21 +159,38 @@ describe.runIf(process.platform === "linux")("an owner within its lease is alive
     return [boot, space, host];
   };
 
-  it("when its process is there", () => {
+  it("is found again by its pid, where that means it, and since when", () => {
+    const { title } = process;
+    // The name of a process stands in the midst of what the kernel says of it.
+    process.title = "a) Z 1 2";
+    try {
+      expect(isAliveWith(() => ({}))).toBe(true);
+    } finally {
+      process.title = title;
+    }
+    const stat = readFileSync("/proc/self/stat", "utf8");
+    const started = stat.split(") ").at(-1)?.split(" ")[19];
+    const machine = expect.stringMatching(
+      new RegExp(`^[0-9a-f-]{36}/pid:\\[\\d+\\]/${hostname()}$`),
+    ) as unknown;
+    expect(columns()).toMatchObject({ pid: process.pid, process_started: started, machine });
+  });
+
+  it("is alive when its process is there", () => {
     expect(isAliveWith(() => ({}))).toBe(true);
     expect(isAliveWith(() => ({ process_started: null }))).toBe(true);
   });
 
-  it("not when its process is gone, or its pid is another process's by now", () => {
+  it("is dead when its process is gone, or its pid is another process's by now", () => {
     expect(isAliveWith(() => ({ pid: ended() }))).toBe(false);
     expect(isAliveWith(() => ({ process_started: "1" }))).toBe(false);
   });
 
-  it("whatever its pid is here, when it cannot be told where it is", () => {
+  it("is alive whatever its pid is here, when it cannot be told where it is", () => {
     expect(isAliveWith(() => ({ machine: null, pid: ended() }))).toBe(true);
   });
 
-  it("whatever its pid is here, on another machine, and in another container", () => {
+  it("is alive whatever its pid is here, on another machine, and in another container", () => {
     const elsewhere = (change: (of: readonly [string, string, string]) => readonly string[]): boolean =>
       isAliveWith(({ machine }) => ({ machine: change(parts(machine)).join("/"), pid: ended() }));
     expect(elsewhere(([boot, space]) => [boot, space, "ursa"])).toBe(true);
@@ -170,7 +199,7 @@ describe.runIf(process.platform === "linux")("an owner within its lease is alive
     expect(elsewhere(([, , host]) => ["another-boot", "pid:[1]", host])).toBe(true);
   });
 
-  it("not when its machine has been started anew since, whoever has its pid now", () => {
+  it("is dead when its machine has been started anew since, whoever has its pid now", () => {
     const restarted = isAliveWith(({ machine }) => {
       const [, space, host] = parts(machine);
       return { machine: ["another-boot", space, host].join("/") };
