@@ -34,12 +34,16 @@ export class LogMeter {
     this.#isDiskFull = isFull;
   }
 
+  get pages(): number {
+    return this.#pages * this.#correction;
+  }
+
   /**
    * Whether the log should be moved, being longer than `pages`. When the disk becomes full it should be at any length, and when
    * there is room again, before the log takes that as well: the file has to grow by what is moved.
    */
   isLongerThan(pages: number): boolean {
-    return this.#isPressed || this.#pages * this.#correction > pages;
+    return this.#isPressed || this.pages > pages;
   }
 
   /** The log has been moved; `found` pages were in it, if that is known. */

@@ -248,5 +248,5 @@ function decodeError({ code, message, hint, details, cause }: WireError): AionEr
   // What is no AionError is a bug of the writer: the transaction was rolled back.
   if (code === undefined)
     return new AionError("internal", `the store's writer failed: ${message}`, { cause });
-  return new AionError(code, message, { hint, details, ...(cause === undefined ? {} : { cause }) });
+  return new AionError(code, message, { hint, details, cause });
 }
