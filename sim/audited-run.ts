@@ -64,6 +64,10 @@ export class AuditedRun {
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
   terminal: NewEvent | undefined;
+  /** By its row. */
+  closedAt: number | undefined;
+  /** By retention. */
+  isDeleted = false;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;

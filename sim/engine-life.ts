@@ -3,6 +3,7 @@ import type { AionError } from "../src/core/errors.ts";
 import type { Ports } from "../src/core/ports.ts";
 import { Kernel } from "../src/engine/kernel.ts";
 import { Operations } from "../src/engine/operations.ts";
+import { deleteClosedRuns } from "../src/engine/retention.ts";
 import { loadInline, outsideWorkflow } from "../src/program/inline.ts";
 import type { ActivityTask } from "../src/workflow/definition.ts";
 import { programWorkflows } from "../test/replay/interpreter.ts";
@@ -142,6 +143,18 @@ export class EngineLife implements Actor {
       }
     } catch (error) {
       // The store may fail under it.
+      if (!isAionError(error)) throw error;
+    }
+  }
+
+  /** An operator has closed runs deleted that are older than this. I-20: what has stopped, or was replaced, deletes nothing. */
+  async deleteClosed(ageMs: number): Promise<void> {
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    try {
+      this.link.deletesBefore = Math.max(this.link.deletesBefore, kernel.now() - ageMs);
+      await deleteClosedRuns(kernel, ageMs);
+    } catch (error) {
       if (!isAionError(error)) throw error;
     }
   }

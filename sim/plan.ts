@@ -21,6 +21,7 @@ export const faultKinds = [
   "reply-lost",
   "request-twice",
   "stall",
+  "retention",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];

@@ -609,4 +609,55 @@ export const plantedBugs: readonly PlantedBug[] = [
       edit("engine/endings.ts", "    if (state.isClosed) throw await host.absent(record.workflowId);\n", ""),
     ],
   },
+  {
+    name: "deletes-though-replaced",
+    claim: "The SQLite writer deletes closed runs for an engine that no longer owns the store.",
+    invariants: [20, 16],
+    within: 30,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "    this.#owner.check(of.epoch, of.now);\n    const closed",
+        "    const closed",
+      ),
+    ],
+  },
+  {
+    name: "deletes-too-young",
+    claim: "Retention takes the age of a run for a time that it still has.",
+    invariants: [20],
+    within: 100,
+    edits: [edit("engine/retention.ts", "kernel.now() - ageMs", "kernel.now() + ageMs")],
+  },
+  {
+    name: "deletes-open-runs",
+    claim: "Retention deletes all runs of an id of which one has closed and is old enough, the open one too.",
+    invariants: [20],
+    within: 1000,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "(earlier.closed_at IS NULL OR earlier.closed_at >= ?1))\n",
+        "(earlier.closed_at >= ?1))\n",
+      ),
+      edit(
+        "store/sqlite/writer.ts",
+        'selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq LIMIT 1"',
+        'selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1"',
+      ),
+    ],
+  },
+  {
+    name: "deleted-run-taken-for-broken",
+    claim: "A run that is deleted while it is read is told to be damaged.",
+    invariants: [20],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/load.ts",
+        "if ((await store.findRunByKey(runKey)) !== undefined) return;",
+        "if (runKey >= 0 || (await store.findRunByKey(runKey)) !== undefined) return;",
+      ),
+    ],
+  },
 ];

@@ -54,6 +54,12 @@ export const sometimes = [
   "live run like its replay",
   "report on a live run",
   "recovery took runs up",
+  "closed run deleted",
+  "run deleted whose child is open",
+  "child of a deleted run ended",
+  "id begun anew after its runs were deleted",
+  "deletion by a replaced owner refused",
+  "client told that a deleted run is gone",
   "many commits in one append",
 ] as const;
 

@@ -2,6 +2,7 @@ import { AionError } from "../src/core/errors.ts";
 import type { Commit, CommitResult, OwnerClaim, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
+import { SimulationFailure } from "./failure.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
@@ -58,6 +59,8 @@ export class StoreLink {
   readonly store: Store;
   /** Of the claim that was made, whether the engine heard of it or not. */
   token: OwnerToken | undefined;
+  /** Up to where an operator has had runs deleted: those that closed before it. */
+  deletesBefore = Number.NEGATIVE_INFINITY;
   readonly #side: StoreSide;
   readonly #engine: Actor;
   readonly #writeLane: Lane;
@@ -171,11 +174,13 @@ export class StoreLink {
         side.inner,
         args,
       ) as Promise<unknown>);
-      this.#audit(name, args, result);
+      await this.#audit(name, args, result);
       return result;
     } catch (error) {
       if (codeOf(error) === "not_owner" && name === "append")
         side.statistics.note("write of a replaced owner refused");
+      if (codeOf(error) === "not_owner" && name === "deleteClosed")
+        side.statistics.note("deletion by a replaced owner refused");
       if (codeOf(error) === "store_owned") side.statistics.note("claim refused, the owner being alive");
       throw error;
     } finally {
@@ -183,7 +188,7 @@ export class StoreLink {
     }
   }
 
-  #audit(name: string, args: readonly unknown[], result: unknown): void {
+  async #audit(name: string, args: readonly unknown[], result: unknown): Promise<void> {
     const { auditor, statistics, trace, schedule } = this.#side;
     const nowMs = schedule.time.clock.now();
     try {
@@ -202,6 +207,18 @@ export class StoreLink {
         for (const [index, commit] of commits.entries())
           trace.add(`  ${describeCommit(commit, results[index])}`);
         auditor.appended((args[0] as OwnerToken).epoch, commits, results);
+      }
+      if (name === "deleteClosed") {
+        const [{ epoch }, closedBefore, limit] = args as [OwnerToken, number, number];
+        const count = result as number;
+        if (closedBefore > this.deletesBefore)
+          throw new SimulationFailure(
+            "deleted-wrongly",
+            `asked for what closed before ${closedBefore}, and ${this.deletesBefore} was said`,
+          );
+        trace.add(`  deleted ${count} that closed before ${closedBefore}`);
+        const { runs } = await this.#side.inner.list({}, { limit: 10_000 });
+        auditor.deleted({ epoch, closedBefore, limit, count }, runs);
       }
     } catch (failure) {
       this.#side.fail(failure);

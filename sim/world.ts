@@ -46,6 +46,7 @@ const troublePerStep = 0.02;
 /** How often what is in memory is held against what is on disk. */
 const looksPerStep = 0.006;
 const reportsPerStep = 0.001;
+const retentionPerStep = 0.008;
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -316,6 +317,7 @@ class World {
         ? "engine stopped, having lost its ownership"
         : "engine stopped, the disk having failed",
     );
+    if (this.#isFaulty("retention")) this.#deleteClosed(life, this.#faultDice);
     // It lingers: what has stopped must not do anything.
     this.#schedule.after(this.#faultDice.int(0, 3_000), new Lane(this.#actor), `${life.name} is ended`, () =>
       this.#endLife(seat, life),
@@ -354,6 +356,8 @@ class World {
       this.#statistics.note("time passed while much was to be done");
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
+    if (this.#meets("retention", retentionPerStep, dice))
+      this.#deleteClosed(dice.pick(this.#seats).life, dice);
     if (!dice.chance(troublePerStep * this.#plan.troubleIntensity)) return false;
     const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
     if (kinds.length === 0) return false;
@@ -381,6 +385,14 @@ class World {
         this.#setClock(-Math.round(1_000 * 400 ** draw), "clock set backwards");
         return true;
     }
+  }
+
+  /** Whatever became of the engine meanwhile: frozen, replaced, stopped. */
+  #deleteClosed(life: EngineLife | undefined, dice: Dice): void {
+    const ageMs = dice.pick([0, 0, 100, 1_000, 5_000, 30_000]);
+    if (life?.kernel === undefined) return;
+    this.#trace.add(`  ${life.name} is to delete what closed ${ageMs} ms ago`);
+    life.deleteClosed(ageMs).catch((error: unknown) => this.#fail(error));
   }
 
   #freeze(life: EngineLife, draw: number): void {
