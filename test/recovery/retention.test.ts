@@ -15,7 +15,7 @@ const account = query<string>("account");
 async function worldOfClosedRun(): Promise<{
   readonly world: World;
   readonly client: Client;
-  deleteAt(nthFind: number): void;
+  readonly deleteAt: (nthFind: number) => void;
 }> {
   let findsLeft = 0;
   const world = new World({
