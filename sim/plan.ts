@@ -22,6 +22,12 @@ export const faultKinds = [
   "request-twice",
   "stall",
   "retention",
+  // PostgreSQL's own, in worlds that have it.
+  "serialization-failure",
+  "deadlock",
+  "admin-shutdown",
+  "connection-cut",
+  "too-many-connections",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -53,7 +59,7 @@ export interface SignalPlan {
 
 /**
  * `sqlite`: the real store, in memory. `memory`: the reference store. `postgres`: the reference store, answering as a server
- * behind a network would: it goes on with what a dead client asked for, and answers in any order.
+ * behind a network would: it goes on with what a dead client asked for, answers in any order, and has PostgreSQL's errors.
  */
 export type StoreKind = "sqlite" | "memory" | "postgres";
 
@@ -98,8 +104,8 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const engineCount = dice.pick([1, 2, 2, 3]);
   const store = dice.weighted<StoreKind>([
     [3, "sqlite"],
-    [1, "memory"],
-    [1, "postgres"],
+    [0.7, "memory"],
+    [1.3, "postgres"],
   ]);
   const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
   const faults = new Set(faultKinds.filter(() => dice.chance(share)));

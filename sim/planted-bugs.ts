@@ -1,4 +1,7 @@
-/** Bugs that the simulator has to find: changes of the engine's source, each of a kind that could slip into it. */
+/**
+ * Bugs that the simulator has to find: changes of the engine's source, each of a kind that could slip into it; and of what stands
+ * for a PostgreSQL backend here.
+ */
 export interface PlantedBug {
   readonly name: string;
   /** What it does, as one would describe the bug. */
@@ -19,6 +22,10 @@ export interface Edit {
 
 function edit(file: string, find: string, replace: string): Edit {
   return { file: `src/${file}`, find, replace };
+}
+
+function editOfSim(file: string, find: string, replace: string): Edit {
+  return { file: `sim/${file}`, find, replace };
 }
 
 export const plantedBugs: readonly PlantedBug[] = [
@@ -657,6 +664,51 @@ export const plantedBugs: readonly PlantedBug[] = [
         "engine/load.ts",
         "if ((await store.findRunByKey(runKey)) !== undefined) return;",
         "if (runKey >= 0 || (await store.findRunByKey(runKey)) !== undefined) return;",
+      ),
+    ],
+  },
+  {
+    name: "conflict-taken-for-success",
+    claim: "A PostgreSQL backend swallows 40001 and 40P01: its caller takes the append for made.",
+    invariants: [1, 3, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "store-link.ts",
+        "        if (fault !== undefined) {\n",
+        `        if (fault !== undefined && name === "append" && judgePostgres(fault) === "again") {
+          const swallowed = (args[1] as readonly Commit[]).map(() => ({ ok: true, messageIds: [] }));
+          answer("swallowed", () => resolve(swallowed));
+          return;
+        }
+        if (fault !== undefined) {
+`,
+      ),
+    ],
+  },
+  {
+    name: "cut-at-commit-taken-for-refusal",
+    claim: "A PostgreSQL backend says of a connection that was cut at the commit that nothing was written.",
+    invariants: [6, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "postgres-errors.ts",
+        'moment === "commit" ? "commit_unknown" : "store_unavailable"',
+        '"store_unavailable"',
+      ),
+    ],
+  },
+  {
+    name: "unknown-told-too-early",
+    claim: "A PostgreSQL backend says that an outcome is unknown while the server may still commit.",
+    invariants: [6, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "store-link.ts",
+        "    const isMade = dice.chance(0.5);\n",
+        "    refuse(verdict);\n    const isMade = dice.chance(0.5);\n",
       ),
     ],
   },

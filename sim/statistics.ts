@@ -60,6 +60,15 @@ export const sometimes = [
   "id begun anew after its runs were deleted",
   "deletion by a replaced owner refused",
   "client told that a deleted run is gone",
+  "PostgreSQL: serialization failure",
+  "PostgreSQL: deadlock",
+  "PostgreSQL: shut down by an administrator",
+  "PostgreSQL: connection cut",
+  "PostgreSQL: too many connections",
+  "PostgreSQL: transaction made after it was rolled back",
+  "PostgreSQL: transaction given up, rolled back too often",
+  "PostgreSQL: commit unknown, and made",
+  "PostgreSQL: commit unknown, and not made",
   "many commits in one append",
 ] as const;
 

@@ -4,6 +4,8 @@ import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
+import type { PostgresFault } from "./postgres-errors.ts";
+import { drawPostgresFault, judgePostgres, postgresAttemptsMax } from "./postgres-errors.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
@@ -30,6 +32,8 @@ export interface StoreSide {
 }
 
 const writes: ReadonlySet<string> = new Set(["claim", "renew", "release", "append", "deleteClosed"]);
+/** Refusals of what was perhaps made. */
+const doubtful: ReadonlySet<string> = new Set(["commit_unknown", "store_failed"]);
 const untouched: ReadonlySet<string> = new Set(["name", "close", "then"]);
 
 type Mishap =
@@ -42,6 +46,12 @@ type Mishap =
   /** The disk failed: from now on this engine writes nothing. */
   | "failed-made"
   | "failed-lost";
+
+/** What became of a write, and what its caller was told. */
+interface Fate {
+  isMade: boolean;
+  told: string | undefined;
+}
 
 interface Write {
   readonly apply: () => Promise<unknown>;
@@ -115,11 +125,25 @@ export class StoreLink {
       if (this.#engine.isGone) return;
       const answer = (what: string, settle: () => void): void =>
         this.#answer(isWrite, `${name}: ${what}`, settle);
-      const apply = (): Promise<unknown> => this.#apply(name, member, args);
+      const fate: Fate = { isMade: false, told: undefined };
+      const apply = async (): Promise<unknown> => {
+        const result = await this.#apply(name, member, args);
+        fate.isMade = true;
+        // What reading tells after a refusal is final.
+        if (fate.told !== undefined) this.#failFate(`made after its caller was told ${fate.told}`);
+        return result;
+      };
+      const refuse = (error: AionError): void =>
+        answer(error.code, () => {
+          fate.told = error.code;
+          if (fate.isMade && !doubtful.has(error.code))
+            this.#failFate(`made, and its caller told ${error.code}`);
+          reject(error);
+        });
       const write: Write = { apply, isApplied: false };
       if (isWrite) this.#writes.push(write);
-      const carryOut = (): void => {
-        if (isWrite) {
+      const carryOut = (attempt: number): void => {
+        if (isWrite && attempt === 1) {
           if (write.isApplied) return;
           write.isApplied = true;
           this.#writes.splice(this.#writes.indexOf(write), 1);
@@ -133,13 +157,32 @@ export class StoreLink {
           !isOut && (mishap === undefined || mishap === "unknown-made" || mishap === "failed-made");
         if (!isMade || (isWrite && this.#failure !== undefined && mishap !== "failed-made")) {
           const error = refusal ?? this.#failure ?? new AionError("internal", "a call without an answer");
-          answer(error.code, () => reject(error));
+          refuse(error);
           return;
         }
+        const fault =
+          side.kind === "postgres" && mishap === undefined
+            ? drawPostgresFault({
+                isWrite,
+                dice: side.dice,
+                meets: side.meets,
+                note: (remark) => side.statistics.note(remark),
+              })
+            : undefined;
+        if (fault !== undefined) {
+          this.#failTransaction(fault, {
+            attempt,
+            apply,
+            carryOut,
+            refuse,
+          });
+          return;
+        }
+        if (attempt > 1) side.statistics.note("PostgreSQL: transaction made after it was rolled back");
         apply().then(
           (result) => {
             if (refusal === undefined) answer("done", () => resolve(result));
-            else answer(refusal.code, () => reject(refusal));
+            else refuse(refusal);
           },
           (error: unknown) => answer(codeOf(error), () => reject(error)),
         );
@@ -147,9 +190,58 @@ export class StoreLink {
       const now = side.schedule.time.elapsedMs;
       if (isWrite) {
         this.#lastWriteAt = Math.max(this.#lastWriteAt, now + this.#latency());
-        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, carryOut);
+        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, () =>
+          carryOut(1),
+        );
       } else
-        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, carryOut);
+        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, () =>
+          carryOut(1),
+        );
+    });
+  }
+
+  /** The first law of the contract. */
+  #failFate(what: string): void {
+    this.#side.fail(new SimulationFailure("refused-and-made", `a write of ${this.#engine.name} was ${what}`));
+  }
+
+  /** What the backend makes of an error of the server's, and what the server makes of the transaction. */
+  #failTransaction(
+    fault: PostgresFault,
+    of: {
+      readonly attempt: number;
+      readonly apply: () => Promise<unknown>;
+      readonly carryOut: (attempt: number) => void;
+      readonly refuse: (error: AionError) => void;
+    },
+  ): void {
+    const { schedule, statistics, dice, trace, actor } = this.#side;
+    const { attempt, apply, carryOut, refuse } = of;
+    const verdict = judgePostgres(fault);
+    trace.add(`  ${fault.sqlstate} at the ${fault.moment}: ${verdict === "again" ? verdict : verdict.code}`);
+    if (verdict === "again") {
+      if (attempt >= postgresAttemptsMax) {
+        statistics.note("PostgreSQL: transaction given up, rolled back too often");
+        refuse(new AionError("store_unavailable", `rolled back ${attempt} times: ${fault.text}`));
+        return;
+      }
+      const afterMs = dice.int(1, 20 * attempt);
+      schedule.after(afterMs, new Lane(this.#engine), "transaction again", () => carryOut(attempt + 1));
+      return;
+    }
+    if (fault.moment !== "commit") {
+      refuse(verdict);
+      return;
+    }
+    // The server has the commit or not, and ends the transaction in its own time, whatever becomes of its client.
+    const isMade = dice.chance(0.5);
+    schedule.after(dice.pick([0, 0, 5, 200, 2_000]), new Lane(actor), "server ends a transaction", () => {
+      statistics.note(
+        isMade ? "PostgreSQL: commit unknown, and made" : "PostgreSQL: commit unknown, and not made",
+      );
+      const end = (): void => refuse(verdict);
+      if (isMade) apply().then(end, end);
+      else end();
     });
   }
 
