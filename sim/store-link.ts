@@ -165,7 +165,7 @@ export class StoreLink {
             ? drawPostgresFault({
                 isWrite,
                 dice: side.dice,
-                meets: side.meets,
+                meets: (kind, share) => side.meets(kind, share),
                 note: (remark) => side.statistics.note(remark),
               })
             : undefined;
