@@ -31,6 +31,7 @@ const lateMsMax = 31_000;
 /** What an event made true that is worth counting. */
 export type Remark =
   | "timer fired under another owner"
+  | "timer fired by another clock than began it"
   | "attempt begun anew after its engine died"
   | "attempt failed and tried again"
   | "attempt timed out"
@@ -71,6 +72,8 @@ export class AuditedRun {
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
+  readonly #spreadMs: number;
+  readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
@@ -82,6 +85,10 @@ export class AuditedRun {
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
     readonly elapsedMs: () => number;
+    /** A timer that one engine began is late by another's clock. */
+    readonly spreadMs: number;
+    /** By how much the clock of an owner is ahead. */
+    readonly skewOf: (epoch: number) => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
@@ -90,6 +97,8 @@ export class AuditedRun {
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
+    this.#spreadMs = of.spreadMs;
+    this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
@@ -191,7 +200,9 @@ export class AuditedRun {
           fireAt: event.fireAt,
           epoch,
           setBackMs: this.#setBackMs(),
-          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+          ...(this.#isCalm()
+            ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax + this.#spreadMs }
+            : {}),
         });
         return;
       case "TimerFired": {
@@ -203,6 +214,8 @@ export class AuditedRun {
         if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
+        if (this.#skewOf(timer.epoch) !== this.#skewOf(epoch))
+          this.#onRemark("timer fired by another clock than began it");
         this.timers.delete(event.ordinal);
         return;
       }

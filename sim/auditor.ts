@@ -36,6 +36,10 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
+  readonly #spreadMs: () => number;
+  readonly #leaseSpreadMs: () => number;
+  /** By how much the clock of each owner is ahead. */
+  readonly #skews = new Map<number, number>();
   #epoch = 0;
   #shownAtMs: number | undefined;
   #isReleased = false;
@@ -44,9 +48,18 @@ export class Auditor {
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
-  constructor(statistics: Statistics, elapsedMs: () => number) {
-    this.#statistics = statistics;
-    this.#elapsedMs = elapsedMs;
+  constructor(of: {
+    readonly statistics: Statistics;
+    readonly elapsedMs: () => number;
+    /** By how much the clocks of engines disagree at most. */
+    readonly spreadMs: () => number;
+    /** The same for the clocks that leases go by. */
+    readonly leaseSpreadMs: () => number;
+  }) {
+    this.#statistics = of.statistics;
+    this.#elapsedMs = of.elapsedMs;
+    this.#spreadMs = of.spreadMs;
+    this.#leaseSpreadMs = of.leaseSpreadMs;
   }
 
   get epoch(): number {
@@ -72,14 +85,22 @@ export class Auditor {
   }
 
   /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
-  claimed(epoch: number, nowMs: number, leaseMs: number): void {
+  claimed(
+    epoch: number,
+    of: { readonly nowMs: number; readonly leaseMs: number; readonly skewMs: number },
+  ): void {
+    const { nowMs, leaseMs, skewMs } = of;
     if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
     // A write extends the lease only when a third of it has passed.
-    if (this.#shownAtMs !== undefined && nowMs >= this.#shownAtMs && nowMs < this.#shownAtMs + leaseMs / 2)
+    const silentMs = this.#shownAtMs === undefined ? leaseMs : nowMs - this.#shownAtMs;
+    if (silentMs >= 0 && silentMs < leaseMs / 2 - this.#leaseSpreadMs())
       throw new SimulationFailure(
         "owner-replaced",
-        `epoch ${epoch} replaces one that wrote ${nowMs - this.#shownAtMs} ms ago`,
+        `epoch ${epoch} replaces one that wrote ${silentMs} ms ago`,
       );
+    if (silentMs >= 0 && silentMs < leaseMs / 2)
+      this.#statistics.note("owner replaced by one whose clock is ahead");
+    this.#skews.set(epoch, skewMs);
     this.#epoch = epoch;
     this.#isReleased = false;
     this.#shownAtMs = nowMs;
@@ -248,6 +269,8 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      spreadMs: this.#spreadMs(),
+      skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });

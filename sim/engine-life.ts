@@ -29,6 +29,8 @@ const dawdling: readonly FaultKind[] = [
 
 export interface LifeOptions {
   readonly name: string;
+  /** By how much its clock is ahead. */
+  readonly skewMs: number;
   readonly plan: Plan;
   readonly schedule: Schedule;
   readonly side: StoreSide;
@@ -64,6 +66,10 @@ export class EngineLife implements Actor {
     this.link = new StoreLink(of.side, this);
     this.#turns = new Lane(this);
     this.#random = new Dice(`${of.name} of ${of.plan.seed}`);
+  }
+
+  get skewMs(): number {
+    return this.#of.skewMs;
   }
 
   get epoch(): number {
@@ -182,9 +188,9 @@ export class EngineLife implements Actor {
   }
 
   #ports(): Ports {
-    const { schedule, side } = this.#of;
+    const { schedule, side, skewMs } = this.#of;
     return {
-      clock: schedule.time.clock,
+      clock: { now: () => schedule.time.clock.now() + skewMs },
       random: { number: () => this.#random.number(), uuid: () => this.#random.uuid() },
       scheduler: {
         turn: (callback) => schedule.add(this.#turns, "turn", callback),

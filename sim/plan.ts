@@ -22,6 +22,7 @@ export const faultKinds = [
   "request-twice",
   "stall",
   "retention",
+  "skew",
   // PostgreSQL's own, in worlds that have it.
   "serialization-failure",
   "deadlock",
@@ -68,6 +69,8 @@ export interface Plan {
   readonly seed: number;
   readonly store: StoreKind;
   readonly engineCount: number;
+  /** By how much the clock of each engine's machine is ahead of the right time. */
+  readonly skewsMs: readonly number[];
   readonly leaseMs: number;
   readonly residentMax: number;
   readonly activityConcurrency: number;
@@ -121,12 +124,16 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   }
   const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
   const left = new Set(reduction.operations);
+  const clockDice = new Dice(`clocks of ${seed}`);
+  const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
+  const isSkewed = faults.has("skew") && !reduction.faults.includes("skew");
   // Hardly any room: runs come and go, and activities stand in line.
   const isTight = dice.chance(0.2);
   return {
     seed,
     store,
     leaseMs,
+    skewsMs: isSkewed ? skewsMs : [0, 0, 0],
     engineCount: reduction.engineCount ?? engineCount,
     residentMax: isTight ? 1 : dice.pick([1, 3, 1_000, 1_000]),
     activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
@@ -138,6 +145,23 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
   };
+}
+
+/** A little, within the lease, or beyond it. */
+function skewOf(dice: Dice, leaseMs: number): number {
+  const size = dice.weighted<number>([
+    [2, 0],
+    [3, dice.int(1, 200)],
+    [3, dice.int(200, leaseMs)],
+    [2, dice.int(leaseMs, 4 * leaseMs)],
+  ]);
+  return dice.chance(0.5) ? size : -size;
+}
+
+/** By how much two of its machines disagree about the time at most. */
+export function spreadOf({ skewsMs, engineCount }: Plan): number {
+  const used = skewsMs.slice(0, engineCount);
+  return Math.max(...used) - Math.min(...used);
 }
 
 function planClients(dice: Dice, types: readonly string[]): readonly (readonly NumberedOperation[])[] {

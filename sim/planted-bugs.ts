@@ -178,6 +178,36 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "fenced-by-lease",
+    claim: "The SQLite writer takes a write of an earlier owner once the lease is over by that one's clock.",
+    invariants: [16],
+    within: 3000,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        '      if (refusal !== undefined) return { kind: "failed", error: refusal };\n      this.#owner.renewWhenDue',
+        '      if (refusal !== undefined && batch.now <= owner.leaseUntil) return { kind: "failed", error: refusal };\n      this.#owner.renewWhenDue',
+      ),
+    ],
+  },
+  {
+    name: "time-never-goes-back",
+    claim: "What is due is judged by the latest instant that the engine has seen, and not by the clock.",
+    invariants: [28, 30],
+    within: 3000,
+    edits: [
+      edit(
+        "engine/due.ts",
+        "  return at !== undefined && at <= nowMs;\n}",
+        `  latestMs = Math.max(latestMs, nowMs);
+  return at !== undefined && at <= latestMs;
+}
+
+let latestMs = 0;`,
+      ),
+    ],
+  },
+  {
     name: "living-owner-replaced",
     claim: "A claim does not ask whether the owner is alive.",
     invariants: [17, 18],

@@ -7,6 +7,7 @@ import { account } from "../test/replay/interpreter.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
+import type { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
@@ -52,6 +53,8 @@ export interface ClientOptions {
   readonly statistics: Statistics;
   readonly trace: Trace;
   readonly dice: Dice;
+  /** Engines agree about when a lease is over. */
+  readonly leasesAgree: boolean;
 }
 
 /**
@@ -118,7 +121,7 @@ export class SimClient implements Actor {
   /** Asks until there is an answer: a reply, or a refusal. `isAlone`: no request before or beside it may have been carried out. */
   async #ask<Reply>(
     verb: string,
-    run: (service: Service) => Promise<Reply>,
+    run: (service: Service, life: EngineLife) => Promise<Reply>,
     of: { readonly workflowId?: string; readonly timeoutMs?: number } = {},
   ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
@@ -244,15 +247,19 @@ export class SimClient implements Actor {
       (sent) => sent.workflowId === workflowId && sent.name === "tick" && sent.outcome === "acknowledged",
     );
     const received = heard.filter(({ signalId }) => auditor.latest(workflowId)?.signalIds.has(signalId));
-    const ask = async (service: Service): Promise<Payload> => {
+    const ask = async (service: Service, life: EngineLife) => {
       const reply = await service.query({ workflowId, name: account.name, input: "null" as Payload });
       // At the moment of the answer: until it arrives more may be on disk.
       this.#checkKnown(workflowId, reply);
-      return reply;
+      // An owner that was replaced by one whose clock is ahead cannot know of it until its own lease is over.
+      const mayKnow = this.#of.leasesAgree || life.epoch === auditor.epoch;
+      return { reply, mayKnow };
     };
     const answer = await this.#ask("query", ask, { workflowId });
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
-    const lines = new Set(JSON.parse(answer.reply) as readonly string[]);
+    const { reply, mayKnow } = answer.reply;
+    if (!mayKnow) return;
+    const lines = new Set(JSON.parse(reply) as readonly string[]);
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
     if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)

@@ -32,6 +32,8 @@ export const sometimes = [
   "request delivered twice",
   "request answered twice",
   "timer fired under another owner",
+  "timer fired by another clock than began it",
+  "owner replaced by one whose clock is ahead",
   "attempt begun anew after its engine died",
   "attempt failed and tried again",
   "attempt timed out",

@@ -20,6 +20,8 @@ export interface StoreSide {
   readonly statistics: Statistics;
   readonly trace: Trace;
   readonly dice: Dice;
+  /** The clock that the store goes by for leases: a server has its own, a library that of the machine it runs on. */
+  readonly leaseClock: { skewMs: number };
   /** The store's own side: goes on when an engine is frozen or dead. */
   readonly actor: Actor;
   /** False once all is well. */
@@ -72,7 +74,7 @@ export class StoreLink {
   /** Up to where an operator has had runs deleted: those that closed before it. */
   deletesBefore = Number.NEGATIVE_INFINITY;
   readonly #side: StoreSide;
-  readonly #engine: Actor;
+  readonly #engine: Actor & { readonly skewMs: number };
   readonly #writeLane: Lane;
   readonly #answerLane: Lane;
   readonly #writes: Write[] = [];
@@ -80,7 +82,7 @@ export class StoreLink {
   #lastAnswerAt = 0;
   #failure: AionError | undefined;
 
-  constructor(side: StoreSide, engine: Actor) {
+  constructor(side: StoreSide, engine: Actor & { readonly skewMs: number }) {
     this.#side = side;
     this.#engine = engine;
     // A server goes on with what it was asked while its client is frozen; a library does not.
@@ -260,6 +262,7 @@ export class StoreLink {
   async #apply(name: string, member: unknown, args: readonly unknown[]): Promise<unknown> {
     const side = this.#side;
     side.schedule.callsUnderWay += 1;
+    if (side.kind !== "postgres") side.leaseClock.skewMs = this.#engine.skewMs;
     try {
       const result: unknown = await (Reflect.apply(
         member as () => unknown,
@@ -286,7 +289,11 @@ export class StoreLink {
     try {
       if (name === "claim") {
         this.token = result as OwnerToken;
-        auditor.claimed(this.token.epoch, nowMs, (args[0] as OwnerClaim).leaseMs);
+        auditor.claimed(this.token.epoch, {
+          nowMs,
+          leaseMs: (args[0] as OwnerClaim).leaseMs,
+          skewMs: this.#engine.skewMs,
+        });
         trace.add(`  epoch ${this.token.epoch}`);
       }
       if (name === "readSegment") this.#noteReading(args[0] as RunRef);

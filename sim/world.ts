@@ -13,6 +13,7 @@ import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
 import { Network } from "./network.ts";
 import type { FaultKind, Plan } from "./plan.ts";
+import { spreadOf } from "./plan.ts";
 import type { Actor } from "./schedule.ts";
 import { Lane, Schedule } from "./schedule.ts";
 import { checkSignals } from "./signal-oracle.ts";
@@ -69,7 +70,12 @@ class World {
   readonly #trace: Trace;
   readonly #statistics = new Statistics();
   readonly #schedule: Schedule;
-  readonly #auditor = new Auditor(this.#statistics, () => this.#schedule.time.elapsedMs);
+  readonly #auditor = new Auditor({
+    statistics: this.#statistics,
+    elapsedMs: () => this.#schedule.time.elapsedMs,
+    spreadMs: () => this.#spreadMs,
+    leaseSpreadMs: () => (this.#plan.store === "postgres" ? 0 : this.#spreadMs),
+  });
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;
@@ -80,17 +86,21 @@ class World {
   readonly #clients: readonly SimClient[];
   #failure: SimulationFailure | undefined;
   #isCalm = false;
+  readonly #spreadMs: number;
   #isOut = false;
 
   constructor(plan: Plan, options: RunOptions) {
     const { seed } = plan;
     this.#plan = plan;
     this.#options = options;
+    this.#spreadMs = spreadOf(plan);
     this.#trace = new Trace(options.keepsTrace ?? false);
     this.#schedule = new Schedule({ dice: new Dice(`order of ${seed}`), trace: this.#trace, startAtMs });
     this.#faultDice = new Dice(`faults of ${seed}`);
     this.#lookDice = new Dice(`looks of ${seed}`);
-    const { clock } = this.#schedule.time;
+    const { time } = this.#schedule;
+    const leaseClock = { skewMs: 0 };
+    const clock = { now: () => time.clock.now() + leaseClock.skewMs };
     this.#inner =
       plan.store === "sqlite"
         ? openSqliteStore({ path: ":memory:", clock })
@@ -105,6 +115,7 @@ class World {
       statistics: this.#statistics,
       trace: this.#trace,
       dice: storeDice,
+      leaseClock,
       actor: { name: "store", isHalted: false, isGone: false },
       isFaulty: (kind) => this.#isFaulty(kind),
       meets: (kind, share) => this.#meets(kind, share, storeDice),
@@ -134,6 +145,7 @@ class World {
           statistics: this.#statistics,
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
+          leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
         }),
     );
   }
@@ -175,7 +187,8 @@ class World {
     }
     this.#heal();
     const calmFromMs = time.elapsedMs;
-    const ownedByMs = calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 5_000;
+    const ownedByMs =
+      calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 2 * this.#spreadMs + 5_000;
     while (!this.#isAtRest()) {
       if (!(await this.#step())) return;
       // I-21
@@ -184,7 +197,7 @@ class World {
           "no-owner",
           `nobody owns the store ${time.elapsedMs - calmFromMs} ms after the faults`,
         );
-      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2)
+      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2 + this.#spreadMs * 4)
         throw this.#stuck("nothing moves it");
     }
     const restFromMs = time.elapsedMs;
@@ -283,6 +296,7 @@ class World {
       seat.lifeCount += 1;
       const life = new EngineLife({
         name: `engine ${seat.number}.${seat.lifeCount}`,
+        skewMs: this.#plan.skewsMs[seat.number - 1] ?? 0,
         plan: this.#plan,
         schedule: this.#schedule,
         side: this.#side,
@@ -305,7 +319,10 @@ class World {
     const { kernel } = life;
     const end = (): void => {
       life.kill();
-      this.#boot(seat, this.#faultDice.int(this.#plan.leaseMs / 2, 2 * this.#plan.leaseMs));
+      const { leaseMs } = this.#plan;
+      // Once all is well and the store is owned, those who come for it show nothing new.
+      const isSettled = this.#isCalm && this.#seats.some((other) => other.life?.isUp === true);
+      this.#boot(seat, this.#faultDice.int(leaseMs / 2, 2 * leaseMs) * (isSettled ? 10 : 1));
     };
     if (kernel === undefined) end();
     else kernel.close(0).then(end, (error: unknown) => this.#fail(error));
