@@ -31,6 +31,7 @@ const lateMsMax = 31_000;
 /** What an event made true that is worth counting. */
 export type Remark =
   | "timer fired under another owner"
+  | "timer fired by another clock than began it"
   | "attempt begun anew after its engine died"
   | "attempt failed and tried again"
   | "attempt timed out"
@@ -64,10 +65,16 @@ export class AuditedRun {
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
   terminal: NewEvent | undefined;
+  /** By its row. */
+  closedAt: number | undefined;
+  /** By retention. */
+  isDeleted = false;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
   readonly #wallMs: () => number;
+  readonly #spreadMs: number;
+  readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
@@ -81,6 +88,10 @@ export class AuditedRun {
     readonly elapsedMs: () => number;
     /** By the clock that may be set. */
     readonly wallMs: () => number;
+    /** A timer that one engine began is late by another's clock. */
+    readonly spreadMs: number;
+    /** By how much the clock of an owner is ahead. */
+    readonly skewOf: (epoch: number) => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
@@ -90,6 +101,8 @@ export class AuditedRun {
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
     this.#wallMs = of.wallMs;
+    this.#spreadMs = of.spreadMs;
+    this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
@@ -193,7 +206,10 @@ export class AuditedRun {
           setBackMs: this.#setBackMs(),
           // By the clock as it is now: since the commit was asked for it may have been set back.
           ...(this.#isCalm()
-            ? { latestMs: this.#elapsedMs() + Math.max(0, event.fireAt - this.#wallMs()) + lateMsMax }
+            ? {
+                latestMs:
+                  this.#elapsedMs() + Math.max(0, event.fireAt - this.#wallMs()) + lateMsMax + this.#spreadMs,
+              }
             : {}),
         });
         return;
@@ -206,6 +222,8 @@ export class AuditedRun {
         if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
+        if (this.#skewOf(timer.epoch) !== this.#skewOf(epoch))
+          this.#onRemark("timer fired by another clock than began it");
         this.timers.delete(event.ordinal);
         return;
       }

@@ -33,7 +33,8 @@ export interface LoadOptions {
 
 /**
  * Brings a run back by replay. Errors: `nondeterminism` (with the source line: a second replay finds it),
- * `nondurable_await`, `workflow_type_unknown`, `history_shape`, `history_corrupt`, `event_unknown`, and those of the store.
+ * `nondurable_await`, `workflow_type_unknown`, `history_shape`, `history_corrupt`, `event_unknown`, `run_not_found` (deleted
+ * since `run` was read), and those of the store.
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
@@ -86,9 +87,16 @@ async function readInto(state: RunState, run: RunRecord, store: Store, limit: nu
   for (let from = run.firstSeq; ;) {
     const events = await store.readSegment(run, from, limit);
     for (const event of events) state.apply(event);
+    if (events.length === 0 && from === run.firstSeq) await demandThere(run, store);
     from += events.length;
     if (events.length === 0 || from > run.headSeq) return;
   }
+}
+
+/** A history that is empty is a broken one, unless the run was deleted since its record was read. */
+async function demandThere({ workflowId, runId, runKey }: RunRecord, store: Store): Promise<void> {
+  if ((await store.findRunByKey(runKey)) !== undefined) return;
+  throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} was deleted`);
 }
 
 async function replayOnce(
@@ -156,6 +164,7 @@ async function replayOnce(
   try {
     for (let from = run.firstSeq; !(await advance());) {
       const events = await store.readSegment(run, from, pageEvents);
+      if (events.length === 0 && from === run.firstSeq) await demandThere(run, store);
       from += events.length;
       replay.push(events);
       // Should the record be older than the history, what is missed is met as a conflict by the next commit.

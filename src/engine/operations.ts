@@ -264,7 +264,13 @@ export class Operations implements Service {
   async #hasReceived(workflowId: WorkflowId, runId: RunId | undefined, signalId: string): Promise<boolean> {
     const record = await this.#kernel.store.findRun(workflowId, runId);
     if (record === undefined) return false;
-    return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
+    try {
+      return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
+    } catch (error) {
+      // Deleted since its record was read.
+      if (isAionError(error) && error.code === "run_not_found") return false;
+      throw error;
+    }
   }
 
   async cancel(request: EndRequest): Promise<void> {
@@ -382,6 +388,8 @@ export class Operations implements Service {
           current = record.runId;
           if (isClosed(record.status)) {
             terminal = (await this.#kernel.store.readSegment(record, record.headSeq, 1)).at(-1);
+            // Deleted between the two reads.
+            if (terminal === undefined) await this.#find(workflowId, record.runId);
           }
         }
         if (terminal === undefined) {
