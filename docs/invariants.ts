@@ -299,7 +299,6 @@ export const groups: readonly Group[] = [
         claim:
           "The same history gives the same commands byte for byte whatever the Node version, time zone, locale, heap pressure, and whether the run was resident or replayed.",
         layers: ["U"],
-        missing: "several versions of Node",
       },
       {
         number: 46,
