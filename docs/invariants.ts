@@ -146,7 +146,6 @@ export const groups: readonly Group[] = [
         number: 20,
         claim: "What belongs to another owner is never deleted.",
         layers: ["S", "U"],
-        missing: simulation,
       },
       {
         number: 21,

@@ -2,13 +2,16 @@
  * `npm run mutate -- src/store/memory.ts src/store/sqlite --sample 200`: changes one thing in the source at a time and
  * runs the tests. A change that no test notices (a survivor) is either no change at all, or a test that is missing.
  *
- *   --tests PATH     the tests to run, once or more; default: those of the first folder of each source (src/store, test/store)
+ *   --tests PATH     the tests to run, once or more; default: those of the first folder of each source (src/store, test/store).
+ *                    Each is a stage: the quickest runs first, and the next one only for what survived it
  *   --sample N       so many changes at most, chosen by --seed (default: all, 1)
  *   --jobs N         so many at one time (default 1)
  *   --report FILE    where the survivors are written as JSON
+ *   --again FILE     only the survivors in this report, of sources that have not changed since
  *   -- ARGS          for vitest, such as -t "in memory"
  *
  * Nothing in this tree is changed: each job has a copy of it below .tmp/. The exit code is 1 when something survived.
+ * A change with which the tests do not end within their time-out is counted by itself, and as noticed.
  */
 import { spawn } from "node:child_process";
 import {
@@ -31,6 +34,13 @@ import type { Mutation } from "./mutations.ts";
 
 const root = path.dirname(import.meta.dirname);
 
+type Verdict = "killed" | "timed out" | "survived";
+
+interface Stage {
+  readonly tests: string;
+  readonly limitMs: number;
+}
+
 /** A copy of this tree in which files may be broken. */
 class Workplace {
   readonly folder: string;
@@ -38,7 +48,7 @@ class Workplace {
   constructor() {
     mkdirSync(path.join(root, ".tmp"), { recursive: true });
     this.folder = mkdtempSync(path.join(root, ".tmp", "mutate-"));
-    for (const name of ["src", "test", "docs", "examples", "bench", "scripts"]) {
+    for (const name of ["src", "test", "docs", "examples", "bench", "scripts", "sim"]) {
       const filter = (source: string): boolean => !source.includes("node_modules");
       cpSync(path.join(root, name), path.join(this.folder, name), { recursive: true, filter });
     }
@@ -48,18 +58,22 @@ class Workplace {
     symlinkSync(path.join(root, "node_modules"), path.join(this.folder, "node_modules"));
   }
 
-  /** Whether the tests pass; `undefined` when they took too long. */
-  async runTests(
-    tests: readonly string[],
-    rest: readonly string[],
-    limitMs: number,
-  ): Promise<boolean | undefined> {
+  /** What becomes of a change in the stages, or of none. The first stage that notices it has the last word. */
+  async runStages(stages: readonly Stage[], rest: readonly string[]): Promise<Verdict> {
+    for (const stage of stages) {
+      const verdict = await this.runTests(stage, rest);
+      if (verdict !== "survived") return verdict;
+    }
+    return "survived";
+  }
+
+  async runTests({ tests, limitMs }: Stage, rest: readonly string[]): Promise<Verdict> {
     const args = [
       path.join("node_modules", "vitest", "vitest.mjs"),
       "run",
       "--bail=1",
       "--reporter=dot",
-      ...tests,
+      tests,
       ...rest,
     ];
     // A group of its own, so that what the tests started ends with them.
@@ -81,10 +95,11 @@ class Workplace {
     clearTimeout(timer);
     running.delete(end);
     end();
-    return isLate ? undefined : code === 0;
+    if (isLate) return "timed out";
+    return code === 0 ? "survived" : "killed";
   }
 
-  async try(mutation: Mutation, run: () => Promise<boolean | undefined>): Promise<boolean | undefined> {
+  async try(mutation: Mutation, run: () => Promise<Verdict>): Promise<Verdict> {
     const file = path.join(this.folder, mutation.file);
     const source = readFileSync(file, "utf8");
     writeFileSync(file, source.slice(0, mutation.start) + mutation.text + source.slice(mutation.end));
@@ -117,6 +132,56 @@ function defaultTests(sources: readonly string[]): readonly string[] {
     .filter((one) => existsSync(path.join(root, one)));
 }
 
+/** The survivors of an earlier run. Throws where the source is no longer what it was. */
+function readAgain(report: string, sources: readonly string[]): readonly Mutation[] {
+  const mutations = JSON.parse(readFileSync(report, "utf8")) as readonly Mutation[];
+  return mutations.filter(({ file, line, start, end, was }) => {
+    if (!sources.includes(file)) return false;
+    const now = readFileSync(path.join(root, file), "utf8").slice(start, end);
+    if (now !== was) throw new Error(`${file}:${line} is not what it was when ${report} was written`);
+    return true;
+  });
+}
+
+/** The stages, the quickest first; `undefined` when the tests fail as they are. */
+async function measureStages(
+  workplace: Workplace,
+  tests: readonly string[],
+  rest: readonly string[],
+): Promise<readonly Stage[] | undefined> {
+  const measured: (Stage & { readonly tookMs: number })[] = [];
+  for (const one of tests) {
+    const startedAt = performance.now();
+    if ((await workplace.runTests({ tests: one, limitMs: 600_000 }, rest)) !== "survived") return undefined;
+    const tookMs = performance.now() - startedAt;
+    measured.push({ tests: one, tookMs, limitMs: 20_000 + 4 * tookMs });
+  }
+  return measured.toSorted((a, b) => a.tookMs - b.tookMs);
+}
+
+type Tally = Readonly<Record<Verdict, number>>;
+
+function scoreOf({ killed, "timed out": late, survived }: Tally): string {
+  const count = killed + late + survived;
+  return ((100 * (killed + late)) / Math.max(1, count)).toFixed(1);
+}
+
+function showTable(tallies: ReadonlyMap<string, Tally>): string {
+  const cells = [...tallies].map(([file, tally]) => {
+    const { killed, "timed out": late, survived } = tally;
+    return [file, killed + late + survived, killed, late, survived, `${scoreOf(tally)} %`].map(String);
+  });
+  const head = ["file", "mutations", "killed", "timed out", "survived", "score"];
+  const rows = [head, head.map((name) => "-".repeat(name.length)), ...cells];
+  const widths = head.map((_name, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) =>
+    row.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+    ),
+  );
+  return lines.map((row) => `| ${row.join(" | ")} |\n`).join("");
+}
+
 function show({ file, line, operator, was, text }: Mutation): string {
   const short = (code: string): string => {
     const flat = code.replaceAll(/\s+/g, " ");
@@ -135,6 +200,7 @@ async function main(): Promise<number> {
       seed: { type: "string", default: "1" },
       jobs: { type: "string", default: "1" },
       report: { type: "string" },
+      again: { type: "string" },
     },
   });
   const end = tokens.find((token) => token.kind === "option-terminator")?.index ?? Number.POSITIVE_INFINITY;
@@ -147,8 +213,12 @@ async function main(): Promise<number> {
   }
   const sources = findSources(names);
   const tests = values.tests ?? defaultTests(sources);
-  const all = sources.flatMap((file) => findMutations(file, readFileSync(path.join(root, file), "utf8")));
-  const chosen = chooseSample(all, Number(values.sample ?? all.length), Number(values.seed));
+  const all =
+    values.again === undefined
+      ? sources.flatMap((file) => findMutations(file, readFileSync(path.join(root, file), "utf8")))
+      : readAgain(values.again, sources);
+  const chosen =
+    values.sample === undefined ? all : chooseSample(all, Number(values.sample), Number(values.seed));
   process.stdout.write(
     `${all.length} mutations in ${sources.length} files, ${chosen.length} tried; tests: ${tests.join(" ")}\n`,
   );
@@ -165,31 +235,35 @@ async function main(): Promise<number> {
     });
   }
   try {
-    const startedAt = performance.now();
     const [first] = workplaces;
-    if ((await first?.runTests(tests, rest, 600_000)) !== true) {
+    const stages = first && (await measureStages(first, tests, rest));
+    if (stages === undefined) {
       process.stderr.write("The tests fail without a mutation; nothing was tried.\n");
       return 1;
     }
-    const limitMs = 20_000 + 4 * (performance.now() - startedAt);
     const survivors: Mutation[] = [];
-    let [killed, late, next] = [0, 0, 0];
+    const tallies = new Map<string, Record<Verdict, number>>();
+    const total: Record<Verdict, number> = { killed: 0, "timed out": 0, survived: 0 };
+    for (const file of sources.filter((one) => chosen.some((mutation) => mutation.file === one)))
+      tallies.set(file, { killed: 0, "timed out": 0, survived: 0 });
+    let next = 0;
     await Promise.all(
       workplaces.map(async (workplace) => {
         for (let mutation = chosen[next++]; mutation !== undefined; mutation = chosen[next++]) {
-          const hasPassed = await workplace.try(mutation, () => workplace.runTests(tests, rest, limitMs));
-          if (hasPassed === undefined) late += 1;
-          else if (hasPassed) survivors.push(mutation);
-          else killed += 1;
-          if (hasPassed === true) process.stdout.write(`survived  ${show(mutation)}\n`);
+          const verdict = await workplace.try(mutation, () => workplace.runStages(stages, rest));
+          total[verdict] += 1;
+          const tally = tallies.get(mutation.file);
+          if (tally !== undefined) tally[verdict] += 1;
+          if (verdict === "survived") survivors.push(mutation);
+          if (verdict !== "killed") process.stdout.write(`${verdict}  ${show(mutation)}\n`);
         }
       }),
     );
-    const score = ((100 * (killed + late)) / Math.max(1, chosen.length)).toFixed(1);
     if (values.report !== undefined)
       writeFileSync(values.report, `${JSON.stringify(survivors, undefined, 2)}\n`);
     process.stdout.write(
-      `${chosen.length} tried: ${killed} killed, ${late} timed out, ${survivors.length} survived; score ${score} %\n`,
+      `\n${showTable(tallies)}\n${chosen.length} tried: ${total.killed} killed, ${total["timed out"]} timed out, ` +
+        `${total.survived} survived; score ${scoreOf(total)} %\n`,
     );
     return survivors.length === 0 ? 0 : 1;
   } finally {

@@ -31,6 +31,7 @@ const lateMsMax = 31_000;
 /** What an event made true that is worth counting. */
 export type Remark =
   | "timer fired under another owner"
+  | "timer fired by another clock than began it"
   | "attempt begun anew after its engine died"
   | "attempt failed and tried again"
   | "attempt timed out"
@@ -64,9 +65,16 @@ export class AuditedRun {
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
   terminal: NewEvent | undefined;
+  /** By its row. */
+  closedAt: number | undefined;
+  /** By retention. */
+  isDeleted = false;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
+  readonly #wallMs: () => number;
+  readonly #spreadMs: number;
+  readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
@@ -78,6 +86,12 @@ export class AuditedRun {
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
     readonly elapsedMs: () => number;
+    /** By the clock that may be set. */
+    readonly wallMs: () => number;
+    /** A timer that one engine began is late by another's clock. */
+    readonly spreadMs: number;
+    /** By how much the clock of an owner is ahead. */
+    readonly skewOf: (epoch: number) => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
@@ -86,6 +100,9 @@ export class AuditedRun {
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
+    this.#wallMs = of.wallMs;
+    this.#spreadMs = of.spreadMs;
+    this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
@@ -187,7 +204,13 @@ export class AuditedRun {
           fireAt: event.fireAt,
           epoch,
           setBackMs: this.#setBackMs(),
-          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+          // By the clock as it is now: since the commit was asked for it may have been set back.
+          ...(this.#isCalm()
+            ? {
+                latestMs:
+                  this.#elapsedMs() + Math.max(0, event.fireAt - this.#wallMs()) + lateMsMax + this.#spreadMs,
+              }
+            : {}),
         });
         return;
       case "TimerFired": {
@@ -199,6 +222,8 @@ export class AuditedRun {
         if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
+        if (this.#skewOf(timer.epoch) !== this.#skewOf(epoch))
+          this.#onRemark("timer fired by another clock than began it");
         this.timers.delete(event.ordinal);
         return;
       }

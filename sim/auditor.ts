@@ -3,7 +3,7 @@ import { encodeRow } from "../src/core/codec.ts";
 import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
-import type { Commit, CommitResult, OutgoingMessage, Store } from "../src/store/contract.ts";
+import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Statistics } from "./statistics.ts";
@@ -36,6 +36,11 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
+  readonly #wallMs: () => number;
+  readonly #spreadMs: () => number;
+  readonly #leaseSpreadMs: () => number;
+  /** By how much the clock of each owner is ahead. */
+  readonly #skews = new Map<number, number>();
   #epoch = 0;
   #shownAtMs: number | undefined;
   #isReleased = false;
@@ -44,9 +49,20 @@ export class Auditor {
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
-  constructor(statistics: Statistics, elapsedMs: () => number) {
-    this.#statistics = statistics;
-    this.#elapsedMs = elapsedMs;
+  constructor(of: {
+    readonly statistics: Statistics;
+    readonly elapsedMs: () => number;
+    readonly wallMs: () => number;
+    /** By how much the clocks of engines disagree at most. */
+    readonly spreadMs: () => number;
+    /** The same for the clocks that leases go by. */
+    readonly leaseSpreadMs: () => number;
+  }) {
+    this.#statistics = of.statistics;
+    this.#elapsedMs = of.elapsedMs;
+    this.#wallMs = of.wallMs;
+    this.#spreadMs = of.spreadMs;
+    this.#leaseSpreadMs = of.leaseSpreadMs;
   }
 
   get epoch(): number {
@@ -72,14 +88,22 @@ export class Auditor {
   }
 
   /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
-  claimed(epoch: number, nowMs: number, leaseMs: number): void {
+  claimed(
+    epoch: number,
+    of: { readonly nowMs: number; readonly leaseMs: number; readonly skewMs: number },
+  ): void {
+    const { nowMs, leaseMs, skewMs } = of;
     if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
     // A write extends the lease only when a third of it has passed.
-    if (this.#shownAtMs !== undefined && nowMs >= this.#shownAtMs && nowMs < this.#shownAtMs + leaseMs / 2)
+    const silentMs = this.#shownAtMs === undefined ? leaseMs : nowMs - this.#shownAtMs;
+    if (silentMs >= 0 && silentMs < leaseMs / 2 - this.#leaseSpreadMs())
       throw new SimulationFailure(
         "owner-replaced",
-        `epoch ${epoch} replaces one that wrote ${nowMs - this.#shownAtMs} ms ago`,
+        `epoch ${epoch} replaces one that wrote ${silentMs} ms ago`,
       );
+    if (silentMs >= 0 && silentMs < leaseMs / 2)
+      this.#statistics.note("owner replaced by one whose clock is ahead");
+    this.#skews.set(epoch, skewMs);
     this.#epoch = epoch;
     this.#isReleased = false;
     this.#shownAtMs = nowMs;
@@ -118,13 +142,64 @@ export class Auditor {
     }
   }
 
+  /**
+   * I-20: the owner alone deletes, and only what has ended and is old enough; a run only with all that are before it in its
+   * chain. `left`: what is on disk afterwards.
+   */
+  deleted(
+    of: {
+      readonly epoch: number;
+      readonly closedBefore: number;
+      readonly limit: number;
+      readonly count: number;
+    },
+    left: readonly RunRecord[],
+  ): void {
+    const { epoch, closedBefore, limit, count } = of;
+    const there = new Set(left.map(({ runId }) => runId as string));
+    const gone = [...this.runs.values()].filter((run) => !run.isDeleted && !there.has(run.runId));
+    const fail = (what: string): never => {
+      throw new SimulationFailure("deleted-wrongly", what);
+    };
+    if (epoch !== this.#epoch)
+      throw new SimulationFailure(
+        "stale-write",
+        `a deletion by epoch ${epoch} was carried out, and the owner has epoch ${this.#epoch}`,
+      );
+    if (gone.length !== count) fail(`${gone.length} runs are gone, ${count} were said to be`);
+    for (const run of gone) {
+      const { runId, workflowId, closedAt } = run;
+      if (run.isOpen || closedAt === undefined) return fail(`${workflowId}: run ${runId} is open`);
+      if (closedAt >= closedBefore)
+        fail(`${workflowId}: run ${runId} closed at ${closedAt}, not before ${closedBefore}`);
+      run.isDeleted = true;
+      this.#statistics.note("closed run deleted");
+      if ([...run.children].some(([, { childWorkflowId }]) => this.latest(childWorkflowId)?.isOpen === true))
+        this.#statistics.note("run deleted whose child is open");
+    }
+    for (const [workflowId, { runs }] of this.chains) {
+      const firstKept = runs.findIndex((run) => !run.isDeleted);
+      const kept = firstKept < 0 ? [] : runs.slice(firstKept);
+      if (kept.some((run) => run.isDeleted)) fail(`${workflowId}: a run is gone, and one before it is not`);
+      const [first] = kept;
+      if (count < limit && first?.closedAt !== undefined && first.closedAt < closedBefore)
+        fail(`${workflowId}: run ${first.runId} closed at ${first.closedAt}, and is there still`);
+    }
+    for (const chain of this.chains.values()) if (chain.runs.every((run) => run.isDeleted)) chain.headSeq = 0;
+  }
+
+  /** Runs of the workflow id that are on disk. */
+  kept(workflowId: string): readonly AuditedRun[] {
+    return this.chains.get(workflowId)?.runs.filter((run) => !run.isDeleted) ?? [];
+  }
+
   #accept(epoch: number, commit: Commit, result: CommitResult & { readonly ok: true }): void {
     const { run, start, send = [], consume = [] } = commit;
     const consumed = consume.map((messageId) => this.#consume(messageId, epoch));
     let ended: AuditedRun | undefined;
     if (run !== undefined) {
       const audited = this.#keys.get(run.runKey);
-      if (audited === undefined || audited.workflowId !== run.workflowId)
+      if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
@@ -175,8 +250,12 @@ export class Auditor {
       throw new SimulationFailure("gap", `${workflowId} begins at ${start.firstSeq} after ${chain.headSeq}`);
     if (this.runs.has(start.runId)) throw new SimulationFailure("run-id", `${start.runId} began before`);
     const { requestId } = first;
+    if (before?.isDeleted === true) this.#statistics.note("id begun anew after its runs were deleted");
     // I-5
-    if (requestId !== undefined && chain.runs.some((other) => other.started.requestId === requestId))
+    if (
+      requestId !== undefined &&
+      this.kept(workflowId).some((other) => other.started.requestId === requestId)
+    )
       throw new SimulationFailure("request-again", `${workflowId} was begun by request ${requestId} before`);
     const end = before?.terminal;
     if (end?.type === "WorkflowContinuedAsNew") {
@@ -193,6 +272,9 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      wallMs: this.#wallMs,
+      spreadMs: this.#spreadMs(),
+      skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });
@@ -217,6 +299,7 @@ export class Auditor {
         "row-status",
         `${run.workflowId}: the row says ${row.status}, not ${status}`,
       );
+    run.closedAt = row.closedAt;
     if (run.terminal !== undefined) return;
     const { wakeAtMax } = run;
     if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
@@ -390,6 +473,8 @@ export class Auditor {
     }
     const { parent } = run.started;
     if (parent === undefined || terminal.type === "WorkflowContinuedAsNew") return;
+    if (this.runs.get(parent.runId)?.isDeleted === true)
+      this.#statistics.note("child of a deleted run ended");
     const isTold = send.some(
       ({ message }) =>
         message.kind === "child-closed" &&
@@ -419,15 +504,18 @@ export class Auditor {
   /** Reads everything back: it is what was committed, and nothing else. I-1, I-3, I-40 */
   async compare(store: Store): Promise<void> {
     const { runs } = await store.list({}, { limit: 10_000 });
-    if (runs.length !== this.runs.size)
-      throw new SimulationFailure("durability", `${runs.length} runs on disk, ${this.runs.size} committed`);
-    for (const [workflowId, chain] of this.chains) {
+    const kept = [...this.runs.values()].filter((run) => !run.isDeleted);
+    if (runs.length !== kept.length)
+      throw new SimulationFailure("durability", `${runs.length} runs on disk, ${kept.length} committed`);
+    for (const workflowId of this.chains.keys()) {
       const history = await store.readHistory(workflowId as WorkflowId);
-      const committed = chain.runs.flatMap((run) => run.events);
+      const chain = this.kept(workflowId);
+      const committed = chain.flatMap((run) => run.events);
+      const firstSeq = chain[0]?.started.seq ?? 1;
       const isSame =
         history.length === committed.length &&
-        history.every((event, index) => event.seq === index + 1) &&
-        encodeRow(history) === encodeRow(committed);
+        history.every((event, index) => event.seq === firstSeq + index) &&
+        (history.length === 0 || encodeRow(history) === encodeRow(committed));
       if (!isSame) throw new SimulationFailure("durability", `the history of ${workflowId} is another one`);
     }
     const stored = await store.listMessages(0, 10_000);

@@ -3,6 +3,7 @@ import type { AionError } from "../src/core/errors.ts";
 import type { Ports } from "../src/core/ports.ts";
 import { Kernel } from "../src/engine/kernel.ts";
 import { Operations } from "../src/engine/operations.ts";
+import { deleteClosedRuns } from "../src/engine/retention.ts";
 import { loadInline, outsideWorkflow } from "../src/program/inline.ts";
 import type { ActivityTask } from "../src/workflow/definition.ts";
 import { programWorkflows } from "../test/replay/interpreter.ts";
@@ -28,6 +29,8 @@ const dawdling: readonly FaultKind[] = [
 
 export interface LifeOptions {
   readonly name: string;
+  /** By how much its clock is ahead. */
+  readonly skewMs: number;
   readonly plan: Plan;
   readonly schedule: Schedule;
   readonly side: StoreSide;
@@ -63,6 +66,10 @@ export class EngineLife implements Actor {
     this.link = new StoreLink(of.side, this);
     this.#turns = new Lane(this);
     this.#random = new Dice(`${of.name} of ${of.plan.seed}`);
+  }
+
+  get skewMs(): number {
+    return this.#of.skewMs;
   }
 
   get epoch(): number {
@@ -146,6 +153,18 @@ export class EngineLife implements Actor {
     }
   }
 
+  /** An operator has closed runs deleted that are older than this. I-20: what has stopped, or was replaced, deletes nothing. */
+  async deleteClosed(ageMs: number): Promise<void> {
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    try {
+      this.link.deletesBefore = Math.max(this.link.deletesBefore, kernel.now() - ageMs);
+      await deleteClosedRuns(kernel, ageMs);
+    } catch (error) {
+      if (!isAionError(error)) throw error;
+    }
+  }
+
   /** `kill -9`. */
   kill(): void {
     if (this.isGone) return;
@@ -169,9 +188,9 @@ export class EngineLife implements Actor {
   }
 
   #ports(): Ports {
-    const { schedule, side } = this.#of;
+    const { schedule, side, skewMs } = this.#of;
     return {
-      clock: schedule.time.clock,
+      clock: { now: () => schedule.time.clock.now() + skewMs },
       random: { number: () => this.#random.number(), uuid: () => this.#random.uuid() },
       scheduler: {
         turn: (callback) => schedule.add(this.#turns, "turn", callback),

@@ -1,9 +1,10 @@
 /** The mutator: it finds what can be changed, changes nothing in this tree, and tells survivors from the rest. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import process from "node:process";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { chooseSample, findMutations } from "../scripts/mutations.ts";
 
 const root = path.dirname(import.meta.dirname);
@@ -14,6 +15,8 @@ function mutate(source: string): readonly string[] {
     ({ start, end, text }) => source.slice(0, start) + text + source.slice(end),
   );
 }
+
+const lastLine = (text: string): string | undefined => text.trimEnd().split("\n").at(-1);
 
 describe("the mutator", () => {
   it.each([
@@ -60,6 +63,9 @@ describe("the mutator", () => {
   it("tells what survives the tests, and leaves the tree as it was", { timeout: 120_000 }, () => {
     const file = "src/core/duration.ts";
     const before = readFileSync(path.join(root, file), "utf8");
+    const folder = mkdtempSync(path.join(os.tmpdir(), "aion-mutate-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const report = path.join(folder, "survivors.json");
     const run = (tests: string, ...rest: readonly string[]) => {
       const { NODE_OPTIONS: _options, VITEST: _vitest, ...env } = process.env;
       const args = ["scripts/mutate.ts", file, "--tests", tests, "--sample", "3", ...rest];
@@ -67,10 +73,18 @@ describe("the mutator", () => {
     };
     const noticed = run("src/core/duration.test.ts", "--", "-t", "duration");
     expect(noticed.stdout).toMatch(/\n3 tried: [1-3] killed, 0 timed out, [0-2] survived; score [\d.]+ %\n$/);
-    const blind = run("src/core/ids.test.ts");
+    const blind = run("src/core/ids.test.ts", "--report", report);
     expect(blind.stdout.match(/^survived {2}src\/core\/duration\.ts:\d+ {2}/gm)).toHaveLength(3);
     expect(blind.stdout).toContain("3 tried: 0 killed, 0 timed out, 3 survived; score 0.0 %");
+    expect(blind.stdout).toMatch(
+      /\n\| file +\| mutations \| killed \| timed out \| survived \| +score \|\n\| -/,
+    );
+    expect(blind.stdout).toMatch(/\n\| src\/core\/duration\.ts \| +3 \| +0 \| +0 \| +3 \| 0\.0 % \|\n/);
     expect(blind.status).toBe(1);
+    // The stages: what the first does not notice is left to the second.
+    const again = run("src/core/ids.test.ts", "--tests", "src/core/duration.test.ts", "--again", report);
+    expect(again.stdout).toContain("3 mutations in 1 files, 3 tried");
+    expect(lastLine(again.stdout)).toBe(lastLine(noticed.stdout));
     expect(readFileSync(path.join(root, file), "utf8")).toBe(before);
   });
 });

@@ -113,11 +113,30 @@ describe("a replay", () => {
       { type: "VersionMarked", changeId: "fee" },
       { type: "SideEffectRecorded", ordinal: 1, failure },
     );
-    expect(next().recorded).toEqual([
+    expect(next().recorded).toStrictEqual([
       { kind: "side-effect", value: input },
       { kind: "version", changeId: "fee" },
       { kind: "side-effect", failure },
     ]);
+  });
+
+  it("gives back a value that is all that a turn recorded, and nothing where it recorded nothing", () => {
+    const single = replayOf(
+      start,
+      { type: "SideEffectRecorded", ordinal: 0, value: input },
+      { type: "WorkflowCancelRequested" },
+    );
+    expect(single.next()).toMatchObject({
+      recorded: [{ kind: "side-effect", value: input }],
+      isReplaying: true,
+    });
+    expect(single.replay.check(turn({ kind: "side-effect", ordinal: 0, value: input }))).toEqual([]);
+    expect(single.next()).toMatchObject({ recorded: [], isReplaying: false });
+
+    const silent = replayOf(start, { type: "WorkflowCancelRequested" });
+    expect(silent.next()).toMatchObject({ recorded: [], isReplaying: false, isLast: false });
+    expect(silent.replay.check(turn())).toEqual([]);
+    expect(silent.next()).toMatchObject({ recorded: [], isReplaying: false, isLast: true });
   });
 
   it("waits for more where an activation may not be whole yet, and is the same however it is cut", () => {
@@ -200,6 +219,31 @@ describe("a replay", () => {
     expect(state.status).toBe("cancelled");
   });
 
+  it("asks nothing of a run that got a signal before its code began, and was ended then", () => {
+    const { replay, next, state } = replayOf(
+      { ...start, startAt: 9_000 },
+      { type: "SignalReceived", name: "go", payload: input },
+      { type: "WorkflowCancelled" },
+    );
+    // The end is not one that code issued: there is nothing to compare, and nothing to hand out again.
+    expect(next()).toMatchObject({ delivery: { kind: "signal" }, isReplaying: false, isLast: false });
+    expect(replay.check(turn())).toEqual([]);
+    expect(replay.next()).toBeUndefined();
+    expect(state.status).toBe("cancelled");
+  });
+
+  it("refuses a history that does not begin with its start", () => {
+    for (const first of [begun(0), scheduled(0), completed(0)]) {
+      const { replay } = replayOf(first, start);
+      expect(() => replay.next()).toThrow(expect.objectContaining({ code: "history_shape" }));
+    }
+  });
+
+  it("has nothing to say of a turn before it has given out an activation", () => {
+    const { replay } = replayOf(start, scheduled(0));
+    expect(() => replay.check(turn(run(0)))).toThrow(expect.objectContaining({ code: "internal" }));
+  });
+
   it.each([
     ["terminated", { type: "WorkflowTerminated" }],
     ["timed out", { type: "WorkflowTimedOut", timeout: "run" }],
@@ -250,6 +294,15 @@ describe("a difference from history", () => {
     });
   });
 
+  it("names no place where none is known", () => {
+    const { replay, next } = replayOf(start, scheduled(0), end);
+    next();
+    const error = violation(() => replay.check({ ...turn(run(1)), sources: [""] }));
+    expect(error).toMatchObject({ message: expect.stringContaining('"charge" #1, having learned of') });
+    expect(error).toMatchObject({ details: expect.not.objectContaining({ source: expect.anything() }) });
+    expect(Object.keys((error as { readonly details: object }).details)).not.toContain("source");
+  });
+
   // I-43
   it("is found where the code asks for more, or for less, before it learned of the next thing", () => {
     const more = replayOf(start, scheduled(0), completed(0));
@@ -273,6 +326,12 @@ describe("a difference from history", () => {
     const ended = replayOf(start, end);
     ended.next();
     expect(violation(() => ended.replay.check(turn(run(0))))).toMatchObject({ details: { seq: 2 } });
+
+    const beyond = replayOf(start, end);
+    beyond.next();
+    expect(violation(() => beyond.replay.check(turn(complete, run(0))))).toMatchObject({
+      details: { seq: 1, expected: "no further command", found: 'run-activity "charge" #0' },
+    });
 
     const other = replayOf(start, end);
     other.next();

@@ -53,6 +53,7 @@ describe("the resume point", () => {
     });
     const complete: Command = { kind: "complete", result: input };
     expect(tracked([start, [complete], 1]).resumePoint(1)).toMatchObject({ command: complete });
+    expect(tracked([start, [value, mark, complete], 3]).resumePoint(1)).toMatchObject({ command: value });
   });
 
   it("of a signal that came before it was asked for lies behind it", () => {
@@ -84,6 +85,71 @@ describe("the resume point", () => {
 
     const cancelled = tracked([start, [waits, timer(0)]], [{ kind: "cancel" }, [off, run(0)]]);
     expect(cancelled.resumePoint(5)).toMatchObject({ commandIndex: 3, command: run(0) });
+  });
+
+  it("lies behind a timer that was called off, and not behind another", () => {
+    const turns = [
+      [start, [timer(0), timer(1), run(0)]],
+      [{ kind: "cancel" }, [{ kind: "cancel-timer", ordinal: 1 }]],
+    ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
+    expect(tracked(...turns).resumePoint(6)).toMatchObject({ commandIndex: 0, command: timer(0) });
+    const fired = tracked(...turns, [{ kind: "timer", ordinal: 0 }, []]);
+    expect(fired.resumePoint(7)).toMatchObject({ commandIndex: 2, command: run(0) });
+  });
+
+  it("lies behind a signal that the run began with", () => {
+    const awaits = (index: number): Command => ({ kind: "await-signal", name: "go", index });
+    const signals = [{ name: "go", payload: input }];
+    const began = tracked([{ ...start, signals }, [awaits(0), awaits(1)]]);
+    expect(began.resumePoint(1)).toMatchObject({ commandIndex: 1, command: awaits(1) });
+    expect(began.resolutions).toEqual([{ commandIndex: 0, command: awaits(0), outcome: undefined }]);
+  });
+
+  it("lies behind the wait that a signal is for when the one before it has timed out", () => {
+    const waits = (index: number, timerOrdinal: number): Command => ({
+      kind: "await-signal",
+      name: "go",
+      index,
+      timer: timerOrdinal,
+    });
+    // Both name the first signal: none had come when they were asked for.
+    const tracker = tracked(
+      [start, [waits(0, 0), timer(0), waits(0, 1), timer(1)]],
+      [{ kind: "timer", ordinal: 0 }, []],
+      [{ kind: "signal", name: "go", payload: input }, []],
+    );
+    expect(tracker.resumePoint(5)).toMatchObject({ commandIndex: 3, command: timer(1) });
+    expect(tracker.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([1, 0, 2]);
+  });
+
+  it("lies behind both of two waits that a signal each was for, the first of them with its timer called off", () => {
+    const waits = (timerOrdinal: number): Command => ({
+      kind: "await-signal",
+      name: "go",
+      index: 0,
+      timer: timerOrdinal,
+    });
+    const signal: Delivery = { kind: "signal", name: "go", payload: input };
+    const off = (ordinal: number): Command => ({ kind: "cancel-timer", ordinal });
+    const turns = [
+      [start, [waits(0), timer(0), waits(1), timer(1)]],
+      [signal, [off(0)]],
+    ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
+    expect(tracked(...turns).resumePoint(7)).toMatchObject({ commandIndex: 2, command: waits(1) });
+    expect(tracked(...turns, [signal, [off(1), run(0)]]).resumePoint(9)).toMatchObject({
+      commandIndex: 6,
+      command: run(0),
+    });
+  });
+
+  it("has one answer for each command: of a wait that a signal ended its timer says nothing more", () => {
+    const tracker = tracked(
+      [start, [{ kind: "await-signal", name: "go", index: 0, timer: 0 }, timer(0)]],
+      [{ kind: "signal", name: "go", payload: input }, []],
+      [{ kind: "timer", ordinal: 0 }, [run(0)]],
+    );
+    expect(tracker.resumePoint(4)).toMatchObject({ commandIndex: 2 });
+    expect(tracker.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([0, 1]);
   });
 
   it("lies behind a wait that its scope called off, and the next signal is for the wait behind it", () => {
@@ -135,12 +201,39 @@ describe("the resume point", () => {
     expect(done.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([0, 1]);
   });
 
-  it("forgets a replay that was begun and not finished", () => {
-    const tracker = tracked([start, [run(0), timer(0)]]);
+  it("forgets a replay that was begun and not finished, whatever it had seen", () => {
+    const awaits = (index: number, timerOrdinal?: number): Command => ({
+      kind: "await-signal",
+      name: "go",
+      index,
+      ...(timerOrdinal === undefined ? {} : { timer: timerOrdinal }),
+    });
+    const signal: Delivery = { kind: "signal", name: "go", payload: input };
+    const turns = [
+      [start, [timer(0), awaits(0), run(0)]],
+      [signal, [awaits(1, 1), timer(1)]],
+      [signal, [awaits(2)]],
+    ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
+    const fresh = tracked(...turns);
+    // A second replay of the same history, cut off after each of its turns.
+    for (let cut = 0; cut <= turns.length; cut++) {
+      const tracker = tracked(...turns.slice(0, cut));
+      tracker.restart();
+      expect(tracker.issuedCount).toBe(0);
+      expect(tracker.resumePoint(0)).toBeUndefined();
+      for (const [delivery, commands] of turns) {
+        tracker.delivered(delivery);
+        tracker.issued(commands, 0);
+      }
+      expect(tracker.resumePoint(6)).toEqual(fresh.resumePoint(6));
+      expect(tracker.resolutions).toEqual(fresh.resolutions);
+    }
+    // Nor does it know of timers and waits that a replay with tracing, or other code, may not come to.
+    const tracker = tracked([start, [awaits(0, 0), timer(0)]]);
     tracker.restart();
     tracker.delivered(start);
-    tracker.issued([timer(0)], 0);
-    expect(tracker.resumePoint(2)).toEqual({ commandIndex: 0, command: timer(0), head: 2 });
-    expect(tracker.resolutions).toEqual([]);
+    tracker.issued([awaits(0), timer(0)], 0);
+    tracker.delivered({ kind: "timer", ordinal: 0 });
+    expect(tracker.resumePoint(3)).toMatchObject({ commandIndex: 0 });
   });
 });

@@ -129,7 +129,6 @@ export class ResumeTracker {
   #callOff(timer: number): void {
     this.#open.delete(`timer ${timer}`);
     this.#withdraw(this.#timedWaits.get(timer));
-    this.#timedWaits.delete(timer);
   }
 
   #withdraw(wait: SignalWait | undefined): void {

@@ -48,7 +48,13 @@ describe("the state of a run", () => {
     const { state, told } = after(start);
     expect(told).toEqual({ kind: "start", input });
     expect(state).toMatchObject({ headSeq: 5, historyLength: 1, status: "running", isCodeStarted: true });
+    expect(state).toMatchObject({ isClosed: false, isCancelRequested: false, terminal: undefined });
     expect(state.started.runId).toBe("r");
+    expect(new RunState(workflowId)).toMatchObject({
+      headSeq: 0,
+      historyLength: 0,
+      isCodeStarted: false,
+    });
     expect(() => new RunState(workflowId).started).toThrow(
       expect.objectContaining({ code: "history_shape", message: expect.stringContaining("workflow w") }),
     );
@@ -71,8 +77,70 @@ describe("the state of a run", () => {
       startedAt: 105,
       scheduledAt: 101,
       heartbeat: input,
+      heartbeatAttempt: 1,
       lastFailure: failure,
     });
+  });
+
+  it("has an activity that failed out of work until its next attempt, and keeps what it last reported", () => {
+    const failed = [
+      start,
+      { ...scheduled, isStep: true },
+      { type: "ActivityStarted", ordinal: 0, attempt: 1 },
+      { type: "ActivityFailed", ordinal: 0, attempt: 1, failure, retryAt: 900, heartbeat: input },
+    ] as const satisfies readonly EventBody[];
+    const { state, told } = after(...failed);
+    expect(told).toBeUndefined();
+    expect(state.activities.get(0)).toMatchObject({
+      isStep: true,
+      isCancelRequested: false,
+      attempt: 1,
+      startedAt: undefined,
+      retryAt: 900,
+    });
+    const again = after(
+      ...failed,
+      { type: "ActivityStarted", ordinal: 0, attempt: 2 },
+      { type: "ActivityTimedOut", ordinal: 0, attempt: 2, timeout: "start-to-close", retryAt: 990 },
+    );
+    // The second attempt reported nothing: what the first one did is what the third one gets.
+    expect(again.state.activities.get(0)).toMatchObject({
+      failedCount: 2,
+      retryAt: 990,
+      heartbeat: input,
+      heartbeatAttempt: 1,
+      lastFailure: { kind: "timeout", timeout: "start-to-close" },
+    });
+  });
+
+  it("knows what was asked to stop: an activity, and the run itself", () => {
+    const activity = after(start, scheduled, { type: "ActivityCancelRequested", ordinal: 0 });
+    expect(activity.told).toBeUndefined();
+    expect(activity.state.activities.get(0)).toMatchObject({ isStep: false, isCancelRequested: true });
+    expect(activity.state.isCancelRequested).toBe(false);
+
+    const run = after(start, { type: "WorkflowCancelRequested", reason: "enough" });
+    expect(run.told).toStrictEqual({ kind: "cancel", reason: "enough" });
+    expect(run.state).toMatchObject({ isCancelRequested: true, status: "running", isClosed: false });
+    expect(after(start, { type: "WorkflowCancelRequested" }).told).toStrictEqual({ kind: "cancel" });
+  });
+
+  it("has timers open, each until it fires or is called off", () => {
+    const timers = [0, 1, 2].map((ordinal): EventBody => ({
+      type: "TimerStarted",
+      ordinal,
+      durationMs: 5,
+      fireAt: 200 + ordinal,
+    }));
+    const fired = after(start, ...timers, { type: "TimerFired", ordinal: 1 });
+    expect(fired.told).toEqual({ kind: "timer", ordinal: 1 });
+    expect([...fired.state.timers.values()]).toEqual([
+      { ordinal: 0, fireAt: 200 },
+      { ordinal: 2, fireAt: 202 },
+    ]);
+    const off = after(start, ...timers, { type: "TimerCancelled", ordinal: 0 });
+    expect(off.told).toBeUndefined();
+    expect([...off.state.timers.keys()]).toEqual([1, 2]);
   });
 
   it.each([
@@ -136,6 +204,8 @@ describe("the state of a run", () => {
     const bad = after(start, sent, { type: "SignalSettled", ordinal: 0, failure });
     expect(bad.told).toMatchObject({ kind: "signal-settled", outcome: { ok: false, failure } });
     expect(bad.state.sends.size).toBe(0);
+    const two = after(start, sent, { ...sent, ordinal: 1 }, { type: "SignalSettled", ordinal: 0 });
+    expect([...two.state.sends]).toEqual([1]);
   });
 
   it("remembers the ids of signals, with those of earlier runs, up to a bound", () => {
@@ -152,6 +222,7 @@ describe("the state of a run", () => {
     expect(state.hasSignal("fresh")).toBe(true);
     expect(state.hasSignal("other")).toBe(false);
     expect(state.recentSignalIds()).toEqual(["old", "fresh"]);
+    expect(after(start).state.recentSignalIds()).toEqual([]);
 
     const many = Array.from({ length: 1_500 }, (_each, index): EventBody => ({
       type: "SignalReceived",
@@ -162,6 +233,30 @@ describe("the state of a run", () => {
     const recent = after(start, ...many).state.recentSignalIds();
     expect(recent).toHaveLength(1_000);
     expect(recent.at(-1)).toBe("s1499");
+  });
+
+  it("begins with signals that were sent with its start, and remembers their ids", () => {
+    const signals = [
+      { name: "go", payload: input, signalId: "first" },
+      { name: "go", payload: input },
+    ];
+    const { state, told } = after(
+      { ...start, signals },
+      { type: "SignalReceived", name: "go", payload: input },
+    );
+    expect(told).toEqual({ kind: "signal", name: "go", payload: input });
+    // A signal without an id is no second one of any.
+    expect(state.recentSignalIds()).toEqual(["first"]);
+    expect(after({ ...start, signals }).told).toStrictEqual({ kind: "start", input, signals });
+    expect(after(start).told).toStrictEqual({ kind: "start", input });
+  });
+
+  it("has children open, each until it ends", () => {
+    const second = { ...child, ordinal: 1, childWorkflowId: "d" as WorkflowId } as EventBody;
+    const ended = after(start, child, second, { type: "ChildWorkflowCompleted", ordinal: 0, result: input });
+    expect([...ended.state.children.values()]).toEqual([
+      { ordinal: 1, childWorkflowId: "d", workflowType: "ship", parentClosePolicy: "cancel" },
+    ]);
   });
 
   it("has nothing open when it has ended, and knows what it left behind", () => {

@@ -19,7 +19,10 @@ import {
   activity,
   child,
   continueAsNew,
+  expose,
+  query,
   receive,
+  sideEffect,
   signal,
   signalWorkflow,
   sleep,
@@ -277,6 +280,55 @@ describe("a run that is blocked", () => {
     expect(ended).toMatchObject({ status: "terminated", headSeq: bodies.length + 1 });
     expect(ended?.blocked).toBeUndefined();
     await expect(world.during(client.get("main").result())).rejects.toMatchObject({ kind: "terminated" });
+  });
+
+  it.each<[string, readonly EventBody[], unknown]>([
+    // Its first commit holds the start alone: the code had not run yet.
+    ["its first activation", [started("teller"), { type: "WorkflowTerminated" }], "query_unknown"],
+    [
+      "a later one",
+      [
+        started("teller"),
+        { type: "SideEffectRecorded", ordinal: 0, value: json(1) },
+        { type: "SignalReceived", name: "go", payload: json("far") },
+        { type: "WorkflowTerminated" },
+      ],
+      ["1"],
+    ],
+    // It asked for nothing: the code was told.
+    ["nothing", [started("waiter"), { type: "WorkflowTerminated" }], ["waiting"]],
+  ])("tells nothing of what its code was never told, ended before %s", async (_what, bodies, expected) => {
+    // I-9, I-27
+    const inner = openMemoryStore();
+    await writeRuns(inner, [{ workflowId: "main", bodies }]);
+    const account = query<readonly string[]>("account");
+    const world = new World({
+      workflows: () => [
+        workflow("teller", async () => {
+          const lines: string[] = [];
+          expose(account, () => lines);
+          lines.push(String(sideEffect(() => 1)));
+          lines.push(String(await receive(go)));
+          lines.push(String(sideEffect(() => 2)));
+          await work("more");
+        }),
+        workflow("waiter", async () => {
+          expose(account, () => ["waiting"]);
+          await receive(go);
+        }),
+      ],
+      activities,
+      store: () => inner,
+    });
+    const { client } = await world.open();
+    const answer = await world.during(
+      client
+        .get("main")
+        .query(account)
+        .catch((error: AionError) => error.code),
+    );
+    expect(answer).toEqual(expected);
+    expect(world.effects).toEqual([]);
   });
 
   it("and whose time-out passes while the disk is full ends when there is space", async () => {

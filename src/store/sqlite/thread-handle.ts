@@ -20,6 +20,7 @@ export class ThreadHandle {
   #isClosing = false;
   #hasEnded = false;
   #onIdle: (() => void) | undefined;
+  readonly #exited: Promise<void>;
   isReady = false;
 
   constructor(path: string, events: ThreadEvents, identity?: string) {
@@ -33,7 +34,13 @@ export class ThreadHandle {
     });
     this.#worker.on("message", (message: Wire | "ready" | "checkpointed") => this.#receive(message));
     this.#worker.on("error", (error) => this.#end(error));
-    this.#worker.on("exit", () => this.#end(undefined));
+    // Looked for from the beginning: it may come in the same turn as the error before it.
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", () => {
+        this.#end(undefined);
+        resolve();
+      });
+    });
     // An idle thread keeps no process alive; a commit under way does.
     this.#worker.unref();
   }
@@ -66,9 +73,8 @@ export class ThreadHandle {
     }
     this.#isClosing = true;
     this.#worker.ref();
-    const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
     this.#send("close");
-    await exited;
+    await this.#exited;
   }
 
   #send(message: Wire | "checkpoint" | "close"): void {
