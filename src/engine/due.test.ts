@@ -200,6 +200,11 @@ describe("an attempt", () => {
     expect(due(run, recordedAt, [0])).toEqual(["attempt of 1"]);
   });
 
+  // I-30
+  it("is due when its activity is scheduled, though the clock shows 1970", () => {
+    expect(due(new Run({}, scheduled(0)), 0)).toEqual(["attempt of 0"]);
+  });
+
   // I-10
   it("is due again when its backoff is over and not before", () => {
     const run = new Run({}, ...retried(0, 5_000));

@@ -163,7 +163,6 @@ describe("a wake-up", () => {
     expect(delays.every((delayMs) => delayMs >= 0 && delayMs <= clockCheckMs)).toBe(true);
   });
 
-  // I-17
   it("waits for the start: runs that recovery has not taken up are left alone", async () => {
     const { queue, pass, now, woken, delays } = watched();
     queue.add("early", now() + 10, false);
@@ -258,7 +257,6 @@ describe("the horizon", () => {
     expect(hand.delays).toHaveLength(1 + hour / clockCheckMs);
   });
 
-  // I-17
   it("leaves rows that ask for an engine at once to recovery", async () => {
     const store = await rowsDue([
       ["at once", 0],
