@@ -60,6 +60,29 @@ describe("the state of a run", () => {
     );
   });
 
+  it("has an activity that was scheduled open, and no attempt of it made", () => {
+    const { state, told } = after(start, scheduled);
+    expect(told).toBeUndefined();
+    expect([...state.activities.values()]).toEqual([
+      {
+        ordinal: 0,
+        activityType: "charge",
+        input,
+        options: { startToCloseMs: 5 },
+        isStep: false,
+        scheduledAt: 101,
+        attempt: 0,
+        startedAt: undefined,
+        failedCount: 0,
+        retryAt: undefined,
+        heartbeat: undefined,
+        heartbeatAttempt: 0,
+        lastFailure: undefined,
+        isCancelRequested: false,
+      },
+    ]);
+  });
+
   it("follows an activity through its attempts: those that failed count, one that was cut off does not", () => {
     const { state, told } = after(
       start,
@@ -265,6 +288,7 @@ describe("the state of a run", () => {
       scheduled,
       { type: "TimerStarted", ordinal: 0, durationMs: 5, fireAt: 105 },
       child,
+      { type: "SignalSent", ordinal: 0, target: "other" as WorkflowId, name: "go", payload: input },
       { type: "WorkflowTerminated", reason: "enough" },
     );
     expect(state).toMatchObject({ status: "terminated", isClosed: true });
@@ -272,7 +296,7 @@ describe("the state of a run", () => {
     expect(state.abandoned.map((activity) => activity.activityType)).toEqual(["charge"]);
     // Whose policy is applied now.
     expect([...state.children.values()]).toMatchObject([{ parentClosePolicy: "cancel" }]);
-    expect(state.terminal).toMatchObject({ type: "WorkflowTerminated", seq: 9 });
+    expect(state.terminal).toMatchObject({ type: "WorkflowTerminated", seq: 10 });
   });
 
   it("runs no code before its start delay is over, and takes signals meanwhile", () => {
