@@ -286,13 +286,12 @@ export class Writer {
   ): AionError | undefined {
     const { workflowId, firstSeq } = start;
     const row = this.#sql.selectLatest.get(workflowId);
-    const extension = row !== undefined && row["run_key"] === run?.of.runKey ? run : undefined;
+    // A run that the same commit extends was found to be the latest.
     const expected = firstSeq - 1;
-    const found = Number(row?.["head_seq"] ?? 0) + (extension?.eventCount ?? 0);
+    const found = Number(row?.["head_seq"] ?? 0) + (run?.eventCount ?? 0);
     if (found !== expected) return sequenceConflict({ workflowId, expected, found });
     if (row === undefined) return undefined;
-    const isOpen =
-      extension === undefined ? row["status"] === statusCodes.running : !isClosed(extension.of.status);
+    const isOpen = run === undefined ? row["status"] === statusCodes.running : !isClosed(run.of.status);
     return isOpen ? chainOpen({ workflowId, expected, found }) : undefined;
   }
 
