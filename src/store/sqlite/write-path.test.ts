@@ -226,9 +226,14 @@ describe("the way of a job", () => {
       await way.path.submit(job);
     expect(way.runs.length).toBe(before + 3);
     // What comes while the thread is at work goes the same way, and so stays behind.
+    const other = new DatabaseSync(path);
+    other.exec("BEGIN IMMEDIATE");
     const large = way.path.submit(starts(50));
-    await sleep(0);
+    await sleep(20);
     const small = way.path.submit(starts(1));
+    await sleep(20);
+    other.exec("COMMIT");
+    other.close();
     expect((await Promise.all([large, small])).map(codeOf)).toEqual(["appended", "appended"]);
     expect(way.runs.length).toBe(before + 3);
     await way.path.close();
