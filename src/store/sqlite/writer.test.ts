@@ -160,6 +160,21 @@ it("a plain commit is two statements beside those of its transaction, and so is 
   counting.close();
 });
 
+it("a statement of another job that cannot be carried out is told with the path, and ends nothing", () => {
+  writer.run([append({ start: startOf("w") })]);
+  database.exec("CREATE TRIGGER refuse BEFORE UPDATE ON owner BEGIN SELECT RAISE(ABORT, 'no'); END");
+  for (const job of [
+    { kind: "release", epoch: 1 },
+    { kind: "renew", epoch: 1, now: 5 },
+  ] as const) {
+    const error = errorOf(writer.run([job])[0]);
+    expect([error.code, error.message]).toEqual(["internal", expect.stringContaining(path)]);
+  }
+  database.exec("DROP TRIGGER refuse");
+  expect(writer.run([append(extension(1, "a"))])[0]).toMatchObject({ results: [{ ok: true }] });
+  expect(writer.run([{ kind: "release", epoch: 1 }])).toEqual([{ kind: "done", value: 1 }]);
+});
+
 it("what another writer has done in between counts: its heartbeats, and its keys", () => {
   const otherDatabase = openDatabase({ path, readOnly: false });
   const other = new Writer(otherDatabase, { path, storeName: "other" });

@@ -160,7 +160,7 @@ export class Writer {
       return result;
     } catch (error) {
       this.#rollBack();
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
@@ -170,7 +170,7 @@ export class Writer {
     try {
       return work();
     } catch (error) {
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
