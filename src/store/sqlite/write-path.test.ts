@@ -411,19 +411,28 @@ describe("the thread", () => {
     expect(settled.map(codeOf)).toEqual(["done"]);
   });
 
-  it("that has died is closed at once, and has died once", async () => {
-    const ends: number[] = [];
-    const settled: JobResult[] = [];
-    const handle = new ThreadHandle(join(directory, "none", "store.db"), {
-      settle: (_, results) => void settled.push(...results),
-      ended: () => void ends.push(1),
-    });
-    post(handle, claim, claim);
-    post(handle, claim);
-    const closing = handle.close();
-    await closing;
-    expect(settled.map(codeOf)).toEqual(["commit_unknown", "commit_unknown", "commit_unknown"]);
-    expect([ends, handle.isBusy]).toEqual([[1], false]);
+  it("that dies is closed all the same, whether it dies before that, amid it, or unseen", async () => {
+    for (const when of ["before", "amid", "unseen"]) {
+      const ends: number[] = [];
+      const settled: JobResult[] = [];
+      const ended = Promise.withResolvers<void>();
+      const handle = new ThreadHandle(join(directory, "none", "store.db"), {
+        settle: (_, results) => void settled.push(...results),
+        ended() {
+          ends.push(1);
+          ended.resolve();
+        },
+      });
+      post(handle, claim, claim);
+      post(handle, claim);
+      if (when === "before") await ended.promise;
+      const closing = handle.close();
+      // Both its error and its end are there when this thread comes to look at it.
+      if (when === "unseen") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000);
+      await closing;
+      expect(settled.map(codeOf)).toEqual(["commit_unknown", "commit_unknown", "commit_unknown"]);
+      expect([ends, handle.isBusy]).toEqual([[1], false]);
+    }
   });
 });
 
