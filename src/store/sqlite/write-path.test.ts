@@ -208,6 +208,62 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
+  it("begins before anything else does when it is the first of its turn", async () => {
+    const way = openWay({ mode: "inline" });
+    for (const job of [claim, starts(1), starts(1)]) {
+      await sleep(1);
+      const before = way.runs.length;
+      const answer = way.path.submit(job);
+      await Promise.resolve();
+      expect(way.runs.length).toBe(before + 1);
+      expect(codeOf(await answer)).not.toBe("failed");
+    }
+    await way.path.close();
+    way.database.close();
+  });
+
+  it.each(["inline", "at-once"] as const)(
+    "is never given to a thread when there is to be none (%s)",
+    async (mode) => {
+      const way = openWay({ mode });
+      await way.path.submit(claim);
+      for (let count = 1; count <= 30; count += 1) {
+        expect(codeOf(await way.path.submit(starts(3)))).toBe("appended");
+        await sleep(10);
+        expect(way.runs.length).toBe(1 + count);
+      }
+      await way.path.close();
+      way.database.close();
+    },
+  );
+
+  it("leaves the log to be moved when it has grown long, by an estimate that learns", async () => {
+    let commitCount = 0;
+    const checkpointAt: number[] = [];
+    const way = openWay({
+      mode: "inline",
+      run(run, jobs) {
+        for (const job of jobs) {
+          if (job.kind === "append") commitCount += job.commits.length;
+          if (job.kind === "checkpoint") checkpointAt.push(commitCount);
+        }
+        return run(jobs);
+      },
+    });
+    await way.path.submit(claim);
+    for (let round = 0; round < 80 && checkpointAt.length < 2; round += 1) {
+      await way.path.submit(starts(200));
+      // It is looked after in a later turn.
+      await sleep(0);
+    }
+    const [first = 0, second = 0] = checkpointAt;
+    expect(first).toBe(1_600);
+    // Starts that come together share their pages.
+    expect(second - first).toBeGreaterThan(2 * first);
+    await way.path.close();
+    way.database.close();
+  });
+
   it("by itself is short, and with others leads to the thread, as soon as that is up", async () => {
     const way = openWay({ mode: "auto" });
     // Until then it is written here.
