@@ -264,6 +264,28 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
+  it("written here leaves the log to the thread long before it would be moved here", async () => {
+    const way = openWay({ mode: "auto" });
+    await way.path.submit(claim);
+    const sizeBefore = statSync(path).size;
+    const large = (id: string): Job => {
+      const { events } = startOf(id);
+      const commit = encodeCommit({
+        start: startOf(id, { events: [...events, mark("x".repeat(1_400_000))] }),
+      });
+      return { kind: "append", epoch: 1, now: 0, commits: [commit] };
+    };
+    // Some 400 pages each. On the slowest disk, too, four commits go by before another way is tried.
+    for (const id of ["a", "b"]) await way.path.submit(large(id));
+    await sleep(300);
+    expect(statSync(path).size).toBe(sizeBefore);
+    await way.path.submit(large("c"));
+    await expect.poll(() => statSync(path).size, { timeout: 20_000 }).toBeGreaterThan(4_000_000);
+    expect(way.runs).toEqual([1, 1, 1, 1]);
+    await way.path.close();
+    way.database.close();
+  });
+
   it("by itself is short, and with others leads to the thread, as soon as that is up", async () => {
     const way = openWay({ mode: "auto" });
     // Until then it is written here.
