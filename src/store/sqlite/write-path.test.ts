@@ -286,6 +286,26 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
+  it.each(["inline", "thread"] as const)("is over when the way is closed (%s)", async (mode) => {
+    const checkpoints: number[] = [];
+    const way = openWay({
+      mode,
+      run(run, jobs) {
+        if (jobs.some(({ kind }) => kind === "checkpoint")) checkpoints.push(1);
+        return run(jobs);
+      },
+    });
+    const codes: string[] = [];
+    // So many that the log is to be looked after, for which it is too late then.
+    for (const job of [claim, starts(1_700)])
+      void way.path.submit(job).then((result) => codes.push(codeOf(result)));
+    await way.path.close();
+    expect(codes).toEqual(["done", "appended"]);
+    way.database.close();
+    await sleep(10);
+    expect(checkpoints).toEqual([]);
+  });
+
   it("by itself is short, and with others leads to the thread, as soon as that is up", async () => {
     const way = openWay({ mode: "auto" });
     // Until then it is written here.
