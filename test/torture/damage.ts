@@ -23,6 +23,7 @@ const clear: ReadonlySet<string> = new Set([
   "store_failed",
   "history_corrupt",
   "history_shape",
+  "message_corrupt",
   "event_unknown",
   "run_blocked",
   "run_not_found",

@@ -88,8 +88,17 @@ describe("the file that was opened", () => {
   });
 
   it("in memory has no place that could be lost", () => {
-    const identity = new FileIdentity(":memory:");
-    expect(identity.text).toBeUndefined();
-    expect(() => identity.check()).not.toThrow();
+    const folder = process.cwd();
+    process.chdir(directory);
+    try {
+      // A file of that name is another thing.
+      writeFileSync(":memory:", "");
+      const identity = new FileIdentity(":memory:");
+      expect(identity.text).toBeUndefined();
+      rmSync(":memory:");
+      expect(() => identity.check()).not.toThrow();
+    } finally {
+      process.chdir(folder);
+    }
   });
 });

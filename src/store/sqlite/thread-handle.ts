@@ -16,11 +16,12 @@ export class ThreadHandle {
   readonly #signal = new Int32Array(new SharedArrayBuffer(4));
   readonly #events: ThreadEvents;
   readonly #posted: (readonly Pending[])[] = [];
+  /** Heard from the beginning: a thread that dies may be gone before anybody comes to wait for it. */
+  readonly #exited: Promise<unknown>;
   #isCheckpointing = false;
   #isClosing = false;
   #hasEnded = false;
   #onIdle: (() => void) | undefined;
-  readonly #exited: Promise<void>;
   isReady = false;
 
   constructor(path: string, events: ThreadEvents, identity?: string) {
@@ -34,13 +35,8 @@ export class ThreadHandle {
     });
     this.#worker.on("message", (message: Wire | "ready" | "checkpointed") => this.#receive(message));
     this.#worker.on("error", (error) => this.#end(error));
-    // Looked for from the beginning: it may come in the same turn as the error before it.
-    this.#exited = new Promise((resolve) => {
-      this.#worker.on("exit", () => {
-        this.#end(undefined);
-        resolve();
-      });
-    });
+    this.#worker.on("exit", () => this.#end(undefined));
+    this.#exited = new Promise((resolve) => this.#worker.once("exit", resolve));
     // An idle thread keeps no process alive; a commit under way does.
     this.#worker.unref();
   }

@@ -208,6 +208,104 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
+  it("begins before anything else does when it is the first of its turn", async () => {
+    const way = openWay({ mode: "inline" });
+    for (const job of [claim, starts(1), starts(1)]) {
+      await sleep(1);
+      const before = way.runs.length;
+      const answer = way.path.submit(job);
+      await Promise.resolve();
+      expect(way.runs.length).toBe(before + 1);
+      expect(codeOf(await answer)).not.toBe("failed");
+    }
+    await way.path.close();
+    way.database.close();
+  });
+
+  it.each(["inline", "at-once"] as const)(
+    "is never given to a thread when there is to be none (%s)",
+    async (mode) => {
+      const way = openWay({ mode });
+      await way.path.submit(claim);
+      for (let count = 1; count <= 30; count += 1) {
+        expect(codeOf(await way.path.submit(starts(3)))).toBe("appended");
+        await sleep(10);
+        expect(way.runs.length).toBe(1 + count);
+      }
+      await way.path.close();
+      way.database.close();
+    },
+  );
+
+  it("leaves the log to be moved when it has grown long, by an estimate that learns", async () => {
+    let commitCount = 0;
+    const checkpointAt: number[] = [];
+    const way = openWay({
+      mode: "inline",
+      run(run, jobs) {
+        for (const job of jobs) {
+          if (job.kind === "append") commitCount += job.commits.length;
+          if (job.kind === "checkpoint") checkpointAt.push(commitCount);
+        }
+        return run(jobs);
+      },
+    });
+    await way.path.submit(claim);
+    for (let round = 0; round < 80 && checkpointAt.length < 2; round += 1) {
+      await way.path.submit(starts(200));
+      // It is looked after in a later turn.
+      await sleep(0);
+    }
+    const [first = 0, second = 0] = checkpointAt;
+    expect(first).toBe(1_600);
+    // Starts that come together share their pages.
+    expect(second - first).toBeGreaterThan(2 * first);
+    await way.path.close();
+    way.database.close();
+  });
+
+  it("written here leaves the log to the thread long before it would be moved here", async () => {
+    const way = openWay({ mode: "auto" });
+    await way.path.submit(claim);
+    const sizeBefore = statSync(path).size;
+    const large = (id: string): Job => {
+      const { events } = startOf(id);
+      const commit = encodeCommit({
+        start: startOf(id, { events: [...events, mark("x".repeat(1_400_000))] }),
+      });
+      return { kind: "append", epoch: 1, now: 0, commits: [commit] };
+    };
+    // Some 400 pages each. On the slowest disk, too, four commits go by before another way is tried.
+    for (const id of ["a", "b"]) await way.path.submit(large(id));
+    await sleep(300);
+    expect(statSync(path).size).toBe(sizeBefore);
+    await way.path.submit(large("c"));
+    await expect.poll(() => statSync(path).size, { timeout: 20_000 }).toBeGreaterThan(4_000_000);
+    expect(way.runs).toEqual([1, 1, 1, 1]);
+    await way.path.close();
+    way.database.close();
+  });
+
+  it.each(["inline", "thread"] as const)("is over when the way is closed (%s)", async (mode) => {
+    const checkpoints: number[] = [];
+    const way = openWay({
+      mode,
+      run(run, jobs) {
+        if (jobs.some(({ kind }) => kind === "checkpoint")) checkpoints.push(1);
+        return run(jobs);
+      },
+    });
+    const codes: string[] = [];
+    // So many that the log is to be looked after, for which it is too late then.
+    for (const job of [claim, starts(1_700)])
+      void way.path.submit(job).then((result) => codes.push(codeOf(result)));
+    await way.path.close();
+    expect(codes).toEqual(["done", "appended"]);
+    way.database.close();
+    await sleep(10);
+    expect(checkpoints).toEqual([]);
+  });
+
   it("by itself is short, and with others leads to the thread, as soon as that is up", async () => {
     const way = openWay({ mode: "auto" });
     // Until then it is written here.
@@ -226,9 +324,14 @@ describe("the way of a job", () => {
       await way.path.submit(job);
     expect(way.runs.length).toBe(before + 3);
     // What comes while the thread is at work goes the same way, and so stays behind.
+    const other = new DatabaseSync(path);
+    other.exec("BEGIN IMMEDIATE");
     const large = way.path.submit(starts(50));
-    await sleep(0);
+    await sleep(20);
     const small = way.path.submit(starts(1));
+    await sleep(20);
+    other.exec("COMMIT");
+    other.close();
     expect((await Promise.all([large, small])).map(codeOf)).toEqual(["appended", "appended"]);
     expect(way.runs.length).toBe(before + 3);
     await way.path.close();
@@ -407,19 +510,28 @@ describe("the thread", () => {
     expect(settled.map(codeOf)).toEqual(["done"]);
   });
 
-  it("that has died is closed at once, and has died once", async () => {
-    const ends: number[] = [];
-    const settled: JobResult[] = [];
-    const handle = new ThreadHandle(join(directory, "none", "store.db"), {
-      settle: (_, results) => void settled.push(...results),
-      ended: () => void ends.push(1),
-    });
-    post(handle, claim, claim);
-    post(handle, claim);
-    const closing = handle.close();
-    await closing;
-    expect(settled.map(codeOf)).toEqual(["commit_unknown", "commit_unknown", "commit_unknown"]);
-    expect([ends, handle.isBusy]).toEqual([[1], false]);
+  it("that dies is closed all the same, whether it dies before that, amid it, or unseen", async () => {
+    for (const when of ["before", "amid", "unseen"]) {
+      const ends: number[] = [];
+      const settled: JobResult[] = [];
+      const ended = Promise.withResolvers<void>();
+      const handle = new ThreadHandle(join(directory, "none", "store.db"), {
+        settle: (_, results) => void settled.push(...results),
+        ended() {
+          ends.push(1);
+          ended.resolve();
+        },
+      });
+      post(handle, claim, claim);
+      post(handle, claim);
+      if (when === "before") await ended.promise;
+      const closing = handle.close();
+      // Both its error and its end are there when this thread comes to look at it.
+      if (when === "unseen") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000);
+      await closing;
+      expect(settled.map(codeOf)).toEqual(["commit_unknown", "commit_unknown", "commit_unknown"]);
+      expect([ends, handle.isBusy]).toEqual([[1], false]);
+    }
   });
 });
 

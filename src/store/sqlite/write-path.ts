@@ -103,9 +103,7 @@ export class WritePath {
     this.#queuedCommits = 0;
     if (this.#failure !== undefined) {
       for (const { settle } of pending) settle({ kind: "failed", error: this.#failure });
-    } else if (this.#mode === "at-once") {
-      this.#write(pending);
-    } else if (this.#mode === "inline") {
+    } else if (this.#mode === "at-once" || this.#mode === "inline") {
       this.#write(pending);
     } else if (this.#mode === "thread" || this.#thread?.isBusy === true) {
       this.#startThread().post(pending);

@@ -160,7 +160,7 @@ export class Writer {
       return result;
     } catch (error) {
       this.#rollBack();
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
@@ -170,7 +170,7 @@ export class Writer {
     try {
       return work();
     } catch (error) {
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
@@ -286,15 +286,14 @@ export class Writer {
   ): AionError | undefined {
     const { workflowId, firstSeq, follows } = start;
     const row = this.#sql.selectLatest.get(workflowId);
-    const extension = row !== undefined && row["run_key"] === run?.of.runKey ? run : undefined;
+    // A run that the same commit extends was found to be the latest.
     const expected = firstSeq - 1;
-    const found = Number(row?.["head_seq"] ?? 0) + (extension?.eventCount ?? 0);
+    const found = Number(row?.["head_seq"] ?? 0) + (run?.eventCount ?? 0);
     if (found !== expected) return sequenceConflict({ workflowId, expected, found });
     if (follows !== undefined && follows !== row?.["run_key"])
       return chainOther({ workflowId, expected, found });
     if (row === undefined) return undefined;
-    const isOpen =
-      extension === undefined ? row["status"] === statusCodes.running : !isClosed(extension.of.status);
+    const isOpen = run === undefined ? row["status"] === statusCodes.running : !isClosed(run.of.status);
     return isOpen ? chainOpen({ workflowId, expected, found }) : undefined;
   }
 
