@@ -35,6 +35,7 @@ export type Remark =
   | "attempt begun anew after its engine died"
   | "attempt failed and tried again"
   | "attempt timed out"
+  | "activity timed out that was not under way"
   | "attempt cancelled"
   | "backoff that went on under another owner"
   | "child ended under another owner";
@@ -67,6 +68,10 @@ export class AuditedRun {
   terminal: NewEvent | undefined;
   /** By its row. */
   closedAt: number | undefined;
+  /** When it is to be looked at, by its row. */
+  wakeAt: number | null = null;
+  /** Its row says that its code is missing. */
+  isHeld = false;
   /** By retention. */
   isDeleted = false;
   isCancelRequested = false;
@@ -131,6 +136,19 @@ export class AuditedRun {
       this.started.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
     );
     return at === Number.POSITIVE_INFINITY ? null : at;
+  }
+
+  /** The time-outs that hold while nothing of it moves, and whether its code is needed to see to them. */
+  *timeOuts(): Generator<{ readonly at: number; readonly what: string; readonly needsCode: boolean }> {
+    const { runDeadlineAt, executionDeadlineAt } = this.started;
+    for (const at of [runDeadlineAt, executionDeadlineAt])
+      if (at !== undefined) yield { at, what: "the run", needsCode: false };
+    for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.activities) {
+      if (startedAt !== undefined || retryAt !== undefined || attempt > 0) continue;
+      const { scheduleToStartMs, scheduleToCloseMs } = options;
+      for (const ms of [scheduleToStartMs, scheduleToCloseMs])
+        if (ms !== undefined) yield { at: scheduledAt + ms, what: `activity ${ordinal}`, needsCode: true };
+    }
   }
 
   apply(event: NewEvent, epoch: number): void {
@@ -321,6 +339,7 @@ export class AuditedRun {
       }[event.timeout];
       if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
       this.#onRemark("attempt timed out");
+      if (activity.startedAt === undefined) this.#onRemark("activity timed out that was not under way");
     }
     const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
     if (isOfAttempt) this.#endAttempt(event);
