@@ -251,7 +251,6 @@ export const groups: readonly Group[] = [
         claim:
           "Cancellation runs cleanup, respects shields, reaches children and running activities; an activity that completes after it was cancelled gives one result.",
         layers: ["S", "U"],
-        missing: "cleanup and shields (S)",
       },
       {
         number: 39,

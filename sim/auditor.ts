@@ -5,6 +5,7 @@ import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { AuditedRun } from "./audited-run.ts";
+import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -39,6 +40,7 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
+  readonly #nowMs: () => number;
   readonly #spreadMs: () => number;
   readonly #leaseSpreadMs: () => number;
   /** By how much the clock of each owner is ahead. */
@@ -56,6 +58,7 @@ export class Auditor {
   constructor(of: {
     readonly statistics: Statistics;
     readonly elapsedMs: () => number;
+    readonly nowMs: () => number;
     /** By how much the clocks of engines disagree at most. */
     readonly spreadMs: () => number;
     /** The same for the clocks that leases go by. */
@@ -63,6 +66,7 @@ export class Auditor {
   }) {
     this.#statistics = of.statistics;
     this.#elapsedMs = of.elapsedMs;
+    this.#nowMs = of.nowMs;
     this.#spreadMs = of.spreadMs;
     this.#leaseSpreadMs = of.leaseSpreadMs;
   }
@@ -231,6 +235,7 @@ export class Auditor {
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
+      else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
     }
     if (start !== undefined) {
@@ -243,6 +248,17 @@ export class Auditor {
     this.#checkSent(commit, ended, epoch, result.messageIds, send);
     for (const message of consumed) this.#checkAnswer(message, commit);
     if (ended !== undefined) this.#checkEnd(ended, send);
+  }
+
+  /** I-38: what is cancelled is told in the commit that says so. */
+  #checkTold(run: AuditedRun): void {
+    const untold = untoldBy(run);
+    if (untold !== undefined)
+      throw new SimulationFailure(
+        "cancel-not-forwarded",
+        `${run.workflowId} is cancelled, and ${untold} is not told`,
+      );
+    if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
   }
 
   #extend(run: AuditedRun, events: readonly NewEvent[], expectedSeq: number, epoch: number): void {
@@ -299,6 +315,7 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      nowMs: this.#nowMs,
       spreadMs: this.#spreadMs(),
       skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,

@@ -305,7 +305,7 @@ let latestMs = 0;`,
     name: "due-not-asked-again",
     claim: "A timer that was due before its run was read anew fires, although it is due later now.",
     invariants: [28],
-    within: 30,
+    within: 3000,
     edits: [
       edit(
         "engine/due.ts",
@@ -780,6 +780,54 @@ let latestMs = 0;`,
         "engine/due.ts",
         "    consider(activityDeadlineAt(activity));\n",
         "    if (activity.attempt > 0) consider(activityDeadlineAt(activity));\n",
+      ),
+    ],
+  },
+  {
+    name: "shield-leaks",
+    claim: "A cancellation from outside reaches what is in a shield.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/scope-context.ts",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.isQuery);",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation), this.isQuery);",
+      ),
+    ],
+  },
+  {
+    name: "compensations-first-to-last",
+    claim: "Compensations run in the order in which they were registered.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit("program/runtime.ts", "this.compensations.splice(0).toReversed()", "this.compensations.splice(0)"),
+    ],
+  },
+  {
+    name: "compensations-all-at-once",
+    claim: "Compensations do not wait for one another.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "            await compensation();\n",
+        "            void Promise.resolve(compensation()).catch(() => undefined);\n            await Promise.resolve();\n",
+      ),
+    ],
+  },
+  {
+    name: "compensations-skipped-by-cancel",
+    claim: "A run that is cancelled does not run its compensations.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "    if (undo.length > 0) {\n",
+        "    if (undo.length > 0 && !this.#isCancelRequested) {\n",
       ),
     ],
   },

@@ -6,6 +6,7 @@ import type { Store } from "../src/store/contract.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 import { openSqliteStore } from "../src/store/sqlite/store.ts";
 import { Auditor } from "./auditor.ts";
+import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { EngineLife } from "./engine-life.ts";
@@ -77,6 +78,7 @@ class World {
   readonly #auditor = new Auditor({
     statistics: this.#statistics,
     elapsedMs: () => this.#schedule.time.elapsedMs,
+    nowMs: () => this.#schedule.time.clock.now(),
     spreadMs: () => this.#spreadMs,
     leaseSpreadMs: () => (this.#plan.store === "postgres" ? 0 : this.#spreadMs),
   });
@@ -314,6 +316,7 @@ class World {
     const sent = this.#clients.flatMap((client) => client.signals);
     const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
     checkSignals(this.#auditor, sent, accounts);
+    checkCleanup(this.#auditor, accounts, () => this.#statistics.note("run undid what it had done"));
   }
 
   #fail(error: unknown): void {
