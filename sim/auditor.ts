@@ -5,6 +5,7 @@ import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { AuditedRun } from "./audited-run.ts";
+import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -15,6 +16,9 @@ interface AuditedMessage {
   /** The first run of the execution that was open at the target when it was sent. */
   readonly execution: string | undefined;
 }
+
+/** I-39: how often an engine looks at the clock, and what it may take to be heard. */
+const timeOutLateMsMax = 40_000;
 
 interface Chain {
   readonly runs: AuditedRun[];
@@ -36,7 +40,7 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
-  readonly #wallMs: () => number;
+  readonly #nowMs: () => number;
   readonly #spreadMs: () => number;
   readonly #leaseSpreadMs: () => number;
   /** By how much the clock of each owner is ahead. */
@@ -44,6 +48,8 @@ export class Auditor {
   #epoch = 0;
   #shownAtMs: number | undefined;
   #isReleased = false;
+  /** Signals that waited on disk for a run that was held, and ended. */
+  readonly outlived = new Set<string>();
   /** By how much the clock was set back so far. */
   setBackMs = 0;
   /** Since when all is well, by the time that only passes. */
@@ -52,7 +58,7 @@ export class Auditor {
   constructor(of: {
     readonly statistics: Statistics;
     readonly elapsedMs: () => number;
-    readonly wallMs: () => number;
+    readonly nowMs: () => number;
     /** By how much the clocks of engines disagree at most. */
     readonly spreadMs: () => number;
     /** The same for the clocks that leases go by. */
@@ -60,7 +66,7 @@ export class Auditor {
   }) {
     this.#statistics = of.statistics;
     this.#elapsedMs = of.elapsedMs;
-    this.#wallMs = of.wallMs;
+    this.#nowMs = of.nowMs;
     this.#spreadMs = of.spreadMs;
     this.#leaseSpreadMs = of.leaseSpreadMs;
   }
@@ -188,6 +194,31 @@ export class Auditor {
     for (const chain of this.chains.values()) if (chain.runs.every((run) => run.isDeleted)) chain.headSeq = 0;
   }
 
+  /**
+   * I-39: at this moment nothing is open whose time-out passed long ago by the owner's clock. `steadyMs`: since when there is that
+   * owner and nothing goes wrong. `lacks`: what it has no code for; a run that lacks its own is held, and only its own time-outs hold.
+   */
+  checkTimeOuts(of: {
+    readonly nowMs: number;
+    readonly steadyMs: number;
+    readonly lacks: ReadonlySet<string>;
+  }): void {
+    const { nowMs, steadyMs, lacks } = of;
+    for (const run of this.openRuns()) {
+      for (const { at, what, needsCode } of run.timeOuts()) {
+        if (needsCode && lacks.has(run.started.workflowType)) continue;
+        const lateMs = Math.min(nowMs - at, steadyMs);
+        if (lateMs > timeOutLateMsMax)
+          throw new SimulationFailure(
+            "late-time-out",
+            `${run.workflowId}: ${what} was over at ${at}, and it is ${nowMs}`,
+          );
+        if (lateMs > 0) continue;
+        this.#statistics.note("time-out awaited by an engine that lacks code");
+      }
+    }
+  }
+
   /** Runs of the workflow id that are on disk. */
   kept(workflowId: string): readonly AuditedRun[] {
     return this.chains.get(workflowId)?.runs.filter((run) => !run.isDeleted) ?? [];
@@ -204,6 +235,7 @@ export class Auditor {
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
+      else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
     }
     if (start !== undefined) {
@@ -216,6 +248,17 @@ export class Auditor {
     this.#checkSent(commit, ended, epoch, result.messageIds, send);
     for (const message of consumed) this.#checkAnswer(message, commit);
     if (ended !== undefined) this.#checkEnd(ended, send);
+  }
+
+  /** I-38: what is cancelled is told in the commit that says so. */
+  #checkTold(run: AuditedRun): void {
+    const untold = untoldBy(run);
+    if (untold !== undefined)
+      throw new SimulationFailure(
+        "cancel-not-forwarded",
+        `${run.workflowId} is cancelled, and ${untold} is not told`,
+      );
+    if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
   }
 
   #extend(run: AuditedRun, events: readonly NewEvent[], expectedSeq: number, epoch: number): void {
@@ -272,7 +315,7 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
-      wallMs: this.#wallMs,
+      nowMs: this.#nowMs,
       spreadMs: this.#spreadMs(),
       skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
@@ -291,7 +334,12 @@ export class Auditor {
   /** The row says what the events say. I-29: whoever reads rows only misses no wake-up. */
   #checkRow(
     run: AuditedRun,
-    row: { readonly status: string; readonly closedAt?: number; readonly wakeAt: number | null },
+    row: {
+      readonly status: string;
+      readonly closedAt?: number;
+      readonly wakeAt: number | null;
+      readonly blocked?: string | null;
+    },
   ): void {
     const status = run.terminal === undefined ? "running" : statusAfter(run.terminal);
     if (row.status !== status || (row.closedAt !== undefined) !== (run.terminal !== undefined))
@@ -300,6 +348,8 @@ export class Auditor {
         `${run.workflowId}: the row says ${row.status}, not ${status}`,
       );
     run.closedAt = row.closedAt;
+    run.wakeAt = row.wakeAt;
+    if (row.blocked !== undefined) this.#noteHeld(run, row.blocked);
     if (run.terminal !== undefined) return;
     const { wakeAtMax } = run;
     if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
@@ -307,6 +357,14 @@ export class Auditor {
         "lost-wake-up",
         `${run.workflowId}: to be looked at by ${wakeAtMax}, and its row says ${row.wakeAt}`,
       );
+  }
+
+  #noteHeld(run: AuditedRun, blocked: string | null): void {
+    if (run.terminal !== undefined) return;
+    const isHeld = blocked?.startsWith("workflow_type_unknown") === true;
+    if (isHeld) this.#statistics.note("run held, its code being missing");
+    else if (run.isHeld && blocked === null) this.#statistics.note("held run went on, its code being there");
+    run.isHeld = isHeld;
   }
 
   #openExecution(workflowId: string): string | undefined {
@@ -434,6 +492,10 @@ export class Auditor {
         const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
         if (message.from !== undefined && !isSettled) swallowed();
         if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();
+        if (latest?.isOpen !== true && message.signalId !== undefined) {
+          this.outlived.add(message.signalId);
+          this.#statistics.note("signal to a held run that ended before its code came");
+        }
         return;
       }
       case "signal-settled": {
@@ -461,6 +523,10 @@ export class Auditor {
     const { terminal } = run;
     if (terminal === undefined) return;
     this.#noteEnd(terminal);
+    if (run.isHeld) {
+      if (terminal.type === "WorkflowTimedOut") this.#statistics.note("held run timed out");
+      if (terminal.type === "WorkflowTerminated") this.#statistics.note("held run terminated");
+    }
     if (terminal.type === "WorkflowFailed" && terminal.failure.kind === "engine")
       throw new SimulationFailure(
         "engine-verdict",

@@ -29,6 +29,7 @@ export const faultKinds = [
   "admin-shutdown",
   "connection-cut",
   "too-many-connections",
+  "missing-code",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -84,6 +85,8 @@ export interface Plan {
   readonly clients: readonly (readonly NumberedOperation[])[];
   /** So long things may go wrong; then all is well until everything has ended. */
   readonly troubleMs: number;
+  /** So long after that engines that lack code go on lacking it. */
+  readonly unmendedMs: number;
 }
 
 export interface NumberedOperation {
@@ -144,6 +147,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     programs,
     clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
+    unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
   };
 }
 

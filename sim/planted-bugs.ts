@@ -181,7 +181,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "fenced-by-lease",
     claim: "The SQLite writer takes a write of an earlier owner once the lease is over by that one's clock.",
     invariants: [16],
-    within: 3000,
+    within: 300,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -235,14 +235,15 @@ let latestMs = 0;`,
   },
   {
     name: "wake-up-not-written",
-    claim: "The SQLite writer does not write when a run is to be looked at, if that changes.",
+    claim:
+      "The SQLite writer leaves the instant at which a run is to be looked at as it was, if there was one.",
     invariants: [29],
-    within: 300,
+    within: 10,
     edits: [
       edit(
         "store/sqlite/writer.ts",
-        "} else if (wakeAt === commit.wakeAtBefore) {",
-        "} else if (wakeAt !== 0) {",
+        '"UPDATE runs SET head_seq = ?, wake_at = ? WHERE',
+        '"UPDATE runs SET head_seq = ?, wake_at = coalesce(wake_at, ?) WHERE',
       ),
     ],
   },
@@ -304,7 +305,7 @@ let latestMs = 0;`,
     name: "due-not-asked-again",
     claim: "A timer that was due before its run was read anew fires, although it is due later now.",
     invariants: [28],
-    within: 30,
+    within: 3000,
     edits: [
       edit(
         "engine/due.ts",
@@ -739,6 +740,94 @@ let latestMs = 0;`,
         "store-link.ts",
         "    const isMade = dice.chance(0.5);\n",
         "    refuse(verdict);\n    const isMade = dice.chance(0.5);\n",
+      ),
+    ],
+  },
+  {
+    name: "held-run-not-timed-out",
+    claim: "The time-out of a run whose code is missing is not seen to.",
+    invariants: [39],
+    within: 300,
+    edits: [
+      edit(
+        "engine/blocked-runs.ts",
+        "    if (deadline.at > host.now()) host.wakeAt(workflowId, deadline.at);\n    else await",
+        "    if (deadline.at <= host.now()) await",
+      ),
+    ],
+  },
+  {
+    name: "held-run-forgotten",
+    claim:
+      "A run whose code is missing is not marked to be tried again when the engine is opened the next time.",
+    invariants: [29, 39],
+    within: 300,
+    edits: [
+      edit(
+        "engine/blocked-runs.ts",
+        "wakeAt: blocked === null ? wakeAt : 0,",
+        "wakeAt: blocked === null ? wakeAt : null,",
+      ),
+    ],
+  },
+  {
+    name: "time-out-needs-implementation",
+    claim: "An activity that has no implementation here, and was never begun, is not timed out.",
+    invariants: [39],
+    within: 3000,
+    edits: [
+      edit(
+        "engine/due.ts",
+        "    consider(activityDeadlineAt(activity));\n",
+        "    if (activity.attempt > 0) consider(activityDeadlineAt(activity));\n",
+      ),
+    ],
+  },
+  {
+    name: "shield-leaks",
+    claim: "A cancellation from outside reaches what is in a shield.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/scope-context.ts",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.isQuery);",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation), this.isQuery);",
+      ),
+    ],
+  },
+  {
+    name: "compensations-first-to-last",
+    claim: "Compensations run in the order in which they were registered.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit("program/runtime.ts", "this.compensations.splice(0).toReversed()", "this.compensations.splice(0)"),
+    ],
+  },
+  {
+    name: "compensations-all-at-once",
+    claim: "Compensations do not wait for one another.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "            await compensation();\n",
+        "            void Promise.resolve(compensation()).catch(() => undefined);\n            await Promise.resolve();\n",
+      ),
+    ],
+  },
+  {
+    name: "compensations-skipped-by-cancel",
+    claim: "A run that is cancelled does not run its compensations.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "    if (undo.length > 0) {\n",
+        "    if (undo.length > 0 && !this.#isCancelRequested) {\n",
       ),
     ],
   },

@@ -102,6 +102,12 @@ export async function checkLiveRuns(of: {
       throw new SimulationFailure("live-state", `${workflowId}: in memory is a run that is not the latest`);
     const run = await store.findRun(workflowId);
     if (run === undefined) throw new SimulationFailure("live-state", `${workflowId} is in memory alone`);
+    // I-29
+    if (run.wakeAt !== audited.wakeAt)
+      throw new SimulationFailure(
+        "row",
+        `${workflowId} is to be looked at ${audited.wakeAt}, and on disk is ${run.wakeAt}`,
+      );
     replayer ??= new Replayer(store, programs);
     const { state, account: told } = await replayer.replay(run);
     const before = describeState(state);

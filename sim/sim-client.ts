@@ -35,6 +35,8 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "query_unknown",
   "query_failed",
   "result_timeout",
+  "run_blocked",
+  "workflow_type_unknown",
 ]);
 
 export interface SentSignal extends SignalPlan {
@@ -141,6 +143,8 @@ export class SimClient implements Actor {
       } catch (error) {
         if (!isAionError(error)) throw error;
         if (refusals.has(error.code)) {
+          if (error.code === "run_blocked" || error.code === "workflow_type_unknown")
+            statistics.note("refused, the code being missing");
           if (error.code === "run_not_found" && workflowId !== undefined) this.#checkGone(workflowId, there);
           count.refused += 1;
           return { refusal: error.code, isAlone };
@@ -302,7 +306,12 @@ export class SimClient implements Actor {
           ? run.isCancelRequested || run.terminal?.type === "WorkflowCancelled" || !run.isOpen
           : !run.isOpen,
       );
-    if (!isMarked) throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
+    // A run that is held hears of it when its code is there.
+    const isOnItsWay = [...auditor.messages.values()].some(
+      ({ target, message }) => target === workflowId && message.kind === verb,
+    );
+    if (!isMarked && !isOnItsWay)
+      throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
   }
 
   async #result(workflowId: string): Promise<void> {

@@ -6,6 +6,7 @@ import type { Store } from "../src/store/contract.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 import { openSqliteStore } from "../src/store/sqlite/store.ts";
 import { Auditor } from "./auditor.ts";
+import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { EngineLife } from "./engine-life.ts";
@@ -64,6 +65,10 @@ interface Seat {
   lifeCount: number;
 }
 
+function isLacking(life: EngineLife | undefined): boolean {
+  return life !== undefined && life.lacks.size > 0;
+}
+
 class World {
   readonly #plan: Plan;
   readonly #options: RunOptions;
@@ -73,13 +78,14 @@ class World {
   readonly #auditor = new Auditor({
     statistics: this.#statistics,
     elapsedMs: () => this.#schedule.time.elapsedMs,
-    wallMs: () => this.#schedule.time.clock.now(),
+    nowMs: () => this.#schedule.time.clock.now(),
     spreadMs: () => this.#spreadMs,
     leaseSpreadMs: () => (this.#plan.store === "postgres" ? 0 : this.#spreadMs),
   });
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;
+  readonly #codeDice: Dice;
   readonly #inner: Store;
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
@@ -99,6 +105,7 @@ class World {
     this.#schedule = new Schedule({ dice: new Dice(`order of ${seed}`), trace: this.#trace, startAtMs });
     this.#faultDice = new Dice(`faults of ${seed}`);
     this.#lookDice = new Dice(`looks of ${seed}`);
+    this.#codeDice = new Dice(`code of ${seed}`);
     const { time } = this.#schedule;
     const leaseClock = { skewMs: 0 };
     const clock = { now: () => time.clock.now() + leaseClock.skewMs };
@@ -187,7 +194,9 @@ class World {
       if (!(await this.#step())) return;
     }
     this.#heal();
+    if (this.#seats.some(({ life }) => isLacking(life)) && !(await this.#liveUnmended())) return;
     const calmFromMs = time.elapsedMs;
+    this.#auditor.calmFromMs = calmFromMs;
     const ownedByMs =
       calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 2 * this.#spreadMs + 5_000;
     while (!this.#isAtRest()) {
@@ -206,6 +215,34 @@ class World {
     if (!this.#isAtRest())
       throw new SimulationFailure("unrest", "after everything had ended something began");
     await this.#judge();
+  }
+
+  /**
+   * All is well, but some engines lack code, and one of them may own the store. What waits for code waits, and time-outs hold all
+   * the same. Then engines come that have all of it. False: the world is over.
+   */
+  async #liveUnmended(): Promise<boolean> {
+    const { time } = this.#schedule;
+    const fromMs = time.elapsedMs;
+    while (time.elapsedMs < fromMs + this.#plan.unmendedMs && !this.#isAtRest())
+      if (!(await this.#step())) return false;
+    const owner = this.#seats.find(
+      ({ life }) => life?.isUp === true && life.epoch === this.#auditor.epoch,
+    )?.life;
+    if (owner?.kernel !== undefined)
+      this.#auditor.checkTimeOuts({
+        nowMs: owner.kernel.now(),
+        steadyMs: time.elapsedMs - Math.max(fromMs, owner.upAtMs),
+        lacks: owner.lacks,
+      });
+    this.#trace.add("  the code is mended");
+    for (const seat of this.#seats) {
+      const { life } = seat;
+      if (life === undefined || !isLacking(life)) continue;
+      if (life.isUp && this.#faultDice.chance(0.5)) this.#stop(seat, life, this.#faultDice.number());
+      else this.#crash(seat, life);
+    }
+    return true;
   }
 
   /** False: the world is over. */
@@ -279,6 +316,7 @@ class World {
     const sent = this.#clients.flatMap((client) => client.signals);
     const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
     checkSignals(this.#auditor, sent, accounts);
+    checkCleanup(this.#auditor, accounts, () => this.#statistics.note("run undid what it had done"));
   }
 
   #fail(error: unknown): void {
@@ -298,6 +336,7 @@ class World {
       const life = new EngineLife({
         name: `engine ${seat.number}.${seat.lifeCount}`,
         skewMs: this.#plan.skewsMs[seat.number - 1] ?? 0,
+        lacks: this.#lacks(),
         plan: this.#plan,
         schedule: this.#schedule,
         side: this.#side,
@@ -311,6 +350,16 @@ class World {
         this.#endLife(seat, life);
       });
     });
+  }
+
+  /** A deploy may bring code from which something is missing. */
+  #lacks(): ReadonlySet<string> {
+    const lacks = new Set<string>();
+    if (!this.#isFaulty("missing-code") || this.#codeDice.chance(0.4)) return lacks;
+    const names = ["toil", "work", "leaf", "twig", "rotten", ...Object.keys(this.#plan.programs)];
+    for (let count = this.#codeDice.int(1, 3); count > 0; count--) lacks.add(this.#codeDice.pick(names));
+    this.#trace.add(`  it lacks ${[...lacks].join()}`);
+    return lacks;
   }
 
   /** A process whose engine did not open, or has stopped, goes; another comes. */
@@ -468,7 +517,6 @@ class World {
   #heal(): void {
     this.#trace.add("  all is well");
     this.#isCalm = true;
-    this.#auditor.calmFromMs = this.#schedule.time.elapsedMs;
     this.#isOut = false;
     for (const { life } of this.#seats) if (life !== undefined) life.isHalted = false;
   }

@@ -348,6 +348,34 @@ describe("a run that is blocked", () => {
     await world.advance(60_000);
     expect(await inner.findRun("main" as WorkflowId)).toMatchObject({ status: "timed-out", headSeq: 2 });
   });
+
+  // I-39, I-29
+  it.each([2, 3])(
+    "and whose history cannot be read for a while, from the read %i on, times out all the same",
+    async (fromRead) => {
+      const inner = openMemoryStore();
+      const begun = { ...started("gone"), runDeadlineAt: 1_700_000_000_000 - 5_000 } as EventBody;
+      await writeRuns(inner, [{ workflowId: "main", bodies: [begun] }]);
+      let readCount = 0;
+      let failureCount = 0;
+      const world = new World({
+        workflows: () => [],
+        store: () =>
+          overStore(inner, {
+            readSegment: async (...args) => {
+              readCount += 1;
+              if (readCount < fromRead || failureCount >= 7) return inner.readSegment(...args);
+              failureCount += 1;
+              throw new AionError("store_unavailable", "the store is busy");
+            },
+          }),
+      });
+      await world.open();
+      await world.advance(60_000);
+      expect(failureCount).toBe(7);
+      expect(await inner.findRun("main" as WorkflowId)).toMatchObject({ status: "timed-out", headSeq: 2 });
+    },
+  );
 });
 
 describe("a damaged message", () => {
