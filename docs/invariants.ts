@@ -45,14 +45,12 @@ export const groups: readonly Group[] = [
         claim:
           "What was not acknowledged is there as a whole or not at all: events, wake-ups, messages, the run's row.",
         layers: ["S", "C"],
-        missing: "a crash between any two writes (S)",
       },
       {
         number: 5,
         claim:
           "A start with the same id or request id and the same input gives the same run; with another input `workflow_already_exists`; a hundred at once give one run.",
         layers: ["C", "U"],
-        missing: "a hundred starts at once, through an engine",
       },
       {
         number: 6,
@@ -149,7 +147,6 @@ export const groups: readonly Group[] = [
         number: 21,
         claim: "Ownership moves within the lease and a little once faults stop.",
         layers: ["S", "P"],
-        missing: "real processes (P)",
       },
     ],
   },
