@@ -362,7 +362,7 @@ export const groups: readonly Group[] = [
           "A poison payload, an endless loop, a payload of 100 MB, 10,000 signals to one run, a slow reader, an unhandled rejection, a worker out of memory: the others stay within stated bounds.",
         layers: ["P"],
         missing:
-          "inline code shares the thread of its host, so an endless loop stops all; stated bounds for the rest",
+          "inline code shares the thread of its host, so an endless loop stops all; workers and streams are not there yet",
       },
       {
         number: 56,
