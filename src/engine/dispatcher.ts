@@ -171,6 +171,18 @@ export class Dispatcher {
     this.decline(address);
   }
 
+  /** Nothing of the run stands in line any more: it is read anew, and what it was to do may never have been recorded. */
+  leaveRun(runId: RunId): void {
+    for (const line of this.#waiting.values()) {
+      for (const [key, { address }] of line) if (address.runId === runId) line.delete(key);
+    }
+    for (const [key, activityType] of [...this.#offered]) {
+      if (!key.startsWith(`${runId}:`)) continue;
+      this.#offered.delete(key);
+      this.release(activityType);
+    }
+  }
+
   /** Gives free slots to those who have waited longest, whatever their type. */
   #offer(): void {
     while (!this.#isStopped && this.#takenTotal < this.#limits.total) {

@@ -675,6 +675,7 @@ export class Kernel implements RunHost {
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
     for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);
+    this.#dispatcher.leaveRun(run.state.started.runId);
     this.#reload(run, error, run.discard());
   }
 

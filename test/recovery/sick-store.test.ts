@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { AionError } from "../../src/core/errors.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import type { Commit, Store } from "../../src/store/contract.ts";
+import type { ActivityTask } from "../../src/workflow/definition.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import {
   activity,
@@ -226,6 +227,50 @@ describe("a commit that is refused late", () => {
       begun?.type === "TimerStarted" ? begun.fireAt : Infinity,
     );
     expect(refusals).toBe(0);
+  });
+});
+
+describe("a commit that is refused while activities stand in line", () => {
+  // I-10: who waits for a slot is served
+  it("takes with it what stood in line by that commit alone: no slot is kept for it", async () => {
+    let refusals = 1;
+    const tell = activity("tell", (_input: object): string => "never called here");
+    const slow = async (input: { readonly ms?: number }, task: ActivityTask): Promise<string> => {
+      await world.effect(task, input);
+      await world.pause(input.ms ?? 1);
+      return "done";
+    };
+    const world: World = new World({
+      workflows: () => [
+        workflow("holder", async (isTelling: boolean) => (isTelling ? tell : work)({ ms: 100 })),
+        // Which of the two is the first activity hangs on what comes first.
+        workflow("main", async () => {
+          await Promise.all([receive(go).then(() => tell({})), sleep(50).then(() => work({}))]);
+        }),
+      ],
+      activities: () => [activity("work", slow), activity("tell", slow)],
+      kernel: { activityConcurrencyPerType: { work: 1, tell: 1 } },
+      fault: ({ commits }) => {
+        if (refusals === 0 || !holds(commits, "SignalReceived")) return undefined;
+        refusals -= 1;
+        return "full";
+      },
+    });
+    const { client } = await world.open();
+    const begin = (type: string, input: unknown) => client.start(type, input);
+    const [main, ...holders] = await world.during(
+      Promise.all([begin("main", null), begin("holder", true), begin("holder", false)]),
+    );
+    await expect(world.during(main.signal(go, 1))).rejects.toMatchObject({ code: "store_full" });
+    await world.advance(70);
+    await world.during(main.signal(go, 1));
+    for (const run of [...holders, main]) await world.during(run.result());
+    // Nobody has the slots now.
+    for (const isTelling of [true, false]) {
+      const run = await world.during(begin("holder", isTelling));
+      await world.during(run.result());
+    }
+    await checkAtRest(world);
   });
 });
 
