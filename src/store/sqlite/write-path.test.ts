@@ -426,21 +426,24 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
-  it("goes on after any other failure", async () => {
-    const failures = [new AionError("store_full", "full"), new Error("a bug")];
-    const way = openWay({
-      mode: "inline",
-      run(run, jobs) {
-        const error = failures.shift();
-        return error === undefined ? run(jobs) : jobs.map(() => ({ kind: "failed", error }));
-      },
-    });
-    const codes = [];
-    for (let count = 0; count < 3; count += 1) codes.push(codeOf(await way.path.submit(claim)));
-    expect(codes).toEqual(["store_full", "Error: a bug", "done"]);
-    await way.path.close();
-    way.database.close();
-  });
+  it.each(["inline", "auto"] as const)(
+    "goes on after any other failure, and is not tried again (%s)",
+    async (mode) => {
+      const failures = [new AionError("store_full", "full"), new Error("a bug")];
+      const way = openWay({
+        mode,
+        run(run, jobs) {
+          const error = failures.shift();
+          return error === undefined ? run(jobs) : jobs.map(() => ({ kind: "failed", error }));
+        },
+      });
+      const codes = [];
+      for (let count = 0; count < 3; count += 1) codes.push(codeOf(await way.path.submit(claim)));
+      expect(codes).toEqual(["store_full", "Error: a bug", "done"]);
+      await way.path.close();
+      way.database.close();
+    },
+  );
 
   it("without an answer is a bug of the writer's, and the others have theirs", async () => {
     const way = openWay({ mode: "inline", run: (run, jobs) => run(jobs).slice(0, 1) });
