@@ -103,6 +103,21 @@ describe.each(["auto", "thread", "inline"] as const)("writer %s", (writer) => {
   });
 });
 
+it("closing keeps the process until the thread is gone", () => {
+  const program = `
+    import { openSqliteStore } from ${JSON.stringify(new URL("./store.ts", import.meta.url).href)};
+    const store = openSqliteStore({ path: ${JSON.stringify(path)}, writer: "thread" });
+    await store.claim({ leaseMs: 1000 });
+    await store.close();
+    console.log("closed");
+  `;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  expect(output.trim()).toBe("closed");
+});
+
 describe("writer auto", () => {
   it("waits for another's lock without holding up the engine's thread", async () => {
     const world = await openWorld("auto");
