@@ -2,7 +2,7 @@
  * What a process meets that may not write, or whose disk is full; the answers go to standard output as JSON.
  * `node limited-process.ts read-only DIRECTORY` / `node limited-process.ts full DIRECTORY`
  */
-import { chmodSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAionError } from "../../src/core/errors.ts";
 import { World, VirtualClock, idOf, leaseMs, mark } from "../../src/store/conformance/world.ts";
@@ -15,6 +15,8 @@ export interface ReadOnlyReport {
   readonly openFile: string;
   /** Events of a history read in that directory. */
   readonly readCount: number;
+  /** Of an attempt to read a store there whose log has not been moved into it, and cannot be read without an index. */
+  readonly readLogged: string;
 }
 
 export interface FullDiskReport {
@@ -47,6 +49,9 @@ async function reportReadOnly(directory: string): Promise<ReadOnlyReport> {
       await store.claim({ leaseMs }),
     );
     await world.start("w");
+    // As a process leaves it that is killed.
+    const logged = join(directory, "locked", "logged.db");
+    for (const suffix of ["", "-wal"]) copyFileSync(`${made}${suffix}`, `${logged}${suffix}`);
     await store.release(world.token);
     await store.close();
   }
@@ -67,6 +72,9 @@ async function reportReadOnly(directory: string): Promise<ReadOnlyReport> {
     open: await codeOf(() => openSqliteStore({ path })),
     openFile: await codeOf(() => openSqliteStore({ path: file })),
     readCount,
+    readLogged: await codeOf(() =>
+      openSqliteStore({ path: join(directory, "locked", "logged.db"), readOnly: true }),
+    ),
   };
 }
 

@@ -28,6 +28,7 @@ it("a file or a directory that cannot be written is said to be so when it is ope
     open: "store_read_only",
     openFile: "store_read_only",
     readCount: 1,
+    readLogged: "store_read_only",
   });
 });
 

@@ -50,8 +50,11 @@ let pauses: number[];
 beforeEach(() => {
   laterLooks = [];
   pauses = [];
-  vi.spyOn(Atomics, "wait").mockImplementation((_array, _index, _value, millis) => {
-    pauses.push(Number(millis));
+  const wait = Atomics.wait.bind(Atomics);
+  vi.spyOn(Atomics, "wait").mockImplementation((...args: readonly unknown[]) => {
+    // A pause, and not one that is over at once.
+    expect(Reflect.apply(wait, undefined, [...args.slice(0, 3), 0])).toBe("timed-out");
+    pauses.push(Number(args[3]));
     const later = laterLooks.shift();
     if (later !== undefined) writeFileSync(`${path}-wal`, later);
     return "timed-out";

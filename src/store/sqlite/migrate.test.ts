@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { isAionError } from "../../core/errors.ts";
 import { applicationId, connect, openDatabase, storeFormat } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
@@ -103,6 +103,56 @@ it("amid another's commit a store is opened without waiting for it", async () =>
   expect(performance.now() - startedAt).toBeLessThan(4_000);
   expect(other.isTransaction).toBe(true);
   other.close();
+});
+
+describe("the switch to the log", () => {
+  /** Lets it fail so often, as it does when others switch at the same time, and returns the pauses that are made. */
+  function failSwitching(count: number, errcode: number): number[] {
+    let failures = 0;
+    const original = Object.getOwnPropertyDescriptor(DatabaseSync.prototype, "exec")
+      ?.value as DatabaseSync["exec"];
+    vi.spyOn(DatabaseSync.prototype, "exec").mockImplementation(function (this: DatabaseSync, sql) {
+      if (sql === "PRAGMA journal_mode = WAL" && failures < count) {
+        failures += 1;
+        throw Object.assign(new Error("database is locked"), { errcode });
+      }
+      Reflect.apply(original, this, [sql]);
+    });
+    const pauses: number[] = [];
+    const wait = Atomics.wait.bind(Atomics);
+    vi.spyOn(Atomics, "wait").mockImplementation((...args: readonly unknown[]) => {
+      // A pause, and not one that is over at once.
+      expect(Reflect.apply(wait, undefined, [...args.slice(0, 3), 0])).toBe("timed-out");
+      pauses.push(Number(args[3]));
+      return "timed-out";
+    });
+    return pauses;
+  }
+
+  it("is tried again when others are at it, after a pause", () => {
+    const pauses = failSwitching(3, 5);
+    const database = openDatabase({ path, readOnly: false });
+    expect(pauses).toEqual([5, 5, 5]);
+    expect(database.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    database.close();
+  });
+
+  it("is given up when others are at it for too long", () => {
+    const pauses = failSwitching(Number.POSITIVE_INFINITY, 5);
+    const startedAt = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(
+      () => startedAt + pauses.reduce((sum, millis) => sum + millis, 0),
+    );
+    expect(codeOfOpening({ path })).toBe("store_unavailable");
+    expect(pauses.length * 5).toBeGreaterThan(4_990);
+    expect(pauses.length * 5).toBeLessThan(5_050);
+  });
+
+  it("is not tried again after any other failure", () => {
+    const pauses = failSwitching(Number.POSITIVE_INFINITY, 10);
+    expect(codeOfOpening({ path })).toBe("store_failed");
+    expect(pauses).toEqual([]);
+  });
 });
 
 it.runIf(existsSync("/proc/self/fd"))("what could not be opened is not left open", async () => {
@@ -237,6 +287,25 @@ it("a store with bytes after its end opens", async () => {
   expect(codeOfOpening({ path })).toBe("opened");
 });
 
+it("another application's database is not touched either when it has a log that nobody has looked after", () => {
+  const live = join(directory, "live.db");
+  const database = new DatabaseSync(live);
+  database.exec("PRAGMA journal_mode = WAL; CREATE TABLE notes (a); INSERT INTO notes VALUES (1)");
+  // As its process leaves it when it is killed.
+  for (const suffix of ["", "-wal"]) copyFileSync(`${live}${suffix}`, `${path}${suffix}`);
+  database.close();
+  const read = (): readonly Buffer[] => ["", "-wal"].map((suffix) => readFileSync(`${path}${suffix}`));
+  const before = read();
+  expect(before[1]?.length).toBeGreaterThan(4_096);
+  for (const readOnly of [true, false]) {
+    expect(codeOfOpening({ path, readOnly })).toBe("store_corrupt");
+    expect(read().map((bytes, index) => bytes.equals(before[index] ?? Buffer.alloc(0)))).toEqual([
+      true,
+      true,
+    ]);
+  }
+});
+
 it("a missing directory is named, with what to do", () => {
   const nowhere = join(directory, "none", "store.db");
   for (const readOnly of [false, true]) {
@@ -257,6 +326,11 @@ it("a directory is no store", () => {
 
 it("reading a store that is not there makes none", () => {
   expect(codeOfOpening({ path, readOnly: true })).toBe("store_unavailable");
+  for (const [where, said] of [
+    [path, "no such file"],
+    [join(directory, "none", "store.db"), "no such directory"],
+  ] as const)
+    expect(() => openSqliteStore({ path: where, readOnly: true })).toThrow(said);
   expect(() => readFileSync(path)).toThrow("ENOENT");
 });
 

@@ -74,8 +74,9 @@ export class OwnerRow {
     return {
       epoch: Number(row["epoch"]),
       isOwned: row["pid"] !== null,
-      leaseMs: Number(row["lease_ms"] ?? 0),
-      leaseUntil: Number(row["lease_until"] ?? 0),
+      // 0 when they are null: nobody's.
+      leaseMs: Number(row["lease_ms"]),
+      leaseUntil: Number(row["lease_until"]),
     };
   }
 

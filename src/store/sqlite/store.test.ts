@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../core/ports.ts";
 import { describeStoreConformance } from "../conformance/suite.ts";
+import { startOf } from "../conformance/world.ts";
 import type { OpenedStore, StoreBackend } from "../conformance/world.ts";
 import { openSqliteStore } from "./store.ts";
 
@@ -89,6 +90,43 @@ describe("a store on a file", () => {
     const again = openSqliteStore({ path: ":memory:" });
     expect(await again.readOwner()).toBeUndefined();
     await again.close();
+  });
+
+  it("for reading only says so when it is to write", async () => {
+    const path = join(directory, "store.db");
+    await openSqliteStore({ path }).close();
+    const store = openSqliteStore({ path, readOnly: true });
+    await expect(store.claim({ leaseMs: 1 })).rejects.toMatchObject({
+      code: "store_read_only",
+      message: expect.stringContaining("opened for reading only") as string,
+      hint: expect.stringContaining("readOnly") as string,
+    });
+    await store.close();
+  });
+
+  it("writes what one turn gives together, and not within the call", async () => {
+    const path = join(directory, "store.db");
+    const store = openSqliteStore({ path, writer: "inline" });
+    const token = await store.claim({ leaseMs: 60_000 });
+    const other = new DatabaseSync(path);
+    const countRuns = (): unknown => other.prepare("SELECT count(*) AS count FROM runs").get()?.["count"];
+    const answers = ["a", "b"].map((id) => store.append(token, [{ start: startOf(id) }]));
+    expect(countRuns()).toBe(0);
+    await Promise.all(answers);
+    expect(countRuns()).toBe(2);
+    other.close();
+    await store.close();
+  });
+
+  it("names its path when it cannot be read", async () => {
+    const path = join(directory, "store.db");
+    const store = openSqliteStore({ path });
+    const other = new DatabaseSync(path);
+    other.exec("DROP TABLE messages; DROP INDEX runs_open");
+    other.close();
+    for (const read of [store.listMessages(0, 1), store.listActive(0, 1)])
+      await expect(read).rejects.toThrow(path);
+    await store.close();
   });
 
   it("that is closed amid a search says so", async () => {

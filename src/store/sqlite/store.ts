@@ -251,9 +251,8 @@ class SqliteStore implements Store {
     }
   }
 
-  // The store may be closed between two slices; then the statement fails, and this tells why.
+  // The store may be closed before or between two slices; then a statement fails, and this tells why.
   async #readSlowly<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#checkOpen();
     try {
       return await work();
     } catch (error) {

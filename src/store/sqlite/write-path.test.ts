@@ -103,6 +103,21 @@ describe.each(["auto", "thread", "inline"] as const)("writer %s", (writer) => {
   });
 });
 
+it("closing keeps the process until the thread is gone", () => {
+  const program = `
+    import { openSqliteStore } from ${JSON.stringify(new URL("./store.ts", import.meta.url).href)};
+    const store = openSqliteStore({ path: ${JSON.stringify(path)}, writer: "thread" });
+    await store.claim({ leaseMs: 1000 });
+    await store.close();
+    console.log("closed");
+  `;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  expect(output.trim()).toBe("closed");
+});
+
 describe("writer auto", () => {
   it("waits for another's lock without holding up the engine's thread", async () => {
     const world = await openWorld("auto");
@@ -426,22 +441,29 @@ describe("the way of a job", () => {
     way.database.close();
   });
 
-  it("goes on after any other failure", async () => {
-    const failures = [new AionError("store_full", "full"), new Error("a bug")];
-    const way = openWay({
-      mode: "inline",
-      run(run, jobs) {
-        const isMove = jobs[0]?.kind === "checkpoint";
-        const error = isMove ? undefined : failures.shift();
-        return error === undefined ? run(jobs) : jobs.map(() => ({ kind: "failed", error }));
-      },
-    });
-    const codes = [];
-    for (let count = 0; count < 3; count += 1) codes.push(codeOf(await way.path.submit(claim)));
-    expect(codes).toEqual(["store_full", "Error: a bug", "done"]);
-    await way.path.close();
-    way.database.close();
-  });
+  it.each([
+    { mode: "inline", code: "store_full" },
+    // A full disk would start the thread, to move the log.
+    { mode: "auto", code: "store_corrupt" },
+  ] as const)(
+    "goes on after any other failure, and is not tried again ($mode, $code)",
+    async ({ mode, ...of }) => {
+      const failures = [new AionError(of.code, "as it happens"), new Error("a bug")];
+      const way = openWay({
+        mode,
+        run(run, jobs) {
+          const isMove = jobs[0]?.kind === "checkpoint";
+          const error = isMove ? undefined : failures.shift();
+          return error === undefined ? run(jobs) : jobs.map(() => ({ kind: "failed", error }));
+        },
+      });
+      const codes = [];
+      for (let count = 0; count < 3; count += 1) codes.push(codeOf(await way.path.submit(claim)));
+      expect(codes).toEqual([of.code, "Error: a bug", "done"]);
+      await way.path.close();
+      way.database.close();
+    },
+  );
 
   it("without an answer is a bug of the writer's, and the others have theirs", async () => {
     const way = openWay({ mode: "inline", run: (run, jobs) => run(jobs).slice(0, 1) });
