@@ -126,14 +126,14 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "answers-mixed-up",
-    claim: "Every commit of an append gets the answer of the first.",
+    claim: "A commit that was refused gets the answer of the first one of its append.",
     invariants: [1, 4],
-    within: 100,
+    within: 1000,
     edits: [
       edit(
         "engine/recorder.ts",
         "pending.done(results[index] ?? missing)",
-        "pending.done(results[0 * index] ?? missing)",
+        "pending.done((results[index]?.ok === false ? results[0] : results[index]) ?? missing)",
       ),
     ],
   },
@@ -614,9 +614,9 @@ let latestMs = 0;`,
     within: 100,
     edits: [
       edit(
-        "engine/resident-run.ts",
-        'if (this.#phase === "idle" || this.#phase === "gone") question();',
-        'if (this.#phase !== "activating") question();',
+        "engine/operations.ts",
+        "        run.ask(() => {\n          if (run.isGone",
+        "        queueMicrotask(() => {\n          if (run.isGone",
       ),
     ],
   },
