@@ -2,7 +2,8 @@ import type { NewEvent } from "../src/core/codec.ts";
 import type { EventOf } from "../src/core/event.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
-import { isSafeActivity, isSafeChild, undoOf } from "./cancel-oracle.ts";
+import type { Protection } from "./cancel-oracle.ts";
+import { protectionOfActivity, protectionOfChild, undoOf } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 
 interface AuditedActivity {
@@ -16,7 +17,7 @@ interface AuditedActivity {
   retryAt: number | undefined;
   retryEpoch: number;
   setBackMs: number;
-  readonly isSafe: boolean;
+  readonly protection: Protection;
   isCancelRequested: boolean;
   /** When that was on disk, by the time that only passes. */
   cancelledAtMs: number | undefined;
@@ -25,7 +26,7 @@ interface AuditedActivity {
 interface AuditedChild {
   readonly childWorkflowId: string;
   readonly policy: EventOf<"ChildWorkflowStarted">["parentClosePolicy"];
-  readonly isSafe: boolean;
+  readonly protection: Protection;
   isCancelRequested: boolean;
 }
 
@@ -197,7 +198,7 @@ export class AuditedRun {
           retryAt: undefined,
           retryEpoch: epoch,
           setBackMs: 0,
-          isSafe: isSafeActivity(event),
+          protection: protectionOfActivity(event),
           isCancelRequested: false,
           cancelledAtMs: undefined,
         });
@@ -217,7 +218,8 @@ export class AuditedRun {
         return;
       case "ActivityCancelRequested":
         // I-38
-        if (this.#activityOf(event).isSafe) this.#fail("shield", event, "it was begun in a shield");
+        if (this.#activityOf(event).protection === "safe")
+          this.#fail("shield", event, "it was begun in a shield");
         this.#activityOf(event).isCancelRequested = true;
         this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
         return;
@@ -272,7 +274,7 @@ export class AuditedRun {
         this.children.set(event.ordinal, {
           childWorkflowId: event.childWorkflowId,
           policy: event.parentClosePolicy,
-          isSafe: isSafeChild(event),
+          protection: protectionOfChild(event),
           isCancelRequested: false,
           epoch,
         });
@@ -281,7 +283,7 @@ export class AuditedRun {
         const child = this.children.get(event.ordinal);
         if (child === undefined) return;
         // I-38
-        if (child.isSafe) this.#fail("shield", event, "it was begun in a shield");
+        if (child.protection === "safe") this.#fail("shield", event, "it was begun in a shield");
         child.isCancelRequested = true;
         return;
       }

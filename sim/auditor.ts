@@ -523,10 +523,7 @@ export class Auditor {
     const { terminal } = run;
     if (terminal === undefined) return;
     this.#noteEnd(terminal);
-    if (run.isHeld) {
-      if (terminal.type === "WorkflowTimedOut") this.#statistics.note("held run timed out");
-      if (terminal.type === "WorkflowTerminated") this.#statistics.note("held run terminated");
-    }
+    if (run.isHeld && terminal.type === "WorkflowTimedOut") this.#statistics.note("held run timed out");
     if (terminal.type === "WorkflowFailed" && terminal.failure.kind === "engine")
       throw new SimulationFailure(
         "engine-verdict",

@@ -6,18 +6,27 @@ import type { Accounts } from "./replay-oracle.ts";
 
 /** At the end of what random programs begin where no cancellation reaches. */
 export const safeMark = " safe";
+/** The same where the cancellation of the run does not reach, and another may. */
+export const apartMark = " apart";
 /** At the beginning of the compensations of random programs, no two of which are named alike. */
 export const undoMark = "undo ";
 
 type Body<Type extends EventBody["type"]> = EventBody & { readonly type: Type };
 
-/** Whether it was begun in a shield, or by a compensation. */
-export function isSafeActivity({ activityType, input, isStep }: Body<"ActivityScheduled">): boolean {
-  return isStep === true ? activityType.endsWith(safeMark) : labelOf(input).endsWith(safeMark);
+/** What the cancellation of the run does to what was begun so. */
+export type Protection = "none" | "safe" | "apart";
+
+export function protectionOfActivity({ activityType, input, isStep }: Body<"ActivityScheduled">): Protection {
+  return protectionOf(isStep === true ? activityType : labelOf(input));
 }
 
-export function isSafeChild({ input }: Body<"ChildWorkflowStarted">): boolean {
-  return input.endsWith(`${safeMark}"`);
+export function protectionOfChild({ input }: Body<"ChildWorkflowStarted">): Protection {
+  return protectionOf(input.slice(1, -1));
+}
+
+function protectionOf(text: string): Protection {
+  if (text.endsWith(safeMark)) return "safe";
+  return text.endsWith(apartMark) ? "apart" : "none";
 }
 
 /** The compensation that an activity is; `undefined`: it is none. */
@@ -74,9 +83,9 @@ const registration = "compensate: ";
 
 /** What is open in a run and was not told of its cancellation, though nothing protects it. */
 export function untoldBy(run: AuditedRun): string | undefined {
-  for (const [ordinal, { isSafe, isCancelRequested }] of run.activities)
-    if (!isSafe && !isCancelRequested) return `activity ${ordinal}`;
-  for (const [ordinal, { isSafe, isCancelRequested }] of run.children)
-    if (!isSafe && !isCancelRequested) return `child ${ordinal}`;
+  for (const [ordinal, { protection, isCancelRequested }] of run.activities)
+    if (protection === "none" && !isCancelRequested) return `activity ${ordinal}`;
+  for (const [ordinal, { protection, isCancelRequested }] of run.children)
+    if (protection === "none" && !isCancelRequested) return `child ${ordinal}`;
   return undefined;
 }

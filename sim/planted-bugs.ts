@@ -52,7 +52,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "notify-before-commit",
     claim: "Who waits for a result hears of the end of the run before it is on disk.",
     invariants: [1, 9],
-    within: 30,
+    within: 10,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -115,7 +115,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim:
       "A read that fails while a commit of unknown outcome is looked for counts as a refusal of the commit.",
     invariants: [6, 34],
-    within: 10000,
+    within: 1000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -126,14 +126,14 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "answers-mixed-up",
-    claim: "Every commit of an append gets the answer of the first.",
+    claim: "A commit that was refused gets the answer of the first one of its append.",
     invariants: [1, 4],
-    within: 100,
+    within: 1000,
     edits: [
       edit(
         "engine/recorder.ts",
         "pending.done(results[index] ?? missing)",
-        "pending.done(results[0 * index] ?? missing)",
+        "pending.done((results[index]?.ok === false ? results[0] : results[index]) ?? missing)",
       ),
     ],
   },
@@ -142,7 +142,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim:
       "A commit that the store refused for a passing reason leaves the state in memory as if it had been made.",
     invariants: [9, 19],
-    within: 30,
+    within: 100,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -155,7 +155,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "stale-memory-kept",
     claim: "An engine that lost its ownership keeps its runs in memory.",
     invariants: [19],
-    within: 30,
+    within: 100,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -168,7 +168,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "fence-dropped",
     claim: "The SQLite writer does not look at the epoch.",
     invariants: [16],
-    within: 100,
+    within: 30,
     edits: [
       edit(
         "store/sqlite/owner.ts",
@@ -181,7 +181,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "fenced-by-lease",
     claim: "The SQLite writer takes a write of an earlier owner once the lease is over by that one's clock.",
     invariants: [16],
-    within: 300,
+    within: 30,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -224,7 +224,7 @@ let latestMs = 0;`,
     name: "message-not-deleted",
     claim: "The SQLite writer leaves a message on disk that a commit has answered.",
     invariants: [22, 34],
-    within: 10,
+    within: 30,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -264,7 +264,7 @@ let latestMs = 0;`,
     name: "wake-up-of-evicted-run-lost",
     claim: "A wake-up is dropped when its run is put away at that very moment.",
     invariants: [29],
-    within: 1000,
+    within: 10000,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -354,7 +354,7 @@ let latestMs = 0;`,
     name: "one-attempt-too-many",
     claim: "An activity is tried once more than its policy allows.",
     invariants: [10],
-    within: 30,
+    within: 10,
     edits: [
       edit("engine/dispatcher.ts", "failedCount >= retry.maxAttempts", "failedCount > retry.maxAttempts"),
     ],
@@ -363,7 +363,7 @@ let latestMs = 0;`,
     name: "final-failure-retried",
     claim: "A failure that is not to be retried is retried.",
     invariants: [10],
-    within: 100,
+    within: 10,
     edits: [
       edit(
         "engine/dispatcher.ts",
@@ -411,7 +411,7 @@ let latestMs = 0;`,
     name: "slot-not-given-back",
     claim: "The slot of an attempt whose start was refused by the store is never given back.",
     invariants: [21, 29],
-    within: 100,
+    within: 300,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -431,7 +431,7 @@ let latestMs = 0;`,
     name: "cancel-of-child-not-forwarded",
     claim: "The cancellation of a child is recorded, and the child not told.",
     invariants: [38],
-    within: 100,
+    within: 300,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -444,7 +444,7 @@ let latestMs = 0;`,
     name: "signal-heard-twice",
     claim: "The id of a signal is not looked at.",
     invariants: [22],
-    within: 100,
+    within: 10,
     edits: [
       edit(
         "engine/operations.ts",
@@ -457,7 +457,7 @@ let latestMs = 0;`,
     name: "signal-ids-forgotten",
     claim: "The ids of signals are not handed on when a run continues as new.",
     invariants: [22, 24],
-    within: 3000,
+    within: 1000,
     edits: [
       edit(
         "engine/resident-run.ts",
@@ -514,7 +514,7 @@ let latestMs = 0;`,
     name: "continued-as-nothing",
     claim: "A run that continues as new is ended in one commit, and its successor begun in none.",
     invariants: [36],
-    within: 30,
+    within: 100,
     edits: [
       edit("engine/resident-run.ts", "    if (batch.next !== undefined) commit.start = batch.next;\n", ""),
     ],
@@ -541,7 +541,7 @@ let latestMs = 0;`,
     name: "abandoned-child-ended",
     claim: "A child that is to be left alone is told to end with its parent.",
     invariants: [35],
-    within: 100,
+    within: 300,
     edits: [edit("engine/closing.ts", '    if (parentClosePolicy === "abandon") continue;\n', "")],
   },
   {
@@ -565,7 +565,7 @@ let latestMs = 0;`,
     name: "message-answered-unheard",
     claim: "A message to a run that continues as new meanwhile is taken for delivered.",
     invariants: [24, 34],
-    within: 1000,
+    within: 3000,
     edits: [
       edit(
         "engine/mailbox.ts",
@@ -604,7 +604,7 @@ let latestMs = 0;`,
     name: "replay-shows-another-time",
     claim: "What the code takes for the time is a millisecond later when it is replayed.",
     invariants: [41, 45],
-    within: 100,
+    within: 300,
     edits: [edit("replay/replay.ts", "nowMs: input.recordedAt,", "nowMs: input.recordedAt + 1,")],
   },
   {
@@ -614,9 +614,9 @@ let latestMs = 0;`,
     within: 100,
     edits: [
       edit(
-        "engine/resident-run.ts",
-        'if (this.#phase === "idle" || this.#phase === "gone") question();',
-        'if (this.#phase !== "activating") question();',
+        "engine/operations.ts",
+        "        run.ask(() => {\n          if (run.isGone",
+        "        queueMicrotask(() => {\n          if (run.isGone",
       ),
     ],
   },
@@ -671,7 +671,7 @@ let latestMs = 0;`,
     name: "deletes-open-runs",
     claim: "Retention deletes all runs of an id of which one has closed and is old enough, the open one too.",
     invariants: [20],
-    within: 1000,
+    within: 300,
     edits: [
       edit(
         "store/sqlite/writer.ts",
@@ -689,7 +689,7 @@ let latestMs = 0;`,
     name: "deleted-run-taken-for-broken",
     claim: "A run that is deleted while it is read is told to be damaged.",
     invariants: [20],
-    within: 1000,
+    within: 300,
     edits: [
       edit(
         "engine/load.ts",
@@ -702,7 +702,7 @@ let latestMs = 0;`,
     name: "conflict-taken-for-success",
     claim: "A PostgreSQL backend swallows 40001 and 40P01: its caller takes the append for made.",
     invariants: [1, 3, 52],
-    within: 100,
+    within: 30,
     edits: [
       editOfSim(
         "store-link.ts",
@@ -721,7 +721,7 @@ let latestMs = 0;`,
     name: "cut-at-commit-taken-for-refusal",
     claim: "A PostgreSQL backend says of a connection that was cut at the commit that nothing was written.",
     invariants: [6, 52],
-    within: 100,
+    within: 300,
     edits: [
       editOfSim(
         "postgres-errors.ts",
@@ -734,7 +734,7 @@ let latestMs = 0;`,
     name: "unknown-told-too-early",
     claim: "A PostgreSQL backend says that an outcome is unknown while the server may still commit.",
     invariants: [6, 52],
-    within: 100,
+    within: 1000,
     edits: [
       editOfSim(
         "store-link.ts",
@@ -774,7 +774,7 @@ let latestMs = 0;`,
     name: "time-out-needs-implementation",
     claim: "An activity that has no implementation here, and was never begun, is not timed out.",
     invariants: [39],
-    within: 3000,
+    within: 1000,
     edits: [
       edit(
         "engine/due.ts",
@@ -828,6 +828,20 @@ let latestMs = 0;`,
         "program/runtime.ts",
         "    if (undo.length > 0) {\n",
         "    if (undo.length > 0 && !this.#isCancelRequested) {\n",
+      ),
+    ],
+  },
+  {
+    name: "sent-by-deleted-run-forgotten",
+    claim:
+      "What the last commit of a run sent is forgotten if the run is deleted while that commit is looked for.",
+    invariants: [6, 34],
+    within: 3000,
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        '    if (error.code === "commit_unknown" && batch.send.length > 0) this.mailbox.listAgain();\n',
+        "",
       ),
     ],
   },

@@ -1,6 +1,6 @@
 import type { ActivityOptions } from "../src/workflow/definition.ts";
 import type { Program, Statement } from "../test/replay/program.ts";
-import { safeMark, undoMark } from "./cancel-oracle.ts";
+import { apartMark, safeMark, undoMark } from "./cancel-oracle.ts";
 import type { Dice } from "./dice.ts";
 
 /** A workflow made up by the dice, that comes to its end whatever it meets: every wait has a time-out, every failure an end. */
@@ -9,7 +9,7 @@ export function randomProgram(
   of: { readonly targets: readonly string[]; readonly isMetronome: boolean },
 ): Program {
   return {
-    body: list(dice, { ...of, depth: 2, lengthMax: 5, isSafe: false }),
+    body: list(dice, { ...of, depth: 2, lengthMax: 5, reach: "cancelled" }),
     result: dice.pick(["a", "b", "c", "d"]),
     rounds: dice.pick([0, 0, 1, 2]),
   };
@@ -20,8 +20,7 @@ interface Limits {
   readonly isMetronome: boolean;
   readonly depth: number;
   readonly lengthMax: number;
-  /** No cancellation reaches it: it is in a shield, and in no scope within that has a time-out. */
-  readonly isSafe: boolean;
+  readonly reach: Reach;
   readonly targets: readonly string[];
 }
 
@@ -29,8 +28,15 @@ const beats = [100, 100, 200, 500];
 
 const label = (dice: Dice): string => dice.pick(["a", "b", "c", "d"]);
 
-/** What is begun under it is marked where no cancellation reaches, for the oracle of cancellations. */
-const mark = (text: string, { isSafe }: Limits): string => (isSafe ? `${text}${safeMark}` : text);
+/**
+ * What the cancellation of the run does there. `safe`: it is in a shield, and nothing cancels it. `apart`: it is in a shield, and in a
+ * scope within that has a time-out of its own.
+ */
+type Reach = "cancelled" | "safe" | "apart";
+
+/** For the oracle of cancellations. */
+const mark = (text: string, { reach }: Limits): string =>
+  reach === "cancelled" ? text : `${text}${reach === "safe" ? safeMark : apartMark}`;
 
 /** Short mostly; some outlast a lease, and few a horizon of wake-ups. */
 function ms(dice: Dice, { isMetronome }: Limits): number {
@@ -63,7 +69,7 @@ function statement(dice: Dice, limits: Limits): Statement {
   if (limits.depth === 0 || dice.chance(0.55)) return simple(dice, limits);
   const inner = { ...limits, depth: limits.depth - 1, lengthMax: 3 };
   const body = (): readonly Statement[] => list(dice, inner);
-  const bodyWithin = (isSafe: boolean): readonly Statement[] => list(dice, { ...inner, isSafe });
+  const bodyWithin = (reach: Reach): readonly Statement[] => list(dice, { ...inner, reach });
   const op = dice.weighted<"branches" | "scope" | "shield" | "try" | "patched" | "fail">([
     [4, "branches"],
     [2, "scope"],
@@ -80,10 +86,14 @@ function statement(dice: Dice, limits: Limits): Statement {
       };
     case "scope": {
       const timeoutMs = dice.chance(0.4) ? 0 : ms(dice, limits);
-      return { op, timeoutMs, body: bodyWithin(limits.isSafe && timeoutMs === 0) };
+      return {
+        op,
+        timeoutMs,
+        body: bodyWithin(limits.reach === "safe" && timeoutMs > 0 ? "apart" : limits.reach),
+      };
     }
     case "shield":
-      return { op, body: bodyWithin(true) };
+      return { op, body: bodyWithin("safe") };
     case "try":
       return { op, body: body(), otherwise: body() };
     case "patched":

@@ -276,12 +276,25 @@ export class SimClient implements Actor {
   /** I-9: nothing is told that is not on disk. */
   #checkKnown(workflowId: string, reply: string): void {
     const known = new Set<string>();
+    const hear = (payload: string): void => {
+      known.add(`tick ${payload}`);
+      known.add(`receive: {"ok":true,"value":${payload}}`);
+    };
+    const outcomes = { activities: 0, timers: 0 };
     for (const run of this.#of.auditor.chains.get(workflowId)?.runs ?? []) {
-      for (const { payload } of run.started.signals ?? []) known.add(`tick ${payload}`);
-      for (const event of run.events) if (event.type === "SignalReceived") known.add(`tick ${event.payload}`);
+      for (const { payload } of run.started.signals ?? []) hear(payload);
+      for (const event of run.events) {
+        if (event.type === "SignalReceived") hear(event.payload);
+        if (event.type === "ActivityCompleted") outcomes.activities += 1;
+        if (event.type === "TimerFired") outcomes.timers += 1;
+      }
     }
     const lines = JSON.parse(reply) as readonly string[];
-    const early = lines.find((line) => line.startsWith("tick ") && !known.has(line));
+    const early = lines.find((line) => {
+      if (line.startsWith("activity: ") || line.startsWith("step: ")) return --outcomes.activities < 0;
+      if (line.startsWith("sleep: ")) return --outcomes.timers < 0;
+      return (line.startsWith("tick ") || line.startsWith('receive: {"ok":true')) && !known.has(line);
+    });
     if (early !== undefined)
       throw new SimulationFailure(
         "answer-before-commit",

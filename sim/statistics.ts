@@ -69,7 +69,6 @@ export const sometimes = [
   "held run went on, its code being there",
   "held run timed out",
   "signal to a held run that ended before its code came",
-  "held run terminated",
   "activity timed out that was not under way",
   "time-out awaited by an engine that lacks code",
   "refused, the code being missing",

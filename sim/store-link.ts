@@ -28,6 +28,8 @@ export interface StoreSide {
   isFaulty(kind: FaultKind): boolean;
   /** Whether it happens now, if it usually does so often. */
   meets(kind: FaultKind, share: number): boolean;
+  /** An engine was told that the outcome of a write is unknown: it will look what became of it. */
+  onDoubt(engine: Actor): void;
   /** Whether nobody reaches the store. */
   isOut(): boolean;
   fail(error: unknown): void;
@@ -141,6 +143,7 @@ export class StoreLink {
           if (fate.isMade && !doubtful.has(error.code))
             this.#failFate(`made, and its caller told ${error.code}`);
           reject(error);
+          if (error.code === "commit_unknown") side.onDoubt(this.#engine);
         });
       const write: Write = { apply, isApplied: false };
       if (isWrite) this.#writes.push(write);

@@ -49,6 +49,9 @@ const troublePerStep = 0.02;
 const looksPerStep = 0.006;
 const reportsPerStep = 0.001;
 const retentionPerStep = 0.008;
+const retentionPerDoubt = 0.3;
+/** Of the runs that retention spares. */
+const agesMs = [0, 0, 100, 1_000, 5_000, 30_000];
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -86,6 +89,7 @@ class World {
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;
   readonly #codeDice: Dice;
+  readonly #doubtDice: Dice;
   readonly #inner: Store;
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
@@ -106,6 +110,7 @@ class World {
     this.#faultDice = new Dice(`faults of ${seed}`);
     this.#lookDice = new Dice(`looks of ${seed}`);
     this.#codeDice = new Dice(`code of ${seed}`);
+    this.#doubtDice = new Dice(`doubts of ${seed}`);
     const { time } = this.#schedule;
     const leaseClock = { skewMs: 0 };
     const clock = { now: () => time.clock.now() + leaseClock.skewMs };
@@ -127,6 +132,7 @@ class World {
       actor: { name: "store", isHalted: false, isGone: false },
       isFaulty: (kind) => this.#isFaulty(kind),
       meets: (kind, share) => this.#meets(kind, share, storeDice),
+      onDoubt: (engine) => this.#deleteInDoubt(engine),
       isOut: () => this.#isOut,
       fail: (error) => this.#fail(error),
     };
@@ -384,7 +390,7 @@ class World {
         ? "engine stopped, having lost its ownership"
         : "engine stopped, the disk having failed",
     );
-    if (this.#isFaulty("retention")) this.#deleteClosed(life, this.#faultDice);
+    if (this.#isFaulty("retention")) this.#deleteClosed(life, this.#faultDice.pick(agesMs));
     // It lingers: what has stopped must not do anything.
     this.#schedule.after(this.#faultDice.int(0, 3_000), new Lane(this.#actor), `${life.name} is ended`, () =>
       this.#endLife(seat, life),
@@ -424,7 +430,7 @@ class World {
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
     if (this.#meets("retention", retentionPerStep, dice))
-      this.#deleteClosed(dice.pick(this.#seats).life, dice);
+      this.#deleteClosed(dice.pick(this.#seats).life, dice.pick(agesMs));
     if (!dice.chance(troublePerStep * this.#plan.troubleIntensity)) return false;
     const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
     if (kinds.length === 0) return false;
@@ -454,9 +460,14 @@ class World {
     }
   }
 
+  /** What became of a commit is looked for while its run is deleted, if it has closed it. */
+  #deleteInDoubt(engine: Actor): void {
+    const life = this.#seats.find((seat) => seat.life === engine)?.life;
+    if (this.#meets("retention", retentionPerDoubt, this.#doubtDice)) this.#deleteClosed(life, 0);
+  }
+
   /** Whatever became of the engine meanwhile: frozen, replaced, stopped. */
-  #deleteClosed(life: EngineLife | undefined, dice: Dice): void {
-    const ageMs = dice.pick([0, 0, 100, 1_000, 5_000, 30_000]);
+  #deleteClosed(life: EngineLife | undefined, ageMs: number): void {
     if (life?.kernel === undefined) return;
     this.#trace.add(`  ${life.name} is to delete what closed ${ageMs} ms ago`);
     life.deleteClosed(ageMs).catch((error: unknown) => this.#fail(error));

@@ -676,6 +676,8 @@ export class Kernel implements RunHost {
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
     for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);
     this.#dispatcher.leaveRun(run.state.started.runId);
+    // If its run is deleted by now, reading cannot tell whether it was made, and what it sent may be on disk.
+    if (error.code === "commit_unknown" && batch.send.length > 0) this.mailbox.listAgain();
     this.#reload(run, error, run.discard());
   }
 

@@ -2,9 +2,10 @@
 import { expect, it } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { deleteClosedRuns } from "../../src/engine/retention.ts";
+import type { WorkflowId } from "../../src/core/ids.ts";
 import { isClosed } from "../../src/core/status.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
-import { query, signal, workflow } from "../../src/workflow/index.ts";
+import { child, query, signal, sleep, workflow } from "../../src/workflow/index.ts";
 import { overStore } from "./over-store.ts";
 import { World } from "./world.ts";
 
@@ -62,4 +63,53 @@ it.each<readonly [string, number, (client: Client) => Promise<unknown>]>([
     expect(error).toMatchObject({ code: expect.stringMatching(/^run_(?:not_found|closed)$/) });
     expect((await world.store.list({}, { limit: 1 })).runs).toEqual([]);
   }
+});
+
+// I-6, I-34
+it("a child whose end has an unknown outcome, and that is deleted before anybody has looked, tells its parent", async () => {
+  const isChild = ({ workflowId }: { readonly workflowId: string }): boolean => workflowId === "leaf";
+  let isUnknown = false;
+  const world: World = new World({
+    workflows: () => [
+      workflow("leaf", async () => {
+        await sleep(10);
+        return "from the leaf";
+      }),
+      workflow("main", async () => child("leaf", null, { id: "leaf" })),
+    ],
+    fault: ({ commits }) => {
+      const isEnd = commits.some(({ start, run }) =>
+        [start, run].some((of) => of?.closedAt !== undefined && isChild(of)),
+      );
+      if (!isEnd || isUnknown) return undefined;
+      isUnknown = true;
+      return "unknown-made";
+    },
+    store: (of) => {
+      const inner = openMemoryStore({
+        clock: { now: () => of.nowMs },
+        defer: (done) => queueMicrotask(done),
+      });
+      const deleteIt = async (): Promise<void> => {
+        if (isUnknown && (await inner.count({ workflowId: "leaf" as WorkflowId })) > 0) {
+          of.nowMs += 1;
+          expect(await deleteClosedRuns(kernel, 0)).toBe(1);
+        }
+      };
+      return overStore(inner, {
+        findRun: async (...args) => {
+          await deleteIt();
+          return inner.findRun(...args);
+        },
+        readSegment: async (...args) => {
+          await deleteIt();
+          return inner.readSegment(...args);
+        },
+      });
+    },
+  });
+  const { client, kernel } = await world.open();
+  const run = await world.during(client.start("main", null, { id: "main" }));
+  expect(await world.during(run.result({ timeout: "1 hour" }))).toBe("from the leaf");
+  expect(isUnknown).toBe(true);
 });
