@@ -506,6 +506,12 @@ export class Auditor {
       case "cancel":
       case "terminate": {
         if (latest === undefined || !latest.isOpen || latest.isCancelRequested) return;
+        // Its code heard of it, and went on as another run.
+        if (
+          commit.run?.workflowId === target &&
+          events.some(({ type }) => type === "WorkflowCancelRequested")
+        )
+          return;
         const { parent, runId } = message;
         const isMeant =
           (runId === undefined || runId === latest.runId) &&

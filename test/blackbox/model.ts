@@ -218,6 +218,16 @@ class Simulation {
 
   // The event loop.
 
+  /** One of what is due at this very instant. False: nothing is. */
+  #fireDue(): boolean {
+    const due = [...this.#timed].filter(({ at }) => at === this.#now);
+    const timed = due.length === 0 ? undefined : due[this.#draw(due.length)];
+    if (timed === undefined) return false;
+    this.#timed.delete(timed);
+    timed.fire();
+    return true;
+  }
+
   /** Goes on within the turn. */
   soon(task: () => void): void {
     this.#soon.push(task);
@@ -273,6 +283,8 @@ class Simulation {
         return true;
       }
     }
+    // When the engine dies and is followed by another, what comes at that instant comes in any order.
+    if (this.#deaths.has(this.#now) && this.#draw(3) === 0 && this.#fireDue()) return true;
     if (this.#posts.size > 0) {
       const receivers = [...this.#posts.keys()];
       const receiver = receivers[this.#draw(receivers.length)] ?? "";
