@@ -46,7 +46,7 @@ What must hold, whatever the code does to get there. A test that shows an invari
 
 - **shown**: tests cite it, and nothing is missing. **partly**: tests cite it, and what they do not show is said.
   **waits**: no test cites it.
-- Where it is to be shown: **S** simulation (the real engine on a seeded scheduler with faults; not there yet), **C** store
+- Where it is to be shown: **S** simulation (the real engine on a seeded scheduler with faults), **C** store
   conformance (one suite for all backends), **P** real processes and real faults, **B** random programs against a model,
   **U** ordinary tests.
 `;

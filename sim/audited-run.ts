@@ -2,6 +2,7 @@ import type { NewEvent } from "../src/core/codec.ts";
 import type { EventOf } from "../src/core/event.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
+import { isSafeActivity, isSafeChild, undoOf } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 
 interface AuditedActivity {
@@ -15,6 +16,7 @@ interface AuditedActivity {
   retryAt: number | undefined;
   retryEpoch: number;
   setBackMs: number;
+  readonly isSafe: boolean;
   isCancelRequested: boolean;
   /** When that was on disk, by the time that only passes. */
   cancelledAtMs: number | undefined;
@@ -23,6 +25,8 @@ interface AuditedActivity {
 interface AuditedChild {
   readonly childWorkflowId: string;
   readonly policy: EventOf<"ChildWorkflowStarted">["parentClosePolicy"];
+  readonly isSafe: boolean;
+  isCancelRequested: boolean;
 }
 
 /** When all is well a timer is late by no more than this: how often the engine looks at the clock, in case it was set. I-29 */
@@ -31,10 +35,13 @@ const lateMsMax = 31_000;
 /** What an event made true that is worth counting. */
 export type Remark =
   | "timer fired under another owner"
+  | "timer fired by another clock than began it"
   | "attempt begun anew after its engine died"
   | "attempt failed and tried again"
   | "attempt timed out"
+  | "activity timed out that was not under way"
   | "attempt cancelled"
+  | "activity completed after it was cancelled"
   | "backoff that went on under another owner"
   | "child ended under another owner";
 
@@ -63,10 +70,24 @@ export class AuditedRun {
   readonly signalIds = new Set<string>();
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
+  /** Compensations that were begun, in their order. */
+  readonly undone: string[] = [];
+  #undoing: number | undefined;
   terminal: NewEvent | undefined;
+  /** By its row. */
+  closedAt: number | undefined;
+  /** When it is to be looked at, by its row. */
+  wakeAt: number | null = null;
+  /** Its row says that its code is missing. */
+  isHeld = false;
+  /** By retention. */
+  isDeleted = false;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
   readonly #elapsedMs: () => number;
+  readonly #nowMs: () => number;
+  readonly #spreadMs: number;
+  readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
   readonly #issued = new Set<string>();
@@ -78,6 +99,11 @@ export class AuditedRun {
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
     readonly elapsedMs: () => number;
+    readonly nowMs: () => number;
+    /** A timer that one engine began is late by another's clock. */
+    readonly spreadMs: number;
+    /** By how much the clock of an owner is ahead. */
+    readonly skewOf: (epoch: number) => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
   }) {
@@ -86,6 +112,9 @@ export class AuditedRun {
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
     this.#elapsedMs = of.elapsedMs;
+    this.#nowMs = of.nowMs;
+    this.#spreadMs = of.spreadMs;
+    this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     for (const { signalId } of of.started.signals ?? []) {
@@ -118,6 +147,19 @@ export class AuditedRun {
       this.started.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
     );
     return at === Number.POSITIVE_INFINITY ? null : at;
+  }
+
+  /** The time-outs that hold while nothing of it moves, and whether its code is needed to see to them. */
+  *timeOuts(): Generator<{ readonly at: number; readonly what: string; readonly needsCode: boolean }> {
+    const { runDeadlineAt, executionDeadlineAt } = this.started;
+    for (const at of [runDeadlineAt, executionDeadlineAt])
+      if (at !== undefined) yield { at, what: "the run", needsCode: false };
+    for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.activities) {
+      if (startedAt !== undefined || retryAt !== undefined || attempt > 0) continue;
+      const { scheduleToStartMs, scheduleToCloseMs } = options;
+      for (const ms of [scheduleToStartMs, scheduleToCloseMs])
+        if (ms !== undefined) yield { at: scheduledAt + ms, what: `activity ${ordinal}`, needsCode: true };
+    }
   }
 
   apply(event: NewEvent, epoch: number): void {
@@ -155,15 +197,18 @@ export class AuditedRun {
           retryAt: undefined,
           retryEpoch: epoch,
           setBackMs: 0,
+          isSafe: isSafeActivity(event),
           isCancelRequested: false,
           cancelledAtMs: undefined,
         });
+        this.#noteUndo(event);
         return;
       case "ActivityStarted":
         this.#startAttempt(event, epoch);
         return;
       case "ActivityCompleted":
-        this.#endAttempt(event);
+        if (this.#endAttempt(event).isCancelRequested)
+          this.#onRemark("activity completed after it was cancelled");
         this.#settleActivity(event);
         return;
       case "ActivityFailed":
@@ -171,6 +216,8 @@ export class AuditedRun {
         this.#failAttempt(event, epoch);
         return;
       case "ActivityCancelRequested":
+        // I-38
+        if (this.#activityOf(event).isSafe) this.#fail("shield", event, "it was begun in a shield");
         this.#activityOf(event).isCancelRequested = true;
         this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
         return;
@@ -187,7 +234,10 @@ export class AuditedRun {
           fireAt: event.fireAt,
           epoch,
           setBackMs: this.#setBackMs(),
-          ...(this.#isCalm() ? { latestMs: this.#elapsedMs() + event.durationMs + lateMsMax } : {}),
+          // By the clock as it is now: since the commit was asked for it may have been set back.
+          ...(this.#isCalm()
+            ? { latestMs: this.#elapsedMs() + this.#leftMs(event.fireAt, epoch) + lateMsMax + this.#spreadMs }
+            : {}),
         });
         return;
       case "TimerFired": {
@@ -199,6 +249,8 @@ export class AuditedRun {
         if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
+        if (this.#skewOf(timer.epoch) !== this.#skewOf(epoch))
+          this.#onRemark("timer fired by another clock than began it");
         this.timers.delete(event.ordinal);
         return;
       }
@@ -220,9 +272,19 @@ export class AuditedRun {
         this.children.set(event.ordinal, {
           childWorkflowId: event.childWorkflowId,
           policy: event.parentClosePolicy,
+          isSafe: isSafeChild(event),
+          isCancelRequested: false,
           epoch,
         });
         return;
+      case "ChildWorkflowCancelRequested": {
+        const child = this.children.get(event.ordinal);
+        if (child === undefined) return;
+        // I-38
+        if (child.isSafe) this.#fail("shield", event, "it was begun in a shield");
+        child.isCancelRequested = true;
+        return;
+      }
       case "ChildWorkflowCompleted":
       case "ChildWorkflowFailed":
       case "ChildWorkflowCancelled":
@@ -237,6 +299,21 @@ export class AuditedRun {
       default:
         return;
     }
+  }
+
+  /** By the owner's clock of this moment: it may have been set since the event was made. */
+  #leftMs(at: number, epoch: number): number {
+    return Math.max(0, at - this.#nowMs() - this.#skewOf(epoch));
+  }
+
+  /** I-38: compensations follow one another. */
+  #noteUndo(event: NewEvent & { readonly type: "ActivityScheduled" }): void {
+    const undo = undoOf(event);
+    if (undo === undefined) return;
+    if (this.#undoing !== undefined && this.activities.has(this.#undoing))
+      this.#fail("cleanup", event, `${this.undone.at(-1)} is still under way`);
+    this.#undoing = event.ordinal;
+    this.undone.push(undo);
   }
 
   /** An ordinal is given once for each kind of command. */
@@ -304,6 +381,7 @@ export class AuditedRun {
       }[event.timeout];
       if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
       this.#onRemark("attempt timed out");
+      if (activity.startedAt === undefined) this.#onRemark("activity timed out that was not under way");
     }
     const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
     if (isOfAttempt) this.#endAttempt(event);

@@ -3,8 +3,9 @@ import { encodeRow } from "../src/core/codec.ts";
 import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
-import type { Commit, CommitResult, OutgoingMessage, Store } from "../src/store/contract.ts";
+import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { AuditedRun } from "./audited-run.ts";
+import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -15,6 +16,9 @@ interface AuditedMessage {
   /** The first run of the execution that was open at the target when it was sent. */
   readonly execution: string | undefined;
 }
+
+/** I-39: how often an engine looks at the clock, and what it may take to be heard. */
+const timeOutLateMsMax = 40_000;
 
 interface Chain {
   readonly runs: AuditedRun[];
@@ -36,17 +40,35 @@ export class Auditor {
   readonly #closing = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
+  readonly #nowMs: () => number;
+  readonly #spreadMs: () => number;
+  readonly #leaseSpreadMs: () => number;
+  /** By how much the clock of each owner is ahead. */
+  readonly #skews = new Map<number, number>();
   #epoch = 0;
   #shownAtMs: number | undefined;
   #isReleased = false;
+  /** Signals that waited on disk for a run that was held, and ended. */
+  readonly outlived = new Set<string>();
   /** By how much the clock was set back so far. */
   setBackMs = 0;
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
-  constructor(statistics: Statistics, elapsedMs: () => number) {
-    this.#statistics = statistics;
-    this.#elapsedMs = elapsedMs;
+  constructor(of: {
+    readonly statistics: Statistics;
+    readonly elapsedMs: () => number;
+    readonly nowMs: () => number;
+    /** By how much the clocks of engines disagree at most. */
+    readonly spreadMs: () => number;
+    /** The same for the clocks that leases go by. */
+    readonly leaseSpreadMs: () => number;
+  }) {
+    this.#statistics = of.statistics;
+    this.#elapsedMs = of.elapsedMs;
+    this.#nowMs = of.nowMs;
+    this.#spreadMs = of.spreadMs;
+    this.#leaseSpreadMs = of.leaseSpreadMs;
   }
 
   get epoch(): number {
@@ -72,14 +94,22 @@ export class Auditor {
   }
 
   /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
-  claimed(epoch: number, nowMs: number, leaseMs: number): void {
+  claimed(
+    epoch: number,
+    of: { readonly nowMs: number; readonly leaseMs: number; readonly skewMs: number },
+  ): void {
+    const { nowMs, leaseMs, skewMs } = of;
     if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
     // A write extends the lease only when a third of it has passed.
-    if (this.#shownAtMs !== undefined && nowMs >= this.#shownAtMs && nowMs < this.#shownAtMs + leaseMs / 2)
+    const silentMs = this.#shownAtMs === undefined ? leaseMs : nowMs - this.#shownAtMs;
+    if (silentMs >= 0 && silentMs < leaseMs / 2 - this.#leaseSpreadMs())
       throw new SimulationFailure(
         "owner-replaced",
-        `epoch ${epoch} replaces one that wrote ${nowMs - this.#shownAtMs} ms ago`,
+        `epoch ${epoch} replaces one that wrote ${silentMs} ms ago`,
       );
+    if (silentMs >= 0 && silentMs < leaseMs / 2)
+      this.#statistics.note("owner replaced by one whose clock is ahead");
+    this.#skews.set(epoch, skewMs);
     this.#epoch = epoch;
     this.#isReleased = false;
     this.#shownAtMs = nowMs;
@@ -118,17 +148,94 @@ export class Auditor {
     }
   }
 
+  /**
+   * I-20: the owner alone deletes, and only what has ended and is old enough; a run only with all that are before it in its
+   * chain. `left`: what is on disk afterwards.
+   */
+  deleted(
+    of: {
+      readonly epoch: number;
+      readonly closedBefore: number;
+      readonly limit: number;
+      readonly count: number;
+    },
+    left: readonly RunRecord[],
+  ): void {
+    const { epoch, closedBefore, limit, count } = of;
+    const there = new Set(left.map(({ runId }) => runId as string));
+    const gone = [...this.runs.values()].filter((run) => !run.isDeleted && !there.has(run.runId));
+    const fail = (what: string): never => {
+      throw new SimulationFailure("deleted-wrongly", what);
+    };
+    if (epoch !== this.#epoch)
+      throw new SimulationFailure(
+        "stale-write",
+        `a deletion by epoch ${epoch} was carried out, and the owner has epoch ${this.#epoch}`,
+      );
+    if (gone.length !== count) fail(`${gone.length} runs are gone, ${count} were said to be`);
+    for (const run of gone) {
+      const { runId, workflowId, closedAt } = run;
+      if (run.isOpen || closedAt === undefined) return fail(`${workflowId}: run ${runId} is open`);
+      if (closedAt >= closedBefore)
+        fail(`${workflowId}: run ${runId} closed at ${closedAt}, not before ${closedBefore}`);
+      run.isDeleted = true;
+      this.#statistics.note("closed run deleted");
+      if ([...run.children].some(([, { childWorkflowId }]) => this.latest(childWorkflowId)?.isOpen === true))
+        this.#statistics.note("run deleted whose child is open");
+    }
+    for (const [workflowId, { runs }] of this.chains) {
+      const firstKept = runs.findIndex((run) => !run.isDeleted);
+      const kept = firstKept < 0 ? [] : runs.slice(firstKept);
+      if (kept.some((run) => run.isDeleted)) fail(`${workflowId}: a run is gone, and one before it is not`);
+      const [first] = kept;
+      if (count < limit && first?.closedAt !== undefined && first.closedAt < closedBefore)
+        fail(`${workflowId}: run ${first.runId} closed at ${first.closedAt}, and is there still`);
+    }
+    for (const chain of this.chains.values()) if (chain.runs.every((run) => run.isDeleted)) chain.headSeq = 0;
+  }
+
+  /**
+   * I-39: at this moment nothing is open whose time-out passed long ago by the owner's clock. `steadyMs`: since when there is that
+   * owner and nothing goes wrong. `lacks`: what it has no code for; a run that lacks its own is held, and only its own time-outs hold.
+   */
+  checkTimeOuts(of: {
+    readonly nowMs: number;
+    readonly steadyMs: number;
+    readonly lacks: ReadonlySet<string>;
+  }): void {
+    const { nowMs, steadyMs, lacks } = of;
+    for (const run of this.openRuns()) {
+      for (const { at, what, needsCode } of run.timeOuts()) {
+        if (needsCode && lacks.has(run.started.workflowType)) continue;
+        const lateMs = Math.min(nowMs - at, steadyMs);
+        if (lateMs > timeOutLateMsMax)
+          throw new SimulationFailure(
+            "late-time-out",
+            `${run.workflowId}: ${what} was over at ${at}, and it is ${nowMs}`,
+          );
+        if (lateMs > 0) continue;
+        this.#statistics.note("time-out awaited by an engine that lacks code");
+      }
+    }
+  }
+
+  /** Runs of the workflow id that are on disk. */
+  kept(workflowId: string): readonly AuditedRun[] {
+    return this.chains.get(workflowId)?.runs.filter((run) => !run.isDeleted) ?? [];
+  }
+
   #accept(epoch: number, commit: Commit, result: CommitResult & { readonly ok: true }): void {
     const { run, start, send = [], consume = [] } = commit;
     const consumed = consume.map((messageId) => this.#consume(messageId, epoch));
     let ended: AuditedRun | undefined;
     if (run !== undefined) {
       const audited = this.#keys.get(run.runKey);
-      if (audited === undefined || audited.workflowId !== run.workflowId)
+      if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
+      else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
     }
     if (start !== undefined) {
@@ -141,6 +248,17 @@ export class Auditor {
     this.#checkSent(commit, ended, epoch, result.messageIds, send);
     for (const message of consumed) this.#checkAnswer(message, commit);
     if (ended !== undefined) this.#checkEnd(ended, send);
+  }
+
+  /** I-38: what is cancelled is told in the commit that says so. */
+  #checkTold(run: AuditedRun): void {
+    const untold = untoldBy(run);
+    if (untold !== undefined)
+      throw new SimulationFailure(
+        "cancel-not-forwarded",
+        `${run.workflowId} is cancelled, and ${untold} is not told`,
+      );
+    if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
   }
 
   #extend(run: AuditedRun, events: readonly NewEvent[], expectedSeq: number, epoch: number): void {
@@ -175,8 +293,12 @@ export class Auditor {
       throw new SimulationFailure("gap", `${workflowId} begins at ${start.firstSeq} after ${chain.headSeq}`);
     if (this.runs.has(start.runId)) throw new SimulationFailure("run-id", `${start.runId} began before`);
     const { requestId } = first;
+    if (before?.isDeleted === true) this.#statistics.note("id begun anew after its runs were deleted");
     // I-5
-    if (requestId !== undefined && chain.runs.some((other) => other.started.requestId === requestId))
+    if (
+      requestId !== undefined &&
+      this.kept(workflowId).some((other) => other.started.requestId === requestId)
+    )
       throw new SimulationFailure("request-again", `${workflowId} was begun by request ${requestId} before`);
     const end = before?.terminal;
     if (end?.type === "WorkflowContinuedAsNew") {
@@ -193,6 +315,9 @@ export class Auditor {
       epoch,
       setBackMs: () => this.setBackMs,
       elapsedMs: this.#elapsedMs,
+      nowMs: this.#nowMs,
+      spreadMs: this.#spreadMs(),
+      skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
     });
@@ -209,7 +334,12 @@ export class Auditor {
   /** The row says what the events say. I-29: whoever reads rows only misses no wake-up. */
   #checkRow(
     run: AuditedRun,
-    row: { readonly status: string; readonly closedAt?: number; readonly wakeAt: number | null },
+    row: {
+      readonly status: string;
+      readonly closedAt?: number;
+      readonly wakeAt: number | null;
+      readonly blocked?: string | null;
+    },
   ): void {
     const status = run.terminal === undefined ? "running" : statusAfter(run.terminal);
     if (row.status !== status || (row.closedAt !== undefined) !== (run.terminal !== undefined))
@@ -217,6 +347,9 @@ export class Auditor {
         "row-status",
         `${run.workflowId}: the row says ${row.status}, not ${status}`,
       );
+    run.closedAt = row.closedAt;
+    run.wakeAt = row.wakeAt;
+    if (row.blocked !== undefined) this.#noteHeld(run, row.blocked);
     if (run.terminal !== undefined) return;
     const { wakeAtMax } = run;
     if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
@@ -224,6 +357,14 @@ export class Auditor {
         "lost-wake-up",
         `${run.workflowId}: to be looked at by ${wakeAtMax}, and its row says ${row.wakeAt}`,
       );
+  }
+
+  #noteHeld(run: AuditedRun, blocked: string | null): void {
+    if (run.terminal !== undefined) return;
+    const isHeld = blocked?.startsWith("workflow_type_unknown") === true;
+    if (isHeld) this.#statistics.note("run held, its code being missing");
+    else if (run.isHeld && blocked === null) this.#statistics.note("held run went on, its code being there");
+    run.isHeld = isHeld;
   }
 
   #openExecution(workflowId: string): string | undefined {
@@ -351,6 +492,10 @@ export class Auditor {
         const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
         if (message.from !== undefined && !isSettled) swallowed();
         if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();
+        if (latest?.isOpen !== true && message.signalId !== undefined) {
+          this.outlived.add(message.signalId);
+          this.#statistics.note("signal to a held run that ended before its code came");
+        }
         return;
       }
       case "signal-settled": {
@@ -378,6 +523,10 @@ export class Auditor {
     const { terminal } = run;
     if (terminal === undefined) return;
     this.#noteEnd(terminal);
+    if (run.isHeld) {
+      if (terminal.type === "WorkflowTimedOut") this.#statistics.note("held run timed out");
+      if (terminal.type === "WorkflowTerminated") this.#statistics.note("held run terminated");
+    }
     if (terminal.type === "WorkflowFailed" && terminal.failure.kind === "engine")
       throw new SimulationFailure(
         "engine-verdict",
@@ -390,6 +539,8 @@ export class Auditor {
     }
     const { parent } = run.started;
     if (parent === undefined || terminal.type === "WorkflowContinuedAsNew") return;
+    if (this.runs.get(parent.runId)?.isDeleted === true)
+      this.#statistics.note("child of a deleted run ended");
     const isTold = send.some(
       ({ message }) =>
         message.kind === "child-closed" &&
@@ -419,15 +570,18 @@ export class Auditor {
   /** Reads everything back: it is what was committed, and nothing else. I-1, I-3, I-40 */
   async compare(store: Store): Promise<void> {
     const { runs } = await store.list({}, { limit: 10_000 });
-    if (runs.length !== this.runs.size)
-      throw new SimulationFailure("durability", `${runs.length} runs on disk, ${this.runs.size} committed`);
-    for (const [workflowId, chain] of this.chains) {
+    const kept = [...this.runs.values()].filter((run) => !run.isDeleted);
+    if (runs.length !== kept.length)
+      throw new SimulationFailure("durability", `${runs.length} runs on disk, ${kept.length} committed`);
+    for (const workflowId of this.chains.keys()) {
       const history = await store.readHistory(workflowId as WorkflowId);
-      const committed = chain.runs.flatMap((run) => run.events);
+      const chain = this.kept(workflowId);
+      const committed = chain.flatMap((run) => run.events);
+      const firstSeq = chain[0]?.started.seq ?? 1;
       const isSame =
         history.length === committed.length &&
-        history.every((event, index) => event.seq === index + 1) &&
-        encodeRow(history) === encodeRow(committed);
+        history.every((event, index) => event.seq === firstSeq + index) &&
+        (history.length === 0 || encodeRow(history) === encodeRow(committed));
       if (!isSame) throw new SimulationFailure("durability", `the history of ${workflowId} is another one`);
     }
     const stored = await store.listMessages(0, 10_000);

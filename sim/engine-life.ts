@@ -3,8 +3,9 @@ import type { AionError } from "../src/core/errors.ts";
 import type { Ports } from "../src/core/ports.ts";
 import { Kernel } from "../src/engine/kernel.ts";
 import { Operations } from "../src/engine/operations.ts";
+import { deleteClosedRuns } from "../src/engine/retention.ts";
 import { loadInline, outsideWorkflow } from "../src/program/inline.ts";
-import type { ActivityTask } from "../src/workflow/definition.ts";
+import type { ActivityTask, AnyWorkflow } from "../src/workflow/definition.ts";
 import { programWorkflows } from "../test/replay/interpreter.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -28,6 +29,10 @@ const dawdling: readonly FaultKind[] = [
 
 export interface LifeOptions {
   readonly name: string;
+  /** By how much its clock is ahead. */
+  readonly skewMs: number;
+  /** Names of activities and workflow types that its code does not have. */
+  readonly lacks: ReadonlySet<string>;
   readonly plan: Plan;
   readonly schedule: Schedule;
   readonly side: StoreSide;
@@ -46,6 +51,8 @@ export class EngineLife implements Actor {
   isGone = false;
   /** It serves clients. */
   isUp = false;
+  /** Since when. */
+  upAtMs = Number.POSITIVE_INFINITY;
   kernel: Kernel | undefined;
   service: Operations | undefined;
   /** Set when it can write no more. */
@@ -63,6 +70,18 @@ export class EngineLife implements Actor {
     this.link = new StoreLink(of.side, this);
     this.#turns = new Lane(this);
     this.#random = new Dice(`${of.name} of ${of.plan.seed}`);
+  }
+
+  get lacks(): ReadonlySet<string> {
+    return this.#of.lacks;
+  }
+
+  #known(workflows: readonly AnyWorkflow[]): readonly AnyWorkflow[] {
+    return workflows.filter(({ workflowType }) => !this.lacks.has(workflowType));
+  }
+
+  get skewMs(): number {
+    return this.#of.skewMs;
   }
 
   get epoch(): number {
@@ -86,21 +105,23 @@ export class EngineLife implements Actor {
       leaseMs,
       ports: this.#ports(),
       programs: loadInline(
-        programWorkflows(
-          {
-            world: {
-              effect: async (task) => {
-                const { execution } = this.#execute(task);
-                queueMicrotask(() => this.#of.ledger.end(execution));
+        this.#known(
+          programWorkflows(
+            {
+              world: {
+                effect: async (task) => {
+                  const { execution } = this.#execute(task);
+                  queueMicrotask(() => this.#of.ledger.end(execution));
+                },
+                pause: (ms) => this.#pause(ms),
               },
-              pause: (ms) => this.#pause(ms),
+              produced: [],
             },
-            produced: [],
-          },
-          plan.programs,
+            plan.programs,
+          ),
         ),
       ),
-      activities: labourActivities(workshop),
+      activities: labourActivities(workshop).filter(({ activityType }) => !this.lacks.has(activityType)),
       activityConcurrency,
       activityConcurrencyPerType,
       residentMax,
@@ -122,6 +143,7 @@ export class EngineLife implements Actor {
     this.recoveredCount = recoveredCount;
     if (recoveredCount > 0) side.statistics.note("recovery took runs up");
     this.isUp = this.stopped === undefined;
+    this.upAtMs = this.#of.schedule.time.elapsedMs;
   }
 
   /** An operator asks for a report on every run, live ones too. I-17: none of them is adopted a second time. */
@@ -142,6 +164,18 @@ export class EngineLife implements Actor {
       }
     } catch (error) {
       // The store may fail under it.
+      if (!isAionError(error)) throw error;
+    }
+  }
+
+  /** An operator has closed runs deleted that are older than this. I-20: what has stopped, or was replaced, deletes nothing. */
+  async deleteClosed(ageMs: number): Promise<void> {
+    const { kernel } = this;
+    if (kernel === undefined) return;
+    try {
+      this.link.deletesBefore = Math.max(this.link.deletesBefore, kernel.now() - ageMs);
+      await deleteClosedRuns(kernel, ageMs);
+    } catch (error) {
       if (!isAionError(error)) throw error;
     }
   }
@@ -169,9 +203,9 @@ export class EngineLife implements Actor {
   }
 
   #ports(): Ports {
-    const { schedule, side } = this.#of;
+    const { schedule, side, skewMs } = this.#of;
     return {
-      clock: schedule.time.clock,
+      clock: { now: () => schedule.time.clock.now() + skewMs },
       random: { number: () => this.#random.number(), uuid: () => this.#random.uuid() },
       scheduler: {
         turn: (callback) => schedule.add(this.#turns, "turn", callback),

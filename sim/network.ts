@@ -32,7 +32,7 @@ export class Network {
     client: Actor,
     what: string,
     of: { readonly timeoutMs: number; readonly onTwice: () => void },
-    run: (service: Service) => Promise<Reply>,
+    run: (service: Service, life: EngineLife) => Promise<Reply>,
   ): Promise<Reply> {
     const { schedule, dice, statistics, meets, engines } = this.#of;
     return new Promise((resolve, reject) => {
@@ -74,7 +74,7 @@ export class Network {
       const deliver = (): void => {
         schedule.after(this.#latency(), new Lane(life), `serves ${what}`, () => {
           if (service === undefined) return;
-          run(service).then(
+          run(service, life).then(
             (value) => reply(() => resolve(value)),
             (error: unknown) => reply(() => reject(error)),
           );

@@ -21,6 +21,15 @@ export const faultKinds = [
   "reply-lost",
   "request-twice",
   "stall",
+  "retention",
+  "skew",
+  // PostgreSQL's own, in worlds that have it.
+  "serialization-failure",
+  "deadlock",
+  "admin-shutdown",
+  "connection-cut",
+  "too-many-connections",
+  "missing-code",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -52,7 +61,7 @@ export interface SignalPlan {
 
 /**
  * `sqlite`: the real store, in memory. `memory`: the reference store. `postgres`: the reference store, answering as a server
- * behind a network would: it goes on with what a dead client asked for, and answers in any order.
+ * behind a network would: it goes on with what a dead client asked for, answers in any order, and has PostgreSQL's errors.
  */
 export type StoreKind = "sqlite" | "memory" | "postgres";
 
@@ -61,6 +70,8 @@ export interface Plan {
   readonly seed: number;
   readonly store: StoreKind;
   readonly engineCount: number;
+  /** By how much the clock of each engine's machine is ahead of the right time. */
+  readonly skewsMs: readonly number[];
   readonly leaseMs: number;
   readonly residentMax: number;
   readonly activityConcurrency: number;
@@ -74,6 +85,8 @@ export interface Plan {
   readonly clients: readonly (readonly NumberedOperation[])[];
   /** So long things may go wrong; then all is well until everything has ended. */
   readonly troubleMs: number;
+  /** So long after that engines that lack code go on lacking it. */
+  readonly unmendedMs: number;
 }
 
 export interface NumberedOperation {
@@ -97,8 +110,8 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const engineCount = dice.pick([1, 2, 2, 3]);
   const store = dice.weighted<StoreKind>([
     [3, "sqlite"],
-    [1, "memory"],
-    [1, "postgres"],
+    [0.7, "memory"],
+    [1.3, "postgres"],
   ]);
   const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
   const faults = new Set(faultKinds.filter(() => dice.chance(share)));
@@ -114,12 +127,16 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   }
   const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
   const left = new Set(reduction.operations);
+  const clockDice = new Dice(`clocks of ${seed}`);
+  const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
+  const isSkewed = faults.has("skew") && !reduction.faults.includes("skew");
   // Hardly any room: runs come and go, and activities stand in line.
   const isTight = dice.chance(0.2);
   return {
     seed,
     store,
     leaseMs,
+    skewsMs: isSkewed ? skewsMs : [0, 0, 0],
     engineCount: reduction.engineCount ?? engineCount,
     residentMax: isTight ? 1 : dice.pick([1, 3, 1_000, 1_000]),
     activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
@@ -130,7 +147,25 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     programs,
     clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
+    unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
   };
+}
+
+/** A little, within the lease, or beyond it. */
+function skewOf(dice: Dice, leaseMs: number): number {
+  const size = dice.weighted<number>([
+    [2, 0],
+    [3, dice.int(1, 200)],
+    [3, dice.int(200, leaseMs)],
+    [2, dice.int(leaseMs, 4 * leaseMs)],
+  ]);
+  return dice.chance(0.5) ? size : -size;
+}
+
+/** By how much two of its machines disagree about the time at most. */
+export function spreadOf({ skewsMs, engineCount }: Plan): number {
+  const used = skewsMs.slice(0, engineCount);
+  return Math.max(...used) - Math.min(...used);
 }
 
 function planClients(dice: Dice, types: readonly string[]): readonly (readonly NumberedOperation[])[] {

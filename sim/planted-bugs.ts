@@ -1,4 +1,7 @@
-/** Bugs that the simulator has to find: changes of the engine's source, each of a kind that could slip into it. */
+/**
+ * Bugs that the simulator has to find: changes of the engine's source, each of a kind that could slip into it; and of what stands
+ * for a PostgreSQL backend here.
+ */
 export interface PlantedBug {
   readonly name: string;
   /** What it does, as one would describe the bug. */
@@ -19,6 +22,10 @@ export interface Edit {
 
 function edit(file: string, find: string, replace: string): Edit {
   return { file: `src/${file}`, find, replace };
+}
+
+function editOfSim(file: string, find: string, replace: string): Edit {
+  return { file: `sim/${file}`, find, replace };
 }
 
 export const plantedBugs: readonly PlantedBug[] = [
@@ -171,6 +178,36 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "fenced-by-lease",
+    claim: "The SQLite writer takes a write of an earlier owner once the lease is over by that one's clock.",
+    invariants: [16],
+    within: 300,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        '      if (refusal !== undefined) return { kind: "failed", error: refusal };\n      this.#owner.renewWhenDue',
+        '      if (refusal !== undefined && batch.now <= owner.leaseUntil) return { kind: "failed", error: refusal };\n      this.#owner.renewWhenDue',
+      ),
+    ],
+  },
+  {
+    name: "time-never-goes-back",
+    claim: "What is due is judged by the latest instant that the engine has seen, and not by the clock.",
+    invariants: [28, 30],
+    within: 3000,
+    edits: [
+      edit(
+        "engine/due.ts",
+        "  return at !== undefined && at <= nowMs;\n}",
+        `  latestMs = Math.max(latestMs, nowMs);
+  return at !== undefined && at <= latestMs;
+}
+
+let latestMs = 0;`,
+      ),
+    ],
+  },
+  {
     name: "living-owner-replaced",
     claim: "A claim does not ask whether the owner is alive.",
     invariants: [17, 18],
@@ -198,14 +235,15 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   {
     name: "wake-up-not-written",
-    claim: "The SQLite writer does not write when a run is to be looked at, if that changes.",
+    claim:
+      "The SQLite writer leaves the instant at which a run is to be looked at as it was, if there was one.",
     invariants: [29],
-    within: 300,
+    within: 10,
     edits: [
       edit(
         "store/sqlite/writer.ts",
-        "} else if (wakeAt === commit.wakeAtBefore) {",
-        "} else if (wakeAt !== 0) {",
+        '"UPDATE runs SET head_seq = ?, wake_at = ? WHERE',
+        '"UPDATE runs SET head_seq = ?, wake_at = coalesce(wake_at, ?) WHERE',
       ),
     ],
   },
@@ -267,7 +305,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "due-not-asked-again",
     claim: "A timer that was due before its run was read anew fires, although it is due later now.",
     invariants: [28],
-    within: 30,
+    within: 3000,
     edits: [
       edit(
         "engine/due.ts",
@@ -607,6 +645,190 @@ export const plantedBugs: readonly PlantedBug[] = [
         '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
       ),
       edit("engine/endings.ts", "    if (state.isClosed) throw await host.absent(record.workflowId);\n", ""),
+    ],
+  },
+  {
+    name: "deletes-though-replaced",
+    claim: "The SQLite writer deletes closed runs for an engine that no longer owns the store.",
+    invariants: [20, 16],
+    within: 30,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "    this.#owner.check(of.epoch, of.now);\n    const closed",
+        "    const closed",
+      ),
+    ],
+  },
+  {
+    name: "deletes-too-young",
+    claim: "Retention takes the age of a run for a time that it still has.",
+    invariants: [20],
+    within: 100,
+    edits: [edit("engine/retention.ts", "kernel.now() - ageMs", "kernel.now() + ageMs")],
+  },
+  {
+    name: "deletes-open-runs",
+    claim: "Retention deletes all runs of an id of which one has closed and is old enough, the open one too.",
+    invariants: [20],
+    within: 1000,
+    edits: [
+      edit(
+        "store/sqlite/writer.ts",
+        "(earlier.closed_at IS NULL OR earlier.closed_at >= ?1))\n",
+        "(earlier.closed_at >= ?1))\n",
+      ),
+      edit(
+        "store/sqlite/writer.ts",
+        'selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq LIMIT 1"',
+        'selectFirstRun: "SELECT run_key FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1"',
+      ),
+    ],
+  },
+  {
+    name: "deleted-run-taken-for-broken",
+    claim: "A run that is deleted while it is read is told to be damaged.",
+    invariants: [20],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/load.ts",
+        "if ((await store.findRunByKey(runKey)) !== undefined) return;",
+        "if (runKey >= 0 || (await store.findRunByKey(runKey)) !== undefined) return;",
+      ),
+    ],
+  },
+  {
+    name: "conflict-taken-for-success",
+    claim: "A PostgreSQL backend swallows 40001 and 40P01: its caller takes the append for made.",
+    invariants: [1, 3, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "store-link.ts",
+        "        if (fault !== undefined) {\n",
+        `        if (fault !== undefined && name === "append" && judgePostgres(fault) === "again") {
+          const swallowed = (args[1] as readonly Commit[]).map(() => ({ ok: true, messageIds: [] }));
+          answer("swallowed", () => resolve(swallowed));
+          return;
+        }
+        if (fault !== undefined) {
+`,
+      ),
+    ],
+  },
+  {
+    name: "cut-at-commit-taken-for-refusal",
+    claim: "A PostgreSQL backend says of a connection that was cut at the commit that nothing was written.",
+    invariants: [6, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "postgres-errors.ts",
+        'moment === "commit" ? "commit_unknown" : "store_unavailable"',
+        '"store_unavailable"',
+      ),
+    ],
+  },
+  {
+    name: "unknown-told-too-early",
+    claim: "A PostgreSQL backend says that an outcome is unknown while the server may still commit.",
+    invariants: [6, 52],
+    within: 100,
+    edits: [
+      editOfSim(
+        "store-link.ts",
+        "    const isMade = dice.chance(0.5);\n",
+        "    refuse(verdict);\n    const isMade = dice.chance(0.5);\n",
+      ),
+    ],
+  },
+  {
+    name: "held-run-not-timed-out",
+    claim: "The time-out of a run whose code is missing is not seen to.",
+    invariants: [39],
+    within: 300,
+    edits: [
+      edit(
+        "engine/blocked-runs.ts",
+        "    if (deadline.at > host.now()) host.wakeAt(workflowId, deadline.at);\n    else await",
+        "    if (deadline.at <= host.now()) await",
+      ),
+    ],
+  },
+  {
+    name: "held-run-forgotten",
+    claim:
+      "A run whose code is missing is not marked to be tried again when the engine is opened the next time.",
+    invariants: [29, 39],
+    within: 300,
+    edits: [
+      edit(
+        "engine/blocked-runs.ts",
+        "wakeAt: blocked === null ? wakeAt : 0,",
+        "wakeAt: blocked === null ? wakeAt : null,",
+      ),
+    ],
+  },
+  {
+    name: "time-out-needs-implementation",
+    claim: "An activity that has no implementation here, and was never begun, is not timed out.",
+    invariants: [39],
+    within: 3000,
+    edits: [
+      edit(
+        "engine/due.ts",
+        "    consider(activityDeadlineAt(activity));\n",
+        "    if (activity.attempt > 0) consider(activityDeadlineAt(activity));\n",
+      ),
+    ],
+  },
+  {
+    name: "shield-leaks",
+    claim: "A cancellation from outside reaches what is in a shield.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/scope-context.ts",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.isQuery);",
+        "const shielded = new ScopeContext(this.#runtime, new CancellationScope(this.cancellation), this.isQuery);",
+      ),
+    ],
+  },
+  {
+    name: "compensations-first-to-last",
+    claim: "Compensations run in the order in which they were registered.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit("program/runtime.ts", "this.compensations.splice(0).toReversed()", "this.compensations.splice(0)"),
+    ],
+  },
+  {
+    name: "compensations-all-at-once",
+    claim: "Compensations do not wait for one another.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "            await compensation();\n",
+        "            void Promise.resolve(compensation()).catch(() => undefined);\n            await Promise.resolve();\n",
+      ),
+    ],
+  },
+  {
+    name: "compensations-skipped-by-cancel",
+    claim: "A run that is cancelled does not run its compensations.",
+    invariants: [38],
+    within: 300,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "    if (undo.length > 0) {\n",
+        "    if (undo.length > 0 && !this.#isCancelRequested) {\n",
+      ),
     ],
   },
 ];

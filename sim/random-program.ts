@@ -1,5 +1,6 @@
 import type { ActivityOptions } from "../src/workflow/definition.ts";
 import type { Program, Statement } from "../test/replay/program.ts";
+import { safeMark, undoMark } from "./cancel-oracle.ts";
 import type { Dice } from "./dice.ts";
 
 /** A workflow made up by the dice, that comes to its end whatever it meets: every wait has a time-out, every failure an end. */
@@ -8,7 +9,7 @@ export function randomProgram(
   of: { readonly targets: readonly string[]; readonly isMetronome: boolean },
 ): Program {
   return {
-    body: list(dice, { ...of, depth: 2, lengthMax: 5 }),
+    body: list(dice, { ...of, depth: 2, lengthMax: 5, isSafe: false }),
     result: dice.pick(["a", "b", "c", "d"]),
     rounds: dice.pick([0, 0, 1, 2]),
   };
@@ -19,12 +20,17 @@ interface Limits {
   readonly isMetronome: boolean;
   readonly depth: number;
   readonly lengthMax: number;
+  /** No cancellation reaches it: it is in a shield, and in no scope within that has a time-out. */
+  readonly isSafe: boolean;
   readonly targets: readonly string[];
 }
 
 const beats = [100, 100, 200, 500];
 
 const label = (dice: Dice): string => dice.pick(["a", "b", "c", "d"]);
+
+/** What is begun under it is marked where no cancellation reaches, for the oracle of cancellations. */
+const mark = (text: string, { isSafe }: Limits): string => (isSafe ? `${text}${safeMark}` : text);
 
 /** Short mostly; some outlast a lease, and few a horizon of wake-ups. */
 function ms(dice: Dice, { isMetronome }: Limits): number {
@@ -57,6 +63,7 @@ function statement(dice: Dice, limits: Limits): Statement {
   if (limits.depth === 0 || dice.chance(0.55)) return simple(dice, limits);
   const inner = { ...limits, depth: limits.depth - 1, lengthMax: 3 };
   const body = (): readonly Statement[] => list(dice, inner);
+  const bodyWithin = (isSafe: boolean): readonly Statement[] => list(dice, { ...inner, isSafe });
   const op = dice.weighted<"branches" | "scope" | "shield" | "try" | "patched" | "fail">([
     [4, "branches"],
     [2, "scope"],
@@ -71,10 +78,12 @@ function statement(dice: Dice, limits: Limits): Statement {
         op: dice.pick(["all", "settled", "race", "any"]),
         branches: Array.from({ length: dice.int(2, 3) }, body),
       };
-    case "scope":
-      return { op, timeoutMs: dice.chance(0.4) ? 0 : ms(dice, limits), body: body() };
+    case "scope": {
+      const timeoutMs = dice.chance(0.4) ? 0 : ms(dice, limits);
+      return { op, timeoutMs, body: bodyWithin(limits.isSafe && timeoutMs === 0) };
+    }
     case "shield":
-      return { op, body: body() };
+      return { op, body: bodyWithin(true) };
     case "try":
       return { op, body: body(), otherwise: body() };
     case "patched":
@@ -101,7 +110,7 @@ function simple(dice: Dice, limits: Limits): Statement {
     case "activity":
       return toActivity(dice, limits);
     case "step":
-      return { op, name: label(dice), value: label(dice), ms: shortMs(dice, limits) };
+      return { op, name: mark(label(dice), limits), value: label(dice), ms: shortMs(dice, limits) };
     case "sleep":
       return { op, ms: ms(dice, limits) };
     case "receive":
@@ -113,7 +122,7 @@ function simple(dice: Dice, limits: Limits): Statement {
         op,
         type: dice.pick(["leaf", "leaf", "twig", "rotten"]),
         id: dice.chance(0.2) ? label(dice) : "",
-        input: label(dice),
+        input: mark(label(dice), limits),
         policy: dice.pick(["terminate", "cancel", "abandon"]),
         isDetached: dice.chance(0.4),
       };
@@ -122,7 +131,7 @@ function simple(dice: Dice, limits: Limits): Statement {
     case "wait-until":
       return { op, count: dice.int(1, 4), timeoutMs: ms(dice, limits) };
     case "compensate":
-      return { op, label: label(dice) };
+      return { op, label: `${undoMark}${label(dice)} ${dice.int(0, 9_999)}${safeMark}` };
     default:
       return { op: "look" };
   }
@@ -158,7 +167,7 @@ function toActivity(dice: Dice, limits: Limits): Statement {
   return {
     op: "activity",
     type,
-    label: manner === "plain" ? label(dice) : `${manner} ${label(dice)}`,
+    label: mark(manner === "plain" ? label(dice) : `${manner} ${label(dice)}`, limits),
     ms: shortMs(dice, limits),
     failures,
     options,

@@ -52,7 +52,9 @@ class Replayer {
     const isBeyond = live.some((command) => command.kind !== "continue-as-new");
     if (isBeyond && !isClosed(run.status))
       throw new SimulationFailure("replay", `${run.workflowId}: its code asks for more than was recorded`);
-    const hasAccount = run.workflowType in this.#programs && state.isCodeStarted;
+    // Ended before anything but its start was on disk: its code was told of nothing.
+    const isUntold = isClosed(run.status) && run.headSeq === run.firstSeq + 1 && live.length === 0;
+    const hasAccount = run.workflowType in this.#programs && state.isCodeStarted && !isUntold;
     const told = hasAccount ? accountOf(instance, run.workflowId) : undefined;
     instance.dispose();
     return { state, account: told };
@@ -100,6 +102,12 @@ export async function checkLiveRuns(of: {
       throw new SimulationFailure("live-state", `${workflowId}: in memory is a run that is not the latest`);
     const run = await store.findRun(workflowId);
     if (run === undefined) throw new SimulationFailure("live-state", `${workflowId} is in memory alone`);
+    // I-29
+    if (run.wakeAt !== audited.wakeAt)
+      throw new SimulationFailure(
+        "row",
+        `${workflowId} is to be looked at ${audited.wakeAt}, and on disk is ${run.wakeAt}`,
+      );
     replayer ??= new Replayer(store, programs);
     const { state, account: told } = await replayer.replay(run);
     const before = describeState(state);

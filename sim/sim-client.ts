@@ -4,8 +4,10 @@ import type { ErrorCode } from "../src/core/errors.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { statusAfter } from "../src/core/status.ts";
 import { account } from "../test/replay/interpreter.ts";
+import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
+import type { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
@@ -33,6 +35,8 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "query_unknown",
   "query_failed",
   "result_timeout",
+  "run_blocked",
+  "workflow_type_unknown",
 ]);
 
 export interface SentSignal extends SignalPlan {
@@ -51,6 +55,8 @@ export interface ClientOptions {
   readonly statistics: Statistics;
   readonly trace: Trace;
   readonly dice: Dice;
+  /** Engines agree about when a lease is over. */
+  readonly leasesAgree: boolean;
 }
 
 /**
@@ -96,7 +102,11 @@ export class SimClient implements Actor {
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
-        await this.#ask("describe", (service) => service.describe({ workflowId: operation.workflowId }));
+        await this.#ask(
+          "describe",
+          (service) => service.describe({ workflowId: operation.workflowId }),
+          operation,
+        );
         return;
       case "list":
         await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
@@ -113,10 +123,12 @@ export class SimClient implements Actor {
   /** Asks until there is an answer: a reply, or a refusal. `isAlone`: no request before or beside it may have been carried out. */
   async #ask<Reply>(
     verb: string,
-    run: (service: Service) => Promise<Reply>,
-    timeoutMs = 5_000,
+    run: (service: Service, life: EngineLife) => Promise<Reply>,
+    of: { readonly workflowId?: string; readonly timeoutMs?: number } = {},
   ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
+    const { workflowId, timeoutMs = 5_000 } = of;
+    const there = workflowId === undefined ? [] : this.#of.auditor.kept(workflowId);
     const count = statistics.verb(verb);
     count.asked += 1;
     let isAlone = true;
@@ -131,6 +143,9 @@ export class SimClient implements Actor {
       } catch (error) {
         if (!isAionError(error)) throw error;
         if (refusals.has(error.code)) {
+          if (error.code === "run_blocked" || error.code === "workflow_type_unknown")
+            statistics.note("refused, the code being missing");
+          if (error.code === "run_not_found" && workflowId !== undefined) this.#checkGone(workflowId, there);
           count.refused += 1;
           return { refusal: error.code, isAlone };
         }
@@ -142,6 +157,17 @@ export class SimClient implements Actor {
         if (error.code !== "transport_failed") await this.#wait(dice.int(10, 1_000));
       }
     }
+  }
+
+  /** I-20: a run that is there all the time cannot be said to be gone. */
+  #checkGone(workflowId: string, there: readonly AuditedRun[]): void {
+    const kept = there.find((run) => !run.isDeleted);
+    if (kept !== undefined)
+      throw new SimulationFailure(
+        "told-gone",
+        `${workflowId}: run ${kept.runId} is there, and was not found`,
+      );
+    if (there.length > 0) this.#of.statistics.note("client told that a deleted run is gone");
   }
 
   async #start(operation: Operation & { readonly verb: "start" }): Promise<void> {
@@ -211,7 +237,7 @@ export class SimClient implements Actor {
     const { workflowId, name, value, signalId } = operation;
     const sent = this.#note(workflowId, { name, value, signalId });
     const request = { workflowId, name, payload: String(value) as Payload, signalId };
-    const answer = await this.#ask("signal", (service) => service.signal(request));
+    const answer = await this.#ask("signal", (service) => service.signal(request), { workflowId });
     if ("reply" in answer) return this.#acknowledged(sent);
     this.#of.statistics.note("signal refused, its target having ended");
     if (answer.isAlone) sent.outcome = "refused";
@@ -225,14 +251,19 @@ export class SimClient implements Actor {
       (sent) => sent.workflowId === workflowId && sent.name === "tick" && sent.outcome === "acknowledged",
     );
     const received = heard.filter(({ signalId }) => auditor.latest(workflowId)?.signalIds.has(signalId));
-    const answer = await this.#ask("query", async (service) => {
+    const ask = async (service: Service, life: EngineLife) => {
       const reply = await service.query({ workflowId, name: account.name, input: "null" as Payload });
       // At the moment of the answer: until it arrives more may be on disk.
       this.#checkKnown(workflowId, reply);
-      return reply;
-    });
+      // An owner that was replaced by one whose clock is ahead cannot know of it until its own lease is over.
+      const mayKnow = this.#of.leasesAgree || life.epoch === auditor.epoch;
+      return { reply, mayKnow };
+    };
+    const answer = await this.#ask("query", ask, { workflowId });
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
-    const lines = new Set(JSON.parse(answer.reply) as readonly string[]);
+    const { reply, mayKnow } = answer.reply;
+    if (!mayKnow) return;
+    const lines = new Set(JSON.parse(reply) as readonly string[]);
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
     if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)
@@ -261,7 +292,9 @@ export class SimClient implements Actor {
   async #end(verb: "cancel" | "terminate", workflowId: string): Promise<void> {
     const { auditor } = this.#of;
     const before = auditor.latest(workflowId);
-    const answer = await this.#ask(verb, (service) => service[verb]({ workflowId, reason: "because" }));
+    const answer = await this.#ask(verb, (service) => service[verb]({ workflowId, reason: "because" }), {
+      workflowId,
+    });
     if ("refusal" in answer) return;
     // I-3: it holds for the run that was there, or for one after it.
     const runs = auditor.chains.get(workflowId)?.runs ?? [];
@@ -273,17 +306,21 @@ export class SimClient implements Actor {
           ? run.isCancelRequested || run.terminal?.type === "WorkflowCancelled" || !run.isOpen
           : !run.isOpen,
       );
-    if (!isMarked) throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
+    // A run that is held hears of it when its code is there.
+    const isOnItsWay = [...auditor.messages.values()].some(
+      ({ target, message }) => target === workflowId && message.kind === verb,
+    );
+    if (!isMarked && !isOnItsWay)
+      throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
   }
 
   async #result(workflowId: string): Promise<void> {
     const { auditor } = this.#of;
     for (;;) {
-      const answer = await this.#ask(
-        "result",
-        (service) => service.result({ workflowId, waitMs: 20_000 }),
-        30_000,
-      );
+      const answer = await this.#ask("result", (service) => service.result({ workflowId, waitMs: 20_000 }), {
+        workflowId,
+        timeoutMs: 30_000,
+      });
       if ("refusal" in answer) return;
       const { reply } = answer;
       if (reply.status === "running") {

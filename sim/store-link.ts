@@ -2,7 +2,10 @@ import { AionError } from "../src/core/errors.ts";
 import type { Commit, CommitResult, OwnerClaim, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
+import { SimulationFailure } from "./failure.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
+import type { PostgresFault } from "./postgres-errors.ts";
+import { drawPostgresFault, judgePostgres, postgresAttemptsMax } from "./postgres-errors.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
@@ -17,6 +20,8 @@ export interface StoreSide {
   readonly statistics: Statistics;
   readonly trace: Trace;
   readonly dice: Dice;
+  /** The clock that the store goes by for leases: a server has its own, a library that of the machine it runs on. */
+  readonly leaseClock: { skewMs: number };
   /** The store's own side: goes on when an engine is frozen or dead. */
   readonly actor: Actor;
   /** False once all is well. */
@@ -29,6 +34,8 @@ export interface StoreSide {
 }
 
 const writes: ReadonlySet<string> = new Set(["claim", "renew", "release", "append", "deleteClosed"]);
+/** Refusals of what was perhaps made. */
+const doubtful: ReadonlySet<string> = new Set(["commit_unknown", "store_failed"]);
 const untouched: ReadonlySet<string> = new Set(["name", "close", "then"]);
 
 type Mishap =
@@ -41,6 +48,12 @@ type Mishap =
   /** The disk failed: from now on this engine writes nothing. */
   | "failed-made"
   | "failed-lost";
+
+/** What became of a write, and what its caller was told. */
+interface Fate {
+  isMade: boolean;
+  told: string | undefined;
+}
 
 interface Write {
   readonly apply: () => Promise<unknown>;
@@ -58,8 +71,10 @@ export class StoreLink {
   readonly store: Store;
   /** Of the claim that was made, whether the engine heard of it or not. */
   token: OwnerToken | undefined;
+  /** Up to where an operator has had runs deleted: those that closed before it. */
+  deletesBefore = Number.NEGATIVE_INFINITY;
   readonly #side: StoreSide;
-  readonly #engine: Actor;
+  readonly #engine: Actor & { readonly skewMs: number };
   readonly #writeLane: Lane;
   readonly #answerLane: Lane;
   readonly #writes: Write[] = [];
@@ -67,7 +82,7 @@ export class StoreLink {
   #lastAnswerAt = 0;
   #failure: AionError | undefined;
 
-  constructor(side: StoreSide, engine: Actor) {
+  constructor(side: StoreSide, engine: Actor & { readonly skewMs: number }) {
     this.#side = side;
     this.#engine = engine;
     // A server goes on with what it was asked while its client is frozen; a library does not.
@@ -112,11 +127,25 @@ export class StoreLink {
       if (this.#engine.isGone) return;
       const answer = (what: string, settle: () => void): void =>
         this.#answer(isWrite, `${name}: ${what}`, settle);
-      const apply = (): Promise<unknown> => this.#apply(name, member, args);
+      const fate: Fate = { isMade: false, told: undefined };
+      const apply = async (): Promise<unknown> => {
+        const result = await this.#apply(name, member, args);
+        fate.isMade = true;
+        // What reading tells after a refusal is final.
+        if (fate.told !== undefined) this.#failFate(`made after its caller was told ${fate.told}`);
+        return result;
+      };
+      const refuse = (error: AionError): void =>
+        answer(error.code, () => {
+          fate.told = error.code;
+          if (fate.isMade && !doubtful.has(error.code))
+            this.#failFate(`made, and its caller told ${error.code}`);
+          reject(error);
+        });
       const write: Write = { apply, isApplied: false };
       if (isWrite) this.#writes.push(write);
-      const carryOut = (): void => {
-        if (isWrite) {
+      const carryOut = (attempt: number): void => {
+        if (isWrite && attempt === 1) {
           if (write.isApplied) return;
           write.isApplied = true;
           this.#writes.splice(this.#writes.indexOf(write), 1);
@@ -130,13 +159,32 @@ export class StoreLink {
           !isOut && (mishap === undefined || mishap === "unknown-made" || mishap === "failed-made");
         if (!isMade || (isWrite && this.#failure !== undefined && mishap !== "failed-made")) {
           const error = refusal ?? this.#failure ?? new AionError("internal", "a call without an answer");
-          answer(error.code, () => reject(error));
+          refuse(error);
           return;
         }
+        const fault =
+          side.kind === "postgres" && mishap === undefined
+            ? drawPostgresFault({
+                isWrite,
+                dice: side.dice,
+                meets: (kind, share) => side.meets(kind, share),
+                note: (remark) => side.statistics.note(remark),
+              })
+            : undefined;
+        if (fault !== undefined) {
+          this.#failTransaction(fault, {
+            attempt,
+            apply,
+            carryOut,
+            refuse,
+          });
+          return;
+        }
+        if (attempt > 1) side.statistics.note("PostgreSQL: transaction made after it was rolled back");
         apply().then(
           (result) => {
             if (refusal === undefined) answer("done", () => resolve(result));
-            else answer(refusal.code, () => reject(refusal));
+            else refuse(refusal);
           },
           (error: unknown) => answer(codeOf(error), () => reject(error)),
         );
@@ -144,9 +192,58 @@ export class StoreLink {
       const now = side.schedule.time.elapsedMs;
       if (isWrite) {
         this.#lastWriteAt = Math.max(this.#lastWriteAt, now + this.#latency());
-        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, carryOut);
+        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, () =>
+          carryOut(1),
+        );
       } else
-        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, carryOut);
+        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, () =>
+          carryOut(1),
+        );
+    });
+  }
+
+  /** The first law of the contract. */
+  #failFate(what: string): void {
+    this.#side.fail(new SimulationFailure("refused-and-made", `a write of ${this.#engine.name} was ${what}`));
+  }
+
+  /** What the backend makes of an error of the server's, and what the server makes of the transaction. */
+  #failTransaction(
+    fault: PostgresFault,
+    of: {
+      readonly attempt: number;
+      readonly apply: () => Promise<unknown>;
+      readonly carryOut: (attempt: number) => void;
+      readonly refuse: (error: AionError) => void;
+    },
+  ): void {
+    const { schedule, statistics, dice, trace, actor } = this.#side;
+    const { attempt, apply, carryOut, refuse } = of;
+    const verdict = judgePostgres(fault);
+    trace.add(`  ${fault.sqlstate} at the ${fault.moment}: ${verdict === "again" ? verdict : verdict.code}`);
+    if (verdict === "again") {
+      if (attempt >= postgresAttemptsMax) {
+        statistics.note("PostgreSQL: transaction given up, rolled back too often");
+        refuse(new AionError("store_unavailable", `rolled back ${attempt} times: ${fault.text}`));
+        return;
+      }
+      const afterMs = dice.int(1, 20 * attempt);
+      schedule.after(afterMs, new Lane(this.#engine), "transaction again", () => carryOut(attempt + 1));
+      return;
+    }
+    if (fault.moment !== "commit") {
+      refuse(verdict);
+      return;
+    }
+    // The server has the commit or not, and ends the transaction in its own time, whatever becomes of its client.
+    const isMade = dice.chance(0.5);
+    schedule.after(dice.pick([0, 0, 5, 200, 2_000]), new Lane(actor), "server ends a transaction", () => {
+      statistics.note(
+        isMade ? "PostgreSQL: commit unknown, and made" : "PostgreSQL: commit unknown, and not made",
+      );
+      const end = (): void => refuse(verdict);
+      if (isMade) apply().then(end, end);
+      else end();
     });
   }
 
@@ -165,17 +262,20 @@ export class StoreLink {
   async #apply(name: string, member: unknown, args: readonly unknown[]): Promise<unknown> {
     const side = this.#side;
     side.schedule.callsUnderWay += 1;
+    if (side.kind !== "postgres") side.leaseClock.skewMs = this.#engine.skewMs;
     try {
       const result: unknown = await (Reflect.apply(
         member as () => unknown,
         side.inner,
         args,
       ) as Promise<unknown>);
-      this.#audit(name, args, result);
+      await this.#audit(name, args, result);
       return result;
     } catch (error) {
       if (codeOf(error) === "not_owner" && name === "append")
         side.statistics.note("write of a replaced owner refused");
+      if (codeOf(error) === "not_owner" && name === "deleteClosed")
+        side.statistics.note("deletion by a replaced owner refused");
       if (codeOf(error) === "store_owned") side.statistics.note("claim refused, the owner being alive");
       throw error;
     } finally {
@@ -183,13 +283,17 @@ export class StoreLink {
     }
   }
 
-  #audit(name: string, args: readonly unknown[], result: unknown): void {
+  async #audit(name: string, args: readonly unknown[], result: unknown): Promise<void> {
     const { auditor, statistics, trace, schedule } = this.#side;
     const nowMs = schedule.time.clock.now();
     try {
       if (name === "claim") {
         this.token = result as OwnerToken;
-        auditor.claimed(this.token.epoch, nowMs, (args[0] as OwnerClaim).leaseMs);
+        auditor.claimed(this.token.epoch, {
+          nowMs,
+          leaseMs: (args[0] as OwnerClaim).leaseMs,
+          skewMs: this.#engine.skewMs,
+        });
         trace.add(`  epoch ${this.token.epoch}`);
       }
       if (name === "readSegment") this.#noteReading(args[0] as RunRef);
@@ -202,6 +306,18 @@ export class StoreLink {
         for (const [index, commit] of commits.entries())
           trace.add(`  ${describeCommit(commit, results[index])}`);
         auditor.appended((args[0] as OwnerToken).epoch, commits, results);
+      }
+      if (name === "deleteClosed") {
+        const [{ epoch }, closedBefore, limit] = args as [OwnerToken, number, number];
+        const count = result as number;
+        if (closedBefore > this.deletesBefore)
+          throw new SimulationFailure(
+            "deleted-wrongly",
+            `asked for what closed before ${closedBefore}, and ${this.deletesBefore} was said`,
+          );
+        trace.add(`  deleted ${count} that closed before ${closedBefore}`);
+        const { runs } = await this.#side.inner.list({}, { limit: 10_000 });
+        auditor.deleted({ epoch, closedBefore, limit, count }, runs);
       }
     } catch (failure) {
       this.#side.fail(failure);

@@ -6,6 +6,7 @@ import type { Store } from "../src/store/contract.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 import { openSqliteStore } from "../src/store/sqlite/store.ts";
 import { Auditor } from "./auditor.ts";
+import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { EngineLife } from "./engine-life.ts";
@@ -13,6 +14,7 @@ import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
 import { Network } from "./network.ts";
 import type { FaultKind, Plan } from "./plan.ts";
+import { spreadOf } from "./plan.ts";
 import type { Actor } from "./schedule.ts";
 import { Lane, Schedule } from "./schedule.ts";
 import { checkSignals } from "./signal-oracle.ts";
@@ -46,6 +48,7 @@ const troublePerStep = 0.02;
 /** How often what is in memory is held against what is on disk. */
 const looksPerStep = 0.006;
 const reportsPerStep = 0.001;
+const retentionPerStep = 0.008;
 
 /** Runs one world from its plan to its verdict. */
 export async function runWorld(plan: Plan, options: RunOptions = {}): Promise<Verdict> {
@@ -62,16 +65,27 @@ interface Seat {
   lifeCount: number;
 }
 
+function isLacking(life: EngineLife | undefined): boolean {
+  return life !== undefined && life.lacks.size > 0;
+}
+
 class World {
   readonly #plan: Plan;
   readonly #options: RunOptions;
   readonly #trace: Trace;
   readonly #statistics = new Statistics();
   readonly #schedule: Schedule;
-  readonly #auditor = new Auditor(this.#statistics, () => this.#schedule.time.elapsedMs);
+  readonly #auditor = new Auditor({
+    statistics: this.#statistics,
+    elapsedMs: () => this.#schedule.time.elapsedMs,
+    nowMs: () => this.#schedule.time.clock.now(),
+    spreadMs: () => this.#spreadMs,
+    leaseSpreadMs: () => (this.#plan.store === "postgres" ? 0 : this.#spreadMs),
+  });
   readonly #ledger = new Ledger(this.#auditor, this.#statistics);
   readonly #faultDice: Dice;
   readonly #lookDice: Dice;
+  readonly #codeDice: Dice;
   readonly #inner: Store;
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
@@ -79,17 +93,22 @@ class World {
   readonly #clients: readonly SimClient[];
   #failure: SimulationFailure | undefined;
   #isCalm = false;
+  readonly #spreadMs: number;
   #isOut = false;
 
   constructor(plan: Plan, options: RunOptions) {
     const { seed } = plan;
     this.#plan = plan;
     this.#options = options;
+    this.#spreadMs = spreadOf(plan);
     this.#trace = new Trace(options.keepsTrace ?? false);
     this.#schedule = new Schedule({ dice: new Dice(`order of ${seed}`), trace: this.#trace, startAtMs });
     this.#faultDice = new Dice(`faults of ${seed}`);
     this.#lookDice = new Dice(`looks of ${seed}`);
-    const { clock } = this.#schedule.time;
+    this.#codeDice = new Dice(`code of ${seed}`);
+    const { time } = this.#schedule;
+    const leaseClock = { skewMs: 0 };
+    const clock = { now: () => time.clock.now() + leaseClock.skewMs };
     this.#inner =
       plan.store === "sqlite"
         ? openSqliteStore({ path: ":memory:", clock })
@@ -104,6 +123,7 @@ class World {
       statistics: this.#statistics,
       trace: this.#trace,
       dice: storeDice,
+      leaseClock,
       actor: { name: "store", isHalted: false, isGone: false },
       isFaulty: (kind) => this.#isFaulty(kind),
       meets: (kind, share) => this.#meets(kind, share, storeDice),
@@ -133,6 +153,7 @@ class World {
           statistics: this.#statistics,
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
+          leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
         }),
     );
   }
@@ -173,8 +194,11 @@ class World {
       if (!(await this.#step())) return;
     }
     this.#heal();
+    if (this.#seats.some(({ life }) => isLacking(life)) && !(await this.#liveUnmended())) return;
     const calmFromMs = time.elapsedMs;
-    const ownedByMs = calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 5_000;
+    this.#auditor.calmFromMs = calmFromMs;
+    const ownedByMs =
+      calmFromMs + 4 * this.#plan.leaseMs + this.#auditor.setBackMs + 2 * this.#spreadMs + 5_000;
     while (!this.#isAtRest()) {
       if (!(await this.#step())) return;
       // I-21
@@ -183,7 +207,7 @@ class World {
           "no-owner",
           `nobody owns the store ${time.elapsedMs - calmFromMs} ms after the faults`,
         );
-      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2)
+      if (time.elapsedMs > calmFromMs + calmMs + this.#auditor.setBackMs * 2 + this.#spreadMs * 4)
         throw this.#stuck("nothing moves it");
     }
     const restFromMs = time.elapsedMs;
@@ -191,6 +215,34 @@ class World {
     if (!this.#isAtRest())
       throw new SimulationFailure("unrest", "after everything had ended something began");
     await this.#judge();
+  }
+
+  /**
+   * All is well, but some engines lack code, and one of them may own the store. What waits for code waits, and time-outs hold all
+   * the same. Then engines come that have all of it. False: the world is over.
+   */
+  async #liveUnmended(): Promise<boolean> {
+    const { time } = this.#schedule;
+    const fromMs = time.elapsedMs;
+    while (time.elapsedMs < fromMs + this.#plan.unmendedMs && !this.#isAtRest())
+      if (!(await this.#step())) return false;
+    const owner = this.#seats.find(
+      ({ life }) => life?.isUp === true && life.epoch === this.#auditor.epoch,
+    )?.life;
+    if (owner?.kernel !== undefined)
+      this.#auditor.checkTimeOuts({
+        nowMs: owner.kernel.now(),
+        steadyMs: time.elapsedMs - Math.max(fromMs, owner.upAtMs),
+        lacks: owner.lacks,
+      });
+    this.#trace.add("  the code is mended");
+    for (const seat of this.#seats) {
+      const { life } = seat;
+      if (life === undefined || !isLacking(life)) continue;
+      if (life.isUp && this.#faultDice.chance(0.5)) this.#stop(seat, life, this.#faultDice.number());
+      else this.#crash(seat, life);
+    }
+    return true;
   }
 
   /** False: the world is over. */
@@ -264,6 +316,7 @@ class World {
     const sent = this.#clients.flatMap((client) => client.signals);
     const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
     checkSignals(this.#auditor, sent, accounts);
+    checkCleanup(this.#auditor, accounts, () => this.#statistics.note("run undid what it had done"));
   }
 
   #fail(error: unknown): void {
@@ -282,6 +335,8 @@ class World {
       seat.lifeCount += 1;
       const life = new EngineLife({
         name: `engine ${seat.number}.${seat.lifeCount}`,
+        skewMs: this.#plan.skewsMs[seat.number - 1] ?? 0,
+        lacks: this.#lacks(),
         plan: this.#plan,
         schedule: this.#schedule,
         side: this.#side,
@@ -297,6 +352,16 @@ class World {
     });
   }
 
+  /** A deploy may bring code from which something is missing. */
+  #lacks(): ReadonlySet<string> {
+    const lacks = new Set<string>();
+    if (!this.#isFaulty("missing-code") || this.#codeDice.chance(0.4)) return lacks;
+    const names = ["toil", "work", "leaf", "twig", "rotten", ...Object.keys(this.#plan.programs)];
+    for (let count = this.#codeDice.int(1, 3); count > 0; count--) lacks.add(this.#codeDice.pick(names));
+    this.#trace.add(`  it lacks ${[...lacks].join()}`);
+    return lacks;
+  }
+
   /** A process whose engine did not open, or has stopped, goes; another comes. */
   #endLife(seat: Seat, life: EngineLife): void {
     if (seat.life !== life) return;
@@ -304,7 +369,10 @@ class World {
     const { kernel } = life;
     const end = (): void => {
       life.kill();
-      this.#boot(seat, this.#faultDice.int(this.#plan.leaseMs / 2, 2 * this.#plan.leaseMs));
+      const { leaseMs } = this.#plan;
+      // Once all is well and the store is owned, those who come for it show nothing new.
+      const isSettled = this.#isCalm && this.#seats.some((other) => other.life?.isUp === true);
+      this.#boot(seat, this.#faultDice.int(leaseMs / 2, 2 * leaseMs) * (isSettled ? 10 : 1));
     };
     if (kernel === undefined) end();
     else kernel.close(0).then(end, (error: unknown) => this.#fail(error));
@@ -316,6 +384,7 @@ class World {
         ? "engine stopped, having lost its ownership"
         : "engine stopped, the disk having failed",
     );
+    if (this.#isFaulty("retention")) this.#deleteClosed(life, this.#faultDice);
     // It lingers: what has stopped must not do anything.
     this.#schedule.after(this.#faultDice.int(0, 3_000), new Lane(this.#actor), `${life.name} is ended`, () =>
       this.#endLife(seat, life),
@@ -354,6 +423,8 @@ class World {
       this.#statistics.note("time passed while much was to be done");
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
     }
+    if (this.#meets("retention", retentionPerStep, dice))
+      this.#deleteClosed(dice.pick(this.#seats).life, dice);
     if (!dice.chance(troublePerStep * this.#plan.troubleIntensity)) return false;
     const kinds = drastic.filter((kind) => this.#plan.faults.has(kind));
     if (kinds.length === 0) return false;
@@ -381,6 +452,14 @@ class World {
         this.#setClock(-Math.round(1_000 * 400 ** draw), "clock set backwards");
         return true;
     }
+  }
+
+  /** Whatever became of the engine meanwhile: frozen, replaced, stopped. */
+  #deleteClosed(life: EngineLife | undefined, dice: Dice): void {
+    const ageMs = dice.pick([0, 0, 100, 1_000, 5_000, 30_000]);
+    if (life?.kernel === undefined) return;
+    this.#trace.add(`  ${life.name} is to delete what closed ${ageMs} ms ago`);
+    life.deleteClosed(ageMs).catch((error: unknown) => this.#fail(error));
   }
 
   #freeze(life: EngineLife, draw: number): void {
@@ -438,7 +517,6 @@ class World {
   #heal(): void {
     this.#trace.add("  all is well");
     this.#isCalm = true;
-    this.#auditor.calmFromMs = this.#schedule.time.elapsedMs;
     this.#isOut = false;
     for (const { life } of this.#seats) if (life !== undefined) life.isHalted = false;
   }

@@ -13,6 +13,7 @@ describe("a duration", () => {
     ["1.5s", 1_500],
     // Fractions that binary numbers cannot hold.
     ["0.07s", 70],
+    ["8.05s", 8_050],
     ["8.2 hours", 29_520_000],
     ["30 seconds", 30_000],
     ["1 sec", 1_000],
@@ -27,8 +28,41 @@ describe("a duration", () => {
     ["1h30m5s", 5_405_000],
     // Past what a platform timer can hold: 2³¹−1 ms.
     ["90 days", 7_776_000_000],
+    [durationMsMax, durationMsMax],
+    ["3650000 days", durationMsMax],
   ])("%j is %d ms", (duration, ms) => {
     expect(parseDuration(duration)).toBe(ms);
+  });
+
+  it.each([
+    [1, "ms millisecond milliseconds"],
+    [1_000, "s sec secs second seconds"],
+    [60_000, "m min mins minute minutes"],
+    [3_600_000, "h hr hrs hour hours"],
+    [86_400_000, "d day days"],
+    [604_800_000, "w week weeks"],
+  ])("has names for the unit of %d ms: %s", (ms, names) => {
+    for (const name of names.split(" ")) expect([name, parseDuration(`3 ${name}`)]).toEqual([name, 3 * ms]);
+  });
+
+  it("is at most ten thousand years", () => {
+    expect(durationMsMax).toBe(10_000 * 365 * 86_400_000);
+  });
+
+  it.each([
+    ["", "timeout is empty text", {}],
+    ["   ", 'timeout "   " is no duration', { hint: expect.stringContaining('"1h 30m"') }],
+    ["5 parsecs", 'timeout "5 parsecs" is no duration', { hint: expect.stringContaining('"1h 30m"') }],
+    [-1, `timeout must be between 0 and ${durationMsMax} milliseconds, got -1`, {}],
+    ["11000 years", 'timeout "11000 years" is no duration', {}],
+    ["1e3 s", 'timeout "1e3 s" is no duration', {}],
+    [
+      "520000000 weeks",
+      `timeout must be between 0 and ${durationMsMax} milliseconds, got 520000000 weeks`,
+      {},
+    ],
+  ])("%j is refused with a message that says why: %s", (duration, message, more) => {
+    expect(() => parseDuration(duration, "timeout")).toThrow(expect.objectContaining({ message, ...more }));
   });
 
   it.each([

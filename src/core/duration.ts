@@ -48,9 +48,7 @@ export function parseDuration(duration: Duration, what = "duration"): number {
 function parseText(text: string, what: string): number {
   const part = /\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*,?/giy;
   let total = 0;
-  let at = 0;
-  while (at < text.length) {
-    part.lastIndex = at;
+  while (part.lastIndex < text.length) {
     const match = part.exec(text);
     const unit = match === null ? undefined : unitMs[(match[2] ?? "").toLowerCase()];
     if (match === null || unit === undefined) {
@@ -58,10 +56,9 @@ function parseText(text: string, what: string): number {
         hint: 'Write milliseconds as a number, or text such as "500ms", "30s", "5 minutes", "2h", "2 days", "1h 30m".',
       });
     }
-    // 0.07 * 1000 is 70.00000000000001 in binary fractions, which would round up to 71.
+    // 8.05 * 1000 is 8050.000000000001 in binary fractions, which would round up to 8051.
     total += Number((Number(match[1]) * unit).toPrecision(15));
-    at = part.lastIndex;
   }
-  if (text.trim() === "") throw new AionError("invalid_argument", `${what} is empty text`);
+  if (text === "") throw new AionError("invalid_argument", `${what} is empty text`);
   return total;
 }

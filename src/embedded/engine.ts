@@ -9,6 +9,7 @@ import type { Log, Ports } from "../core/ports.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
+import { deleteClosedRuns } from "../engine/retention.ts";
 import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
@@ -161,13 +162,7 @@ export class Engine {
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */
   async deleteClosed(age: Duration): Promise<number> {
-    const before = this.#kernel.now() - parseDuration(age, "age");
-    let deleted = 0;
-    for (;;) {
-      const count = await this.#store.deleteClosed(this.#kernel.options.token, before, retentionPage);
-      deleted += count;
-      if (count < retentionPage) return deleted;
-    }
+    return await deleteClosedRuns(this.#kernel, parseDuration(age, "age"));
   }
 
   /** Takes no more calls, lets attempts under way end, and gives the store up. Calling it again waits for the same. */
@@ -203,7 +198,6 @@ async function claimPatiently(store: Store, claim: OwnerClaim): Promise<OwnerTok
 
 const claimAttemptsMax = 20;
 const claimRetryMs = 50;
-const retentionPage = 500;
 
 function sqlitePath(url: string): string | undefined {
   if (!url.startsWith("sqlite:")) return undefined;

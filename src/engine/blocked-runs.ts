@@ -1,3 +1,4 @@
+import { isAionError } from "../core/errors.ts";
 import type { AionError } from "../core/errors.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
@@ -6,6 +7,8 @@ import type { Commit, RunRecord, Store } from "../store/contract.ts";
 import { runDeadline } from "./due.ts";
 import { loadState } from "./load.ts";
 import type { Recorder } from "./recorder.ts";
+
+const retryMs = 1_000;
 
 export interface BlockingHost {
   readonly store: Store;
@@ -50,8 +53,14 @@ export class BlockedRuns {
     host.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
     if (host.isStopped) return;
     if (record.blocked !== reason) await host.recorder.commit(toBlockedCommit(record, reason));
-    // If its history can be read at all.
-    const deadline = await loadState(record, host.store).then(runDeadline, () => undefined);
+    let deadline: ReturnType<typeof runDeadline>;
+    try {
+      deadline = runDeadline(await loadState(record, host.store));
+    } catch (failure) {
+      // A store that is out of order is asked again; a history that cannot be read tells of no time-out.
+      if (isAionError(failure) && failure.code === "store_unavailable") this.#lookAgain(workflowId);
+      return;
+    }
     if (deadline === undefined) return;
     if (deadline.at > host.now()) host.wakeAt(workflowId, deadline.at);
     else await this.#timeOut({ ...record, blocked: reason, wakeAt: 0 }, deadline.timeout);
@@ -63,12 +72,17 @@ export class BlockedRuns {
       await this.#host.timeOut(record, timeout);
       this.#reasons.delete(workflowId);
     } catch (error) {
-      // Thrown out of memory when its end was refused, it is read again, and comes here again.
+      this.#lookAgain(workflowId);
       this.#host.log("warn", "a blocked run could not be timed out; trying again", {
         workflowId,
         error: messageOf(error),
       });
     }
+  }
+
+  /** Its row is read anew then, and leads to `block` again while it is blocked. */
+  #lookAgain(workflowId: WorkflowId): void {
+    if (!this.#host.isStopped) this.#host.wakeAt(workflowId, this.#host.now() + retryMs);
   }
 
   /** It goes on: its row says so. */

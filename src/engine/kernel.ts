@@ -480,7 +480,12 @@ export class Kernel implements RunHost {
   }
 
   /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
-  begin(workflowId: WorkflowId, program: Program, firstSeq: number, inputs: readonly Input[]): void {
+  begin(
+    workflowId: WorkflowId,
+    program: Program,
+    before: RunRecord | undefined,
+    inputs: readonly Input[],
+  ): void {
     const damage = this.mailbox.damageOf(workflowId);
     if (damage !== undefined) {
       for (const input of inputs) input.onRefused?.(damage);
@@ -494,7 +499,8 @@ export class Kernel implements RunHost {
       program,
       instance: undefined,
       runKey: undefined,
-      firstSeq,
+      firstSeq: (before?.headSeq ?? 0) + 1,
+      follows: before?.runKey,
       wakeAt: null,
     });
     this.#unborn.set(workflowId, run);

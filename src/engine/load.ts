@@ -33,14 +33,18 @@ export interface LoadOptions {
 
 /**
  * Brings a run back by replay. Errors: `nondeterminism` (with the source line: a second replay finds it),
- * `nondurable_await`, `workflow_type_unknown`, `history_shape`, `history_corrupt`, `event_unknown`, and those of the store.
+ * `nondurable_await`, `workflow_type_unknown`, `history_shape`, `history_corrupt`, `event_unknown`, `run_not_found` (deleted
+ * since `run` was read), and those of the store.
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
-    return await replayOnce(run, options, false);
+    const loaded = await replayOnce(run, options, {});
+    if (loaded.unheardSeq === undefined) return loaded;
+    loaded.instance.dispose();
+    return await replayOnce(run, options, { codeUntilSeq: loaded.unheardSeq });
   } catch (error) {
     if (!isAionError(error) || error.code !== "nondeterminism") throw error;
-    await replayOnce(run, { ...options, onStray: () => undefined }, true);
+    await replayOnce(run, { ...options, onStray: () => undefined }, { isTracing: true });
     throw error;
   }
 }
@@ -83,15 +87,26 @@ async function readInto(state: RunState, run: RunRecord, store: Store, limit: nu
   for (let from = run.firstSeq; ;) {
     const events = await store.readSegment(run, from, limit);
     for (const event of events) state.apply(event);
+    if (events.length === 0 && from === run.firstSeq) await demandThere(run, store);
     from += events.length;
     if (events.length === 0 || from > run.headSeq) return;
   }
 }
 
-async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boolean): Promise<LoadedRun> {
+/** A history that is empty is a broken one, unless the run was deleted since its record was read. */
+async function demandThere({ workflowId, runId, runKey }: RunRecord, store: Store): Promise<void> {
+  if ((await store.findRunByKey(runKey)) !== undefined) return;
+  throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} was deleted`);
+}
+
+async function replayOnce(
+  run: RunRecord,
+  options: LoadOptions,
+  { isTracing = false, codeUntilSeq }: { readonly isTracing?: boolean; readonly codeUntilSeq?: number },
+): Promise<LoadedRun & { readonly unheardSeq: number | undefined }> {
   const { store, programs, scheduler, tracker } = options;
   const state = new RunState(run.workflowId);
-  const replay = new Replay(state);
+  const replay = new Replay(state, codeUntilSeq);
   let instance: ProgramInstance | undefined;
   let program: Program | undefined;
   let stray: AionError | undefined;
@@ -149,6 +164,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
   try {
     for (let from = run.firstSeq; !(await advance());) {
       const events = await store.readSegment(run, from, pageEvents);
+      if (events.length === 0 && from === run.firstSeq) await demandThere(run, store);
       from += events.length;
       replay.push(events);
       // Should the record be older than the history, what is missed is met as a conflict by the next commit.
@@ -157,7 +173,7 @@ async function replayOnce(run: RunRecord, options: LoadOptions, isTracing: boole
     instance ??= instantiate();
     if (program === undefined) throw new AionError("internal", "an instance has a program");
     isLoaded = true;
-    return { state, program, instance, live, isStuck };
+    return { state, program, instance, live, isStuck, unheardSeq: replay.unheardSeq };
   } catch (error) {
     instance?.dispose();
     throw error;

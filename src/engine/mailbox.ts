@@ -321,9 +321,8 @@ export class Mailbox {
         ),
       );
     }
-    const firstSeq = (existing?.headSeq ?? 0) + 1;
     await new Promise<void>((resolve, reject) => {
-      this.#kernel.begin(target, program, firstSeq, [
+      this.#kernel.begin(target, program, existing, [
         {
           ...toStartInput({
             runId: this.#kernel.newRunId(),

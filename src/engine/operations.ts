@@ -82,7 +82,7 @@ export class Operations implements Service {
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
-    let firstSeq = 1;
+    let before: RunRecord | undefined;
     const unborn = kernel.unbornRun(workflowId);
     // Another start of the id is on its way to the disk: only what is there counts.
     if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
@@ -91,11 +91,11 @@ export class Operations implements Service {
       if (existing !== undefined) {
         const met = await this.#meet(existing, request, signal);
         if (met !== undefined) return met;
-        firstSeq = existing.headSeq + 1;
+        before = existing;
       }
     }
     try {
-      return await this.#begin(request, workflowId, program, firstSeq, signal);
+      return await this.#begin(request, workflowId, program, before, signal);
     } catch (error) {
       if (!isAionError(error) || error.code !== "sequence_conflict") throw error;
       const existing = await kernel.store.findRun(workflowId);
@@ -105,7 +105,7 @@ export class Operations implements Service {
       const latest = await kernel.store.findRun(workflowId);
       // Another run has begun since: it may be the one that this request asks for, and is to be met first.
       if (latest?.runId !== existing.runId) throw error;
-      return this.#begin(request, workflowId, program, latest.headSeq + 1, signal);
+      return this.#begin(request, workflowId, program, latest, signal);
     }
   }
 
@@ -113,7 +113,7 @@ export class Operations implements Service {
     request: StartRequest,
     workflowId: WorkflowId,
     program: Program,
-    firstSeq: number,
+    before: RunRecord | undefined,
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const kernel = this.#kernel;
@@ -140,7 +140,7 @@ export class Operations implements Service {
         onDurable: () => resolve({ workflowId, runId, isNew: true }),
         onRefused: reject,
       };
-      kernel.begin(workflowId, program, firstSeq, [input]);
+      kernel.begin(workflowId, program, before, [input]);
     });
   }
 
@@ -264,7 +264,13 @@ export class Operations implements Service {
   async #hasReceived(workflowId: WorkflowId, runId: RunId | undefined, signalId: string): Promise<boolean> {
     const record = await this.#kernel.store.findRun(workflowId, runId);
     if (record === undefined) return false;
-    return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
+    try {
+      return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
+    } catch (error) {
+      // Deleted since its record was read.
+      if (isAionError(error) && error.code === "run_not_found") return false;
+      throw error;
+    }
   }
 
   async cancel(request: EndRequest): Promise<void> {
@@ -382,6 +388,8 @@ export class Operations implements Service {
           current = record.runId;
           if (isClosed(record.status)) {
             terminal = (await this.#kernel.store.readSegment(record, record.headSeq, 1)).at(-1);
+            // Deleted between the two reads.
+            if (terminal === undefined) await this.#find(workflowId, record.runId);
           }
         }
         if (terminal === undefined) {

@@ -89,6 +89,7 @@ export class ResidentRun {
   #heartbeats: Map<number, Heartbeat> | undefined;
   readonly #host: RunHost;
   readonly #firstSeq: number;
+  readonly #follows: RunKey | undefined;
   readonly #inbox: Input[] = [];
   readonly #questions: (() => void)[] = [];
   #batch: Batch | undefined;
@@ -106,6 +107,8 @@ export class ResidentRun {
     readonly instance: ProgramInstance | undefined;
     readonly runKey: RunKey | undefined;
     readonly firstSeq: number;
+    /** A run that begins: the one before it. */
+    readonly follows?: RunKey | undefined;
     readonly wakeAt: number | null;
     /** Its row says that it is blocked: its end is to say that it is no longer. */
     readonly isHeld?: boolean;
@@ -118,6 +121,7 @@ export class ResidentRun {
     this.instance = options.instance;
     this.runKey = options.runKey;
     this.#firstSeq = options.firstSeq;
+    this.#follows = options.follows;
     this.wakeAtWritten = options.wakeAt;
     this.#isHeld = options.isHeld ?? false;
   }
@@ -512,6 +516,7 @@ export class ResidentRun {
         startedAt: started.recordedAt,
         wakeAt: batch.wakeAt,
       };
+      if (this.#follows !== undefined) start.follows = this.#follows;
       if (terminal !== undefined) start.closedAt = terminal.recordedAt;
       if (started.parent !== undefined) start.parent = started.parent;
       commit.start = start;

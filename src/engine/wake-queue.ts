@@ -32,7 +32,6 @@ export class WakeQueue {
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #isRefilling = false;
-  readonly #line: string[] = [];
   #wakingCount = 0;
   #isStarted = false;
   #isStopped = false;
@@ -71,7 +70,7 @@ export class WakeQueue {
   #arm(): void {
     if (this.#isStopped || !this.#isStarted) return;
     const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);
-    if (at >= this.#timerAt && this.#cancelTimer !== undefined) return;
+    if (at >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = at;
     const delayMs = Math.max(0, Math.min(at - this.#ports.clock.now(), clockCheckMs));
@@ -85,25 +84,17 @@ export class WakeQueue {
   #fire(): void {
     const now = this.#ports.clock.now();
     for (let first = this.#heap[0]; first !== undefined && first.at <= now; first = this.#heap[0]) {
+      // Many runs may come due at one instant: only so many are brought back at once. The others keep their place.
+      if (this.#wakingCount >= wakingMax) return;
       this.#pop();
-      this.#wakeInTurn(first.workflowId);
+      this.#wakingCount += 1;
+      void this.#wake(first.workflowId).finally(() => {
+        this.#wakingCount -= 1;
+        this.#fire();
+      });
     }
     if (now >= this.#horizonAt) void this.#refill();
     else this.#arm();
-  }
-
-  /** Many runs may come due at one instant: only so many are brought back at once. */
-  #wakeInTurn(workflowId: string): void {
-    if (this.#wakingCount >= wakingMax) {
-      this.#line.push(workflowId);
-      return;
-    }
-    this.#wakingCount += 1;
-    void this.#wake(workflowId).finally(() => {
-      this.#wakingCount -= 1;
-      const next = this.#isStopped ? undefined : this.#line.shift();
-      if (next !== undefined) this.#wakeInTurn(next);
-    });
   }
 
   async #refill(): Promise<void> {
@@ -130,7 +121,8 @@ export class WakeQueue {
       if (due.length < pageSize) this.#cursor = { wakeAt: this.#horizonAt, runKey: Number.MAX_SAFE_INTEGER };
     } catch (error) {
       this.#ports.log("warn", "the store could not list due runs; trying again", { error: String(error) });
-      this.#horizonAt = this.#ports.clock.now() + retryMs;
+      // No lower than what was read already: rows before that are not read again, so who is told of one has to hold it.
+      this.#horizonAt = Math.max(this.#ports.clock.now() + retryMs, this.#cursor.wakeAt);
     } finally {
       this.#isRefilling = false;
       this.#arm();

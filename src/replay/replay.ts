@@ -25,9 +25,21 @@ export class Replay {
   #expected: readonly Event[] = none;
   #current: Event | undefined;
   #isLast = false;
+  readonly #codeUntilSeq: number;
+  #unheardSeq: number | undefined;
 
-  constructor(state: RunState) {
+  /** `codeUntilSeq`: from this event on the code is told nothing. */
+  constructor(state: RunState, codeUntilSeq = Number.POSITIVE_INFINITY) {
     this.#state = state;
+    this.#codeUntilSeq = codeUntilSeq;
+  }
+
+  /**
+   * The last input, if the run was ended from outside before the code could act on it: the replay made the code act, and
+   * no commit holds what it asked for. What the instance says of itself from then on was never so.
+   */
+  get unheardSeq(): number | undefined {
+    return this.#unheardSeq;
   }
 
   /** The next recorded events. */
@@ -53,7 +65,7 @@ export class Replay {
       const { historyLength } = this.#state;
       const isCodeStarted = this.#state.isCodeStarted;
       for (const event of commands) this.#state.apply(event);
-      if (delivery === undefined) continue;
+      if (delivery === undefined || input.seq >= this.#codeUntilSeq) continue;
       // Before a start delay is over no code runs: what ends the run then was not issued by code.
       const expected =
         isCodeStarted && commands.length > 0
@@ -82,7 +94,10 @@ export class Replay {
       const event = this.#expected[matched];
       if (event === undefined) {
         // After an end from outside (terminated, timed out) nothing that the code still asked for counts.
-        if (this.#isLast && this.#state.isClosed && !isEndedByCode(this.#state)) return [];
+        if (this.#isLast && this.#state.isClosed && !isEndedByCode(this.#state)) {
+          this.#unheardSeq = this.#current?.seq;
+          return [];
+        }
         if (!this.#isLast || this.#state.isClosed) throw this.#violation(undefined, command, sources[index]);
         return commands.slice(index);
       }

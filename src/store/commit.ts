@@ -103,6 +103,18 @@ export function chainOpen(of: {
   );
 }
 
+/** A start after another run than the one that it was to follow. */
+export function chainOther(of: {
+  readonly workflowId: string;
+  readonly expected: number;
+  readonly found: number;
+}): AionError {
+  const { workflowId, expected, found } = of;
+  return new AionError("sequence_conflict", `workflow ${workflowId}: its latest run is another one by now`, {
+    details: { expected, found },
+  });
+}
+
 /** A message that the commit answers has been answered already. */
 export function messageGone(messageId: number): AionError {
   return new AionError(

@@ -161,6 +161,11 @@ export interface StartCommit {
   readonly version: string;
   /** 1, or the head of the closed run before it plus 1. Taken: the commit is refused with `sequence_conflict`. */
   readonly firstSeq: number;
+  /**
+   * The run before it. When it is not the last of its chain any more, the commit is refused with `sequence_conflict`: a chain that was
+   * deleted and begun anew since may have the same seqs. Absent: whichever run is there.
+   */
+  readonly follows?: RunKey;
   /** The first is WorkflowStarted. */
   readonly events: readonly NewEvent[];
   readonly status: RunStatus;

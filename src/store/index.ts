@@ -1,6 +1,14 @@
 /** `aion/store`: the contract of a store, what a backend is built with, the suite that it must pass, and the backends. */
 export * from "./contract.ts";
-export { chainOpen, encodeCommit, messageGone, notOwner, parseCursor, sequenceConflict } from "./commit.ts";
+export {
+  chainOpen,
+  chainOther,
+  encodeCommit,
+  messageGone,
+  notOwner,
+  parseCursor,
+  sequenceConflict,
+} from "./commit.ts";
 export type { EncodedCommit, EncodedMessage, EncodedPart } from "./commit.ts";
 export { storeOwned } from "./owned.ts";
 export { decodeRow, encodeRow } from "../core/codec.ts";

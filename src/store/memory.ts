@@ -6,7 +6,15 @@ import type { Message } from "../core/message.ts";
 import type { Clock } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunStatus } from "../core/status.ts";
-import { chainOpen, encodeCommit, messageGone, notOwner, parseCursor, sequenceConflict } from "./commit.ts";
+import {
+  chainOpen,
+  chainOther,
+  encodeCommit,
+  messageGone,
+  notOwner,
+  parseCursor,
+  sequenceConflict,
+} from "./commit.ts";
 import type { EncodedCommit, EncodedPart } from "./commit.ts";
 import type {
   Commit,
@@ -189,12 +197,14 @@ class MemoryStore implements Store {
       }
     }
     if (start !== undefined) {
-      const { workflowId, firstSeq } = start.of;
+      const { workflowId, firstSeq, follows } = start.of;
       const latest = this.#chains.get(workflowId)?.at(-1);
       const extension = latest !== undefined && run?.of.runKey === latest.runKey ? run : undefined;
       const expected = firstSeq - 1;
       const found = (latest?.headSeq ?? 0) + (extension?.eventCount ?? 0);
       if (found !== expected) return sequenceConflict({ workflowId, expected, found });
+      if (follows !== undefined && follows !== latest?.runKey)
+        return chainOther({ workflowId, expected, found });
       if (latest !== undefined && !isClosed(extension?.of.status ?? latest.status)) {
         return chainOpen({ workflowId, expected, found });
       }

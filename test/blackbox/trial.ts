@@ -26,6 +26,7 @@ export async function attempt({ of, kills }: Trial, options: TrialOptions = {}):
   const prediction = predict(of);
   if (prediction === undefined) return { kind: "ambiguous" };
   let violations: readonly string[];
+  let isAllowed = (): boolean => false;
   try {
     const observed = await play(of, prediction.quietAtMs, kills, options);
     violations = judge(prediction.outcome, observed);
@@ -33,20 +34,23 @@ export async function attempt({ of, kills }: Trial, options: TrialOptions = {}):
     if (isComparable && options.hasControl === true) {
       const control = await play(of, prediction.quietAtMs, [], options);
       if (!hasToldWork({ of, kills }, control)) violations = differences(control, observed);
-    } else if (violations.length > 0 && allowsForKills({ of, kills }, observed)) violations = [];
+    } else if (violations.length > 0) {
+      if (allowsForKills(of, observed, killDrawCount)) violations = [];
+      else isAllowed = () => allowsForKills(of, observed, closeDrawCount);
+    }
     if (violations.length === 0) return { kind: "right", prediction, observed };
   } catch (error) {
     violations = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
   }
   // A few draws find nearly all cases that hang on an order; before anything is called wrong, look closely.
-  if (predict(of, closeDrawCount) === undefined) return { kind: "ambiguous" };
+  if (predict(of, closeDrawCount) === undefined || isAllowed()) return { kind: "ambiguous" };
   return { kind: "wrong", violations };
 }
 
 /** Whether it is right once the model is told when the engine died. See `simulate`. */
-function allowsForKills({ of }: Trial, observed: Observed): boolean {
+function allowsForKills(of: Case, observed: Observed, drawCount: number): boolean {
   if (observed.killedAtMs.length === 0 || !JSON.stringify(of).includes('"go on"')) return false;
-  const orders = Array.from({ length: killDrawCount }, (_each, index) => index * 31 + 1);
+  const orders = Array.from({ length: drawCount }, (_each, index) => index * 31 + 1);
   const seen = { ...observed, outcome: forgiving(of, observed.outcome) };
   return (["first", "last", ...orders] as const).some((order) => {
     const { outcome } = simulate(of, order, observed.killedAtMs);

@@ -19,7 +19,10 @@ import {
   activity,
   child,
   continueAsNew,
+  expose,
+  query,
   receive,
+  sideEffect,
   signal,
   signalWorkflow,
   sleep,
@@ -279,6 +282,55 @@ describe("a run that is blocked", () => {
     await expect(world.during(client.get("main").result())).rejects.toMatchObject({ kind: "terminated" });
   });
 
+  it.each<[string, readonly EventBody[], unknown]>([
+    // Its first commit holds the start alone: the code had not run yet.
+    ["its first activation", [started("teller"), { type: "WorkflowTerminated" }], "query_unknown"],
+    [
+      "a later one",
+      [
+        started("teller"),
+        { type: "SideEffectRecorded", ordinal: 0, value: json(1) },
+        { type: "SignalReceived", name: "go", payload: json("far") },
+        { type: "WorkflowTerminated" },
+      ],
+      ["1"],
+    ],
+    // It asked for nothing: the code was told.
+    ["nothing", [started("waiter"), { type: "WorkflowTerminated" }], ["waiting"]],
+  ])("tells nothing of what its code was never told, ended before %s", async (_what, bodies, expected) => {
+    // I-9, I-27
+    const inner = openMemoryStore();
+    await writeRuns(inner, [{ workflowId: "main", bodies }]);
+    const account = query<readonly string[]>("account");
+    const world = new World({
+      workflows: () => [
+        workflow("teller", async () => {
+          const lines: string[] = [];
+          expose(account, () => lines);
+          lines.push(String(sideEffect(() => 1)));
+          lines.push(String(await receive(go)));
+          lines.push(String(sideEffect(() => 2)));
+          await work("more");
+        }),
+        workflow("waiter", async () => {
+          expose(account, () => ["waiting"]);
+          await receive(go);
+        }),
+      ],
+      activities,
+      store: () => inner,
+    });
+    const { client } = await world.open();
+    const answer = await world.during(
+      client
+        .get("main")
+        .query(account)
+        .catch((error: AionError) => error.code),
+    );
+    expect(answer).toEqual(expected);
+    expect(world.effects).toEqual([]);
+  });
+
   it("and whose time-out passes while the disk is full ends when there is space", async () => {
     // I-39, I-47
     const inner = openMemoryStore();
@@ -296,6 +348,34 @@ describe("a run that is blocked", () => {
     await world.advance(60_000);
     expect(await inner.findRun("main" as WorkflowId)).toMatchObject({ status: "timed-out", headSeq: 2 });
   });
+
+  // I-39, I-29
+  it.each([2, 3])(
+    "and whose history cannot be read for a while, from the read %i on, times out all the same",
+    async (fromRead) => {
+      const inner = openMemoryStore();
+      const begun = { ...started("gone"), runDeadlineAt: 1_700_000_000_000 - 5_000 } as EventBody;
+      await writeRuns(inner, [{ workflowId: "main", bodies: [begun] }]);
+      let readCount = 0;
+      let failureCount = 0;
+      const world = new World({
+        workflows: () => [],
+        store: () =>
+          overStore(inner, {
+            readSegment: async (...args) => {
+              readCount += 1;
+              if (readCount < fromRead || failureCount >= 7) return inner.readSegment(...args);
+              failureCount += 1;
+              throw new AionError("store_unavailable", "the store is busy");
+            },
+          }),
+      });
+      await world.open();
+      await world.advance(60_000);
+      expect(failureCount).toBe(7);
+      expect(await inner.findRun("main" as WorkflowId)).toMatchObject({ status: "timed-out", headSeq: 2 });
+    },
+  );
 });
 
 describe("a damaged message", () => {

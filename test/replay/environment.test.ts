@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { findNode, otherNodeVersions } from "./other-nodes.ts";
 
 const script = path.join(import.meta.dirname, "digest.ts");
 
@@ -14,10 +15,14 @@ interface Digest {
   readonly digests: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Runs the script on this Node, elsewhere in the world. */
-async function digestIn(environment: Readonly<Record<string, string>>, flags: readonly string[] = []) {
+/** Runs the script elsewhere in the world, on this Node or another. */
+async function digestIn(
+  environment: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+  program: string = process.execPath,
+) {
   const { stdout } = await promisify(execFile)(
-    process.execPath,
+    program,
     ["--conditions=aion-source", ...flags, script, String(programCount), seed],
     { maxBuffer: 1e9, env: { PATH: process.env["PATH"] ?? "", ...environment } },
   );
@@ -25,9 +30,12 @@ async function digestIn(environment: Readonly<Record<string, string>>, flags: re
 }
 
 describe("the commands of a history", () => {
+  let base: Promise<Digest> | undefined;
+  const digestHere = (): Promise<Digest> => (base ??= digestIn({ TZ: "UTC", LC_ALL: "C" }));
+
   // I-45
   it("are the same bytes in every time zone, locale and heap, resident or replayed", async () => {
-    const base = await digestIn({ TZ: "UTC", LC_ALL: "C" });
+    const here = await digestHere();
     const others = await Promise.all([
       digestIn({ TZ: "Pacific/Kiritimati", LC_ALL: "de_DE.UTF-8", LANG: "de_DE.UTF-8" }),
       digestIn({ TZ: "America/St_Johns", LC_ALL: "ar_EG.UTF-8", LANG: "ar_EG.UTF-8" }),
@@ -36,12 +44,12 @@ describe("the commands of a history", () => {
       digestIn({ TZ: "UTC" }, ["--no-opt", "--stack-size=900"]),
       digestIn({ TZ: "Africa/Casablanca" }, ["--expose-gc"]),
     ]);
-    const seen = new Set([base, ...others].map(({ environment }) => environment));
+    const seen = new Set([here, ...others].map(({ environment }) => environment));
     expect(seen.size).toBe(6);
     expect([...seen].filter((environment) => environment.endsWith("storm"))).toHaveLength(1);
-    expect(Object.keys(base.digests).length).toBeGreaterThan(programCount);
-    for (const { digests } of others) expect(digests).toEqual(base.digests);
-    for (const lines of Object.values(base.digests)) {
+    expect(Object.keys(here.digests).length).toBeGreaterThan(programCount);
+    for (const { digests } of others) expect(digests).toEqual(here.digests);
+    for (const lines of Object.values(here.digests)) {
       expect(lines.length).toBeGreaterThan(1);
       expect(lines.filter((line) => line.includes("another account"))).toEqual([]);
       const live = lines.filter((line) => line.includes(" live "));
@@ -49,4 +57,20 @@ describe("the commands of a history", () => {
       expect(replayed.map((line) => line.replace(" replayed ", " live "))).toEqual(live);
     }
   }, 120_000);
+
+  // I-45
+  it.for(otherNodeVersions)(
+    "are the same bytes on Node %s",
+    { timeout: 240_000 },
+    async (version, { skip }) => {
+      const found = await findNode(version);
+      if ("missing" in found) return skip(found.missing);
+      const [here, there] = await Promise.all([
+        digestHere(),
+        digestIn({ TZ: "UTC", LC_ALL: "C" }, [], found.program),
+      ]);
+      expect(there.digests).toEqual(here.digests);
+      expect(Object.keys(there.digests).length).toBeGreaterThan(programCount);
+    },
+  );
 });

@@ -229,7 +229,10 @@ class Interpreter {
           return this.#list(statement.otherwise);
         });
       case "compensate":
-        compensate(() => work({ label: statement.label, ms: 5, failures: 0 }));
+        compensate(() => {
+          this.#account.push(`undoes: ${statement.label}`);
+          return work({ label: statement.label, ms: 5, failures: 0 });
+        });
         return statement.label;
       case "look":
         this.#account.push(`${now()} ${random()} ${uuid()} ${info().historyLength}`);

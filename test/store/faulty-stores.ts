@@ -280,6 +280,20 @@ export const faults: readonly Fault[] = [
     }),
   },
   {
+    name: "a start does not look at which run it follows",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          commits.map((commit) => {
+            if (commit.start === undefined) return commit;
+            const { follows: _follows, ...start } = commit.start;
+            return { ...commit, start };
+          }),
+        ),
+    }),
+  },
+  {
     name: "a continue-as-new is two transactions",
     bend: (sound) => ({
       async append(token, commits) {

@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { Engine, isAionError } from "aion";
 import { parseWorkflowId } from "../../src/core/ids.ts";
@@ -22,6 +23,7 @@ const clear: ReadonlySet<string> = new Set([
   "store_failed",
   "history_corrupt",
   "history_shape",
+  "message_corrupt",
   "event_unknown",
   "run_blocked",
   "run_not_found",
@@ -49,7 +51,7 @@ export async function flipBits(options: ScenarioOptions): Promise<ScenarioResult
       audit.hear(said);
       await audit.check(original);
       found.push(...audit.violations);
-      const lines = await readLines(original);
+      const written: Written = { lines: await readLines(original), rows: readRows(original) };
       for (let count = 0; count < most / 2; count += 1) {
         const target = `${original}${kind === "log" ? "-wal" : ""}`;
         const bytes = readFileSync(target);
@@ -64,7 +66,7 @@ export async function flipBits(options: ScenarioOptions): Promise<ScenarioResult
         bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << bit), at);
         writeFileSync(`${copy}${kind === "log" ? "-wal" : ""}`, bytes);
         tally.cycles += 1;
-        const verdict = await judge(copy, lines, kind);
+        const verdict = await judge(copy, written);
         tally.audited += audit.auditedCount;
         classes.set(`${kind}: ${verdict.what}`, (classes.get(`${kind}: ${verdict.what}`) ?? 0) + 1);
         if (verdict.what !== "no difference") tally.hits += 1;
@@ -101,11 +103,14 @@ interface Verdict {
 
 type Lines = readonly string[] | { readonly code: string };
 
-async function judge(
-  copy: string,
-  original: ReadonlyMap<string, Lines>,
-  kind: "file" | "log",
-): Promise<Verdict> {
+/** What the original holds. */
+interface Written {
+  readonly lines: ReadonlyMap<string, Lines>;
+  /** The rows of its runs, which have no checksums. */
+  readonly rows: string | undefined;
+}
+
+async function judge(copy: string, original: Written): Promise<Verdict> {
   const notes = new Set<string>();
   const problems: string[] = [];
   let before: ReadonlyMap<string, Lines>;
@@ -114,8 +119,10 @@ async function judge(
   } catch (error) {
     return toVerdict("the file is refused", error);
   }
+  // Before an engine goes on with it.
+  const isRowWrong = readRows(copy) !== original.rows;
   // I-50: what is handed out is what was written, or the end of it is missing.
-  for (const [id, lines] of original) {
+  for (const [id, lines] of original.lines) {
     if (!Array.isArray(lines)) continue;
     const now = before.get(id);
     if (now === undefined) notes.add("a run is gone");
@@ -143,10 +150,14 @@ async function judge(
     return { what: refused.what, violations: [...problems, ...refused.violations] };
   }
   const held = engine;
+  // What waits for a run that is held waits with it; what cannot be written is tried again, and the log tells why.
+  // The row of a run has no checksum, and a wrong instant in it is not found: docs/reliability.md says so.
   const isExplained = async (): Promise<boolean> =>
-    warnings.some((text) => text.includes("malformed")) || (await held.client.count({ isBlocked: true })) > 0;
+    isRowWrong ||
+    warnings.some((text) => text.includes("malformed")) ||
+    (await held.client.count({ isBlocked: true })) > 0;
   const outcomes = await driveEach(engine, script, (work) => Promise.race([work, late(isExplained)]));
-  const blockedCount = await engine.client.count({ isBlocked: true });
+  const isLateExplained = await isExplained();
   await engine.close({ drain: 0 });
   for (const [index, outcome] of outcomes.entries()) {
     const id = index < script.total ? idOfIndex(index) : "tally";
@@ -157,11 +168,7 @@ async function judge(
     }
     const code = codeOf(outcome.reason);
     notes.add(code);
-    // What waits for a run that is held waits with it; what cannot be written is tried again, and the log tells why.
-    // The row of a run has no checksum, and a wrong instant in it is not found: docs/reliability.md says so.
-    if (code === "late" && kind === "file") continue;
-    if (code === "late" && (blockedCount > 0 || warnings.some((text) => text.includes("malformed"))))
-      continue;
+    if (code === "late" && isLateExplained) continue;
     // An id whose run is hidden is free: what begins under it anew may be refused by those that remember it.
     if (notes.has("a run is gone") || notes.has("a history is shorter")) continue;
     if (!clear.has(code)) problems.push(`${id} failed with ${code}: ${String(outcome.reason)}`);
@@ -198,6 +205,20 @@ async function readLines(file: string): Promise<ReadonlyMap<string, Lines>> {
     await store.close();
   }
   return found;
+}
+
+/** The rows of all runs as text; `undefined` if the file is not what SQLite takes for whole, its indexes included. */
+function readRows(file: string): string | undefined {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    const [found] = database.prepare("PRAGMA integrity_check(1)").all();
+    if (Object.values(found ?? {})[0] !== "ok") return undefined;
+    return JSON.stringify(database.prepare("SELECT * FROM runs ORDER BY run_key").all());
+  } catch {
+    return undefined;
+  } finally {
+    database.close();
+  }
 }
 
 function codeOf(error: unknown): string {

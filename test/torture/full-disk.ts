@@ -25,8 +25,8 @@ export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult
       mount(disk);
       try {
         const store = path.join(disk, "store.db");
-        // Mostly more than fits into the room that the log already has, and never more than the disk holds.
-        const script = { total: 240, window: 10, padding: 2_000 };
+        // Mostly more than fits into the room that the log already has, and never more than the disk holds: 8 MB, and the log.
+        const script = { total: 500, window: 10, padding: 2_000 };
         const audit = new Audit();
         const life = new Life({ path: store, script, folder, name: "life" });
         const wanted = random.integer(10, 150);

@@ -1,3 +1,4 @@
+import { abuse } from "./abuse.ts";
 import { backUpUnderLoad } from "./backup.ts";
 import { jumpClock, liveInOtherTimes } from "./clock.ts";
 import { flipBits } from "./damage.ts";
@@ -23,4 +24,5 @@ export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   damage: [flipBits],
   backup: [backUpUnderLoad],
   memory: [runOutOfMemory],
+  abuse: [abuse],
 };

@@ -143,8 +143,9 @@ function showCommit({ run, start, send, consume }: Commit): string {
       parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);
   }
   if (start !== undefined) {
-    const { workflowId, firstSeq, events, status, wakeAt } = start;
-    parts.push(`start ${workflowId} at ${firstSeq} +${events.length} ${status} wake ${wakeAt}`);
+    const { workflowId, firstSeq, follows, events, status, wakeAt } = start;
+    const after = follows === undefined ? "" : ` after #${follows}`;
+    parts.push(`start ${workflowId} at ${firstSeq}${after} +${events.length} ${status} wake ${wakeAt}`);
   }
   if (send !== undefined) parts.push(`send ${send.length}`);
   if (consume !== undefined) parts.push(`consume ${show(consume)}`);

@@ -120,6 +120,38 @@ export const chainScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "a run that is to follow one that was deleted meanwhile is not started, though the seqs are the same again",
+    async run(world) {
+      const deleted = await world.start("w");
+      await world.end(deleted);
+      const next = { runId: world.newRunId(), firstSeq: deleted.headSeq + 1, follows: deleted.runKey };
+      assert.equal(await world.store.deleteClosed(world.token, Number.MAX_SAFE_INTEGER, 10), 1);
+      const [afterNone] = await world.append({ start: startOf("w", next) });
+      assertRefused(afterNone, { expected: next.firstSeq - 1, found: 0 });
+      const [alone] = await world.append({ start: startOf("w", { ...next, firstSeq: 1 }) });
+      assertRefused(alone, { expected: 0, found: 0 });
+      const again = await world.start("w", { runId: world.newRunId() });
+      await world.end(again);
+      const before = await snapshot(world.store, "w");
+      const [refused] = await world.append({ start: startOf("w", next) });
+      assertRefused(refused, { expected: next.firstSeq - 1, found: next.firstSeq - 1 });
+      assert.deepEqual(await snapshot(world.store, "w"), before);
+      const last = await world.start("w", { ...next, follows: again.runKey });
+      assert.equal(last.headSeq, next.firstSeq);
+      const ended = runOf(last, { events: [endOf("completed")], status: "completed", closedAt: 9 });
+      const [beside] = await world.append({
+        run: ended,
+        start: startOf("w", { runId: world.newRunId(), firstSeq: last.headSeq + 2, follows: again.runKey }),
+      });
+      assertRefused(beside, { expected: last.headSeq + 1, found: last.headSeq + 1 });
+      const [continued] = await world.append({
+        run: ended,
+        start: startOf("w", { runId: world.newRunId(), firstSeq: last.headSeq + 2, follows: last.runKey }),
+      });
+      assert.equal(continued?.ok, true);
+    },
+  },
+  {
     name: "retention deletes closed runs that closed before the instant, and everything of them",
     async run(world) {
       const old = await world.start("old", { wakeAt: 5 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { toPayload } from "../../core/payload.ts";
 import type { Store } from "../contract.ts";
-import type { Scenario, World } from "./world.ts";
-import { assertRejects, idOf, leaseMs, mark, runOf, snapshot, startOf } from "./world.ts";
+import type { KnownRun, Scenario, World } from "./world.ts";
+import { assertRejects, endOf, idOf, leaseMs, mark, runOf, snapshot, startOf } from "./world.ts";
 
 /** What holds between two objects on the same data, as between two processes. */
 function between(name: string, law: (world: World, other: Store) => Promise<void>): Scenario {
@@ -31,6 +32,31 @@ export const handleScenarios: readonly Scenario[] = [
       assert.deepEqual(await snapshot(other, "w"), await snapshot(world.store, "w"));
     }
   }),
+  between(
+    "heartbeats that came through one object are gone when the run closes through the other",
+    async (world, other) => {
+      const [first, second] = [await world.start("first"), await world.start("second")];
+      const heartbeat = { ordinal: 0, attempt: 1, details: toPayload("half done", "details") };
+      const beat = async (store: Store, run: KnownRun): Promise<void> => {
+        const commit = runOf(run, { events: [], heartbeats: [heartbeat] });
+        const [result] = await store.append(world.token, [{ run: commit }]);
+        assert.equal(result?.ok, true);
+        assert.deepEqual(await world.store.readHeartbeats(run.runKey), [heartbeat]);
+      };
+      // Each object has seen that there are none, when the other writes one.
+      await world.end(await world.start("none"));
+      await beat(other, first);
+      await world.end(first);
+      await beat(world.store, second);
+      const closing = runOf(second, { status: "completed", closedAt: 5, events: [endOf("completed")] });
+      const [closed] = await other.append(world.token, [{ run: closing }]);
+      assert.equal(closed?.ok, true);
+      for (const run of [first, second]) {
+        assert.deepEqual(await world.store.readHeartbeats(run.runKey), []);
+        assert.deepEqual(await other.readHeartbeats(run.runKey), []);
+      }
+    },
+  ),
   // I-16, I-51
   between("another opener's claim is refused while the owner is alive", async (world, other) => {
     const details = await assertRejects(other.claim({ leaseMs }), "store_owned");

@@ -243,7 +243,9 @@ function refusalsOf(
     const extension = latest !== undefined && run?.runKey === latest.runKey ? run : undefined;
     const found = (latest?.headSeq ?? 0) + (extension?.events.length ?? 0);
     const isOpen = latest !== undefined && !isClosed(extension?.status ?? latest.status);
-    if (found !== start.firstSeq - 1 || isOpen) refusals.push({ expected: start.firstSeq - 1, found });
+    const isOther = start.follows !== undefined && start.follows !== latest?.runKey;
+    if (found !== start.firstSeq - 1 || isOpen || isOther)
+      refusals.push({ expected: start.firstSeq - 1, found });
   }
   for (const messageId of consume ?? []) {
     if (state.messages.every((message) => message.messageId !== messageId))
@@ -303,7 +305,7 @@ function withBeat(heartbeats: readonly Heartbeat[], beat: Heartbeat): readonly H
 }
 
 function begun(start: StartCommit, runKey: RunKey): ModelRun {
-  const { events, firstSeq, wakeAt, status, ...rest } = start;
+  const { events, firstSeq, follows: _follows, wakeAt, status, ...rest } = start;
   const record: RunRecord = {
     ...rest,
     runKey,

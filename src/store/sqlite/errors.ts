@@ -17,7 +17,6 @@ const codes: ReadonlyMap<number, ErrorCode> = new Map([
   [10, "store_failed"], // IOERR
   [11, "store_corrupt"], // CORRUPT
   [13, "store_full"], // FULL
-  [14, "store_unavailable"], // CANTOPEN
   [15, "store_unavailable"], // PROTOCOL
   [26, "store_corrupt"], // NOTADB
 ]);

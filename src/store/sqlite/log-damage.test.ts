@@ -2,8 +2,9 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { VirtualClock, World, leaseMs, mark } from "../conformance/world.ts";
+import { isAionError } from "../../core/errors.ts";
 import { checkLog } from "./log-damage.ts";
 import { openSqliteStore } from "./store.ts";
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
   const token = await store.claim({ leaseMs });
   const world = new World({ store, dispose: () => store.close() }, new VirtualClock(), token);
   const run = await world.start("w");
-  for (let round = 0; round < 12; round += 1) {
+  for (let round = 0; round < 24; round += 1) {
     await world.extend(run, { events: [mark(`round ${round} ${"x".repeat(900 * (round % 4))}`)] });
   }
   copyFileSync(live, path);
@@ -40,6 +41,21 @@ beforeAll(async () => {
 
 afterAll(() => {
   rmSync(directory, { recursive: true });
+});
+
+/** What the log is by the time it is looked at once more: by default what it was. */
+let laterLooks: Buffer[];
+let pauses: number[];
+
+beforeEach(() => {
+  laterLooks = [];
+  pauses = [];
+  vi.spyOn(Atomics, "wait").mockImplementation((_array, _index, _value, millis) => {
+    pauses.push(Number(millis));
+    const later = laterLooks.shift();
+    if (later !== undefined) writeFileSync(`${path}-wal`, later);
+    return "timed-out";
+  });
 });
 
 function verdictOn(bytes: Buffer): string {
@@ -59,7 +75,117 @@ function flip(at: number, bit: number): Buffer {
   return flipped;
 }
 
+/** The sums over the log as its format describes them, plainly: https://www.sqlite.org/fileformat2.html#checksum_algorithm */
+function sumsOf(
+  bytes: Buffer,
+  [first, second]: readonly [number, number],
+  isBigEndian: boolean,
+): readonly [number, number] {
+  let [one, two] = [BigInt(first), BigInt(second)];
+  const word = (at: number): bigint => BigInt(isBigEndian ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at));
+  for (let at = 0; at < bytes.length; at += 8) {
+    one = (one + word(at) + two) % 2n ** 32n;
+    two = (two + word(at + 4) + one) % 2n ** 32n;
+  }
+  return [Number(one), Number(two)];
+}
+
+/** The same log, as a machine of that byte order writes it. */
+function asWrittenBy(isBigEndian: boolean): Buffer {
+  const other = Buffer.from(log);
+  other.writeUInt32BE(isBigEndian ? 0x37_7f_06_83 : 0x37_7f_06_82, 0);
+  let sums = sumsOf(other.subarray(0, 24), [0, 0], isBigEndian);
+  other.writeUInt32BE(sums[0], 24);
+  other.writeUInt32BE(sums[1], 28);
+  for (let at = headerBytes; at + frameBytes <= other.length; at += frameBytes) {
+    sums = sumsOf(other.subarray(at, at + 8), sums, isBigEndian);
+    sums = sumsOf(other.subarray(at + 24, at + frameBytes), sums, isBigEndian);
+    other.writeUInt32BE(sums[0], at + 16);
+    other.writeUInt32BE(sums[1], at + 20);
+  }
+  return other;
+}
+
+/** What is said of a log that is damaged. */
+function detailsOn(bytes: Buffer): unknown {
+  writeFileSync(`${path}-wal`, bytes);
+  try {
+    checkLog(path);
+    return undefined;
+  } catch (error) {
+    return isAionError(error) ? { ...error.details, message: error.message } : error;
+  }
+}
+
+/** The frames that end a transaction, from 0. */
+function endingFrames(): readonly number[] {
+  const frames = Array.from(
+    { length: Math.floor((log.length - headerBytes) / frameBytes) },
+    (_, frame) => frame,
+  );
+  return frames.filter((frame) => log.readUInt32BE(headerBytes + frame * frameBytes + 4) !== 0);
+}
+
 describe("a log", () => {
+  it.each([true, false])(
+    "that a machine wrote whose byte order is the other one is read (%s)",
+    (isBigEndian) => {
+      const other = asWrittenBy(isBigEndian);
+      expect(other.equals(log)).toBe(!isBigEndian);
+      expect(verdictOn(other)).toBe("in order");
+      // SQLite takes it for a log, too: what is read stands in it alone.
+      const store = openSqliteStore({ path, readOnly: true });
+      expect(store.name).toContain(path);
+      void store.close();
+      other.writeUInt8(other.readUInt8(headerBytes + 500) ^ 1, headerBytes + 500);
+      expect(verdictOn(other)).toBe("damaged");
+    },
+  );
+
+  it("that is damaged is said to be so where it is, with how much is behind", () => {
+    const ends = endingFrames();
+    const frameCount = Math.floor((log.length - headerBytes) / frameBytes);
+    // What follows the end of a transaction was begun after that was on disk.
+    const lostBehind = (damaged: number): number =>
+      ends.filter((end) => end >= damaged && end + 1 < frameCount).length;
+    for (const frame of [0, 1, ends[2] ?? 0, (ends[3] ?? 0) + 1, 63, 64, 65]) {
+      expect(detailsOn(flip(headerBytes + frame * frameBytes + 24 + 100, 3))).toMatchObject({
+        frame,
+        lostCount: lostBehind(frame),
+        message: expect.stringContaining(`at frame ${frame}:`) as string,
+      });
+    }
+    const ofHeader = detailsOn(flip(9, 0));
+    expect(ofHeader).toMatchObject({
+      frame: -1,
+      message: expect.stringContaining("at its header") as string,
+    });
+    expect(ofHeader).toMatchObject({ lostCount: ends.length - 1 });
+  });
+
+  it("that somebody is writing to is looked at again, and is damaged if it stays so", () => {
+    const [here, there] = [3, 7].map((frame) => flip(headerBytes + frame * frameBytes + 500, 0));
+    const verdictAfter = (...looks: readonly (Buffer | undefined)[]): string => {
+      const [first = log, ...later] = looks;
+      laterLooks = later.map((look) => look ?? log);
+      pauses = [];
+      return `${verdictOn(first)} after ${pauses.length} pauses`;
+    };
+    expect(verdictAfter(log)).toBe("in order after 0 pauses");
+    expect(verdictAfter(here, log)).toBe("in order after 1 pauses");
+    expect(verdictAfter(here, here, log)).toBe("in order after 2 pauses");
+    // It goes on: what looked like damage was the end of the moment.
+    expect(verdictAfter(here, there)).toBe("in order after 1 pauses");
+    expect(verdictAfter(here, here, there)).toBe("in order after 2 pauses");
+    expect(verdictAfter(here, here, here, log)).toBe("damaged after 2 pauses");
+    expect(pauses.every((millis) => millis >= 10)).toBe(true);
+  });
+
+  it("that is too short for a frame is in order", () => {
+    const shorts = [Buffer.alloc(0), log.subarray(0, 31), log.subarray(0, 32), log.subarray(0, 55)];
+    for (const short of shorts) expect(verdictOn(short)).toBe("in order");
+  });
+
   it("as it was written is in order", () => {
     expect(lastBegin).toBeGreaterThan(12 * frameBytes);
     expect(verdictOn(log)).toBe("in order");

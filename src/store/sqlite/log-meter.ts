@@ -1,4 +1,5 @@
-import type { Job } from "./job.ts";
+import { isAionError } from "../../core/errors.ts";
+import type { Job, JobResult } from "./job.ts";
 
 const pageBytes = 4_096;
 /** What a lone commit touches beside its text: the run's row, an index, the header. Together it is less. */
@@ -12,24 +13,42 @@ const pagesPerTextPage = 1.2;
 export class LogMeter {
   #pages = 0;
   #correction = 1;
+  #isDiskFull = false;
+  #isPressed = false;
 
-  add(jobs: readonly Job[]): void {
-    for (const job of jobs) {
-      if (job.kind !== "append") continue;
+  /** What was done; of a job that failed nothing is in the log. */
+  add(jobs: readonly Job[], results: readonly JobResult[]): void {
+    let isFull = false;
+    for (const [index, job] of jobs.entries()) {
+      const result = results[index];
+      if (result?.kind === "failed" && isAionError(result.error))
+        isFull ||= result.error.code === "store_full";
+      if (job.kind !== "append" || result?.kind !== "appended") continue;
       for (const { run, start, send } of job.commits) {
         let bytes = (run?.row.length ?? 0) + (start?.row.length ?? 0);
         for (const { body } of send) bytes += body.length;
         this.#pages += pagesPerCommit + (bytes / pageBytes) * pagesPerTextPage;
       }
     }
+    if (isFull !== this.#isDiskFull) this.#isPressed = true;
+    this.#isDiskFull = isFull;
   }
 
   get pages(): number {
     return this.#pages * this.#correction;
   }
 
+  /**
+   * Whether the log should be moved, being longer than `pages`. When the disk becomes full it should be at any length, and when
+   * there is room again, before the log takes that as well: the file has to grow by what is moved.
+   */
+  isLongerThan(pages: number): boolean {
+    return this.#isPressed || this.pages > pages;
+  }
+
   /** The log has been moved; `found` pages were in it, if that is known. */
   reset(found: number | undefined): void {
+    this.#isPressed = false;
     if (found !== undefined && found > 0 && this.#pages > 0) {
       this.#correction = Math.min(4, Math.max(0.25, found / this.#pages));
     }

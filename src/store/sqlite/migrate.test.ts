@@ -1,9 +1,12 @@
 import {
   appendFileSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
+  readlinkSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -13,7 +16,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { isAionError } from "../../core/errors.ts";
-import { applicationId, storeFormat } from "./migrate.ts";
+import { applicationId, connect, openDatabase, storeFormat } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
 
 let directory: string;
@@ -61,6 +64,102 @@ it("a new file is a store of the current format, marked as Aion's, in WAL mode",
   const header = readFileSync(path).subarray(0, 72);
   expect(header.readUInt32BE(60)).toBe(storeFormat);
   expect(header.subarray(68, 72).toString("latin1")).toBe("Aion");
+});
+
+it("each connection that writes syncs every commit, waits for locks, and leaves the log to the write path", () => {
+  const made = openDatabase({ path, readOnly: false });
+  const again = openDatabase({ path, readOnly: false });
+  const connected = connect(path);
+  for (const database of [made, again, connected]) {
+    const values = ["synchronous", "wal_autocheckpoint", "busy_timeout", "journal_mode"].map((name) =>
+      Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {}),
+    );
+    expect(values.flat()).toEqual([2, 0, 5_000, "wal"]);
+    expect(database.isTransaction).toBe(false);
+    database.close();
+  }
+});
+
+it("a connection to what cannot be opened is refused, with the path", () => {
+  const missing = join(directory, "none", "store.db");
+  expect(() => connect(missing)).toThrow(
+    expect.objectContaining({
+      code: "store_unavailable",
+      message: expect.stringContaining(missing) as string,
+    }),
+  );
+});
+
+it("amid another's commit a store is opened without waiting for it", async () => {
+  await create();
+  const other = new DatabaseSync(path);
+  other.exec("BEGIN IMMEDIATE");
+  const startedAt = performance.now();
+  for (const open of [() => openDatabase({ path, readOnly: false }), () => connect(path)]) {
+    const database = open();
+    expect(database.prepare("PRAGMA busy_timeout").get()).toEqual({ timeout: 5_000 });
+    database.close();
+  }
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  expect(other.isTransaction).toBe(true);
+  other.close();
+});
+
+it.runIf(existsSync("/proc/self/fd"))("what could not be opened is not left open", async () => {
+  await create();
+  const openFiles = (): readonly string[] =>
+    readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        const target = readlinkSync(`/proc/self/fd/${fd}`);
+        return target.startsWith(directory) ? [target] : [];
+      } catch {
+        return [];
+      }
+    });
+  for (const [sql, code] of [
+    ["PRAGMA user_version = 0", "store_unavailable"],
+    [`PRAGMA user_version = ${storeFormat}; ALTER TABLE owner RENAME TO lost`, "store_corrupt"],
+    [`PRAGMA user_version = ${storeFormat + 1}`, "store_newer_format"],
+    ["PRAGMA application_id = 5", "store_corrupt"],
+  ] as const) {
+    alter(sql);
+    expect(codeOfOpening({ path, readOnly: true })).toBe(code);
+    // Of an older format it would be brought to this one, which its tables are not.
+    expect(codeOfOpening({ path })).toBe(code === "store_unavailable" ? "store_corrupt" : code);
+    expect(openFiles()).toEqual([]);
+  }
+  writeFileSync(path, "dear diary\n".repeat(100));
+  for (const readOnly of [false, true]) expect(codeOfOpening({ path, readOnly })).toBe("store_corrupt");
+  expect(() => connect(path)).toThrow(expect.objectContaining({ code: "store_corrupt" }));
+  expect(openFiles()).toEqual([]);
+});
+
+it("an older format is refused to a reader, with both numbers, and is not touched", async () => {
+  await create();
+  alter("PRAGMA user_version = 0");
+  const before = readFileSync(path);
+  expect(() => openSqliteStore({ path, readOnly: true })).toThrow(
+    expect.objectContaining({
+      code: "store_unavailable",
+      message: expect.stringContaining(`format 0, and format ${storeFormat}`) as string,
+    }),
+  );
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+it("a migration that fails leaves the file as it was", async () => {
+  await create();
+  alter("PRAGMA user_version = 0; DROP TABLE heartbeats");
+  const dump = (): unknown => {
+    const database = new DatabaseSync(path, { readOnly: true });
+    const schema = database.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").all();
+    const version = database.prepare("PRAGMA user_version").get();
+    database.close();
+    return { schema, version };
+  };
+  const before = dump();
+  expect(codeOfOpening({ path })).toBe("store_corrupt");
+  expect(dump()).toEqual(before);
 });
 
 it("an empty file becomes a store", () => {

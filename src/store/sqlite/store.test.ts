@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../core/ports.ts";
 import { describeStoreConformance } from "../conformance/suite.ts";
 import type { OpenedStore, StoreBackend } from "../conformance/world.ts";
@@ -57,3 +57,63 @@ describeStoreConformance(
   },
   { describe, it },
 );
+
+describe("a store on a file", () => {
+  let directory: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "aion-store-"));
+  });
+
+  afterEach(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  it("is named by its whole path, and takes the machine's clock when it is given none", async () => {
+    const store = openSqliteStore({ path: relative(process.cwd(), join(directory, "store.db")) });
+    expect(store.name).toBe(`sqlite:${join(directory, "store.db")}`);
+    const before = Date.now();
+    await store.claim({ leaseMs: 1_000 });
+    const owner = await store.readOwner();
+    expect(owner?.claimedAt).toBeGreaterThanOrEqual(before);
+    expect(owner?.claimedAt).toBeLessThanOrEqual(Date.now());
+    await store.close();
+  });
+
+  it("in memory has no file, and nothing of it is left", async () => {
+    const store = openSqliteStore({ path: ":memory:" });
+    expect(store.name).toBe("sqlite::memory:");
+    await store.claim({ leaseMs: 1_000 });
+    await store.close();
+    expect(existsSync(":memory:")).toBe(false);
+    const again = openSqliteStore({ path: ":memory:" });
+    expect(await again.readOwner()).toBeUndefined();
+    await again.close();
+  });
+
+  it("that is closed amid a search says so", async () => {
+    const path = join(directory, "store.db");
+    await openSqliteStore({ path }).close();
+    const database = new DatabaseSync(path);
+    database.exec(
+      `INSERT INTO runs (run_key, head_seq, first_seq, status, started_at, workflow_id, run_id, workflow_type, version)
+       WITH RECURSIVE keys (key) AS (SELECT 1 UNION ALL SELECT key + 1 FROM keys WHERE key < 30000)
+       SELECT key, 1, 1, 0, 0, 'w-' || key, 'run', 'order', 'v1' FROM keys`,
+    );
+    database.close();
+    const store = openSqliteStore({ path });
+    const searches = [
+      store.list({ workflowType: "none" }, { limit: 10 }),
+      store.count({ workflowType: "order" }),
+      store.listActive(0, 29_000),
+    ];
+    const ends = Promise.allSettled(searches);
+    await store.close();
+    for (const end of await ends) {
+      expect(end).toMatchObject({
+        status: "rejected",
+        reason: { code: "store_unavailable", message: expect.stringContaining("is closed") as string },
+      });
+    }
+  });
+});

@@ -16,6 +16,8 @@ export class ThreadHandle {
   readonly #signal = new Int32Array(new SharedArrayBuffer(4));
   readonly #events: ThreadEvents;
   readonly #posted: (readonly Pending[])[] = [];
+  /** Heard from the beginning: a thread that dies may be gone before anybody comes to wait for it. */
+  readonly #exited: Promise<unknown>;
   #isCheckpointing = false;
   #isClosing = false;
   #hasEnded = false;
@@ -34,6 +36,7 @@ export class ThreadHandle {
     this.#worker.on("message", (message: Wire | "ready" | "checkpointed") => this.#receive(message));
     this.#worker.on("error", (error) => this.#end(error));
     this.#worker.on("exit", () => this.#end(undefined));
+    this.#exited = new Promise((resolve) => this.#worker.once("exit", resolve));
     // An idle thread keeps no process alive; a commit under way does.
     this.#worker.unref();
   }
@@ -66,9 +69,8 @@ export class ThreadHandle {
     }
     this.#isClosing = true;
     this.#worker.ref();
-    const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
     this.#send("close");
-    await exited;
+    await this.#exited;
   }
 
   #send(message: Wire | "checkpoint" | "close"): void {

@@ -37,10 +37,13 @@ const start: fc.Arbitrary<Commit> = fc.boolean().map((isChild) => ({
   ),
 }));
 
-const rest: fc.Arbitrary<Commit> = fc.record({
-  consume: fc.uniqueArray(fc.nat(), { minLength: 1 }),
-  send: fc.constant([{ target: idOf("x"), message: { kind: "cancel" as const } }]),
-});
+const consume = fc.uniqueArray(fc.nat(), { minLength: 1 });
+const send = fc.constant([{ target: idOf("x"), message: { kind: "cancel" as const } }]);
+const rest: fc.Arbitrary<Commit> = fc.oneof(
+  fc.record({ consume }),
+  fc.record({ send }),
+  fc.record({ consume, send }),
+);
 
 const commit = fc
   .tuple(fc.oneof(run, start, rest), fc.oneof(start, rest, fc.constant({})))
@@ -121,6 +124,40 @@ it("results come back as they were, errors with their code, hint, details and ca
       expect(decoded.map(facts)).toEqual(results.map(facts));
     }),
   );
+});
+
+it("a plain commit crosses as numbers and texts, which are cloned quickly", () => {
+  const plain = encodeCommit({ start: startOf("w") });
+  const wire = encodeJobs([{ kind: "append", epoch: 1, now: 2, commits: [plain, plain] }]);
+  expect(wire.filter((value) => typeof value === "object" && value !== null)).toEqual([]);
+});
+
+it("success crosses as a number: of most commits there is nothing to say", () => {
+  const results: readonly CommitResult[] = [
+    { ok: true, messageIds: [] },
+    { ok: true, startedKey: 7, messageIds: [] },
+    { ok: true, messageIds: [8] },
+  ];
+  expect(encodeResults([{ kind: "appended", results }])).toEqual([3, 0, 7, [0, 8]]);
+});
+
+it.each([
+  ["an error that is not Aion's", new TypeError("x is undefined"), "x is undefined", TypeError],
+  ["a value that is no error", { toString: (): string => "odd" }, "odd", String],
+])("%s is a bug of the writer, and is told as one", (_, error, said, kind) => {
+  const [result] = decodeResults(structuredClone(encodeResults([{ kind: "failed", error }])));
+  const decoded = (result?.kind === "failed" ? result.error : undefined) as AionError;
+  expect([decoded.code, decoded.message]).toEqual(["internal", `the store's writer failed: ${said}`]);
+  expect(decoded.hint).toBe(new AionError("internal", "").hint);
+  expect(kind === String ? decoded.cause : (decoded.cause as Error).constructor).toBe(
+    kind === String ? said : kind,
+  );
+});
+
+it("an error without a cause comes back without one", () => {
+  const error = new AionError("store_full", "full");
+  const [result] = decodeResults(structuredClone(encodeResults([{ kind: "failed", error }])));
+  expect("cause" in ((result?.kind === "failed" ? result.error : undefined) as AionError)).toBe(false);
 });
 
 function facts(result: JobResult): unknown {

@@ -60,6 +60,7 @@ function encodeCommit({ run, start, send, consume }: EncodedCommit, wire: Wire):
       workflowType,
       version,
       firstSeq,
+      follows,
       status,
       startedAt,
       closedAt,
@@ -74,6 +75,7 @@ function encodeCommit({ run, start, send, consume }: EncodedCommit, wire: Wire):
       workflowType,
       version,
       firstSeq,
+      follows,
       status,
       startedAt,
       closedAt,
@@ -143,6 +145,7 @@ function decodeStart(input: Input): EncodedPart<StartCommit> {
     workflowType: input.next() as string,
     version: input.next() as string,
     firstSeq: input.next() as number,
+    follows: input.next() as number,
     status: input.next() as RunStatus,
     startedAt: input.next() as number,
     closedAt: input.next() as number,
@@ -248,5 +251,5 @@ function decodeError({ code, message, hint, details, cause }: WireError): AionEr
   // What is no AionError is a bug of the writer: the transaction was rolled back.
   if (code === undefined)
     return new AionError("internal", `the store's writer failed: ${message}`, { cause });
-  return new AionError(code, message, { hint, details, ...(cause === undefined ? {} : { cause }) });
+  return new AionError(code, message, { hint, details, cause });
 }

@@ -103,9 +103,7 @@ export class WritePath {
     this.#queuedCommits = 0;
     if (this.#failure !== undefined) {
       for (const { settle } of pending) settle({ kind: "failed", error: this.#failure });
-    } else if (this.#mode === "at-once") {
-      this.#write(pending);
-    } else if (this.#mode === "inline") {
+    } else if (this.#mode === "at-once" || this.#mode === "inline") {
       this.#write(pending);
     } else if (this.#mode === "thread" || this.#thread?.isBusy === true) {
       this.#startThread().post(pending);
@@ -129,18 +127,18 @@ export class WritePath {
     }
     this.#settle(pending, results);
     if (this.#mode === "at-once") return;
-    this.#meter.add(jobs);
-    if (this.#mode === "auto" && this.#meter.pages > pagesPerCheckpointBeside) {
+    this.#meter.add(jobs, results);
+    if (this.#mode === "auto" && this.#meter.isLongerThan(pagesPerCheckpointBeside)) {
       this.#meter.reset(undefined);
       this.#startThread().checkpoint();
-    } else if (this.#meter.pages > pagesPerCheckpoint) {
+    } else if (this.#meter.isLongerThan(pagesPerCheckpoint)) {
       // In a later turn: the answers go out first.
       setImmediate(() => this.#checkpoint());
     }
   }
 
   #checkpoint(): void {
-    if (this.#isClosed || this.#meter.pages <= pagesPerCheckpoint) return;
+    if (this.#isClosed || !this.#meter.isLongerThan(pagesPerCheckpoint)) return;
     const [result] = this.#writer.run([{ kind: "checkpoint" }]);
     this.#meter.reset(result?.kind === "done" ? result.value : undefined);
   }

@@ -63,17 +63,20 @@ function take(): Work | undefined {
     }
     messageCount += 1;
   }
-  meter.add(jobs);
   return messageCount === 0 ? undefined : { jobs, messageCount, request: undefined };
 }
 
 // Answers go out before the log is looked after: they are on disk already.
 function carryOut({ jobs, messageCount, request }: Work): boolean {
-  if (messageCount > 0) port.postMessage([messageCount, ...encodeResults(writer.run(jobs))]);
+  if (messageCount > 0) {
+    const results = writer.run(jobs);
+    port.postMessage([messageCount, ...encodeResults(results)]);
+    meter.add(jobs, results);
+  }
   if (request === "checkpoint") {
     checkpoint();
     port.postMessage("checkpointed");
-  } else if (meter.pages > pagesPerCheckpoint) {
+  } else if (meter.isLongerThan(pagesPerCheckpoint)) {
     checkpoint();
   }
   return request !== "close";

@@ -112,24 +112,103 @@ it("a commit whose statement cannot be carried out takes no other with it", () =
   expect(reader.listMessages(0, 10)).toEqual([]);
 });
 
-it("a plain commit is two statements beside those of its transaction", () => {
+it("a plain commit is two statements beside those of its transaction, and so is a start after the first", () => {
   writer.run([append({ start: startOf("w") })]);
   const statements: string[] = [];
   const counting = openDatabase({ path, readOnly: false });
   const prepare = counting.prepare.bind(counting);
   counting.prepare = (sql) => {
     const statement = prepare(sql);
-    const run = statement.run.bind(statement);
+    const name = sql.split(/\s+/).slice(0, 3).join(" ");
+    const [run, get] = [statement.run.bind(statement), statement.get.bind(statement)];
     statement.run = (...values: never[]) => {
-      statements.push(sql.split(/\s+/).slice(0, 3).join(" "));
+      statements.push(name);
       return run(...values);
+    };
+    statement.get = (...values: never[]) => {
+      statements.push(name);
+      return get(...values);
     };
     return statement;
   };
   const counted = new Writer(counting, { path, storeName: "counted" });
-  counted.run([append(extension(1, "a"))]);
+  const statementsOf = (...commits: readonly Commit[]): readonly string[] => {
+    statements.length = 0;
+    const [result] = counted.run([append(...commits)]);
+    expect(result).toMatchObject({ kind: "appended", results: commits.map(() => ({ ok: true })) });
+    expect(statements.splice(0, 2)).toEqual(["BEGIN IMMEDIATE", "SELECT epoch, pid,"]);
+    expect(statements.pop()).toBe("COMMIT");
+    return [...statements];
+  };
+  const [update, insert] = ["UPDATE runs SET", "INSERT INTO events"];
+  expect(statementsOf(extension(1, "a"))).toEqual([update, insert]);
+  expect(statementsOf(extension(2, "b", { wakeAt: 5 }))).toEqual([update, insert]);
+  expect(statementsOf({ start: startOf("v") }, { start: startOf("u") })).toEqual([
+    "SELECT max(coalesce((SELECT max(run_key)",
+    "INSERT INTO runs",
+    "INSERT INTO runs",
+    insert,
+    insert,
+  ]);
+  const closing = { status: "completed", closedAt: 5, events: [endOf("completed")] };
+  expect(statementsOf(extension(3, "end", closing))).toEqual([update, "SELECT 1 FROM", insert]);
+  // Many rows are one statement.
+  const commits = Array.from({ length: 35 }, (_, index) =>
+    extension(1 + index, "c", { runKey: 2, workflowId: idOf("v") }),
+  );
+  expect(statementsOf(...commits).filter((name) => name === insert)).toHaveLength(2 + 3);
   counting.close();
-  expect(statements).toEqual(["BEGIN IMMEDIATE", "UPDATE runs SET", "INSERT INTO events", "COMMIT"]);
+});
+
+it("a statement of another job that cannot be carried out is told with the path, and ends nothing", () => {
+  writer.run([append({ start: startOf("w") })]);
+  database.exec("CREATE TRIGGER refuse BEFORE UPDATE ON owner BEGIN SELECT RAISE(ABORT, 'no'); END");
+  for (const job of [
+    { kind: "release", epoch: 1 },
+    { kind: "renew", epoch: 1, now: 5 },
+  ] as const) {
+    const error = errorOf(writer.run([job])[0]);
+    expect([error.code, error.message]).toEqual(["internal", expect.stringContaining(path)]);
+  }
+  database.exec("DROP TRIGGER refuse");
+  expect(writer.run([append(extension(1, "a"))])[0]).toMatchObject({ results: [{ ok: true }] });
+  expect(writer.run([{ kind: "release", epoch: 1 }])).toEqual([{ kind: "done", value: 1 }]);
+});
+
+it("what another writer has done in between counts: its heartbeats, and its keys", () => {
+  const otherDatabase = openDatabase({ path, readOnly: false });
+  const other = new Writer(otherDatabase, { path, storeName: "other" });
+  const startedKey = (by: Writer, id: string): unknown => {
+    const [result] = by.run([append({ start: startOf(id) })]);
+    return result?.kind === "appended" && result.results[0]?.ok === true
+      ? result.results[0].startedKey
+      : undefined;
+  };
+  expect([startedKey(writer, "w"), startedKey(other, "v"), startedKey(writer, "u")]).toEqual([1, 2, 3]);
+  const closing = { status: "completed", closedAt: 5, events: [endOf("completed")] };
+  // Had none to delete, and must look again.
+  writer.run([append(extension(1, "end", { ...closing, runKey: 3, workflowId: idOf("u") }))]);
+  const heartbeats = [{ ordinal: 0, attempt: 1, details: "1" }];
+  other.run([append(extension(1, "", { events: [], heartbeats }))]);
+  expect(countRows("heartbeats")).toBe(1);
+  writer.run([append(extension(1, "end", closing))]);
+  expect([countRows("heartbeats"), reader.findRunByKey(1)?.status]).toEqual([0, "completed"]);
+  otherDatabase.close();
+});
+
+it("heartbeats of one transaction are gone when the run closes in it", () => {
+  const heartbeats = [{ ordinal: 0, attempt: 1, details: "1" }];
+  const closing = { status: "completed", closedAt: 5, events: [endOf("completed")] };
+  writer.run([append({ start: startOf("w") }, { start: startOf("v") })]);
+  writer.run([
+    append(
+      extension(1, "end", { ...closing, runKey: 2, workflowId: idOf("v") }),
+      extension(1, "", { events: [], heartbeats }),
+      extension(1, "end", closing),
+    ),
+  ]);
+  expect(reader.findRunByKey(1)?.status).toBe("completed");
+  expect(countRows("heartbeats")).toBe(0);
 });
 
 it("retention leaves no row of a deleted run behind", () => {

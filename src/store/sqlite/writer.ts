@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 import { isClosed } from "../../core/status.ts";
-import { chainOpen, messageGone, sequenceConflict } from "../commit.ts";
+import { chainOpen, chainOther, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
@@ -160,7 +160,7 @@ export class Writer {
       return result;
     } catch (error) {
       this.#rollBack();
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
@@ -170,7 +170,7 @@ export class Writer {
     try {
       return work();
     } catch (error) {
-      throw isStatementFault(error) ? error : this.#remember(error);
+      throw this.#remember(error);
     }
   }
 
@@ -284,15 +284,16 @@ export class Writer {
     { of: start }: EncodedPart<StartCommit>,
     run: EncodedPart<RunCommit> | undefined,
   ): AionError | undefined {
-    const { workflowId, firstSeq } = start;
+    const { workflowId, firstSeq, follows } = start;
     const row = this.#sql.selectLatest.get(workflowId);
-    const extension = row !== undefined && row["run_key"] === run?.of.runKey ? run : undefined;
+    // A run that the same commit extends was found to be the latest.
     const expected = firstSeq - 1;
-    const found = Number(row?.["head_seq"] ?? 0) + (extension?.eventCount ?? 0);
+    const found = Number(row?.["head_seq"] ?? 0) + (run?.eventCount ?? 0);
     if (found !== expected) return sequenceConflict({ workflowId, expected, found });
+    if (follows !== undefined && follows !== row?.["run_key"])
+      return chainOther({ workflowId, expected, found });
     if (row === undefined) return undefined;
-    const isOpen =
-      extension === undefined ? row["status"] === statusCodes.running : !isClosed(extension.of.status);
+    const isOpen = run === undefined ? row["status"] === statusCodes.running : !isClosed(run.of.status);
     return isOpen ? chainOpen({ workflowId, expected, found }) : undefined;
   }
 
@@ -355,7 +356,8 @@ export class Writer {
     const { workflowId, firstSeq, parent } = start;
     this.#lastRunKey ??= Number(this.#sql.selectLastRunKey.get()?.["last_key"] ?? 0);
     const runKey = this.#lastRunKey + 1;
-    const insert = firstSeq === 1 ? this.#sql.insertFirstRun : this.#sql.insertNextRun;
+    const isFirst = firstSeq === 1 && start.follows === undefined;
+    const insert = isFirst ? this.#sql.insertFirstRun : this.#sql.insertNextRun;
     const { changes } = insert.run(
       runKey,
       firstSeq + eventCount - 1,
@@ -371,6 +373,7 @@ export class Writer {
       parent?.workflowId ?? null,
       parent?.runId ?? null,
       parent?.ordinal ?? null,
+      ...(isFirst ? [] : [start.follows ?? null]),
     );
     if (changes === 0) return undefined;
     this.#lastRunKey = runKey;
@@ -442,8 +445,8 @@ const statementTexts = {
   updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
   setBlocked: "UPDATE runs SET blocked = ? WHERE run_key = ?",
   insertFirstRun: `${insertRun} NOT EXISTS (SELECT 1 FROM runs WHERE workflow_id = ?8)`,
-  insertNextRun: `${insertRun} ?3 = (SELECT CASE WHEN closed_at IS NULL THEN 0 ELSE head_seq + 1 END FROM runs
-    WHERE workflow_id = ?8 ORDER BY first_seq DESC LIMIT 1)`,
+  insertNextRun: `${insertRun} ?3 = (SELECT CASE WHEN closed_at IS NULL OR run_key <> coalesce(?15, run_key) THEN 0
+    ELSE head_seq + 1 END FROM runs WHERE workflow_id = ?8 ORDER BY first_seq DESC LIMIT 1)`,
   selectLastRunKey: `SELECT max(coalesce((SELECT max(run_key) FROM runs), 0),
     coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'run_key_floor'), 0)) AS last_key`,
   raiseRunKeyFloor: `INSERT INTO meta (name, value) VALUES ('run_key_floor', CAST(CAST(? AS INTEGER) AS TEXT))
