@@ -260,6 +260,42 @@ describe("a replay", () => {
       expect(replay.next()).toBeUndefined();
     },
   );
+
+  it("knows the input that a run ended from outside could no longer act on", () => {
+    const bodies = [start, scheduled(0), completed(0), { type: "WorkflowTerminated" }] as const;
+    const { replay, next } = replayOf(...bodies);
+    next();
+    expect(replay.check(turn(run(0)))).toEqual([]);
+    next();
+    expect(replay.unheardSeq).toBeUndefined();
+    expect(replay.check(turn(run(1)))).toEqual([]);
+    expect(replay.unheardSeq).toBe(3);
+
+    // Code that asks for nothing then has acted on it, and so has code that ended by itself.
+    const silent = replayOf(...bodies);
+    silent.next();
+    silent.replay.check(turn(run(0)));
+    silent.next();
+    expect(silent.replay.check(turn())).toEqual([]);
+    expect(silent.replay.unheardSeq).toBeUndefined();
+    const ended = replayOf(start, end);
+    ended.next();
+    ended.replay.check(turn(complete));
+    expect(ended.replay.unheardSeq).toBeUndefined();
+  });
+
+  it("tells the code nothing from a given event on, and takes that into the state", () => {
+    const state = new RunState(workflowId);
+    const replay = new Replay(state, 3);
+    replay.push(events(start, scheduled(0), completed(0), { type: "WorkflowTerminated" }));
+    replay.complete();
+    expect(replay.next()).toMatchObject({ delivery: { kind: "start" } });
+    expect(replay.check(turn(run(0)))).toEqual([]);
+    expect(replay.next()).toBeUndefined();
+    expect(state).toMatchObject({ status: "terminated", headSeq: 4 });
+    expect(state.activities.size).toBe(0);
+    expect(replay.unheardSeq).toBeUndefined();
+  });
 });
 
 describe("a difference from history", () => {

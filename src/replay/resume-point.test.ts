@@ -136,10 +136,9 @@ describe("the resume point", () => {
       [signal, [off(0)]],
     ] as const satisfies readonly (readonly [Delivery, readonly Command[]])[];
     expect(tracked(...turns).resumePoint(7)).toMatchObject({ commandIndex: 2, command: waits(1) });
-    expect(tracked(...turns, [signal, [off(1), run(0)]]).resumePoint(9)).toMatchObject({
-      commandIndex: 6,
-      command: run(0),
-    });
+    const over = tracked(...turns, [signal, [off(1), run(0)]]);
+    expect(over.resumePoint(9)).toMatchObject({ commandIndex: 6, command: run(0) });
+    expect(over.resolutions.map(({ commandIndex }) => commandIndex)).toEqual([0, 4, 2, 5]);
   });
 
   it("has one answer for each command: of a wait that a signal ended its timer says nothing more", () => {
