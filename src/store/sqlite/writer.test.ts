@@ -224,6 +224,16 @@ it("retention leaves no row of a deleted run behind", () => {
   expect([countRows("runs"), countRows("events"), countRows("heartbeats")]).toEqual([1, 1, 0]);
 });
 
+// I-51
+it("a file that is gone is not claimed", () => {
+  writer.run([{ kind: "release", epoch: 1 }]);
+  rmSync(path);
+  const error = errorOf(writer.run([{ kind: "claim", claim: { leaseMs: 1 }, now: 0, version: "0" }])[0]);
+  expect([error.code, error.message]).toEqual(["store_failed", expect.stringContaining("removed")]);
+  // Nor is anything else written.
+  expect(errorOf(writer.run([append({ start: startOf("w") })])[0])).toBe(error);
+});
+
 it("the version that claimed the store last is in the file", () => {
   const read = (): unknown =>
     database.prepare("SELECT value FROM meta WHERE name = 'aion_version'").get()?.["value"];
