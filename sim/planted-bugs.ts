@@ -83,7 +83,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "unknown-taken-for-refused",
     claim: "A commit of unknown outcome is taken for refused, without reading.",
     invariants: [6],
-    within: 1000,
+    within: 10000,
     edits: [
       edit(
         "engine/recorder.ts",
@@ -689,7 +689,7 @@ let latestMs = 0;`,
     name: "deleted-run-taken-for-broken",
     claim: "A run that is deleted while it is read is told to be damaged.",
     invariants: [20],
-    within: 300,
+    within: 1000,
     edits: [
       edit(
         "engine/load.ts",
