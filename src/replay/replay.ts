@@ -95,7 +95,8 @@ export class Replay {
       if (event === undefined) {
         // After an end from outside (terminated, timed out) nothing that the code still asked for counts.
         if (this.#isLast && this.#state.isClosed && !isEndedByCode(this.#state)) {
-          this.#unheardSeq = this.#current?.seq;
+          // A run that goes on as a new one is ended by a commit of its own: the one before it tells that the code had acted.
+          if (matched === 0) this.#unheardSeq = this.#current?.seq;
           return [];
         }
         if (!this.#isLast || this.#state.isClosed) throw this.#violation(undefined, command, sources[index]);

@@ -295,6 +295,16 @@ describe("a run that is blocked", () => {
       ],
       ["1"],
     ],
+    // The commit that was to end it and begin the next is missing; the one before it tells that the code had acted.
+    [
+      "it went on as a new one",
+      [
+        started("relay"),
+        { type: "SideEffectRecorded", ordinal: 0, value: json(1) },
+        { type: "WorkflowTerminated" },
+      ],
+      ["1"],
+    ],
     // It asked for nothing: the code was told.
     ["nothing", [started("waiter"), { type: "WorkflowTerminated" }], ["waiting"]],
   ])("tells nothing of what its code was never told, ended before %s", async (_what, bodies, expected) => {
@@ -311,6 +321,12 @@ describe("a run that is blocked", () => {
           lines.push(String(await receive(go)));
           lines.push(String(sideEffect(() => 2)));
           await work("more");
+        }),
+        workflow("relay", async () => {
+          const lines: string[] = [];
+          expose(account, () => lines);
+          lines.push(String(sideEffect(() => 1)));
+          continueAsNew(null);
         }),
         workflow("waiter", async () => {
           expose(account, () => ["waiting"]);
