@@ -25,6 +25,9 @@ const dawdling: readonly FaultKind[] = [
   "commit-unknown",
   "read-failed",
   "outage",
+  "admin-shutdown",
+  "connection-cut",
+  "too-many-connections",
 ];
 
 export interface LifeOptions {
