@@ -247,6 +247,8 @@ class World {
       if (life === undefined || !isLacking(life)) continue;
       if (life.isUp && this.#faultDice.chance(0.5)) this.#stop(seat, life, this.#faultDice.number());
       else this.#crash(seat, life);
+      // No time passes until what it leaves in the store is there.
+      await this.#schedule.settle();
     }
     return true;
   }
