@@ -183,13 +183,14 @@ export class EngineLife implements Actor {
     }
   }
 
-  /** `kill -9`. */
-  kill(): void {
+  /** `kill -9`. Resolves when what it leaves in the store is there. */
+  async kill(): Promise<void> {
     if (this.isGone) return;
     this.forget();
-    this.link.cut();
+    const left = this.link.cut();
     for (const tell of this.#mourners) tell();
     this.#mourners.clear();
+    await left;
   }
 
   /** The world is over. */

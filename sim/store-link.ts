@@ -99,11 +99,16 @@ export class StoreLink {
     });
   }
 
-  /** The engine has died. */
-  cut(): void {
+  /**
+   * The engine has died. Resolves when its last writes are made: one after the other, each held against the laws before the next,
+   * since what a deletion left is read after it.
+   */
+  async cut(): Promise<void> {
+    const { schedule } = this.#side;
     const left = this.#writes.splice(0).filter((write) => !write.isApplied);
     if (left.length === 0) return;
     const madeCount = this.#side.dice.int(0, left.length);
+    const made: Write[] = [];
     for (const [index, write] of left.entries()) {
       const isMade = index < madeCount && !this.#side.isOut() && this.#failure === undefined;
       this.#side.statistics.note(
@@ -113,8 +118,11 @@ export class StoreLink {
       );
       this.#side.trace.add(`  ${this.#engine.name} dies amid a write: ${isMade ? "made" : "not made"}`);
       write.isApplied = true;
-      if (isMade) write.apply().catch(() => undefined);
+      if (isMade) made.push(write);
     }
+    schedule.callsUnderWay += 1;
+    for (const write of made) await write.apply().catch(() => undefined);
+    schedule.callsUnderWay -= 1;
   }
 
   #ask(name: string, member: unknown, given: readonly unknown[]): Promise<unknown> {

@@ -247,6 +247,8 @@ class World {
       if (life === undefined || !isLacking(life)) continue;
       if (life.isUp && this.#faultDice.chance(0.5)) this.#stop(seat, life, this.#faultDice.number());
       else this.#crash(seat, life);
+      // No time passes until what it leaves in the store is there.
+      await this.#schedule.settle();
     }
     return true;
   }
@@ -374,7 +376,7 @@ class World {
     seat.life = undefined;
     const { kernel } = life;
     const end = (): void => {
-      life.kill();
+      void life.kill();
       const { leaseMs } = this.#plan;
       // Once all is well and the store is owned, those who come for it show nothing new.
       const isSettled = this.#isCalm && this.#seats.some((other) => other.life?.isUp === true);
@@ -401,12 +403,14 @@ class World {
     const { token } = life.link;
     this.#statistics.note("engine crashed");
     this.#trace.add(`  ${life.name} crashes`);
-    life.kill();
+    const dead = life.kill();
     seat.life = undefined;
-    // The next one may see that the process is gone, or has to wait for the lease.
+    // The next one may see that the process is gone, or has to wait for the lease. What is seen to be gone writes no more.
     if (token !== undefined && this.#faultDice.chance(0.6)) {
-      this.#auditor.released(token.epoch);
-      void this.#inner.release(token);
+      void dead.then(() => {
+        this.#auditor.released(token.epoch);
+        return this.#inner.release(token);
+      });
     }
     this.#boot(seat, this.#faultDice.pick([0, 10, 300, 2_000, this.#plan.leaseMs]));
   }
@@ -495,7 +499,7 @@ class World {
     seat.life = undefined;
     kernel.close(draw < 0.5 ? 0 : 1_000).then(
       () => {
-        life.kill();
+        void life.kill();
         this.#boot(seat, Math.round(draw * 1_000));
       },
       (error: unknown) => this.#fail(error),

@@ -62,7 +62,8 @@ export interface Script {
   readonly padding?: number;
 }
 
-const tallyId = "tally";
+/** The run that hears of all orders, and ends last. */
+export const tallyId = "tally";
 const tallyPerRun = 10;
 const doomedEvery = 5;
 
