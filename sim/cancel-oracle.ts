@@ -1,4 +1,5 @@
 import type { EventBody } from "../src/core/event.ts";
+import { failing } from "../test/replay/interpreter.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -49,8 +50,11 @@ export function checkCleanup(auditor: Auditor, accounts: Accounts, note: () => v
   for (const run of auditor.runs.values()) {
     const lines = accounts.get(run.runId);
     if (lines === undefined || run.terminal === undefined) continue;
-    // What a branch that was left behind registers amid the cleanup is not part of it.
-    const cleanupAt = lines.findIndex((line) => line.startsWith("undoes: "));
+    // What a branch that was left behind registers amid the cleanup is not part of it. A cleanup that has nothing to undo is over
+    // in the turn in which the code fails, and so is the run: what such a branch asks for in that turn is never executed, and
+    // there is nothing to undo.
+    const firstUndoneAt = lines.findIndex((line) => line.startsWith("undoes: "));
+    const cleanupAt = firstUndoneAt < 0 ? lines.indexOf(failing) : firstUndoneAt;
     const before = cleanupAt < 0 ? lines : lines.slice(0, cleanupAt);
     const registered = before.flatMap((line) =>
       line.startsWith(registration) ? [line.slice(registration.length)] : [],

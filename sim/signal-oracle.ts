@@ -29,7 +29,7 @@ export function checkSignals(auditor: Auditor, sent: readonly SentSignal[], acco
       checkCarriedOver(run, chain.runs[index + 1], received, accounts.get(run.runId));
     }
     const here = sent.filter((signal) => signal.workflowId === workflowId);
-    for (const { signalId, outcome } of here) {
+    for (const { signalId, outcome, isAlone } of here) {
       const counts = executions.map((ids) => ids.filter((id) => id === signalId).length);
       const total = counts.reduce((sum, count) => sum + count, 0);
       const fail = (): never => {
@@ -40,15 +40,20 @@ export function checkSignals(auditor: Auditor, sent: readonly SentSignal[], acco
       };
       if (outcome === "acknowledged" && total === 0 && !auditor.outlived.has(signalId)) fail();
       if (outcome === "refused" && total !== 0) fail();
-      // Asked again after its answer was lost, one may reach another execution than before; none hears it twice.
-      if (counts.some((count) => count > 1)) fail();
+      // Asked again after its answer was lost, or delivered twice, one may reach another execution than before; none hears it twice.
+      if (counts.some((count) => count > 1) || (isAlone && total > 1)) fail();
     }
     for (const clientName of new Set(here.map((signal) => signal.clientName))) {
       const ids = here
         .filter((signal) => signal.clientName === clientName && signal.outcome === "acknowledged")
         .map(({ signalId }) => signalId);
+      // A copy of a request may be under way for longer than the run that heard it: the next execution, which knows nothing of the
+      // ids of the one before, hears it whenever it comes, also after what was sent later. A signal has its place in the order
+      // where it arrives first.
+      const arrivedBefore = new Set<string>();
       for (const execution of executions) {
-        const arrived = execution.filter((id) => ids.includes(id));
+        const arrived = execution.filter((id) => ids.includes(id) && !arrivedBefore.has(id));
+        for (const id of arrived) arrivedBefore.add(id);
         const inOrder = arrived.toSorted((a, b) => ids.indexOf(a) - ids.indexOf(b));
         if (arrived.join() !== inOrder.join())
           throw new SimulationFailure(

@@ -44,6 +44,8 @@ export interface SentSignal extends SignalPlan {
   readonly clientName: string;
   /** `maybe`: nobody knows whether it arrived. */
   outcome: "acknowledged" | "refused" | "maybe";
+  /** It was asked for once, and that was delivered once. */
+  isAlone: boolean;
 }
 
 export interface ClientOptions {
@@ -125,7 +127,7 @@ export class SimClient implements Actor {
     verb: string,
     run: (service: Service, life: EngineLife) => Promise<Reply>,
     of: { readonly workflowId?: string; readonly timeoutMs?: number } = {},
-  ): Promise<{ readonly reply: Reply } | { readonly refusal: ErrorCode; readonly isAlone: boolean }> {
+  ): Promise<({ readonly reply: Reply } | { readonly refusal: ErrorCode }) & { readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
     const { workflowId, timeoutMs = 5_000 } = of;
     const there = workflowId === undefined ? [] : this.#of.auditor.kept(workflowId);
@@ -139,7 +141,7 @@ export class SimClient implements Actor {
       try {
         const reply = await network.request(this, verb, { timeoutMs, onTwice }, run);
         count.done += 1;
-        return { reply };
+        return { reply, isAlone };
       } catch (error) {
         if (!isAionError(error)) throw error;
         if (refusals.has(error.code)) {
@@ -191,6 +193,7 @@ export class SimClient implements Actor {
     const sent = signal === undefined ? undefined : this.#note(workflowId, signal);
     const verb = signal === undefined ? "start" : "signal-with-start";
     const answer = await this.#ask(verb, (service) => service.start(request));
+    if (sent !== undefined) sent.isAlone = answer.isAlone;
     if ("refusal" in answer) {
       if (sent !== undefined && answer.isAlone) sent.outcome = "refused";
       return;
@@ -214,7 +217,13 @@ export class SimClient implements Actor {
   }
 
   #note(workflowId: string, signal: SignalPlan): SentSignal {
-    const sent: SentSignal = { ...signal, workflowId, clientName: this.name, outcome: "maybe" };
+    const sent: SentSignal = {
+      ...signal,
+      workflowId,
+      clientName: this.name,
+      outcome: "maybe",
+      isAlone: false,
+    };
     this.signals.push(sent);
     return sent;
   }
@@ -238,6 +247,7 @@ export class SimClient implements Actor {
     const sent = this.#note(workflowId, { name, value, signalId });
     const request = { workflowId, name, payload: String(value) as Payload, signalId };
     const answer = await this.#ask("signal", (service) => service.signal(request), { workflowId });
+    sent.isAlone = answer.isAlone;
     if ("reply" in answer) return this.#acknowledged(sent);
     this.#of.statistics.note("signal refused, its target having ended");
     if (answer.isAlone) sent.outcome = "refused";

@@ -30,6 +30,8 @@ import type { Program, Statement } from "./program.ts";
 
 /** All that the code knows: where it has been, and what it saw there. */
 export const account = query<readonly string[]>("account");
+/** What the account says once the main function of the code fails: other branches may still go on. */
+export const failing = "fails";
 /** Counted by a handler. */
 export const tick = signal<number>("tick");
 
@@ -139,6 +141,7 @@ class Interpreter {
       await this.#list(this.#program.body);
     } catch (error) {
       if (error instanceof Returned) return [...this.#learned, error.value];
+      this.#account.push(failing);
       throw error;
     }
     if (round < this.#program.rounds) continueAsNew({ round: round + 1 });
