@@ -79,9 +79,17 @@ export async function checkReplayedRuns(
   const { runs } = await store.list({}, { limit: 10_000 });
   for (const run of runs) {
     const { account: told } = await replayer.replay(run);
-    if (told !== undefined) accounts.set(run.runId, JSON.parse(told) as readonly string[]);
+    if (told !== undefined) accounts.set(run.runId, linesOf(told));
   }
   return accounts;
+}
+
+/**
+ * What an account says. What a branch that was left behind asks for in the turn in which its run ends is not recorded, and a value
+ * that it draws then is none.
+ */
+export function linesOf(account: string): readonly string[] {
+  return (JSON.parse(account) as readonly (string | null)[]).map(String);
 }
 
 /** Holds the runs that rest in an engine's memory against their replay: state and account alike. */

@@ -9,6 +9,7 @@ import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import type { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
+import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
 import type { Actor, Schedule } from "./schedule.ts";
@@ -235,7 +236,12 @@ export class SimClient implements Actor {
     const isOnItsWay = [...auditor.messages.values()].some(
       ({ message }) => message.kind === "signal" && message.signalId === sent.signalId,
     );
-    if (!isOnItsWay && !auditor.hasSignal(sent.workflowId, sent.signalId))
+    // Until the answer arrived, the held run that it waited for may have ended.
+    if (
+      !isOnItsWay &&
+      !auditor.outlived.has(sent.signalId) &&
+      !auditor.hasSignal(sent.workflowId, sent.signalId)
+    )
       throw new SimulationFailure(
         "acknowledged-signal",
         `${sent.workflowId}: signal ${sent.signalId} is not on disk`,
@@ -273,7 +279,7 @@ export class SimClient implements Actor {
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
     const { reply, mayKnow } = answer.reply;
     if (!mayKnow) return;
-    const lines = new Set(JSON.parse(reply) as readonly string[]);
+    const lines = new Set(linesOf(reply));
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
     if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)
@@ -299,7 +305,9 @@ export class SimClient implements Actor {
         if (event.type === "TimerFired") outcomes.timers += 1;
       }
     }
-    const lines = JSON.parse(reply) as readonly string[];
+    const lines = linesOf(reply);
+    if (lines.includes("null") && this.#of.auditor.latest(workflowId)?.isOpen === true)
+      throw new SimulationFailure("value-lost", `${workflowId} goes on with a value that is none`);
     const early = lines.find((line) => {
       if (line.startsWith("activity: ") || line.startsWith("step: ")) return --outcomes.activities < 0;
       if (line.startsWith("sleep: ")) return --outcomes.timers < 0;
