@@ -356,6 +356,12 @@ export class Kernel implements RunHost {
   async #findAndLoad(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     const record = await this.store.findRun(workflowId);
     if (record === undefined || isClosed(record.status)) return undefined;
+    const unborn = this.#unborn.get(workflowId);
+    if (unborn?.state.started.runId === record.runId) {
+      // Begun while it was looked for: it is on disk, and its engine has not heard of that yet.
+      await new Promise<void>((resolve) => unborn.ask(resolve));
+      return this.#findAndLoad(workflowId);
+    }
     const outcome = await this.#load(record, undefined);
     if (outcome.kind === "failed" && outcome.error.code === "store_unavailable") throw outcome.error;
     return outcome.kind === "failed" || outcome.run.state.isClosed ? undefined : outcome.run;

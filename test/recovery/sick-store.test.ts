@@ -274,6 +274,40 @@ describe("a commit that is refused while activities stand in line", () => {
   });
 });
 
+describe("a run that begins while it is looked for", () => {
+  // I-17, I-8
+  it("is the one that was begun, and no second one from the disk", async () => {
+    const isOnDisk = Promise.withResolvers<void>();
+    let lookCount = 0;
+    const world: World = new World({
+      ...sickStore((inner) => ({
+        append: async (token, commits) => {
+          const results = await inner.append(token, commits);
+          if (commits.some(({ start }) => start !== undefined)) {
+            isOnDisk.resolve();
+            await world.idle(50);
+          }
+          return results;
+        },
+        findRun: async (...args) => {
+          lookCount += 1;
+          if (lookCount === 1) await isOnDisk.promise;
+          return inner.findRun(...args);
+        },
+      })),
+      workflows: () => [workflow("main", async () => work({ label: "one", ms: 20 }))],
+    });
+    const { client } = await world.open();
+    const early = client.get("main").cancel();
+    early.catch(() => undefined);
+    const run = await world.during(client.start("main", null, { id: "main" }));
+    await world.during(Promise.allSettled([early, run.result()]));
+    expect(lookCount).toBeGreaterThan(0);
+    expect(world.effects.map(({ attempt }) => attempt)).toEqual([1]);
+    await checkLaws(world);
+  });
+});
+
 describe("a start that is repeated", () => {
   const brief = workflow("main", async () => {
     throw new ApplicationFailure("at once");
