@@ -125,12 +125,13 @@ function sizeOf(file: string): number {
 function sample(): Sample {
   // Only what is still held counts as a leak.
   globalThis.gc?.();
-  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+  const { rss, heapTotal, heapUsed, external, arrayBuffers } = process.memoryUsage();
   const resources: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   return {
     uptimeSeconds: process.uptime(),
     rss,
+    heapTotal,
     heapUsed,
     external: external + arrayBuffers,
     resources,

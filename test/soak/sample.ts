@@ -2,6 +2,8 @@
 export interface Sample {
   readonly uptimeSeconds: number;
   readonly rss: number;
+  /** What V8 holds for its heap, used or not: the most that a burst needed, and it gives back little. */
+  readonly heapTotal: number;
   readonly heapUsed: number;
   /** Memory outside the heap: buffers, and what SQLite reports through Node. */
   readonly external: number;

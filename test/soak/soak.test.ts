@@ -13,6 +13,7 @@ function hour(of: (minute: number) => Partial<Sample> = () => ({})): Life {
   const samples = Array.from({ length: 60 }, (_, minute): Sample => ({
     uptimeSeconds: 60 * (minute + 1),
     rss: 200 * mib,
+    heapTotal: 60 * mib,
     heapUsed: (20 + (minute % 3)) * mib,
     external: 10 * mib,
     resources: { Timeout: 300 + (minute % 7), PipeWrap: 1 },
