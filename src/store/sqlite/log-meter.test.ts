@@ -89,6 +89,22 @@ describe("the estimated length of the log", () => {
     expect(meter.isLongerThan(meter.pages)).toBe(false);
   });
 
+  it("is what SQLite tells, if it does, and nothing when the log has been moved", () => {
+    const meter = new LogMeter();
+    const job = append([textOf("run", 0)]);
+    meter.add([job], [done], 3_999);
+    expect([meter.pages, meter.isLongerThan(pagesPerCheckpoint)]).toEqual([3_999, false]);
+    meter.add([job], [done], 4_001);
+    expect(meter.isLongerThan(pagesPerCheckpoint)).toBe(true);
+    meter.reset(4_001);
+    expect(meter.pages).toBe(0);
+    meter.add([job], [done], 7);
+    expect(meter.pages).toBe(7);
+    // It was asked while somebody else moved the log.
+    meter.add([job], [done]);
+    expect(meter.pages).toBeGreaterThan(0);
+  });
+
   it("begins anew when the log was moved, and is corrected by what was found in it", () => {
     const meter = new LogMeter();
     const jobs = [append(Array.from({ length: 40 }, () => textOf("run", 0)))];

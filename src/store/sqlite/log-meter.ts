@@ -7,17 +7,19 @@ const pagesPerCommit = 2.5;
 const pagesPerTextPage = 1.2;
 
 /**
- * How long the log is. SQLite tells only when it is asked to move the log into the file, so its length is
- * estimated, and the estimate corrected by what was found the last time.
+ * How much of the log the file does not have yet. SQLite tells since 3.51; an older one only when it is asked to move the log, so
+ * there it is estimated, and the estimate corrected by what was found the last time.
  */
 export class LogMeter {
   #pages = 0;
   #correction = 1;
+  #known: number | undefined;
   #isDiskFull = false;
   #isPressed = false;
 
-  /** What was done; of a job that failed nothing is in the log. */
-  add(jobs: readonly Job[], results: readonly JobResult[]): void {
+  /** What was done; of a job that failed nothing is in the log. `known`: what SQLite tells of it. */
+  add(jobs: readonly Job[], results: readonly JobResult[], known?: number): void {
+    this.#known = known;
     let isFull = false;
     for (const [index, job] of jobs.entries()) {
       const result = results[index];
@@ -35,7 +37,7 @@ export class LogMeter {
   }
 
   get pages(): number {
-    return this.#pages * this.#correction;
+    return this.#known ?? this.#pages * this.#correction;
   }
 
   /**
@@ -53,6 +55,7 @@ export class LogMeter {
       this.#correction = Math.min(4, Math.max(0.25, found / this.#pages));
     }
     this.#pages = 0;
+    if (this.#known !== undefined) this.#known = 0;
   }
 }
 

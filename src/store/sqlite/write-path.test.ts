@@ -9,6 +9,7 @@ import { AionError, isAionError } from "../../core/errors.ts";
 import { encodeCommit } from "../commit.ts";
 import { World, VirtualClock, idOf, leaseMs, mark, runOf, startOf } from "../conformance/world.ts";
 import type { Job, JobResult } from "./job.ts";
+import { pagesPerCheckpoint } from "./log-meter.ts";
 import { openDatabase } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
 import { ThreadHandle } from "./thread-handle.ts";
@@ -252,29 +253,30 @@ describe("the way of a job", () => {
     },
   );
 
-  it("leaves the log to be moved when it has grown long, by an estimate that learns", async () => {
-    let commitCount = 0;
-    const checkpointAt: number[] = [];
+  it("leaves the log to be moved when it has grown long", async () => {
+    const pagesAt: number[] = [];
     const way = openWay({
       mode: "inline",
       run(run, jobs) {
-        for (const job of jobs) {
-          if (job.kind === "append") commitCount += job.commits.length;
-          if (job.kind === "checkpoint") checkpointAt.push(commitCount);
+        if (jobs[0]?.kind === "checkpoint") {
+          const row = way.database.prepare("PRAGMA wal_checkpoint(NOOP)").get();
+          pagesAt.push(Number(row?.["log"]) - Number(row?.["checkpointed"]));
         }
         return run(jobs);
       },
     });
     await way.path.submit(claim);
-    for (let round = 0; round < 80 && checkpointAt.length < 2; round += 1) {
+    for (let round = 0; round < 400 && pagesAt.length < 2; round += 1) {
       await way.path.submit(starts(200));
       // It is looked after in a later turn.
       await sleep(0);
     }
-    const [first = 0, second = 0] = checkpointAt;
-    expect(first).toBe(1_600);
-    // Starts that come together share their pages.
-    expect(second - first).toBeGreaterThan(2 * first);
+    expect(pagesAt).toHaveLength(2);
+    for (const pages of pagesAt) {
+      expect(pages).toBeGreaterThan(pagesPerCheckpoint);
+      // And what one transaction brings.
+      expect(pages).toBeLessThan(1.25 * pagesPerCheckpoint);
+    }
     await way.path.close();
     way.database.close();
   });
@@ -406,8 +408,10 @@ describe("the way of a job", () => {
     expect(away).toBeLessThan(6);
     const again = isHere.indexOf(true, away);
     expect(again - away).toBe(201);
-    // From half of what is bearable up, a sixteenth of the way to thrice as much each time.
-    expect(isHere.indexOf(false, again) - again).toBe(4);
+    // From half of what is bearable up, a sixteenth of the way to thrice as much each time; fewer if the machine is busy besides.
+    const tries = isHere.indexOf(false, again) - again;
+    expect(tries).toBeGreaterThan(1);
+    expect(tries).toBeLessThanOrEqual(4);
     await way.path.close();
     way.database.close();
   });

@@ -127,7 +127,7 @@ export class WritePath {
     }
     this.#settle(pending, results);
     if (this.#mode === "at-once") return;
-    this.#meter.add(jobs, results);
+    this.#meter.add(jobs, results, this.#writer.logPages());
     if (this.#mode === "auto" && this.#meter.isLongerThan(pagesPerCheckpointBeside)) {
       this.#meter.reset(undefined);
       this.#startThread().checkpoint();

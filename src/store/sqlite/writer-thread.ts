@@ -71,7 +71,7 @@ function carryOut({ jobs, messageCount, request }: Work): boolean {
   if (messageCount > 0) {
     const results = writer.run(jobs);
     port.postMessage([messageCount, ...encodeResults(results)]);
-    meter.add(jobs, results);
+    meter.add(jobs, results, writer.logPages());
   }
   if (request === "checkpoint") {
     checkpoint();

@@ -58,6 +58,20 @@ function countRows(table: string): number {
   return Number(database.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.["count"]);
 }
 
+it("the writer tells how much of the log the file does not have yet", () => {
+  writer.run([{ kind: "checkpoint" }]);
+  expect(writer.logPages()).toBe(0);
+  writer.run([append({ start: startOf("w") })]);
+  const afterOne = writer.logPages() ?? 0;
+  expect(afterOne).toBeGreaterThan(2);
+  writer.run([append(extension(1, "x".repeat(40_960)))]);
+  expect(writer.logPages()).toBeGreaterThan(afterOne + 10);
+  const [moved] = writer.run([{ kind: "checkpoint" }]);
+  // That many are in it, and the file has them all.
+  expect(moved).toMatchObject({ kind: "done", value: expect.any(Number) });
+  expect(writer.logPages()).toBe(0);
+});
+
 // I-47
 it("a full disk rolls the append back, leaves reads alone, and is over when there is space", () => {
   writer.run([append({ start: startOf("w") })]);

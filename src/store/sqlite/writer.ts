@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
@@ -171,6 +172,18 @@ export class Writer {
       return work();
     } catch (error) {
       throw this.#remember(error);
+    }
+  }
+
+  /** Pages of the log that the file does not have yet; `undefined`: SQLite does not tell. Asking takes a microsecond. */
+  logPages(): number | undefined {
+    if (!doesTellOfLog || this.#failure !== undefined) return undefined;
+    try {
+      const row = this.#sql.lookAtLog.get();
+      return Number(row?.["log"]) - Number(row?.["checkpointed"]);
+    } catch {
+      // Busy: somebody else moves it.
+      return undefined;
     }
   }
 
@@ -414,6 +427,9 @@ function lostStart(start: EncodedPart<StartCommit>["of"]): AionError {
   );
 }
 
+/** An older SQLite would take `NOOP` for `PASSIVE`, and move the log. */
+const doesTellOfLog = !isLaterVersion("3.51.0", process.versions["sqlite"] ?? "0.0.0");
+
 type Statements = Readonly<Record<keyof typeof statementTexts, StatementSync>>;
 
 // One statement for many rows takes half the time of one for each.
@@ -432,6 +448,7 @@ const statementTexts = {
   rollbackToSavepoint: "ROLLBACK TO one_commit",
   releaseSavepoint: "RELEASE one_commit",
   checkpoint: "PRAGMA wal_checkpoint(PASSIVE)",
+  lookAtLog: "PRAGMA wal_checkpoint(NOOP)",
   setMeta:
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
   selectVersion: newestVersionText,
