@@ -272,7 +272,8 @@ export class SimClient implements Actor {
       // At the moment of the answer: until it arrives more may be on disk.
       this.#checkKnown(workflowId, reply);
       // An owner that was replaced by one whose clock is ahead cannot know of it until its own lease is over.
-      const mayKnow = this.#of.leasesAgree || life.epoch === auditor.epoch;
+      // The same when the clock went forwards, which let the other one claim, and back again.
+      const mayKnow = (this.#of.leasesAgree && auditor.setBackMs === 0) || life.epoch === auditor.epoch;
       return { reply, mayKnow };
     };
     const answer = await this.#ask("query", ask, { workflowId });

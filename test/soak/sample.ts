@@ -66,7 +66,8 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
   const spanHours = hours(end) - hours(first);
   const heapGrowth = (perHour((sample) => sample.heapUsed) * spanHours) / mib;
   const heapMean = samples.reduce((sum, { heapUsed }) => sum + heapUsed, 0) / samples.length / mib;
-  const rssGrowth = (perHour((sample) => sample.rss) * spanHours) / mib;
+  const besideHeap = ({ rss, heapTotal }: Sample): number => rss - heapTotal;
+  const rssGrowth = (perHour(besideHeap) * spanHours) / mib;
   const handles = (sample: Sample): number =>
     Object.values(sample.resources).reduce((sum, count) => sum + count, 0);
   const handleGrowth = perHour(handles) * spanHours;
@@ -94,9 +95,9 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
       isFine: heapGrowth < Math.max(4, 0.15 * heapMean),
     },
     {
-      what: "resident memory, over the longest life",
-      figure: `${rssGrowth >= 0 ? "+" : ""}${rssGrowth.toFixed(1)} MiB, to ${(end.rss / mib).toFixed(0)} MiB`,
-      isFine: rssGrowth < Math.max(16, (0.1 * end.rss) / mib),
+      what: "memory outside the heap, over the longest life",
+      figure: `${rssGrowth >= 0 ? "+" : ""}${rssGrowth.toFixed(1)} MiB, to ${(besideHeap(end) / mib).toFixed(0)} of ${(end.rss / mib).toFixed(0)} MiB resident`,
+      isFine: rssGrowth < Math.max(16, (0.1 * besideHeap(end)) / mib),
     },
     {
       what: "handles and timers, over the longest life",

@@ -45,7 +45,7 @@ describe("the judgement of a soak", () => {
       "heap after collection, over the longest life",
     ]);
     expect(growing(hour((minute) => ({ rss: (200 + minute) * mib })))).toEqual([
-      "resident memory, over the longest life",
+      "memory outside the heap, over the longest life",
     ]);
     expect(growing(hour((minute) => ({ resources: { Timeout: 300 + 5 * minute } })))).toEqual([
       "handles and timers, over the longest life",
