@@ -88,8 +88,8 @@ export async function checkReplayedRuns(
  * What an account says. What a branch that was left behind asks for in the turn in which its run ends is not recorded, and a value
  * that it draws then is none.
  */
-export function linesOf(account: string): readonly string[] {
-  return (JSON.parse(account) as readonly (string | null)[]).map(String);
+export function linesOf(told: string): readonly string[] {
+  return (JSON.parse(told) as readonly (string | null)[]).map(String);
 }
 
 /** Holds the runs that rest in an engine's memory against their replay: state and account alike. */
