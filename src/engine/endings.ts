@@ -30,6 +30,7 @@ export interface EndingHost {
   /** Why there is no run of that id to turn to. */
   absent(workflowId: WorkflowId): Promise<AionError>;
   residentRun(workflowId: WorkflowId): ResidentRun | undefined;
+  unbornRun(workflowId: WorkflowId): ResidentRun | undefined;
   /** Takes a run into memory without its code, to end it. */
   adopt(record: RunRecord, state: RunState): ResidentRun;
 }
@@ -76,6 +77,12 @@ export class Endings {
         "run_closed",
         `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
       );
+    }
+    const unborn = host.unbornRun(workflowId);
+    if (unborn?.state.started.runId === record.runId) {
+      // Begun while it was looked for: it is on disk, and its engine has not heard of that yet.
+      await new Promise<void>((resolve) => unborn.ask(resolve));
+      return this.end(workflowId, runId, event, messageId);
     }
     // Somebody may have begun to load it meanwhile.
     if (host.loads.has(workflowId) || host.residentRun(workflowId) !== undefined) {
