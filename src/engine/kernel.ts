@@ -443,8 +443,9 @@ export class Kernel implements RunHost {
     error: AionError,
   ): Promise<RecoveryOutcome & { readonly kind: "failed" }> {
     const { workflowId } = record;
-    // The store is out of order, not the run: nothing is held against it.
-    if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };
+    // The store is out of order, not the run, or the run was deleted: nothing is held against it, nor against the next of its id.
+    if (error.code === "store_unavailable" || error.code === "run_not_found")
+      return { kind: "failed", error, failureRecorded: false };
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation && this.options.onNondeterminism === "fail") {
       const { message } = error;

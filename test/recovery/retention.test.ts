@@ -4,8 +4,9 @@ import type { Client } from "../../src/client/client.ts";
 import { deleteClosedRuns } from "../../src/engine/retention.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import { isClosed } from "../../src/core/status.ts";
+import type { RunRecord } from "../../src/store/contract.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
-import { child, query, signal, sleep, workflow } from "../../src/workflow/index.ts";
+import { child, query, receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
 import { overStore } from "./over-store.ts";
 import { World } from "./world.ts";
 
@@ -63,6 +64,46 @@ it.each<readonly [string, number, (client: Client) => Promise<unknown>]>([
     expect(error).toMatchObject({ code: expect.stringMatching(/^run_(?:not_found|closed)$/) });
     expect((await world.store.list({}, { limit: 1 })).runs).toEqual([]);
   }
+});
+
+// I-20, I-22
+it("a run that ended and was deleted while it was looked up holds nothing against the next of its id", async () => {
+  let stale: RunRecord | undefined;
+  const world = new World({
+    workflows: () => [workflow("main", async () => await receive(go))],
+    store: (of) => {
+      const inner = openMemoryStore({
+        clock: { now: () => of.nowMs },
+        defer: (done) => queueMicrotask(done),
+      });
+      return overStore(inner, {
+        findRun: async (...args) => {
+          const late = stale;
+          stale = undefined;
+          return late ?? inner.findRun(...args);
+        },
+      });
+    },
+  });
+  const { client, kernel } = await world.open();
+  const first = await world.during(client.start("main", null, { id: "main" }));
+  const open = await world.store.findRun("main" as WorkflowId);
+  await world.during(first.signal(go, 1));
+  expect(await world.during(first.result())).toBe(1);
+  world.nowMs += 1;
+  expect(await deleteClosedRuns(kernel, 0)).toBe(1);
+  // A read that took so long.
+  stale = open;
+  const lost: unknown = await world.during(
+    client
+      .get("main")
+      .signal(go, 2)
+      .catch((reason: unknown) => reason),
+  );
+  expect(lost).toMatchObject({ code: "run_not_found" });
+  const second = await world.during(client.start("main", null, { id: "main" }));
+  await world.during(second.signal(go, 3));
+  expect(await world.during(second.result())).toBe(3);
 });
 
 // I-6, I-34
