@@ -628,8 +628,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/kernel.ts",
-        'if (error.code === "store_unavailable") return { kind: "failed", error, failureRecorded: false };\n',
-        "",
+        'if (error.code === "store_unavailable" || error.code === "run_not_found")',
+        'if (error.code === "run_not_found")',
       ),
     ],
   },
