@@ -43,47 +43,61 @@ function labelOf(input: string): string {
 }
 
 /**
- * I-38: a run that failed or was cancelled has undone what its code says that it did, the last first; one that ended otherwise has
- * undone nothing that its code does not tell of, or was ended amid it.
+ * I-38: a run that failed or was cancelled has undone what its code says that it did, the last first, also what a branch that was
+ * left behind did meanwhile; one that ended otherwise has undone nothing that its code does not tell of, or was ended amid it.
  */
 export function checkCleanup(auditor: Auditor, accounts: Accounts, note: () => void): void {
   for (const run of auditor.runs.values()) {
     const lines = accounts.get(run.runId);
     if (lines === undefined || run.terminal === undefined) continue;
-    // What a branch that was left behind registers amid the cleanup is not part of it. A cleanup that has nothing to undo is over
-    // in the turn in which the code fails, and so is the run: what such a branch asks for in that turn is never executed, and
-    // there is nothing to undo.
-    const firstUndoneAt = lines.findIndex((line) => line.startsWith("undoes: "));
-    const cleanupAt = firstUndoneAt < 0 ? lines.indexOf(failing) : firstUndoneAt;
-    const before = cleanupAt < 0 ? lines : lines.slice(0, cleanupAt);
-    const registered = before.flatMap((line) =>
-      line.startsWith(registration) ? [line.slice(registration.length)] : [],
-    );
-    if (registered.length === 0 && run.undone.length === 0) continue;
-    const expected = registered.toReversed();
-    const fail = (): never => {
+    const { undone, isInOrder, left } = cleanupOf(lines);
+    if (undone.length === 0 && left.length === 0 && run.undone.length === 0) continue;
+    const { type } = run.terminal;
+    const isWhole = type === "WorkflowFailed" || type === "WorkflowCancelled";
+    const isCutShort = type === "WorkflowTerminated" || type === "WorkflowTimedOut";
+    const expected = isWhole ? undone : isCutShort ? undone.slice(0, run.undone.length) : [];
+    if (!isInOrder || run.undone.join() !== expected.join() || (isWhole && left.length > 0)) {
       throw new SimulationFailure(
         "cleanup",
-        `${run.workflowId}, ended by ${run.terminal?.type}: to be undone ${expected.join()}, was ${run.undone.join()}`,
+        `${run.workflowId}, ended by ${type}: its code undid ${undone.join()}${isInOrder ? "" : ", not the last first"}, ` +
+          `its history has ${run.undone.join()}, and not undone was ${left.join()}`,
       );
-    };
-    switch (run.terminal.type) {
-      case "WorkflowFailed":
-      case "WorkflowCancelled":
-        if (run.undone.join() !== expected.join()) fail();
-        note();
-        break;
-      case "WorkflowTerminated":
-      case "WorkflowTimedOut":
-        if (run.undone.join() !== expected.slice(0, run.undone.length).join()) fail();
-        break;
-      default:
-        if (run.undone.length > 0) fail();
     }
+    if (isWhole) note();
   }
 }
 
-const registration = "compensate: ";
+interface Cleanup {
+  readonly undone: readonly string[];
+  readonly isInOrder: boolean;
+  /** What should have been undone, if the run came to the end of its cleanup. */
+  readonly left: readonly string[];
+}
+
+function cleanupOf(lines: readonly string[]): Cleanup {
+  const kept: { readonly what: string; readonly at: number }[] = [];
+  const undone: string[] = [];
+  let isInOrder = true;
+  for (const [at, line] of lines.entries()) {
+    if (line.startsWith(registers)) kept.push({ what: line.slice(registers.length), at });
+    if (!line.startsWith(undoes)) continue;
+    undone.push(line.slice(undoes.length));
+    if (kept.pop()?.what !== undone.at(-1)) isInOrder = false;
+  }
+  // The run ends in the turn in which its code fails, or the last is undone: what a branch that was left behind asks for in that
+  // turn is never executed, and there is nothing to undo.
+  const overAt =
+    undone.length > 0 ? lines.findLastIndex((line) => line.startsWith(hasUndone)) : lines.indexOf(failing);
+  return {
+    undone,
+    isInOrder,
+    left: kept.filter(({ at }) => overAt < 0 || at < overAt).map(({ what }) => what),
+  };
+}
+
+const registers = "compensate: ";
+const undoes = "undoes: ";
+const hasUndone = "undone: ";
 
 /** What is open in a run and was not told of its cancellation, though nothing protects it. */
 export function untoldBy(run: AuditedRun): string | undefined {

@@ -446,7 +446,10 @@ export class Runtime implements ProgramInstance {
     } catch (error) {
       if (this.#isSettled || this.#isClosing) return;
       this.#isClosing = true;
-      end = this.#continuation() ?? (await this.#undo(error));
+      const continuation = this.#continuation();
+      const failed: unknown[] = [];
+      if (continuation === undefined) while (this.compensations.length > 0) await this.#undo(failed);
+      end = continuation ?? this.#failureOf(error, failed);
     }
     if (this.#isSettled) return;
     if (!this.#isActive) {
@@ -468,20 +471,20 @@ export class Runtime implements ProgramInstance {
     this.root.cancellation.cancel(new CancelledFailure("the run is failing"));
   }
 
-  async #undo(error: unknown): Promise<Command> {
-    const failed: unknown[] = [];
-    const undo = this.compensations.splice(0).toReversed();
-    if (undo.length > 0) {
-      await this.root.shield(async () => {
-        for (const compensation of undo) {
-          try {
-            await compensation();
-          } catch (reason) {
-            failed.push(reason);
-          }
+  /** Runs what undoes, the last first: also what a branch that was left behind registers meanwhile, for what it did may stand. */
+  async #undo(failed: unknown[]): Promise<void> {
+    await this.root.shield(async () => {
+      for (let undo = this.compensations.pop(); undo !== undefined; undo = this.compensations.pop()) {
+        try {
+          await undo();
+        } catch (reason) {
+          failed.push(reason);
         }
-      });
-    }
+      }
+    });
+  }
+
+  #failureOf(error: unknown, failed: readonly unknown[]): Command {
     const isCancel = this.#isCancelRequested && isCancelled(error);
     if (isCancel && failed.length === 0) {
       return {

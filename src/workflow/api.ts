@@ -190,7 +190,8 @@ export function shield<Result>(run: () => Result | Promise<Result>): Promise<Res
 /**
  * Registers how to undo what was just done. If the run fails or is cancelled, all of them run, the last first,
  * shielded; one that fails does not stop the others. Dropped when the run completes or continues as new; not
- * run when it is terminated. What a branch that was left behind registers after they have begun is not among them.
+ * run when it is terminated. What a branch that was left behind registers while they run is undone too; when nothing
+ * is left to undo the run ends, and with it such branches.
  */
 export function compensate(undo: () => unknown): void {
   requireContext("compensate").compensate(undo);

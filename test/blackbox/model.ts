@@ -129,8 +129,8 @@ class Run {
   readonly arrived = new Map<string, number[]>();
   readonly waiting = new Map<string, Waiter[]>();
   readonly conditions: { readonly isMet: () => boolean; readonly wake: () => void }[] = [];
-  readonly undo: Statement[] = [];
-  readonly undoPlaces: Place[] = [];
+  readonly undo: { readonly statement: Extract<Statement, { op: "compensate" }>; readonly suffix: string }[] =
+    [];
   readonly children = new Set<Child>();
   readonly ends = new Set<() => void>();
   readonly done: string[] = [];
@@ -414,14 +414,12 @@ class Simulation {
 
   *#undo(run: Run, place: Place): Code {
     let failedCount = 0;
-    const places = run.undoPlaces.splice(0).toReversed();
-    for (const [index, statement] of run.undo.splice(0).toReversed().entries()) {
-      if (statement.op !== "compensate") continue;
-      const { ms, fails } = statement;
-      const suffix = places[index]?.suffix ?? "";
+    for (let undo = run.undo.pop(); undo !== undefined; undo = run.undo.pop()) {
+      const { ms, fails } = undo.statement;
       try {
         const work = { ...quick, ms, failures: fails ? 1 : 0 };
-        yield* this.#work(work, statement, { ...place, suffix, scope: new Scope(undefined) }, "undo");
+        const { suffix } = undo;
+        yield* this.#work(work, undo.statement, { ...place, suffix, scope: new Scope(undefined) }, "undo");
       } catch {
         failedCount += 1;
       }
@@ -499,8 +497,7 @@ class Simulation {
         place.handle?.cancel();
         return place.handle === undefined ? "no scope" : "called off";
       case "compensate":
-        run.undo.push(statement);
-        run.undoPlaces.push(place);
+        run.undo.push({ statement, suffix });
         return "kept";
       case "fail":
         raise(new Failed(site));

@@ -377,6 +377,33 @@ describe("compensate", () => {
     expect(t.now() - startedAt).toBe(3_600_000);
   });
 
+  it("undoes what a branch that was left behind did meanwhile, and what that did while this was undone", async () => {
+    // I-38
+    const slow = activity("undo", async (_what: string) => {
+      await t.delay("10m");
+    });
+    const book = activity("book", async (_what: string): Promise<void> => undefined);
+    const journey = workflow("journey", async () => {
+      const take = async (what: string, minute: number): Promise<void> => {
+        await sleep(minute * 60_000);
+        await book(what);
+        compensate(() => undo(what));
+      };
+      const fails = async (): Promise<void> => {
+        await sleep("5m");
+        throw new ApplicationFailure("no such hotel", { type: "NoHotel" });
+      };
+      await Promise.all([take("flight", 1), take("car", 12), take("train", 24), take("tour", 300), fails()]);
+    });
+    await using t = await TestEngine.open({ workflows: [journey], activities: [book, slow] });
+    const run = await t.client.start(journey);
+    await t.skip("20m");
+    await t.crash();
+    expect(await errorOf(t.result(run))).toMatchObject({ kind: "application", type: "NoHotel" });
+    const completed = t.calls("undo").filter((call) => call.outcome !== undefined);
+    expect(completed.map((call) => call.input)).toEqual(["flight", "car", "train"]);
+  });
+
   it("is not disturbed by a cancellation that arrives while it undoes", async () => {
     // I-38
     const slow = activity("undo", async (_what: string) => {

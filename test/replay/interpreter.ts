@@ -232,9 +232,13 @@ class Interpreter {
           return this.#list(statement.otherwise);
         });
       case "compensate":
-        compensate(() => {
+        compensate(async () => {
           this.#account.push(`undoes: ${statement.label}`);
-          return work({ label: statement.label, ms: 5, failures: 0 });
+          try {
+            await work({ label: statement.label, ms: 5, failures: 0 });
+          } finally {
+            this.#account.push(`undone: ${statement.label}`);
+          }
         });
         return statement.label;
       case "look":
