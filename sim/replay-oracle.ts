@@ -55,15 +55,15 @@ class Replayer {
     // Ended before anything but its start was on disk: its code was told of nothing.
     const isUntold = isClosed(run.status) && run.headSeq === run.firstSeq + 1 && live.length === 0;
     const hasAccount = run.workflowType in this.#programs && state.isCodeStarted && !isUntold;
-    const told = hasAccount ? accountOf(instance, run.workflowId) : undefined;
+    const told = hasAccount ? await accountOf(instance, run.workflowId) : undefined;
     instance.dispose();
     return { state, account: told };
   }
 }
 
-function accountOf(instance: ProgramInstance, workflowId: string): Payload {
+async function accountOf(instance: ProgramInstance, workflowId: string): Promise<Payload> {
   try {
-    return instance.query(account.name, nullPayload);
+    return await instance.query(account.name, nullPayload);
   } catch (error) {
     throw new SimulationFailure("replay", `${workflowId} cannot be asked: ${messageOf(error)}`);
   }

@@ -45,7 +45,7 @@ export async function queryRun(
   await demandSettled(of);
   const { instance } = await load(of, undefined);
   try {
-    return instance.query(name, input);
+    return await instance.query(name, input);
   } finally {
     instance.dispose();
   }

@@ -181,6 +181,17 @@ export const errorTable = {
     cause: "The connection to the engine broke before the answer arrived.",
     hint: "Repeat the call; with an id it has one effect.",
   },
+  package_failed: {
+    kind: "failed",
+    cause: "The code of a package cannot be loaded: it is no script, or its module throws.",
+    hint: "The message has the place in your file. Mend it, and build the package again.",
+  },
+  package_stopped: {
+    kind: "failed",
+    cause:
+      "The thread that runs the code of a package was ended: an activation took longer than its time, or memory ran out.",
+    hint: "Look for a loop without an end, or for data that grows; give long work to an activity. A run that does it again and again is held.",
+  },
   internal: {
     kind: "bug",
     cause: "Aion broke one of its own laws.",

@@ -6,7 +6,7 @@ import { toPid, toRunId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
-import type { Program, ProgramInstance } from "../program/program.ts";
+import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import { RunState } from "../replay/run-state.ts";
 import { ResumeTracker } from "../replay/resume-point.ts";
@@ -35,6 +35,8 @@ import { WakeQueue } from "./wake-queue.ts";
 const refusedRetryMs = 1_000;
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
+
+type LiveInstance = Pick<InstanceInit, "onStray" | "onReady" | "onLost">;
 
 type LoadOutcome =
   | { readonly kind: "loaded"; readonly run: ResidentRun }
@@ -193,7 +195,7 @@ export class Kernel implements RunHost {
     if (present !== undefined && !present.isGone) {
       // Live here already: it is not adopted again, but told about, from its history.
       const latest = (await this.store.findRunByKey(record.runKey)) ?? record;
-      const { state, instance } = await this.#tryLoad(latest, tracker, () => undefined);
+      const { state, instance } = await this.#tryLoad(latest, tracker, { onStray: () => undefined });
       instance.dispose();
       return toOutcome(latest, state, tracker, present.pid);
     }
@@ -380,7 +382,7 @@ export class Kernel implements RunHost {
     let holder: ResidentRun | undefined;
     try {
       this.#demandWhole(workflowId);
-      const loaded = await this.#tryLoad(record, tracker, (error) => holder?.fault(error));
+      const loaded = await this.#tryLoad(record, tracker, this.#liveOf(() => holder));
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
       if (record.blocked !== undefined) {
@@ -424,7 +426,7 @@ export class Kernel implements RunHost {
     if (damage !== undefined) throw damage;
   }
 
-  #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, onStray: (error: AionError) => void) {
+  #tryLoad(record: RunRecord, tracker: ResumeTracker | undefined, live: LiveInstance) {
     const { ports, programs, payloadLimitBytes } = this.options;
     return loadPatiently(record, {
       store: this.store,
@@ -433,7 +435,7 @@ export class Kernel implements RunHost {
       payloadLimitBytes,
       log: (level, message, fields) =>
         ports.log(level, message, { ...fields, workflowId: record.workflowId }),
-      onStray,
+      ...live,
       ...(tracker === undefined ? {} : { tracker }),
     });
   }
@@ -621,8 +623,25 @@ export class Kernel implements RunHost {
         },
         false,
       ),
-      onStray: (error) => run.fault(error),
+      ...this.#liveOf(() => run),
     });
+  }
+
+  /** What an instance that is kept tells of itself; `of`: its run, once there is one. */
+  #liveOf(of: () => ResidentRun | undefined): LiveInstance {
+    return {
+      onStray: (error) => of()?.fault(error),
+      onReady: () => {
+        const run = of();
+        if (run !== undefined) this.activate(run);
+      },
+      onLost: (error, isCulprit) => {
+        const run = of();
+        if (run === undefined || run.isGone) return;
+        if (isCulprit) this.#crash(run, error);
+        else this.#reload(run, error, run.discard());
+      },
+    };
   }
 
   reserve(run: ResidentRun, activity: OpenActivity): boolean {

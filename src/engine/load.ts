@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly log: InstanceInit["log"];
   /** After the load: the code moved outside an activation. */
   readonly onStray: InstanceInit["onStray"];
+  readonly onReady?: InstanceInit["onReady"];
+  readonly onLost?: InstanceInit["onLost"];
   readonly tracker?: ResumeTracker;
 }
 
@@ -60,7 +62,8 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
       return await loadRun(run, options);
     } catch (error) {
       const isPassing =
-        isAionError(error) && (error.code === "store_unavailable" || error.code === "internal");
+        isAionError(error) &&
+        (error.code === "store_unavailable" || error.code === "internal" || error.code === "package_stopped");
       if (!isPassing || attempt >= attemptsMax) throw error;
       await new Promise<void>((resolve) => options.scheduler.delay(retryMs * 2 ** (attempt - 1), resolve));
     }
@@ -113,6 +116,8 @@ async function replayOnce(
   let isLoaded = false;
   let isStuck = false;
   let live: readonly Command[] = [];
+  let onReady = (): void => undefined;
+  let onLost = (_error: AionError): void => undefined;
   tracker?.restart();
 
   const instantiate = (): ProgramInstance => {
@@ -124,6 +129,8 @@ async function replayOnce(
         if (isLoaded) options.onStray(error);
         else stray ??= error;
       },
+      onReady: () => (isLoaded ? options.onReady?.() : onReady()),
+      onLost: (error, isCulprit) => (isLoaded ? options.onLost?.(error, isCulprit) : onLost(error)),
     });
   };
 
@@ -145,6 +152,7 @@ async function replayOnce(
       const end = (): void => {
         try {
           const turn = instance?.end() ?? "again";
+          if (turn === "later") return;
           if (turn === "again") {
             scheduler.turn(end);
             return;
@@ -158,6 +166,8 @@ async function replayOnce(
           reject(error);
         }
       };
+      onReady = end;
+      onLost = reject;
       begin();
     });
 
@@ -184,7 +194,7 @@ export function toInit(
   state: RunState,
   options: Pick<LoadOptions, "payloadLimitBytes" | "log">,
   isTracing: boolean,
-): Omit<InstanceInit, "onStray"> {
+): Omit<InstanceInit, "onStray" | "onReady" | "onLost"> {
   const { started } = state;
   return {
     workflowId: state.workflowId,

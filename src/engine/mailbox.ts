@@ -307,7 +307,7 @@ export class Mailbox {
     }
     let input: Payload;
     try {
-      input = program.parseInput(message.input);
+      input = await program.parseInput(message.input);
     } catch (error) {
       if (!isAionError(error)) throw error;
       return fail(error);

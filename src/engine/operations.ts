@@ -58,8 +58,9 @@ export class Operations implements Service {
       );
     }
     const what = `the input of workflow ${JSON.stringify(workflowType)}`;
-    const input = program.parseInput(parsePayload(request.input, what, payloadLimitBytes));
-    const signal = request.signal === undefined ? undefined : this.#parseSignal(program, request.signal);
+    const input = await program.parseInput(parsePayload(request.input, what, payloadLimitBytes));
+    const signal =
+      request.signal === undefined ? undefined : await this.#parseSignal(program, request.signal);
     const requestId =
       request.requestId === undefined ? undefined : parseName(request.requestId, "request id");
     const workflowId = parseWorkflowId(request.workflowId ?? requestId ?? this.#kernel.newRunId());
@@ -241,8 +242,8 @@ export class Operations implements Service {
       const run = await this.#kernel.resident(workflowId);
       // It may have been blocked until now: what was sent to it meanwhile comes first.
       await this.#kernel.mailbox.settled(workflowId);
-      const checked =
-        run?.instance?.parseSignal(name, run.program?.parseSignal(name, payload) ?? payload) ?? payload;
+      const declared = (await run?.program?.parseSignal(name, payload)) ?? payload;
+      const checked = (await run?.instance?.parseSignal(name, declared)) ?? declared;
       await this.#offer(workflowId, runId, {
         toEvent: (state) =>
           signalId !== undefined && state.hasSignal(signalId)
@@ -332,7 +333,12 @@ export class Operations implements Service {
         });
       }).catch((error: unknown) => {
         // It ended, or was thrown away, between the question and its turn: its history answers.
-        if (isAionError(error) && error.code === "run_closed")
+        // The same if the thread of its code was ended by another run.
+        const isGone =
+          isAionError(error) &&
+          (error.code === "run_closed" ||
+            (error.code === "package_stopped" && error.details["isCulprit"] !== true));
+        if (isGone)
           return this.#queryHistory(workflowId, undefined, name, input);
         throw error;
       }) as Promise<Payload>;
@@ -362,7 +368,7 @@ export class Operations implements Service {
       onStray: () => undefined,
     });
     try {
-      return instance.query(name, input);
+      return await instance.query(name, input);
     } finally {
       instance.dispose();
     }
@@ -514,10 +520,10 @@ export class Operations implements Service {
     throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
   }
 
-  #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): StartSignal {
+  async #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): Promise<StartSignal> {
     const name = parseName(signal.name, "signal name");
     const what = `the payload of signal ${JSON.stringify(name)}`;
-    const payload = program.parseSignal(
+    const payload = await program.parseSignal(
       name,
       parsePayload(signal.payload, what, this.#kernel.options.payloadLimitBytes),
     );

@@ -211,6 +211,8 @@ export class ResidentRun {
     const { instance } = this;
     if (instance === undefined) return this.#step();
     const turn = instance.end();
+    // The instance says itself when it is done.
+    if (turn === "later") return;
     if (turn === "again") {
       this.#host.activate(this);
       return;

@@ -10,6 +10,7 @@ import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "./pr
 import type { ContextCarrier } from "./runtime.ts";
 import { Runtime } from "./runtime.ts";
 import { ScopeContext } from "./scope-context.ts";
+import { sourceLine } from "./source-line.ts";
 
 /**
  * The inline loader: workflow functions as they were handed in, in the realm of the host. The running code finds its
@@ -20,6 +21,7 @@ const storage = new AsyncLocalStorage<WorkflowContext | undefined>();
 
 const carrier: ContextCarrier = {
   enter: (context, run) => storage.run(context, run),
+  sourceLine,
 };
 
 /** Runs `run` as if called from outside every workflow: for activities, whose code may call `aion/workflow` by mistake. */

@@ -14,9 +14,9 @@ export interface Program {
   readonly workflowType: string;
   readonly version: string;
   /** Checks an input that comes from outside; gives back what is recorded. Throws `payload_invalid`. */
-  parseInput(input: Payload): Payload;
+  parseInput(input: Payload): Payload | Promise<Payload>;
   /** Checks the payload of a signal that the definition declares. Throws `payload_invalid`. */
-  parseSignal(name: string, payload: Payload): Payload;
+  parseSignal(name: string, payload: Payload): Payload | Promise<Payload>;
   instantiate(init: InstanceInit): ProgramInstance;
 }
 
@@ -38,6 +38,10 @@ export interface InstanceInit {
   ) => void;
   /** The code moved outside an activation: it awaited something that is not durable. The instance is unusable then. */
   readonly onStray: (error: AionError) => void;
+  /** Of code that runs elsewhere: `end` answered "later", and has an answer now. */
+  readonly onReady?: () => void;
+  /** Of code that runs elsewhere: its thread was ended, and the instance with it. `isCulprit`: by what its code did. */
+  readonly onLost?: (error: AionError, isCulprit: boolean) => void;
 }
 
 /** The code of one resident run. One activation at a time: `begin`, a turn of the scheduler, `end`. */
@@ -46,16 +50,16 @@ export interface ProgramInstance {
   begin(activation: Activation): void;
   /**
    * After all microtasks have run: what the code asked for. `"again"` when a `waitUntil` came true and needs
-   * another turn.
+   * another turn; `"later"` when the code runs elsewhere: `onReady` tells when to ask anew.
    */
-  end(): Turn | "again";
+  end(): Turn | "again" | "later";
   /** Answers from the live state, between activations. Throws `query_unknown`, `query_failed`, `payload_invalid`. */
-  query(name: string, input: Payload): Payload;
+  query(name: string, input: Payload): Payload | Promise<Payload>;
   /** Checks a signal against what the code has asked for so far. Throws `payload_invalid`. */
-  parseSignal(name: string, payload: Payload): Payload;
+  parseSignal(name: string, payload: Payload): Payload | Promise<Payload>;
   /** The closure of a step that is scheduled and not yet settled. */
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined;
-  /** Signals that arrived and that the code has not asked for: continue-as-new carries them over. */
+  /** When it continues as new: signals that arrived and that the code has not asked for, to be carried over. */
   unconsumedSignals(): readonly StartSignal[];
   /** Fails the run's main function with an error that nothing in the code caught. */
   reject(error: unknown): void;

@@ -60,7 +60,7 @@ class Driven {
     for (;;) {
       await new Promise((resolve) => setImmediate(resolve));
       const turn = this.instance.end();
-      if (turn !== "again") return turn;
+      if (typeof turn !== "string") return turn;
     }
   }
 

@@ -20,11 +20,12 @@ import { continueAsNewMarker } from "./marker.ts";
 import { SeededRandom } from "./random.ts";
 import { ScopeContext } from "./scope-context.ts";
 import { CancellationScope } from "./scope.ts";
-import { sourceLine } from "./source-line.ts";
 
 /** How a loader makes the running code find its context again after every await. */
 export interface ContextCarrier {
   enter<Result>(context: WorkflowContext, run: () => Result): Result;
+  /** Where in the author's code the caller's caller is, if that can be told. */
+  sourceLine(): string | undefined;
 }
 
 /** A promise that history will settle. */
@@ -266,7 +267,7 @@ export class Runtime implements ProgramInstance {
     this.init.onStray(
       new AionError(
         "nondurable_await",
-        `workflow ${this.init.workflowId} (${this.definition.workflowType}) went on with ${what} at ${sourceLine() ?? "an unknown place"} ` +
+        `workflow ${this.init.workflowId} (${this.definition.workflowType}) went on with ${what} at ${this.carrier.sourceLine() ?? "an unknown place"} ` +
           "after awaiting something that is not durable",
       ),
     );
@@ -275,7 +276,7 @@ export class Runtime implements ProgramInstance {
   issue(command: Command): void {
     if (this.#isSettled) return;
     this.#commands.push(command);
-    if (this.init.isTracing) this.#sources.push(sourceLine() ?? "");
+    if (this.init.isTracing) this.#sources.push(this.carrier.sourceLine() ?? "");
   }
 
   nextActivity(step: ((task: ActivityTask) => unknown) | undefined): number {

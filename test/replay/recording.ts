@@ -56,7 +56,8 @@ export function describeState(state: RunState): string {
 
 function accountOf(instance: ProgramInstance): string {
   try {
-    return instance.query(account.name, nullPayload);
+    const told = instance.query(account.name, nullPayload);
+    return typeof told === "string" ? told : "inline code answers at once";
   } catch (error) {
     // Children and listeners tell nothing.
     return (error as Error).message.split(":")[0] ?? "";
@@ -78,7 +79,7 @@ function tracing(programs: ProgramSource, log: CommandLog): ProgramSource {
                 if (key === "end") {
                   return (): ReturnType<ProgramInstance["end"]> => {
                     const turn = inner.end();
-                    if (turn !== "again") onTurn(turn);
+                    if (typeof turn !== "string") onTurn(turn);
                     return turn;
                   };
                 }

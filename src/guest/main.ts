@@ -1,0 +1,246 @@
+import type { Activation } from "../core/activation.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Failure } from "../core/failure.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
+import { parseWithSchema } from "../core/schema.ts";
+import type { InstanceInit } from "../program/program.ts";
+import { SeededRandom } from "../program/random.ts";
+import type { ContextCarrier } from "../program/runtime.ts";
+import { Runtime } from "../program/runtime.ts";
+import { ScopeContext } from "../program/scope-context.ts";
+import { setContextAccessor } from "../workflow/context.ts";
+import type { AnyWorkflow } from "../workflow/definition.ts";
+import * as workflowModule from "../workflow/index.ts";
+import { encodeError, stackOf } from "../program/answer.ts";
+import { packageFrame } from "../program/border.ts";
+import type { Answer, Guest, GuestHost, GuestInit, PackageModule } from "../program/border.ts";
+
+/**
+ * The engine's side inside the realm of one package: it holds the instances of the package's runs, and answers its host in text.
+ *
+ * Law: an instance has a module of its own, made when the instance is; nothing that one of them can change is seen by another.
+ */
+export function makeGuest(host: GuestHost): Guest {
+  setContextAccessor(() => {
+    const context = host.current();
+    return context instanceof ScopeContext ? context : undefined;
+  });
+  return new RealmGuest(host);
+}
+
+/** What a module sees while it is evaluated, and in promises that it makes then. */
+class ModuleContext {
+  readonly nowMs: number;
+  readonly random: SeededRandom;
+
+  constructor(nowMs: number, seed: string) {
+    this.nowMs = nowMs;
+    this.random = new SeededRandom(seed);
+  }
+}
+
+type Definitions = ReadonlyMap<string, AnyWorkflow>;
+
+class RealmGuest implements Guest {
+  readonly #host: GuestHost;
+  readonly #carrier: ContextCarrier;
+  readonly #instances = new Map<number, Runtime>();
+  #module: PackageModule | undefined;
+  #version = "";
+  /** Of an instance that belongs to no run: for checking what comes from outside. */
+  #definitions: Definitions = new Map();
+
+  constructor(host: GuestHost) {
+    this.#host = host;
+    this.#carrier = { enter: (context, run) => host.enter(context, run), sourceLine };
+  }
+
+  load(module: PackageModule, version: string): string {
+    return this.#answer(() => {
+      this.#module = module;
+      this.#version = version;
+      this.#definitions = this.#evaluate(new ModuleContext(0, version));
+      const workflows = [...this.#definitions.values()].map(({ workflowType, signals }) => ({
+        workflowType,
+        signals: signals.map(({ name }) => name),
+      }));
+      return { workflows };
+    });
+  }
+
+  parseInput(workflowType: string, payload: string): string {
+    return this.#answer(() => {
+      const { inputSchema } = this.#definition(workflowType);
+      if (inputSchema === undefined) return payload;
+      const what = `the input of workflow ${JSON.stringify(workflowType)}`;
+      return toPayload(parseWithSchema(inputSchema, fromPayload(payload as Payload), what), what);
+    });
+  }
+
+  parseSignal(workflowType: string, name: string, payload: string): string {
+    return this.#answer(() => {
+      const { signals } = this.#definition(workflowType);
+      const schema = signals.find((signal) => signal.name === name)?.schema;
+      if (schema === undefined) return payload;
+      const what = `signal ${JSON.stringify(name)} to a workflow of type ${JSON.stringify(workflowType)}`;
+      return toPayload(parseWithSchema(schema, fromPayload(payload as Payload), what), what);
+    });
+  }
+
+  create(instance: number, workflowType: string, initText: string): string {
+    return this.#answer(() => {
+      const init = JSON.parse(initText) as GuestInit;
+      const definitions = this.#evaluate(new ModuleContext(init.startedAt, `${init.runId} module`));
+      const definition = definitions.get(workflowType);
+      if (definition === undefined) throw unknownType(workflowType);
+      const runtime = new Runtime(
+        definition,
+        {
+          ...(init as Omit<GuestInit, "workflowId"> & Omit<InstanceInit, "log" | "onStray">),
+          log: (level, message, fields) => this.#host.log(instance, level, message, encodeFields(fields)),
+          onStray: (error) => this.#host.stray(instance, JSON.stringify(encodeError(error))),
+        },
+        this.#carrier,
+      );
+      this.#instances.set(instance, runtime);
+      return null;
+    });
+  }
+
+  begin(instance: number, activation: string): void {
+    this.#instance(instance).begin(JSON.parse(activation) as Activation);
+  }
+
+  end(instance: number): string {
+    return this.#answer(() => {
+      const runtime = this.#instance(instance);
+      const turn = runtime.end();
+      if (turn === "again") return turn;
+      for (const command of turn.commands)
+        if ("failure" in command && command.failure !== undefined) hideHost(command.failure);
+      const isContinuing = turn.commands.at(-1)?.kind === "continue-as-new";
+      return isContinuing ? { ...turn, unconsumedSignals: runtime.unconsumedSignals() } : turn;
+    });
+  }
+
+  query(instance: number, name: string, input: string): string {
+    return this.#answer(() => this.#instance(instance).query(name, input as Payload));
+  }
+
+  parseInstanceSignal(instance: number, name: string, payload: string): string {
+    return this.#answer(() => this.#instance(instance).parseSignal(name, payload as Payload));
+  }
+
+  reject(error: unknown): boolean {
+    const context = this.#host.current();
+    if (!(context instanceof ScopeContext)) return false;
+    context.reject(error);
+    return true;
+  }
+
+  dispose(instance: number): void {
+    this.#instances.get(instance)?.dispose();
+    this.#instances.delete(instance);
+  }
+
+  #instance(instance: number): Runtime {
+    const runtime = this.#instances.get(instance);
+    if (runtime === undefined) throw new AionError("internal", `there is no instance ${instance}`);
+    return runtime;
+  }
+
+  #definition(workflowType: string): AnyWorkflow {
+    const definition = this.#definitions.get(workflowType);
+    if (definition === undefined) throw unknownType(workflowType);
+    return definition;
+  }
+
+  /** Runs the module anew. */
+  #evaluate(context: ModuleContext): Definitions {
+    const run = this.#module;
+    if (run === undefined) throw new AionError("internal", "no package was loaded");
+    const module: { exports: Record<string, unknown> } = { exports: {} };
+    try {
+      this.#host.enter(context, () => run(requireModule, module, module.exports));
+    } catch (error) {
+      if (isAionError(error)) throw error;
+      throw new AionError(
+        "package_failed",
+        `the package's module threw when it was loaded: ${stackOf(error)}`,
+      );
+    }
+    const definitions = new Map<string, AnyWorkflow>();
+    for (const value of Object.values(module.exports)) {
+      if (!isWorkflow(value) || definitions.get(value.workflowType)?.run === value.run) continue;
+      const { workflowType } = value;
+      if (definitions.has(workflowType))
+        throw new AionError(
+          "definition_duplicate",
+          `two workflows are named ${JSON.stringify(workflowType)}`,
+        );
+      definitions.set(workflowType, { ...value, version: this.#version });
+    }
+    return definitions;
+  }
+
+  #answer(work: () => unknown): string {
+    let answer: Answer<unknown>;
+    try {
+      answer = { ok: true, value: work() };
+    } catch (error) {
+      answer = { ok: false, error: encodeError(error) };
+    }
+    return JSON.stringify(answer);
+  }
+}
+
+const offered = { ...workflowModule, step: refuseStep };
+
+function refuseStep(name: unknown): never {
+  throw new AionError("invalid_argument", `step(${JSON.stringify(name)}) was called in a package`, {
+    hint: "A package holds no code that runs outside the workflow. Make the step an activity.",
+  });
+}
+
+function requireModule(name: string): unknown {
+  if (name === "aion/workflow") return offered;
+  throw new AionError("invalid_argument", `a package cannot load ${JSON.stringify(name)}`, {
+    hint: "What talks to the world belongs in an activity; build the package with `aion build`.",
+  });
+}
+
+/** The innermost frame in the package; its host tells the author's line. */
+function sourceLine(): string | undefined {
+  return packageFrame.exec(new Error().stack ?? "")?.[0];
+}
+
+function isWorkflow(value: unknown): value is AnyWorkflow {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "workflow";
+}
+
+function unknownType(workflowType: string): AionError {
+  return new AionError(
+    "workflow_type_unknown",
+    `the package has no workflow ${JSON.stringify(workflowType)}`,
+  );
+}
+
+/** Frames of the engine tell an author nothing, and differ from one version of it to the next. */
+function hideHost(failure: { stack?: string; readonly cause?: Failure }): void {
+  if (failure.stack !== undefined) {
+    const lines = failure.stack.split("\n");
+    failure.stack = lines.filter((line) => !line.startsWith("    at ") || packageFrame.test(line)).join("\n");
+  }
+  if (failure.cause !== undefined) hideHost(failure.cause);
+}
+
+/** What cannot be written is left out: a log line never fails a run. */
+function encodeFields(fields: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  if (fields === undefined) return undefined;
+  try {
+    return JSON.stringify(fields);
+  } catch (error) {
+    return JSON.stringify({ dropped: messageOf(error) });
+  }
+}

@@ -1,0 +1,278 @@
+import type { Activation, Turn } from "../core/activation.ts";
+import { AionError } from "../core/errors.ts";
+import type { StartSignal } from "../core/event.ts";
+import type { Payload } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
+import { decodeError, readAnswer } from "../program/answer.ts";
+import type { EncodedError, GuestInit, PackageContents } from "../program/border.ts";
+import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
+import type { HostReply, HostRequest } from "./protocol.ts";
+import type { PackageCode } from "./realm.ts";
+
+/** Carries requests to a `RealmHost`, wherever that is. */
+export interface HostLine {
+  /** `reply` is called with what comes back, `lost` once if the host ended; `who` was what it was busy with then. */
+  open(on: {
+    reply(replies: readonly HostReply[]): void;
+    lost(error: AionError, who: number): void;
+  }): OpenLine;
+}
+
+export interface OpenLine {
+  post(requests: readonly HostRequest[]): void;
+  /** Something is expected of the host, or nothing any more. */
+  expect(isExpecting: boolean): void;
+  close(): Promise<void>;
+}
+
+interface Call {
+  readonly request: HostRequest & { readonly call: number };
+  resolve(answer: string): void;
+  reject(error: AionError): void;
+}
+
+type EncodedTurn = Turn & { readonly unconsumedSignals?: readonly StartSignal[] };
+
+/**
+ * The engine's side of a code host: packages, and the instances of runs in it.
+ *
+ * Owner: one engine. Laws: requests reach the host in the order in which they were made here, those of one turn together. When the
+ * host is lost, each of its instances is told once, calls that belong to no instance are made again at the next host, and the
+ * packages are loaded there before anything else.
+ */
+export class CodeHost {
+  readonly #where: HostLine;
+  #line: OpenLine | undefined;
+  readonly #packages = new Map<string, PackageCode>();
+  readonly #instances = new Map<number, HostedInstance>();
+  readonly #calls = new Map<number, Call>();
+  #outbox: HostRequest[] = [];
+  #instanceCount = 0;
+  #callCount = 0;
+  #expected = 0;
+  #isClosed = false;
+
+  constructor(where: HostLine) {
+    this.#where = where;
+  }
+
+  get instanceCount(): number {
+    return this.#instances.size;
+  }
+
+  /** Errors: `package_failed`, `package_stopped`. */
+  async load(code: PackageCode): Promise<PackageContents> {
+    this.#packages.set(code.version, code);
+    try {
+      return readAnswer<PackageContents>(await this.#call({ kind: "load", ...code }));
+    } catch (error) {
+      this.#packages.delete(code.version);
+      throw error;
+    }
+  }
+
+  unload(version: string): void {
+    if (this.#packages.delete(version)) this.#post({ kind: "unload", version });
+  }
+
+  program(workflowType: string, version: string): Program {
+    return {
+      workflowType,
+      version,
+      parseInput: async (payload) =>
+        readAnswer<Payload>(await this.#call({ kind: "parse-input", version, workflowType, payload })),
+      parseSignal: async (name, payload) =>
+        readAnswer<Payload>(await this.#call({ kind: "parse-signal", version, workflowType, name, payload })),
+      instantiate: (init) => this.#instantiate(workflowType, version, init),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const call of this.#calls.values()) call.reject(closed());
+    this.#calls.clear();
+    this.#instances.clear();
+    await this.#line?.close();
+  }
+
+  #instantiate(workflowType: string, version: string, init: InstanceInit): ProgramInstance {
+    const id = ++this.#instanceCount;
+    const { log: _log, onStray: _onStray, onReady: _onReady, onLost: _onLost, ...rest } = init;
+    const guestInit: GuestInit = rest;
+    const instance = new HostedInstance(init, {
+      begin: (activation) => {
+        this.#expect(1);
+        this.#post({ kind: "begin", instance: id, activation });
+      },
+      ask: async (kind, name, payload) =>
+        readAnswer<Payload>(await this.#call({ kind, instance: id, name, payload })),
+      dispose: () => {
+        if (this.#instances.delete(id)) this.#post({ kind: "dispose", instance: id });
+      },
+    });
+    this.#instances.set(id, instance);
+    this.#post({ kind: "create", instance: id, version, workflowType, init: JSON.stringify(guestInit) });
+    return instance;
+  }
+
+  #call(request: DistributiveOmit<HostRequest & { readonly call: number }, "call">): Promise<string> {
+    if (this.#isClosed) return Promise.reject(closed());
+    const call = ++this.#callCount;
+    return new Promise((resolve, reject) => {
+      const full = { ...request, call };
+      this.#calls.set(call, { request: full, resolve, reject });
+      this.#expect(1);
+      this.#post(full);
+    });
+  }
+
+  #post(request: HostRequest): void {
+    if (this.#isClosed) return;
+    if (this.#outbox.push(request) > 1) return;
+    queueMicrotask(() => {
+      const requests = this.#outbox;
+      this.#outbox = [];
+      if (!this.#isClosed) this.#open().post(requests);
+    });
+  }
+
+  #open(): OpenLine {
+    this.#line ??= this.#where.open({
+      reply: (replies) => {
+        for (const reply of replies) this.#hear(reply);
+      },
+      lost: (error, who) => this.#lose(error, who),
+    });
+    return this.#line;
+  }
+
+  #expect(change: 1 | -1): void {
+    this.#expected += change;
+    if (this.#expected === 1 && change === 1) this.#open().expect(true);
+    if (this.#expected === 0) this.#line?.expect(false);
+  }
+
+  #hear(reply: HostReply): void {
+    switch (reply.kind) {
+      case "turn":
+        this.#expect(-1);
+        this.#instances.get(reply.instance)?.moved(reply.answer);
+        return;
+      case "answer": {
+        const call = this.#calls.get(reply.call);
+        if (!this.#calls.delete(reply.call)) return;
+        this.#expect(-1);
+        call?.resolve(reply.answer);
+        return;
+      }
+      case "stray":
+        this.#instances
+          .get(reply.instance)
+          ?.init.onStray(decodeError(JSON.parse(reply.error) as EncodedError));
+        return;
+      case "log": {
+        const { level, message, fields } = reply;
+        this.#instances.get(reply.instance)?.log(level, message, fields);
+      }
+    }
+  }
+
+  #lose(error: AionError, who: number): void {
+    if (this.#isClosed) return;
+    this.#line = undefined;
+    this.#outbox = [];
+    this.#expected = 0;
+    const instances = [...this.#instances];
+    const calls = [...this.#calls.values()];
+    this.#instances.clear();
+    this.#calls.clear();
+    for (const code of this.#packages.values()) this.#post({ kind: "load", call: 0, ...code });
+    for (const call of calls) {
+      const { request } = call;
+      // What belongs to no run can be asked again; but not what ended the host.
+      const isRepeatable = !("instance" in request) && request.call !== -who;
+      if (!isRepeatable) call.reject(error);
+      else if (request.kind !== "load" || this.#packages.has(request.version)) {
+        this.#calls.set(request.call, call);
+        this.#expect(1);
+        this.#post(request);
+      }
+    }
+    for (const [id, instance] of instances) instance.init.onLost?.(error, id === who);
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function closed(): AionError {
+  return new AionError("engine_closed", "the engine is closed");
+}
+
+interface InstanceLine {
+  begin(activation: string): void;
+  ask(kind: "query" | "parse-instance-signal", name: string, payload: Payload): Promise<Payload>;
+  dispose(): void;
+}
+
+/** The code of one run, in the host. */
+class HostedInstance implements ProgramInstance {
+  readonly init: InstanceInit;
+  readonly #line: InstanceLine;
+  #answer: string | undefined;
+  #isAskedFor = false;
+  #unconsumed: readonly StartSignal[] = [];
+
+  constructor(init: InstanceInit, line: InstanceLine) {
+    this.init = init;
+    this.#line = line;
+  }
+
+  begin(activation: Activation): void {
+    this.#answer = undefined;
+    this.#isAskedFor = false;
+    this.#line.begin(JSON.stringify(activation));
+  }
+
+  end(): Turn | "later" {
+    if (this.#answer === undefined) {
+      this.#isAskedFor = true;
+      return "later";
+    }
+    const { unconsumedSignals, ...turn } = readAnswer<EncodedTurn>(this.#answer);
+    this.#unconsumed = unconsumedSignals ?? [];
+    return turn;
+  }
+
+  moved(answer: string): void {
+    this.#answer = answer;
+    if (this.#isAskedFor) this.init.onReady?.();
+  }
+
+  log(level: LogLevel, message: string, fields: string | undefined): void {
+    const read = fields === undefined ? undefined : (JSON.parse(fields) as Record<string, unknown>);
+    this.init.log(level, message, read);
+  }
+
+  query(name: string, input: Payload): Promise<Payload> {
+    return this.#line.ask("query", name, input);
+  }
+
+  parseSignal(name: string, payload: Payload): Promise<Payload> {
+    return this.#line.ask("parse-instance-signal", name, payload);
+  }
+
+  stepFunction(): undefined {
+    return undefined;
+  }
+
+  unconsumedSignals(): readonly StartSignal[] {
+    return this.#unconsumed;
+  }
+
+  /** The host finds by itself whose a rejection is. */
+  reject(): void {}
+
+  dispose(): void {
+    this.#line.dispose();
+  }
+}

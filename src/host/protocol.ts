@@ -1,0 +1,59 @@
+import type { LogLevel } from "../core/ports.ts";
+
+/** What a code host is asked for, in this order. Texts are JSON, as of `Guest` (border.ts). */
+export type HostRequest =
+  | {
+      readonly kind: "load";
+      readonly call: number;
+      readonly version: string;
+      readonly script: string;
+      readonly sourceMap?: string;
+    }
+  | { readonly kind: "unload"; readonly version: string }
+  | {
+      readonly kind: "create";
+      readonly instance: number;
+      readonly version: string;
+      readonly workflowType: string;
+      readonly init: string;
+    }
+  | { readonly kind: "begin"; readonly instance: number; readonly activation: string }
+  | { readonly kind: "dispose"; readonly instance: number }
+  | {
+      readonly kind: "query" | "parse-instance-signal";
+      readonly call: number;
+      readonly instance: number;
+      readonly name: string;
+      readonly payload: string;
+    }
+  | {
+      readonly kind: "parse-input";
+      readonly call: number;
+      readonly version: string;
+      readonly workflowType: string;
+      readonly payload: string;
+    }
+  | {
+      readonly kind: "parse-signal";
+      readonly call: number;
+      readonly version: string;
+      readonly workflowType: string;
+      readonly name: string;
+      readonly payload: string;
+    };
+
+export type HostReply =
+  /** The code of an instance can move no further: `Answer<EncodedTurn>`. */
+  | { readonly kind: "turn"; readonly instance: number; readonly answer: string }
+  | { readonly kind: "answer"; readonly call: number; readonly answer: string }
+  | { readonly kind: "stray"; readonly instance: number; readonly error: string }
+  | {
+      readonly kind: "log";
+      readonly instance: number;
+      readonly level: LogLevel;
+      readonly message: string;
+      readonly fields: string | undefined;
+    };
+
+/** What the thread is busy with, in memory that its watcher shares: who, and a number that grows. */
+export const busySlot = { who: 0, count: 1, length: 2 } as const;

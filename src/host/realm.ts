@@ -1,0 +1,133 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { SourceMap } from "node:module";
+import type { SourceMapPayload } from "node:module";
+import vm from "node:vm";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { LogLevel } from "../core/ports.ts";
+import type { Guest, GuestHost, PackageContents } from "../program/border.ts";
+import { packageFrame, scriptNameOf } from "../program/border.ts";
+import { readAnswer } from "../program/answer.ts";
+
+export interface PackageCode {
+  /** The content hash of the package. */
+  readonly version: string;
+  /** Its value is a CommonJS function: `(require, module, exports) => void`. */
+  readonly script: string;
+  /** JSON, version 3. */
+  readonly sourceMap?: string;
+}
+
+export interface RealmEvents {
+  log(instance: number, level: LogLevel, message: string, fields: string | undefined): void;
+  stray(instance: number, error: string): void;
+}
+
+/**
+ * One V8 realm for the code of one package: its own intrinsics, none of the host's objects, and a queue of microtasks of its
+ * own, so that an activation is one synchronous call (`drain`). Determinism, not security: who may deploy may run code.
+ *
+ * Owner: one thread. What comes out is text, with places in the script turned into places in the author's files.
+ */
+export class Realm {
+  readonly version: string;
+  readonly contents: PackageContents;
+  readonly #context: vm.Context;
+  readonly #guest: Guest;
+  readonly #sourceMap: SourceMap | undefined;
+
+  /** Errors: `package_failed`. `guest`: the script made from `src/guest/main.ts`. */
+  constructor(code: PackageCode, guest: string, events: RealmEvents) {
+    this.version = code.version;
+    this.#sourceMap =
+      code.sourceMap === undefined
+        ? undefined
+        : new SourceMap(JSON.parse(code.sourceMap) as SourceMapPayload);
+    this.#context = vm.createContext(
+      {},
+      { microtaskMode: "afterEvaluate", codeGeneration: { strings: false, wasm: false } },
+    );
+    const scoped = new AsyncLocalStorage<object | undefined>();
+    const host: GuestHost = {
+      enter: (context, run) => scoped.run(context, run),
+      current: () => scoped.getStore(),
+      log: (instance, level, message, fields) => events.log(instance, level, message, fields),
+      stray: (instance, error) => events.stray(instance, this.#mapPlaces(error)),
+    };
+    try {
+      const make = this.#evaluate(guest, "aion-guest.js") as (host: GuestHost) => Guest;
+      this.#guest = make(host);
+      const module = this.#evaluate(code.script, scriptNameOf(code.version)) as Parameters<Guest["load"]>[0];
+      this.contents = readAnswer<PackageContents>(this.#mapPlaces(this.#guest.load(module, code.version)));
+      this.drain();
+    } catch (error) {
+      if (isAionError(error)) throw error;
+      // A script that is none. The error is of the realm.
+      const text = Error.isError(error) ? (error.stack ?? error.message) : String(error);
+      throw new AionError("package_failed", `the package cannot be loaded: ${this.#mapPlaces(text)}`);
+    }
+  }
+
+  parseInput(workflowType: string, payload: string): string {
+    return this.#mapPlaces(this.#guest.parseInput(workflowType, payload));
+  }
+
+  parseSignal(workflowType: string, name: string, payload: string): string {
+    return this.#mapPlaces(this.#guest.parseSignal(workflowType, name, payload));
+  }
+
+  create(instance: number, workflowType: string, init: string): string {
+    return this.#mapPlaces(this.#guest.create(instance, workflowType, init));
+  }
+
+  /** Tells the code what happened, and runs it until it can move no further. */
+  begin(instance: number, activation: string): void {
+    this.#guest.begin(instance, activation);
+    this.drain();
+  }
+
+  end(instance: number): string {
+    return this.#mapPlaces(this.#guest.end(instance));
+  }
+
+  query(instance: number, name: string, input: string): string {
+    const answer = this.#mapPlaces(this.#guest.query(instance, name, input));
+    this.drain();
+    return answer;
+  }
+
+  parseInstanceSignal(instance: number, name: string, payload: string): string {
+    return this.#mapPlaces(this.#guest.parseInstanceSignal(instance, name, payload));
+  }
+
+  /** A promise of this realm was rejected and nobody handles it. False: it is of no run here. */
+  reject(error: unknown): boolean {
+    const isOurs = this.#guest.reject(error);
+    if (isOurs) this.drain();
+    return isOurs;
+  }
+
+  dispose(instance: number): void {
+    this.#guest.dispose(instance);
+  }
+
+  drain(): void {
+    nothing.runInContext(this.#context);
+  }
+
+  #evaluate(script: string, filename: string): unknown {
+    return new vm.Script(script, { filename }).runInContext(this.#context);
+  }
+
+  #mapPlaces(text: string): string {
+    if (!text.includes("aion-package:")) return text;
+    return text.replaceAll(places, (place, line: string, column: string) => {
+      const found = this.#sourceMap?.findEntry(Number(line) - 1, Number(column) - 1);
+      if (found === undefined || !("originalSource" in found)) return place;
+      return `${found.originalSource}:${found.originalLine + 1}:${found.originalColumn + 1}`;
+    });
+  }
+}
+
+/** An evaluation that does nothing: V8 empties the realm's queue of microtasks after it. */
+const nothing = new vm.Script("undefined");
+const places = new RegExp(packageFrame.source.replace(String.raw`:\d+:\d+`, String.raw`:(\d+):(\d+)`), "g");
