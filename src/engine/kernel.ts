@@ -382,7 +382,11 @@ export class Kernel implements RunHost {
     let holder: ResidentRun | undefined;
     try {
       this.#demandWhole(workflowId);
-      const loaded = await this.#tryLoad(record, tracker, this.#liveOf(() => holder));
+      const loaded = await this.#tryLoad(
+        record,
+        tracker,
+        this.#liveOf(() => holder),
+      );
       const { state, program, instance, live, isStuck } = loaded;
       await this.#heartbeats.restore(record.runKey, state);
       if (record.blocked !== undefined) {

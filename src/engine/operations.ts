@@ -338,8 +338,7 @@ export class Operations implements Service {
           isAionError(error) &&
           (error.code === "run_closed" ||
             (error.code === "package_stopped" && error.details["isCulprit"] !== true));
-        if (isGone)
-          return this.#queryHistory(workflowId, undefined, name, input);
+        if (isGone) return this.#queryHistory(workflowId, undefined, name, input);
         throw error;
       }) as Promise<Payload>;
     }

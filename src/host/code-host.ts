@@ -64,7 +64,7 @@ export class CodeHost {
   async load(code: PackageCode): Promise<PackageContents> {
     this.#packages.set(code.version, code);
     try {
-      return readAnswer<PackageContents>(await this.#call({ kind: "load", ...code }));
+      return readAnswer(await this.#call({ kind: "load", ...code })) as PackageContents;
     } catch (error) {
       this.#packages.delete(code.version);
       throw error;
@@ -80,9 +80,11 @@ export class CodeHost {
       workflowType,
       version,
       parseInput: async (payload) =>
-        readAnswer<Payload>(await this.#call({ kind: "parse-input", version, workflowType, payload })),
+        readAnswer(await this.#call({ kind: "parse-input", version, workflowType, payload })) as Payload,
       parseSignal: async (name, payload) =>
-        readAnswer<Payload>(await this.#call({ kind: "parse-signal", version, workflowType, name, payload })),
+        readAnswer(
+          await this.#call({ kind: "parse-signal", version, workflowType, name, payload }),
+        ) as Payload,
       instantiate: (init) => this.#instantiate(workflowType, version, init),
     };
   }
@@ -105,7 +107,7 @@ export class CodeHost {
         this.#post({ kind: "begin", instance: id, activation });
       },
       ask: async (kind, name, payload) =>
-        readAnswer<Payload>(await this.#call({ kind, instance: id, name, payload })),
+        readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload,
       dispose: () => {
         if (this.#instances.delete(id)) this.#post({ kind: "dispose", instance: id });
       },
@@ -238,7 +240,7 @@ class HostedInstance implements ProgramInstance {
       this.#isAskedFor = true;
       return "later";
     }
-    const { unconsumedSignals, ...turn } = readAnswer<EncodedTurn>(this.#answer);
+    const { unconsumedSignals, ...turn } = readAnswer(this.#answer) as EncodedTurn;
     this.#unconsumed = unconsumedSignals ?? [];
     return turn;
   }

@@ -8,7 +8,9 @@ let script: Promise<string> | undefined;
  * build has it as a file; in the repository it is made when it is first asked for.
  */
 export function guestScript(): Promise<string> {
-  script ??= import.meta.url.endsWith(".ts") ? bundle() : readFile(new URL("../guest/guest.js", import.meta.url), "utf8");
+  script ??= import.meta.url.endsWith(".ts")
+    ? bundle()
+    : readFile(new URL("../guest/guest.js", import.meta.url), "utf8");
   return script;
 }
 

@@ -57,7 +57,8 @@ export class Realm {
       const make = this.#evaluate(guest, "aion-guest.js") as (host: GuestHost) => Guest;
       this.#guest = make(host);
       const module = this.#evaluate(code.script, scriptNameOf(code.version)) as Parameters<Guest["load"]>[0];
-      this.contents = readAnswer<PackageContents>(this.#mapPlaces(this.#guest.load(module, code.version)));
+      const loaded = this.#mapPlaces(this.#guest.load(module, code.version));
+      this.contents = readAnswer(loaded) as PackageContents;
       this.drain();
     } catch (error) {
       if (isAionError(error)) throw error;

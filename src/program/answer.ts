@@ -3,9 +3,9 @@ import { AionError, isAionError, isErrorCode } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Answer, EncodedError } from "./border.ts";
 
-/** What the realm answered, or the error that it tells of. */
-export function readAnswer<Value>(text: string): Value {
-  const answer = JSON.parse(text) as Answer<Value>;
+/** What the realm answered; throws the error that it tells of. */
+export function readAnswer(text: string): unknown {
+  const answer = JSON.parse(text) as Answer<unknown>;
   if (!answer.ok) throw decodeError(answer.error);
   return answer.value;
 }

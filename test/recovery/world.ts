@@ -69,7 +69,7 @@ export interface WorldOptions {
   readonly fault?: (seen: AppendSeen) => Fault | undefined;
   /** Told of every append that is about to be written. */
   readonly onAppend?: (seen: AppendSeen) => void;
-  readonly wrapPrograms?: (programs: ProgramSource) => ProgramSource;
+  readonly wrapPrograms?: (programs: ProgramSource, ports: Ports) => ProgramSource;
   readonly kernel?: Partial<
     Pick<
       KernelOptions,
@@ -183,7 +183,7 @@ export class World {
       token,
       leaseMs,
       ports,
-      programs: this.#options.wrapPrograms?.(programs) ?? programs,
+      programs: this.#options.wrapPrograms?.(programs, ports) ?? programs,
       activities: this.#options.activities?.(this) ?? [],
       activityConcurrency: 100,
       activityConcurrencyPerType: {},

@@ -1,6 +1,7 @@
 /** Plays a scenario live, and keeps what was seen of each run at each of its commits. */
 import type { Turn } from "../../src/core/activation.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
+import type { Ports } from "../../src/core/ports.ts";
 import { nullPayload } from "../../src/core/payload.ts";
 import { loadRun } from "../../src/engine/load.ts";
 import { loadInline } from "../../src/program/inline.ts";
@@ -54,14 +55,23 @@ export function describeState(state: RunState): string {
   });
 }
 
-function accountOf(instance: ProgramInstance): string {
+function accountOf(instance: ProgramInstance): string | Promise<string> {
   try {
     const told = instance.query(account.name, nullPayload);
-    return typeof told === "string" ? told : "inline code answers at once";
+    return typeof told === "string" ? told : told.catch(untold);
   } catch (error) {
-    // Children and listeners tell nothing.
-    return (error as Error).message.split(":")[0] ?? "";
+    return untold(error);
   }
+}
+
+/** Children and listeners tell nothing. */
+function untold(error: unknown): string {
+  return (error as Error).message.split(":")[0] ?? "";
+}
+
+/** Only inline code answers at once. */
+function nowOf(told: string | Promise<string>): string {
+  return typeof told === "string" ? told : noCode;
 }
 
 /** Keeps the commands of every instance. */
@@ -127,6 +137,7 @@ const limitMs = 60_000;
 export async function record(
   scenario: Scenario,
   faults: ReadonlyMap<number, Fault> = new Map(),
+  programsOf: (inline: ProgramSource, ports: Ports) => ProgramSource = (inline) => inline,
 ): Promise<Recording> {
   const { program, sent, cancelAfterMs } = scenario;
   const snapshots: Snapshot[] = [];
@@ -135,7 +146,7 @@ export async function record(
   const world: World = new World({
     workflows: (of) => programWorkflows({ world: of, produced }, { subject: program }),
     activities: programActivities,
-    wrapPrograms: (programs) => tracing(programs, log),
+    wrapPrograms: (programs, ports) => tracing(programsOf(programs, ports), log),
     fault: ({ number }) => faults.get(number),
     onAppend: ({ number, commits, process }) => {
       // What was not written was never so.
@@ -152,7 +163,7 @@ export async function record(
           runId: state.started.runId,
           headSeq: state.headSeq,
           state: describeState(state),
-          account: instance === undefined ? noCode : accountOf(instance),
+          account: instance === undefined ? noCode : nowOf(accountOf(instance)),
           commands: log.of(state.started.runId),
         });
       }
@@ -197,6 +208,8 @@ export async function replay(of: {
   readonly run: RunRecord;
   readonly headSeq?: number;
   readonly workflows: readonly AnyWorkflow[];
+  /** Instead of them. */
+  readonly programs?: ProgramSource;
   readonly onLog?: () => void;
 }): Promise<Replayed> {
   const { store, run, headSeq = run.headSeq, workflows } = of;
@@ -209,7 +222,7 @@ export async function replay(of: {
     { ...run, headSeq, status: "running" },
     {
       store: upTo,
-      programs: tracing(loadInline(workflows), log),
+      programs: tracing(of.programs ?? loadInline(workflows), log),
       scheduler: { turn: (callback) => void setImmediate(callback), delay: () => () => undefined },
       payloadLimitBytes: 1_000_000,
       log: () => of.onLog?.(),
@@ -220,7 +233,7 @@ export async function replay(of: {
   );
   const replayed = {
     state: describeState(loaded.state),
-    account: accountOf(loaded.instance),
+    account: await accountOf(loaded.instance),
     commands: log.of(run.runId),
     liveCount: loaded.live.length,
   };

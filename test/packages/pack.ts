@@ -1,0 +1,51 @@
+/** Makes packages out of source text, for tests of how they run. */
+import path from "node:path";
+import { build } from "esbuild";
+import { CodeHost } from "../../src/host/code-host.ts";
+import type { HostLine } from "../../src/host/code-host.ts";
+import type { PackageCode } from "../../src/host/realm.ts";
+import type { ProgramSource } from "../../src/program/program.ts";
+
+/** What `aion build` would make of it: `source` is TypeScript in `directory`, with imports as they come. */
+export async function pack(
+  source: string,
+  { directory = import.meta.dirname, version = "test" } = {},
+): Promise<PackageCode> {
+  const { outputFiles } = await build({
+    stdin: { contents: source, resolveDir: directory, sourcefile: "entry.ts", loader: "ts" },
+    bundle: true,
+    write: false,
+    format: "cjs",
+    target: "es2024",
+    sourcemap: "external",
+    outfile: path.join(directory, "workflow.js"),
+    banner: { js: "(function (require, module, exports) {" },
+    footer: { js: "})" },
+    plugins: [
+      {
+        name: "aion",
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /^aion\/workflow$|\/src\/workflow\/index\.ts$/ }, () => ({
+            path: "aion/workflow",
+            external: true,
+          })),
+      },
+    ],
+  });
+  const textOf = (ending: string): string =>
+    outputFiles.find(({ path: name }) => name.endsWith(ending))?.text ?? "";
+  return { version, script: textOf(".js"), sourceMap: textOf(".map") };
+}
+
+/** An engine's programs: one package, whatever version a history names. What is asked of it waits until it is loaded. */
+export function hostPackage(
+  code: PackageCode,
+  workflowTypes: readonly string[],
+  line: HostLine,
+): { readonly host: CodeHost; readonly programs: ProgramSource } {
+  const host = new CodeHost(line);
+  void host.load(code);
+  const find: ProgramSource["route"] = (workflowType) =>
+    workflowTypes.includes(workflowType) ? host.program(workflowType, code.version) : undefined;
+  return { host, programs: { route: find, find, workflowTypes } };
+}
