@@ -120,12 +120,13 @@ export class CodeHost {
   #call(request: DistributiveOmit<HostRequest & { readonly call: number }, "call">): Promise<string> {
     if (this.#isClosed) return Promise.reject(closed());
     const call = ++this.#callCount;
-    return new Promise((resolve, reject) => {
-      const full = { ...request, call };
-      this.#calls.set(call, { request: full, resolve, reject });
-      this.#expect(1);
-      this.#post(full);
-    });
+    return new Promise((resolve, reject) => this.#ask({ request: { ...request, call }, resolve, reject }));
+  }
+
+  #ask(call: Call): void {
+    this.#calls.set(call.request.call, call);
+    this.#expect(1);
+    this.#post(call.request);
   }
 
   #post(request: HostRequest): void {
@@ -188,18 +189,19 @@ export class CodeHost {
     const calls = [...this.#calls.values()];
     this.#instances.clear();
     this.#calls.clear();
-    for (const code of this.#packages.values()) this.#post({ kind: "load", call: 0, ...code });
-    for (const call of calls) {
-      const { request } = call;
-      // What belongs to no run can be asked again; but not what ended the host.
-      const isRepeatable = !("instance" in request) && request.call !== -who;
-      if (!isRepeatable) call.reject(error);
-      else if (request.kind !== "load" || this.#packages.has(request.version)) {
-        this.#calls.set(request.call, call);
-        this.#expect(1);
-        this.#post(request);
-      }
+    const culprit = calls.find(({ request }) => request.call === -who);
+    // What ended one host would end the next.
+    if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);
+    for (const call of calls) if (call === culprit || "instance" in call.request) call.reject(error);
+    for (const code of this.#packages.values()) {
+      const first = calls.find(({ request }) => request.kind === "load" && request.version === code.version);
+      if (first !== undefined) this.#ask(first);
+      else this.#call({ kind: "load", ...code }).catch(() => undefined);
     }
+    // What belongs to no run can be asked again.
+    for (const call of calls)
+      if (call !== culprit && call.request.kind.startsWith("parse-") && !("instance" in call.request))
+        this.#ask(call);
     for (const [id, instance] of instances) instance.init.onLost?.(error, id === who);
   }
 }

@@ -55,5 +55,10 @@ export type HostReply =
       readonly fields: string | undefined;
     };
 
-/** What the thread is busy with, in memory that its watcher shares: who, and a number that grows. */
-export const busySlot = { who: 0, count: 1, length: 2 } as const;
+/** The first that a host in a process of its own is told. */
+export interface HostGreeting {
+  readonly guest: string;
+}
+
+/** Where such a process writes what it is busy with, before it is: 32 bits each, as of `RealmHostOptions.busy`. */
+export const busyFd = 4;

@@ -16,8 +16,8 @@ export interface RealmHostOptions {
 }
 
 /**
- * Runs the code of packages: one realm for each, many instances in it. Requests in, replies out, so that it may be in a thread of
- * its own.
+ * Runs the code of packages: one realm for each, many instances in it. Requests in, replies out, so that it may be in a process
+ * of its own.
  *
  * Law: one instance's code moves at a time, to where it can move no further.
  */

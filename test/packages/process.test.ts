@@ -1,0 +1,236 @@
+/** Packages in a process of their own: what their code does wrong ends that at most, and the others go on in the next. */
+import { afterEach, describe, expect, it } from "vitest";
+import type { AionError } from "../../src/core/errors.ts";
+import { CodeHost } from "../../src/host/code-host.ts";
+import { guestScript } from "../../src/host/guest-script.ts";
+import type { PackageCode } from "../../src/host/realm.ts";
+import { processLine } from "../../src/host/process-line.ts";
+import { toPayload } from "../../src/core/payload.ts";
+import type { RunId, WorkflowId } from "../../src/core/ids.ts";
+import type { Activation, Delivery, Turn } from "../../src/core/activation.ts";
+import type { ProgramInstance } from "../../src/program/program.ts";
+import { pack } from "./pack.ts";
+
+const source = `
+  import { activity, expose, query, receive, signal, sleep, workflow, now, log } from "aion/workflow";
+  import { z } from "zod";
+  const work = activity("work", async (n: number) => n);
+  const word = signal("word", z.string());
+  const stage = query<string>("stage");
+  let calls = 0;
+  export const steady = workflow("steady", { input: z.object({ n: z.number().default(3) }), signals: [word] }, async ({ n }) => {
+    calls += 1;
+    let at = "working";
+    expose(stage, () => at);
+    log.info("begun", { n });
+    const sum = await work(n);
+    at = "listening";
+    const heard = await receive(word);
+    return { sum, heard, calls };
+  });
+  export const endless = workflow("endless", async () => {
+    await work(1);
+    for (;;) calls += 1;
+  });
+  export const greedy = workflow("greedy", async () => {
+    await work(1);
+    const all: unknown[] = [];
+    for (;;) all.push(new Array(1_000).fill(now()));
+  });
+  export const thrower = workflow("thrower", async () => {
+    await work(1);
+    throw new TypeError("thrown here");
+  });
+  export const careless = workflow("careless", async () => {
+    void work(1).then(() => { throw new Error("nobody hears"); });
+    await receive(word);
+  });
+  export const asker = workflow("asker", async () => {
+    expose(stage, () => { for (;;) calls += 1; });
+    await receive(word);
+  });
+`;
+
+const code: Promise<PackageCode> = pack(source);
+const hosts: CodeHost[] = [];
+
+afterEach(async () => {
+  for (const host of hosts.splice(0)) await host.close();
+});
+
+async function open({ budgetMs = 400, memoryMb = 48 } = {}): Promise<CodeHost> {
+  const host = new CodeHost(processLine({ guest: await guestScript(), budgetMs, memoryMb }));
+  hosts.push(host);
+  await host.load(await code);
+  return host;
+}
+
+/** One run's code, driven by hand. */
+class Driven {
+  readonly instance: ProgramInstance;
+  readonly logged: unknown[] = [];
+  lost: { readonly error: AionError; readonly isCulprit: boolean } | undefined;
+  #tell: () => void = () => undefined;
+  #nowMs = 1_700_000_000_000;
+
+  constructor(host: CodeHost, workflowType: string) {
+    this.instance = host.program(workflowType, "test").instantiate({
+      workflowId: workflowType as WorkflowId,
+      runId: `run of ${workflowType}` as RunId,
+      startedAt: this.#nowMs,
+      isUnchecked: false,
+      payloadLimitBytes: 10_000,
+      isTracing: false,
+      log: (...line) => this.logged.push(line),
+      onStray: () => undefined,
+      onReady: () => this.#tell(),
+      onLost: (error, isCulprit) => {
+        this.lost = { error, isCulprit };
+        this.#tell();
+      },
+    });
+  }
+
+  async tell(delivery: Delivery): Promise<Turn | "lost"> {
+    const activation: Activation = {
+      delivery,
+      nowMs: (this.#nowMs += 10),
+      historyLength: 1,
+      recorded: [],
+      isLast: true,
+      isReplaying: false,
+    };
+    this.instance.begin(activation);
+    const turn = this.instance.end();
+    if (turn !== "later") return turn as Turn;
+    await new Promise<void>((resolve) => {
+      this.#tell = resolve;
+      if (this.lost !== undefined) resolve();
+    });
+    return this.lost === undefined ? (this.instance.end() as Turn) : "lost";
+  }
+
+  start(input: unknown = null): Promise<Turn | "lost"> {
+    return this.tell({ kind: "start", input: toPayload(input, "an input") });
+  }
+
+  worked(value: unknown = 1): Promise<Turn | "lost"> {
+    return this.tell({
+      kind: "activity",
+      ordinal: 0,
+      outcome: { ok: true, value: toPayload(value, "a result") },
+    });
+  }
+}
+
+describe("packages in a process", () => {
+  it("run: commands, results, logs, queries, checks of inputs and signals", async () => {
+    const host = await open();
+    const program = host.program("steady", "test");
+    expect(await program.parseInput(toPayload({}, "an input"))).toBe('{"n":3}');
+    await expect(program.parseInput(toPayload({ n: "x" }, "an input"))).rejects.toMatchObject({
+      code: "payload_invalid",
+      message: expect.stringContaining("n:") as string,
+    });
+    await expect(program.parseSignal("word", toPayload(5, "a signal"))).rejects.toMatchObject({
+      code: "payload_invalid",
+    });
+    const run = new Driven(host, "steady");
+    expect(await run.start({ n: 4 })).toMatchObject({
+      commands: [{ kind: "run-activity", ordinal: 0, activityType: "work", input: "4" }],
+    });
+    expect(run.logged).toEqual([["info", "begun", { n: 4 }]]);
+    await run.worked(5);
+    expect(await run.instance.query("stage", toPayload(null, "an input"))).toBe('"listening"');
+    await expect(run.instance.query("other", toPayload(null, "an input"))).rejects.toMatchObject({
+      code: "query_unknown",
+    });
+    const turn = await run.tell({ kind: "signal", name: "word", payload: toPayload("hi", "a signal") });
+    expect(turn).toMatchObject({
+      isSettled: true,
+      commands: [{ kind: "complete", result: '{"sum":5,"heard":"hi","calls":1}' }],
+    });
+    // Another run of the same package has variables of its own.
+    const other = new Driven(host, "steady");
+    await other.start({ n: 1 });
+    await other.worked(1);
+    const ended = await other.tell({ kind: "signal", name: "word", payload: toPayload("ho", "a signal") });
+    expect(ended).toMatchObject({ commands: [{ result: '{"sum":1,"heard":"ho","calls":1}' }] });
+  });
+
+  it("an error is told with the author's line, and no line of the engine's", async () => {
+    const run = new Driven(await open(), "thrower");
+    await run.start();
+    const turn = await run.worked();
+    const [command] = (turn as Turn).commands;
+    if (command?.kind !== "fail") throw new Error("it did not fail");
+    const line = source.split("\n").findIndex((text) => text.includes("thrown here")) + 1;
+    expect(command.failure).toMatchObject({ type: "TypeError", message: "thrown here" });
+    expect(command.failure.stack).toContain(`entry.ts:${line}:`);
+    expect(command.failure.stack?.split("\n").filter((text) => text.includes(" at "))).toHaveLength(1);
+  });
+
+  it("a rejection that nobody handles fails its run, in the turn in which it is rejected", async () => {
+    const run = new Driven(await open(), "careless");
+    await run.start();
+    const turn = await run.worked();
+    expect((turn as Turn).commands.at(-1)).toMatchObject({
+      kind: "fail",
+      failure: { message: "nobody hears" },
+    });
+  });
+
+  it.each(["endless", "greedy"])(
+    "an %s run ends the process; the others are told, and go on in the next",
+    async (type) => {
+      // I-55
+      const host = await open();
+      const steady = new Driven(host, "steady");
+      await steady.start({ n: 2 });
+      const run = new Driven(host, type);
+      await run.start();
+      expect(await run.worked()).toBe("lost");
+      expect(run.lost).toMatchObject({ isCulprit: true, error: { code: "package_stopped" } });
+      expect(steady.lost).toMatchObject({ isCulprit: false });
+      const again = new Driven(host, "steady");
+      expect(await again.start({ n: 2 })).toMatchObject({ commands: [{ kind: "run-activity" }] });
+    },
+  );
+
+  it("a query without an end is refused, and what is asked of no run is asked again", async () => {
+    const host = await open();
+    const run = new Driven(host, "asker");
+    await run.start();
+    const program = host.program("steady", "test");
+    const [query, parsed] = await Promise.allSettled([
+      run.instance.query("stage", toPayload(null, "an input")),
+      program.parseInput(toPayload({ n: 7 }, "an input")),
+    ]);
+    expect(query).toMatchObject({ status: "rejected", reason: { code: "package_stopped" } });
+    expect(parsed).toEqual({ status: "fulfilled", value: '{"n":7}' });
+    // The question was at fault, and not the run.
+    expect(run.lost).toMatchObject({ isCulprit: false });
+  });
+
+  it("a package that is none, throws, or does not end, is refused; the others stay", async () => {
+    const host = await open();
+    const load = async (version: string, text: string): Promise<unknown> =>
+      host.load(await pack(text, { version })).then(
+        () => "loaded",
+        (error: unknown) => error,
+      );
+    expect(await load("a", 'throw new Error("at once")')).toMatchObject({
+      code: "package_failed",
+      message: expect.stringMatching(/at once[^]*entry\.ts:1:/) as string,
+    });
+    expect(await load("b", "for (;;);")).toMatchObject({ code: "package_stopped" });
+    await expect(host.load({ version: "c", script: "no script (" })).rejects.toMatchObject({
+      code: "package_failed",
+    });
+    expect(await load("d", 'import { step } from "aion/workflow"; step("x", () => 1);')).toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining("step") as string,
+    });
+    expect(await new Driven(host, "steady").start({ n: 2 })).toMatchObject({ isSettled: false });
+  });
+});
