@@ -1,11 +1,14 @@
 /**
  * `npm run build`: src/ → dist/, as it is published. JavaScript, declarations and source maps by the compiler;
- * then what the compiler leaves behind: the store's SQL migrations and the executable bit of the command.
+ * then what the compiler leaves behind: the store's SQL migrations, the script for the realms of packages, and the executable bit
+ * of the command.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { build } from "esbuild";
+import { guestBuild } from "../src/host/guest-script.ts";
 
 const root = path.dirname(import.meta.dirname);
 const source = path.join(root, "src");
@@ -24,6 +27,13 @@ for (const file of globSync("**/*.sql", { cwd: source })) {
   mkdirSync(path.dirname(copy), { recursive: true });
   copyFileSync(path.join(source, file), copy);
 }
+
+// What runs inside the realms of packages is one script, and no module.
+await build({
+  ...guestBuild,
+  entryPoints: [path.join(source, "guest", "main.ts")],
+  outfile: path.join(target, "guest", "guest.js"),
+});
 
 const command = path.join(target, "cli", "main.js");
 if (existsSync(command)) chmodSync(command, 0o755);

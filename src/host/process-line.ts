@@ -30,7 +30,7 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
     open: (on) => {
       const child = fork(script, {
         serialization: "advanced",
-        execArgv: [`--max-old-space-size=${memoryMb}`, "--conditions=aion-source"],
+        execArgv: [`--max-old-space-size=${memoryMb}`],
         // Nothing of the engine's: neither its secrets nor its time zone.
         env: { TZ: "UTC", LANG: "en_US.UTF-8" },
         stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],
@@ -103,8 +103,11 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       post({ guest });
       return {
         post,
-        // An idle host is not looked after.
+        // An idle host is not looked after, and keeps nobody alive.
         expect: (isExpecting) => {
+          const hold = isExpecting ? "ref" : "unref";
+          child[hold]();
+          child.channel?.[hold]();
           clearInterval(watch);
           looks = 0;
           watch = isExpecting ? setInterval(look, budgetMs / looksPerBudget) : undefined;

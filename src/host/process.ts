@@ -7,16 +7,19 @@ import { RealmHost } from "./realm-host.ts";
 
 let host: RealmHost | undefined;
 const word = new Int32Array(1);
+const isBusy = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 function open(guest: string): RealmHost {
   return new RealmHost({
     guest,
     turn: (callback) => void setImmediate(callback),
     reply: (replies) => process.send?.(replies),
-    // Before the code moves, since it may be the last that is heard of this process.
     busy: (who) => {
+      // Before the code moves, since it may be the last that is heard of this process.
       word[0] = who;
       writeSync(busyFd, word);
+      Atomics.store(isBusy, 0, who === 0 ? 0 : 1);
+      if (who !== 0) Atomics.notify(isBusy, 0);
     },
   });
 }
@@ -30,9 +33,16 @@ process.on("unhandledRejection", (reason) => {
 });
 process.on("disconnect", () => process.exit());
 
-// A loop without an end hears of no disconnection: a thread beside it looks whether the engine's process is still there.
+// A loop without an end hears of no disconnection: while there is code at work, a thread beside it looks whether the engine's
+// process is still there.
 const orphanage = `
+  const { workerData: isBusy } = require("node:worker_threads");
   const parent = process.ppid;
-  setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 2_000);
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    Atomics.wait(isBusy, 0, 0);
+    Atomics.wait(never, 0, 0, 2_000);
+    if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
+  }
 `;
-new Worker(orphanage, { eval: true, name: "orphanage", stdout: false }).unref();
+new Worker(orphanage, { eval: true, workerData: isBusy, name: "orphanage" }).unref();

@@ -1,4 +1,8 @@
 /** Packages in a process of their own: what their code does wrong ends that at most, and the others go on in the next. */
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
 import { afterEach, describe, expect, it } from "vitest";
 import type { AionError } from "../../src/core/errors.ts";
 import { CodeHost } from "../../src/host/code-host.ts";
@@ -232,5 +236,39 @@ describe("packages in a process", () => {
       message: expect.stringContaining("step") as string,
     });
     expect(await new Driven(host, "steady").start({ n: 2 })).toMatchObject({ isSettled: false });
+  });
+
+  it("an endless loop ends with the engine's process, too", { timeout: 60_000 }, async () => {
+    const script = `
+      import { guestScript } from ${JSON.stringify(path.resolve("src/host/guest-script.ts"))};
+      import { CodeHost } from ${JSON.stringify(path.resolve("src/host/code-host.ts"))};
+      import { processLine } from ${JSON.stringify(path.resolve("src/host/process-line.ts"))};
+      const host = new CodeHost(processLine({ guest: await guestScript(), budgetMs: 60_000, memoryMb: 48 }));
+      void host.load({ version: "loop", script: "for (;;);" });
+    `;
+    const engine = spawn(
+      process.execPath,
+      ["--conditions=aion-source", "--input-type=module-typescript", "-e", script],
+      {
+        stdio: ["ignore", "ignore", "inherit"],
+      },
+    );
+    // esbuild has one, too.
+    const hosts = (): readonly string[] =>
+      readFileSync(`/proc/${engine.pid}/task/${engine.pid}/children`, "utf8")
+        .split(" ")
+        .filter(
+          (pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("src/host/process"),
+        );
+    const timeOf = (pid: string): number => {
+      const [, , , ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/ (?![^(]*\))/);
+      return Number(fields[10]);
+    };
+    await expect.poll(() => hosts().length, { timeout: 20_000 }).toBe(1);
+    const [child = ""] = hosts();
+    // Hundredths of a second of processor time: it loops.
+    await expect.poll(() => timeOf(child), { timeout: 20_000 }).toBeGreaterThan(50);
+    engine.kill("SIGKILL");
+    await expect.poll(() => existsSync(`/proc/${child}`), { timeout: 20_000 }).toBe(false);
   });
 });
