@@ -27,7 +27,7 @@ const table: Readonly<Record<string, Layer>> = {
   program: { layers: ["core", "workflow"], builtins: ["node:async_hooks"] },
   guest: { layers: ["core", "workflow", "program"] },
   // esbuild makes the guest's script in the repository; a published build has it.
-  host: { layers: ["core", "program"], packages: ["esbuild"], builtins: "all" },
+  host: { layers: ["core", "program", "guest"], packages: ["esbuild"], builtins: "all" },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },

@@ -4,10 +4,9 @@ import type { StartSignal } from "../core/event.ts";
 import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { decodeError, readAnswer } from "../program/answer.ts";
-import type { EncodedError, GuestInit, PackageContents } from "../program/border.ts";
+import type { EncodedError, GuestInit, PackageCode, PackageContents } from "../program/border.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
 import type { HostReply, HostRequest } from "./protocol.ts";
-import type { PackageCode } from "./realm.ts";
 
 /** Carries requests to a `RealmHost`, wherever that is. */
 export interface HostLine {

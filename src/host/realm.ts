@@ -4,18 +4,9 @@ import type { SourceMapPayload } from "node:module";
 import vm from "node:vm";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { LogLevel } from "../core/ports.ts";
-import type { Guest, GuestHost, PackageContents } from "../program/border.ts";
+import type { Guest, GuestHost, PackageCode, PackageContents } from "../program/border.ts";
 import { packageFrame, scriptNameOf } from "../program/border.ts";
 import { readAnswer } from "../program/answer.ts";
-
-export interface PackageCode {
-  /** The content hash of the package. */
-  readonly version: string;
-  /** Its value is a CommonJS function: `(require, module, exports) => void`. */
-  readonly script: string;
-  /** JSON, version 3. */
-  readonly sourceMap?: string;
-}
 
 export interface RealmEvents {
   log(instance: number, level: LogLevel, message: string, fields: string | undefined): void;

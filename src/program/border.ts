@@ -30,6 +30,16 @@ export type Answer<Value> =
 /** What crosses of an instance's beginning. */
 export type GuestInit = Omit<InstanceInit, "log" | "onStray" | "onReady" | "onLost">;
 
+/** What a package holds, for whoever runs it. */
+export interface PackageCode {
+  /** The content hash of the package. */
+  readonly version: string;
+  /** Its value is a `PackageModule`. */
+  readonly script: string;
+  /** JSON, version 3. */
+  readonly sourceMap?: string;
+}
+
 /** What a package's module exports, as far as the engine is concerned. */
 export interface PackageContents {
   readonly workflows: readonly {

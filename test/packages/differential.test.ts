@@ -3,7 +3,7 @@ import { sample } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { guestScript } from "../../src/host/guest-script.ts";
 import { turnLine } from "../../src/host/turn-line.ts";
-import type { PackageCode } from "../../src/host/realm.ts";
+import type { PackageCode } from "../../src/program/border.ts";
 import type { ProgramSource } from "../../src/program/program.ts";
 import { anyScenario } from "../replay/arbitrary-program.ts";
 import type { Scenario } from "../replay/arbitrary-program.ts";

@@ -3,7 +3,7 @@ import path from "node:path";
 import { build } from "esbuild";
 import { CodeHost } from "../../src/host/code-host.ts";
 import type { HostLine } from "../../src/host/code-host.ts";
-import type { PackageCode } from "../../src/host/realm.ts";
+import type { PackageCode } from "../../src/program/border.ts";
 import type { ProgramSource } from "../../src/program/program.ts";
 
 /** What `aion build` would make of it: `source` is TypeScript in `directory`, with imports as they come. */
@@ -24,8 +24,8 @@ export async function pack(
     plugins: [
       {
         name: "aion",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^aion\/workflow$|\/src\/workflow\/index\.ts$/ }, () => ({
+        setup: (made) =>
+          made.onResolve({ filter: /^aion\/workflow$|\/src\/workflow\/index\.ts$/ }, () => ({
             path: "aion/workflow",
             external: true,
           })),

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { AionError } from "../../src/core/errors.ts";
 import { CodeHost } from "../../src/host/code-host.ts";
 import { guestScript } from "../../src/host/guest-script.ts";
-import type { PackageCode } from "../../src/host/realm.ts";
+import type { PackageCode } from "../../src/program/border.ts";
 import { processLine } from "../../src/host/process-line.ts";
 import { toPayload } from "../../src/core/payload.ts";
 import type { RunId, WorkflowId } from "../../src/core/ids.ts";
@@ -254,7 +254,7 @@ describe("packages in a process", () => {
       },
     );
     // esbuild has one, too.
-    const hosts = (): readonly string[] =>
+    const hostsOf = (): readonly string[] =>
       readFileSync(`/proc/${engine.pid}/task/${engine.pid}/children`, "utf8")
         .split(" ")
         .filter(
@@ -264,8 +264,8 @@ describe("packages in a process", () => {
       const [, , , ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/ (?![^(]*\))/);
       return Number(fields[10]);
     };
-    await expect.poll(() => hosts().length, { timeout: 20_000 }).toBe(1);
-    const [child = ""] = hosts();
+    await expect.poll(() => hostsOf().length, { timeout: 20_000 }).toBe(1);
+    const [child = ""] = hostsOf();
     // Hundredths of a second of processor time: it loops.
     await expect.poll(() => timeOf(child), { timeout: 20_000 }).toBeGreaterThan(50);
     engine.kill("SIGKILL");
