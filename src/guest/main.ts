@@ -47,6 +47,7 @@ class RealmGuest implements Guest {
   readonly #carrier: ContextCarrier;
   readonly #instances = new Map<number, Runtime>();
   #module: PackageModule | undefined;
+  #libraries: Readonly<Record<string, unknown>> = {};
   #version = "";
   /** Of an instance that belongs to no run: for checking what comes from outside. */
   #definitions: Definitions = new Map();
@@ -56,11 +57,13 @@ class RealmGuest implements Guest {
     this.#carrier = { enter: (context, run) => host.enter(context, run), sourceLine };
   }
 
-  load(module: PackageModule, version: string): string {
+  load(module: PackageModule, version: string, libraries: PackageModule | undefined): string {
     return this.#answer(() => {
+      if (libraries !== undefined)
+        this.#libraries = this.#evaluate(libraries, new ModuleContext(0, version), noLibrary);
       this.#module = module;
       this.#version = version;
-      this.#definitions = this.#evaluate(new ModuleContext(0, version));
+      this.#definitions = this.#define(new ModuleContext(0, version));
       const workflows = [...this.#definitions.values()].map(({ workflowType, signals }) => ({
         workflowType,
         signals: signals.map(({ name }) => name),
@@ -91,7 +94,7 @@ class RealmGuest implements Guest {
   create(instance: number, workflowType: string, initText: string): string {
     return this.#answer(() => {
       const init = JSON.parse(initText) as GuestInit;
-      const definitions = this.#evaluate(new ModuleContext(init.startedAt, `${init.runId} module`));
+      const definitions = this.#define(new ModuleContext(init.startedAt, `${init.runId} module`));
       const definition = definitions.get(workflowType);
       if (definition === undefined) throw unknownType(workflowType);
       const runtime = new Runtime(
@@ -156,22 +159,12 @@ class RealmGuest implements Guest {
     return definition;
   }
 
-  /** Runs the module anew. */
-  #evaluate(context: ModuleContext): Definitions {
-    const run = this.#module;
-    if (run === undefined) throw new AionError("internal", "no package was loaded");
-    const module: { exports: Record<string, unknown> } = { exports: {} };
-    try {
-      this.#host.enter(context, () => run(requireModule, module, module.exports));
-    } catch (error) {
-      if (isAionError(error)) throw error;
-      throw new AionError(
-        "package_failed",
-        `the package's module threw when it was loaded: ${stackOf(error)}`,
-      );
-    }
+  /** The definitions of a module that is evaluated anew. */
+  #define(context: ModuleContext): Definitions {
+    if (this.#module === undefined) throw new AionError("internal", "no package was loaded");
+    const exported = this.#evaluate(this.#module, context, (name) => this.#require(name));
     const definitions = new Map<string, AnyWorkflow>();
-    for (const value of Object.values(module.exports)) {
+    for (const value of Object.values(exported)) {
       if (!isWorkflow(value) || definitions.get(value.workflowType)?.run === value.run) continue;
       const { workflowType } = value;
       if (definitions.has(workflowType))
@@ -182,6 +175,29 @@ class RealmGuest implements Guest {
       definitions.set(workflowType, { ...value, version: this.#version });
     }
     return definitions;
+  }
+
+  #evaluate(
+    run: PackageModule,
+    context: ModuleContext,
+    require: (name: string) => unknown,
+  ): Readonly<Record<string, unknown>> {
+    const module: { exports: Record<string, unknown> } = { exports: {} };
+    try {
+      this.#host.enter(context, () => run(require, module, module.exports));
+    } catch (error) {
+      if (isAionError(error)) throw error;
+      throw new AionError(
+        "package_failed",
+        `the package's module threw when it was loaded: ${stackOf(error)}`,
+      );
+    }
+    return module.exports;
+  }
+
+  #require(name: string): unknown {
+    if (name === "aion/workflow") return offered;
+    return Object.hasOwn(this.#libraries, name) ? this.#libraries[name] : noLibrary(name);
   }
 
   #answer(work: () => unknown): string {
@@ -203,8 +219,7 @@ function refuseStep(name: unknown): never {
   });
 }
 
-function requireModule(name: string): unknown {
-  if (name === "aion/workflow") return offered;
+function noLibrary(name: string): never {
   throw new AionError("invalid_argument", `a package cannot load ${JSON.stringify(name)}`, {
     hint: "What talks to the world belongs in an activity; build the package with `aion build`.",
   });

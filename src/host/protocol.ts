@@ -8,6 +8,7 @@ export type HostRequest =
       readonly version: string;
       readonly script: string;
       readonly sourceMap?: string;
+      readonly libraries?: string;
     }
   | { readonly kind: "unload"; readonly version: string }
   | {

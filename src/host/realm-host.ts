@@ -51,14 +51,12 @@ export class RealmHost {
     switch (request.kind) {
       case "load":
         this.#answer(request.call, () => {
-          const { version, script, sourceMap } = request;
-          const code = { version, script, ...(sourceMap === undefined ? {} : { sourceMap }) };
-          const realm = new Realm(code, this.#options.guest, {
+          const realm = new Realm(request, this.#options.guest, {
             log: (instance, level, message, fields) =>
               this.#replies.push({ kind: "log", instance, level, message, fields }),
             stray: (instance, error) => this.#replies.push({ kind: "stray", instance, error }),
           });
-          this.#realms.set(version, realm);
+          this.#realms.set(request.version, realm);
           return JSON.stringify({ ok: true, value: realm.contents } satisfies Answer<unknown>);
         });
         return;

@@ -48,7 +48,11 @@ export class Realm {
       const make = this.#evaluate(guest, "aion-guest.js") as (host: GuestHost) => Guest;
       this.#guest = make(host);
       const module = this.#evaluate(code.script, scriptNameOf(code.version)) as Parameters<Guest["load"]>[0];
-      const loaded = this.#mapPlaces(this.#guest.load(module, code.version));
+      const libraries =
+        code.libraries === undefined
+          ? undefined
+          : (this.#evaluate(code.libraries, "aion-libraries.js") as Parameters<Guest["load"]>[2]);
+      const loaded = this.#mapPlaces(this.#guest.load(module, code.version, libraries));
       this.contents = readAnswer(loaded) as PackageContents;
       this.drain();
     } catch (error) {

@@ -38,6 +38,8 @@ export interface PackageCode {
   readonly script: string;
   /** JSON, version 3. */
   readonly sourceMap?: string;
+  /** Another `PackageModule`: it exports, by the names under which `script` requires them, libraries that all runs share. */
+  readonly libraries?: string;
 }
 
 /** What a package's module exports, as far as the engine is concerned. */
@@ -50,8 +52,8 @@ export interface PackageContents {
 
 /** What the realm offers to its host. All texts are JSON; an `Answer` where something can be refused. */
 export interface Guest {
-  /** Takes the package's module (the value of its script), once. Answers with `PackageContents`. */
-  load(module: PackageModule, version: string): string;
+  /** Takes the values of the package's scripts, once. Answers with `PackageContents`. */
+  load(module: PackageModule, version: string, libraries: PackageModule | undefined): string;
   /** `Answer<Payload>`. */
   parseInput(workflowType: string, payload: string): string;
   /** `Answer<Payload>`. */
