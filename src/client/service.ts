@@ -20,6 +20,51 @@ export interface Service {
   count(filter: ListFilter): Promise<number>;
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
   history(request: HistoryRequest): Promise<HistoryReply>;
+  /** Puts a package into the store, and routes its types to it. Doing so again changes nothing. */
+  deploy(request: DeployRequest): Promise<DeployReply>;
+  /** The packages of the store, oldest first, and which of them new runs get. */
+  listPackages(): Promise<PackagesReply>;
+  /** All of the types or none: new runs of them get that version. */
+  route(request: RouteRequest): Promise<void>;
+  /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
+  unload(request: UnloadRequest): Promise<void>;
+}
+
+export interface DeployRequest {
+  /** The bytes of the `.aion` file, in base 64. */
+  readonly archive: string;
+  /** False: its types keep the routes that they have. Default true. */
+  readonly isRouted?: boolean;
+}
+
+export interface DeployReply {
+  /** SHA-256 of the archive, in hexadecimal. */
+  readonly version: string;
+  readonly workflowTypes: readonly string[];
+  /** False: it was there already. */
+  readonly isNew: boolean;
+}
+
+export interface PackagesReply {
+  readonly packages: readonly PackageSummary[];
+}
+
+export interface PackageSummary {
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly deployedAt: number;
+  readonly workflowTypes: readonly string[];
+  /** Those of its types whose new runs get it. */
+  readonly routedTypes: readonly string[];
+}
+
+export interface RouteRequest {
+  readonly workflowTypes: readonly string[];
+  readonly version: string;
+}
+
+export interface UnloadRequest {
+  readonly version: string;
 }
 
 export interface RunAddress {
