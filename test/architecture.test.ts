@@ -38,12 +38,28 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["zod"],
     builtins: "all",
   },
+  package: {
+    layers: ["core", "workflow"],
+    packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
+    builtins: "all",
+  },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client"],
     builtins: "all",
   },
   cli: {
-    layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "local", "embedded"],
+    layers: [
+      "core",
+      "workflow",
+      "replay",
+      "program",
+      "store",
+      "engine",
+      "client",
+      "local",
+      "embedded",
+      "package",
+    ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",
     loadsUserCode: true,
@@ -52,7 +68,7 @@ const table: Readonly<Record<string, Layer>> = {
   index: { layers: ["core", "engine", "embedded"] },
 };
 
-/** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node. */
+/** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node too. */
 const testPackages: readonly string[] = ["vitest", "fast-check", "zod", "@standard-schema/spec"];
 
 const drawers: ReadonlySet<string> = new Set(["utils", "util", "shared", "common", "helpers", "lib", "misc"]);
@@ -93,7 +109,7 @@ function faultOf(file: string, layer: Layer, specifier: string | undefined): str
   }
   const name = packageOf(specifier);
   if (name === "aion") return `imports ${specifier} by the package's name; use a relative path`;
-  const packages = isTest ? testPackages : (layer.packages ?? []);
+  const packages = [...(layer.packages ?? []), ...(isTest ? testPackages : [])];
   return packages.includes(name) ? undefined : `${own} may not import the package ${name}`;
 }
 

@@ -5,6 +5,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
+import { addBuildCommands } from "./build-commands.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
@@ -57,12 +58,14 @@ Examples:
   aion signal order-42 approval --input '{"by": "ann", "ok": true}'
   aion history order-42 --follow
   aion result order-42 --wait --json
-  aion backup /backups/aion-monday.db`,
+  aion backup /backups/aion-monday.db
+  aion build order.ts`,
     );
   addLookCommands(program);
   addActCommands(program);
   addAskCommands(program);
   addKeepCommands(program);
+  addBuildCommands(program);
   return program;
 }
 

@@ -192,6 +192,21 @@ export const errorTable = {
       "The thread that runs the code of a package was ended: an activation took longer than its time, or memory ran out.",
     hint: "Look for a loop without an end, or for data that grows; give long work to an activity. A run that does it again and again is held.",
   },
+  build_failed: {
+    kind: "usage",
+    cause: "A workflow file cannot be built into a package.",
+    hint: "The message names each place and what to do there. Nothing was written.",
+  },
+  package_invalid: {
+    kind: "usage",
+    cause: "A file is no package as `aion build` writes it: it is something else, or was damaged or changed.",
+    hint: "Build the package again with `aion build`, and hand on the file as it is.",
+  },
+  package_too_large: {
+    kind: "usage",
+    cause: "A package, or a part of it, is larger than the limit.",
+    hint: "Keep large data and libraries out of workflow code: an activity can read and use them.",
+  },
   internal: {
     kind: "bug",
     cause: "Aion broke one of its own laws.",

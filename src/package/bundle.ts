@@ -1,0 +1,304 @@
+/**
+ * The workflow file and all that its workflow code can reach, as one script.
+ *
+ * A module that is not there, or that workflow code may not use, is no error by itself: it is one if something that is
+ * left after tree shaking mentions it. So the bundler runs once; if it complains of such modules it runs again with an
+ * empty module in the place of each, one for each file that imports it, and those that are left in the script are told.
+ */
+import { isBuiltin } from "node:module";
+import path from "node:path";
+import * as esbuild from "esbuild";
+import type { BuildFailure, BuildOptions, BuildResult, Message, Metafile, PluginBuild } from "esbuild";
+import { assert } from "../core/errors.ts";
+import { ModuleLoader, workflowModule } from "./module-loader.ts";
+import { buildFailed } from "./problem.ts";
+import type { Place, Problem } from "./problem.ts";
+import type { StrippedModule } from "./stripped-module.ts";
+
+export interface BundleRequest {
+  /** Absolute, without symbolic links. */
+  readonly entry: string;
+  /** The root of the package that the entry belongs to; likewise. */
+  readonly root: string;
+}
+
+export interface Bundle {
+  readonly script: string;
+  readonly sourceMap: string;
+  readonly warnings: readonly Problem[];
+  /** The modules that import `aion/workflow`, by file. */
+  readonly stripped: ReadonlyMap<string, StrippedModule>;
+}
+
+/** Error: `build_failed`, with all that stands against it. */
+export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
+  const loader = new ModuleLoader(root);
+  const first = await run({ entry, root }, loader, []);
+  const missing = first.errors.flatMap(toMissing);
+  const { built, errors } = missing.length > 0 ? await run({ entry, root }, loader, missing) : first;
+  const shown = loader.relative(entry);
+  if (built === undefined) throw buildFailed(shown, errors.map(toProblem));
+
+  const textOf = (name: string): string => {
+    const file = built.outputFiles.find((output) => path.basename(output.path) === name);
+    assert(file, `the bundler makes ${name}`);
+    return file.text;
+  };
+  const script = textOf(scriptName);
+  const graph = new ImportGraph(built.metafile, shown);
+  const problems = [
+    ...missing.filter((module) => graph.isKept(module)).map((module) => unavailable(module, graph)),
+    ...loader.findSteps(script).map((place): Problem => toStepProblem(place, graph)),
+  ];
+  if (problems.length > 0) throw buildFailed(shown, problems);
+  return {
+    script,
+    sourceMap: toSourceMap(textOf(`${scriptName}.map`), root, built.metafile),
+    warnings: [
+      ...built.warnings.filter(({ location }) => !isInstalled(location?.file)).map(toProblem),
+      ...[...loader.stripped.values()].flatMap(({ warnings }) => warnings),
+    ],
+    stripped: loader.stripped,
+  };
+}
+
+/** An import that cannot be followed. */
+interface Missing {
+  readonly specifier: string;
+  readonly place: Place;
+  readonly reason: string | undefined;
+  /** It is there, and is nothing that can be bundled. */
+  readonly isForeign: boolean;
+}
+
+const scriptName = "workflow.js";
+const missingNamespace = "aion-missing";
+
+interface Ran {
+  readonly built: BuildResult<{ metafile: true; write: false }> | undefined;
+  readonly errors: readonly Message[];
+}
+
+async function run(
+  { entry, root }: BundleRequest,
+  loader: ModuleLoader,
+  missing: readonly Missing[],
+): Promise<Ran> {
+  const keys = new Set(missing.map(keyOf));
+  const install = (build: PluginBuild): void => {
+    build.onResolve({ filter: /^aion(?:\/|$)/ }, ({ path: specifier, importer }) => {
+      if (specifier === workflowModule) return { path: specifier, external: true };
+      // The engine and its other faces are installed, and no part of a workflow.
+      const isKnown = keys.has(toKey(loader.relative(importer), specifier));
+      return isKnown ? undefined : { errors: [{ text: `Could not resolve "${specifier}"` }] };
+    });
+    if (keys.size > 0) {
+      build.onResolve({ filter: /.*/ }, ({ path: specifier, importer }) => {
+        const key = toKey(loader.relative(importer), specifier);
+        return keys.has(key) ? { path: key, namespace: missingNamespace, sideEffects: false } : undefined;
+      });
+      build.onLoad({ filter: /.*/, namespace: missingNamespace }, () => ({
+        contents: "module.exports = {};",
+      }));
+    }
+    loader.install(build);
+  };
+  const options = {
+    entryPoints: [entry],
+    absWorkingDir: root,
+    outfile: path.join(root, scriptName),
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: "cjs",
+    // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
+    platform: "browser",
+    target: "node24",
+    define: { "process.env.NODE_ENV": '"production"' },
+    banner: { js: "(function (require, module, exports) {" },
+    footer: { js: "})" },
+    sourcemap: "external",
+    charset: "utf8",
+    legalComments: "eof",
+    treeShaking: true,
+    // Nothing of the environment: it would be in the package.
+    nodePaths: [],
+    logLevel: "silent",
+    logLimit: 0,
+    plugins: [{ name: "aion", setup: install }],
+  } as const satisfies BuildOptions;
+  try {
+    return { built: await esbuild.build(options), errors: [] };
+  } catch (error) {
+    if (isBuildFailure(error)) return { built: undefined, errors: error.errors };
+    throw error;
+  }
+}
+
+function isBuildFailure(error: unknown): error is BuildFailure {
+  return error instanceof Error && "errors" in error && Array.isArray(error.errors);
+}
+
+function toKey(importer: string, specifier: string): string {
+  return `${specifier} in ${importer}`;
+}
+
+function keyOf({ specifier, place }: Missing): string {
+  return toKey(place.file, specifier);
+}
+
+const unresolved = /^Could not resolve "/;
+const unloadable = /^No loader is configured for /;
+
+/** What the bundler says of an import that it cannot follow; nothing for other errors. */
+function toMissing({ text, location, notes }: Message): readonly Missing[] {
+  const isForeign = unloadable.test(text);
+  if (location === null || (!isForeign && !unresolved.test(text))) return [];
+  const place = toPlace(location);
+  const specifier = /^Could not resolve "(.*)"$/s.exec(text)?.[1] ?? literalAt(location);
+  if (specifier === undefined) return [];
+  // What the bundler advises is about its own options.
+  const reason = notes.find((note) => !/^You can |platform: 'node'/.test(note.text))?.text;
+  return [{ specifier, place, reason, isForeign }];
+}
+
+/** The string that stands at a place, as it is written. */
+function literalAt({ lineText, column, length }: esbuild.Location): string | undefined {
+  const bytes = Buffer.from(lineText).subarray(column, column + length);
+  return /^["'`](.*)["'`]$/s.exec(bytes.toString())?.[1];
+}
+
+/** The bundler counts columns from 0, and in bytes. */
+function toPlace({ file, line, column, length, lineText }: esbuild.Location): Place {
+  const bytes = Buffer.from(lineText);
+  const before = bytes.subarray(0, column).toString();
+  const marked = bytes.subarray(column, column + length).toString();
+  return { file, line, column: before.length + 1, length: Math.max(1, marked.length), lineText };
+}
+
+function toProblem({ text, location, notes }: Message): Problem {
+  const said = text.startsWith("Top-level await")
+    ? topLevelAwait
+    : { text: [text, ...notes.map((note) => note.text)].join(" ") };
+  return { ...said, ...(location === null ? {} : { place: toPlace(location) }) };
+}
+
+const topLevelAwait: Problem = {
+  text: "workflow code cannot wait while its module is loaded (`await` at the top level)",
+  remedy: "Put it into the workflow's function, or into an activity.",
+};
+
+const activityRemedy =
+  "Do it in the implementation of an activity: the build leaves those out, with all that only they use.";
+
+function unavailable({ specifier, place, reason, isForeign }: Missing, graph: ImportGraph): Problem {
+  const name = JSON.stringify(specifier);
+  const chain = graph.chainTo(place.file);
+  if (isBuiltin(specifier)) {
+    return {
+      text: `workflow code reaches ${name}, a module of Node, which there is not where it runs`,
+      place,
+      chain,
+      remedy: activityRemedy,
+    };
+  }
+  if (/^aion(?:\/|$)/.test(specifier)) {
+    return {
+      text: `workflow code reaches ${name}; of Aion it may import ${JSON.stringify(workflowModule)} alone`,
+      place,
+      chain,
+      remedy: "Open engines and clients in another file, and let that one import the workflows.",
+    };
+  }
+  if (isForeign) {
+    return {
+      text: `workflow code reaches ${name}, which is neither JavaScript nor JSON`,
+      place,
+      chain,
+      remedy: activityRemedy,
+    };
+  }
+  return {
+    text: `${name} cannot be found${reason === undefined ? "" : `: ${reason}`}`,
+    place,
+    chain,
+    remedy: "Install it, correct its name, or use it in the implementations of activities only.",
+  };
+}
+
+function toStepProblem(place: Place, graph: ImportGraph): Problem {
+  return {
+    text: "`step` runs its closure where the engine is embedded; a package has no such place",
+    place,
+    chain: graph.chainTo(place.file),
+    remedy: "Define an `activity` and call it instead.",
+  };
+}
+
+/** Which modules are in the script, and how they came there. */
+class ImportGraph {
+  readonly #inputs: Metafile["inputs"];
+  readonly #kept: ReadonlySet<string>;
+  readonly #entry: string;
+
+  constructor(metafile: Metafile, entry: string) {
+    this.#inputs = metafile.inputs;
+    this.#entry = entry;
+    const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
+    this.#kept = new Set(inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file));
+  }
+
+  isKept(module: Missing): boolean {
+    return this.#kept.has(`${missingNamespace}:${keyOf(module)}`);
+  }
+
+  /** The shortest way from the entry. */
+  chainTo(file: string): readonly string[] {
+    const from = new Map<string, string | undefined>([[this.#entry, undefined]]);
+    for (const [at] of from) {
+      if (at === file) break;
+      for (const { path: next } of this.#inputs[at]?.imports ?? []) if (!from.has(next)) from.set(next, at);
+    }
+    const chain: string[] = [];
+    for (
+      let at: string | undefined = from.has(file) ? file : undefined;
+      at !== undefined;
+      at = from.get(at)
+    ) {
+      chain.unshift(at);
+    }
+    return chain;
+  }
+}
+
+/** The map with the same text in whatever directory it was made: its paths are relative to the root. */
+function toSourceMap(text: string, root: string, metafile: Metafile): string {
+  const map = JSON.parse(text) as SourceMapFile;
+  const base = commonDirectory(Object.keys(metafile.inputs).map((file) => path.resolve(root, file)));
+  const sources = map.sources.map((source) => {
+    const absolute = path.resolve(root, source);
+    // From the map of a library that was built elsewhere, with a path of that machine.
+    return absolute.startsWith(base) ? source : `file://${absolute}`;
+  });
+  // The text of libraries is at hand where they are installed.
+  const sourcesContent = map.sourcesContent?.map((content, index) =>
+    isInstalled(sources[index]) ? null : content,
+  );
+  return JSON.stringify({ ...map, sources, ...(sourcesContent === undefined ? {} : { sourcesContent }) });
+}
+
+interface SourceMapFile {
+  readonly sources: readonly string[];
+  readonly sourcesContent?: readonly (string | null)[];
+}
+
+function commonDirectory(files: readonly string[]): string {
+  const [first = [], ...others] = files.map((file) => path.dirname(file).split(path.sep));
+  const differs = first.findIndex((part, index) => others.some((other) => other[index] !== part));
+  const common = differs < 0 ? first : first.slice(0, differs);
+  return common.join(path.sep) + path.sep;
+}
+
+function isInstalled(file: string | undefined): boolean {
+  return file?.split("/").includes("node_modules") === true;
+}
