@@ -6,6 +6,7 @@ import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
+import { addDeployCommands } from "./deploy-commands.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
@@ -59,13 +60,15 @@ Examples:
   aion history order-42 --follow
   aion result order-42 --wait --json
   aion backup /backups/aion-monday.db
-  aion build order.ts`,
+  aion build order.ts
+  aion deploy order.aion`,
     );
   addLookCommands(program);
   addActCommands(program);
   addAskCommands(program);
   addKeepCommands(program);
   addBuildCommands(program);
+  addDeployCommands(program);
   return program;
 }
 

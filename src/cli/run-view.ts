@@ -1,4 +1,3 @@
-import Table from "cli-table3";
 import type { PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunStatus } from "../core/status.ts";
@@ -6,6 +5,7 @@ import { formatInstant, formatRelative, formatSpan, formatWhen } from "./instant
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
+import { table } from "./table.ts";
 
 export interface ViewOptions {
   readonly nowMs: number;
@@ -24,38 +24,6 @@ const statusStyles: Readonly<Record<RunStatus, Style>> = {
   "timed-out": "red",
   "continued-as-new": "blue",
 };
-
-const invisible = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: "  ",
-} as const;
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const drawn = new Table({
-    head: head.map((title) => style("dim", title)),
-    chars: invisible,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-  });
-  drawn.push(...rows.map((row) => [...row]));
-  return drawn
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
-}
 
 /** The runs, one in a line. */
 export function runTable(runs: readonly RunSummary[], options: ViewOptions): string {

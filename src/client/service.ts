@@ -23,7 +23,7 @@ export interface Service {
   /** Puts a package into the store, and routes its types to it. Doing so again changes nothing. */
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
-  listPackages(): Promise<PackagesReply>;
+  listPackages(filter: PackageFilter): Promise<PackagesReply>;
   /** All of the types or none: new runs of them get that version. */
   route(request: RouteRequest): Promise<void>;
   /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
@@ -31,8 +31,8 @@ export interface Service {
 }
 
 export interface DeployRequest {
-  /** The bytes of the `.aion` file, in base 64. */
-  readonly archive: string;
+  /** The bytes of the `.aion` file. */
+  readonly archive: Uint8Array;
   /** False: its types keep the routes that they have. Default true. */
   readonly isRouted?: boolean;
 }
@@ -45,8 +45,18 @@ export interface DeployReply {
   readonly isNew: boolean;
 }
 
+export interface PackageFilter {
+  readonly workflowType?: string;
+}
+
 export interface PackagesReply {
   readonly packages: readonly PackageSummary[];
+  /** As they were made; of a type the last one counts. */
+  readonly routes: readonly {
+    readonly workflowType: string;
+    readonly version: string;
+    readonly routedAt: number;
+  }[];
 }
 
 export interface PackageSummary {

@@ -30,7 +30,7 @@ export function connectLocal(socketPath: string): LocalService {
     return decodeReply(text) as ReplyOf<Method>;
   }
 
-  async function tell<Method extends "signal" | "cancel" | "terminate">(
+  async function tell<Method extends "signal" | "cancel" | "terminate" | "route" | "unload">(
     method: Method,
     request: RequestOf<Method>,
   ): Promise<void> {
@@ -47,6 +47,12 @@ export function connectLocal(socketPath: string): LocalService {
     describe: (request) => call("describe", request),
     list: (request) => call("list", request),
     count: (request) => call("count", request),
+    deploy: ({ archive, ...rest }) =>
+      // As the schema of the request has it.
+      call("deploy", { ...rest, archive: Buffer.from(archive).toString("base64") as never }),
+    listPackages: (filter) => call("listPackages", filter),
+    route: (request) => tell("route", request),
+    unload: (request) => tell("unload", request),
     history: (request) => waitForHistory(request, (part) => call("history", part)),
     close: () => {
       for (const underWay of calls) underWay.destroy(new Error("the connection was closed"));

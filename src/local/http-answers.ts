@@ -100,8 +100,8 @@ class Connections {
   async #call(request: IncomingMessage): Promise<unknown> {
     const { method: verb = "", url = "" } = request;
     // Read whatever it is: a connection that ends with something unread in it loses the answer, too.
-    const body = await readBody(request, bodyLimitBytesFor(this.#payloadLimitBytes));
     const method = url.startsWith(wirePrefix) ? url.slice(wirePrefix.length) : "";
+    const body = await readBody(request, bodyLimitBytesFor(method, this.#payloadLimitBytes));
     if (verb === "POST" && method === pingMethod) return { pid: process.pid };
     if (verb !== "POST" || !isMethod(method, this.#schemas)) {
       throw new AionError("invalid_argument", `there is no ${verb} ${url.slice(0, 100)}`, {
@@ -133,6 +133,14 @@ class Connections {
         return service.list(parseRequest(schemas.list, value, method));
       case "count":
         return service.count(parseRequest(schemas.count, value, method));
+      case "deploy":
+        return service.deploy(parseRequest(schemas.deploy, value, method));
+      case "listPackages":
+        return service.listPackages(parseRequest(schemas.listPackages, value, method));
+      case "route":
+        return service.route(parseRequest(schemas.route, value, method));
+      case "unload":
+        return service.unload(parseRequest(schemas.unload, value, method));
       case "history":
         return this.#orClosing(service.history(parseRequest(schemas.history, value, method)));
     }

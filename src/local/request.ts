@@ -9,10 +9,12 @@ import type { RequestOf } from "./wire.ts";
 import { waitMsMax } from "./wire.ts";
 
 const pageMax = 1_000;
+const routedTypesMax = 1_000;
 
 /** JSON text within JSON text at worst doubles; a request has two payloads at most, and little else. */
-export function bodyLimitBytesFor(payloadLimitBytes: number): number {
-  return 4 * payloadLimitBytes + 64 * 1024;
+export function bodyLimitBytesFor(method: string, payloadLimitBytes: number): number {
+  const rest = 64 * 1024;
+  return method === "deploy" ? Math.ceil((packageBytesMax * 4) / 3) + rest : 4 * payloadLimitBytes + rest;
 }
 
 // Borders throw their own errors, whose codes say more than "invalid".
@@ -24,6 +26,7 @@ const durationMs = z.number().int().nonnegative();
 const pageLimit = z.number().int().min(1).max(pageMax);
 const waitMs = durationMs.transform((ms) => Math.min(ms, waitMsMax));
 const address = { workflowId, runId: runId.exactOptional() };
+const version = z.string().regex(/^[0-9a-f]{64}$/, "is no version of a package: 64 hexadecimal digits");
 const reason = z.string().max(10_000).exactOptional();
 
 const listFilter = z.strictObject({
@@ -74,6 +77,16 @@ export function requestSchemasFor(payloadLimitBytes: number = payloadLimitBytesD
       cursor: z.string().max(200).exactOptional(),
     }),
     count: listFilter,
+    deploy: z.strictObject({
+      archive: z.base64().transform((text): Uint8Array => Buffer.from(text, "base64")),
+      isRouted: z.boolean().exactOptional(),
+    }),
+    listPackages: z.strictObject({ workflowType: name("workflow type").exactOptional() }),
+    route: z.strictObject({
+      workflowTypes: z.array(name("workflow type")).min(1).max(routedTypesMax),
+      version,
+    }),
+    unload: z.strictObject({ version }),
     history: z.strictObject({
       ...address,
       fromSeq: z.number().int().min(1),
