@@ -48,10 +48,10 @@ export interface InspectedDefinitions {
 /** The name of the script in the stacks of errors. */
 export const scriptFile = "aion-package:workflow.js";
 
-const loadingMs = 10_000;
+const loadingMsDefault = 10_000;
 
 /** Every definition made while the script's module loads. Throws what the module throws. */
-export function inspect(script: string): InspectedDefinitions {
+export function inspect(script: string, loadingMs = loadingMsDefault): InspectedDefinitions {
   const made = {
     workflows: new Set<AnyWorkflow>(),
     activities: new Set<InspectedActivity>(),

@@ -32,7 +32,7 @@ export class ModuleLoader {
   readonly #stripped = new Map<string, StrippedModule>();
   readonly #steps: Place[] = [];
   readonly #loading = new Map<string, Promise<OnLoadResult | undefined>>();
-  readonly #exports = new Map<string, Promise<ApiExports>>();
+  readonly #exports = new Map<string, ApiExports>([[workflowModule, workflowExports]]);
 
   constructor(root: string) {
     this.#root = root;
@@ -102,8 +102,82 @@ export class ModuleLoader {
 
   /** What a module exports of `aion/workflow`, also through other modules. */
   async #exportsOf(specifier: string, importer: string, build: PluginBuild): Promise<ApiExports> {
-    if (specifier === workflowModule) return workflowExports;
-    if (isBuiltin(specifier)) return noExports;
+    const file = await this.#resolve(specifier, importer, build);
+    if (file === undefined) return noExports;
+    if (!this.#exports.has(file)) await this.#readExports(file, build);
+    return this.#exports.get(file) ?? noExports;
+  }
+
+  /**
+   * Settles what a module exports, and each that it exports from. They may do so in circles: what comes through is handed
+   * on until nothing more comes.
+   */
+  async #readExports(first: string, build: PluginBuild): Promise<void> {
+    const barrels = new Map<string, Barrel>();
+    const queue = [first];
+    for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+      if (barrels.has(file) || this.#exports.has(file)) continue;
+      const barrel = await this.#readBarrel(file, build);
+      barrels.set(file, barrel);
+      queue.push(...barrel.map(({ target }) => target));
+    }
+    const found = new Map<string, Map<string, ApiName>>([...barrels.keys()].map((file) => [file, new Map()]));
+    for (let isSettled = false; !isSettled;) {
+      isSettled = true;
+      for (const [file, barrel] of barrels) {
+        const own = found.get(file);
+        const before = own?.size;
+        for (const { target, name, exported } of barrel) {
+          for (const [known, api] of found.get(target) ?? this.#exports.get(target) ?? noExports) {
+            if (name === undefined && known !== "default") own?.set(known, api);
+            else if (name === known) own?.set(exported ?? known, api);
+          }
+        }
+        if (own?.size !== before) isSettled = false;
+      }
+    }
+    for (const [file, exports] of found) this.#exports.set(file, exports);
+  }
+
+  async #readBarrel(file: string, build: PluginBuild): Promise<Barrel> {
+    const body = parseModule(file, await readFile(file, "utf8"))?.body ?? [];
+    const imported = new Map<string, { readonly specifier: string; readonly name: string }>();
+    for (const statement of body) {
+      if (statement.type !== "ImportDeclaration") continue;
+      for (const specifier of statement.specifiers) {
+        if (specifier.type !== "ImportSpecifier") continue;
+        imported.set(specifier.local.name, {
+          specifier: statement.source.value,
+          name: exportName(specifier.imported),
+        });
+      }
+    }
+    const barrel: Passage[] = [];
+    const add = async (specifier: string, names: Omit<Passage, "target">): Promise<void> => {
+      const target = await this.#resolve(specifier, file, build);
+      if (target !== undefined) barrel.push({ target, ...names });
+    };
+    for (const statement of body) {
+      if (statement.type === "ExportAllDeclaration" && statement.exported === null) {
+        await add(statement.source.value, { name: undefined, exported: undefined });
+      } else if (statement.type === "ExportNamedDeclaration") {
+        for (const { local, exported } of statement.specifiers) {
+          const name = exportName(local);
+          const from =
+            statement.source === null ? imported.get(name) : { specifier: statement.source.value, name };
+          if (from !== undefined) {
+            await add(from.specifier, { name: from.name, exported: exportName(exported) });
+          }
+        }
+      }
+    }
+    return barrel;
+  }
+
+  /** A module of the author, or `aion/workflow`. */
+  async #resolve(specifier: string, importer: string, build: PluginBuild): Promise<string | undefined> {
+    if (specifier === workflowModule) return specifier;
+    if (isBuiltin(specifier)) return undefined;
     const {
       path: file,
       errors,
@@ -113,56 +187,19 @@ export class ModuleLoader {
       resolveDir: path.dirname(importer),
       kind: "import-statement",
     });
-    if (errors.length > 0 || namespace !== "file" || isInstalled(file) || !(path.extname(file) in loaders)) {
-      return noExports;
-    }
-    let reading = this.#exports.get(file);
-    if (reading === undefined) {
-      // A circle of barrels ends here: what comes around it adds nothing.
-      this.#exports.set(file, Promise.resolve(noExports));
-      reading = this.#readExports(file, build);
-      this.#exports.set(file, reading);
-    }
-    return await reading;
-  }
-
-  async #readExports(file: string, build: PluginBuild): Promise<ApiExports> {
-    const program = parseModule(file, await readFile(file, "utf8"));
-    const found = new Map<string, ApiName>();
-    const imported = new Map<string, { readonly specifier: string; readonly name: string }>();
-    for (const statement of program?.body ?? []) {
-      if (statement.type === "ImportDeclaration") {
-        for (const specifier of statement.specifiers) {
-          if (specifier.type !== "ImportSpecifier") continue;
-          imported.set(specifier.local.name, {
-            specifier: statement.source.value,
-            name: exportName(specifier.imported),
-          });
-        }
-      }
-    }
-    const add = async (exported: string, specifier: string, name: string): Promise<void> => {
-      const api = (await this.#exportsOf(specifier, file, build)).get(name);
-      if (api !== undefined) found.set(exported, api);
-    };
-    for (const statement of program?.body ?? []) {
-      if (statement.type === "ExportAllDeclaration" && statement.exported === null) {
-        const all = await this.#exportsOf(statement.source.value, file, build);
-        for (const [name, api] of all) if (name !== "default") found.set(name, api);
-      } else if (statement.type === "ExportNamedDeclaration") {
-        for (const { local, exported } of statement.specifiers) {
-          const source = statement.source?.value;
-          const from =
-            source === undefined
-              ? imported.get(exportName(local))
-              : { specifier: source, name: exportName(local) };
-          if (from !== undefined) await add(exportName(exported), from.specifier, from.name);
-        }
-      }
-    }
-    return found;
+    const isOwn = errors.length === 0 && namespace === "file" && !isInstalled(file);
+    return isOwn && path.extname(file) in loaders ? file : undefined;
   }
 }
+
+/** An export that comes from another module: one, or all of them. */
+interface Passage {
+  readonly target: string;
+  readonly name: string | undefined;
+  readonly exported: string | undefined;
+}
+
+type Barrel = readonly Passage[];
 
 const stepMark = /__aion_step_(\d+)__/g;
 const noExports: ApiExports = new Map();
