@@ -7,8 +7,9 @@ import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
-import { toEndCommit } from "./closing.ts";
+import { isChildOf, toEndCommit } from "./closing.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Input } from "./input.ts";
 import type { HistoryStore } from "./load.ts";
 import { loadReadable, loadState } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -45,8 +46,8 @@ export class Endings {
   }
 
   /**
-   * Terminates or times out: appended at once, resident or not, blocked or not. `of`: a message that asks for it, and whose child
-   * it has to be. Errors: `run_not_found`, `run_closed`, and those of the store.
+   * Terminates: appended at once, resident or not, blocked or not. Without a run id whichever run is the latest by then. `of`: a
+   * message that asks for it, and whose child it has to be. Errors: `run_not_found`, `run_closed`, and those of the store.
    */
   async end(
     workflowId: WorkflowId,
@@ -56,7 +57,7 @@ export class Endings {
   ): Promise<void> {
     this.#host.demandOpen();
     const isMeant = (link: ParentLink | undefined): boolean =>
-      of?.parent === undefined || (link?.runId === of.parent.runId && link.ordinal === of.parent.ordinal);
+      of?.parent === undefined || isChildOf(link, of.parent);
     await this.#host.residency.visit(
       workflowId,
       { runId },
@@ -66,7 +67,11 @@ export class Endings {
           if (runId !== undefined && started.runId !== runId) throw runEnded(workflowId, runId);
           const toEvent = (state: RunState) =>
             state.isClosed || !isMeant(state.started.parent) ? undefined : { ...event };
-          return offerEnd(run, toEvent, of?.messageId);
+          return offerEnd(
+            run,
+            { toEvent, ...(runId === undefined ? { followsChain: true } : {}) },
+            of?.messageId,
+          );
         },
         onDisk: async (row) => {
           if (row === undefined) {
@@ -107,7 +112,7 @@ export class Endings {
   ): Promise<void> {
     // It began and ended while its row was read.
     if (state.isClosed) throw runEnded(row.workflowId, row.runId);
-    await offerEnd(this.#host.residency.adopt(row, state), () => ({ ...event }), messageId);
+    await offerEnd(this.#host.residency.adopt(row, state), { toEvent: () => ({ ...event }) }, messageId);
   }
 
   /**
@@ -136,12 +141,12 @@ export class Endings {
 
 function offerEnd(
   run: ResidentRun,
-  toEvent: (state: RunState) => EventBody | undefined,
+  input: Pick<Input, "toEvent" | "followsChain">,
   messageId: number | undefined,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     run.offer({
-      toEvent,
+      ...input,
       onDurable: resolve,
       onRefused: reject,
       ...(messageId === undefined ? {} : { messageId }),

@@ -73,8 +73,9 @@ export class Kernel implements RunHost {
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
       host: {
-        settled: ({ workflowId, runId, ordinal }, _attempt, toEvent) =>
-          this.residency.offer(workflowId, { toEvent, runId, settles: ordinal }),
+        // `toEvent` looks at the run, too, and has nothing to record for another one.
+        settled: ({ workflowId, ordinal }, _attempt, toEvent) =>
+          this.residency.offer(workflowId, { toEvent, settles: ordinal }),
         slotFree: (address) => {
           const { workflowId, runId, ordinal } = address;
           const start = this.#attemptStart(workflowId, ordinal);

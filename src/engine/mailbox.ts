@@ -1,12 +1,12 @@
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody, ParentLink } from "../core/event.ts";
+import type { EventBody } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
-import { toCancelEvent } from "./closing.ts";
+import { isChildOf, toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toStartInput } from "./start-input.ts";
@@ -350,10 +350,6 @@ function needsCode({ message }: Letter): boolean {
 function remove(line: Letter[], message: Letter): void {
   const index = line.indexOf(message);
   if (index >= 0) line.splice(index, 1);
-}
-
-function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {
-  return link?.runId === parent.runId && link.ordinal === parent.ordinal;
 }
 
 /** The message was answered by a commit whose own answer was lost. */

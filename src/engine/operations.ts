@@ -122,7 +122,7 @@ export class Operations implements Service {
   ): Promise<StartReply> {
     const { residency } = this.#kernel;
     const runId = this.#kernel.newRunId();
-    return await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const input: Input = {
         ...toStartInput({
           runId,

@@ -373,12 +373,11 @@ export class Residency {
         await host.mailbox.takeUp();
         this.#demandWhole(workflowId);
       }
-      if (host.stopped !== undefined) throw host.stopped;
       if (state.isClosed) {
         instance.dispose();
         return { kind: "ended", state };
       }
-      const line = this.#takeLine(workflowId);
+      const line = this.#lines.get(workflowId) ?? [];
       const outcomes = line.filter((input) => input.settles !== undefined);
       const known = new Set(outcomes.map((input) => input.settles));
       for (const activity of state.activities.values()) {
@@ -390,6 +389,7 @@ export class Residency {
       }
       const run = this.#admit(row, state, program, instance);
       holder = run;
+      this.#takeLine(workflowId);
       if (isHeld) blocked.unblock(row);
       run.resume(live);
       // What has happened comes before what came due since, and that before what was asked of the run.
@@ -466,6 +466,7 @@ export class Residency {
     instance: ProgramInstance | undefined,
   ): ResidentRun {
     const { workflowId, runKey, firstSeq, wakeAt } = row;
+    if (this.#host.stopped !== undefined) throw this.#host.stopped;
     assert(this.#visits.has(workflowId) && !this.#runs.has(workflowId), "a run is taken in by a visit, once");
     const run = new ResidentRun({
       host: this.#host,

@@ -107,6 +107,38 @@ it("a parent's end does not reach a run that has taken the id of the child since
   await checkLaws(world);
 });
 
+// I-37
+it("an end that meets a run as that continues as new ends the next one", async () => {
+  let isSlow = false;
+  const world = worldOver(
+    (inner, of) => ({
+      append: async (...args) => {
+        if (isSlow) await of.idle(100);
+        return inner.append(...args);
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async () => {
+          await receive(go);
+          if ((await receive(go)) > 0) continueAsNew(null);
+        }),
+      ],
+    },
+  );
+  const { client } = await world.open();
+  const run = await world.during(client.start("main", null, { id: "main" }));
+  isSlow = true;
+  // The first is being committed when the others come.
+  const told = [run.signal(go, 1)];
+  await world.advance(10);
+  told.push(run.signal(go, 2));
+  await world.advance(10);
+  await world.during(Promise.all([...told, client.get("main").terminate()]));
+  expect((await world.runs()).map(({ status }) => status)).toEqual(["continued-as-new", "terminated"]);
+  await checkLaws(world);
+});
+
 // I-11, I-29
 it("a run that could not be marked as blocked is not taken for blocked when it goes on", async () => {
   let isBroken = false;
