@@ -135,7 +135,7 @@ export class EngineLife implements Actor {
         this.stopped = error;
         this.isUp = false;
         // I-19
-        if (kernel.residentCount > 0)
+        if (kernel.residency.size > 0)
           side.fail(new SimulationFailure("stale-memory", `${this.name} stopped and holds runs`));
         onStopped(this, error);
       },
@@ -157,7 +157,7 @@ export class EngineLife implements Actor {
     try {
       for await (const { workflowId, outcome } of kernel.recover("all")) {
         if (outcome.kind !== "resumed" || outcome.active.kind !== "resident") continue;
-        const live = kernel.residentRun(workflowId);
+        const live = kernel.residency.get(workflowId);
         if (
           live !== undefined &&
           live.state.started.runId === outcome.active.runId &&

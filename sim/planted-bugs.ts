@@ -59,7 +59,7 @@ export const plantedBugs: readonly PlantedBug[] = [
         "    this.recorder.record(commit, done);\n",
         `    this.recorder.record(commit, done);
     const last = commit.run?.events.at(-1);
-    const ending = commit.run === undefined ? undefined : this.#runs.get(commit.run.workflowId);
+    const ending = commit.run === undefined ? undefined : this.residency.get(commit.run.workflowId);
     if (ending !== undefined && last !== undefined && commit.run?.closedAt !== undefined)
       this.watchers.closed(ending.workflowId, ending.state.started.runId, last as Event);
 `,
@@ -281,8 +281,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/kernel.ts",
-        "      this.#arm(run, batch.armAt);\n",
-        "      if (batch.attempts.length > 0) this.#arm(run, batch.armAt);\n",
+        "      this.arm(run, batch.armAt);\n",
+        "      if (batch.attempts.length > 0) this.arm(run, batch.armAt);\n",
       ),
     ],
   },
@@ -414,9 +414,9 @@ let latestMs = 0;`,
     within: 300,
     edits: [
       edit(
-        "engine/kernel.ts",
-        "  refused(run: ResidentRun, batch: Batch, error: AionError): void {\n    for (const { activityType } of batch.attempts) this.#dispatcher.release(activityType);\n",
-        '  refused(run: ResidentRun, batch: Batch, error: AionError): void {\n    if (batch.attempts.length > 1) this.#dispatcher.release(batch.attempts[0]?.activityType ?? "");\n',
+        "engine/resident-run.ts",
+        "    for (const { activityType } of this.#batch?.attempts ?? []) this.#host.release(activityType);\n",
+        '    if ((this.#batch?.attempts.length ?? 0) > 1) this.#host.release(this.#batch?.attempts[0]?.activityType ?? "");\n',
       ),
     ],
   },
@@ -505,7 +505,7 @@ let latestMs = 0;`,
       ),
       edit(
         "engine/operations.ts",
-        "if (signalId !== undefined && (await this.#hasReceived(workflowId, runId, signalId))) return reply;",
+        "if (signalId !== undefined && (await hasReceived(this.#kernel.store, workflowId, runId, signalId)))\n      return reply;",
         "void signalId;",
       ),
     ],
@@ -624,12 +624,12 @@ let latestMs = 0;`,
     name: "busy-store-blocks-runs",
     claim: "A run that cannot be read because the store is busy is held, and not tried again.",
     invariants: [11, 29],
-    within: 1000,
+    within: 10000,
     edits: [
       edit(
-        "engine/kernel.ts",
-        'if (error.code === "store_unavailable" || error.code === "run_not_found")',
-        'if (error.code === "run_not_found")',
+        "engine/residency.ts",
+        'return error.code === "store_unavailable";',
+        "return error.code === undefined;",
       ),
     ],
   },
@@ -641,10 +641,10 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/endings.ts",
-        '    if (isClosed(record.status)) {\n      throw new AionError(\n        "run_closed",',
-        '    if (record.status === "continued-as-new") {\n      throw new AionError(\n        "run_closed",',
+        "          if (isClosed(row.status)) {\n            throw",
+        '          if (row.status === "continued-as-new") {\n            throw',
       ),
-      edit("engine/endings.ts", "    if (state.isClosed) throw await host.absent(record.workflowId);\n", ""),
+      edit("engine/endings.ts", "    if (state.isClosed) throw runEnded(row.workflowId, row.runId);\n", ""),
     ],
   },
   {

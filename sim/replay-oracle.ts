@@ -104,8 +104,8 @@ export async function checkLiveRuns(of: {
 }): Promise<void> {
   const { kernel, store, auditor, programs, onChecked } = of;
   let replayer: Replayer | undefined;
-  for (const { workflowId } of kernel.residents()) {
-    const live = kernel.residentRun(workflowId);
+  for (const { workflowId } of kernel.residency.list()) {
+    const live = kernel.residency.get(workflowId);
     const audited = auditor.latest(workflowId);
     if (live === undefined || !live.isIdle || !live.isHere || live.instance === undefined) continue;
     if (audited === undefined || live.state.started.runId !== audited.runId)

@@ -9,6 +9,7 @@ import type { Log, Ports } from "../core/ports.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
+import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
 import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
@@ -146,8 +147,8 @@ export class Engine {
   }
 
   /** Runs whose code is in memory, with their pids. */
-  get residents(): ReturnType<Kernel["residents"]> {
-    return this.#kernel.residents();
+  get residents(): ReturnType<Residency["list"]> {
+    return this.#kernel.residency.list();
   }
 
   /** Attempts of activities under way. */

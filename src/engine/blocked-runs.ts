@@ -3,23 +3,25 @@ import type { AionError } from "../core/errors.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
-import type { Commit, RunRecord, Store } from "../store/contract.ts";
+import type { Commit, RunRecord } from "../store/contract.ts";
 import { runDeadline } from "./due.ts";
+import type { Endings } from "./endings.ts";
+import type { HistoryStore } from "./load.ts";
 import { loadState } from "./load.ts";
 import type { Recorder } from "./recorder.ts";
 
 const retryMs = 1_000;
 
 export interface BlockingHost {
-  readonly store: Store;
+  readonly store: HistoryStore;
   readonly recorder: Recorder;
-  readonly isStopped: boolean;
+  readonly endings: Endings;
+  /** Why nothing happens any more; `undefined`: the engine is open. */
+  readonly stopped: AionError | undefined;
   now(): number;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   /** The run's time-out is to be seen to then. */
   wakeAt(workflowId: WorkflowId, at: number): void;
-  /** Its time-out has passed: it ends without its code. */
-  timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void>;
 }
 
 /**
@@ -45,13 +47,14 @@ export class BlockedRuns {
     return this.#reasons.get(workflowId);
   }
 
+  /** Within a visit. */
   async block(record: RunRecord, error: AionError): Promise<void> {
     const host = this.#host;
     const { workflowId } = record;
     const reason = `${error.code}: ${error.message}`;
     this.#reasons.set(workflowId, reason);
     host.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
-    if (host.isStopped) return;
+    if (host.stopped !== undefined) return;
     if (record.blocked !== reason) await host.recorder.commit(toBlockedCommit(record, reason));
     let deadline: ReturnType<typeof runDeadline>;
     try {
@@ -69,8 +72,7 @@ export class BlockedRuns {
   async #timeOut(record: RunRecord, timeout: "run" | "execution"): Promise<void> {
     const { workflowId } = record;
     try {
-      await this.#host.timeOut(record, timeout);
-      this.#reasons.delete(workflowId);
+      await this.#host.endings.withoutCode(record, { type: "WorkflowTimedOut", timeout });
     } catch (error) {
       this.#lookAgain(workflowId);
       this.#host.log("warn", "a blocked run could not be timed out; trying again", {
@@ -82,7 +84,7 @@ export class BlockedRuns {
 
   /** Its row is read anew then, and leads to `block` again while it is blocked. */
   #lookAgain(workflowId: WorkflowId): void {
-    if (!this.#host.isStopped) this.#host.wakeAt(workflowId, this.#host.now() + retryMs);
+    if (this.#host.stopped === undefined) this.#host.wakeAt(workflowId, this.#host.now() + retryMs);
   }
 
   /** It goes on: its row says so. */

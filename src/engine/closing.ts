@@ -1,6 +1,6 @@
 import type { NewEvent } from "../core/codec.ts";
 import { assert } from "../core/errors.ts";
-import type { Event, EventBody, EventOf } from "../core/event.ts";
+import type { Event, EventBody, EventOf, ParentLink } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { ChildOutcome } from "../core/message.ts";
 import { isClosed, statusAfter } from "../core/status.ts";
@@ -94,4 +94,9 @@ export function toCancelEvent(state: RunState, reason: { readonly reason?: strin
   // No code runs before the start delay is over: there is nothing to clean up.
   if (!state.isCodeStarted) return { type: "WorkflowCancelled", ...reason };
   return state.isCancelRequested ? undefined : { type: "WorkflowCancelRequested", ...reason };
+}
+
+/** A message to a child goes by its workflow id, which another run may have by then. */
+export function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {
+  return link?.runId === parent.runId && link.ordinal === parent.ordinal;
 }

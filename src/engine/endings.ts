@@ -1,38 +1,35 @@
 import type { NewEvent } from "../core/codec.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody } from "../core/event.ts";
+import type { EventBody, ParentLink } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { RunRecord, Store } from "../store/contract.ts";
+import type { RunRecord } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
-import { toEndCommit } from "./closing.ts";
+import { isChildOf, toEndCommit } from "./closing.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Input } from "./input.ts";
+import type { HistoryStore } from "./load.ts";
 import { loadReadable, loadState } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Residency } from "./residency.ts";
 import type { ResidentRun } from "./resident-run.ts";
+import { runEnded } from "./resident-run.ts";
 import type { Watchers } from "./watchers.ts";
 
 export interface EndingHost {
-  readonly store: Store;
+  readonly store: HistoryStore;
   readonly recorder: Recorder;
   readonly mailbox: Mailbox;
   readonly watchers: Watchers;
   readonly dispatcher: Dispatcher;
   readonly blocked: BlockedRuns;
-  /** Runs on their way into memory: whoever wants one waits for it. */
-  readonly loads: Map<WorkflowId, Promise<ResidentRun | undefined>>;
+  readonly residency: Residency;
   now(): number;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   demandOpen(): void;
-  /** Why there is no run of that id to turn to. */
-  absent(workflowId: WorkflowId): Promise<AionError>;
-  residentRun(workflowId: WorkflowId): ResidentRun | undefined;
-  unbornRun(workflowId: WorkflowId): ResidentRun | undefined;
-  /** Takes a run into memory without its code, to end it. */
-  adopt(record: RunRecord, state: RunState): ResidentRun;
 }
 
 /**
@@ -48,75 +45,74 @@ export class Endings {
     this.#host = host;
   }
 
-  /** Terminates or times out: appended at once, resident or not, blocked or not. */
+  /**
+   * Terminates: appended at once, resident or not, blocked or not. Without a run id whichever run is the latest by then. `of`: a
+   * message that asks for it, and whose child it has to be. Errors: `run_not_found`, `run_closed`, and those of the store.
+   */
   async end(
     workflowId: WorkflowId,
     runId: RunId | undefined,
     event: EventBody,
-    messageId?: number,
+    of?: { readonly messageId: number; readonly parent: ParentLink | undefined },
   ): Promise<void> {
-    const host = this.#host;
-    host.demandOpen();
-    const loading = host.loads.get(workflowId);
-    if (loading !== undefined) await loading;
-    const run = host.residentRun(workflowId);
-    if (run !== undefined && !run.isGone && !run.isHere) {
-      await new Promise<void>((resolve) => run.ask(resolve));
-      return this.end(workflowId, runId, event, messageId);
-    }
-    if (run !== undefined && run.isHere) {
-      if (runId !== undefined && run.state.started.runId !== runId) {
-        throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-      }
-      return offerEnd(run, (state) => (state.isClosed ? undefined : { ...event }), messageId);
-    }
-    const record = await host.store.findRun(workflowId, runId);
-    if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-    if (isClosed(record.status)) {
-      throw new AionError(
-        "run_closed",
-        `run ${record.runId} of workflow ${workflowId} has ended: it is ${record.status}`,
-      );
-    }
-    const unborn = host.unbornRun(workflowId);
-    if (unborn?.state.started.runId === record.runId) {
-      // Begun while it was looked for: it is on disk, and its engine has not heard of that yet.
-      await new Promise<void>((resolve) => unborn.ask(resolve));
-      return this.end(workflowId, runId, event, messageId);
-    }
-    // Somebody may have begun to load it meanwhile.
-    if (host.loads.has(workflowId) || host.residentRun(workflowId) !== undefined) {
-      return this.end(workflowId, runId, event, messageId);
-    }
-    const ending = this.withoutCode(record, event, messageId).catch(async (error: unknown) => {
-      if (!isUnreadable(error)) throw error;
-      await this.#unread(record, event, messageId);
-      return { run: undefined, ended: Promise.resolve() };
-    });
-    const load = ending.then(({ run: found }) => found).finally(() => host.loads.delete(workflowId));
-    // Whoever wants the run now waits for this, and then for the end.
-    host.loads.set(workflowId, load);
-    await load;
-    await (
-      await ending
-    ).ended;
-    // Who sent it something meanwhile is to hear what became of it.
-    if (host.blocked.ended(workflowId)) host.mailbox.listAgain();
+    this.#host.demandOpen();
+    const isMeant = (link: ParentLink | undefined): boolean =>
+      of?.parent === undefined || isChildOf(link, of.parent);
+    await this.#host.residency.visit(
+      workflowId,
+      { runId },
+      {
+        here: (run) => {
+          const { started } = run.state;
+          if (runId !== undefined && started.runId !== runId) throw runEnded(workflowId, runId);
+          const toEvent = (state: RunState) =>
+            state.isClosed || !isMeant(state.started.parent) ? undefined : { ...event };
+          return offerEnd(
+            run,
+            { toEvent, ...(runId === undefined ? { followsChain: true } : {}) },
+            of?.messageId,
+          );
+        },
+        onDisk: async (row) => {
+          if (row === undefined) {
+            throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+          }
+          if (isClosed(row.status)) {
+            throw new AionError(
+              "run_closed",
+              `run ${row.runId} of workflow ${workflowId} has ended: it is ${row.status}`,
+            );
+          }
+          if (!isMeant(row.parent)) {
+            throw new AionError("run_closed", `the child of workflow id ${workflowId} has ended`);
+          }
+          let state: RunState;
+          try {
+            state = await loadState(row, this.#host.store);
+          } catch (error) {
+            if (!isUnreadable(error)) throw error;
+            return this.#unread(row, event, of?.messageId);
+          }
+          return this.#adopt(row, state, event, of?.messageId);
+        },
+      },
+    );
   }
 
-  /** Ends a run whose code is not loaded, or cannot be. Errors: those of reading its history. */
-  async withoutCode(
-    record: RunRecord,
+  /** Ends a run that is on disk alone, within a visit. Errors: those of reading its history. */
+  async withoutCode(row: RunRecord, event: EventBody): Promise<void> {
+    await this.#adopt(row, await loadState(row, this.#host.store), event, undefined);
+  }
+
+  async #adopt(
+    row: RunRecord,
+    state: RunState,
     event: EventBody,
-    messageId?: number,
-  ): Promise<{ readonly run: ResidentRun; readonly ended: Promise<void> }> {
-    const host = this.#host;
-    const state = await loadState(record, host.store);
-    // Somebody else has ended it since the record was read.
-    if (state.isClosed) throw await host.absent(record.workflowId);
-    const raced = host.residentRun(record.workflowId);
-    const run = raced !== undefined && !raced.isGone ? raced : host.adopt(record, state);
-    return { run, ended: offerEnd(run, () => ({ ...event }), messageId) };
+    messageId: number | undefined,
+  ): Promise<void> {
+    // It began and ended while its row was read.
+    if (state.isClosed) throw runEnded(row.workflowId, row.runId);
+    await offerEnd(this.#host.residency.adopt(row, state), { toEvent: () => ({ ...event }) }, messageId);
   }
 
   /**
@@ -139,17 +135,18 @@ export class Endings {
     host.dispatcher.dropRun(runId);
     host.watchers.closed(workflowId, runId, terminal);
     host.watchers.appended(workflowId, terminal.seq);
+    if (host.blocked.ended(workflowId)) host.mailbox.listAgain();
   }
 }
 
 function offerEnd(
   run: ResidentRun,
-  toEvent: (state: RunState) => EventBody | undefined,
+  input: Pick<Input, "toEvent" | "followsChain">,
   messageId: number | undefined,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     run.offer({
-      toEvent,
+      ...input,
       onDurable: resolve,
       onRefused: reject,
       ...(messageId === undefined ? {} : { messageId }),

@@ -1,5 +1,6 @@
 import type { AionError } from "../core/errors.ts";
 import type { EventBody } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { OutgoingMessage } from "../store/contract.ts";
 
@@ -14,6 +15,8 @@ export interface Input {
   onDurable?(): void;
   /** It is not recorded, and will not be. Absent: it is offered again until it is. */
   onRefused?(error: AionError): void;
+  /** The run that it is meant for; another one refuses it. Absent: the workflow's latest. */
+  readonly runId?: RunId | undefined;
   /** If the run continues as new before its turn comes, it goes to the next run of the chain. */
   readonly followsChain?: true;
   /** The outcome of an attempt at this activity: known, and so kept while its run is read anew. */

@@ -10,6 +10,9 @@ import type { RunRecord, Store } from "../store/contract.ts";
 /** Events read at once while a run is loaded. */
 const pageEvents = 2_000;
 
+/** Enough to read the history of a run whose row is known, and no more: which row is acted on, the residency decides. */
+export type HistoryStore = Pick<Store, "readSegment" | "findRunByKey">;
+
 export interface LoadedRun {
   readonly state: RunState;
   readonly program: Program;
@@ -21,7 +24,7 @@ export interface LoadedRun {
 }
 
 export interface LoadOptions {
-  readonly store: Store;
+  readonly store: HistoryStore;
   readonly programs: ProgramSource;
   readonly scheduler: Scheduler;
   readonly payloadLimitBytes: number;
@@ -64,14 +67,20 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
       const isPassing =
         isAionError(error) &&
         (error.code === "store_unavailable" || error.code === "internal" || error.code === "package_stopped");
-      if (!isPassing || attempt >= attemptsMax) throw error;
+      if (isOthersFault(error)) attempt -= 1;
+      else if (!isPassing || attempt >= attemptsMax) throw error;
       await new Promise<void>((resolve) => options.scheduler.delay(retryMs * 2 ** (attempt - 1), resolve));
     }
   }
 }
 
+/** The process of its code was ended by what another one did. */
+export function isOthersFault(error: unknown): boolean {
+  return isAionError(error) && error.code === "package_stopped" && error.details["isCulprit"] !== true;
+}
+
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
-export async function loadState(run: RunRecord, store: Store): Promise<RunState> {
+export async function loadState(run: RunRecord, store: HistoryStore): Promise<RunState> {
   const state = new RunState(run.workflowId);
   await readInto(state, run, store, pageEvents);
   void state.started;
@@ -79,14 +88,14 @@ export async function loadState(run: RunRecord, store: Store): Promise<RunState>
 }
 
 /** The same of a history that cannot be read to its end: what was open where it breaks off. */
-export async function loadReadable(run: RunRecord, store: Store): Promise<RunState> {
+export async function loadReadable(run: RunRecord, store: HistoryStore): Promise<RunState> {
   const state = new RunState(run.workflowId);
   // Row by row: a page with a damaged row in it is not given out at all.
   await readInto(state, run, store, 1).catch(() => undefined);
   return state;
 }
 
-async function readInto(state: RunState, run: RunRecord, store: Store, limit: number): Promise<void> {
+async function readInto(state: RunState, run: RunRecord, store: HistoryStore, limit: number): Promise<void> {
   for (let from = run.firstSeq; ;) {
     const events = await store.readSegment(run, from, limit);
     for (const event of events) state.apply(event);
@@ -97,7 +106,7 @@ async function readInto(state: RunState, run: RunRecord, store: Store, limit: nu
 }
 
 /** A history that is empty is a broken one, unless the run was deleted since its record was read. */
-async function demandThere({ workflowId, runId, runKey }: RunRecord, store: Store): Promise<void> {
+async function demandThere({ workflowId, runId, runKey }: RunRecord, store: HistoryStore): Promise<void> {
   if ((await store.findRunByKey(runKey)) !== undefined) return;
   throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} was deleted`);
 }

@@ -1,12 +1,12 @@
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody, ParentLink } from "../core/event.ts";
+import type { EventBody } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
-import { toCancelEvent } from "./closing.ts";
+import { isChildOf, toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toStartInput } from "./start-input.ts";
@@ -43,7 +43,7 @@ export class Mailbox {
   start(): void {
     this.#isStarted = true;
     for (const [target, line] of this.#lines) void this.#drain(target, line);
-    for (const [target, error] of this.#damaged) this.#kernel.holdFor(target, error);
+    for (const [target, error] of this.#damaged) this.#kernel.residency.block(target, error);
   }
 
   /** Takes up everything that is on disk. */
@@ -67,7 +67,7 @@ export class Mailbox {
         ...error.details,
         error: error.message,
       });
-      if (this.#isStarted) this.#kernel.holdFor(target, error);
+      if (this.#isStarted) this.#kernel.residency.block(target, error);
     }
   }
 
@@ -131,7 +131,7 @@ export class Mailbox {
     for (let message = line[0]; message !== undefined; message = line[0]) {
       try {
         if (this.#kernel.blocked.get(target) !== undefined && needsCode(message)) {
-          await this.#kernel.resident(target);
+          await this.#kernel.residency.resident(target);
           const isStillBlocked = this.#kernel.blocked.get(target) !== undefined;
           // It goes on: what waited for it on disk is in the line now, in its place. Or it does not, and can be ended.
           const next = isStillBlocked ? line.find((other) => !needsCode(other)) : line[0];
@@ -238,16 +238,12 @@ export class Mailbox {
       }
       case "terminate": {
         const { runId, reason, parent } = message;
-        if (parent !== undefined) {
-          const latest = await this.#kernel.store.findRun(target);
-          if (!isChildOf(latest?.parent, parent)) return this.#settle({ consume: [messageId] });
-        }
         try {
           const event: EventBody = {
             type: "WorkflowTerminated",
             ...(reason === undefined ? {} : { reason }),
           };
-          await this.#kernel.endings.end(target, runId, event, messageId);
+          await this.#kernel.endings.end(target, runId, event, { messageId, parent });
         } catch (error) {
           if (!isGone(error)) throw error;
           await this.#settle({ consume: [messageId] });
@@ -267,7 +263,7 @@ export class Mailbox {
   ): Promise<void> {
     try {
       await new Promise<void>((resolve, reject) => {
-        this.#kernel.offer(target, undefined, {
+        this.#kernel.residency.offer(target, {
           toEvent,
           replies,
           messageId,
@@ -278,7 +274,7 @@ export class Mailbox {
     } catch (error) {
       if (!isGone(error)) throw error;
       // It may have continued as new meanwhile: then the next run is asked.
-      const latest = await this.#kernel.store.findRun(target);
+      const latest = await this.#kernel.residency.latest(target);
       if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);
       const send = refusal(error as AionError);
       await this.#settle({ consume: [messageId], ...(send.length === 0 ? {} : { send }) });
@@ -312,8 +308,8 @@ export class Mailbox {
       if (!isAionError(error)) throw error;
       return fail(error);
     }
-    const existing = await this.#kernel.store.findRun(target);
-    if (existing?.status === "running" || this.#kernel.unbornRun(target) !== undefined) {
+    const existing = await this.#kernel.residency.latest(target);
+    if (existing?.status === "running") {
       return fail(
         new AionError(
           "workflow_already_exists",
@@ -322,7 +318,7 @@ export class Mailbox {
       );
     }
     await new Promise<void>((resolve, reject) => {
-      this.#kernel.begin(target, program, existing, [
+      this.#kernel.residency.begin(target, program, existing, [
         {
           ...toStartInput({
             runId: this.#kernel.newRunId(),
@@ -354,10 +350,6 @@ function needsCode({ message }: Letter): boolean {
 function remove(line: Letter[], message: Letter): void {
   const index = line.indexOf(message);
   if (index >= 0) line.splice(index, 1);
-}
-
-function isChildOf(link: ParentLink | undefined, parent: ParentLink): boolean {
-  return link?.runId === parent.runId && link.ordinal === parent.ordinal;
 }
 
 /** The message was answered by a commit whose own answer was lost. */

@@ -28,9 +28,20 @@ import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./to-aion-error.ts";
-import { loadRun, loadState } from "./load.ts";
+import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { toStartInput } from "./start-input.ts";
-import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "./views.ts";
+import {
+  demandRun,
+  findRequested,
+  hasReceived,
+  readEnd,
+  readHistoryPage,
+  readStart,
+  toDescription,
+  toResult,
+  toRunFilter,
+  toSummary,
+} from "./views.ts";
 
 /** A start that met another one is tried again this often; each time another one has got its run. */
 const startAttemptsMax = 1_000;
@@ -82,32 +93,25 @@ export class Operations implements Service {
     program: Program,
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
-    const kernel = this.#kernel;
-    let before: RunRecord | undefined;
-    const unborn = kernel.unbornRun(workflowId);
-    // Another start of the id is on its way to the disk: only what is there counts.
-    if (unborn !== undefined) await new Promise<void>((resolve) => unborn.ask(resolve));
-    if (unborn !== undefined || kernel.residentRun(workflowId) !== undefined) {
-      const existing = await kernel.store.findRun(workflowId);
-      if (existing !== undefined) {
-        const met = await this.#meet(existing, request, signal);
-        if (met !== undefined) return met;
-        before = existing;
+    const { residency } = this.#kernel;
+    // A new id costs no look at the disk: if it is taken after all, the commit tells.
+    if (residency.get(workflowId) === undefined) {
+      try {
+        return await this.#begin(request, workflowId, program, undefined, signal);
+      } catch (error) {
+        if (!isAionError(error) || error.code !== "sequence_conflict") throw error;
       }
     }
-    try {
-      return await this.#begin(request, workflowId, program, before, signal);
-    } catch (error) {
-      if (!isAionError(error) || error.code !== "sequence_conflict") throw error;
-      const existing = await kernel.store.findRun(workflowId);
-      if (existing === undefined) throw error;
-      const met = await this.#meet(existing, request, signal);
-      if (met !== undefined) return met;
-      const latest = await kernel.store.findRun(workflowId);
-      // Another run has begun since: it may be the one that this request asks for, and is to be met first.
-      if (latest?.runId !== existing.runId) throw error;
-      return this.#begin(request, workflowId, program, latest, signal);
+    const existing = await residency.latest(workflowId);
+    if (existing === undefined) return this.#begin(request, workflowId, program, undefined, signal);
+    const met = await this.#meet(existing, request, signal);
+    if (met !== undefined) return met;
+    const before = await residency.latest(workflowId);
+    // Another run has begun since: it may be the one that this request asks for, and is to be met first.
+    if (before?.runId !== existing.runId) {
+      throw new AionError("sequence_conflict", `workflow ${workflowId} was started by another call`);
     }
+    return this.#begin(request, workflowId, program, before, signal);
   }
 
   async #begin(
@@ -117,13 +121,8 @@ export class Operations implements Service {
     before: RunRecord | undefined,
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
-    const kernel = this.#kernel;
-    const unborn = kernel.unbornRun(workflowId);
-    if (unborn !== undefined) {
-      await new Promise<void>((resolve) => unborn.ask(resolve));
-      throw new AionError("sequence_conflict", `workflow ${workflowId} is being started by another call`);
-    }
-    const runId = kernel.newRunId();
+    const { residency } = this.#kernel;
+    const runId = this.#kernel.newRunId();
     return new Promise((resolve, reject) => {
       const input: Input = {
         ...toStartInput({
@@ -141,7 +140,7 @@ export class Operations implements Service {
         onDurable: () => resolve({ workflowId, runId, isNew: true }),
         onRefused: reject,
       };
-      kernel.begin(workflowId, program, before, [input]);
+      residency.begin(workflowId, program, before, [input]);
     });
   }
 
@@ -154,10 +153,10 @@ export class Operations implements Service {
     const { workflowId, runId } = existing;
     const reply: StartReply = { workflowId, runId, isNew: false };
     if (request.requestId !== undefined) {
-      const requested = await this.#findRequested(workflowId, request.requestId);
+      const requested = await findRequested(this.#kernel.store, workflowId, request.requestId);
       if (requested !== undefined) return { workflowId, runId: requested, isNew: false };
     }
-    const started = await this.#readStart(existing);
+    const started = await readStart(this.#kernel.store, existing);
     const isOpen = !isClosed(existing.status);
     const reuse = request.reuse ?? (signal === undefined ? "return" : "after-close");
     if (signal !== undefined && isOpen && reuse !== "terminate" && reuse !== "reject") {
@@ -167,7 +166,8 @@ export class Operations implements Service {
     }
     // Repeated because the first answer was lost: the signal has arrived, and this is the run that it reached.
     const signalId = signal?.signalId;
-    if (signalId !== undefined && (await this.#hasReceived(workflowId, runId, signalId))) return reply;
+    if (signalId !== undefined && (await hasReceived(this.#kernel.store, workflowId, runId, signalId)))
+      return reply;
     const taken = (why: string): AionError =>
       new AionError("workflow_already_exists", `workflow id ${workflowId} is taken: ${why}`, {
         details: { workflowId, runId, status: existing.status },
@@ -203,19 +203,6 @@ export class Operations implements Service {
     return reply;
   }
 
-  async #readStart(record: RunRecord): Promise<(Event & { readonly type: "WorkflowStarted" }) | undefined> {
-    const first = (await this.#kernel.store.readSegment(record, record.firstSeq, 1))[0];
-    return first?.type === "WorkflowStarted" ? first : undefined;
-  }
-
-  /** The run of the chain that was started by this request, the latest first. */
-  async #findRequested(workflowId: WorkflowId, requestId: string): Promise<RunId | undefined> {
-    for (const record of (await this.#kernel.store.readRunChain(workflowId)).toReversed()) {
-      if ((await this.#readStart(record))?.requestId === requestId) return record.runId;
-    }
-    return undefined;
-  }
-
   async signal(request: SignalRequest): Promise<void> {
     this.#kernel.demandOpen();
     const workflowId = parseWorkflowId(request.workflowId);
@@ -239,7 +226,7 @@ export class Operations implements Service {
   async #deliverSignal(workflowId: WorkflowId, runId: RunId | undefined, signal: StartSignal): Promise<void> {
     const { name, payload, signalId } = signal;
     try {
-      const run = await this.#kernel.resident(workflowId);
+      const run = await this.#kernel.residency.resident(workflowId);
       // It may have been blocked until now: what was sent to it meanwhile comes first.
       await this.#kernel.mailbox.settled(workflowId);
       const declared = (await run?.program?.parseSignal(name, payload)) ?? payload;
@@ -255,22 +242,10 @@ export class Operations implements Service {
       if (!isAionError(error)) throw error;
       // Repeated because the first answer was lost: that the run has ended since does not undo it.
       const isClosedNow = error.code === "run_closed" && signalId !== undefined;
-      if (isClosedNow && (await this.#hasReceived(workflowId, runId, signalId))) return;
+      if (isClosedNow && (await hasReceived(this.#kernel.store, workflowId, runId, signalId))) return;
       if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
       await this.#send(workflowId, { kind: "signal", ...signal });
-    }
-  }
-
-  async #hasReceived(workflowId: WorkflowId, runId: RunId | undefined, signalId: string): Promise<boolean> {
-    const record = await this.#kernel.store.findRun(workflowId, runId);
-    if (record === undefined) return false;
-    try {
-      return (await loadState(record, this.#kernel.store)).hasSignal(signalId);
-    } catch (error) {
-      // Deleted since its record was read.
-      if (isAionError(error) && error.code === "run_not_found") return false;
-      throw error;
     }
   }
 
@@ -315,7 +290,7 @@ export class Operations implements Service {
       this.#kernel.options.payloadLimitBytes,
     );
     await this.#kernel.mailbox.settled(workflowId);
-    const run = request.runId === undefined ? await this.#kernel.resident(workflowId) : undefined;
+    const run = request.runId === undefined ? await this.#kernel.residency.resident(workflowId) : undefined;
     if (run !== undefined) {
       return new Promise((resolve, reject) => {
         run.ask(() => {
@@ -334,10 +309,7 @@ export class Operations implements Service {
       }).catch((error: unknown) => {
         // It ended, or was thrown away, between the question and its turn: its history answers.
         // The same if the thread of its code was ended by another run.
-        const isGone =
-          isAionError(error) &&
-          (error.code === "run_closed" ||
-            (error.code === "package_stopped" && error.details["isCulprit"] !== true));
+        const isGone = isAionError(error) && (error.code === "run_closed" || isOthersFault(error));
         if (isGone) return this.#queryHistory(workflowId, undefined, name, input);
         throw error;
       }) as Promise<Payload>;
@@ -352,7 +324,7 @@ export class Operations implements Service {
     name: string,
     input: Payload,
   ): Promise<Payload> {
-    const record = await this.#find(workflowId, runId);
+    const record = await demandRun(this.#kernel.store, workflowId, runId);
     const blocked = this.#kernel.blocked.get(workflowId);
     if (blocked !== undefined && !isClosed(record.status)) {
       throw new AionError("run_blocked", `workflow ${workflowId} is blocked: ${blocked}`);
@@ -384,17 +356,16 @@ export class Operations implements Service {
       let terminal: Event | undefined;
       let current: RunId | undefined;
       try {
-        const resident = this.#kernel.residentRun(workflowId);
-        const isHere = resident !== undefined && resident.state.headSeq > 0 && !resident.state.isClosed;
-        if (isHere && (runId === undefined || resident.state.started.runId === runId)) {
+        const resident = this.#kernel.residency.get(workflowId);
+        if (resident?.isHere === true && (runId === undefined || resident.state.started.runId === runId)) {
           current = resident.state.started.runId;
         } else {
-          const record = await this.#find(workflowId, runId);
+          const record = await demandRun(this.#kernel.store, workflowId, runId);
           current = record.runId;
           if (isClosed(record.status)) {
-            terminal = (await this.#kernel.store.readSegment(record, record.headSeq, 1)).at(-1);
+            terminal = await readEnd(this.#kernel.store, record);
             // Deleted between the two reads.
-            if (terminal === undefined) await this.#find(workflowId, record.runId);
+            if (terminal === undefined) await demandRun(this.#kernel.store, workflowId, record.runId);
           }
         }
         if (terminal === undefined) {
@@ -440,9 +411,9 @@ export class Operations implements Service {
 
   async describe(address: RunAddress): Promise<RunDescription> {
     const workflowId = parseWorkflowId(address.workflowId);
-    const record = await this.#find(workflowId, address.runId);
-    const chain = await this.#kernel.store.readRunChain(workflowId);
-    const resident = this.#kernel.residentRun(workflowId);
+    const record = await demandRun(this.#kernel.store, workflowId, address.runId);
+    const runs = await this.#kernel.store.readRunChain(workflowId);
+    const resident = this.#kernel.residency.get(workflowId);
     const isResident = resident !== undefined && !resident.isGone && resident.runKey === record.runKey;
     if (isResident) await new Promise<void>((resolve) => resident.ask(resolve));
     const state =
@@ -450,7 +421,7 @@ export class Operations implements Service {
         ? resident.state
         : await loadState(record, this.#kernel.store);
     return toDescription(record, state, {
-      runs: chain,
+      runs,
       blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
       pid: isResident ? resident.pid : undefined,
       isUnderWay: (ordinal) => this.#kernel.dispatcher.isUnderWay(record.runId, ordinal),
@@ -509,16 +480,6 @@ export class Operations implements Service {
     }
   }
 
-  async #find(workflowId: WorkflowId, runId: string | undefined): Promise<RunRecord> {
-    const record = await this.#kernel.store.findRun(
-      workflowId,
-      runId === undefined ? undefined : parseRunId(runId),
-    );
-    if (record !== undefined) return record;
-    const which = runId === undefined ? "" : ` with run ${runId}`;
-    throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
-  }
-
   async #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): Promise<StartSignal> {
     const name = parseName(signal.name, "signal name");
     const what = `the payload of signal ${JSON.stringify(name)}`;
@@ -536,20 +497,8 @@ export class Operations implements Service {
     runId: RunId | undefined,
     input: Pick<Input, "toEvent" | "followsChain">,
   ): Promise<void> {
-    const { toEvent } = input;
     return new Promise((resolve, reject) => {
-      this.#kernel.offer(workflowId, runId, {
-        ...input,
-        // The run may be read anew before the input has its turn, and another one be there then.
-        toEvent: (state, nowMs) => {
-          if (runId !== undefined && state.started.runId !== runId) {
-            throw new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-          }
-          return toEvent(state, nowMs);
-        },
-        onDurable: resolve,
-        onRefused: reject,
-      });
+      this.#kernel.residency.offer(workflowId, { ...input, runId, onDurable: resolve, onRefused: reject });
     });
   }
 

@@ -3,7 +3,7 @@ import type { Event } from "../core/event.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import type { Resolution, RestPoint, ResumePoint, ResumeTracker } from "../replay/resume-point.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { DueCursor, RunRecord, Store } from "../store/contract.ts";
+import type { DueCursor, RunRecord, RunRef, Store } from "../store/contract.ts";
 
 /** What became of one active run. */
 export interface RecoveryReport<Outcome = RecoveryOutcome> {
@@ -53,7 +53,7 @@ const parallelMax = 64;
 export async function* recoverRuns<Outcome>(options: {
   readonly store: Store;
   readonly which: "all" | "must-move";
-  readonly recoverOne: (record: RunRecord) => Promise<Outcome>;
+  readonly recoverOne: (run: RunRef) => Promise<Outcome>;
 }): AsyncGenerator<RecoveryReport<Outcome | RecoveryFailure>> {
   type Report = RecoveryReport<Outcome | RecoveryFailure>;
   const { store, which, recoverOne } = options;
@@ -65,13 +65,13 @@ export async function* recoverRuns<Outcome>(options: {
     underWay.delete(done);
     return report;
   };
-  for await (const record of which === "all" ? activeRuns(store) : runsThatMustMove(store)) {
+  for await (const run of which === "all" ? activeRuns(store) : runsThatMustMove(store)) {
     if (underWay.size >= parallelMax) yield await finished();
     underWay.add(
-      recoverOne(record).then(
-        (outcome): Report => ({ workflowId: record.workflowId, outcome }),
+      recoverOne(run).then(
+        (outcome): Report => ({ workflowId: run.workflowId, outcome }),
         (error: unknown): Report => ({
-          workflowId: record.workflowId,
+          workflowId: run.workflowId,
           outcome: { kind: "failed", error: error as AionError, failureRecorded: false },
         }),
       ),
@@ -80,7 +80,7 @@ export async function* recoverRuns<Outcome>(options: {
   while (underWay.size > 0) yield await finished();
 }
 
-async function* activeRuns(store: Store): AsyncGenerator<RunRecord> {
+async function* activeRuns(store: Store): AsyncGenerator<RunRef> {
   for (let after = 0; ;) {
     const page = await store.listActive(after, pageRuns);
     for (const record of page) {
@@ -92,13 +92,12 @@ async function* activeRuns(store: Store): AsyncGenerator<RunRecord> {
 }
 
 /** Runs with an attempt under way or in line when their engine died: marked by `wakeAt` 0. */
-async function* runsThatMustMove(store: Store): AsyncGenerator<RunRecord> {
+async function* runsThatMustMove(store: Store): AsyncGenerator<RunRef> {
   for (let after: DueCursor | undefined; ;) {
     const page = await store.listDue(0, after, pageRuns);
     for (const due of page) {
       after = { wakeAt: due.wakeAt, runKey: due.runKey };
-      const record = await store.findRunByKey(due.runKey);
-      if (record !== undefined) yield record;
+      yield due;
     }
     if (page.length < pageRuns) return;
   }

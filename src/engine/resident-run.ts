@@ -33,6 +33,8 @@ export interface RunHost {
   record(commit: Commit, done: (result: CommitResult) => void): void;
   /** Takes a slot for an attempt, or lets the activity stand in line. */
   reserve(run: ResidentRun, activity: OpenActivity): boolean;
+  /** Gives a slot back: the attempt does not begin. */
+  release(activityType: string): void;
   instantiate(run: ResidentRun): ProgramInstance;
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void;
   refused(run: ResidentRun, batch: Batch, error: AionError): void;
@@ -199,6 +201,7 @@ export class ResidentRun {
   discard(): readonly Input[] {
     this.#phase = "gone";
     this.instance?.dispose();
+    for (const { activityType } of this.#batch?.attempts ?? []) this.#host.release(activityType);
     const left = [...(this.#batch?.inputs ?? []), ...this.#inbox.splice(0)];
     this.#batch = undefined;
     for (const question of this.#questions.splice(0)) question();
@@ -265,6 +268,8 @@ export class ResidentRun {
     const nowMs = this.#host.now();
     let body: EventBody | undefined;
     try {
+      if (input.runId !== undefined && input.runId !== this.state.started.runId)
+        throw runEnded(this.workflowId, input.runId);
       body = input.toEvent(this.state, nowMs);
     } catch (error) {
       const refusal = isAionError(error)
@@ -572,6 +577,11 @@ export class ResidentRun {
     if (this.wakeAtWritten !== 0 || this.runKey === undefined || this.state.isClosed) return false;
     return !this.#needsEngine;
   }
+}
+
+/** Whoever named a run, or waited for its turn, came too late. */
+export function runEnded(workflowId: WorkflowId, runId: RunId): AionError {
+  return new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
 }
 
 function stuck(state: RunState): AionError {

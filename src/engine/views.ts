@@ -1,12 +1,73 @@
 import type { HistoryReply, ListFilter, ResultReply, RunDescription, RunSummary } from "../client/service.ts";
-import { AionError } from "../core/errors.ts";
-import type { Event } from "../core/event.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Event, EventOf } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
-import type { WorkflowId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunFilter, RunRecord, Store } from "../store/contract.ts";
+import { loadState } from "./load.ts";
+
+/**
+ * What is shown of runs, as the disk has it. True when it was read, and perhaps no longer when it is told: enough to answer
+ * with, and nothing to act on. Who acts on a run comes to it through the residency.
+ */
+
+/** Errors: `run_not_found`. */
+export async function demandRun(
+  store: Store,
+  workflowId: WorkflowId,
+  runId: string | undefined,
+): Promise<RunRecord> {
+  const record = await store.findRun(workflowId, runId === undefined ? undefined : parseRunId(runId));
+  if (record !== undefined) return record;
+  const which = runId === undefined ? "" : ` with run ${runId}`;
+  throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
+}
+
+export async function readStart(
+  store: Store,
+  run: RunRecord,
+): Promise<EventOf<"WorkflowStarted"> | undefined> {
+  const first = (await store.readSegment(run, run.firstSeq, 1))[0];
+  return first?.type === "WorkflowStarted" ? first : undefined;
+}
+
+/** The last event of a run that has ended; `undefined`: it was deleted since its row was read. */
+export async function readEnd(store: Store, run: RunRecord): Promise<Event | undefined> {
+  return (await store.readSegment(run, run.headSeq, 1)).at(-1);
+}
+
+/** The run of the chain that was started by this request, the latest first. */
+export async function findRequested(
+  store: Store,
+  workflowId: WorkflowId,
+  requestId: string,
+): Promise<RunId | undefined> {
+  for (const run of (await store.readRunChain(workflowId)).toReversed()) {
+    if ((await readStart(store, run))?.requestId === requestId) return run.runId;
+  }
+  return undefined;
+}
+
+/** Whether the run, or the latest, has recorded a signal of that id. */
+export async function hasReceived(
+  store: Store,
+  workflowId: WorkflowId,
+  runId: RunId | undefined,
+  signalId: string,
+): Promise<boolean> {
+  const run = await store.findRun(workflowId, runId);
+  if (run === undefined) return false;
+  try {
+    return (await loadState(run, store)).hasSignal(signalId);
+  } catch (error) {
+    // Deleted since its row was read.
+    if (isAionError(error) && error.code === "run_not_found") return false;
+    throw error;
+  }
+}
 
 /** One page of a history, of the whole chain or of one run. */
 export async function readHistoryPage(
@@ -16,8 +77,7 @@ export async function readHistoryPage(
   fromSeq: number,
   limit: number,
 ): Promise<HistoryReply> {
-  const record = await store.findRun(workflowId, runId === undefined ? undefined : parseRunId(runId));
-  if (record === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+  const record = await demandRun(store, workflowId, runId);
   const from = runId === undefined ? fromSeq : Math.max(fromSeq, record.firstSeq);
   const events =
     runId === undefined

@@ -188,10 +188,13 @@ export class CodeHost {
     const calls = [...this.#calls.values()];
     this.#instances.clear();
     this.#calls.clear();
+    const blame = new AionError(error.code, error.message, { details: { isCulprit: true } });
     const culprit = calls.find(({ request }) => request.call === -who);
     // What ended one host would end the next.
     if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);
-    for (const call of calls) if (call === culprit || "instance" in call.request) call.reject(error);
+    for (const call of calls)
+      if (call === culprit) call.reject(blame);
+      else if ("instance" in call.request) call.reject(error);
     for (const code of this.#packages.values()) {
       const first = calls.find(({ request }) => request.kind === "load" && request.version === code.version);
       if (first !== undefined) this.#ask(first);
@@ -201,7 +204,10 @@ export class CodeHost {
     for (const call of calls)
       if (call !== culprit && call.request.kind.startsWith("parse-") && !("instance" in call.request))
         this.#ask(call);
-    for (const [id, instance] of instances) instance.init.onLost?.(error, id === who);
+    for (const [id, instance] of instances) {
+      const isCulprit = id === who;
+      instance.init.onLost?.(isCulprit ? blame : error, isCulprit);
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { parseWorkflowId } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
-import type { Kernel } from "../engine/kernel.ts";
+import type { Residency } from "../engine/residency.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { ProgramSource } from "../program/program.ts";
@@ -265,8 +265,8 @@ export class TestEngine {
   }
 
   /** Runs whose code is in memory. */
-  get residents(): ReturnType<Kernel["residents"]> {
-    return this.#currentLife?.kernel.residents() ?? [];
+  get residents(): ReturnType<Residency["list"]> {
+    return this.#currentLife?.kernel.residency.list() ?? [];
   }
 
   /** Attempts of activities under way. */

@@ -644,7 +644,7 @@ describe("a damaged message", () => {
     // Both in memory; the message arrives on disk and is damaged before it is looked at.
     await world.during(client.get("a").signal(go, "a-one"));
     await world.during(client.get("b").signal(go, "b-zero"));
-    expect(process.kernel.residentCount).toBe(2);
+    expect(process.kernel.residency.size).toBe(2);
     const database = new DatabaseSync(path);
     database
       .prepare("INSERT INTO messages (checksum, target, body) VALUES (1, 'b', ?)")
@@ -653,7 +653,7 @@ describe("a damaged message", () => {
     await process.kernel.mailbox.list();
     await world.settle();
     expect((await statusOf(world, "b"))?.blocked).toMatch(/^message_corrupt: /);
-    expect(process.kernel.residents().map((run) => run.workflowId)).toEqual(["a"]);
+    expect(process.kernel.residency.list().map((run) => run.workflowId)).toEqual(["a"]);
     await world.during(client.get("a").signal(go, "a-two"));
     expect(await world.during(client.get("a").result())).toEqual(["a-one", "a-two"]);
   });

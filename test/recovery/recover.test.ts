@@ -143,7 +143,7 @@ describe("recovering the active workflows", () => {
     });
     expect(world.effects).toEqual([]);
     expect(world.appendCount).toBe(0);
-    expect(process.kernel.residentCount).toBe(0);
+    expect(process.kernel.residency.size).toBe(0);
   });
 
   // I-11, C-11
@@ -471,12 +471,12 @@ describe("a report", () => {
     const held = new World({ workflows: () => [hold] });
     const holding = await held.open();
     await held.during(holding.client.start(hold, undefined, { id: "w" }));
-    const [before] = holding.kernel.residents();
+    const [before] = holding.kernel.residency.list();
     const reports = await reportsOf(holding);
     const resumed = outcomeOf(reports, "w", "resumed");
     expect(resumed.resumePoint).toMatchObject({ commandIndex: 0, command: { kind: "start-timer" }, head: 2 });
     expect(resumed.active.pid).toBe(before?.pid);
-    expect(holding.kernel.residents()).toEqual([before]);
+    expect(holding.kernel.residency.list()).toEqual([before]);
     expect(await held.history("w")).toHaveLength(2);
     expect(await reportsOf(process)).toEqual([]);
   });
@@ -488,7 +488,7 @@ describe("a report", () => {
       kind: "resident",
       runId: "run-1" as RunId,
       loadedVersion: "inline",
-      pid: process.kernel.residents()[0]?.pid,
+      pid: process.kernel.residency.list()[0]?.pid,
     });
   });
 });
@@ -728,7 +728,7 @@ describe("the whole recovery", () => {
     expect(reports).toHaveLength(300);
     expect(reports.every((report) => report.outcome.kind === "resumed")).toBe(true);
     await world.settle();
-    expect(process.kernel.residentCount).toBeLessThanOrEqual(10);
+    expect(process.kernel.residency.size).toBeLessThanOrEqual(10);
   });
 });
 
@@ -844,7 +844,7 @@ describe("a run whose row says that it must move, and that only waits", () => {
     const next = await world.during(world.up());
     expect(next.reports).toEqual([]);
     expect(world.historyReads).toHaveLength(readCount);
-    expect(next.kernel.residentCount).toBe(0);
+    expect(next.kernel.residency.size).toBe(0);
   }
 
   it.each([

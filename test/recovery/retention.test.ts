@@ -52,7 +52,7 @@ async function worldOfClosedRun(): Promise<{
 
 // I-20
 it.each<readonly [string, number, (client: Client) => Promise<unknown>]>([
-  ["a signal that is repeated", 4, (client) => client.get("main").signal(go, 1, { signalId: "again" })],
+  ["a signal that is repeated", 3, (client) => client.get("main").signal(go, 1, { signalId: "again" })],
   ["a query", 2, (client) => client.get("main").query(account)],
   ["whoever waits for the result", 1, (client) => client.get("main").result({ timeout: "1 minute" })],
   ["a description", 1, (client) => client.get("main").describe()],

@@ -224,7 +224,7 @@ describe("an owner that was replaced", () => {
     await world.during(next.client.get("main").result());
     await world.settle();
     expect(old.isAlive).toBe(true);
-    expect(old.kernel.residentCount).toBe(0);
+    expect(old.kernel.residency.size).toBe(0);
     expect(() => old.kernel.demandOpen()).toThrow(expect.objectContaining({ code: "not_owner" }));
     await expect(world.during(old.client.get("main").terminate())).rejects.toMatchObject({
       code: "not_owner",

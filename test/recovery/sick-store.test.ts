@@ -437,8 +437,8 @@ describe("a run that is not in memory", () => {
     const run = next.client.get("main");
     const both = Promise.allSettled([run.terminate("first"), run.terminate("second")]);
     const [first, second] = await world.during(both);
-    expect(second.status).toBe("fulfilled");
-    expect(first).toMatchObject({ status: "rejected", reason: { code: "run_closed" } });
+    expect(first.status).toBe("fulfilled");
+    expect(second).toMatchObject({ status: "rejected", reason: { code: "run_closed" } });
     await checkLaws(world);
   });
 });
@@ -475,7 +475,7 @@ describe("a report on all runs", () => {
     const ending = next.client.get("main").terminate();
     expect(await world.during(reporting)).toEqual(["resumed"]);
     await world.during(ending);
-    expect(next.kernel.residentCount).toBe(0);
+    expect(next.kernel.residency.size).toBe(0);
     await checkLaws(world);
     await checkAtRest(world);
   });

@@ -155,7 +155,7 @@ export async function record(
       for (const { run, start } of commits) {
         const workflowId = run?.workflowId ?? start?.workflowId;
         if (workflowId === undefined || (run ?? start)?.events.length === 0) continue;
-        const resident = process.kernel.residentRun(workflowId) ?? process.kernel.unbornRun(workflowId);
+        const resident = process.kernel.residency.get(workflowId);
         if (resident === undefined) continue;
         const { state, instance } = resident;
         snapshots.push({

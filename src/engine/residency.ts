@@ -1,0 +1,651 @@
+import { AionError, assert } from "../core/errors.ts";
+import type { Event, EventBody } from "../core/event.ts";
+import { toFailure } from "../core/failure.ts";
+import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
+import { toPid } from "../core/ids.ts";
+import type { LogLevel } from "../core/ports.ts";
+import { isClosed } from "../core/status.ts";
+import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
+import type { ResumeTracker } from "../replay/resume-point.ts";
+import { RunState } from "../replay/run-state.ts";
+import type { RunKey, RunRecord, RunRef } from "../store/contract.ts";
+import type { BlockedRuns } from "./blocked-runs.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { nextLookAt } from "./due.ts";
+import type { Endings } from "./endings.ts";
+import { evict } from "./eviction.ts";
+import type { HeartbeatKeeper } from "./heartbeat-keeper.ts";
+import type { Input } from "./input.ts";
+import type { KernelOptions } from "./kernel-options.ts";
+import { isOthersFault, loadPatiently } from "./load.ts";
+import type { Mailbox } from "./mailbox.ts";
+import type { RecoveryFailure, RecoveryOutcome } from "./recovery.ts";
+import { toOutcome } from "./recovery.ts";
+import type { Batch, RunHost } from "./resident-run.ts";
+import { ResidentRun, runEnded } from "./resident-run.ts";
+import { toAionError } from "./to-aion-error.ts";
+
+/** A run that crashes this often without a commit in between is held. */
+const crashesMax = 5;
+
+export interface ResidencyHost extends RunHost {
+  readonly options: KernelOptions;
+  readonly mailbox: Mailbox;
+  readonly blocked: BlockedRuns;
+  readonly endings: Endings;
+  readonly dispatcher: Dispatcher;
+  readonly heartbeats: HeartbeatKeeper;
+  /** Why nothing happens any more; `undefined`: the engine is open. */
+  readonly stopped: AionError | undefined;
+  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
+  insist(what: string, work: () => Promise<unknown>): void;
+  pause(): Promise<void>;
+  /** What came due while the run was not in memory. */
+  dueInputs(run: ResidentRun): readonly Input[];
+  arm(run: ResidentRun, at: number | null): void;
+}
+
+/** What somebody comes to a workflow for. */
+export interface Visit<Result> {
+  /** Its open run is in memory and begun on disk. Called at a moment when it can be turned to. */
+  here(run: ResidentRun): Result | Promise<Result>;
+  /** Nothing of it is in memory. The row is true, and nobody else comes near the workflow, until this is over. */
+  onDisk(row: RunRecord | undefined): Promise<Result>;
+}
+
+/** Which row of the workflow is looked up: the latest, unless it is named. */
+export interface Which {
+  readonly runId?: RunId | undefined;
+  readonly runKey?: RunKey;
+}
+
+type LiveInstance = Pick<InstanceInit, "onStray" | "onReady" | "onLost">;
+
+type LoadOutcome =
+  | { readonly kind: "loaded"; readonly run: ResidentRun }
+  | { readonly kind: "ended"; readonly state: RunState }
+  | RecoveryFailure;
+
+/**
+ * Who is in memory, and the door to it. Owner: the kernel.
+ *
+ * Laws:
+ *  1. Of a run there is one copy at most that moves. So what the disk has of a workflow is acted on by a visit alone: when no run
+ *     of it is in memory, nor being begun, loaded, held or ended, and by one visit at a time. Who comes meanwhile waits.
+ *  2. A run is begun in memory, and whether there is such a run its first commit decides. Until then nobody finds it.
+ *  3. What is offered to a run that is not here waits in line, and is let in, or turned away with the reason, by the load that it
+ *     asks for. Nothing that nobody waits for is lost by a failure.
+ *  4. After the engine has stopped nobody comes in.
+ */
+export class Residency {
+  readonly #host: ResidencyHost;
+  /** In the order of their use. */
+  readonly #runs = new Map<WorkflowId, ResidentRun>();
+  /** Begun in memory, and not on disk yet. */
+  readonly #unborn = new Map<WorkflowId, ResidentRun>();
+  readonly #visits = new Map<WorkflowId, Promise<void>>();
+  /** Whoever wants a run that is being brought in waits for the same. */
+  readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
+  readonly #lines = new Map<WorkflowId, Input[]>();
+  readonly #crashes = new Map<WorkflowId, number>();
+  #pidCount = 0;
+
+  constructor(host: ResidencyHost) {
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#runs.size;
+  }
+
+  /** What of the workflow is in memory at this moment. Whether it can be turned to, `isHere` tells. */
+  get(workflowId: WorkflowId): ResidentRun | undefined {
+    return this.#runs.get(workflowId) ?? this.#unborn.get(workflowId);
+  }
+
+  /** The supervision tree: engine, workflow types, runs with their pids. */
+  list(): readonly {
+    readonly workflowId: WorkflowId;
+    readonly runId: RunId;
+    readonly workflowType: string;
+    readonly pid: Pid;
+  }[] {
+    return [...this.#runs.values()].map(({ workflowId, state, pid }) => {
+      const { runId, workflowType } = state.started;
+      return { workflowId, runId, workflowType, pid };
+    });
+  }
+
+  // The door.
+
+  /** Comes to a workflow as soon as nothing of it is under way between memory and disk. */
+  async visit<Result>(workflowId: WorkflowId, which: Which, to: Visit<Result>): Promise<Result> {
+    for (;;) {
+      for (let wait = this.#underWay(workflowId); wait !== undefined; wait = this.#underWay(workflowId)) {
+        await wait;
+      }
+      const run = this.#runs.get(workflowId);
+      if (run !== undefined) return to.here(run);
+      const over = Promise.withResolvers<void>();
+      this.#visits.set(workflowId, over.promise);
+      try {
+        const row = await this.#find(workflowId, which);
+        // A run may have been begun while it was looked for, and be on disk before its engine hears of that.
+        if (this.get(workflowId) === undefined) return await to.onDisk(row);
+      } finally {
+        this.#visits.delete(workflowId);
+        over.resolve();
+      }
+    }
+  }
+
+  /** What has to be over before it is known where the workflow's run is. */
+  #underWay(workflowId: WorkflowId): Promise<void> | undefined {
+    const unborn = this.#unborn.get(workflowId);
+    if (unborn !== undefined) return atRest(unborn);
+    const visit = this.#visits.get(workflowId);
+    if (visit !== undefined) return visit;
+    const run = this.#runs.get(workflowId);
+    return run === undefined || run.isHere ? undefined : atRest(run);
+  }
+
+  #find(workflowId: WorkflowId, { runId, runKey }: Which): Promise<RunRecord | undefined> {
+    const { store } = this.#host.options;
+    return runKey === undefined ? store.findRun(workflowId, runId) : store.findRunByKey(runKey);
+  }
+
+  /** The row of the latest run, when no other is being begun: what a start has to meet, or to follow. It may move on meanwhile. */
+  async latest(workflowId: WorkflowId): Promise<RunRecord | undefined> {
+    for (;;) {
+      for (let unborn = this.#unborn.get(workflowId); unborn !== undefined;) {
+        await atRest(unborn);
+        unborn = this.#unborn.get(workflowId);
+      }
+      const row = await this.#find(workflowId, {});
+      if (!this.#unborn.has(workflowId)) return row;
+    }
+  }
+
+  /** The latest run of the workflow with its code in memory; `undefined`: unknown, ended, or blocked. */
+  async resident(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    const loading = this.#loads.get(workflowId);
+    if (loading !== undefined) return loading;
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && run.isHere && !this.#lines.has(workflowId)) return run;
+    const load = this.#bringIn(workflowId);
+    this.#loads.set(workflowId, load);
+    return load;
+  }
+
+  async #bringIn(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
+    let found: ResidentRun | undefined;
+    try {
+      found = await this.visit<ResidentRun | undefined>(
+        workflowId,
+        {},
+        {
+          here: (run) => {
+            run.offerAll(this.#takeLine(workflowId));
+            return run;
+          },
+          onDisk: async (row) => {
+            const outcome = await this.#bringInFrom(workflowId, row);
+            if (outcome instanceof ResidentRun) return outcome;
+            this.#turnAway(this.#takeLine(workflowId), outcome);
+            return undefined;
+          },
+        },
+      );
+    } catch (error) {
+      this.#loads.delete(workflowId);
+      const line = this.#takeLine(workflowId);
+      this.#joinLine(
+        workflowId,
+        line.filter((input) => input.onRefused === undefined),
+      );
+      refuse(line, toAionError(error));
+      throw error;
+    }
+    this.#loads.delete(workflowId);
+    // Who came when the others had been let in, and found the run gone already.
+    if (this.#lines.has(workflowId)) this.#open(workflowId);
+    return found;
+  }
+
+  async #bringInFrom(workflowId: WorkflowId, row: RunRecord | undefined): Promise<ResidentRun | AionError> {
+    if (row === undefined) return new AionError("run_not_found", `there is no workflow ${workflowId}`);
+    const ended = ({ runId, status }: Pick<RunRecord, "runId" | "status">): AionError =>
+      new AionError("run_closed", `workflow ${workflowId} has ended: its latest run ${runId} is ${status}`);
+    if (isClosed(row.status)) return ended(row);
+    const outcome = await this.#load(row, undefined);
+    if (outcome.kind === "loaded") return outcome.run;
+    if (outcome.kind === "ended") return ended({ ...row, status: outcome.state.status });
+    if (isPassing(outcome.error)) throw outcome.error;
+    const blocked = this.#host.blocked.get(workflowId);
+    if (blocked !== undefined) return blockedError(workflowId, blocked);
+    // Failed or timed out without its code, or deleted meanwhile.
+    const latest = await this.#find(workflowId, {});
+    return latest !== undefined && isClosed(latest.status) ? ended(latest) : outcome.error;
+  }
+
+  /** Hands an input to the workflow's run, loading it if it is not here. What is late for a run that has ended is dropped or refused. */
+  offer(workflowId: WorkflowId, input: Input): void {
+    const { runId } = input;
+    const run = this.#runs.get(workflowId);
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#lines.has(workflowId))) {
+      if (runId === undefined || run.state.started.runId === runId) {
+        run.offer(input);
+        return;
+      }
+    }
+    const unborn = runId === undefined ? undefined : this.#unborn.get(workflowId);
+    if (unborn !== undefined && unborn.state.started.runId === runId) {
+      unborn.offer(input);
+      return;
+    }
+    const { stopped } = this.#host;
+    if (stopped !== undefined) {
+      this.#turnAway([input], stopped);
+      return;
+    }
+    this.#joinLine(workflowId, [input]);
+    if (input.onRefused === undefined) this.#bringBack(workflowId);
+    else this.#open(workflowId);
+  }
+
+  #joinLine(workflowId: WorkflowId, inputs: readonly Input[]): void {
+    if (inputs.length === 0) return;
+    const line = this.#lines.get(workflowId);
+    if (line === undefined) this.#lines.set(workflowId, [...inputs]);
+    else line.push(...inputs);
+  }
+
+  #takeLine(workflowId: WorkflowId): readonly Input[] {
+    const line = this.#lines.get(workflowId);
+    if (line === undefined) return [];
+    this.#lines.delete(workflowId);
+    return line;
+  }
+
+  #turnAway(inputs: readonly Input[], reason: AionError): void {
+    for (const input of inputs) {
+      if (input.onRefused !== undefined) input.onRefused(reason);
+      else this.#host.log("debug", "a late outcome was dropped", { code: reason.code });
+    }
+  }
+
+  /** For whoever stands in line: he hears it if that fails. */
+  #open(workflowId: WorkflowId): void {
+    this.resident(workflowId).catch(() => undefined);
+  }
+
+  /** Nobody waits for it, and it has to go on. */
+  #bringBack(workflowId: WorkflowId): void {
+    this.#host.insist("bringing a run back", () => this.resident(workflowId));
+  }
+
+  // Into memory.
+
+  /** A run that begins now: its code moves before its first commit, and nothing of that leaves before it. */
+  begin(
+    workflowId: WorkflowId,
+    program: Program,
+    before: RunRecord | undefined,
+    inputs: readonly Input[],
+  ): void {
+    const host = this.#host;
+    const reason = host.stopped ?? host.mailbox.damageOf(workflowId);
+    if (reason !== undefined) {
+      refuse(inputs, reason);
+      return;
+    }
+    const other = this.#unborn.get(workflowId);
+    if (other !== undefined) {
+      const why = `workflow ${workflowId} is being started by another call`;
+      other.ask(() => refuse(inputs, new AionError("sequence_conflict", why)));
+      return;
+    }
+    const run = new ResidentRun({
+      host,
+      workflowId,
+      pid: this.#nextPid(),
+      state: new RunState(workflowId),
+      program,
+      instance: undefined,
+      runKey: undefined,
+      firstSeq: (before?.headSeq ?? 0) + 1,
+      follows: before?.runKey,
+      wakeAt: null,
+    });
+    this.#unborn.set(workflowId, run);
+    run.offerAll(inputs);
+  }
+
+  /**
+   * Takes a run up that is listed as active. With a tracker it is reported on; one that is live here already, or has ended, is
+   * only told about, from its history. `undefined`: nobody wanted a report.
+   */
+  recover(run: RunRef, tracker: ResumeTracker): Promise<RecoveryOutcome>;
+  recover(run: RunRef, tracker: undefined): Promise<RecoveryFailure | undefined>;
+  async recover(
+    { workflowId, runKey }: RunRef,
+    tracker: ResumeTracker | undefined,
+  ): Promise<RecoveryOutcome | undefined> {
+    const tell = async (row: RunRecord | undefined, pid: Pid): Promise<RecoveryOutcome | undefined> => {
+      if (tracker === undefined) return undefined;
+      if (row === undefined) return deleted(workflowId);
+      const { state, instance } = await this.#replay(row, tracker, { onStray: () => undefined });
+      instance.dispose();
+      return toOutcome(row, state, tracker, pid);
+    };
+    const outcome = await this.visit<RecoveryOutcome | undefined>(
+      workflowId,
+      { runKey },
+      {
+        here: async (run) => tell(await this.#find(workflowId, { runKey }), run.pid),
+        onDisk: async (row) => {
+          if (row === undefined || isClosed(row.status)) return tell(row, this.#nextPid());
+          const loaded = await this.#load(row, tracker);
+          if (loaded.kind === "failed") return loaded;
+          if (tracker === undefined) return undefined;
+          const { state, pid } = loaded.kind === "loaded" ? loaded.run : { ...loaded, pid: this.#nextPid() };
+          return toOutcome(row, state, tracker, pid);
+        },
+      },
+    );
+    if (outcome?.kind === "failed" && isPassing(outcome.error)) this.#bringBack(workflowId);
+    return outcome;
+  }
+
+  /** Loads a run by replay and makes it resident, within a visit; the one place where a failure to load is dealt with. */
+  async #load(row: RunRecord, tracker: ResumeTracker | undefined): Promise<LoadOutcome> {
+    const host = this.#host;
+    const { blocked } = host;
+    const { workflowId, runKey } = row;
+    const isHeld = row.blocked !== undefined || blocked.get(workflowId) !== undefined;
+    let holder: ResidentRun | undefined;
+    let instance: ProgramInstance | undefined;
+    try {
+      this.#demandWhole(workflowId);
+      const loaded = await this.#replay(
+        row,
+        tracker,
+        this.liveOf(() => holder),
+      );
+      const { state, program, live, isStuck } = loaded;
+      instance = loaded.instance;
+      await host.heartbeats.restore(runKey, state);
+      if (isHeld) {
+        await host.mailbox.takeUp();
+        this.#demandWhole(workflowId);
+      }
+      if (state.isClosed) {
+        instance.dispose();
+        return { kind: "ended", state };
+      }
+      const line = this.#lines.get(workflowId) ?? [];
+      const outcomes = line.filter((input) => input.settles !== undefined);
+      const known = new Set(outcomes.map((input) => input.settles));
+      for (const activity of state.activities.values()) {
+        // The attempt that history has as under way died with its process, unless it is still at work in this one, or
+        // has ended and its outcome waits to be recorded.
+        const isAlive =
+          host.dispatcher.isUnderWay(state.started.runId, activity.ordinal) || known.has(activity.ordinal);
+        if (!isAlive) activity.startedAt = undefined;
+      }
+      const run = this.#admit(row, state, program, instance);
+      holder = run;
+      this.#takeLine(workflowId);
+      if (isHeld) blocked.unblock(row);
+      run.resume(live);
+      // What has happened comes before what came due since, and that before what was asked of the run.
+      run.offerAll([
+        ...outcomes,
+        ...host.dueInputs(run),
+        ...line.filter((input) => input.settles === undefined),
+      ]);
+      const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
+      if (isStuck) run.fault(new AionError("nondurable_await", why));
+      host.arm(run, nextLookAt(state));
+      run.correctRow();
+      if (run.isIdle) host.rested(run);
+      return { kind: "loaded", run };
+    } catch (error) {
+      if (holder === undefined) {
+        instance?.dispose();
+        return this.#failLoad(row, toAionError(error));
+      }
+      this.crashed(holder, error);
+      return { kind: "loaded", run: holder };
+    }
+  }
+
+  #demandWhole(workflowId: WorkflowId): void {
+    const damage = this.#host.mailbox.damageOf(workflowId);
+    if (damage !== undefined) throw damage;
+  }
+
+  #replay(row: RunRecord, tracker: ResumeTracker | undefined, live: LiveInstance) {
+    const { store, ports, programs, payloadLimitBytes } = this.#host.options;
+    return loadPatiently(row, {
+      store,
+      programs,
+      scheduler: ports.scheduler,
+      payloadLimitBytes,
+      log: (level, message, fields) => ports.log(level, message, { ...fields, workflowId: row.workflowId }),
+      ...live,
+      ...(tracker === undefined ? {} : { tracker }),
+    });
+  }
+
+  /** What the code of a run that is kept tells of itself; `of`: the run, once there is one. */
+  liveOf(of: () => ResidentRun | undefined): LiveInstance {
+    return {
+      onStray: (error) => of()?.fault(error),
+      onReady: () => {
+        const run = of();
+        if (run !== undefined) this.#host.activate(run);
+      },
+      onLost: (error, isCulprit) => {
+        const run = of();
+        if (run === undefined || run.isGone) return;
+        if (isCulprit) this.crashed(run, error);
+        else this.reload(run, error);
+      },
+    };
+  }
+
+  async #failLoad(row: RunRecord, error: AionError): Promise<RecoveryFailure> {
+    const host = this.#host;
+    const { workflowId } = row;
+    const failed: RecoveryFailure = { kind: "failed", error, failureRecorded: false };
+    // Nothing is held against the run for that, and for one that was deleted, nothing against the next of its id.
+    if (isPassing(error) || error.code === "run_not_found" || host.stopped !== undefined) return failed;
+    const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
+    if (isViolation && host.options.onNondeterminism === "fail") {
+      const { message } = error;
+      host.log("error", "a run diverged from its history and was failed", { workflowId, message });
+      try {
+        const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
+        await host.endings.withoutCode(row, event);
+        return { ...failed, failureRecorded: true };
+      } catch (reason) {
+        return { ...failed, error: toAionError(reason) };
+      }
+    }
+    await host.blocked.block(row, error);
+    return failed;
+  }
+
+  /** Takes a run into memory without its code, to end it, within a visit. */
+  adopt(row: RunRecord, state: RunState): ResidentRun {
+    return this.#admit(row, state, undefined, undefined);
+  }
+
+  #admit(
+    row: RunRecord,
+    state: RunState,
+    program: Program | undefined,
+    instance: ProgramInstance | undefined,
+  ): ResidentRun {
+    const { workflowId, runKey, firstSeq, wakeAt } = row;
+    if (this.#host.stopped !== undefined) throw this.#host.stopped;
+    assert(this.#visits.has(workflowId) && !this.#runs.has(workflowId), "a run is taken in by a visit, once");
+    const run = new ResidentRun({
+      host: this.#host,
+      workflowId,
+      pid: this.#nextPid(),
+      state,
+      program,
+      instance,
+      runKey,
+      firstSeq,
+      wakeAt,
+      isHeld: row.blocked !== undefined,
+    });
+    this.#runs.set(workflowId, run);
+    return run;
+  }
+
+  #nextPid(): Pid {
+    this.#pidCount += 1;
+    return toPid(this.#host.options.token.epoch, this.#pidCount);
+  }
+
+  // In memory, and out of it.
+
+  /** A commit of the run is on disk. The first one tells that there is such a run. */
+  committed(run: ResidentRun, batch: Batch): void {
+    const { workflowId } = run;
+    if (batch.isFirst && this.#unborn.get(workflowId) === run) {
+      this.#unborn.delete(workflowId);
+      if (batch.terminal === undefined) this.#runs.set(workflowId, run);
+    }
+    if (this.#crashes.size > 0) this.#crashes.delete(workflowId);
+  }
+
+  /** The end of the run is on disk. */
+  ended(run: ResidentRun, terminal: Event): void {
+    const { workflowId, state } = run;
+    if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
+    const goesOn = terminal.type === "WorkflowContinuedAsNew";
+    for (const input of run.discard()) {
+      if (goesOn && input.followsChain === true) this.offer(workflowId, input);
+      else if (input.onRefused !== undefined) input.onRefused(runEnded(workflowId, state.started.runId));
+    }
+    if (goesOn) this.#bringBack(workflowId);
+  }
+
+  /** Nothing is left to do for now: the run may have to make room. */
+  rested(run: ResidentRun): void {
+    const { residentMax } = this.#host.options;
+    if (this.#runs.size > residentMax) evict(this.#runs, run, residentMax);
+  }
+
+  /** Forgets what was not committed, reads the run anew, and offers again what nobody was told about. */
+  reload(run: ResidentRun, error: AionError): void {
+    const { workflowId } = run;
+    const isUnborn = this.#unborn.get(workflowId) === run;
+    const left = this.#drop(run);
+    if (isUnborn || this.#host.stopped !== undefined) {
+      refuse(left, error);
+      return;
+    }
+    const again: Input[] = [];
+    for (const input of left) {
+      // After a conflict nothing was written, and whoever asked need not hear of it; but a message that is no longer there was
+      // answered before.
+      const isAnswered =
+        input.messageId !== undefined && input.messageId === error.details["missingMessageId"];
+      if (input.onRefused === undefined || (error.code === "sequence_conflict" && !isAnswered))
+        again.push(input);
+      else input.onRefused(error);
+    }
+    this.#joinLine(workflowId, again);
+    void this.#host.pause().then(() => this.#bringBack(workflowId));
+  }
+
+  /** A bug of ours met this run: it is thrown away and read anew; the others do not notice. */
+  crashed(run: ResidentRun, cause: unknown): void {
+    const { workflowId, pid } = run;
+    const error = toAionError(cause);
+    const count = (this.#crashes.get(workflowId) ?? 0) + 1;
+    this.#crashes.set(workflowId, count);
+    this.#host.log("error", "a run crashed and is loaded again", {
+      workflowId,
+      pid,
+      count,
+      error: String(cause),
+    });
+    if (count < crashesMax || run.runKey === undefined) {
+      this.reload(run, error);
+      return;
+    }
+    this.#crashes.delete(workflowId);
+    this.hold(run, error);
+  }
+
+  /** Takes a run out of memory and blocks it. */
+  hold(run: ResidentRun, error: AionError): void {
+    const { workflowId } = run;
+    refuse(this.#drop(run), blockedError(workflowId, error.message));
+    this.block(workflowId, error);
+  }
+
+  /** Blocks the workflow's run, if one is open; one that is in memory when all that it did is on disk. */
+  block(workflowId: WorkflowId, error: AionError): void {
+    this.#host.insist("holding a run", () =>
+      this.visit(
+        workflowId,
+        {},
+        {
+          here: (run) => run.ask(() => (run.isHere ? this.hold(run, error) : this.block(workflowId, error))),
+          onDisk: async (row) => {
+            if (row === undefined || isClosed(row.status)) return;
+            if (this.#host.blocked.get(workflowId) === undefined) await this.#host.blocked.block(row, error);
+          },
+        },
+      ),
+    );
+  }
+
+  #drop(run: ResidentRun): readonly Input[] {
+    const { workflowId, state } = run;
+    if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
+    if (this.#unborn.get(workflowId) === run) this.#unborn.delete(workflowId);
+    // What it was to do next may never have been recorded.
+    if (state.headSeq > 0) this.#host.dispatcher.leaveRun(state.started.runId);
+    return run.discard();
+  }
+
+  /** The engine has stopped. */
+  forgetAll(error: AionError): void {
+    for (const run of [...this.#runs.values(), ...this.#unborn.values()]) refuse(run.discard(), error);
+    this.#runs.clear();
+    this.#unborn.clear();
+    for (const workflowId of [...this.#lines.keys()]) this.#turnAway(this.#takeLine(workflowId), error);
+  }
+}
+
+/** Resolves when all that the run did is on disk, or refused. */
+function atRest(run: ResidentRun): Promise<void> {
+  return new Promise((resolve) => run.ask(resolve));
+}
+
+function refuse(inputs: readonly Input[], error: AionError): void {
+  for (const input of inputs) input.onRefused?.(error);
+}
+
+/** The store is out of order, or another run ended the process of the code: nothing is wrong with the run. */
+function isPassing(error: AionError): boolean {
+  return error.code === "store_unavailable" || isOthersFault(error);
+}
+
+function deleted(workflowId: WorkflowId): RecoveryFailure {
+  const error = new AionError("run_not_found", `the run of workflow ${workflowId} was deleted`);
+  return { kind: "failed", error, failureRecorded: false };
+}
+
+function blockedError(workflowId: WorkflowId, why: string): AionError {
+  return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${why}`);
+}

@@ -1,0 +1,216 @@
+/** What is looked up on disk while memory moves on: one run, one copy of it, and nobody told what was true a moment ago. */
+import { expect, it } from "vitest";
+import { AionError } from "../../src/core/errors.ts";
+import type { WorkflowId } from "../../src/core/ids.ts";
+import type { Store } from "../../src/store/contract.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+import { child, continueAsNew, receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
+import { checkAtRest, checkLaws } from "./laws.ts";
+import { overStore } from "./over-store.ts";
+import { World } from "./world.ts";
+import type { WorldOptions } from "./world.ts";
+
+const go = signal<number>("go");
+
+/** A world whose store answers some calls in its own way. */
+function worldOver(
+  own: (inner: Store, world: World) => Partial<Store>,
+  options: Omit<WorldOptions, "store">,
+): World {
+  return new World({
+    ...options,
+    store: (world) => {
+      const defer = (done: () => void): void => queueMicrotask(done);
+      const inner = openMemoryStore({ clock: { now: () => world.nowMs }, defer });
+      return overStore(inner, own(inner, world));
+    },
+  });
+}
+
+// I-17
+it("a report on a run that has continued as new since it was listed keeps nobody from the run that is there", async () => {
+  let isSlow = false;
+  const world = worldOver(
+    (inner, of) => ({
+      listActive: async (...args) => {
+        const page = await inner.listActive(...args);
+        if (isSlow) await of.idle(100);
+        return page;
+      },
+      readSegment: async (...args) => {
+        if (isSlow && args[1] === 1) await of.idle(100);
+        return inner.readSegment(...args);
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async (round: number) => {
+          const value = await receive(go);
+          if (round === 0) continueAsNew(1);
+          return value;
+        }),
+      ],
+      kernel: { residentMax: 1 },
+    },
+  );
+  const { client, kernel } = await world.open();
+  const run = await world.during(client.start("main", 0, { id: "main" }));
+  isSlow = true;
+  const report = (async () => {
+    const outcomes: string[] = [];
+    for await (const { outcome } of kernel.recover("all")) outcomes.push(outcome.kind);
+    return outcomes;
+  })();
+  await world.during(run.signal(go, 1));
+  await world.during(client.get("main").describe());
+  // Makes room: the second run is on disk alone when the report comes to the first.
+  await world.during(client.start("main", 1, { id: "other" }));
+  await world.advance(150);
+  await world.during(client.get("main").cancel());
+  await world.during(report);
+  await expect(world.during(client.get("main").result())).rejects.toMatchObject({ kind: "cancelled" });
+  await checkLaws(world);
+});
+
+// I-35
+it("a parent's end does not reach a run that has taken the id of the child since", async () => {
+  let isSlow = false;
+  const world = worldOver(
+    (inner, of) => ({
+      findRun: async (...args) => {
+        const found = await inner.findRun(...args);
+        if (!isSlow || args[0] !== "leaf") return found;
+        isSlow = false;
+        await of.idle(300);
+        return found;
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("parent", async () => child("leaf", 50, { id: "leaf" })),
+        workflow("leaf", async (ms: number) => {
+          await sleep(ms);
+          return "slept";
+        }),
+      ],
+    },
+  );
+  const { client } = await world.open();
+  const parent = await world.during(client.start("parent", null, { id: "parent" }));
+  await world.settle();
+  expect((await world.during(client.get("leaf").describe())).status).toBe("running");
+  isSlow = true;
+  await world.during(parent.terminate());
+  await world.advance(60);
+  const other = await world.during(client.start("leaf", 1_000, { id: "leaf", reuse: "after-close" }));
+  expect(await world.during(other.result())).toBe("slept");
+  await checkLaws(world);
+});
+
+// I-37
+it("an end that meets a run as that continues as new ends the next one", async () => {
+  let isSlow = false;
+  const world = worldOver(
+    (inner, of) => ({
+      append: async (...args) => {
+        if (isSlow) await of.idle(100);
+        return inner.append(...args);
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async () => {
+          await receive(go);
+          if ((await receive(go)) > 0) continueAsNew(null);
+        }),
+      ],
+    },
+  );
+  const { client } = await world.open();
+  const run = await world.during(client.start("main", null, { id: "main" }));
+  isSlow = true;
+  // The first is being committed when the others come.
+  const told = [run.signal(go, 1)];
+  await world.advance(10);
+  told.push(run.signal(go, 2));
+  await world.advance(10);
+  await world.during(Promise.all([...told, client.get("main").terminate()]));
+  expect((await world.runs()).map(({ status }) => status)).toEqual(["continued-as-new", "terminated"]);
+  await checkLaws(world);
+});
+
+// I-11, I-29
+it("a run that could not be marked as blocked is not taken for blocked when it goes on", async () => {
+  let isBroken = false;
+  const world = worldOver(
+    (inner) => ({
+      append: async (token, commits) => {
+        const isMark = commits.some(({ run }) => typeof run?.blocked === "string");
+        return isMark && isBroken
+          ? commits.map(() => ({ ok: false, error: new AionError("store_full", "no space is left") }))
+          : inner.append(token, commits);
+      },
+    }),
+    {
+      workflows: () => [workflow("main", async () => [await receive(go), await receive(go)])],
+      wrapPrograms: (programs) => ({
+        ...programs,
+        find: (type, version) => {
+          if (isBroken) throw new AionError("workflow_type_unknown", "not here now");
+          return programs.find(type, version);
+        },
+      }),
+    },
+  );
+  const { client } = await world.open();
+  await world.during(client.start("main", null, { id: "main" }));
+  world.kill();
+  isBroken = true;
+  const next = await world.during(world.up());
+  const run = next.client.get("main");
+  await world.during(run.signal(go, 1));
+  isBroken = false;
+  await world.during(run.signal(go, 2));
+  expect(await world.during(run.result())).toEqual([1, 2]);
+  await checkAtRest(world);
+});
+
+// I-6, I-34
+it("a run that is held amid a commit has done what that commit tells", async () => {
+  let isDamaged = false;
+  const world = worldOver(
+    (inner, of) => ({
+      append: async (token, commits) => {
+        if (commits.some(({ send }) => send !== undefined)) await of.idle(100);
+        return inner.append(token, commits);
+      },
+      listMessages: async (...args) => {
+        const page = await inner.listMessages(...args);
+        const error = new AionError("message_corrupt", "its checksum is wrong");
+        const target = "main" as WorkflowId;
+        return isDamaged
+          ? [...page, { messageId: 1_000, target, message: { kind: "damaged", error } }]
+          : page;
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async () => {
+          await receive(go);
+          return child("leaf", null, { id: "leaf" });
+        }),
+        workflow("leaf", async () => "leaf"),
+      ],
+    },
+  );
+  const { client, kernel } = await world.open();
+  const run = await world.during(client.start("main", null, { id: "main" }));
+  const told = run.signal(go, 1);
+  await world.advance(10);
+  isDamaged = true;
+  await world.during(kernel.mailbox.list());
+  await world.during(told);
+  await world.advance(1_000);
+  expect((await world.during(run.describe())).blocked).toMatch(/^message_corrupt/);
+  expect(await world.during(client.get("leaf").result())).toBe("leaf");
+});
