@@ -25,6 +25,8 @@ const table: Readonly<Record<string, Layer>> = {
   workflow: { layers: ["core"], packages: ["@standard-schema/spec"] },
   replay: { layers: ["core"] },
   program: { layers: ["core", "workflow"], builtins: ["node:async_hooks"] },
+  // What runs inside the realm of a package.
+  guest: { layers: ["core", "workflow", "program"] },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
