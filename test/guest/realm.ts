@@ -6,9 +6,13 @@ import type { PlatformPort } from "../../src/guest/platform/platform.ts";
 import { parseUrlParts } from "../../src/program/url-parts.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
+const useStrict = '"use strict";';
 const bundles = new Map<string, string>();
 
-/** The value of a script that exports what `source` does, as packages are built. */
+/**
+ * The source of an expression: a function of the module's own `globalThis`, which gives what `source` exports. Built as
+ * packages are: strict, with `global` for `globalThis`, and as production.
+ */
 export function bundle(source: string): string {
   const known = bundles.get(source);
   if (known !== undefined) return known;
@@ -22,8 +26,10 @@ export function bundle(source: string): string {
     platform: "neutral",
     mainFields: ["module", "main"],
     conditions: ["import", "default"],
-    banner: { js: '"use strict";' },
-    footer: { js: "exported;" },
+    // Nothing of it becomes a global.
+    banner: { js: `(function (globalThis) { ${useStrict}` },
+    define: { global: "globalThis", "process.env.NODE_ENV": '"production"' },
+    footer: { js: "return exported; })" },
     logLevel: "error",
   });
   const text = built.outputFiles[0]?.text ?? "";
@@ -66,28 +72,39 @@ export function createRun(seed = 1): TestRun {
   return run;
 }
 
+interface LeakInstance {
+  leave(): void;
+  find(): unknown;
+}
+
 export class TestRealm {
   readonly #context: vm.Context;
   run: TestRun;
   /** Tests may have it throw. */
   port: () => PlatformPort = () => this.run;
 
-  constructor(options: { readonly isFrozen?: boolean; readonly run?: TestRun } = {}) {
+  constructor(
+    options: { readonly isFrozen?: boolean; readonly isStrict?: boolean; readonly run?: TestRun } = {},
+  ) {
     this.run = options.run ?? createRun();
     this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
       microtaskMode: "afterEvaluate",
       codeGeneration: { strings: false, wasm: false },
     });
-    const platform = this.#evaluate(bundle(platformSource)) as {
+    const script = bundle(platformSource).replace(useStrict, options.isStrict === false ? "" : useStrict);
+    const platform = this.#evaluate(`${script}(globalThis)`) as {
       installPlatform: (global: object, port: () => PlatformPort) => void;
       freezeRealm: (global: object) => void;
       findRemedy: (error: unknown) => string | undefined;
+      createModuleGlobal: (global: object) => object;
     };
     platform.installPlatform(this.global, () => this.port());
     if (options.isFrozen ?? true) platform.freezeRealm(this.global);
     this.findRemedy = platform.findRemedy;
+    this.#createModuleGlobal = () => platform.createModuleGlobal(this.global);
   }
 
+  readonly #createModuleGlobal: () => object;
   readonly findRemedy: (error: unknown) => string | undefined;
 
   get global(): object {
@@ -117,6 +134,12 @@ export class TestRealm {
     return outcome.value === "undefined" ? undefined : JSON.parse(outcome.value);
   }
 
+  /** Calls with two instances of a module: the value of one expression, called twice. */
+  instantiateTwice<T>(source: string, use: (first: LeakInstance, second: LeakInstance) => T): T {
+    const instantiate = this.#evaluate(source) as () => LeakInstance;
+    return use(instantiate(), instantiate());
+  }
+
   /** Moves time on to the next timer and fires it; whether there was one. */
   fireNext(): boolean {
     const next = this.run.timers.toSorted((a, b) => a.atMs - b.atMs)[0];
@@ -129,13 +152,16 @@ export class TestRealm {
     return true;
   }
 
-  /** Calls the function that an expression gives with a module that is bundled from `source`. */
-  withModule(source: string, use: string): unknown {
-    const script = bundle(source);
-    const value = this.#evaluate(
-      `(() => { ${script.replace(/exported;\s*$/, "")}; return (${use})(exported); })()`,
-    );
-    return typeof value === "object" && value !== null ? JSON.parse(JSON.stringify(value)) : value;
+  /** The value of an expression about `module`, which is bundled from `source`; as text of JSON where it is an object. */
+  evaluateWith(source: string, expression: string): unknown {
+    const use = this.#evaluate(`(globalThis) => {
+      "use strict";
+      const module = (${bundle(source)})(globalThis);
+      const value = (${expression});
+      return typeof value === "object" ? JSON.stringify(value) : value;
+    }`) as (global: object) => unknown;
+    const value = use(this.#createModuleGlobal());
+    return typeof value === "string" && /^[[{]/.test(value) ? JSON.parse(value) : value;
   }
 }
 
