@@ -5,7 +5,6 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { InstanceInit } from "../program/program.ts";
-import { SeededRandom } from "../program/random.ts";
 import type { ContextCarrier } from "../program/runtime.ts";
 import { Runtime } from "../program/runtime.ts";
 import { ScopeContext } from "../program/scope-context.ts";
@@ -14,6 +13,10 @@ import type { AnyWorkflow } from "../workflow/definition.ts";
 import * as workflowModule from "../workflow/index.ts";
 import { encodeError, stackOf } from "../program/answer.ts";
 import { packageFrame } from "../program/border.ts";
+import { addHidden } from "./platform/intrinsics.ts";
+import { createModuleGlobal, findRemedy, freezeRealm, installPlatform } from "./platform/platform.ts";
+import type { PlatformPort } from "./platform/platform.ts";
+import { ModuleContext, RunPort } from "./run-port.ts";
 import type { Answer, Guest, GuestHost, GuestInit, PackageModule } from "../program/border.ts";
 
 /**
@@ -26,18 +29,11 @@ export function makeGuest(host: GuestHost): Guest {
     const context = host.current();
     return context instanceof ScopeContext ? context : undefined;
   });
-  return new RealmGuest(host);
-}
-
-/** What a module sees while it is evaluated, and in promises that it makes then. */
-class ModuleContext {
-  readonly nowMs: number;
-  readonly random: SeededRandom;
-
-  constructor(nowMs: number, seed: string) {
-    this.nowMs = nowMs;
-    this.random = new SeededRandom(seed);
-  }
+  const guest = new RealmGuest(host);
+  installPlatform(globalThis, () => guest.port());
+  addHidden(offered);
+  freezeRealm(globalThis);
+  return guest;
 }
 
 type Definitions = ReadonlyMap<string, AnyWorkflow>;
@@ -46,6 +42,7 @@ class RealmGuest implements Guest {
   readonly #host: GuestHost;
   readonly #carrier: ContextCarrier;
   readonly #instances = new Map<number, Runtime>();
+  readonly #ports = new WeakMap<Runtime, RunPort>();
   #module: PackageModule | undefined;
   #libraries: Readonly<Record<string, unknown>> = {};
   #version = "";
@@ -57,13 +54,22 @@ class RealmGuest implements Guest {
     this.#carrier = { enter: (context, run) => host.enter(context, run), sourceLine };
   }
 
+  /** Of the code that is executing. */
+  port(): PlatformPort {
+    const context = this.#host.current();
+    if (context instanceof ModuleContext) return context;
+    const port = context instanceof ScopeContext ? this.#ports.get(context.runtime) : undefined;
+    if (port !== undefined) return port;
+    throw new AionError("outside_workflow", "code of a package was executed outside of a run");
+  }
+
   load(module: PackageModule, version: string, libraries: PackageModule | undefined): string {
     return this.#answer(() => {
       if (libraries !== undefined)
-        this.#libraries = this.#evaluate(libraries, new ModuleContext(0, version), noLibrary);
+        this.#libraries = this.#evaluate(libraries, new ModuleContext(this.#host, 0, version), noLibrary);
       this.#module = module;
       this.#version = version;
-      this.#definitions = this.#define(new ModuleContext(0, version));
+      this.#definitions = this.#define(new ModuleContext(this.#host, 0, version));
       const workflows = [...this.#definitions.values()].map(({ workflowType, signals }) => ({
         workflowType,
         signals: signals.map(({ name }) => name),
@@ -94,7 +100,7 @@ class RealmGuest implements Guest {
   create(instance: number, workflowType: string, initText: string): string {
     return this.#answer(() => {
       const init = JSON.parse(initText) as GuestInit;
-      const definitions = this.#define(new ModuleContext(init.startedAt, `${init.runId} module`));
+      const definitions = this.#define(new ModuleContext(this.#host, init.startedAt, `${init.runId} module`));
       const definition = definitions.get(workflowType);
       if (definition === undefined) throw unknownType(workflowType);
       const runtime = new Runtime(
@@ -107,6 +113,7 @@ class RealmGuest implements Guest {
         this.#carrier,
       );
       this.#instances.set(instance, runtime);
+      this.#ports.set(runtime, new RunPort(this.#host));
       return null;
     });
   }
@@ -121,7 +128,7 @@ class RealmGuest implements Guest {
       const turn = runtime.end();
       if (turn === "again") return turn;
       for (const command of turn.commands)
-        if ("failure" in command && command.failure !== undefined) hideHost(command.failure);
+        if ("failure" in command && command.failure !== undefined) forAuthors(command.failure);
       const isContinuing = turn.commands.at(-1)?.kind === "continue-as-new";
       return isContinuing ? { ...turn, unconsumedSignals: runtime.unconsumedSignals() } : turn;
     });
@@ -184,7 +191,7 @@ class RealmGuest implements Guest {
   ): Readonly<Record<string, unknown>> {
     const module: { exports: Record<string, unknown> } = { exports: {} };
     try {
-      this.#host.enter(context, () => run(require, module, module.exports));
+      this.#host.enter(context, () => run(require, module, module.exports, createModuleGlobal(globalThis)));
     } catch (error) {
       if (isAionError(error)) throw error;
       throw new AionError(
@@ -241,14 +248,20 @@ function unknownType(workflowType: string): AionError {
   );
 }
 
-/** Frames of the engine tell an author nothing, and differ from one version of it to the next. */
-function hideHost(failure: { stack?: string; readonly cause?: Failure }): void {
+/** Frames of the engine tell an author nothing, and differ from one version of it to the next; what to do instead tells much. */
+function forAuthors(failure: Mutable<Failure>): void {
   if (failure.stack !== undefined) {
     const lines = failure.stack.split("\n");
     failure.stack = lines.filter((line) => !line.startsWith("    at ") || packageFrame.test(line)).join("\n");
   }
-  if (failure.cause !== undefined) hideHost(failure.cause);
+  if (failure.type === "ReferenceError") {
+    const remedy = findRemedy(new ReferenceError(failure.message));
+    if (remedy !== undefined) failure.message += `: ${remedy}`;
+  }
+  if (failure.cause !== undefined) forAuthors(failure.cause);
 }
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** What cannot be written is left out: a log line never fails a run. */
 function encodeFields(fields: Readonly<Record<string, unknown>> | undefined): string | undefined {

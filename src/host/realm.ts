@@ -6,6 +6,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Guest, GuestHost, PackageCode, PackageContents } from "../program/border.ts";
 import { packageFrame, scriptNameOf } from "../program/border.ts";
+import { parseUrlParts } from "../program/url-parts.ts";
 import { readAnswer } from "../program/answer.ts";
 
 export interface RealmEvents {
@@ -33,16 +34,18 @@ export class Realm {
       code.sourceMap === undefined
         ? undefined
         : new SourceMap(JSON.parse(code.sourceMap) as SourceMapPayload);
-    this.#context = vm.createContext(
-      {},
-      { microtaskMode: "afterEvaluate", codeGeneration: { strings: false, wasm: false } },
-    );
+    this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+      microtaskMode: "afterEvaluate",
+      codeGeneration: { strings: false, wasm: false },
+    });
     const scoped = new AsyncLocalStorage<object | undefined>();
     const host: GuestHost = {
       enter: (context, run) => scoped.run(context, run),
       current: () => scoped.getStore(),
       log: (instance, level, message, fields) => events.log(instance, level, message, fields),
       stray: (instance, error) => events.stray(instance, this.#mapPlaces(error)),
+      parseUrl: (input, base, part, value) =>
+        parseUrlParts(input, base, part === undefined ? undefined : [part, value ?? ""]),
     };
     try {
       const make = this.#evaluate(guest, "aion-guest.js") as (host: GuestHost) => Guest;

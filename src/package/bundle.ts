@@ -114,8 +114,8 @@ async function run(
     // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
     platform: "browser",
     target: "node24",
-    define: { "process.env.NODE_ENV": '"production"' },
-    banner: { js: "(function (require, module, exports) {" },
+    define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+    banner: { js: '(function (require, module, exports, globalThis) { "use strict";' },
     footer: { js: "})" },
     sourcemap: "external",
     charset: "utf8",

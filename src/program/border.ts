@@ -12,6 +12,8 @@ export interface GuestHost {
   log(instance: number, level: LogLevel, message: string, fields: string | undefined): void;
   /** The code of the instance moved outside an activation. `error`: an `EncodedError`. */
   stray(instance: number, error: string): void;
+  /** As `parseUrlParts`. */
+  parseUrl(input: string, base: string | undefined, part?: string, value?: string): string | undefined;
 }
 
 /** How an `AionError` crosses. */
@@ -72,11 +74,12 @@ export interface Guest {
   dispose(instance: number): void;
 }
 
-/** CommonJS, as the build makes it. */
+/** CommonJS, as the build makes it; strict, and with a `globalThis` of its own. */
 export type PackageModule = (
   require: (name: string) => unknown,
   module: { exports: Record<string, unknown> },
   exports: Record<string, unknown>,
+  globalThis: object,
 ) => void;
 
 /** The name under which V8 knows a package's script, so that its frames are found in texts. */

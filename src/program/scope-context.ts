@@ -260,6 +260,19 @@ export class ScopeContext implements WorkflowContext {
     return this.#runtime.carrier.enter(shielded, async () => run());
   }
 
+  /** A durable timer as the platform has them: cancellation does not reach it, and what it calls is nobody's to await. */
+  startTimer(durationMs: number, fire: () => void): () => void {
+    const runtime = this.#runtime;
+    if (!runtime.guard("setTimeout", this)) return () => undefined;
+    return runtime.startTimer(durationMs, () => {
+      try {
+        runtime.carrier.enter(this, fire);
+      } catch (error) {
+        runtime.reject(error);
+      }
+    });
+  }
+
   compensate(undo: () => unknown): void {
     if (this.#runtime.guard("compensate", this)) this.#runtime.compensations.push(undo);
   }
@@ -296,6 +309,10 @@ export class ScopeContext implements WorkflowContext {
 
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> | undefined): void {
     if (this.#runtime.isLive) this.#runtime.init.log(level, message, fields);
+  }
+
+  get runtime(): Runtime {
+    return this.#runtime;
   }
 
   reject(error: unknown): void {

@@ -62,7 +62,7 @@ afterEach(async () => {
   for (const host of hosts.splice(0)) await host.close();
 });
 
-async function open({ budgetMs = 400, memoryMb = 48 } = {}): Promise<CodeHost> {
+async function open({ budgetMs = 1_500, memoryMb = 48 } = {}): Promise<CodeHost> {
   const host = new CodeHost(processLine({ guest: await guestScript(), budgetMs, memoryMb }));
   hosts.push(host);
   await host.load(await code);

@@ -1,0 +1,155 @@
+import vm from "node:vm";
+import { describe, expect, it } from "vitest";
+import { bundle, TestRealm } from "../../../test/guest/realm.ts";
+
+/**
+ * A walk of the test's own, which also calls what gives instances: whatever it can get hold of without a class or a
+ * closure of its own has to be frozen, or to be new each time.
+ */
+const walk = String.raw`
+const openPaths = [];
+const seen = new Set();
+const visit = (value, path) => {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (!Object.isFrozen(value)) openPaths.push(path);
+  visit(Object.getPrototypeOf(value), path + ".__proto__");
+  for (const key of Reflect.ownKeys(value)) {
+    const descriptor = Object.getOwnPropertyDescriptor(value, key);
+    for (const part of ["value", "get", "set"]) visit(descriptor[part], path + "." + String(key) + (part === "value" ? "" : "/" + part));
+  }
+};
+// An instance is nobody else's; what stands behind it is everybody's.
+const behind = (instance, path) => {
+  visit(Object.getPrototypeOf(instance), path + ".__proto__");
+  for (const key of Reflect.ownKeys(instance)) {
+    const { get, set } = Object.getOwnPropertyDescriptor(instance, key);
+    visit(get, path + "." + String(key) + "/get");
+    visit(set, path + "." + String(key) + "/set");
+  }
+};
+visit(globalThis, "globalThis");
+const instances = {
+  asyncFunction: async () => {}, generator: function* () {}, generated: Object.getPrototypeOf((function* () {})()),
+  asyncGenerator: async function* () {}, asyncGenerated: Object.getPrototypeOf((async function* () {})()), method: { a() {} }.a,
+  arrow: () => {}, class: class {}, derived: class extends Map {}, bound: function () {}.bind(), strictArguments: (function () { return arguments; })(1),
+  arrayIterator: [].values(), mapIterator: new Map().entries(), setIterator: new Set().values(), textIterator: ""[Symbol.iterator](),
+  matches: "a".matchAll(/a/g), match: /(?<a>.)/d.exec("a"), helper: [].values().map(String), wrapped: Iterator.from({ next() {} }),
+  flat: [[1]].values().flatMap((it) => it), dropped: [1].values().drop(1),
+  segments: new Intl.Segmenter().segment("a"), segmentIterator: new Intl.Segmenter().segment("a")[Symbol.iterator](),
+  formats: new Intl.DateTimeFormat().format, compares: new Intl.Collator().compare, part: new Intl.NumberFormat().formatToParts(1)[0],
+  error: new Error("a"), caught: (() => { try { null.a; } catch (error) { return error; } })(),
+  traced: (() => { const it = {}; Error.captureStackTrace(it); return it; })(), overflow: (() => { const f = () => f(); try { f(); } catch (error) { return error; } })(),
+  refused: (() => { try { Function("1"); } catch (error) { return error; } })(), parsed: (() => { try { JSON.parse("{"); } catch (error) { return error; } })(),
+  promise: Promise.resolve(1), resolvers: Promise.withResolvers(), resolve: Promise.withResolvers().resolve,
+  revocable: Proxy.revocable({}, {}), timer: setTimeout(() => {}, 1), signal: new AbortController().signal, event: new Event("a"),
+  params: new URLSearchParams("a=1"), paramsIterator: new URLSearchParams("a=1").entries(), url: new URL("http://a/"),
+  clone: structuredClone({ a: new Map() }), exception: new DOMException("a"), bytes: new TextEncoder().encode("a"),
+  raw: JSON.rawJSON?.("1") ?? 1, grouped: Object.groupBy([1], String), disposables: new DisposableStack(),
+};
+for (const [name, instance] of Object.entries(instances)) if (Object(instance) === instance) behind(instance, name);
+return JSON.stringify({ openPaths, count: seen.size });
+`;
+
+function findOpen(realm: TestRealm): { readonly openPaths: readonly string[]; readonly count: number } {
+  return JSON.parse(String(realm.evaluate(walk))) as ReturnType<typeof findOpen>;
+}
+
+describe("a frozen realm", () => {
+  it("has nothing that can be changed", () => {
+    const { openPaths, count } = findOpen(new TestRealm());
+    expect(openPaths).toEqual([]);
+    expect(count).toBeGreaterThan(700);
+  });
+
+  it("is looked at by a walk that sees what is open", () => {
+    const { openPaths } = findOpen(new TestRealm({ isFrozen: false }));
+    expect(openPaths).toContain("timer.__proto__");
+    expect(openPaths).toContain("segmentIterator.__proto__");
+    expect(openPaths.length).toBeGreaterThan(700);
+  });
+
+  it("needs a global object of its own", () => {
+    const context = vm.createContext({});
+    const platform = vm.runInContext(
+      `${bundle('export * from "./src/guest/platform/platform.ts";')}(globalThis)`,
+      context,
+    ) as {
+      readonly freezeRealm: (global: object) => void;
+    };
+    expect(() => platform.freezeRealm(vm.runInContext("globalThis", context) as object)).toThrow(
+      "DONT_CONTEXTIFY",
+    );
+  });
+});
+
+describe("what programs assign on their own objects", () => {
+  const realm = new TestRealm();
+
+  it.each([
+    [
+      "the name of an error",
+      "class A extends Error { constructor() { super('m'); this.name = 'A'; } } return String(new A());",
+      "A: m",
+    ],
+    [
+      "the name of a kind of error",
+      "const e = new TypeError('m'); e.name = 'B'; e.message = 'n'; return String(e);",
+      "B: n",
+    ],
+    [
+      "the name on a prototype",
+      "class A extends RangeError {} A.prototype.name = 'A'; return String(new A('m'));",
+      "A: m",
+    ],
+    [
+      "the constructor of a derived function",
+      "function A() {} A.prototype = Object.create(Object.prototype); A.prototype.constructor = A; return new A().constructor === A;",
+      true,
+    ],
+    [
+      "the constructor of an error of old",
+      "function A() {} A.prototype = Object.create(Error.prototype); A.prototype.constructor = A; return new A().constructor === A && new A() instanceof Error;",
+      true,
+    ],
+    ["toString", "const a = {}; a.toString = () => 'own'; return `${a}`;", "own"],
+    ["toString of a list", "const a = [1]; a.toString = () => 'own'; return String(a);", "own"],
+    ["toString of a function", "const f = () => 1; f.toString = () => 'own'; return String(f);", "own"],
+    [
+      "valueOf and hasOwnProperty",
+      "const a = {}; a.valueOf = () => 4; a.hasOwnProperty = () => true; return a + a.hasOwnProperty('x');",
+      5,
+    ],
+    ["toJSON of a date", "const a = new Date(0); a.toJSON = () => 'own'; return JSON.stringify(a);", '"own"'],
+    [
+      "methods of an instance",
+      "class A { map() {} } const a = new A(); a.map = 1; a.keys = 2; return a.map + a.keys;",
+      3,
+    ],
+    ["the name of a static method", "class A {} A.bind = 1; A.call = 2; return A.bind + A.call;", 3],
+    [
+      "a prototype of prototypes",
+      "const a = Object.create({ toString: undefined }); a.toString = 1; return a.toString;",
+      1,
+    ],
+    [
+      "a key that is the name of a method",
+      "const a = {}; for (const k of ['constructor', 'toString', 'valueOf', 'isPrototypeOf']) a[k] = k; return Object.keys(a).join();",
+      "constructor,toString,valueOf,isPrototypeOf",
+    ],
+    ["by Object.assign", "return Object.assign({}, { toString: 1 }).toString;", 1],
+  ])("is theirs: %s", (_what, body, expected) => {
+    expect(realm.evaluate(body)).toBe(expected);
+  });
+
+  it.each([
+    ["on the prototype itself", "Object.prototype.toString = 1;"],
+    ["on a frozen object", "Object.freeze({}).toString = 1;"],
+    ["on a primitive", "(5).toString = 1;"],
+    ["what is not there", "Object.prototype.leak = 1;"],
+    ["a global", "globalThis.leak = 1;"],
+    ["the name of the kind of errors", "Error.prototype.name = 'A';"],
+  ])("is refused %s", (_what, statement) => {
+    expect(() => realm.evaluate(`${statement} return 1;`)).toThrow(/Cannot|object is not extensible/);
+  });
+});

@@ -1,0 +1,24 @@
+/** Makes the realm the same for every run, whatever the runs before it did. */
+import { collectReachable, hiddenIntrinsics } from "./intrinsics.ts";
+import { enableOverrides } from "./override.ts";
+
+/**
+ * Freezes the global object and all that can be reached from it or from the syntax of the language. Once, after
+ * everything that is shared by the runs has been put there.
+ */
+export function freezeRealm(global: object): void {
+  enableOverrides();
+  for (const object of collectReachable([global, ...hiddenIntrinsics()])) {
+    if (object !== global) Object.freeze(object);
+  }
+  try {
+    Object.freeze(global);
+  } catch (cause) {
+    throw new Error(
+      "The global object cannot be frozen: create the context with vm.constants.DONT_CONTEXTIFY",
+      {
+        cause,
+      },
+    );
+  }
+}
