@@ -75,6 +75,7 @@ const shared: readonly (readonly [what: string, target: string])[] = [
   ["the query iterators' prototype", "Object.getPrototypeOf(new URLSearchParams().keys())"],
   ["TextDecoder.prototype", "TextDecoder.prototype"],
   ["fetch", "fetch"],
+  ["performance", "performance"],
 ];
 
 export const leakAttempts: readonly LeakAttempt[] = [
@@ -268,6 +269,12 @@ export const leakAttempts: readonly LeakAttempt[] = [
     what: "the numbers of timers",
     leave: "for (let i = 0; i < 7; i++) setTimeout(() => {}, 1);",
     find: "Number(setTimeout(() => {}, 1))",
+    isHarmless: true,
+  },
+  {
+    what: "when its performance began",
+    leave: "performance.now();",
+    find: "performance.timeOrigin === Date.now()",
     isHarmless: true,
   },
   {

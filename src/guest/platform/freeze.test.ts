@@ -1,3 +1,4 @@
+import v8 from "node:v8";
 import vm from "node:vm";
 import { describe, expect, it } from "vitest";
 import { bundle, TestRealm } from "../../../test/guest/realm.ts";
@@ -83,6 +84,34 @@ describe("a frozen realm", () => {
   });
 });
 
+describe("the short ways of V8", () => {
+  const protectors = ["Array", "Promise", "RegExp", "TypedArray"].map((kind) => `${kind}Species`);
+  protectors.push(
+    "ArrayIterator",
+    "MapIterator",
+    "SetIterator",
+    "StringIterator",
+    "NoElements",
+    "IsConcatSpreadable",
+  );
+  protectors.push("StringWrapperToPrimitive");
+
+  it("stay open, in the realm and in the process around it", () => {
+    v8.setFlagsFromString("--allow-natives-syntax");
+    const closed = (): readonly string[] =>
+      protectors.filter((name) => vm.runInThisContext(`%${name}Protector()`) === false);
+    expect(closed()).toEqual([]);
+    new TestRealm().evaluateWith(
+      'export { z } from "zod";',
+      "module.z.array(module.z.string()).parse(['a'])",
+    );
+    expect(closed()).toEqual([]);
+    // They can close.
+    vm.runInNewContext("Array.prototype.constructor = Map");
+    expect(closed()).toContain("ArraySpecies");
+  });
+});
+
 describe("what programs assign on their own objects", () => {
   const realm = new TestRealm();
 
@@ -137,6 +166,7 @@ describe("what programs assign on their own objects", () => {
       "const a = {}; for (const k of ['constructor', 'toString', 'valueOf', 'isPrototypeOf']) a[k] = k; return Object.keys(a).join();",
       "constructor,toString,valueOf,isPrototypeOf",
     ],
+    ["methods of a WeakMap", "const a = new WeakMap(); a.get = a.get; return Object.hasOwn(a, 'get');", true],
     ["by Object.assign", "return Object.assign({}, { toString: 1 }).toString;", 1],
   ])("is theirs: %s", (_what, body, expected) => {
     expect(realm.evaluate(body)).toBe(expected);

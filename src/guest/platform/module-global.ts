@@ -6,6 +6,8 @@
  */
 export function createModuleGlobal(global: object): object {
   const own = Object.create(global) as object;
-  Object.defineProperty(own, "globalThis", { value: own, writable: true, configurable: true });
+  for (const name of ["globalThis", "self"]) {
+    Object.defineProperty(own, name, { value: own, writable: true, configurable: true });
+  }
   return own;
 }

@@ -3,8 +3,8 @@
  * `this.name = "…"` in the constructor of an error would throw. The properties that programs do assign become
  * accessors: reading gives what was there, and assigning makes a property of the object that is assigned to.
  *
- * Not all properties: V8 no longer goes its short ways where `constructor` or `then` of promises, or the methods of
- * arrays that programs call most, are accessors.
+ * Not all properties: where `constructor` of arrays or `then` of promises is an accessor, V8 no longer goes its short
+ * ways, in no realm of the thread.
  */
 export function enableOverrides(): void {
   enable(Object.prototype, Reflect.ownKeys(Object.prototype));
@@ -23,6 +23,8 @@ export function enableOverrides(): void {
   }
   enable(Date.prototype, ["constructor", "toJSON", "toString", "toISOString", "valueOf"]);
   enable(RegExp.prototype, ["toString"]);
+  enable(WeakMap.prototype, Reflect.ownKeys(WeakMap.prototype));
+  enable(WeakSet.prototype, Reflect.ownKeys(WeakSet.prototype));
   enable(Map.prototype, ["constructor", "toString", "toJSON", Symbol.toStringTag]);
   enable(Set.prototype, ["constructor", "toString", "toJSON", Symbol.toStringTag]);
   enable(Array.prototype, ["toString", "toLocaleString"]);

@@ -7,12 +7,13 @@ import { installAbort } from "./abort.ts";
 import { installBase64 } from "./base64.ts";
 import { installConsole } from "./console.ts";
 import { installDate } from "./date.ts";
-import { defineInterface } from "./define.ts";
+import { defineInterface, defineValue } from "./define.ts";
 import { DOMException } from "./dom-exception.ts";
 import { installStackTraces, removeLegacyStatics } from "./errors.ts";
 import { installEvents } from "./event-target.ts";
 import { installIntl } from "./intl.ts";
 import type { CurrentPort } from "./port.ts";
+import { installPerformance } from "./performance.ts";
 import { installRandom } from "./random.ts";
 import { installTemporal } from "./temporal.ts";
 import { installStructuredClone } from "./structured-clone.ts";
@@ -45,6 +46,9 @@ export function installPlatform(global: object, port: CurrentPort): void {
   installAbort(global);
   installUrl(global, port);
   defineInterface(global, "DOMException", DOMException);
+  // As in every runtime of the web, and what libraries ask for before they make code from text.
+  defineValue(global, "self", global);
+  installPerformance(global, port);
   installFetch(global);
 }
 
