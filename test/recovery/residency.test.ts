@@ -2,9 +2,19 @@
 import { expect, it } from "vitest";
 import { AionError } from "../../src/core/errors.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
+import type { Program } from "../../src/program/program.ts";
 import type { Store } from "../../src/store/contract.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
-import { child, continueAsNew, receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
+import {
+  activity,
+  child,
+  continueAsNew,
+  receive,
+  signal,
+  signalWorkflow,
+  sleep,
+  workflow,
+} from "../../src/workflow/index.ts";
 import { checkAtRest, checkLaws } from "./laws.ts";
 import { overStore } from "./over-store.ts";
 import { World } from "./world.ts";
@@ -213,4 +223,106 @@ it("a run that is held amid a commit has done what that commit tells", async () 
   await world.advance(1_000);
   expect((await world.during(run.describe())).blocked).toMatch(/^message_corrupt/);
   expect(await world.during(client.get("leaf").result())).toBe("leaf");
+});
+
+// I-10: who waits for a slot is served
+it("a run that meets a bug of the engine gives back the slot that it had taken for what was not recorded", async () => {
+  let turnsLeft = -1;
+  const crashing = (program: Program | undefined): Program | undefined =>
+    program && {
+      workflowType: program.workflowType,
+      version: program.version,
+      parseInput: (input) => program.parseInput(input),
+      parseSignal: (name, payload) => program.parseSignal(name, payload),
+      instantiate: (init) => {
+        const instance = program.instantiate(init);
+        const end = instance.end.bind(instance);
+        instance.end = () => {
+          turnsLeft -= 1;
+          if (turnsLeft === 0) throw new Error("a bug of ours");
+          return end();
+        };
+        return instance;
+      },
+    };
+  const work = activity("work", async () => "worked");
+  const world = worldOver(() => ({}), {
+    activities: () => [work],
+    workflows: () => [
+      workflow("main", async () => {
+        await receive(go);
+        const worked = work(undefined);
+        await receive(go);
+        return worked;
+      }),
+    ],
+    wrapPrograms: (programs) => ({
+      workflowTypes: programs.workflowTypes,
+      route: (type) => crashing(programs.route(type)),
+      find: (type, version) => crashing(programs.find(type, version)),
+    }),
+    kernel: { activityConcurrency: 1 },
+  });
+  const { client } = await world.open();
+  const run = await world.during(client.start("main", null, { id: "main" }));
+  // Both in one batch: the slot is taken in the first turn, and the second one crashes.
+  turnsLeft = 2;
+  const told = Promise.allSettled([run.signal(go, 1), run.signal(go, 2)]);
+  expect((await world.during(told)).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  await world.during(Promise.all([run.signal(go, 1), run.signal(go, 2)]));
+  expect(await world.during(run.result(), 60_000)).toBe("worked");
+  await checkAtRest(world);
+});
+
+// I-19
+it("who waits for a run that is read anew hears of it when the engine is replaced meanwhile", async () => {
+  let isConflict = false;
+  const world = worldOver(
+    (inner) => ({
+      append: async (token, commits) => {
+        if (!isConflict) return inner.append(token, commits);
+        isConflict = false;
+        const error = new AionError("sequence_conflict", "another seq is expected");
+        return commits.map(() => ({ ok: false, error }));
+      },
+    }),
+    { workflows: () => [workflow("main", async () => receive(go))], restarts: false },
+  );
+  const old = await world.open();
+  const run = await world.during(old.client.start("main", null, { id: "main" }));
+  isConflict = true;
+  const told = run.signal(go, 1);
+  told.catch(() => undefined);
+  await world.advance(10);
+  await world.takeOver();
+  const late = old.client.start("main", null, { id: "late" });
+  await expect(world.during(late)).rejects.toMatchObject({ code: "not_owner" });
+  await expect(world.during(told, 60_000)).rejects.toMatchObject({ code: "not_owner" });
+});
+
+// I-24, I-39
+it("who sent something to a run that is held hears of it when that times out", async () => {
+  let isMissing = false;
+  const world = worldOver(() => ({}), {
+    workflows: () => [
+      workflow("main", async () => receive(go)),
+      workflow("sender", async () => signalWorkflow("main", go, 1)),
+    ],
+    wrapPrograms: (programs) => ({
+      ...programs,
+      find: (type, version) => (isMissing && type === "main" ? undefined : programs.find(type, version)),
+    }),
+  });
+  const { client } = await world.open();
+  await world.during(client.start("main", null, { id: "main", runTimeout: "1 hour" }));
+  world.kill();
+  isMissing = true;
+  const next = await world.during(world.up());
+  const sender = await world.during(next.client.start("sender", null, { id: "sender" }));
+  await world.advance(60_000);
+  expect((await world.during(next.client.get("main").describe())).blocked).toMatch(/^workflow_type_unknown/);
+  await world.advance(3_600_000);
+  expect((await world.during(next.client.get("main").describe())).status).toBe("timed-out");
+  await expect(world.during(sender.result(), 60_000)).rejects.toMatchObject({ type: "SignalFailed" });
+  await checkAtRest(world);
 });
