@@ -106,6 +106,8 @@ export class Operations implements Service {
     if (existing === undefined) return this.#begin(request, workflowId, program, undefined, signal);
     const met = await this.#meet(existing, request, signal);
     if (met !== undefined) return met;
+    // What was sent to the one before, and waited for its code, comes before what is sent with this start.
+    await this.#kernel.mailbox.settled(workflowId);
     const before = await residency.latest(workflowId);
     // Another run has begun since: it may be the one that this request asks for, and is to be met first.
     if (before?.runId !== existing.runId) {

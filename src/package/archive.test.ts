@@ -26,6 +26,7 @@ const schemas: Schemas = {
 const contents: PackageContents = {
   manifest,
   schemas,
+  libraries: "",
   script: "(function (require, module, exports) {\n// größer ✓\n})\n",
   sourceMap: '{"version":3,"sources":["order.ts"],"mappings":""}',
 };
@@ -48,6 +49,7 @@ const parts = {
   "schemas.json": encode(toJsonText(schemas)),
   "workflow.js": encode(contents.script),
   "workflow.js.map": encode(contents.sourceMap),
+  "libraries.js": encode(contents.libraries),
 };
 const asOurs = { level: 0, mtime: new Date(1980, 0, 1, 12) } as const;
 const pack = (files: Zippable, options: Parameters<typeof zipSync>[1] = asOurs): Uint8Array =>
@@ -75,8 +77,8 @@ function withEntryTwice(): Uint8Array {
   const bytes = joined(valid.subarray(0, endAt), entry, valid.subarray(endAt));
   const view = new DataView(bytes.buffer);
   const end = endAt + entry.length;
-  view.setUint16(end + 8, 5, true);
-  view.setUint16(end + 10, 5, true);
+  view.setUint16(end + 8, 6, true);
+  view.setUint16(end + 10, 6, true);
   view.setUint32(end + 12, endAt - directoryAt + entry.length, true);
   return bytes;
 }

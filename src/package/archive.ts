@@ -1,5 +1,5 @@
 /**
- * A package as one file: a zip that stores four files without compression.
+ * A package as one file: a zip that stores five files without compression.
  *
  * The law: what is read is, byte for byte, what is written from its contents. So two packages with the same contents have
  * the same bytes and the same hash, and whatever else a zip can hold (two files of one name, links, odd paths, extra
@@ -17,8 +17,10 @@ import type { Manifest, Schemas } from "./manifest.ts";
 export interface PackageContents {
   readonly manifest: Manifest;
   readonly schemas: Schemas;
-  /** One script, whose value is `(require, module, exports) => void`. */
+  /** One script, whose value is `(require, module, exports, globalThis) => void`. */
   readonly script: string;
+  /** A script of the same form that exports libraries which all runs share, by the names under which the other requires them; or nothing. */
+  readonly libraries: string;
   /** The source map of the script, as JSON. */
   readonly sourceMap: string;
 }
@@ -37,6 +39,7 @@ const files: ReadonlyMap<string, number> = new Map([
   ["schemas.json", 16 * 1024 * 1024],
   ["workflow.js", Number.POSITIVE_INFINITY],
   ["workflow.js.map", Number.POSITIVE_INFINITY],
+  ["libraries.js", Number.POSITIVE_INFINITY],
 ]);
 
 const noArchiveHint = "Pass the file that `aion build` wrote.";
@@ -44,6 +47,7 @@ const noArchiveHint = "Pass the file that `aion build` wrote.";
 /** Errors: `package_too_large`. */
 export function writeArchive(contents: PackageContents, bytesMax = packageBytesMaxDefault): Uint8Array {
   const texts: Readonly<Record<string, string>> = {
+    "libraries.js": contents.libraries,
     "manifest.json": toJsonText(contents.manifest),
     "schemas.json": toJsonText(contents.schemas),
     "workflow.js": contents.script,
@@ -79,6 +83,7 @@ export function readArchive(bytes: Uint8Array, bytesMax = packageBytesMaxDefault
     manifest,
     schemas: parseSchemas(text("schemas.json"), manifest),
     script: text("workflow.js"),
+    libraries: text("libraries.js"),
     sourceMap: text("workflow.js.map"),
   };
   checkSourceMap(contents.sourceMap);

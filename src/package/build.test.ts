@@ -709,7 +709,7 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
 
   it("is asked for within a time limit", () => {
     const endless = "(function (require, module, exports) { for (;;); })";
-    expect(() => inspect(endless, 50)).toThrow(/timed out/);
+    expect(() => inspect({ script: endless, libraries: "" }, 50)).toThrow(/timed out/);
   });
 
   it("warns of a workflow that is not exported", async () => {

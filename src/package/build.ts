@@ -57,6 +57,7 @@ export async function buildPackage(entryFile: string): Promise<BuiltPackage> {
   const contents = {
     ...describeDefinitions(definitions, shown, warnings),
     script: bundled.script,
+    libraries: bundled.libraries,
     sourceMap: bundled.sourceMap,
   };
   const bytes = writeArchive(contents);
@@ -78,9 +79,9 @@ function findRoot(entry: string): string {
   }
 }
 
-function inspectBundle({ script, sourceMap }: Bundle, entry: string): InspectedDefinitions {
+function inspectBundle({ script, libraries, sourceMap }: Bundle, entry: string): InspectedDefinitions {
   try {
-    return inspect(script);
+    return inspect({ script, libraries });
   } catch (error) {
     const place = firstPlace(error, sourceMap);
     const remedy = isAionError(error)

@@ -12,6 +12,7 @@ import type { BuildFailure, BuildOptions, BuildResult, Message, Metafile, Plugin
 import { assert } from "../core/errors.ts";
 import { ModuleLoader, workflowModule } from "./module-loader.ts";
 import { buildFailed } from "./problem.ts";
+import { SharedLibraries } from "./shared-libraries.ts";
 import type { Place, Problem } from "./problem.ts";
 import type { StrippedModule } from "./stripped-module.ts";
 
@@ -24,6 +25,8 @@ export interface BundleRequest {
 
 export interface Bundle {
   readonly script: string;
+  /** A script of the same form: it exports the shared libraries by the names under which `script` requires them. May be empty. */
+  readonly libraries: string;
   readonly sourceMap: string;
   readonly warnings: readonly Problem[];
   /** The modules that import `aion/workflow`, by file. */
@@ -33,9 +36,11 @@ export interface Bundle {
 /** Error: `build_failed`, with all that stands against it. */
 export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
   const loader = new ModuleLoader(root);
-  const first = await run({ entry, root }, loader, []);
+  const shared = new SharedLibraries();
+  const first = await run({ entry, root }, loader, shared, []);
   const missing = first.errors.flatMap(toMissing);
-  const { built, errors } = missing.length > 0 ? await run({ entry, root }, loader, missing) : first;
+  const isFirstGood = missing.length === 0 && !shared.hasChanged();
+  const { built, errors } = isFirstGood ? first : await run({ entry, root }, loader, shared, missing);
   const shown = loader.relative(entry);
   if (built === undefined) throw buildFailed(shown, errors.map(toProblem));
 
@@ -53,6 +58,7 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
   if (problems.length > 0) throw buildFailed(shown, problems);
   return {
     script,
+    libraries: await bundleLibraries(shared.usedBy(built.metafile), root),
     sourceMap: toSourceMap(textOf(`${scriptName}.map`), root, built.metafile),
     warnings: [
       ...built.warnings.filter(({ location }) => !isInstalled(location?.file)).map(toProblem),
@@ -72,6 +78,43 @@ interface Missing {
 }
 
 const scriptName = "workflow.js";
+
+/** Of every script of a package. */
+const form = {
+  bundle: true,
+  write: false,
+  format: "cjs",
+  // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
+  platform: "browser",
+  target: "node24",
+  define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+  banner: { js: '(function (require, module, exports, globalThis) { "use strict";' },
+  footer: { js: "})" },
+  charset: "utf8",
+  legalComments: "eof",
+  treeShaking: true,
+  // Nothing of the environment: it would be in the package.
+  nodePaths: [],
+  logLevel: "silent",
+  logLimit: 0,
+} as const satisfies BuildOptions;
+
+async function bundleLibraries(paths: ReadonlyMap<string, string>, root: string): Promise<string> {
+  if (paths.size === 0) return "";
+  const lines = [...paths].map(
+    ([specifier, file]) => `exports[${JSON.stringify(specifier)}] = require(${JSON.stringify(file)});`,
+  );
+  const { outputFiles } = await esbuild.build({
+    ...form,
+    stdin: { contents: lines.join("\n"), resolveDir: root, sourcefile: "libraries.js" },
+    absWorkingDir: root,
+    // Without comments, which name paths.
+    minifyWhitespace: true,
+  });
+  const [file] = outputFiles;
+  assert(file, "the bundler makes a script of libraries");
+  return file.text;
+}
 const missingNamespace = "aion-missing";
 
 interface Ran {
@@ -82,6 +125,7 @@ interface Ran {
 async function run(
   { entry, root }: BundleRequest,
   loader: ModuleLoader,
+  shared: SharedLibraries,
   missing: readonly Missing[],
 ): Promise<Ran> {
   const keys = new Set(missing.map(keyOf));
@@ -101,30 +145,16 @@ async function run(
         contents: "module.exports = {};",
       }));
     }
+    shared.install(build);
     loader.install(build);
   };
   const options = {
+    ...form,
     entryPoints: [entry],
     absWorkingDir: root,
     outfile: path.join(root, scriptName),
-    bundle: true,
-    write: false,
     metafile: true,
-    format: "cjs",
-    // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
-    platform: "browser",
-    target: "node24",
-    define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
-    banner: { js: '(function (require, module, exports, globalThis) { "use strict";' },
-    footer: { js: "})" },
     sourcemap: "external",
-    charset: "utf8",
-    legalComments: "eof",
-    treeShaking: true,
-    // Nothing of the environment: it would be in the package.
-    nodePaths: [],
-    logLevel: "silent",
-    logLimit: 0,
     plugins: [{ name: "aion", setup: install }],
   } as const satisfies BuildOptions;
   try {

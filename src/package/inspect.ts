@@ -51,7 +51,10 @@ export const scriptFile = "aion-package:workflow.js";
 const loadingMsDefault = 10_000;
 
 /** Every definition made while the script's module loads. Throws what the module throws. */
-export function inspect(script: string, loadingMs = loadingMsDefault): InspectedDefinitions {
+export function inspect(
+  { script, libraries }: { readonly script: string; readonly libraries: string },
+  loadingMs = loadingMsDefault,
+): InspectedDefinitions {
   const made = {
     workflows: new Set<AnyWorkflow>(),
     activities: new Set<InspectedActivity>(),
@@ -72,20 +75,29 @@ export function inspect(script: string, loadingMs = loadingMsDefault): Inspected
     signal: keep(made.signals, workflowModule.signal as (name: string, schema?: Schema) => AnySignal),
     query: keep(made.queries, workflowModule.query as (name: string, schemas?: Schema) => AnyQuery),
   };
-  const module: { exports: unknown } = { exports: {} };
-  const require = (specifier: string): unknown => {
-    if (specifier === "aion/workflow") return provided;
+  const shared: { exports: Readonly<Record<string, unknown>> } = { exports: {} };
+  const module: typeof shared = { exports: {} };
+  const noModule = (specifier: string): never => {
     throw new AionError("build_failed", `there is no module ${JSON.stringify(specifier)} in a package`);
   };
+  const require = (specifier: string): unknown => {
+    if (specifier === "aion/workflow") return provided;
+    return Object.hasOwn(shared.exports, specifier) ? shared.exports[specifier] : noModule(specifier);
+  };
   const context = vm.createContext({ ...ambient }, { codeGeneration: { strings: false, wasm: false } });
-  const load = new vm.Script(script, { filename: scriptFile }).runInContext(context, {
-    timeout: loadingMs,
-  }) as (...args: readonly unknown[]) => void;
-  // Once more through the context, so that the time limit covers the module's own code.
-  Object.assign(context, { load: () => load(require, module, module.exports) });
-  vm.runInContext("load()", context, { timeout: loadingMs });
+  const load = (text: string, filename: string, ...args: readonly unknown[]): void => {
+    const run = new vm.Script(text, { filename }).runInContext(context, { timeout: loadingMs }) as (
+      ...all: readonly unknown[]
+    ) => void;
+    // Once more through the context, so that the time limit covers the module's own code.
+    const global: unknown = vm.runInContext("globalThis", context);
+    Object.assign(context, { load: () => run(...args, global) });
+    vm.runInContext("load()", context, { timeout: loadingMs });
+  };
+  if (libraries !== "") load(libraries, "libraries.js", noModule, shared, shared.exports);
+  load(script, scriptFile, require, module, module.exports);
 
-  const exported = new Set(Object.values(module.exports as Readonly<Record<string, unknown>>).flat());
+  const exported = new Set(Object.values(module.exports).flat());
   const signals = new Set([...made.signals, ...[...made.workflows].flatMap((workflow) => workflow.signals)]);
   return {
     workflows: [...made.workflows].map((workflow) => ({

@@ -326,3 +326,49 @@ it("who sent something to a run that is held hears of it when that times out", a
   await expect(world.during(sender.result(), 60_000)).rejects.toMatchObject({ type: "SignalFailed" });
   await checkAtRest(world);
 });
+
+// I-23
+it("what was sent to a run that was held is not heard by the next one after what was sent later", async () => {
+  let isMissing = false;
+  const world = worldOver(
+    (inner, of) => ({
+      append: async (token, commits) => {
+        if (commits.some(({ consume = [] }) => consume.length > 0)) await of.idle(200);
+        return inner.append(token, commits);
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async (which: string) => {
+          if (which === "first") await sleep("1 minute");
+          else return [await receive(go), await receive(go)];
+          return [];
+        }),
+      ],
+      wrapPrograms: (programs) => ({
+        ...programs,
+        find: (type, version) => (isMissing ? undefined : programs.find(type, version)),
+      }),
+    },
+  );
+  const { client } = await world.open();
+  await world.during(client.start("main", "first", { id: "main" }));
+  world.kill();
+  isMissing = true;
+  const held = await world.during(world.up());
+  for (const payload of [0, 1]) await world.during(held.client.get("main").signal(go, payload));
+  await world.advance(120_000);
+  world.kill();
+  isMissing = false;
+  const next = await world.during(world.up());
+  const run = await world.during(
+    next.client.start("main", "second", {
+      id: "main",
+      reuse: "after-close",
+      signal: [go, 2],
+    }),
+  );
+  await world.during(run.signal(go, 3));
+  expect(await world.during(run.result())).not.toEqual([2, 1]);
+  await checkAtRest(world);
+});
