@@ -5,11 +5,12 @@
  * left after tree shaking mentions it. So the bundler runs once; if it complains of such modules it runs again with an
  * empty module in the place of each, one for each file that imports it, and those that are left in the script are told.
  */
-import { isBuiltin } from "node:module";
 import path from "node:path";
 import * as esbuild from "esbuild";
 import type { BuildFailure, BuildOptions, BuildResult, Message, Metafile, PluginBuild } from "esbuild";
 import { assert } from "../core/errors.ts";
+import { ImportGraph, describeMissing, describeStep, isInstalled } from "./import-graph.ts";
+import type { Missing } from "./import-graph.ts";
 import { ModuleLoader, workflowModule } from "./module-loader.ts";
 import { buildFailed } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
@@ -47,8 +48,12 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
   const script = textOf(scriptName);
   const graph = new ImportGraph(built.metafile, shown);
   const problems = [
-    ...missing.filter((module) => graph.isKept(module)).map((module) => unavailable(module, graph)),
-    ...loader.findSteps(script).map((place): Problem => toStepProblem(place, graph)),
+    ...describeMissing(
+      missing.filter((module) => graph.isKept(`${missingNamespace}:${keyOf(module)}`)),
+      graph,
+      loader,
+    ),
+    ...loader.findSteps(script).map((place) => describeStep(place, graph)),
   ];
   if (problems.length > 0) throw buildFailed(shown, problems);
   return {
@@ -60,15 +65,6 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
     ],
     stripped: loader.stripped,
   };
-}
-
-/** An import that cannot be followed. */
-interface Missing {
-  readonly specifier: string;
-  readonly place: Place;
-  readonly reason: string | undefined;
-  /** It is there, and is nothing that can be bundled. */
-  readonly isForeign: boolean;
 }
 
 const scriptName = "workflow.js";
@@ -114,7 +110,8 @@ async function run(
     // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
     platform: "browser",
     target: "node24",
-    define: { "process.env.NODE_ENV": '"production"' },
+    // Libraries that look for the global object in an older way would ask for code from text otherwise.
+    define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
     banner: { js: "(function (require, module, exports) {" },
     footer: { js: "})" },
     sourcemap: "external",
@@ -188,89 +185,6 @@ const topLevelAwait: Problem = {
   remedy: "Put it into the workflow's function, or into an activity.",
 };
 
-const activityRemedy =
-  "Do it in the implementation of an activity: the build leaves those out, with all that only they use.";
-
-function unavailable({ specifier, place, reason, isForeign }: Missing, graph: ImportGraph): Problem {
-  const name = JSON.stringify(specifier);
-  const chain = graph.chainTo(place.file);
-  if (isBuiltin(specifier)) {
-    return {
-      text: `workflow code reaches ${name}, a module of Node, which there is not where it runs`,
-      place,
-      chain,
-      remedy: activityRemedy,
-    };
-  }
-  if (/^aion(?:\/|$)/.test(specifier)) {
-    return {
-      text: `workflow code reaches ${name}; of Aion it may import ${JSON.stringify(workflowModule)} alone`,
-      place,
-      chain,
-      remedy: "Open engines and clients in another file, and let that one import the workflows.",
-    };
-  }
-  if (isForeign) {
-    return {
-      text: `workflow code reaches ${name}, which is neither JavaScript nor JSON`,
-      place,
-      chain,
-      remedy: activityRemedy,
-    };
-  }
-  return {
-    text: `${name} cannot be found${reason === undefined ? "" : `: ${reason}`}`,
-    place,
-    chain,
-    remedy: "Install it, correct its name, or use it in the implementations of activities only.",
-  };
-}
-
-function toStepProblem(place: Place, graph: ImportGraph): Problem {
-  return {
-    text: "`step` runs its closure where the engine is embedded; a package has no such place",
-    place,
-    chain: graph.chainTo(place.file),
-    remedy: "Define an `activity` and call it instead.",
-  };
-}
-
-/** Which modules are in the script, and how they came there. */
-class ImportGraph {
-  readonly #inputs: Metafile["inputs"];
-  readonly #kept: ReadonlySet<string>;
-  readonly #entry: string;
-
-  constructor(metafile: Metafile, entry: string) {
-    this.#inputs = metafile.inputs;
-    this.#entry = entry;
-    const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
-    this.#kept = new Set(inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file));
-  }
-
-  isKept(module: Missing): boolean {
-    return this.#kept.has(`${missingNamespace}:${keyOf(module)}`);
-  }
-
-  /** The shortest way from the entry. */
-  chainTo(file: string): readonly string[] {
-    const from = new Map<string, string | undefined>([[this.#entry, undefined]]);
-    for (const [at] of from) {
-      if (at === file) break;
-      for (const { path: next } of this.#inputs[at]?.imports ?? []) if (!from.has(next)) from.set(next, at);
-    }
-    const chain: string[] = [];
-    for (
-      let at: string | undefined = from.has(file) ? file : undefined;
-      at !== undefined;
-      at = from.get(at)
-    ) {
-      chain.unshift(at);
-    }
-    return chain;
-  }
-}
-
 /** The map with the same text in whatever directory it was made: its paths are relative to the root. */
 function toSourceMap(text: string, root: string, metafile: Metafile): string {
   const map = JSON.parse(text) as SourceMapFile;
@@ -297,8 +211,4 @@ function commonDirectory(files: readonly string[]): string {
   const differs = first.findIndex((part, index) => others.some((other) => other[index] !== part));
   const common = differs < 0 ? first : first.slice(0, differs);
   return common.join(path.sep) + path.sep;
-}
-
-function isInstalled(file: string | undefined): boolean {
-  return file?.split("/").includes("node_modules") === true;
 }

@@ -19,6 +19,8 @@ export interface Problem {
   readonly place?: Place;
   /** The way from the entry to the file: each imports the next. */
   readonly chain?: readonly string[];
+  /** What needs it, where that is known. */
+  readonly neededBy?: Place;
   /** What to do. */
   readonly remedy?: string;
 }
@@ -61,11 +63,14 @@ function byPlace(a: Problem, b: Problem): number {
 }
 
 /** `file:line:column: text`, the line with a mark under the place, and how the file is reached. */
-export function describeProblem({ text, place, chain, remedy }: Problem): string {
+export function describeProblem({ text, place, chain, neededBy, remedy }: Problem): string {
   const lines: string[] = [];
   if (place === undefined) lines.push(text);
   else lines.push(`${place.file}:${place.line}:${place.column}: ${text}`, ...frameOf(place));
   if (chain !== undefined && chain.length > 1) lines.push(`    imported by: ${chain.join(" → ")}`);
+  if (neededBy !== undefined) {
+    lines.push(`    needed by: ${neededBy.file}:${neededBy.line}:${neededBy.column}`, ...frameOf(neededBy));
+  }
   if (remedy !== undefined) lines.push(`    remedy: ${remedy}`);
   return lines.join("\n");
 }
@@ -73,6 +78,7 @@ export function describeProblem({ text, place, chain, remedy }: Problem): string
 const frameWidthMax = 120;
 
 function frameOf({ line, column, length, lineText }: Place): readonly string[] {
+  if (lineText === "") return [];
   // Of a long line (minified code), the part around the place.
   const from = lineText.length <= frameWidthMax ? 0 : Math.max(0, column - 1 - frameWidthMax / 2);
   const shown = lineText.slice(from, from + frameWidthMax).replaceAll("\t", " ");

@@ -15,7 +15,7 @@ import { MagicString } from "magic-string";
 import { parseSync } from "oxc-parser";
 import type { CallExpression, ImportDeclaration, Node, Program, VariableDeclaration } from "oxc-parser";
 import { readModuleScope } from "./module-scope.ts";
-import type { Mention } from "./module-scope.ts";
+import type { Mention, ModuleScope } from "./module-scope.ts";
 import type { Place } from "./problem.ts";
 import { placeIn } from "./problem.ts";
 
@@ -43,6 +43,8 @@ export interface StrippedModule {
   readonly imports: readonly string[];
   /** Variables, functions and classes that went with them. */
   readonly names: readonly string[];
+  /** Of the modules that are still imported, by specifier: what needs them here. */
+  readonly neededBy: ReadonlyMap<string, Place>;
   readonly warnings: readonly { readonly text: string; readonly place: Place }[];
 }
 
@@ -90,7 +92,7 @@ export function stripModule(request: StripRequest): StrippedModule {
 
   const dropped = outermost(calls.map(({ implementation }) => implementation));
   const units = readUnits(program);
-  const dead = findDead(units, scope.mentions, scope.declarations, dropped);
+  const { dead, neededBy } = sortUnits(units, scope, dropped);
   const gone = outermost([...dropped, ...[...dead].map((unit) => unit.span)]);
   const isGone = (span: Span): boolean => containing(gone, span.start) !== undefined;
 
@@ -113,6 +115,11 @@ export function stripModule(request: StripRequest): StrippedModule {
     activities: calls.map(({ name }) => name),
     imports,
     names: [...dead].flatMap(({ kind, names }) => (kind === "import" ? [] : names)),
+    neededBy: new Map(
+      [...neededBy].flatMap(([unit, { start, end }]) =>
+        unit.specifier === undefined ? [] : [[unit.specifier, placeIn(file, text, start, end)] as const],
+      ),
+    ),
     warnings,
   };
 }
@@ -263,6 +270,8 @@ interface Unit {
   readonly kind: "import" | "variable" | "statement";
   readonly names: readonly string[];
   readonly span: Span;
+  /** The module that it imports. */
+  readonly specifier: string | undefined;
 }
 
 function readUnits(program: Program): readonly Unit[] {
@@ -271,25 +280,45 @@ function readUnits(program: Program): readonly Unit[] {
     switch (statement.type) {
       case "ImportDeclaration":
         for (const specifier of valueSpecifiers(statement)) {
-          units.push({ kind: "import", names: [specifier.local.name], span: specifier });
+          units.push({
+            kind: "import",
+            names: [specifier.local.name],
+            span: specifier,
+            specifier: statement.source.value,
+          });
         }
         break;
       case "VariableDeclaration":
         // What is disposed of at the end does something by being there.
         if (statement.declare === true || statement.kind.endsWith("using")) break;
         for (const declarator of statement.declarations) {
-          units.push({ kind: "variable", names: namesIn(declarator.id), span: declarator });
+          units.push({
+            kind: "variable",
+            names: namesIn(declarator.id),
+            span: declarator,
+            specifier: requiredBy(declarator.init),
+          });
         }
         break;
       case "FunctionDeclaration":
       case "ClassDeclaration":
         if (statement.id !== null && statement.declare !== true) {
-          units.push({ kind: "statement", names: [statement.id.name], span: statement });
+          const names = [statement.id.name];
+          units.push({ kind: "statement", names, span: statement, specifier: undefined });
         }
         break;
       case "TSImportEqualsDeclaration":
         if (statement.importKind !== "type") {
-          units.push({ kind: "statement", names: [statement.id.name], span: statement });
+          const { moduleReference } = statement;
+          units.push({
+            kind: "statement",
+            names: [statement.id.name],
+            span: statement,
+            specifier:
+              moduleReference.type === "TSExternalModuleReference"
+                ? moduleReference.expression.value
+                : undefined,
+          });
         }
         break;
       default:
@@ -324,13 +353,18 @@ function namesIn(pattern: Node): readonly string[] {
   }
 }
 
-/** The units that dropped code mentions, itself or through one another, and that nothing which stays mentions. */
-function findDead(
+interface SortedUnits {
+  /** The units that dropped code mentions, itself or through one another, and that nothing which stays mentions. */
+  readonly dead: ReadonlySet<Unit>;
+  /** Of the others: a mention in code that stays for itself, through which they are needed. */
+  readonly neededBy: ReadonlyMap<Unit, Mention>;
+}
+
+function sortUnits(
   units: readonly Unit[],
-  mentions: readonly Mention[],
-  declarations: ReadonlyMap<string, number>,
+  { mentions, declarations }: ModuleScope,
   dropped: readonly Span[],
-): ReadonlySet<Unit> {
+): SortedUnits {
   const byName = Map.groupBy(
     units.flatMap((unit) => unit.names.map((name) => ({ name, unit }))),
     ({ name }) => name,
@@ -343,45 +377,42 @@ function findDead(
   const spans = units.map((unit) => unit.span).toSorted((a, b) => a.start - b.start);
   const unitAt = new Map(units.map((unit) => [unit.span, unit]));
   const inDropped: Mention[] = [];
-  const inUnits = new Map<Unit, Mention[]>();
+  const inUnits = new Map<Unit, Mention[]>(units.map((unit) => [unit, []]));
   const elsewhere: Mention[] = [];
   for (const mention of mentions) {
     const span = containing(spans, mention.start);
     const unit = span === undefined ? undefined : unitAt.get(span);
     if (containing(dropped, mention.start) !== undefined) inDropped.push(mention);
     else if (unit === undefined) elsewhere.push(mention);
-    else {
-      const own = inUnits.get(unit);
-      if (own === undefined) inUnits.set(unit, [mention]);
-      else own.push(mention);
-    }
+    else inUnits.get(unit)?.push(mention);
   }
+  /** From mentions on, the units that they reach, each with the first of these mentions that does. */
+  const reach = (
+    from: readonly Mention[],
+    mentionsOf: (unit: Unit) => readonly Mention[],
+  ): Map<Unit, Mention> => {
+    const reached = new Map<Unit, Mention>();
+    for (const first of from) {
+      const queue = [first];
+      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+        for (const unit of unitsOf(next.name)) {
+          if (reached.has(unit)) continue;
+          reached.set(unit, first);
+          queue.push(...mentionsOf(unit));
+        }
+      }
+    }
+    return reached;
+  };
 
-  const used = new Set<Unit>();
-  spread(inDropped, used, (unit) => inUnits.get(unit) ?? []);
+  const used = new Set(reach(inDropped, (unit) => inUnits.get(unit) ?? []).keys());
   for (const unit of used) if (unit.names.some((name) => !unitsOf(name).includes(unit))) used.delete(unit);
 
   // Types are gone when the code runs: what is only named in them is not kept by them.
-  const values = (list: readonly Mention[]): readonly Mention[] => list.filter(({ isType }) => !isType);
-  const kept = new Set<Unit>();
+  const values = (list: readonly Mention[] = []): readonly Mention[] => list.filter(({ isType }) => !isType);
   const staying = units.filter((unit) => !used.has(unit)).flatMap((unit) => inUnits.get(unit) ?? []);
-  spread(values([...elsewhere, ...staying]), kept, (unit) => values(inUnits.get(unit) ?? []));
-  return used.difference(kept);
-
-  function spread(
-    from: readonly Mention[],
-    into: Set<Unit>,
-    mentionsOf: (unit: Unit) => readonly Mention[],
-  ): void {
-    const queue = [...from];
-    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      for (const unit of unitsOf(next.name)) {
-        if (into.has(unit)) continue;
-        into.add(unit);
-        queue.push(...mentionsOf(unit));
-      }
-    }
-  }
+  const neededBy = reach(values([...elsewhere, ...staying]), (unit) => values(inUnits.get(unit)));
+  return { dead: used.difference(neededBy), neededBy };
 }
 
 /** Returns the specifiers of the modules that are no longer imported. */
