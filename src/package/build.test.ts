@@ -532,6 +532,21 @@ connections.on("error", () => undefined);`,
   });
 });
 
+it("tells with a failure what may explain it", async () => {
+  write({
+    "order.ts": `${start}import fs from "fs";
+const task = (name: string, run: () => unknown) => activity(name, run);
+export const a = task("a", () => fs.readFileSync("a"));
+${flow}`,
+  });
+  await expect(buildPackage(path.join(directory, "order.ts"))).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /^cannot build order\.ts\n\norder\.ts:2:16: .*"fs"(?:.*\n)*\nnote: order\.ts:3:67: .*call `activity` where the implementation stands/,
+    ) as string,
+    details: { problems: [expect.anything()], warnings: [expect.anything()] },
+  });
+});
+
 it("takes the implementations out of a library too, if it says that it needs Aion", async () => {
   const library = {
     "node_modules/acme/index.js":
@@ -759,6 +774,17 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
   it("is asked for within a time limit", () => {
     const endless = "(function (require, module, exports) { for (;;); })";
     expect(() => inspect(endless, 50)).toThrow(/timed out/);
+  });
+
+  it("warns of what is empty in a package, where workflow code can reach it", async () => {
+    const { warnings } = await build({
+      "order.ts": `${start}import { a } from "./lib.ts";\nexport const here = import.meta.url;\nexport const b = activity("b", () => import.meta.url);\nexport const fulfil = workflow("fulfil", () => a);`,
+      "lib.ts": 'import { c } from "./other.ts";\nexport const a = 1;\nexport const b = () => c;',
+      "other.ts": "export const c = () => import.meta.url;",
+    });
+    expect(toLines(warnings)).toEqual([
+      "order.ts:3:21 `import.meta` is empty in a package: its code is no file",
+    ]);
   });
 
   it("warns of a workflow that is not exported", async () => {

@@ -90,7 +90,9 @@ function inspectBundle(
       ? error.hint
       : "A module of workflow code must load without the outside world: only the language and `aion/workflow`.";
     const text = `the module throws while it is loaded: ${messageOf(error)}`;
-    throw buildFailed(entry, [{ text, remedy, ...(place === undefined ? {} : { place }) }], error);
+    throw buildFailed(entry, [{ text, remedy, ...(place === undefined ? {} : { place }) }], {
+      cause: error,
+    });
   }
 }
 

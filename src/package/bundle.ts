@@ -55,14 +55,15 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
     ),
     ...loader.findSteps(script).map((place) => describeStep(place, graph)),
   ];
-  if (problems.length > 0) throw buildFailed(shown, problems);
+  const warnings = [
+    ...built.warnings.filter(({ location }) => isOwn(location?.file, graph)).map(toProblem),
+    ...[...loader.stripped.values()].flatMap((module) => module.warnings),
+  ];
+  if (problems.length > 0) throw buildFailed(shown, problems, { warnings });
   return {
     script,
     sourceMap: toSourceMap(textOf(`${scriptName}.map`), root, built.metafile),
-    warnings: [
-      ...built.warnings.filter(({ location }) => !isInstalled(location?.file)).map(toProblem),
-      ...[...loader.stripped.values()].flatMap(({ warnings }) => warnings),
-    ],
+    warnings,
     stripped: loader.stripped,
   };
 }
@@ -173,12 +174,23 @@ function toPlace({ file, line, column, length, lineText }: esbuild.Location): Pl
   return { file, line, column: before.length + 1, length: Math.max(1, marked.length), lineText };
 }
 
-function toProblem({ text, location, notes }: Message): Problem {
+function isOwn(file: string | undefined, graph: ImportGraph): boolean {
+  return file === undefined || (!isInstalled(file) && graph.isKept(file));
+}
+
+function toProblem({ id, text, location, notes }: Message): Problem {
   const said = text.startsWith("Top-level await")
     ? topLevelAwait
-    : { text: [text, ...notes.map((note) => note.text)].join(" ") };
+    : id === "empty-import-meta"
+      ? emptyImportMeta
+      : { text: [text, ...notes.map((note) => note.text)].join(" ") };
   return { ...said, ...(location === null ? {} : { place: toPlace(location) }) };
 }
+
+const emptyImportMeta: Problem = {
+  text: "`import.meta` is empty in a package: its code is no file",
+  remedy: "Look for files in an activity; for data, import it as JSON.",
+};
 
 const topLevelAwait: Problem = {
   text: "workflow code cannot wait while its module is loaded (`await` at the top level)",

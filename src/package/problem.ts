@@ -40,17 +40,30 @@ export function placeIn(file: string, text: string, start: number, end: number):
   };
 }
 
+export interface BuildFailedOptions {
+  readonly cause?: unknown;
+  /** What is no problem by itself, and may explain one. */
+  readonly warnings?: readonly Problem[];
+}
+
 /** All of them in one error, each with its frame. They are in `details.problems` too. */
-export function buildFailed(entry: string, problems: readonly Problem[], cause?: unknown): AionError {
+export function buildFailed(
+  entry: string,
+  problems: readonly Problem[],
+  { cause, warnings = [] }: BuildFailedOptions = {},
+): AionError {
   const count = problems.length === 1 ? "" : `: ${problems.length} problems`;
-  const blocks = problems.toSorted(byPlace).map(describeProblem);
+  const blocks = [
+    ...problems.toSorted(byPlace).map(describeProblem),
+    ...warnings.map((warning) => `note: ${describeProblem(warning)}`),
+  ];
   const remedies = new Set(problems.map(({ remedy }) => remedy));
   const [only] = remedies;
   return new AionError("build_failed", [`cannot build ${entry}${count}`, ...blocks].join("\n\n"), {
     ...(cause === undefined ? {} : { cause }),
     // One remedy for all stands once, at the end.
     ...(remedies.size === 1 && only !== undefined ? { hint: only } : {}),
-    details: { problems },
+    details: { problems, warnings },
   });
 }
 

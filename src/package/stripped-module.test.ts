@@ -122,6 +122,11 @@ describe("an activity without its implementation", () => {
     ["a method of that name", `${head}\nexport const a = log.activity("a", () => 1);`],
     ["a type of that name", `${head}\nexport type A = typeof activity;`],
     ["a call without an implementation", `${head}\nexport const a = activity("a");`],
+    ["options alone", `${head}\nexport const a = activity("a", { input: Order } as const);`],
+    [
+      "options alone, by name",
+      `${head}\nconst options = { retry: {} };\nexport const a = activity("a", options);`,
+    ],
     [
       "a member of another namespace",
       'import * as other from "./mine.ts";\nexport const a = other.activity("a", () => 1);',

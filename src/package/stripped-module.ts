@@ -62,6 +62,7 @@ export function stripModule(request: StripRequest): StrippedModule {
   const edits = new MagicString(text);
   const calls: ActivityCall[] = [];
   const warnings: { text: string; place: Place }[] = [];
+  const topLevel = new Set(scope.mentions.map(({ start }) => start));
   const steps: { readonly mention: Mention; readonly at: Span }[] = [];
 
   for (const mention of scope.mentions) {
@@ -72,21 +73,33 @@ export function stripModule(request: StripRequest): StrippedModule {
       if (used.parent?.type !== "ExportSpecifier") steps.push({ mention, at: used.at });
       continue;
     }
-    const call = used.parent?.type === "CallExpression" && used.isCallee ? used.parent : undefined;
-    if (call !== undefined) {
-      const implementation = readImplementation(call, text);
-      if (implementation !== undefined) calls.push(implementation);
-      else if (call.arguments.slice(0, 3).some(({ type }) => type === "SpreadElement")) {
-        warnings.push({
-          text: "the arguments of this activity are spread, so its implementation cannot be told apart and stays in the package",
-          place: placeIn(file, text, call.start, call.end),
-        });
+    if (used.parent?.type === "ExportSpecifier") continue;
+    const warn = (warning: string, { start, end }: Span): void => {
+      warnings.push({ text: warning, place: placeIn(file, text, start, end) });
+    };
+    if (used.parent?.type !== "CallExpression" || !used.isCallee) {
+      warn(
+        "`activity` is passed on as a value; implementations handed to it in this way stay in the package",
+        used.at,
+      );
+      continue;
+    }
+    const { arguments: given } = used.parent;
+    const implementation = readImplementation(given, program, text);
+    if (given.slice(0, 3).some(({ type }) => type === "SpreadElement")) {
+      warn(
+        "the arguments of this activity are spread, so its implementation cannot be told apart and stays in the package",
+        used.parent,
+      );
+    } else if (implementation !== undefined) {
+      calls.push(implementation);
+      const { node } = implementation;
+      if (node.type === "Identifier" && !topLevel.has(node.start)) {
+        warn(
+          `the implementation is handed to this function as ${node.name}; what is handed to it stays in the package, so call \`activity\` where the implementation stands`,
+          node,
+        );
       }
-    } else if (used.parent?.type !== "ExportSpecifier") {
-      warnings.push({
-        text: "`activity` is passed on as a value; implementations handed to it in this way stay in the package",
-        place: placeIn(file, text, used.at.start, used.at.end),
-      });
     }
   }
 
@@ -139,24 +152,46 @@ interface Span {
 
 interface ActivityCall {
   readonly name: string;
+  readonly node: Node;
+  /** The implementation, and whatever comes after it. */
   readonly implementation: Span;
   readonly replacement: string;
 }
 
-function readImplementation(call: CallExpression, text: string): ActivityCall | undefined {
-  const [name, second, third] = call.arguments;
+function readImplementation(
+  [name, second, third, ...others]: CallExpression["arguments"],
+  program: Program,
+  text: string,
+): ActivityCall | undefined {
   if (name === undefined || second === undefined) return undefined;
-  if ([name, second, third].some((argument) => argument?.type === "SpreadElement")) return undefined;
-  const first = third ?? second;
-  const last = call.arguments.at(-1) ?? first;
+  // Options alone: somebody else implements it.
+  if (third === undefined && isOptions(second, program)) return undefined;
+  const node = third ?? second;
   return {
     name:
       name.type === "Literal" && typeof name.value === "string"
         ? name.value
         : text.slice(name.start, name.end),
-    implementation: { start: first.start, end: last.end },
+    node,
+    implementation: { start: node.start, end: (others.at(-1) ?? node).end },
     replacement: third === undefined ? "{}, void 0" : "void 0",
   };
+}
+
+/** An object as it is written, or a constant that is one. */
+function isOptions(node: Node, program: Program): boolean {
+  if (node.type === "ObjectExpression") return true;
+  if ("expression" in node && wrappers.has(node.type) && typeof node.expression === "object") {
+    return isOptions(node.expression, program);
+  }
+  if (node.type !== "Identifier") return false;
+  return program.body
+    .map((statement) => (statement.type === "ExportNamedDeclaration" ? statement.declaration : statement))
+    .flatMap((statement) => (statement?.type === "VariableDeclaration" ? statement.declarations : []))
+    .some(
+      ({ id, init }) =>
+        id.type === "Identifier" && id.name === node.name && init?.type === "ObjectExpression",
+    );
 }
 
 /** Local names of the two functions, and of modules that hold them. */
