@@ -205,14 +205,14 @@ describe("an archive that is refused", () => {
     ],
     [
       "a manifest with other white space",
-      pack({ ...parts, "manifest.json": encode(JSON.stringify(manifest)) }),
+      pack({ ...parts, "manifest.json": encode(JSON.stringify(manifest, undefined, 2)) }),
       /not written as/,
     ],
     [
       "a manifest with a key twice",
       pack({
         ...parts,
-        "manifest.json": encode(toJsonText(manifest).replace('"format": 1,', '"format": 1,\n  "format": 1,')),
+        "manifest.json": encode(toJsonText(manifest).replace('"format":1,', '"format":1,"format":1,')),
       }),
       /not written as/,
     ],
@@ -304,6 +304,21 @@ describe("an archive that is refused", () => {
     const startedAt = performance.now();
     expect(refusal(joined(encode("PK\u0003\u0004"), record, locator, end)).code).toBe("package_invalid");
     expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  it("is one whose JSON is built to be expensive, in little time", () => {
+    const startedAt = performance.now();
+    const nested = `{"workflows":{"fulfil":{"input":{"a":${"[".repeat(3_000_000)}${"]".repeat(3_000_000)}}}},"activities":{},"signals":{},"queries":{}}\n`;
+    expect(refusal(pack({ ...parts, "schemas.json": encode(nested) })).code).toBe("package_invalid");
+    const many = Array.from({ length: 40_000 }, (_, index) => ({
+      name: String(index).padStart(6, "0"),
+      payload: "described" as const,
+    }));
+    const long = encode(toJsonText({ ...manifest, signals: many }));
+    expect(refusal(pack({ ...parts, "manifest.json": long })).message).toMatch(
+      /do not agree about the payload/,
+    );
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
   });
 
   it("is not written either", () => {

@@ -87,12 +87,22 @@ export function readArchive(bytes: Uint8Array, bytesMax = packageBytesMaxDefault
     sourceMap: text("workflow.js.map"),
   };
   checkSourceMap(contents.sourceMap);
-  if (Buffer.compare(writeArchive(contents, bytesMax), bytes) !== 0) {
+  if (!isWrittenSo(contents, bytes, bytesMax)) {
     throw new AionError("package_invalid", "the package is not written as `aion build` writes it", {
       hint: "It was packed by another program, damaged, or added to. Build it again, and hand on the file as it is.",
     });
   }
   return { ...contents, hash: hashArchive(bytes) };
+}
+
+function isWrittenSo(contents: PackageContents, bytes: Uint8Array, bytesMax: number): boolean {
+  try {
+    return Buffer.compare(writeArchive(contents, bytesMax), bytes) === 0;
+  } catch (error) {
+    // JSON that can be read and is nested too deeply to be written.
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
 }
 
 /** The content hash: 64 hexadecimal digits. */

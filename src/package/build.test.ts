@@ -389,7 +389,9 @@ describe("what workflow code could reach", () => {
         "order.ts": `${start}import S from "stripe";\nexport const fulfil = workflow("fulfil", () => new S());`,
         ...stripe,
       },
-      [`node_modules/stripe/index.js:1:22 ${node("http")}`],
+      [
+        'order.ts:2:15 workflow code reaches "stripe", which asks for "http": there is no such module where it runs',
+      ],
     ],
     [
       "a module of Node, used by an exported function",
@@ -498,6 +500,68 @@ describe("what workflow code could reach", () => {
       hint: "Do it in the implementation of an activity: the build leaves those out, with all that only they use.",
     });
   });
+});
+
+it("tells once what a library asks for, where it is imported, with what needs it and what to do", async () => {
+  const asks = ["a", "b", "c", "d", "e"].map((name) => `require("${name}-native");`);
+  write({
+    "order.ts": `${start}import { pool } from "./db/pool.ts";
+export const fulfil = workflow("fulfil", () => pool);`,
+    "db/pool.ts": `import { activity } from "aion/workflow";
+import { Pool } from "pg";
+export const pool = 1;
+const connections = new Pool();
+export const read = activity("read", () => connections.query());
+connections.on("error", () => undefined);`,
+    "node_modules/pg/index.js": 'exports.Pool = require("./lib/pool.js");',
+    "node_modules/pg/lib/pool.js": `require("net"); require("tls");\n${asks.join("\n")}`,
+  });
+  await expect(buildPackage(path.join(directory, "order.ts"))).rejects.toMatchObject({
+    message: [
+      "cannot build order.ts",
+      "",
+      'db/pool.ts:2:22: workflow code reaches "pg", which asks for "net", "tls", "a-native", "b-native", "c-native" and 2 more: there is no such module where it runs',
+      '  2 | import { Pool } from "pg";',
+      "    |                      ^^^^",
+      "    imported by: order.ts → db/pool.ts → node_modules/pg/index.js → node_modules/pg/lib/pool.js:1:9",
+      "    needed by: db/pool.ts:6:1",
+      '  6 | connections.on("error", () => undefined);',
+      "    | ^^^^^^^^^^^",
+      "    remedy: Do it in the implementation of an activity: the build leaves those out, with all that only they use.",
+    ].join("\n"),
+  });
+});
+
+it("tells with a failure what may explain it", async () => {
+  write({
+    "order.ts": `${start}import fs from "fs";
+const task = (name: string, run: () => unknown) => activity(name, run);
+export const a = task("a", () => fs.readFileSync("a"));
+${flow}`,
+  });
+  await expect(buildPackage(path.join(directory, "order.ts"))).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /^cannot build order\.ts\n\norder\.ts:2:16: .*"fs"(?:.*\n)*\nnote: order\.ts:3:67: .*call `activity` where the implementation stands/,
+    ) as string,
+    details: { problems: [expect.anything()], warnings: [expect.anything()] },
+  });
+});
+
+it("takes the implementations out of a library too, if it says that it needs Aion", async () => {
+  const library = {
+    "node_modules/acme/index.js":
+      'import { activity } from "aion/workflow";\nimport fs from "fs";\nexport const read = activity("read", () => fs.readFileSync("a"));\n',
+  };
+  const files = {
+    ...library,
+    "node_modules/acme/package.json":
+      '{ "name": "acme", "type": "module", "peerDependencies": { "aion": "*" } }',
+    "order.ts": `${start}import { read } from "acme";\nexport const fulfil = workflow("fulfil", () => read());`,
+  };
+  const { dropped } = await build(files);
+  expect(dropped).toEqual([
+    { file: "node_modules/acme/index.js", activities: ["read"], imports: ["fs"], names: [] },
+  ]);
 });
 
 describe("activity through a module of one's own", () => {
@@ -710,6 +774,17 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
   it("is asked for within a time limit", () => {
     const endless = "(function (require, module, exports) { for (;;); })";
     expect(() => inspect({ script: endless, libraries: "" }, 50)).toThrow(/timed out/);
+  });
+
+  it("warns of what is empty in a package, where workflow code can reach it", async () => {
+    const { warnings } = await build({
+      "order.ts": `${start}import { a } from "./lib.ts";\nexport const here = import.meta.url;\nexport const b = activity("b", () => import.meta.url);\nexport const fulfil = workflow("fulfil", () => a);`,
+      "lib.ts": 'import { c } from "./other.ts";\nexport const a = 1;\nexport const b = () => c;',
+      "other.ts": "export const c = () => import.meta.url;",
+    });
+    expect(toLines(warnings)).toEqual([
+      "order.ts:3:21 `import.meta` is empty in a package: its code is no file",
+    ]);
   });
 
   it("warns of a workflow that is not exported", async () => {

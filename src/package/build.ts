@@ -52,7 +52,7 @@ export async function buildPackage(entryFile: string): Promise<BuiltPackage> {
   const shown = path.relative(root, entry).split(path.sep).join("/");
 
   const bundled = await bundle({ entry, root });
-  const definitions = inspectBundle(bundled, shown);
+  const definitions = inspectBundle(bundled, { entry: shown, root });
   const warnings = [...bundled.warnings];
   const contents = {
     ...describeDefinitions(definitions, shown, warnings),
@@ -79,40 +79,47 @@ function findRoot(entry: string): string {
   }
 }
 
-function inspectBundle({ script, libraries, sourceMap }: Bundle, entry: string): InspectedDefinitions {
+function inspectBundle(
+  { script, libraries, sourceMap }: Bundle,
+  { entry, root }: { readonly entry: string; readonly root: string },
+): InspectedDefinitions {
   try {
     return inspect({ script, libraries });
   } catch (error) {
-    const place = firstPlace(error, sourceMap);
+    const place = firstPlace(error, sourceMap, root);
     const remedy = isAionError(error)
       ? error.hint
       : "A module of workflow code must load without the outside world: only the language and `aion/workflow`.";
     const text = `the module throws while it is loaded: ${messageOf(error)}`;
-    throw buildFailed(entry, [{ text, remedy, ...(place === undefined ? {} : { place }) }], error);
+    throw buildFailed(entry, [{ text, remedy, ...(place === undefined ? {} : { place }) }], {
+      cause: error,
+    });
   }
 }
 
-/** Where the author's code is in the stack of an error. */
-function firstPlace(error: unknown, mapText: string): Place | undefined {
+/** Where the code of the author, or of a library, is in the stack of an error. */
+function firstPlace(error: unknown, mapText: string, root: string): Place | undefined {
   const stack = Error.isError(error) ? (error.stack ?? "") : "";
   const map = new SourceMap(JSON.parse(mapText) as ConstructorParameters<typeof SourceMap>[0]);
-  const { sources, sourcesContent } = JSON.parse(mapText) as {
-    readonly sources: readonly string[];
-    readonly sourcesContent?: readonly (string | null)[];
-  };
   for (const [, line, column] of stack.matchAll(frame)) {
     const found = map.findEntry(Number(line) - 1, Number(column) - 1);
-    if (!("originalSource" in found) || sources.indexOf(found.originalSource) < 0) continue;
-    const text = sourcesContent?.[sources.indexOf(found.originalSource)] ?? "";
+    if (!("originalSource" in found)) continue;
+    const { originalSource: file, originalLine, originalColumn } = found;
     return {
-      file: found.originalSource,
-      line: found.originalLine + 1,
-      column: found.originalColumn + 1,
+      file,
+      line: originalLine + 1,
+      column: originalColumn + 1,
       length: 1,
-      lineText: text.split(/\r?\n/)[found.originalLine] ?? "",
+      lineText: readLine(path.join(root, file), originalLine),
     };
   }
   return undefined;
+}
+
+function readLine(file: string, index: number): string {
+  // What a library's own map names need not be there.
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return text.split(/\r?\n/)[index] ?? "";
 }
 
 const frame = new RegExp(`${RegExp.escape(scriptFile)}:(\\d+):(\\d+)`, "g");

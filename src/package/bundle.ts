@@ -5,11 +5,12 @@
  * left after tree shaking mentions it. So the bundler runs once; if it complains of such modules it runs again with an
  * empty module in the place of each, one for each file that imports it, and those that are left in the script are told.
  */
-import { isBuiltin } from "node:module";
 import path from "node:path";
 import * as esbuild from "esbuild";
 import type { BuildFailure, BuildOptions, BuildResult, Message, Metafile, PluginBuild } from "esbuild";
 import { assert } from "../core/errors.ts";
+import { ImportGraph, describeMissing, describeStep, isInstalled } from "./import-graph.ts";
+import type { Missing } from "./import-graph.ts";
 import { ModuleLoader, workflowModule } from "./module-loader.ts";
 import { buildFailed } from "./problem.ts";
 import { SharedLibraries } from "./shared-libraries.ts";
@@ -52,29 +53,25 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
   const script = textOf(scriptName);
   const graph = new ImportGraph(built.metafile, shown);
   const problems = [
-    ...missing.filter((module) => graph.isKept(module)).map((module) => unavailable(module, graph)),
-    ...loader.findSteps(script).map((place): Problem => toStepProblem(place, graph)),
+    ...describeMissing(
+      missing.filter((module) => graph.isKept(`${missingNamespace}:${keyOf(module)}`)),
+      graph,
+      loader,
+    ),
+    ...loader.findSteps(script).map((place) => describeStep(place, graph)),
   ];
-  if (problems.length > 0) throw buildFailed(shown, problems);
+  const warnings = [
+    ...built.warnings.filter(({ location }) => isOwn(location?.file, graph)).map(toProblem),
+    ...[...loader.stripped.values()].flatMap((module) => module.warnings),
+  ];
+  if (problems.length > 0) throw buildFailed(shown, problems, { warnings });
   return {
     script,
     libraries: await bundleLibraries(shared.usedBy(built.metafile), root),
     sourceMap: toSourceMap(textOf(`${scriptName}.map`), root, built.metafile),
-    warnings: [
-      ...built.warnings.filter(({ location }) => !isInstalled(location?.file)).map(toProblem),
-      ...[...loader.stripped.values()].flatMap(({ warnings }) => warnings),
-    ],
+    warnings,
     stripped: loader.stripped,
   };
-}
-
-/** An import that cannot be followed. */
-interface Missing {
-  readonly specifier: string;
-  readonly place: Place;
-  readonly reason: string | undefined;
-  /** It is there, and is nothing that can be bundled. */
-  readonly isForeign: boolean;
 }
 
 const scriptName = "workflow.js";
@@ -87,6 +84,7 @@ const form = {
   // Of a library's builds for Node and for browsers, the latter asks for no module of Node.
   platform: "browser",
   target: "node24",
+  // Libraries that look for the global object in an older way would ask for code from text otherwise.
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
   banner: { js: '(function (require, module, exports, globalThis) { "use strict";' },
   footer: { js: "})" },
@@ -206,100 +204,28 @@ function toPlace({ file, line, column, length, lineText }: esbuild.Location): Pl
   return { file, line, column: before.length + 1, length: Math.max(1, marked.length), lineText };
 }
 
-function toProblem({ text, location, notes }: Message): Problem {
+function isOwn(file: string | undefined, graph: ImportGraph): boolean {
+  return file === undefined || (!isInstalled(file) && graph.isKept(file));
+}
+
+function toProblem({ id, text, location, notes }: Message): Problem {
   const said = text.startsWith("Top-level await")
     ? topLevelAwait
-    : { text: [text, ...notes.map((note) => note.text)].join(" ") };
+    : id === "empty-import-meta"
+      ? emptyImportMeta
+      : { text: [text, ...notes.map((note) => note.text)].join(" ") };
   return { ...said, ...(location === null ? {} : { place: toPlace(location) }) };
 }
+
+const emptyImportMeta: Problem = {
+  text: "`import.meta` is empty in a package: its code is no file",
+  remedy: "Look for files in an activity; for data, import it as JSON.",
+};
 
 const topLevelAwait: Problem = {
   text: "workflow code cannot wait while its module is loaded (`await` at the top level)",
   remedy: "Put it into the workflow's function, or into an activity.",
 };
-
-const activityRemedy =
-  "Do it in the implementation of an activity: the build leaves those out, with all that only they use.";
-
-function unavailable({ specifier, place, reason, isForeign }: Missing, graph: ImportGraph): Problem {
-  const name = JSON.stringify(specifier);
-  const chain = graph.chainTo(place.file);
-  if (isBuiltin(specifier)) {
-    return {
-      text: `workflow code reaches ${name}, a module of Node, which there is not where it runs`,
-      place,
-      chain,
-      remedy: activityRemedy,
-    };
-  }
-  if (/^aion(?:\/|$)/.test(specifier)) {
-    return {
-      text: `workflow code reaches ${name}; of Aion it may import ${JSON.stringify(workflowModule)} alone`,
-      place,
-      chain,
-      remedy: "Open engines and clients in another file, and let that one import the workflows.",
-    };
-  }
-  if (isForeign) {
-    return {
-      text: `workflow code reaches ${name}, which is neither JavaScript nor JSON`,
-      place,
-      chain,
-      remedy: activityRemedy,
-    };
-  }
-  return {
-    text: `${name} cannot be found${reason === undefined ? "" : `: ${reason}`}`,
-    place,
-    chain,
-    remedy: "Install it, correct its name, or use it in the implementations of activities only.",
-  };
-}
-
-function toStepProblem(place: Place, graph: ImportGraph): Problem {
-  return {
-    text: "`step` runs its closure where the engine is embedded; a package has no such place",
-    place,
-    chain: graph.chainTo(place.file),
-    remedy: "Define an `activity` and call it instead.",
-  };
-}
-
-/** Which modules are in the script, and how they came there. */
-class ImportGraph {
-  readonly #inputs: Metafile["inputs"];
-  readonly #kept: ReadonlySet<string>;
-  readonly #entry: string;
-
-  constructor(metafile: Metafile, entry: string) {
-    this.#inputs = metafile.inputs;
-    this.#entry = entry;
-    const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
-    this.#kept = new Set(inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file));
-  }
-
-  isKept(module: Missing): boolean {
-    return this.#kept.has(`${missingNamespace}:${keyOf(module)}`);
-  }
-
-  /** The shortest way from the entry. */
-  chainTo(file: string): readonly string[] {
-    const from = new Map<string, string | undefined>([[this.#entry, undefined]]);
-    for (const [at] of from) {
-      if (at === file) break;
-      for (const { path: next } of this.#inputs[at]?.imports ?? []) if (!from.has(next)) from.set(next, at);
-    }
-    const chain: string[] = [];
-    for (
-      let at: string | undefined = from.has(file) ? file : undefined;
-      at !== undefined;
-      at = from.get(at)
-    ) {
-      chain.unshift(at);
-    }
-    return chain;
-  }
-}
 
 /** The map with the same text in whatever directory it was made: its paths are relative to the root. */
 function toSourceMap(text: string, root: string, metafile: Metafile): string {
@@ -327,8 +253,4 @@ function commonDirectory(files: readonly string[]): string {
   const differs = first.findIndex((part, index) => others.some((other) => other[index] !== part));
   const common = differs < 0 ? first : first.slice(0, differs);
   return common.join(path.sep) + path.sep;
-}
-
-function isInstalled(file: string | undefined): boolean {
-  return file?.split("/").includes("node_modules") === true;
 }

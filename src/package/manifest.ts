@@ -95,9 +95,9 @@ const sourceMapSchema = z.looseObject({
   mappings: z.string(),
 });
 
-/** As it stands in a package: one text for one value. */
+/** As it stands in a package: one text for one value. Without indentation, which would blow up what is nested deeply. */
 export function toJsonText(value: Manifest | Schemas): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return `${JSON.stringify(value)}\n`;
 }
 
 /** Errors: `package_invalid`. */
@@ -117,22 +117,21 @@ export function parseManifest(text: string): Manifest {
 /** Also holds them to what the manifest says. Errors: `package_invalid`. */
 export function parseSchemas(text: string, manifest: Manifest): Schemas {
   const schemas = check(schemasSchema, parseJson(text, "schemas.json"), "schemas.json");
-  const described: readonly string[] = [
+  const described = new Set([
     ...manifest.workflows.flatMap(({ type, input, output }) => placesOf("workflow", type, { input, output })),
     ...manifest.activities.flatMap(({ type, input }) => placesOf("activity", type, { input })),
     ...manifest.signals.flatMap((signal) => placesOf("signal", signal.name, { payload: signal.payload })),
     ...manifest.queries.flatMap((query) =>
       placesOf("query", query.name, { input: query.input, output: query.output }),
     ),
-  ];
-  const given: readonly string[] = [
+  ]);
+  const given = new Set([
     ...placesIn("workflow", schemas.workflows),
     ...placesIn("activity", schemas.activities),
     ...placesIn("signal", schemas.signals),
     ...placesIn("query", schemas.queries),
-  ];
-  const odd =
-    described.find((place) => !given.includes(place)) ?? given.find((place) => !described.includes(place));
+  ]);
+  const [odd] = described.symmetricDifference(given);
   if (odd !== undefined) {
     throw new AionError("package_invalid", `manifest.json and schemas.json do not agree about ${odd}`);
   }

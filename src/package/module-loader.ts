@@ -1,11 +1,16 @@
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import path from "node:path";
 import type { Loader, OnLoadResult, PluginBuild } from "esbuild";
-import type { Program } from "oxc-parser";
+import { Visitor } from "oxc-parser";
+import type { Node, Program } from "oxc-parser";
+import { isInstalled } from "./import-graph.ts";
+import type { ModulePlaces } from "./import-graph.ts";
 import { readModuleScope } from "./module-scope.ts";
+import { placeIn } from "./problem.ts";
 import type { Place } from "./problem.ts";
-import { exportName, parseModule, stripModule } from "./stripped-module.ts";
+import { exportName, parseModule, requiredBy, stripModule } from "./stripped-module.ts";
 import type { ApiExports, ApiName, StrippedModule } from "./stripped-module.ts";
 
 export const workflowModule = "aion/workflow";
@@ -27,11 +32,12 @@ const loaders: Readonly<Record<string, Loader>> = {
 };
 
 /** Hands the bundler the modules that define activities, without their implementations. Each file is read once. */
-export class ModuleLoader {
+export class ModuleLoader implements ModulePlaces {
   readonly #root: string;
   readonly #stripped = new Map<string, StrippedModule>();
   readonly #steps: Place[] = [];
   readonly #loading = new Map<string, Promise<OnLoadResult | undefined>>();
+  readonly #libraries = new Map<string, boolean>();
   readonly #exports = new Map<string, ApiExports>([[workflowModule, workflowExports]]);
 
   constructor(root: string) {
@@ -60,11 +66,52 @@ export class ModuleLoader {
     return this.#steps.filter((_, index) => numbers.has(index));
   }
 
+  placeOfNeed(file: string, specifier: string): Place | undefined {
+    return this.#stripped.get(file)?.neededBy.get(specifier);
+  }
+
+  placeOfImport(file: string, specifier: string): Place | undefined {
+    const absolute = path.resolve(this.#root, file);
+    const text = readFileSync(absolute, "utf8");
+    const program = parseModule(absolute, text);
+    if (program === undefined) return undefined;
+    let found: Place | undefined;
+    const see = (node: Node | null | undefined): void => {
+      if (node?.type !== "Literal" || node.value !== specifier) return;
+      found ??= placeIn(file, text, node.start, node.end);
+    };
+    new Visitor({
+      ImportDeclaration: (node) => see(node.source),
+      ExportNamedDeclaration: (node) => see(node.source),
+      ExportAllDeclaration: (node) => see(node.source),
+      ImportExpression: (node) => see(node.source),
+      CallExpression: (node) => see(requiredBy(node) === undefined ? undefined : node.arguments[0]),
+      TSExternalModuleReference: (node) => see(node.expression),
+    }).visit(program);
+    return found;
+  }
+
   relative(file: string): string {
     return path.relative(this.#root, file).split(path.sep).join("/");
   }
 
+  /** A library that defines activities says in its package.json that it needs Aion; the others are not looked into. */
+  #needsAion(file: string): boolean {
+    const parts = file.split(path.sep);
+    const at = parts.lastIndexOf("node_modules");
+    if (at < 0) return true;
+    const length = parts[at + 1]?.startsWith("@") === true ? 3 : 2;
+    const manifest = [...parts.slice(0, at + length), "package.json"].join(path.sep);
+    let needs = this.#libraries.get(manifest);
+    if (needs === undefined) {
+      needs = existsSync(manifest) && readFileSync(manifest, "utf8").includes('"aion"');
+      this.#libraries.set(manifest, needs);
+    }
+    return needs;
+  }
+
   async #load(file: string, build: PluginBuild): Promise<OnLoadResult | undefined> {
+    if (!this.#needsAion(file)) return undefined;
     const text = await readFile(file, "utf8");
     const isDirect = text.includes(workflowModule);
     // A barrel is a matter of the author's own modules.
@@ -203,10 +250,6 @@ type Barrel = readonly Passage[];
 
 const stepMark = /__aion_step_(\d+)__/g;
 const noExports: ApiExports = new Map();
-
-function isInstalled(file: string): boolean {
-  return file.split(path.sep).includes("node_modules");
-}
 
 /** The modules of which something is called, by its name or as a member. */
 function calledModules(program: Program): ReadonlySet<string> {

@@ -19,6 +19,8 @@ export interface Problem {
   readonly place?: Place;
   /** The way from the entry to the file: each imports the next. */
   readonly chain?: readonly string[];
+  /** What needs it, where that is known. */
+  readonly neededBy?: Place;
   /** What to do. */
   readonly remedy?: string;
 }
@@ -38,17 +40,30 @@ export function placeIn(file: string, text: string, start: number, end: number):
   };
 }
 
+export interface BuildFailedOptions {
+  readonly cause?: unknown;
+  /** What is no problem by itself, and may explain one. */
+  readonly warnings?: readonly Problem[];
+}
+
 /** All of them in one error, each with its frame. They are in `details.problems` too. */
-export function buildFailed(entry: string, problems: readonly Problem[], cause?: unknown): AionError {
+export function buildFailed(
+  entry: string,
+  problems: readonly Problem[],
+  { cause, warnings = [] }: BuildFailedOptions = {},
+): AionError {
   const count = problems.length === 1 ? "" : `: ${problems.length} problems`;
-  const blocks = problems.toSorted(byPlace).map(describeProblem);
+  const blocks = [
+    ...problems.toSorted(byPlace).map(describeProblem),
+    ...warnings.map((warning) => `note: ${describeProblem(warning)}`),
+  ];
   const remedies = new Set(problems.map(({ remedy }) => remedy));
   const [only] = remedies;
   return new AionError("build_failed", [`cannot build ${entry}${count}`, ...blocks].join("\n\n"), {
     ...(cause === undefined ? {} : { cause }),
     // One remedy for all stands once, at the end.
     ...(remedies.size === 1 && only !== undefined ? { hint: only } : {}),
-    details: { problems },
+    details: { problems, warnings },
   });
 }
 
@@ -61,11 +76,14 @@ function byPlace(a: Problem, b: Problem): number {
 }
 
 /** `file:line:column: text`, the line with a mark under the place, and how the file is reached. */
-export function describeProblem({ text, place, chain, remedy }: Problem): string {
+export function describeProblem({ text, place, chain, neededBy, remedy }: Problem): string {
   const lines: string[] = [];
   if (place === undefined) lines.push(text);
   else lines.push(`${place.file}:${place.line}:${place.column}: ${text}`, ...frameOf(place));
   if (chain !== undefined && chain.length > 1) lines.push(`    imported by: ${chain.join(" → ")}`);
+  if (neededBy !== undefined) {
+    lines.push(`    needed by: ${neededBy.file}:${neededBy.line}:${neededBy.column}`, ...frameOf(neededBy));
+  }
   if (remedy !== undefined) lines.push(`    remedy: ${remedy}`);
   return lines.join("\n");
 }
@@ -73,6 +91,7 @@ export function describeProblem({ text, place, chain, remedy }: Problem): string
 const frameWidthMax = 120;
 
 function frameOf({ line, column, length, lineText }: Place): readonly string[] {
+  if (lineText === "") return [];
   // Of a long line (minified code), the part around the place.
   const from = lineText.length <= frameWidthMax ? 0 : Math.max(0, column - 1 - frameWidthMax / 2);
   const shown = lineText.slice(from, from + frameWidthMax).replaceAll("\t", " ");

@@ -1,4 +1,5 @@
 import { SourceMap } from "node:module";
+import vm from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { assert } from "../core/errors.ts";
@@ -121,6 +122,11 @@ describe("an activity without its implementation", () => {
     ["a method of that name", `${head}\nexport const a = log.activity("a", () => 1);`],
     ["a type of that name", `${head}\nexport type A = typeof activity;`],
     ["a call without an implementation", `${head}\nexport const a = activity("a");`],
+    ["options alone", `${head}\nexport const a = activity("a", { input: Order } as const);`],
+    [
+      "options alone, by name",
+      `${head}\nconst options = { retry: {} };\nexport const a = activity("a", options);`,
+    ],
     [
       "a member of another namespace",
       'import * as other from "./mine.ts";\nexport const a = other.activity("a", () => 1);',
@@ -259,6 +265,10 @@ describe("what goes with the implementations", () => {
       "const used = () => 1;\nexport function f(a = used) { var used; return a; }",
     ],
     ["what a computed key names", 'const used = () => "k";\nexport const o = { [used()]: 1 };'],
+    [
+      "what a computed key of a pattern names",
+      "const used = () => 1;\nexport const { [used()]: one } = [1, 2];",
+    ],
     ["what a class extends", "class used {}\nexport class B extends used {}"],
     ["what a decorator is", "function used() {}\n@used export class B {}"],
     ["what a template holds", "const used = () => 1;\nexport const t = `${used()}`;"],
@@ -422,5 +432,126 @@ describe("the text that is left", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("a random module", () => {
+  const names = ["a", "b", "c", "d"] as const;
+  const name = fc.constantFrom(...names);
+
+  /** Expressions and bodies in which names are mentioned, and hidden in every way that the language has. */
+  const { expression } = fc.letrec<{ expression: string; body: string }>((tie) => ({
+    expression: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      name.map((x) => `seen(() => ${x})`),
+      fc.tuple(name, tie("expression")).map(([x, inner]) => `((${x}) => ${inner})(0)`),
+      fc.tuple(name, tie("expression")).map(([x, inner]) => `(function ${x}() { return ${inner}; })()`),
+      fc
+        .tuple(name, name, tie("expression"))
+        .map(([x, y, inner]) => `((${x} = ${y}, ...rest) => [${inner}])()`),
+      fc.tuple(name, name).map(([x, y]) => `({ ${x}, [typeof ${y}]: 1, ${y}: 2 })`),
+      fc
+        .tuple(name, tie("expression"))
+        .map(([x, inner]) => `(class ${x} { static v = ${inner}; ${x}() {} }).v`),
+      tie("body").map((body) => `(() => { ${body} })()`),
+      fc.tuple(tie("expression"), tie("expression")).map(([x, y]) => `[${x}, ${y}]`),
+      name.map((x) => `\`\${typeof ${x}}\``),
+    ),
+    body: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      tie("expression").map((value) => `return ${value};`),
+      fc.tuple(name, tie("body")).map(([x, rest]) => `const ${x} = 1; { ${rest} }`),
+      fc
+        .tuple(name, tie("expression"), tie("body"))
+        .map(([x, value, rest]) => `{ var ${x} = ${value}; } ${rest}`),
+      fc.tuple(name, tie("body")).map(([x, rest]) => `for (let ${x} = 0; ${x} < 1; ${x}++) { ${rest} }`),
+      fc.tuple(name, name, tie("body")).map(([x, y, rest]) => `for (const ${x} of [${y}, 1]) { ${rest} }`),
+      fc.tuple(name, tie("body")).map(([x, rest]) => `try { throw 1; } catch (${x}) { ${rest} }`),
+      fc.tuple(name, tie("body")).map(([x, rest]) => `{ function ${x}() {} ${rest} }`),
+      fc
+        .tuple(name, name, tie("body"))
+        .map(([x, y, rest]) => `const { ${x}: { ${y} } = { ${y}: 1 } } = {}; { ${rest} }`),
+      fc
+        .tuple(name, name, tie("body"))
+        .map(([x, y, rest]) => `switch (1) { case 1: let ${x} = 2; ${y}; ${rest} }`),
+      fc.tuple(name, tie("body")).map(([x, rest]) => `${x}: for (;;) { ${rest} break ${x}; }`),
+      // Not of a name outside: that would be an effect of a declaration that may go.
+      fc
+        .tuple(name, name, tie("body"))
+        .map(([x, y, rest]) => `{ let ${x}; [, { k: ${x} = [${y}] }] = [1, {}]; } ${rest}`),
+    ),
+  }));
+
+  const value = fc.oneof({ weight: 3, arbitrary: fc.constant("1") }, { weight: 1, arbitrary: expression });
+  const declaration = value.chain((text) =>
+    fc.constantFrom<(x: string) => string>(
+      (x) => `const ${x} = ${text};`,
+      (x) => `let ${x} = ${text};`,
+      (x) => `var ${x} = ${text};`,
+      (x) => `function ${x}() { return ${text}; }`,
+      (x) => `class ${x} { static v() { return ${text}; } }`,
+      (x) => `const { ${x} } = { ${x}: ${text} };`,
+      (x) => `const other_${x} = 1, ${x} = () => ${text};`,
+    ),
+  );
+
+  /** What every function that the module gives out answers; `seen` is what a mention came to. */
+  function run(code: string): unknown {
+    const out: Record<string, () => unknown> = {};
+    const seen = (read: () => unknown): string => {
+      try {
+        return typeof read();
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    const activity = () => undefined;
+    const globals = { out, seen, activity, require: () => ({ activity }) };
+    vm.runInNewContext(code, globals, { timeout: 1_000 });
+    return Object.entries(out).map(([key, give]) => {
+      try {
+        return [key, JSON.stringify(give())];
+      } catch (error) {
+        return [key, (error as Error).name];
+      }
+    });
+  }
+
+  it("does the same without the implementations", () => {
+    const module = fc.record({
+      declared: fc.tuple(...names.map(() => declaration)),
+      implementation: expression,
+      given: fc.array(expression, { minLength: 1, maxLength: 2 }),
+    });
+    const counts = { removed: 0, kept: 0 };
+    fc.assert(
+      fc.property(module, ({ declared, implementation, given }) => {
+        const code = [
+          '"use strict";',
+          'const aion = require("aion/workflow");',
+          ...declared.map((write, index) => write(names[index] ?? "")),
+          // Mentions every name: whatever else mentions one, and is not seen to, is found out.
+          `aion.activity("x", () => [${names.join(", ")}, ${implementation}]);`,
+          ...given.map((text, index) => `out.f${index} = () => ${text};`),
+        ].join("\n");
+        const wanted = (() => {
+          try {
+            return { answers: run(code) };
+          } catch {
+            return undefined;
+          }
+        })();
+        // A module that does not load by itself shows nothing.
+        fc.pre(wanted !== undefined);
+        const { changed, names: removed } = strip(code, "order.cjs");
+        expect(run(changed?.code ?? code)).toEqual(wanted?.answers);
+        counts.removed += removed.length;
+        counts.kept += names.length - removed.length;
+      }),
+      { numRuns: 400 },
+    );
+    // Neither everything goes nor nothing does.
+    expect(counts.removed).toBeGreaterThan(100);
+    expect(counts.kept).toBeGreaterThan(100);
   });
 });

@@ -15,7 +15,7 @@ import { MagicString } from "magic-string";
 import { parseSync } from "oxc-parser";
 import type { CallExpression, ImportDeclaration, Node, Program, VariableDeclaration } from "oxc-parser";
 import { readModuleScope } from "./module-scope.ts";
-import type { Mention } from "./module-scope.ts";
+import type { Mention, ModuleScope } from "./module-scope.ts";
 import type { Place } from "./problem.ts";
 import { placeIn } from "./problem.ts";
 
@@ -43,6 +43,8 @@ export interface StrippedModule {
   readonly imports: readonly string[];
   /** Variables, functions and classes that went with them. */
   readonly names: readonly string[];
+  /** Of the modules that are still imported, by specifier: what needs them here. */
+  readonly neededBy: ReadonlyMap<string, Place>;
   readonly warnings: readonly { readonly text: string; readonly place: Place }[];
 }
 
@@ -60,6 +62,7 @@ export function stripModule(request: StripRequest): StrippedModule {
   const edits = new MagicString(text);
   const calls: ActivityCall[] = [];
   const warnings: { text: string; place: Place }[] = [];
+  const topLevel = new Set(scope.mentions.map(({ start }) => start));
   const steps: { readonly mention: Mention; readonly at: Span }[] = [];
 
   for (const mention of scope.mentions) {
@@ -70,27 +73,39 @@ export function stripModule(request: StripRequest): StrippedModule {
       if (used.parent?.type !== "ExportSpecifier") steps.push({ mention, at: used.at });
       continue;
     }
-    const call = used.parent?.type === "CallExpression" && used.isCallee ? used.parent : undefined;
-    if (call !== undefined) {
-      const implementation = readImplementation(call, text);
-      if (implementation !== undefined) calls.push(implementation);
-      else if (call.arguments.slice(0, 3).some(({ type }) => type === "SpreadElement")) {
-        warnings.push({
-          text: "the arguments of this activity are spread, so its implementation cannot be told apart and stays in the package",
-          place: placeIn(file, text, call.start, call.end),
-        });
+    if (used.parent?.type === "ExportSpecifier") continue;
+    const warn = (warning: string, { start, end }: Span): void => {
+      warnings.push({ text: warning, place: placeIn(file, text, start, end) });
+    };
+    if (used.parent?.type !== "CallExpression" || !used.isCallee) {
+      warn(
+        "`activity` is passed on as a value; implementations handed to it in this way stay in the package",
+        used.at,
+      );
+      continue;
+    }
+    const { arguments: given } = used.parent;
+    const implementation = readImplementation(given, program, text);
+    if (given.slice(0, 3).some(({ type }) => type === "SpreadElement")) {
+      warn(
+        "the arguments of this activity are spread, so its implementation cannot be told apart and stays in the package",
+        used.parent,
+      );
+    } else if (implementation !== undefined) {
+      calls.push(implementation);
+      const { node } = implementation;
+      if (node.type === "Identifier" && !topLevel.has(node.start)) {
+        warn(
+          `the implementation is handed to this function as ${node.name}; what is handed to it stays in the package, so call \`activity\` where the implementation stands`,
+          node,
+        );
       }
-    } else if (used.parent?.type !== "ExportSpecifier") {
-      warnings.push({
-        text: "`activity` is passed on as a value; implementations handed to it in this way stay in the package",
-        place: placeIn(file, text, used.at.start, used.at.end),
-      });
     }
   }
 
   const dropped = outermost(calls.map(({ implementation }) => implementation));
   const units = readUnits(program);
-  const dead = findDead(units, scope.mentions, scope.declarations, dropped);
+  const { dead, neededBy } = sortUnits(units, scope, dropped);
   const gone = outermost([...dropped, ...[...dead].map((unit) => unit.span)]);
   const isGone = (span: Span): boolean => containing(gone, span.start) !== undefined;
 
@@ -113,6 +128,11 @@ export function stripModule(request: StripRequest): StrippedModule {
     activities: calls.map(({ name }) => name),
     imports,
     names: [...dead].flatMap(({ kind, names }) => (kind === "import" ? [] : names)),
+    neededBy: new Map(
+      [...neededBy].flatMap(([unit, { start, end }]) =>
+        unit.specifier === undefined ? [] : [[unit.specifier, placeIn(file, text, start, end)] as const],
+      ),
+    ),
     warnings,
   };
 }
@@ -132,24 +152,46 @@ interface Span {
 
 interface ActivityCall {
   readonly name: string;
+  readonly node: Node;
+  /** The implementation, and whatever comes after it. */
   readonly implementation: Span;
   readonly replacement: string;
 }
 
-function readImplementation(call: CallExpression, text: string): ActivityCall | undefined {
-  const [name, second, third] = call.arguments;
+function readImplementation(
+  [name, second, third, ...others]: CallExpression["arguments"],
+  program: Program,
+  text: string,
+): ActivityCall | undefined {
   if (name === undefined || second === undefined) return undefined;
-  if ([name, second, third].some((argument) => argument?.type === "SpreadElement")) return undefined;
-  const first = third ?? second;
-  const last = call.arguments.at(-1) ?? first;
+  // Options alone: somebody else implements it.
+  if (third === undefined && isOptions(second, program)) return undefined;
+  const node = third ?? second;
   return {
     name:
       name.type === "Literal" && typeof name.value === "string"
         ? name.value
         : text.slice(name.start, name.end),
-    implementation: { start: first.start, end: last.end },
+    node,
+    implementation: { start: node.start, end: (others.at(-1) ?? node).end },
     replacement: third === undefined ? "{}, void 0" : "void 0",
   };
+}
+
+/** An object as it is written, or a constant that is one. */
+function isOptions(node: Node, program: Program): boolean {
+  if (node.type === "ObjectExpression") return true;
+  if ("expression" in node && wrappers.has(node.type) && typeof node.expression === "object") {
+    return isOptions(node.expression, program);
+  }
+  if (node.type !== "Identifier") return false;
+  return program.body
+    .map((statement) => (statement.type === "ExportNamedDeclaration" ? statement.declaration : statement))
+    .flatMap((statement) => (statement?.type === "VariableDeclaration" ? statement.declarations : []))
+    .some(
+      ({ id, init }) =>
+        id.type === "Identifier" && id.name === node.name && init?.type === "ObjectExpression",
+    );
 }
 
 /** Local names of the two functions, and of modules that hold them. */
@@ -263,6 +305,8 @@ interface Unit {
   readonly kind: "import" | "variable" | "statement";
   readonly names: readonly string[];
   readonly span: Span;
+  /** The module that it imports. */
+  readonly specifier: string | undefined;
 }
 
 function readUnits(program: Program): readonly Unit[] {
@@ -271,25 +315,45 @@ function readUnits(program: Program): readonly Unit[] {
     switch (statement.type) {
       case "ImportDeclaration":
         for (const specifier of valueSpecifiers(statement)) {
-          units.push({ kind: "import", names: [specifier.local.name], span: specifier });
+          units.push({
+            kind: "import",
+            names: [specifier.local.name],
+            span: specifier,
+            specifier: statement.source.value,
+          });
         }
         break;
       case "VariableDeclaration":
         // What is disposed of at the end does something by being there.
         if (statement.declare === true || statement.kind.endsWith("using")) break;
         for (const declarator of statement.declarations) {
-          units.push({ kind: "variable", names: namesIn(declarator.id), span: declarator });
+          units.push({
+            kind: "variable",
+            names: namesIn(declarator.id),
+            span: declarator,
+            specifier: requiredBy(declarator.init),
+          });
         }
         break;
       case "FunctionDeclaration":
       case "ClassDeclaration":
         if (statement.id !== null && statement.declare !== true) {
-          units.push({ kind: "statement", names: [statement.id.name], span: statement });
+          const names = [statement.id.name];
+          units.push({ kind: "statement", names, span: statement, specifier: undefined });
         }
         break;
       case "TSImportEqualsDeclaration":
         if (statement.importKind !== "type") {
-          units.push({ kind: "statement", names: [statement.id.name], span: statement });
+          const { moduleReference } = statement;
+          units.push({
+            kind: "statement",
+            names: [statement.id.name],
+            span: statement,
+            specifier:
+              moduleReference.type === "TSExternalModuleReference"
+                ? moduleReference.expression.value
+                : undefined,
+          });
         }
         break;
       default:
@@ -324,13 +388,18 @@ function namesIn(pattern: Node): readonly string[] {
   }
 }
 
-/** The units that dropped code mentions, itself or through one another, and that nothing which stays mentions. */
-function findDead(
+interface SortedUnits {
+  /** The units that dropped code mentions, itself or through one another, and that nothing which stays mentions. */
+  readonly dead: ReadonlySet<Unit>;
+  /** Of the others: a mention in code that stays for itself, through which they are needed. */
+  readonly neededBy: ReadonlyMap<Unit, Mention>;
+}
+
+function sortUnits(
   units: readonly Unit[],
-  mentions: readonly Mention[],
-  declarations: ReadonlyMap<string, number>,
+  { mentions, declarations }: ModuleScope,
   dropped: readonly Span[],
-): ReadonlySet<Unit> {
+): SortedUnits {
   const byName = Map.groupBy(
     units.flatMap((unit) => unit.names.map((name) => ({ name, unit }))),
     ({ name }) => name,
@@ -343,45 +412,42 @@ function findDead(
   const spans = units.map((unit) => unit.span).toSorted((a, b) => a.start - b.start);
   const unitAt = new Map(units.map((unit) => [unit.span, unit]));
   const inDropped: Mention[] = [];
-  const inUnits = new Map<Unit, Mention[]>();
+  const inUnits = new Map<Unit, Mention[]>(units.map((unit) => [unit, []]));
   const elsewhere: Mention[] = [];
   for (const mention of mentions) {
     const span = containing(spans, mention.start);
     const unit = span === undefined ? undefined : unitAt.get(span);
     if (containing(dropped, mention.start) !== undefined) inDropped.push(mention);
     else if (unit === undefined) elsewhere.push(mention);
-    else {
-      const own = inUnits.get(unit);
-      if (own === undefined) inUnits.set(unit, [mention]);
-      else own.push(mention);
-    }
+    else inUnits.get(unit)?.push(mention);
   }
+  /** From mentions on, the units that they reach, each with the first of these mentions that does. */
+  const reach = (
+    from: readonly Mention[],
+    mentionsOf: (unit: Unit) => readonly Mention[],
+  ): Map<Unit, Mention> => {
+    const reached = new Map<Unit, Mention>();
+    for (const first of from) {
+      const queue = [first];
+      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+        for (const unit of unitsOf(next.name)) {
+          if (reached.has(unit)) continue;
+          reached.set(unit, first);
+          queue.push(...mentionsOf(unit));
+        }
+      }
+    }
+    return reached;
+  };
 
-  const used = new Set<Unit>();
-  spread(inDropped, used, (unit) => inUnits.get(unit) ?? []);
+  const used = new Set(reach(inDropped, (unit) => inUnits.get(unit) ?? []).keys());
   for (const unit of used) if (unit.names.some((name) => !unitsOf(name).includes(unit))) used.delete(unit);
 
   // Types are gone when the code runs: what is only named in them is not kept by them.
-  const values = (list: readonly Mention[]): readonly Mention[] => list.filter(({ isType }) => !isType);
-  const kept = new Set<Unit>();
+  const values = (list: readonly Mention[] = []): readonly Mention[] => list.filter(({ isType }) => !isType);
   const staying = units.filter((unit) => !used.has(unit)).flatMap((unit) => inUnits.get(unit) ?? []);
-  spread(values([...elsewhere, ...staying]), kept, (unit) => values(inUnits.get(unit) ?? []));
-  return used.difference(kept);
-
-  function spread(
-    from: readonly Mention[],
-    into: Set<Unit>,
-    mentionsOf: (unit: Unit) => readonly Mention[],
-  ): void {
-    const queue = [...from];
-    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      for (const unit of unitsOf(next.name)) {
-        if (into.has(unit)) continue;
-        into.add(unit);
-        queue.push(...mentionsOf(unit));
-      }
-    }
-  }
+  const neededBy = reach(values([...elsewhere, ...staying]), (unit) => values(inUnits.get(unit)));
+  return { dead: used.difference(neededBy), neededBy };
 }
 
 /** Returns the specifiers of the modules that are no longer imported. */
