@@ -92,6 +92,12 @@ const planted: readonly Planted[] = [
       code: 'export { AsyncLocalStorage } from "node:async_hooks";',
     })),
   {
+    what: "the process in guest",
+    rule: globalsRule,
+    folder: "src/guest",
+    code: 'export const a = process.env["HOME"];',
+  },
+  {
     what: "a floating promise",
     rule: "typescript(no-floating-promises)",
     code: "export const a = async () => 1;\na();",

@@ -135,7 +135,7 @@ const setter = fc.constantFrom(
 );
 
 const samples = {
-  texts: fc.sample(dateTexts, { seed, numRuns: 4_000 }),
+  texts: fc.sample(dateTexts, { seed, numRuns: 2_500 }),
   instants: fc.sample(instants, { seed, numRuns: 300 }),
   settings: fc.sample(
     fc.tuple(instants, setter, fc.array(fc.integer({ min: -40, max: 70 }), { maxLength: 4 })),

@@ -23,7 +23,7 @@ describe("console", () => {
       fc.property(dataSource, (source) => {
         expect(logged(`console.log(${source})`)).toEqual([`info: ${nodeFormat(source)}`]);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 

@@ -19,8 +19,8 @@ describe("dates and texts for people", () => {
   it("are tried on enough that differs elsewhere", () => {
     expect(ask("process", "America/New_York", "de_DE.UTF-8")).not.toEqual(expected);
     const parsed = expected["parsed"] as readonly (readonly string[])[];
-    expect(parsed.filter(([, at]) => at !== "NaN").length).toBeGreaterThan(1_000);
-    expect(parsed.filter(([, at]) => at === "NaN").length).toBeGreaterThan(1_000);
+    expect(parsed.filter(([, at]) => at !== "NaN").length).toBeGreaterThan(700);
+    expect(parsed.filter(([, at]) => at === "NaN").length).toBeGreaterThan(700);
   });
 
   it.each([

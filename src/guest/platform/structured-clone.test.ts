@@ -12,7 +12,7 @@ describe("structuredClone", () => {
         );
         expect(realm).toBe(node);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 

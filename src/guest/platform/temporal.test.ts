@@ -1,8 +1,10 @@
 // Node 24 has Temporal behind a flag, later versions without.
+import process from "node:process";
 import v8 from "node:v8";
 import { describe, expect, it } from "vitest";
 import { TestRealm } from "../../../test/guest/realm.ts";
 
+process.env["TZ"] = "America/New_York";
 v8.setFlagsFromString("--harmony-temporal");
 
 describe("Temporal", () => {
@@ -16,7 +18,7 @@ describe("Temporal", () => {
     ["Temporal.Now.plainDateTimeISO()", "2026-01-02T03:04:05.006"],
     ["Temporal.Now.plainDateISO('Pacific/Kiritimati')", "2026-01-02"],
     ["Temporal.Now.plainTimeISO('Asia/Kolkata')", "08:34:05.006"],
-    ["Temporal.Now.instant().toLocaleString(undefined, { dateStyle: 'short' })", "1/2/26"],
+    ["Temporal.Now.instant().toLocaleString().replaceAll('\\u202f', ' ')", "1/2/2026, 3:04:05 AM"],
     ["Temporal.Now.instant().toLocaleString('de')", "2.1.2026, 03:04:05"],
     ["Temporal.Now.plainDateISO().toLocaleString()", "1/2/2026"],
     ["new Date().toTemporalInstant()", "2026-01-02T03:04:05.006Z"],
