@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { AionError, assert } from "../core/errors.ts";
+import { isPackageVersion, packageBytesMax } from "../core/package-version.ts";
 import type { CatalogChange, PackageUse } from "./contract.ts";
-import { packageBytesMax, pinnedCountMax } from "./contract.ts";
+import { pinnedCountMax } from "./contract.ts";
 
 /** Checks the form of a change, and takes a copy: nothing in it changes with what its caller does next. */
 export function encodeCatalogChange(change: CatalogChange): CatalogChange {
@@ -28,10 +29,6 @@ export function encodeCatalogChange(change: CatalogChange): CatalogChange {
     case "unload":
       return { ...change };
   }
-}
-
-function isPackageVersion(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text);
 }
 
 /** Throws `store_corrupt` when the bytes are not those that the version names. */

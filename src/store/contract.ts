@@ -338,8 +338,6 @@ export interface PackageUse {
   readonly workflowIds: readonly WorkflowId[];
 }
 
-/** 32 MiB. */
-export const packageBytesMax = 32 * 1024 * 1024;
 /** Counting them all would hold up the commits of others. */
 export const pinnedCountMax = 10_000;
 export const pinnedIdsMax = 10;

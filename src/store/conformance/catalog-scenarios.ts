@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { CatalogChange, PackageUse, Store } from "../contract.ts";
-import { packageBytesMax, pinnedIdsMax } from "../contract.ts";
+import { packageBytesMax } from "../../core/package-version.ts";
+import { pinnedIdsMax } from "../contract.ts";
 import type { Archive, Scenario, World } from "./world.ts";
 import { archiveOf, assertRejects, deployOf, endOf, idOf, leaseMs, runOf, startOf } from "./world.ts";
 
