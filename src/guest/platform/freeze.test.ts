@@ -17,6 +17,8 @@ const visit = (value, path) => {
   visit(Object.getPrototypeOf(value), path + ".__proto__");
   for (const key of Reflect.ownKeys(value)) {
     const descriptor = Object.getOwnPropertyDescriptor(value, key);
+    // What an accessor hides.
+    if (descriptor.get !== undefined) { let hidden; try { hidden = Reflect.apply(descriptor.get, value, []); } catch {} visit(hidden, path + "." + String(key) + "()"); }
     for (const part of ["value", "get", "set"]) visit(descriptor[part], path + "." + String(key) + (part === "value" ? "" : "/" + part));
   }
 };
@@ -167,6 +169,32 @@ describe("what programs assign on their own objects", () => {
       "constructor,toString,valueOf,isPrototypeOf",
     ],
     ["methods of a WeakMap", "const a = new WeakMap(); a.get = a.get; return Object.hasOwn(a, 'get');", true],
+    ["methods of a list", "const a = [1]; a.push = () => 'own'; a.map = 1; return a.push() + a.map;", "own1"],
+    [
+      "methods of a Map and a Set",
+      "const a = new Map(); a.get = () => 'own'; const b = new Set(); b.add = 1; return a.get() + b.add;",
+      "own1",
+    ],
+    [
+      "methods of a promise",
+      "const a = Promise.resolve(); a.catch = 1; a.finally = 2; return a.catch + a.finally;",
+      3,
+    ],
+    [
+      "methods of a controller",
+      "const a = new AbortController(); a.abort = a.abort.bind(a); (0, a.abort)(); return a.signal.aborted;",
+      true,
+    ],
+    [
+      "methods of a target that is derived",
+      "class A extends EventTarget {} const a = new A(); a.addEventListener = 1; return a.addEventListener;",
+      1,
+    ],
+    [
+      "the constructor of a derived Map",
+      "function A() {} A.prototype = Object.create(Map.prototype); A.prototype.constructor = A; return new A().constructor === A;",
+      true,
+    ],
     ["by Object.assign", "return Object.assign({}, { toString: 1 }).toString;", 1],
   ])("is theirs: %s", (_what, body, expected) => {
     expect(realm.evaluate(body)).toBe(expected);

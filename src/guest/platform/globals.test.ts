@@ -113,6 +113,22 @@ describe("the globals of workflow code", () => {
     expect(realm.findRemedy(thrown)).toContain(remedy);
   });
 
+  it.each([
+    ["Function('1')", "compile beforehand"],
+    ["Array.prototype.leak = 1", "frozen"],
+    ["Error.prototype.name = 'A'", "frozen"],
+    ["Math.random = () => 0", "frozen"],
+    ["delete Math.random", "frozen"],
+  ])("are not to be changed: %s, and say why", (statement, remedy) => {
+    let thrown: unknown;
+    try {
+      realm.evaluate(`${statement}; return 1;`);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(realm.findRemedy(thrown)).toContain(remedy);
+  });
+
   it("say nothing of errors that are the program's own", () => {
     for (const body of [
       "return missing;",
