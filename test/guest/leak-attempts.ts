@@ -241,6 +241,11 @@ export const leakAttempts: readonly LeakAttempt[] = [
     find: "new Error('a').stack.split('\\n')[0]",
   },
   {
+    what: "a stack on all objects",
+    leave: "Error.captureStackTrace(Object.prototype);",
+    find: "typeof ({}).stack",
+  },
+  {
     what: "another freeze",
     leave: "Object.freeze = (it) => it;",
     find: "Object.isFrozen(Object.freeze({ a: 1 }))",
