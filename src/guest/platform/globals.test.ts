@@ -90,6 +90,17 @@ describe("the globals of workflow code", () => {
     );
   });
 
+  it("bear their names, whatever a bundler made of them", () => {
+    expect(
+      realm.evaluate(
+        "return Object.getOwnPropertyNames(globalThis).filter((it) => typeof globalThis[it] === 'function' && globalThis[it].name !== it);",
+      ),
+    ).toEqual([]);
+    expect(
+      realm.evaluate("return Object.getOwnPropertyNames(Intl).filter((it) => Intl[it].name !== it);"),
+    ).toEqual([]);
+  });
+
   it.each([
     ["process.env.HOME", "input"],
     ["require('fs')", "activities"],
