@@ -295,3 +295,49 @@ it("takes the implementations out of a library too, if it says that it needs Aio
     { file: "node_modules/acme/index.js", activities: ["read"], imports: ["fs"], names: [] },
   ]);
 });
+
+describe("a global that there is not where workflow code runs", () => {
+  it("is told where workflow code mentions it first in a file, with what to use instead", async () => {
+    const { warnings } = await project.build({
+      "order.ts": `${start}import { late } from "./lib.ts";
+export const fulfil = workflow("fulfil", async () => {
+  const home = process.env["HOME"] ?? process.cwd();
+  return [await fetch(home), late()];
+});`,
+      "lib.ts": `type T = typeof process;
+export const late = (process?: T) => [process, globalThis.process, new Date(), Math.random()];
+export const never = () => Buffer.from("a");
+export const { localStorage: own } = { localStorage: 1 };`,
+    });
+    expect(toLines(warnings)).toEqual([
+      "order.ts:4:16 `process` is nothing that workflow code can use",
+      "order.ts:5:17 `fetch` is nothing that workflow code can use",
+    ]);
+    expect(warnings.map(({ remedy }) => remedy)).toEqual([
+      "What the process has differs between machines: pass it in the input, or read it in an activity.",
+      "Workflow code may not use the network: do it in an activity, whose result is recorded.",
+    ]);
+  });
+
+  it("is not told of libraries, of activities, and where the file looks for it first", async () => {
+    const { warnings } = await project.build({
+      "order.ts": `${start}import { log } from "lib";
+const isNode = typeof process !== "undefined" && process.version !== "";
+export const a = activity("a", () => fetch("a"));
+export const fulfil = workflow("fulfil", () => log(isNode));`,
+      "node_modules/lib/package.json": '{ "name": "lib", "main": "index.js" }',
+      "node_modules/lib/index.js": "exports.log = (a) => process.stdout.write(String(a));",
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  it("is told with what to use instead when a module throws for it", async () => {
+    const [problem] = await project.problemsOf({
+      "order.ts": `${start}${flow}const path = __dirname + "/data";\nexport const a = path;`,
+    });
+    expect(problem).toMatchObject({
+      text: "the module throws while it is loaded: __dirname is not defined",
+      remedy: "Workflow code has no file system: do it in an activity, whose result is recorded.",
+    });
+  });
+});

@@ -9,7 +9,7 @@ const names = ["zod"];
 
 const filter = new RegExp(`^(?:${names.map((name) => RegExp.escape(name)).join("|")})(?:/|$)`);
 /** Says that it is asked by this plugin, and not to be asked again. */
-const asked = Symbol("asked by shared-libraries");
+const asked = Symbol("asked by realm-libraries");
 
 /** Which files of shared libraries a bundle wants, by the names under which it imports them. */
 export class SharedLibraries {
