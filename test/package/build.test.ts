@@ -190,6 +190,13 @@ describe("activity through a module of one's own", () => {
       },
     ],
     [
+      "as a constant of another name",
+      {
+        "order.ts": task("./aion.ts"),
+        "aion.ts": 'import { activity } from "aion/workflow";\nexport const task = activity;',
+      },
+    ],
+    [
       "with everything else, over two modules that import each other",
       {
         "order.ts": task("./lib/index.ts"),
