@@ -35,7 +35,14 @@ export interface StoreSide {
   fail(error: unknown): void;
 }
 
-const writes: ReadonlySet<string> = new Set(["claim", "renew", "release", "append", "deleteClosed"]);
+const writes: ReadonlySet<string> = new Set([
+  "claim",
+  "renew",
+  "release",
+  "append",
+  "deleteClosed",
+  "changeCatalog",
+]);
 /** Refusals of what was perhaps made. */
 const doubtful: ReadonlySet<string> = new Set(["commit_unknown", "store_failed"]);
 const untouched: ReadonlySet<string> = new Set(["name", "close", "then"]);

@@ -5,6 +5,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  PackageFilter,
+  PackagesReply,
   QueryRequest,
   ResultReply,
   ResultRequest,
@@ -17,7 +19,14 @@ import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
-import { readHistoryPage, toDescription, toResult, toRunFilter, toSummary } from "../engine/views.ts";
+import {
+  readHistoryPage,
+  toDescription,
+  toPackagesReply,
+  toResult,
+  toRunFilter,
+  toSummary,
+} from "../engine/views.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { FileWrites } from "./file-writes.ts";
@@ -55,6 +64,13 @@ export class FileService implements Service {
   signal: Service["signal"] = (request) => this.#writes.signal(request);
   cancel: Service["cancel"] = (request) => this.#writes.cancel(request);
   terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
+  deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
+  route: Service["route"] = (request) => this.#writes.route(request);
+  unload: Service["unload"] = (request) => this.#writes.unload(request);
+
+  async listPackages({ workflowType }: PackageFilter): Promise<PackagesReply> {
+    return toPackagesReply(await this.#store.readCatalog(), workflowType);
+  }
 
   async query(request: QueryRequest): Promise<Payload> {
     const run = await this.#find(request);

@@ -1,5 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { EndRequest, SignalRequest, StartReply, StartRequest } from "../client/service.ts";
+import type {
+  DeployReply,
+  DeployRequest,
+  EndRequest,
+  RouteRequest,
+  SignalRequest,
+  StartReply,
+  StartRequest,
+  UnloadRequest,
+} from "../client/service.ts";
 import { AionError, assert } from "../core/errors.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId, toRunId } from "../core/ids.ts";
@@ -91,6 +100,38 @@ export class FileWrites {
       const state = await loadToEnd(run, store);
       await commit(store, token, toEnd(run, state, { type: "WorkflowTerminated", ...reason }));
     });
+  }
+
+  /** The engine that comes next loads it; that it can be loaded is not tried here. */
+  async deploy({ archive, isRouted = true }: DeployRequest): Promise<DeployReply> {
+    const { readArchive } = await import("../package/archive.ts");
+    const { hash: version, manifest } = readArchive(archive);
+    const workflowTypes = manifest.workflows.map(({ type }) => type);
+    const route = isRouted ? workflowTypes : [];
+    return await this.#owning(async (store, token) => {
+      const { packages } = await store.readCatalog();
+      const isNew = packages.every((known) => known.version !== version);
+      const deployedAt = Date.now();
+      await store.changeCatalog(token, {
+        kind: "deploy",
+        version,
+        archive,
+        workflowTypes,
+        deployedAt,
+        route,
+      });
+      return { version, workflowTypes, isNew };
+    });
+  }
+
+  async route({ workflowTypes, version }: RouteRequest): Promise<void> {
+    await this.#owning((store, token) =>
+      store.changeCatalog(token, { kind: "route", workflowTypes, version, routedAt: Date.now() }),
+    );
+  }
+
+  async unload({ version }: UnloadRequest): Promise<void> {
+    await this.#owning((store, token) => store.changeCatalog(token, { kind: "unload", version }));
   }
 
   async #owning<Result>(write: (store: Store, token: OwnerToken) => Promise<Result>): Promise<Result> {

@@ -53,6 +53,10 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     list: answer("list"),
     count: answer("count"),
     history: answer("history"),
+    deploy: answer("deploy"),
+    listPackages: answer("listPackages"),
+    route: answer("route"),
+    unload: answer("unload"),
   };
   return { client: new Client(service), calls };
 }

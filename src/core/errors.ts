@@ -21,8 +21,18 @@ export const errorTable = {
   },
   workflow_type_unknown: {
     kind: "usage",
-    cause: "No workflow of that type is registered with this engine.",
+    cause: "No workflow of that type is registered with this engine, or is in the package that was named.",
     hint: "Pass the definition in `workflows` when the engine is opened, or correct the name.",
+  },
+  package_not_found: {
+    kind: "not_found",
+    cause: "No package of that version is deployed.",
+    hint: "Deploy it (the same archive has the same version), or correct the version.",
+  },
+  package_in_use: {
+    kind: "conflict",
+    cause: "The package cannot be unloaded: new runs would get it, or runs that have not ended need it.",
+    hint: "Route its types to another version and wait until its runs have ended, or end them. The message names them.",
   },
   payload_invalid: {
     kind: "usage",

@@ -1,11 +1,12 @@
 import { setTimeout } from "node:timers/promises";
 import { Client } from "../client/client.ts";
-import type { Service } from "../client/service.ts";
+import type { DeployReply, PackagesReply, Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Ports } from "../core/ports.ts";
+import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
@@ -20,13 +21,15 @@ import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
 import type { AnyActivity, AnyWorkflow } from "../workflow/definition.ts";
 import { nodePorts } from "./node-ports.ts";
+import { ProcessLoader } from "./package-loader.ts";
 import { logToStderr } from "./stderr-log.ts";
 import { guardRejections } from "./unhandled.ts";
 
 export interface EngineOptions {
   /** `"sqlite:path/to/file.db"` (made if missing), `"memory:"`, or a store of your own. */
   readonly store: string | Store;
-  readonly workflows: readonly AnyWorkflow[];
+  /** Default: none, for an engine that runs packages. */
+  readonly workflows?: readonly AnyWorkflow[];
   readonly activities?: readonly AnyActivity[];
   /** Attempts of activities under way at once. Default 1,000. */
   readonly activityConcurrency?: number;
@@ -40,6 +43,10 @@ export interface EngineOptions {
   readonly onNondeterminism?: "fail" | "block";
   /** An owner that has been silent for this long counts as frozen, and may be replaced. Default 30 s. */
   readonly lease?: Duration;
+  /** For packages: how long one activation of their code may take. Longer ends the process that runs it. Default 5 s. */
+  readonly activationBudget?: Duration;
+  /** For packages: the heap of the process that runs their code, in MiB. Default 512. */
+  readonly packageMemoryMb?: number;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -74,6 +81,8 @@ export class Engine {
   readonly #kernel: Kernel;
   readonly #store: Store;
   readonly #server: LocalServer | undefined;
+  readonly #loader: ProcessLoader;
+  readonly #service: Service;
   readonly #release: () => void;
   #closing: Promise<void> | undefined;
 
@@ -82,12 +91,15 @@ export class Engine {
     readonly store: Store;
     readonly service: Service;
     readonly server: LocalServer | undefined;
+    readonly loader: ProcessLoader;
     readonly recoveredCount: number;
     readonly release: () => void;
   }) {
     this.#kernel = of.kernel;
     this.#store = of.store;
     this.#server = of.server;
+    this.#loader = of.loader;
+    this.#service = of.service;
     this.#release = of.release;
     this.client = new Client(of.service);
     this.recoveredCount = of.recoveredCount;
@@ -99,7 +111,7 @@ export class Engine {
    * `store_url_invalid`, `definition_duplicate`, `invalid_argument`.
    */
   static async open(options: EngineOptions): Promise<Engine> {
-    const programs = loadInline(options.workflows);
+    const inline = loadInline(options.workflows ?? []);
     const ports: Ports = nodePorts(options.log ?? logToStderr);
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const numbers = parseNumbers(options);
@@ -108,16 +120,22 @@ export class Engine {
     const hasSocket = path !== undefined && options.localSocket !== false;
     const endpoint = hasSocket ? socketPathFor(path) : undefined;
     const release = guardRejections();
+    const loader = new ProcessLoader({
+      activationBudgetMs: parseDuration(options.activationBudget ?? 5_000, "activationBudget"),
+      memoryMb: numbers.packageMemoryMb,
+    });
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
       const token = await claimPatiently(store, { leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const catalog = await Catalog.open({ store, token, ports, inline, loader });
       kernel = new Kernel({
         store,
         token,
         leaseMs,
         ports,
-        programs,
+        programs: catalog,
+        catalog,
         activities: options.activities ?? [],
         activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
         onNondeterminism: options.onNondeterminism ?? "fail",
@@ -136,11 +154,12 @@ export class Engine {
         const { payloadLimitBytes } = numbers;
         server = await serveLocal(service, { path: endpoint, payloadLimitBytes, log: ports.log });
       }
-      return new Engine({ kernel, store, service, server, recoveredCount, release });
+      return new Engine({ kernel, store, service, server, loader, recoveredCount, release });
     } catch (error) {
       release();
       await server?.close();
       await kernel?.close(0);
+      await loader.close();
       if (typeof options.store === "string") await store.close();
       throw error;
     }
@@ -161,6 +180,36 @@ export class Engine {
     return this.#kernel.recover("all");
   }
 
+  /**
+   * Puts a package that `aion build` wrote into the store, and gives it the new runs of its types (unless `route` is false). Runs
+   * that wait for its code go on. Errors: `package_invalid`, `package_too_large`, `package_failed`, `package_stopped`, those of the
+   * store. Doing so again changes nothing.
+   *
+   * @example
+   * const { version } = await engine.deploy(readFileSync("order.aion"));
+   */
+  async deploy(archive: Uint8Array, options: { readonly route?: boolean } = {}): Promise<DeployReply> {
+    return await this.#service.deploy({ archive, isRouted: options.route ?? true });
+  }
+
+  /** The packages of the store, oldest first, and the routes. */
+  async packages(): Promise<PackagesReply> {
+    return await this.#service.listPackages({});
+  }
+
+  /**
+   * Gives new runs of these types another version that is in the store: all of them, or none.
+   * Errors: `package_not_found`, `workflow_type_unknown`.
+   */
+  async route(workflowTypes: readonly string[], version: string): Promise<void> {
+    await this.#service.route({ workflowTypes, version });
+  }
+
+  /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
+  async unload(version: string): Promise<void> {
+    await this.#service.unload({ version });
+  }
+
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */
   async deleteClosed(age: Duration): Promise<number> {
     return await deleteClosedRuns(this.#kernel, parseDuration(age, "age"));
@@ -175,6 +224,7 @@ export class Engine {
   async #close(drainMs: number): Promise<void> {
     await this.#kernel.close(drainMs);
     await this.#server?.close();
+    await this.#loader.close();
     this.#release();
     await this.#store.close();
   }
@@ -218,7 +268,7 @@ export async function openStore(store: string | Store): Promise<Store> {
 
 function parseNumbers(options: EngineOptions) {
   const check = (
-    name: "activityConcurrency" | "residentMax" | "payloadLimitBytes",
+    name: "activityConcurrency" | "residentMax" | "payloadLimitBytes" | "packageMemoryMb",
     standard: number,
   ): number => {
     const value = options[name] ?? standard;
@@ -234,5 +284,6 @@ function parseNumbers(options: EngineOptions) {
     activityConcurrency: check("activityConcurrency", 1_000),
     residentMax: check("residentMax", 2_000),
     payloadLimitBytes: check("payloadLimitBytes", payloadLimitBytesDefault),
+    packageMemoryMb: check("packageMemoryMb", 512),
   };
 }

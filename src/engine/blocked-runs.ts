@@ -42,6 +42,12 @@ export class BlockedRuns {
     return this.#reasons.size;
   }
 
+  /** Those that wait for code. */
+  *waitingForCode(): Generator<WorkflowId> {
+    for (const [workflowId, reason] of this.#reasons)
+      if (reason.startsWith("workflow_type_unknown:")) yield workflowId;
+  }
+
   /** Why the workflow's run is blocked; `undefined`: it is not. */
   get(workflowId: WorkflowId): string | undefined {
     return this.#reasons.get(workflowId);

@@ -1,15 +1,15 @@
 import { AionError, isAionError } from "../core/errors.ts";
+import { isPackageVersion } from "../core/package-version.ts";
 import type { Ports } from "../core/ports.ts";
 import type { PackageCode, PackageContents } from "../program/border.ts";
 import type { Program, ProgramSource } from "../program/program.ts";
 import type { OwnerToken, RouteRecord, Store } from "../store/contract.ts";
-import { packageVersionPattern } from "../store/contract.ts";
 import { toAionError } from "./to-aion-error.ts";
 
 /** Takes packages apart and runs their code; handed in. */
 export interface PackageLoader {
   /** Checks an archive. Errors: `package_invalid`, `package_too_large`. */
-  read(archive: Uint8Array): PackageCode;
+  read(archive: Uint8Array): Promise<PackageCode>;
   /** Errors: `package_failed`, `package_stopped`. */
   load(code: PackageCode): Promise<PackageContents>;
   unload(version: string): void;
@@ -58,17 +58,12 @@ export class Catalog implements ProgramSource {
   }
 
   find(workflowType: string, version: string): Program | undefined {
-    if (packageVersionPattern.test(version)) return this.#programs.get(version)?.get(workflowType);
+    if (isPackageVersion(version)) return this.#programs.get(version)?.get(workflowType);
     return this.#of.inline.find(workflowType, version);
   }
 
   get workflowTypes(): readonly string[] {
     return [...new Set([...this.#of.inline.workflowTypes, ...this.#routes.keys()])];
-  }
-
-  /** The package that a run of this version cannot do without; `undefined`: its code is inline. */
-  packageOf(version: string): string | undefined {
-    return packageVersionPattern.test(version) ? version : undefined;
   }
 
   /**
@@ -84,7 +79,7 @@ export class Catalog implements ProgramSource {
     readonly isNew: boolean;
   }> {
     const { store, token, ports, loader } = this.#of;
-    const code = loader.read(archive);
+    const code = await loader.read(archive);
     const { version } = code;
     const present = this.#programs.get(version);
     const programs = present ?? (await this.#load(code));
@@ -127,7 +122,7 @@ export class Catalog implements ProgramSource {
     try {
       const archive = await store.readPackage(version);
       if (archive === undefined) throw new AionError("package_not_found", `package ${version} is not there`);
-      this.#programs.set(version, await this.#load(loader.read(archive)));
+      this.#programs.set(version, await this.#load(await loader.read(archive)));
     } catch (error) {
       // A store that cannot be read at all is another matter.
       if (!isAionError(error) || error.code === "store_unavailable") throw error;

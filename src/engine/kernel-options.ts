@@ -3,6 +3,7 @@ import type { Ports } from "../core/ports.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { OwnerToken, Store } from "../store/contract.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
+import type { Catalog } from "./catalog.ts";
 import type { RecoveryReport } from "./recovery.ts";
 
 export interface KernelOptions {
@@ -11,6 +12,8 @@ export interface KernelOptions {
   readonly leaseMs: number;
   readonly ports: Ports;
   readonly programs: ProgramSource;
+  /** The same, if packages can be deployed. */
+  readonly catalog?: Catalog;
   readonly activities: readonly AnyActivity[];
   readonly activityConcurrency: number;
   readonly activityConcurrencyPerType: Readonly<Record<string, number>>;

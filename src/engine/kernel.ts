@@ -211,6 +211,12 @@ export class Kernel implements RunHost {
     return this.options.programs.route(workflowType)?.version;
   }
 
+  /** A package was deployed: runs that waited for code are tried again. */
+  codeHasCome(): void {
+    for (const workflowId of this.blocked.waitingForCode())
+      this.insist("trying a run again", () => this.residency.resident(workflowId));
+  }
+
   activate(run: ResidentRun): void {
     this.#settling.push(run);
     this.#askTurn();

@@ -1,19 +1,25 @@
 import type {
+  DeployReply,
+  DeployRequest,
   EndRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
   ListReply,
   ListRequest,
+  PackageFilter,
+  PackagesReply,
   QueryRequest,
   ResultReply,
   ResultRequest,
+  RouteRequest,
   RunAddress,
   RunDescription,
   Service,
   SignalRequest,
   StartReply,
   StartRequest,
+  UnloadRequest,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, StartSignal } from "../core/event.ts";
@@ -24,6 +30,7 @@ import { parsePayload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import type { Program } from "../program/program.ts";
 import type { RunRecord } from "../store/contract.ts";
+import type { Catalog } from "./catalog.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
@@ -34,6 +41,7 @@ import {
   demandRun,
   findRequested,
   hasReceived,
+  toPackagesReply,
   readEnd,
   readHistoryPage,
   readStart,
@@ -58,16 +66,33 @@ export class Operations implements Service {
 
   async start(request: StartRequest): Promise<StartReply> {
     this.#kernel.demandOpen();
-    const { programs, payloadLimitBytes } = this.#kernel.options;
     const workflowType = parseName(request.workflowType, "workflow type");
-    const program = programs.route(workflowType);
-    if (program === undefined) {
-      const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
-      throw new AionError(
-        "workflow_type_unknown",
-        `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
-      );
+    for (;;) {
+      const program = this.#route(workflowType);
+      try {
+        return await this.#startAs(program, request);
+      } catch (error) {
+        // Its route was changed since it was looked up, and the package taken out of the store.
+        const isUnloaded = isAionError(error) && error.code === "package_not_found";
+        if (!isUnloaded || this.#route(workflowType) === program) throw error;
+      }
     }
+  }
+
+  #route(workflowType: string): Program {
+    const { programs } = this.#kernel.options;
+    const program = programs.route(workflowType);
+    if (program !== undefined) return program;
+    const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
+    throw new AionError(
+      "workflow_type_unknown",
+      `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
+    );
+  }
+
+  async #startAs(program: Program, request: StartRequest): Promise<StartReply> {
+    const { payloadLimitBytes } = this.#kernel.options;
+    const { workflowType } = program;
     const what = `the input of workflow ${JSON.stringify(workflowType)}`;
     const input = await program.parseInput(parsePayload(request.input, what, payloadLimitBytes));
     const signal =
@@ -492,6 +517,37 @@ export class Operations implements Service {
     const signalId =
       signal.signalId === undefined ? {} : { signalId: parseName(signal.signalId, "signal id") };
     return { name, payload, ...signalId };
+  }
+
+  async deploy({ archive, isRouted = true }: DeployRequest): Promise<DeployReply> {
+    this.#kernel.demandOpen();
+    const reply = await this.#catalog().deploy(archive, isRouted);
+    this.#kernel.codeHasCome();
+    return reply;
+  }
+
+  async listPackages({ workflowType }: PackageFilter): Promise<PackagesReply> {
+    this.#kernel.demandOpen();
+    return toPackagesReply(await this.#kernel.store.readCatalog(), workflowType);
+  }
+
+  async route({ workflowTypes, version }: RouteRequest): Promise<void> {
+    this.#kernel.demandOpen();
+    const types = workflowTypes.map((type) => parseName(type, "workflow type"));
+    await this.#catalog().setRoute(types, version);
+  }
+
+  async unload({ version }: UnloadRequest): Promise<void> {
+    this.#kernel.demandOpen();
+    await this.#catalog().unload(version);
+  }
+
+  #catalog(): Catalog {
+    const { catalog } = this.#kernel.options;
+    if (catalog !== undefined) return catalog;
+    throw new AionError("invalid_argument", "this engine takes no packages", {
+      hint: "An engine that was opened with `Engine.open` does.",
+    });
   }
 
   #offer(

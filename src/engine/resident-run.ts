@@ -4,6 +4,7 @@ import { AionError, assert, isAionError } from "../core/errors.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
+import { isPackageVersion } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
@@ -527,6 +528,7 @@ export class ResidentRun {
       if (terminal !== undefined) start.closedAt = terminal.recordedAt;
       if (started.parent !== undefined) start.parent = started.parent;
       commit.start = start;
+      if (isPackageVersion(start.version)) commit.needsPackage = start.version;
       return commit;
     }
     if (!hasRow) return commit;
@@ -549,7 +551,10 @@ export class ResidentRun {
       if (heartbeats.length > 0) run.heartbeats = heartbeats;
     }
     commit.run = run;
-    if (batch.next !== undefined) commit.start = batch.next;
+    if (batch.next !== undefined) {
+      commit.start = batch.next;
+      if (isPackageVersion(batch.next.version)) commit.needsPackage = batch.next.version;
+    }
     return commit;
   }
 

@@ -1,4 +1,11 @@
-import type { HistoryReply, ListFilter, ResultReply, RunDescription, RunSummary } from "../client/service.ts";
+import type {
+  HistoryReply,
+  ListFilter,
+  PackagesReply,
+  ResultReply,
+  RunDescription,
+  RunSummary,
+} from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
@@ -6,7 +13,7 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { RunFilter, RunRecord, Store } from "../store/contract.ts";
+import type { Catalog, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
 
 /**
@@ -89,6 +96,20 @@ export async function readHistoryPage(
   const isEnd =
     isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
   return { events: page, nextSeq, isEnd };
+}
+
+/** The packages of a store, or those that have a workflow type. */
+export function toPackagesReply({ packages, routes }: Catalog, workflowType?: string): PackagesReply {
+  const current = new Map(routes.map((route) => [route.workflowType, route.version]));
+  return {
+    packages: packages
+      .filter(({ workflowTypes }) => workflowType === undefined || workflowTypes.includes(workflowType))
+      .map((record) => ({
+        ...record,
+        routedTypes: record.workflowTypes.filter((type) => current.get(type) === record.version),
+      })),
+    routes: routes.filter((route) => workflowType === undefined || route.workflowType === workflowType),
+  };
 }
 
 export function toRunFilter(filter: ListFilter): RunFilter {

@@ -9,7 +9,12 @@ import type { ContextCarrier } from "../program/runtime.ts";
 import { Runtime } from "../program/runtime.ts";
 import { ScopeContext } from "../program/scope-context.ts";
 import { setContextAccessor } from "../workflow/context.ts";
-import type { AnyWorkflow } from "../workflow/definition.ts";
+import type {
+  ActivityImplementation,
+  ActivityOptions,
+  ActivityTask,
+  AnyWorkflow,
+} from "../workflow/definition.ts";
 import * as workflowModule from "../workflow/index.ts";
 import { encodeError, stackOf } from "../program/answer.ts";
 import { packageFrame } from "../program/border.ts";
@@ -218,7 +223,22 @@ class RealmGuest implements Guest {
   }
 }
 
-const offered = { ...workflowModule, step: refuseStep };
+const offered = { ...workflowModule, activity: defineActivity, step: refuseStep };
+
+/** The build has taken the implementation out, and left `undefined` in its place. */
+function defineActivity(
+  name: string,
+  options?: ActivityOptions | ActivityImplementation<unknown, unknown>,
+): unknown {
+  return workflowModule.activity(name, typeof options === "object" ? options : {}, runsElsewhere);
+}
+
+function runsElsewhere(_input: unknown, { activityType }: ActivityTask): never {
+  throw new AionError(
+    "outside_workflow",
+    `activity ${JSON.stringify(activityType)} was called outside of a workflow, in a package, which has no implementation of it`,
+  );
+}
 
 function refuseStep(name: unknown): never {
   throw new AionError("invalid_argument", `step(${JSON.stringify(name)}) was called in a package`, {

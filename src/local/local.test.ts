@@ -48,6 +48,10 @@ function fakeService(overrides: Overrides): Service {
     list: unexpected,
     count: unexpected,
     history: unexpected,
+    deploy: unexpected,
+    listPackages: unexpected,
+    route: unexpected,
+    unload: unexpected,
     ...overrides,
   };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
+import { isPackageVersion, packageBytesMax } from "../core/package-version.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { parsePayload, payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
@@ -26,7 +27,7 @@ const durationMs = z.number().int().nonnegative();
 const pageLimit = z.number().int().min(1).max(pageMax);
 const waitMs = durationMs.transform((ms) => Math.min(ms, waitMsMax));
 const address = { workflowId, runId: runId.exactOptional() };
-const version = z.string().regex(/^[0-9a-f]{64}$/, "is no version of a package: 64 hexadecimal digits");
+const version = z.string().refine(isPackageVersion, "is no version of a package: 64 hexadecimal digits");
 const reason = z.string().max(10_000).exactOptional();
 
 const listFilter = z.strictObject({

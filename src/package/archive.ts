@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { unzipSync, zipSync } from "fflate";
 import type { UnzipFileInfo } from "fflate";
 import { AionError, isAionError } from "../core/errors.ts";
+import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import { checkSourceMap, parseManifest, parseSchemas, toJsonText } from "./manifest.ts";
 import type { Manifest, Schemas } from "./manifest.ts";
@@ -30,9 +31,6 @@ export interface Package extends PackageContents {
   readonly hash: string;
 }
 
-/** 64 MiB: the code of one package with its source map. */
-export const packageBytesMaxDefault = 64 * 1024 * 1024;
-
 /** In the order in which they stand in the archive; each with the most bytes that it may have. */
 const files: ReadonlyMap<string, number> = new Map([
   ["manifest.json", 4 * 1024 * 1024],
@@ -45,7 +43,7 @@ const files: ReadonlyMap<string, number> = new Map([
 const noArchiveHint = "Pass the file that `aion build` wrote.";
 
 /** Errors: `package_too_large`. */
-export function writeArchive(contents: PackageContents, bytesMax = packageBytesMaxDefault): Uint8Array {
+export function writeArchive(contents: PackageContents, bytesMax = packageBytesMax): Uint8Array {
   const texts: Readonly<Record<string, string>> = {
     "libraries.js": contents.libraries,
     "manifest.json": toJsonText(contents.manifest),
@@ -67,7 +65,7 @@ export function writeArchive(contents: PackageContents, bytesMax = packageBytesM
  * Reads a package that came from anywhere. Sizes are checked before anything is unpacked.
  * Errors: `package_invalid`, `package_too_large`.
  */
-export function readArchive(bytes: Uint8Array, bytesMax = packageBytesMaxDefault): Package {
+export function readArchive(bytes: Uint8Array, bytesMax = packageBytesMax): Package {
   checkSize("the package", bytes.length, bytesMax);
   if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) {
     throw new AionError("package_invalid", "the file is no zip archive", { hint: noArchiveHint });

@@ -79,7 +79,7 @@ export type PackageModule = (
   require: (name: string) => unknown,
   module: { exports: Record<string, unknown> },
   exports: Record<string, unknown>,
-  globalThis: object,
+  moduleGlobal: object,
 ) => void;
 
 /** The name under which V8 knows a package's script, so that its frames are found in texts. */

@@ -10,6 +10,7 @@ export interface EncodedCommit {
   readonly start: EncodedPart<StartCommit> | undefined;
   readonly send: readonly EncodedMessage[];
   readonly consume: readonly number[];
+  readonly needsPackage?: string | undefined;
 }
 
 export interface EncodedPart<Part> {
@@ -39,6 +40,7 @@ export function encodeCommit(commit: Commit): EncodedCommit {
     start: commit.start === undefined ? undefined : encodePart(commit.start),
     send: commit.send?.map(({ target, message }) => ({ target, body: JSON.stringify(message) })) ?? nothing,
     consume: commit.consume ?? nothing,
+    needsPackage: commit.needsPackage,
   };
 }
 

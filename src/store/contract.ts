@@ -16,10 +16,12 @@ import type { RunStatus } from "../core/status.ts";
  *  2. A commit is all-or-nothing. Commits of one call share a transaction and an fsync, and yet each
  *     succeeds or is refused by itself.
  *  3. A commit is accepted only if its run is at `expectedSeq` and the last of its chain, and its token holds
- *     the current epoch, all checked inside the transaction.
- *  4. Reads see every append that was acknowledged before they began, and one state: that of some instant
+ *     the current epoch, all checked inside the transaction. So are the packages that it needs.
+ *  4. Reads see every write that was acknowledged before they began, and one state: that of some instant
  *     between their beginning and their end. An unknown workflow has an empty history; that is no error.
  *  5. Histories are gapless and never change; retention removes whole closed runs.
+ *  6. A change of the catalog is one transaction, to which law 1 and the epoch of law 3 apply. No package goes
+ *     while a run that needs it is running, or while new runs would get it.
  *
  * What callers see to: limits are whole numbers of 1 or more, instants and counts whole numbers below 2^53, ids
  * are what `parseWorkflowId` lets pass, and texts are well-formed Unicode.
@@ -87,7 +89,20 @@ export interface Store {
    */
   deleteClosed(token: OwnerToken, closedBefore: number, limit: number): Promise<number>;
 
-  /** Ends the use of the backend. Appends under way are finished. */
+  /** The deployed packages in the order of their first deployment, and the routes in the order in which they were made: of one instant. */
+  readCatalog(): Promise<Catalog>;
+  /**
+   * The archive of a package; `undefined`: there is none of that version. Throws `store_corrupt` when its bytes do
+   * not have the hash that names it; to deploy it once more mends that.
+   */
+  readPackage(version: string): Promise<Uint8Array | undefined>;
+  /**
+   * Rejects with `package_not_found`, `workflow_type_unknown` or `package_in_use`, and then has changed nothing; and as
+   * `append` does. Like it, it may extend the lease.
+   */
+  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void>;
+
+  /** Ends the use of the backend. Writes under way are finished. */
   close(): Promise<void>;
 }
 
@@ -132,6 +147,11 @@ export interface Commit {
   readonly send?: readonly OutgoingMessage[];
   /** Messages that this commit answers. If one is no longer there, the commit is refused. */
   readonly consume?: readonly number[];
+  /**
+   * The version of a package that must be there, else the commit is refused: for one that begins a run of the
+   * package, or opens one again. So of an unload and a start at one time only one succeeds, in whichever order.
+   */
+  readonly needsPackage?: string;
 }
 
 export interface RunCommit extends RunRef {
@@ -209,7 +229,7 @@ export type CommitResult =
     }
   /**
    * `sequence_conflict` with details `{ expected, found }`, or `{ missingMessageId }` when a message to consume
-   * is no longer there. Nothing of the commit was written.
+   * is no longer there; `package_not_found` with `{ version }`. Nothing of the commit was written.
    */
   | { readonly ok: false; readonly error: AionError };
 
@@ -254,6 +274,73 @@ export interface RunPage {
   /** Present: there is more. */
   readonly nextCursor?: string;
 }
+
+/** Few, and without the archives: it is read as a whole. */
+export interface Catalog {
+  readonly packages: readonly PackageRecord[];
+  readonly routes: readonly RouteRecord[];
+}
+
+export interface PackageRecord {
+  /** SHA-256 of the archive, 64 hexadecimal digits in lower case. */
+  readonly version: string;
+  readonly sizeBytes: number;
+  /** Of the first deployment. */
+  readonly deployedAt: number;
+  /** In the order in which they were given then. */
+  readonly workflowTypes: readonly string[];
+}
+
+/**
+ * Which version new runs of a type get. Of the routes of a type the last one counts; the others are those that
+ * counted before, kept so that one can go back.
+ */
+export interface RouteRecord {
+  readonly workflowType: string;
+  readonly version: string;
+  readonly routedAt: number;
+}
+
+export type CatalogChange =
+  /** Of a version that is there only the routes are changed; an archive that was damaged is mended. */
+  | {
+      readonly kind: "deploy";
+      /** Whoever calls has seen to it that this is the hash of the archive. */
+      readonly version: string;
+      /** At most `packageBytesMax`. */
+      readonly archive: Uint8Array;
+      readonly workflowTypes: readonly string[];
+      readonly deployedAt: number;
+      /** Types of the package that are routed to it in the same transaction, at `deployedAt`. */
+      readonly route: readonly string[];
+    }
+  /**
+   * All of the types or none. A type that is routed there already stays as it is. Refused with `package_not_found` and
+   * `{ version }`; with `workflow_type_unknown` and `{ version, workflowTypes }`, naming those that the package lacks.
+   */
+  | {
+      readonly kind: "route";
+      readonly workflowTypes: readonly string[];
+      readonly version: string;
+      readonly routedAt: number;
+    }
+  /** With it go the routes to it that count no more. Refused with `package_not_found`, or `package_in_use` and `PackageUse`. */
+  | { readonly kind: "unload"; readonly version: string };
+
+/** Details of `package_in_use`. A type makes a run need a package by its route, a running run by its version. */
+export interface PackageUse {
+  readonly version: string;
+  /** Those that are routed to it, the one that was routed first coming first. */
+  readonly workflowTypes: readonly string[];
+  /** Counted up to `pinnedCountMax`: that many, or more. */
+  readonly runCount: number;
+  /** Of its running runs, the oldest first, `pinnedIdsMax` at most. */
+  readonly workflowIds: readonly WorkflowId[];
+}
+
+/** Counting them all would hold up the commits of others. */
+export const pinnedCountMax = 10_000;
+export const pinnedIdsMax = 10;
 
 /** Makes a token. For store backends only: an engine gets its token from `claim`. */
 export function toOwnerToken(epoch: number): OwnerToken {

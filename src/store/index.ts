@@ -1,6 +1,13 @@
 /** `aion/store`: the contract of a store, what a backend is built with, the suite that it must pass, and the backends. */
 export * from "./contract.ts";
 export {
+  checkArchive,
+  encodeCatalogChange,
+  packageInUse,
+  packageNotFound,
+  typesNotInPackage,
+} from "./catalog.ts";
+export {
   chainOpen,
   chainOther,
   encodeCommit,

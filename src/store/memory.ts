@@ -6,6 +6,7 @@ import type { Message } from "../core/message.ts";
 import type { Clock } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunStatus } from "../core/status.ts";
+import { encodeCatalogChange, packageNotFound } from "./catalog.ts";
 import {
   chainOpen,
   chainOther,
@@ -17,6 +18,8 @@ import {
 } from "./commit.ts";
 import type { EncodedCommit, EncodedPart } from "./commit.ts";
 import type {
+  Catalog,
+  CatalogChange,
   Commit,
   CommitResult,
   DueCursor,
@@ -36,6 +39,7 @@ import type {
   StoredMessage,
 } from "./contract.ts";
 import { toOwnerToken } from "./contract.ts";
+import { MemoryCatalog } from "./memory-catalog.ts";
 import { storeOwned } from "./owned.ts";
 
 export interface MemoryStoreOptions {
@@ -95,6 +99,7 @@ class MemoryStore implements Store {
   readonly #runs = new Map<RunKey, Run>();
   readonly #chains = new Map<WorkflowId, Run[]>();
   readonly #messages = new Map<number, { readonly target: WorkflowId; readonly text: string }>();
+  readonly #catalog = new MemoryCatalog();
   #lastRunKey = 0;
   #lastMessageId = 0;
   #epoch = 0;
@@ -162,12 +167,15 @@ class MemoryStore implements Store {
     return new Promise((resolve) => {
       this.#checkOpen();
       const encoded = commits.map(encodeCommit);
-      const owner = this.#checkOwner(token);
-      const now = this.#clock.now();
-      if (now > owner.leaseUntil - (2 * owner.leaseMs) / 3) owner.leaseUntil = now + owner.leaseMs;
+      this.#renewWhenDue(this.#checkOwner(token));
       const results = encoded.map((commit) => this.#apply(commit));
       this.#defer(() => resolve(results));
     });
+  }
+
+  #renewWhenDue(owner: Owner): void {
+    const now = this.#clock.now();
+    if (now > owner.leaseUntil - (2 * owner.leaseMs) / 3) owner.leaseUntil = now + owner.leaseMs;
   }
 
   /** Checks every part, then writes every part: nothing to undo. */
@@ -185,7 +193,8 @@ class MemoryStore implements Store {
     return { ok: true, messageIds, ...(startedKey === undefined ? {} : { startedKey }) };
   }
 
-  #refusal({ run, start, consume }: EncodedCommit): AionError | undefined {
+  #refusal({ run, start, consume, needsPackage }: EncodedCommit): AionError | undefined {
+    if (needsPackage !== undefined && !this.#catalog.has(needsPackage)) return packageNotFound(needsPackage);
     if (run !== undefined) {
       const { runKey, workflowId, expectedSeq } = run.of;
       const found = this.#runs.get(runKey);
@@ -389,6 +398,30 @@ class MemoryStore implements Store {
       deleted += 1;
     }
     return deleted;
+  }
+
+  async readCatalog(): Promise<Catalog> {
+    this.#checkOpen();
+    return this.#catalog.read();
+  }
+
+  async readPackage(version: string): Promise<Uint8Array | undefined> {
+    this.#checkOpen();
+    return this.#catalog.readPackage(version);
+  }
+
+  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void> {
+    return new Promise((resolve) => {
+      this.#checkOpen();
+      const encoded = encodeCatalogChange(change);
+      this.#renewWhenDue(this.#checkOwner(token));
+      this.#catalog.change(encoded, this.#openRuns());
+      this.#defer(resolve);
+    });
+  }
+
+  *#openRuns(): Generator<Run> {
+    for (const run of this.#runs.values()) if (!isClosed(run.status)) yield run;
   }
 
   async close(): Promise<void> {

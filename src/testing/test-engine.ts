@@ -410,6 +410,10 @@ export class TestEngine {
       list: (request) => this.#read((service) => service.list(request)),
       count: (filter) => this.#read((service) => service.count(filter)),
       history: (request) => this.#read((service) => service.history(request)),
+      deploy: (request) => this.#write((service) => service.deploy(request)),
+      listPackages: (filter) => this.#read((service) => service.listPackages(filter)),
+      route: (request) => this.#write((service) => service.route(request)),
+      unload: (request) => this.#write((service) => service.unload(request)),
     };
   }
 

@@ -47,6 +47,7 @@ it("gives a document with the counts", async () => {
     runCount: 1,
     eventCount: expect.any(Number) as number,
     messageCount: 0,
+    packageCount: 0,
     byteCount: statSync(file).size,
   });
 });

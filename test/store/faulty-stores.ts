@@ -2,16 +2,20 @@
  * Stores that break one law each: the memory store, with one of its answers bent. What the conformance suite
  * does not catch of these it would not catch of a backend either.
  */
-import { AionError } from "../../src/core/errors.ts";
+import { AionError, isAionError } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import { isClosed } from "../../src/core/status.ts";
+import { encodeCatalogChange } from "../../src/store/catalog.ts";
 import type { OpenedStore, StoreBackend } from "../../src/store/conformance/world.ts";
 import type {
+  Catalog,
   Commit,
   CommitResult,
   Heartbeat,
   OwnerToken,
+  PackageUse,
+  RouteRecord,
   RunCommit,
   RunKey,
   RunRecord,
@@ -48,18 +52,29 @@ const methods = [
   "list",
   "count",
   "deleteClosed",
+  "readCatalog",
+  "readPackage",
+  "changeCatalog",
   "close",
 ] as const satisfies readonly (keyof Store)[];
 
-/** The same store as an object whose methods can be replaced. */
+/** The same data through another object, whose methods can be replaced, and which is closed by itself. */
 function delegate(store: Store): Store {
-  const bound = methods.map((name) => [name, (store[name] as () => unknown).bind(store)] as const);
-  return { name: store.name, ...Object.fromEntries(bound) } as unknown as Store;
+  let isOver = false;
+  const call = async (name: keyof Store, args: readonly unknown[]): Promise<unknown> => {
+    if (isOver) throw new AionError("store_unavailable", "this object is closed");
+    return (await Reflect.apply(store[name] as () => unknown, store, args)) as unknown;
+  };
+  const bound = methods.map((name) => [name, (...args: readonly unknown[]) => call(name, args)] as const);
+  const close = async (): Promise<void> => {
+    isOver = true;
+  };
+  return { name: store.name, ...Object.fromEntries(bound), close } as unknown as Store;
 }
 
 interface OpenedFaulty extends OpenedStore {
-  readonly sound: Store;
-  readonly damaged: Set<WorkflowId>;
+  readonly memory: Store;
+  readonly damaged: Set<string>;
 }
 
 /** A backend with all that the suite can ask for, and the fault. */
@@ -67,22 +82,26 @@ export function toBackend(fault: Fault): StoreBackend<OpenedFaulty> {
   return {
     async open({ clock }) {
       const memory = openMemoryStore({ clock });
-      const damaged = new Set<WorkflowId>();
-      const sound = { ...delegate(memory), ...noticing(memory, damaged) };
+      const damaged = new Set<string>();
+      const sound = delegate({ ...delegate(memory), ...noticing(memory, damaged) });
       const store = { ...sound, ...fault.bend(sound) };
-      return { store, sound, damaged, dispose: () => memory.close() };
+      return { store, memory, damaged, dispose: () => memory.close() };
     },
-    async reopen({ sound }) {
-      return { ...sound, ...(fault.bendOther ?? fault.bend)(sound), close: async () => undefined };
+    async reopen({ memory, damaged }) {
+      const sound = delegate({ ...delegate(memory), ...noticing(memory, damaged) });
+      return { ...sound, ...(fault.bendOther ?? fault.bend)(sound) };
     },
     async damage({ damaged }, { run }) {
       damaged.add(run.workflowId);
     },
+    async damagePackage({ damaged }, version) {
+      damaged.add(version);
+    },
   };
 }
 
-/** The memory store cannot be damaged: it is told which histories are. */
-function noticing(memory: Store, damaged: ReadonlySet<WorkflowId>): Partial<Store> {
+/** The memory store cannot be damaged: it is told which histories and which archives are. */
+function noticing(memory: Store, damaged: Set<string>): Partial<Store> {
   const check = (workflowId: WorkflowId): void => {
     if (!damaged.has(workflowId)) return;
     throw new AionError("history_corrupt", `workflow ${workflowId} is damaged`, { details: { workflowId } });
@@ -95,6 +114,14 @@ function noticing(memory: Store, damaged: ReadonlySet<WorkflowId>): Partial<Stor
     async readSegment(run, fromSeq, limit) {
       check(run.workflowId);
       return await memory.readSegment(run, fromSeq, limit);
+    },
+    async readPackage(version) {
+      if (!damaged.has(version)) return await memory.readPackage(version);
+      throw new AionError("store_corrupt", `package ${version} is damaged`, { details: { version } });
+    },
+    async changeCatalog(token, change) {
+      await memory.changeCatalog(token, change);
+      if (change.kind === "deploy") damaged.delete(change.version);
     },
   };
 }
@@ -119,6 +146,32 @@ function mapRuns(commits: readonly Commit[], change: (run: RunCommit) => RunComm
   return commits.map((commit) =>
     commit.run === undefined ? commit : { ...commit, run: change(commit.run) },
   );
+}
+
+/** Unloads also what is in use, when it is used in that way: what is gone is kept from sight. */
+function unloadingAlso(
+  sound: Store,
+  isGone: (use: PackageUse) => boolean,
+): Pick<Store, "changeCatalog" | "readCatalog" | "readPackage"> {
+  const gone = new Set<string>();
+  return {
+    async changeCatalog(token, change) {
+      try {
+        await sound.changeCatalog(token, change);
+        if (change.kind === "deploy") gone.delete(change.version);
+      } catch (error) {
+        const isInUse = isAionError(error) && error.code === "package_in_use";
+        if (!isInUse || !isGone(error.details as unknown as PackageUse)) throw error;
+        gone.add(change.version);
+      }
+    },
+    async readCatalog() {
+      const { packages, routes } = await sound.readCatalog();
+      const isThere = ({ version }: { readonly version: string }): boolean => !gone.has(version);
+      return { packages: packages.filter(isThere), routes: routes.filter(isThere) };
+    },
+    readPackage: async (version) => (gone.has(version) ? undefined : await sound.readPackage(version)),
+  };
 }
 
 export const faults: readonly Fault[] = [
@@ -863,5 +916,204 @@ export const faults: readonly Fault[] = [
         }
       },
     }),
+  },
+  {
+    name: "the epoch of a change of the catalog is not checked",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        const owner = await sound.readOwner();
+        await sound.changeCatalog(owner === undefined ? token : toOwnerToken(owner.epoch), change);
+      },
+    }),
+  },
+  {
+    name: "a deployment and its routes are two transactions",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        if (change.kind !== "deploy" || change.route.length === 0)
+          return await sound.changeCatalog(token, change);
+        const { route, version, deployedAt: routedAt } = change;
+        await sound.changeCatalog(token, { ...change, route: [] });
+        await turn();
+        await sound.changeCatalog(token, { kind: "route", workflowTypes: route, version, routedAt });
+      },
+    }),
+  },
+  {
+    name: "a route of many types is made as far as it goes",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        if (change.kind !== "route" || change.workflowTypes.length === 0)
+          return await sound.changeCatalog(token, change);
+        for (const type of change.workflowTypes)
+          await sound.changeCatalog(token, { ...change, workflowTypes: [type] });
+      },
+    }),
+  },
+  {
+    name: "routes that count no more are forgotten",
+    bend: (sound) => ({
+      async readCatalog() {
+        const { packages, routes } = await sound.readCatalog();
+        const last = new Map(routes.map((route) => [route.workflowType, route]));
+        return { packages, routes: routes.filter((route) => last.get(route.workflowType) === route) };
+      },
+    }),
+  },
+  {
+    name: "routes to a package that was unloaded stay",
+    bend(sound) {
+      const kept: RouteRecord[] = [];
+      return {
+        async changeCatalog(token, change) {
+          const { routes } = await sound.readCatalog();
+          await sound.changeCatalog(token, change);
+          if (change.kind === "unload")
+            kept.push(...routes.filter(({ version }) => version === change.version));
+        },
+        async readCatalog() {
+          const { packages, routes } = await sound.readCatalog();
+          return { packages, routes: [...kept, ...routes] };
+        },
+      };
+    },
+  },
+  {
+    name: "a package that is routed to is unloaded all the same",
+    bend: (sound) => unloadingAlso(sound, ({ runCount }) => runCount === 0),
+  },
+  {
+    name: "a package that a running run needs is unloaded all the same",
+    bend: (sound) => unloadingAlso(sound, ({ workflowTypes }) => workflowTypes.length === 0),
+  },
+  {
+    name: "whether a package is in use is looked at before the transaction, not in it",
+    bend(sound) {
+      const forcing = unloadingAlso(sound, () => true);
+      return {
+        ...forcing,
+        async changeCatalog(token, change) {
+          if (change.kind !== "unload") return await forcing.changeCatalog(token, change);
+          const { routes } = await forcing.readCatalog();
+          const { runs } = await sound.list({ status: "running" }, { limit: 20_000 });
+          const last = new Map(routes.map(({ workflowType, version }) => [workflowType, version]));
+          const { version } = change;
+          if ([...last.values()].includes(version) || runs.some((run) => run.version === version))
+            return await sound.changeCatalog(token, change);
+          await turn();
+          await forcing.changeCatalog(token, change);
+        },
+      };
+    },
+  },
+  {
+    name: "the package that a commit needs is not looked for",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          commits.map(({ needsPackage: _needsPackage, ...commit }) => commit),
+        ),
+    }),
+  },
+  {
+    name: "the refusal of an unload counts only the runs that it names",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        try {
+          await sound.changeCatalog(token, change);
+        } catch (error) {
+          if (!isAionError(error) || error.code !== "package_in_use") throw error;
+          const { workflowIds } = error.details as unknown as PackageUse;
+          const details = { ...error.details, runCount: workflowIds.length };
+          throw new AionError(error.code, error.message, { details });
+        }
+      },
+    }),
+  },
+  {
+    name: "a package that is deployed again is a newer one",
+    bend(sound) {
+      const latest = new Map<string, number>();
+      return {
+        async changeCatalog(token, change) {
+          await sound.changeCatalog(token, change);
+          if (change.kind === "deploy") latest.set(change.version, change.deployedAt);
+        },
+        async readCatalog() {
+          const { packages, routes } = await sound.readCatalog();
+          const renewed = packages.map((one) => ({
+            ...one,
+            deployedAt: latest.get(one.version) ?? one.deployedAt,
+          }));
+          return { packages: renewed, routes };
+        },
+      };
+    },
+  },
+  {
+    name: "an archive is copied when it is written, not when it is given",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        await turn();
+        await sound.changeCatalog(token, change);
+      },
+    }),
+  },
+  {
+    name: "an archive is handed out without a look at its hash",
+    bend(sound) {
+      const archives = new Map<string, Uint8Array>();
+      return {
+        async changeCatalog(token, change) {
+          const archive = change.kind === "deploy" ? new Uint8Array(change.archive) : undefined;
+          await sound.changeCatalog(token, change);
+          if (archive !== undefined) archives.set(change.version, archive);
+          if (change.kind === "unload") archives.delete(change.version);
+        },
+        async readPackage(version) {
+          await sound.readCatalog();
+          const archive = archives.get(version);
+          return archive && new Uint8Array(archive);
+        },
+      };
+    },
+  },
+  {
+    name: "an archive is kept up to 16 MiB",
+    bend: (sound) => ({
+      readPackage: async (version) => (await sound.readPackage(version))?.subarray(0, 16 * 1024 * 1024),
+    }),
+  },
+  {
+    name: "damage of one package makes all of them unreadable",
+    bend: (sound) => ({
+      async readCatalog() {
+        const catalog = await sound.readCatalog();
+        for (const { version } of catalog.packages) await sound.readPackage(version);
+        return catalog;
+      },
+    }),
+  },
+  {
+    name: "a damaged archive that is deployed again stays damaged",
+    bend: (sound) => ({
+      async changeCatalog(token, given) {
+        const change = encodeCatalogChange(given);
+        const { packages } = await sound.readCatalog();
+        const isThere = packages.some(({ version }) => version === change.version);
+        if (change.kind !== "deploy" || !isThere) return await sound.changeCatalog(token, change);
+        const { version, route, deployedAt: routedAt } = change;
+        await sound.changeCatalog(token, { kind: "route", version, workflowTypes: route, routedAt });
+      },
+    }),
+  },
+  {
+    name: "the second object reads the catalog as it was when it was first read",
+    bend: () => ({}),
+    bendOther(sound) {
+      let known: Promise<Catalog> | undefined;
+      return { readCatalog: () => (known ??= sound.readCatalog()) };
+    },
   },
 ];

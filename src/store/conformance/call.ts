@@ -2,7 +2,16 @@ import { inspect } from "node:util";
 import { isAionError } from "../../core/errors.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
-import type { Commit, DueCursor, OwnerToken, RunFilter, RunKey, RunRef, Store } from "../contract.ts";
+import type {
+  CatalogChange,
+  Commit,
+  DueCursor,
+  OwnerToken,
+  RunFilter,
+  RunKey,
+  RunRef,
+  Store,
+} from "../contract.ts";
 
 /** One call of the contract as data: it can be made, shown, and asked of the model. */
 export type Call =
@@ -15,10 +24,13 @@ export type Call =
       readonly closedBefore: number;
       readonly limit: number;
     }
+  | { readonly kind: "changeCatalog"; readonly token: OwnerToken; readonly change: CatalogChange }
   | Read;
 
 export type Read =
   | { readonly kind: "readOwner" }
+  | { readonly kind: "readCatalog" }
+  | { readonly kind: "readPackage"; readonly version: string }
   | { readonly kind: "readHistory" | "readRunChain"; readonly workflowId: WorkflowId }
   | {
       readonly kind: "readHistoryFrom";
@@ -79,6 +91,14 @@ async function make(store: Store, call: Call): Promise<unknown> {
       return await store.append(call.token, call.commits);
     case "deleteClosed":
       return await store.deleteClosed(call.token, call.closedBefore, call.limit);
+    case "changeCatalog":
+      return await store.changeCatalog(call.token, call.change);
+    case "readCatalog":
+      return await store.readCatalog();
+    case "readPackage": {
+      const archive = await store.readPackage(call.version);
+      return archive === undefined ? undefined : Buffer.from(archive).toString("hex");
+    }
     case "readOwner":
       return await store.readOwner();
     case "readHistory":
@@ -122,6 +142,10 @@ export function showCall(call: Call): string {
       return `${call.kind}(epoch ${call.token.epoch})`;
     case "deleteClosed":
       return `deleteClosed(epoch ${call.token.epoch}, before ${call.closedBefore}, limit ${call.limit})`;
+    case "changeCatalog":
+      return `changeCatalog(epoch ${call.token.epoch}, ${showChange(call.change)})`;
+    case "readPackage":
+      return `readPackage(${shortOf(call.version)})`;
     case "readSegment": {
       const { run, fromSeq, limit } = call;
       return `readSegment(${run.workflowId}#${run.runKey}, from ${fromSeq}, limit ${limit})`;
@@ -133,7 +157,21 @@ export function showCall(call: Call): string {
   }
 }
 
-function showCommit({ run, start, send, consume }: Commit): string {
+function showChange(change: CatalogChange): string {
+  const version = shortOf(change.version);
+  switch (change.kind) {
+    case "deploy":
+      return `deploy ${version} of ${show(change.workflowTypes)}, route ${show(change.route)}`;
+    case "route":
+      return `route ${show(change.workflowTypes)} to ${version}`;
+    case "unload":
+      return `unload ${version}`;
+  }
+}
+
+const shortOf = (version: string): string => version.slice(0, 8);
+
+function showCommit({ run, start, send, consume, needsPackage }: Commit): string {
   const parts: string[] = [];
   if (run !== undefined) {
     const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats } = run;
@@ -143,12 +181,14 @@ function showCommit({ run, start, send, consume }: Commit): string {
       parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);
   }
   if (start !== undefined) {
-    const { workflowId, firstSeq, follows, events, status, wakeAt } = start;
+    const { workflowId, firstSeq, follows, events, status, wakeAt, version } = start;
     const after = follows === undefined ? "" : ` after #${follows}`;
-    parts.push(`start ${workflowId} at ${firstSeq}${after} +${events.length} ${status} wake ${wakeAt}`);
+    const of = version === "v1" ? "" : ` of ${shortOf(version)}`;
+    parts.push(`start ${workflowId} at ${firstSeq}${after} +${events.length} ${status} wake ${wakeAt}${of}`);
   }
   if (send !== undefined) parts.push(`send ${send.length}`);
   if (consume !== undefined) parts.push(`consume ${show(consume)}`);
+  if (needsPackage !== undefined) parts.push(`needs ${shortOf(needsPackage)}`);
   return parts.join(", ");
 }
 

@@ -67,6 +67,11 @@ export function* simplerOperations(operation: Operation): Generator<Operation> {
     case "page":
       yield* withDefaults(operation, { limit: 1_000, which: 0 });
       break;
+    case "deploy":
+    case "route":
+    case "unload":
+      yield* withDefaults(operation, { types: 0, package: 0 });
+      break;
     case "claim":
     case "renew":
     case "release":
@@ -82,6 +87,8 @@ function simplerSteps(step: Step): Generator<Step> {
     consume: undefined,
     beatCount: 0,
     blocked: undefined,
+    package: undefined,
+    isPackageNeeded: false,
     wakeAt: null,
     eventCount: 0,
     workflow: 0,

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Event } from "../../core/event.ts";
 import { isClosed } from "../../core/status.ts";
+import { explainChange, noPackages } from "./catalog-model.ts";
+import type { ModelCatalog, Refusal } from "./catalog-model.ts";
 import type {
   Commit,
   CommitResult,
@@ -34,6 +36,7 @@ export interface State {
   /** The highest that a claim has returned. */
   readonly epoch: number;
   readonly owner: ModelOwner | undefined;
+  readonly catalog: ModelCatalog;
 }
 
 export interface ModelRun {
@@ -64,6 +67,7 @@ export const emptyState: State = {
   lastMessageId: 0,
   epoch: 0,
   owner: undefined,
+  catalog: noPackages,
 };
 
 /** `now` is the store's time, which stands still during a call. */
@@ -85,6 +89,12 @@ export function explain(state: State, call: Call, outcome: Outcome, now: number)
     case "deleteClosed":
       if (!isOwner(state, call.token)) return refused(state, outcome, "not_owner");
       return explainDeletion(state, call, outcome, now);
+    case "changeCatalog": {
+      if (!isOwner(state, call.token)) return refused(state, outcome, "not_owner");
+      const open = state.runs.map(({ record }) => record).filter(({ status }) => !isClosed(status));
+      const { next, expected } = explainChange(state.catalog, call.change, outcome, open);
+      return { next: next.map((catalog) => ({ ...perhapsRenewed(state, now), catalog })), expected };
+    }
     case "readOwner":
       return explainOwner(state, outcome, now);
     case "readHistoryFrom":
@@ -132,6 +142,14 @@ function renewedByUse(state: State, now: number): State {
     ...state,
     owner: { ...owner, leaseUntil: { min, max: Math.max(leaseUntil.max, renewed) } },
   };
+}
+
+/** A write that is no append may renew the lease, and need not. */
+function perhapsRenewed(state: State, now: number): State {
+  const { owner } = state;
+  if (owner === undefined) return state;
+  const max = Math.max(owner.leaseUntil.max, now + owner.leaseMs);
+  return { ...state, owner: { ...owner, leaseUntil: { ...owner.leaseUntil, max } } };
 }
 
 function explainClaim(
@@ -194,9 +212,7 @@ function explainAppend(state: State, commits: readonly Commit[], outcome: Outcom
     if (result === undefined) return none(`${commits.length} results`);
     if (!result.ok) {
       const { code, details } = result.error;
-      const isForetold =
-        code === "sequence_conflict" &&
-        refusals.some((refusal) => isDeepStrictEqual({ ...details }, refusal));
+      const isForetold = refusals.some((refusal) => isDeepStrictEqual({ code, details }, refusal));
       if (!isForetold)
         return none(refusals.length === 0 ? `commit ${index} accepted` : { commit: index, refusals });
       continue;
@@ -223,11 +239,12 @@ function applyUnanswered(state: State, commits: readonly Commit[]): State {
 }
 
 /** Every reason there is to refuse the commit; the store may name any of them. */
-function refusalsOf(
-  state: State,
-  { run, start, consume }: Commit,
-): readonly Readonly<Record<string, number>>[] {
-  const refusals: Readonly<Record<string, number>>[] = [];
+function refusalsOf(state: State, { run, start, consume, needsPackage }: Commit): readonly Refusal[] {
+  const refusals: Refusal[] = [];
+  const conflict = (details: Refusal["details"]): number =>
+    refusals.push({ code: "sequence_conflict", details });
+  if (needsPackage !== undefined && state.catalog.packages.every(({ version }) => version !== needsPackage))
+    refusals.push({ code: "package_not_found", details: { version: needsPackage } });
   if (run !== undefined) {
     const { runKey, workflowId, expectedSeq } = run;
     const chain = chainOf(state, workflowId);
@@ -236,7 +253,7 @@ function refusalsOf(
     const isLast = found === undefined || chain.at(-1)?.record === found;
     const foundSeq = isLast ? (found?.headSeq ?? 0) : (chain.at(-1)?.record.headSeq ?? 0);
     if (found === undefined || !isLast || foundSeq !== expectedSeq)
-      refusals.push({ expected: expectedSeq, found: foundSeq });
+      conflict({ expected: expectedSeq, found: foundSeq });
   }
   if (start !== undefined) {
     const latest = chainOf(state, start.workflowId).at(-1)?.record;
@@ -244,12 +261,11 @@ function refusalsOf(
     const found = (latest?.headSeq ?? 0) + (extension?.events.length ?? 0);
     const isOpen = latest !== undefined && !isClosed(extension?.status ?? latest.status);
     const isOther = start.follows !== undefined && start.follows !== latest?.runKey;
-    if (found !== start.firstSeq - 1 || isOpen || isOther)
-      refusals.push({ expected: start.firstSeq - 1, found });
+    if (found !== start.firstSeq - 1 || isOpen || isOther) conflict({ expected: start.firstSeq - 1, found });
   }
   for (const messageId of consume ?? []) {
     if (state.messages.every((message) => message.messageId !== messageId))
-      refusals.push({ missingMessageId: messageId });
+      conflict({ missingMessageId: messageId });
   }
   return refusals;
 }
@@ -351,11 +367,7 @@ function explainDeletion(
   const candidates = deletable(state, closedBefore);
   const expected = Math.min(limit, candidates.length);
   if (!outcome.ok || outcome.value !== expected) return none(expected);
-  // A deletion may renew the lease, and need not.
-  const { owner } = state;
-  const max = Math.max(owner?.leaseUntil.max ?? 0, now + (owner?.leaseMs ?? 0));
-  const used =
-    owner === undefined ? state : { ...state, owner: { ...owner, leaseUntil: { ...owner.leaseUntil, max } } };
+  const used = perhapsRenewed(state, now);
   const choices = choose(used, candidates, expected);
   const next = choices.map((gone) => ({ ...used, runs: used.runs.filter((run) => !gone.includes(run)) }));
   return { next, expected };
@@ -466,6 +478,12 @@ function answerOf(
       return state.messages.filter(({ messageId }) => messageId > call.afterId).slice(0, call.limit);
     case "count":
       return records.filter((record) => matches(record, call.filter)).length;
+    case "readCatalog": {
+      const { packages, routes } = state.catalog;
+      return { packages: packages.map(({ archive: _archive, ...record }) => record), routes };
+    }
+    case "readPackage":
+      return state.catalog.packages.find(({ version }) => version === call.version)?.archive;
   }
 }
 

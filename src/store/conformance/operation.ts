@@ -1,12 +1,22 @@
+import assert from "node:assert/strict";
 import type * as FastCheck from "fast-check";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import { toRunId } from "../../core/ids.ts";
 import { toPayload } from "../../core/payload.ts";
 import { isClosed } from "../../core/status.ts";
-import type { Commit, CommitResult, OwnerToken, RunFilter, RunPage, RunRecord } from "../contract.ts";
+import type {
+  CatalogChange,
+  Commit,
+  CommitResult,
+  OwnerToken,
+  RunFilter,
+  RunPage,
+  RunRecord,
+} from "../contract.ts";
 import { toOwnerToken } from "../contract.ts";
 import type { Call, Outcome, Read } from "./call.ts";
-import { endOf, idOf, leaseMs, mark, startedEvent } from "./world.ts";
+import type { Archive } from "./world.ts";
+import { archiveOf, deployOf, endOf, idOf, leaseMs, mark, startedEvent } from "./world.ts";
 
 /** One commit, described without reference to what the store holds, so that it can be shrunk. */
 export interface Step {
@@ -21,6 +31,9 @@ export interface Step {
   readonly consume: number | undefined;
   readonly beatCount: number;
   readonly blocked: string | null | undefined;
+  /** Of a run that begins: which package it is of, if of any. */
+  readonly package: number | undefined;
+  readonly isPackageNeeded: boolean;
 }
 
 const reads = [
@@ -37,11 +50,20 @@ const reads = [
   "nextWakeAt",
   "listMessages",
   "count",
+  "readCatalog",
+  "readPackage",
 ] as const;
 
 export type Operation =
   | { readonly kind: "append"; readonly isStale: boolean; readonly steps: readonly Step[] }
   | { readonly kind: "claim" | "renew" | "release"; readonly isStale: boolean }
+  | {
+      readonly kind: "deploy" | "route" | "unload";
+      readonly isStale: boolean;
+      readonly package: number;
+      /** Each bit is one of the types of the package. */
+      readonly types: number;
+    }
   | { readonly kind: "wait"; readonly millis: number }
   | { readonly kind: "retain"; readonly isStale: boolean; readonly ageMs: number; readonly limit: number }
   | {
@@ -57,10 +79,25 @@ export type Operation =
 
 const workflowIds: readonly WorkflowId[] = ["a", "A", "a-b", "é"].map(idOf);
 
+const isLackingBit = 4;
+
+const packages: readonly Archive[] = [
+  archiveOf("package of two", ["order", "bill"]),
+  archiveOf("package of one", ["order"]),
+  archiveOf("package of the others", ["🚀", "bill"]),
+];
+
+function packageAt(which: number): Archive {
+  const found = packages[which % packages.length];
+  assert.ok(found !== undefined);
+  return found;
+}
+
 /** What those who call the store have been told: all that an operation can be made a call with. */
 export class Ledger {
   readonly #runs = new Map<number, RunRecord>();
   readonly #sentIds: number[] = [];
+  readonly #deployed = new Set<string>();
   readonly #retired: OwnerToken[] = [];
   #token: OwnerToken;
   #isOwned = true;
@@ -101,6 +138,14 @@ export class Ledger {
         if (commits.length === 0) return undefined;
         return { kind: "append", token: this.#tokenFor(operation.isStale), commits };
       }
+      case "deploy":
+      case "route":
+      case "unload":
+        return {
+          kind: "changeCatalog",
+          token: this.#tokenFor(operation.isStale),
+          change: this.#toChange(operation, now),
+        };
       case "page":
         return this.#toPage(operation);
       case "read":
@@ -126,6 +171,10 @@ export class Ledger {
           const commit = call.commits[index];
           if (commit !== undefined && result.ok) this.#learnCommit(commit, result);
         }
+        break;
+      case "changeCatalog":
+        if (call.change.kind === "deploy") this.#deployed.add(call.change.version);
+        if (call.change.kind === "unload") this.#deployed.delete(call.change.version);
         break;
       case "deleteClosed":
         for (const run of this.#runs.values()) {
@@ -175,6 +224,8 @@ export class Ledger {
       { kind: "count", filter: {} },
       { kind: "count", filter: { status: "running" } },
       { kind: "count", filter: { isBlocked: true } },
+      { kind: "readCatalog" },
+      ...packages.map(({ version }): Read => ({ kind: "readPackage", version })),
     ];
   }
 
@@ -242,7 +293,7 @@ export class Ledger {
         workflowId,
         runId,
         workflowType: step.workflow % 2 === 0 ? "order" : "bill",
-        version: "v1",
+        version: step.package === undefined ? "v1" : this.#knownPackage(step.package).version,
         firstSeq,
         ...this.#toFollows(latest),
         events: [startedEvent(runId, now), ...(isFlash ? [endOf("failed", now)] : [])],
@@ -255,6 +306,8 @@ export class Ledger {
           : {}),
       };
     }
+    if (commit.start !== undefined && step.package !== undefined && step.isPackageNeeded)
+      commit.needsPackage = commit.start.version;
     const messageId = this.#messageToConsume(step, consumed);
     if (messageId !== undefined) commit.consume = [messageId];
     if (step.sendCount > 0) {
@@ -303,6 +356,28 @@ export class Ledger {
         wakeAt: isClosed(start.status) ? null : start.wakeAt,
       });
     }
+  }
+
+  /** Mostly on a package that is there; where there is none one is deployed. */
+  #toChange(
+    { kind, package: which, types }: Extract<Operation, { readonly kind: "deploy" | "route" | "unload" }>,
+    now: number,
+  ): CatalogChange {
+    if (kind === "deploy" || this.#deployed.size === 0) {
+      const archive = packageAt(which);
+      return deployOf(archive, { deployedAt: now, route: typesOf(archive, types) });
+    }
+    const archive = this.#knownPackage(which);
+    const { version } = archive;
+    if (kind === "unload") return { kind, version };
+    return { kind, version, workflowTypes: typesOf(archive, types), routedAt: now };
+  }
+
+  /** The last one is meant whether it is there or not. */
+  #knownPackage(which: number): Archive {
+    const there = packages.filter(({ version }) => this.#deployed.has(version));
+    const found = which === packages.length - 1 ? undefined : there[which % Math.max(1, there.length)];
+    return found ?? packageAt(which);
   }
 
   #toPage({ which, limit }: Extract<Operation, { readonly kind: "page" }>): Call {
@@ -370,6 +445,10 @@ export class Ledger {
         return { kind: what, afterId: this.#sentIds[from % Math.max(1, this.#sentIds.length)] ?? 0, limit };
       case "count":
         return { kind: what, filter: this.#toFilter(which) };
+      case "readCatalog":
+        return { kind: what };
+      case "readPackage":
+        return { kind: what, version: packageAt(which).version };
     }
   }
 
@@ -388,6 +467,12 @@ export class Ledger {
     this.#runCount += 1;
     return toRunId(`run-${this.#runCount}`);
   }
+}
+
+/** Of those types of the package that the bits name; with the highest bit one that it lacks. */
+function typesOf({ workflowTypes }: Pick<Archive, "workflowTypes">, bits: number): readonly string[] {
+  const own = workflowTypes.filter((_, index) => (bits & (1 << index)) !== 0);
+  return (bits & isLackingBit) === 0 ? own : [...own, "none"];
 }
 
 /** What is done is mostly what can be done: on a workflow that has no open run, that is to start one. */
@@ -439,6 +524,21 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
       { weight: 3, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: fc.constantFrom(null, "no code") },
     ),
+    package: fc.option(fc.nat({ max: packages.length - 1 }), { nil: undefined, freq: 2 }),
+    isPackageNeeded: seldom,
+  });
+  const change = fc.record({
+    kind: fc.oneof(
+      { weight: 1, arbitrary: fc.constantFrom("deploy" as const, "route" as const) },
+      // Where there is nothing to unload it deploys.
+      { weight: 2, arbitrary: fc.constant("unload" as const) },
+    ),
+    isStale: seldom,
+    package: fc.nat({ max: packages.length - 1 }),
+    types: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(0) },
+      { weight: 2, arbitrary: fc.nat({ max: 2 * isLackingBit - 1 }) },
+    ),
   });
   const retain = fc.record({
     kind: fc.constant("retain" as const),
@@ -449,14 +549,15 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
   return {
     write: fc.oneof(
       {
-        weight: 5,
+        weight: 10,
         arbitrary: fc.record({
           kind: fc.constant("append" as const),
           isStale: seldom,
           steps: fc.array(step, { minLength: 1, maxLength: 4 }),
         }),
       },
-      { weight: 1, arbitrary: retain },
+      { weight: 2, arbitrary: retain },
+      { weight: 4, arbitrary: change },
     ),
     read: fc.oneof(
       {

@@ -175,6 +175,9 @@ export const ownerScenarios: readonly Scenario[] = [
         () => store.list({}, { limit: 1 }),
         () => store.count({}),
         () => store.deleteClosed(token, 0, 1),
+        () => store.readCatalog(),
+        () => store.readPackage("0".repeat(64)),
+        () => store.changeCatalog(token, { kind: "unload", version: "0".repeat(64) }),
       ];
       for (const call of calls) await assertRejects(call(), "store_unavailable");
       await world.store.close();

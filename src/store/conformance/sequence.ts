@@ -13,6 +13,8 @@ import { Tally } from "./tally.ts";
 import type { OpenedStore, Scenario, StoreBackend, StoreTime } from "./world.ts";
 import { leaseMs, openFresh } from "./world.ts";
 
+const writes: ReadonlySet<Operation["kind"]> = new Set(["append", "retain", "deploy", "route", "unload"]);
+
 /** One caller, one call after another, and after each of them the model is in some state that explains all answers. */
 export class Sequence {
   readonly #opened: OpenedStore;
@@ -50,8 +52,7 @@ export class Sequence {
       this.#transcript.push(`${operation.millis} ms pass`);
       return;
     }
-    const isWrite = operation.kind === "append" || operation.kind === "retain";
-    if (isWrite && !ledger.isOwned) await this.call({ kind: "claim", leaseMs });
+    if (writes.has(operation.kind) && !ledger.isOwned) await this.call({ kind: "claim", leaseMs });
     const call = ledger.toCall(operation, await this.#time.now());
     if (call !== undefined) await this.call(call);
   }

@@ -1,4 +1,5 @@
 import { appendScenarios } from "./append-scenarios.ts";
+import { catalogScenarios, packageDamageScenarios } from "./catalog-scenarios.ts";
 import { chainScenarios } from "./chain-scenarios.ts";
 import { damageScenarios, handleScenarios } from "./handle-scenarios.ts";
 import { interleavingScenario } from "./interleaving.ts";
@@ -29,6 +30,7 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
   "two objects on the same data": handleScenarios,
   sizes: sizeScenarios,
   damage: damageScenarios,
+  packages: [...catalogScenarios, ...packageDamageScenarios],
   properties: [sequenceScenario, interleavingScenario],
 };
 

@@ -4,15 +4,28 @@ import type { Call, Outcome } from "./call.ts";
 
 /** What the calls came to: cases in which everything is refused show nothing. */
 export class Tally {
-  readonly #counts = { accepted: 0, refused: 0, fenced: 0, claimed: 0, consumed: 0 };
+  readonly #counts = {
+    accepted: 0,
+    refused: 0,
+    fenced: 0,
+    claimed: 0,
+    consumed: 0,
+    deployed: 0,
+    "unloaded, or kept being in use": 0,
+  };
 
   count(call: Call, outcome: Outcome): void {
     const counts = this.#counts;
     if (!outcome.ok) {
       if (outcome.code === "not_owner") counts.fenced += 1;
+      if (outcome.code === "package_in_use") counts["unloaded, or kept being in use"] += 1;
       return;
     }
     if (call.kind === "claim") counts.claimed += 1;
+    if (call.kind === "changeCatalog") {
+      if (call.change.kind === "deploy") counts.deployed += 1;
+      if (call.change.kind === "unload") counts["unloaded, or kept being in use"] += 1;
+    }
     if (call.kind !== "append") return;
     for (const [index, { ok }] of (outcome.value as readonly CommitResult[]).entries()) {
       counts[ok ? "accepted" : "refused"] += 1;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import type { NewEvent } from "../../core/codec.ts";
 import { isAionError } from "../../core/errors.ts";
 import type { ErrorCode } from "../../core/errors.ts";
@@ -8,7 +9,16 @@ import { toPayload } from "../../core/payload.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { RunStatus } from "../../core/status.ts";
 import type { PropertyOptions } from "./property.ts";
-import type { Commit, CommitResult, OwnerToken, RunCommit, RunRef, StartCommit, Store } from "../contract.ts";
+import type {
+  CatalogChange,
+  Commit,
+  CommitResult,
+  OwnerToken,
+  RunCommit,
+  RunRef,
+  StartCommit,
+  Store,
+} from "../contract.ts";
 
 /** What a backend's test file hands in. */
 export interface StoreBackend<Opened extends OpenedStore = OpenedStore> {
@@ -24,6 +34,8 @@ export interface StoreBackend<Opened extends OpenedStore = OpenedStore> {
    * letter. Absent: the backend keeps no checksums, and the scenario that needs it is left out.
    */
   damage?(opened: Opened, event: { readonly run: RunRef; readonly seq: number }): Promise<void>;
+  /** Flips a bit of the stored archive of a package, behind the store's back. Absent: the scenario that needs it is left out. */
+  damagePackage?(opened: Opened, version: string): Promise<void>;
 }
 
 export interface OpenedStore {
@@ -45,7 +57,7 @@ export interface StoreTime {
 export interface Scenario {
   readonly name: string;
   /** Left out for a backend without it. */
-  readonly needs?: "reopen" | "damage";
+  readonly needs?: "reopen" | "damage" | "damagePackage";
   run(world: World, backend: StoreBackend, options: PropertyOptions): Promise<void>;
 }
 
@@ -139,6 +151,10 @@ export class World {
     return result;
   }
 
+  async change(change: CatalogChange): Promise<void> {
+    await this.store.changeCatalog(this.token, change);
+  }
+
   /** Ends a run. */
   async end(run: KnownRun, status: RunStatus = "completed"): Promise<void> {
     await this.extend(run, { status, closedAt: await this.now(), events: [endOf(status)], wakeAt: null });
@@ -216,6 +232,26 @@ export function runOf(run: KnownRun, fields: Partial<RunCommit> = {}): RunCommit
     wakeAtBefore: run.wakeAt,
     ...fields,
   };
+}
+
+/** What stands for a package: bytes, and the version that they have. */
+export interface Archive {
+  readonly version: string;
+  readonly bytes: Uint8Array;
+  readonly workflowTypes: readonly string[];
+}
+
+export function archiveOf(content: string | Uint8Array, workflowTypes: readonly string[]): Archive {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  return { version: createHash("sha256").update(bytes).digest("hex"), bytes, workflowTypes };
+}
+
+export function deployOf(
+  { version, bytes, workflowTypes }: Archive,
+  fields: Partial<Extract<CatalogChange, { readonly kind: "deploy" }>> = {},
+): CatalogChange {
+  const deployedAt = 1_700_000_000_003;
+  return { kind: "deploy", version, archive: bytes, workflowTypes, deployedAt, route: [], ...fields };
 }
 
 /** The refusal of one commit, with exactly these details. */

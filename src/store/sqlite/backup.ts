@@ -22,6 +22,8 @@ export interface BackupReport {
   readonly eventCount: number;
   /** On their way from one workflow to another. */
   readonly messageCount: number;
+  /** Deployed packages; the archive of each was held against its hash. */
+  readonly packageCount: number;
   readonly byteCount: number;
 }
 
@@ -145,7 +147,9 @@ async function check(partial: string): Promise<BackupReport> {
       afterId = last.messageId;
       messageCount += messages.length;
     }
-    return { ...counts, messageCount, byteCount: statSync(partial).size };
+    const { packages } = reader.readCatalog();
+    for (const { version } of packages) reader.readPackage(version);
+    return { ...counts, messageCount, packageCount: packages.length, byteCount: statSync(partial).size };
   } catch (error) {
     throw toStoreError(error, { action: "read", path: partial });
   } finally {

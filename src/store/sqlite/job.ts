@@ -1,5 +1,5 @@
 import type { EncodedCommit } from "../commit.ts";
-import type { CommitResult, OwnerClaim } from "../contract.ts";
+import type { CatalogChange, CommitResult, OwnerClaim } from "../contract.ts";
 
 /** The commits of one `append`. */
 export interface Batch {
@@ -22,7 +22,18 @@ export type Job =
       readonly closedBefore: number;
       readonly limit: number;
     }
+  | {
+      readonly kind: "change-catalog";
+      readonly epoch: number;
+      readonly now: number;
+      readonly change: CatalogChange;
+    }
   | { readonly kind: "checkpoint" };
+
+/** The bytes of a job that are many times those of any other; no other part of it has as many. */
+export function archiveOf(job: Job): Uint8Array | undefined {
+  return job.kind === "change-catalog" && job.change.kind === "deploy" ? job.change.archive : undefined;
+}
 
 /** What became of a job: each has its own answer, though appends share a transaction. */
 export type JobResult =

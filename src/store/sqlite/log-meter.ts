@@ -1,4 +1,5 @@
 import { isAionError } from "../../core/errors.ts";
+import { archiveOf } from "./job.ts";
 import type { Job, JobResult } from "./job.ts";
 
 const pageBytes = 4_096;
@@ -25,6 +26,8 @@ export class LogMeter {
       const result = results[index];
       if (result?.kind === "failed" && isAionError(result.error))
         isFull ||= result.error.code === "store_full";
+      if (job.kind === "change-catalog" && result?.kind === "done")
+        this.#pages += pagesPerCommit + (archiveOf(job)?.byteLength ?? 0) / pageBytes;
       if (job.kind !== "append" || result?.kind !== "appended") continue;
       for (const { run, start, send } of job.commits) {
         let bytes = (run?.row.length ?? 0) + (start?.row.length ?? 0);

@@ -8,6 +8,7 @@ import type { Message } from "../../core/message.ts";
 import { isMessageKind } from "../../core/message.ts";
 import type { Payload } from "../../core/payload.ts";
 import type {
+  Catalog,
   DueCursor,
   DueRun,
   Heartbeat,
@@ -17,6 +18,7 @@ import type {
   RunRef,
   StoredMessage,
 } from "../contract.ts";
+import { CatalogReader } from "./catalog.ts";
 import { checksumOf, checksumSeed, newestVersionText, statusCodes, statusOfCode } from "./row.ts";
 import { isLaterVersion, thisVersion } from "./version.ts";
 
@@ -34,8 +36,11 @@ export class Reader {
   readonly #database: DatabaseSync;
   readonly #sql: Readonly<Record<keyof typeof statementTexts, StatementSync>>;
 
+  readonly #catalog: CatalogReader;
+
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.#catalog = new CatalogReader(database);
     this.#sql = Object.fromEntries(
       Object.entries(statementTexts).map(([name, text]) => [name, database.prepare(text)]),
     ) as Readonly<Record<keyof typeof statementTexts, StatementSync>>;
@@ -166,6 +171,14 @@ export class Reader {
       count += Number(statement.get(...values, from, from + sliceSize)?.["count"] ?? 0);
     }
     return count;
+  }
+
+  readCatalog(): Catalog {
+    return this.#consistently(() => this.#catalog.read());
+  }
+
+  readPackage(version: string): Uint8Array | undefined {
+    return this.#catalog.readPackage(version);
   }
 
   #keyRange(): { readonly firstKey: number; readonly lastKey: number } {

@@ -42,6 +42,15 @@ function onFile(writer: "auto" | "thread" | "inline"): StoreBackend<OpenedFile> 
         .run(run.runKey, seq);
       database.close();
     },
+    async damagePackage({ path }, version) {
+      const database = new DatabaseSync(path, { timeout: 5_000 });
+      const row = database.prepare("SELECT archive FROM packages WHERE version = ?").get(version);
+      const archive = row?.["archive"] as Uint8Array;
+      const middle = archive.byteLength >> 1;
+      archive[middle] = (archive[middle] ?? 0) ^ 4;
+      database.prepare("UPDATE packages SET archive = ? WHERE version = ?").run(archive, version);
+      database.close();
+    },
   };
 }
 

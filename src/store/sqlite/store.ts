@@ -4,8 +4,11 @@ import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
+import { encodeCatalogChange } from "../catalog.ts";
 import { encodeCommit, parseCursor } from "../commit.ts";
 import type {
+  Catalog,
+  CatalogChange,
   Commit,
   CommitResult,
   DueCursor,
@@ -214,6 +217,25 @@ class SqliteStore implements Store {
       now: this.#clock.now(),
       closedBefore,
       limit,
+    });
+  }
+
+  async readCatalog(): Promise<Catalog> {
+    return this.#read(() => this.#reader.readCatalog());
+  }
+
+  async readPackage(version: string): Promise<Uint8Array | undefined> {
+    return this.#read(() => this.#reader.readPackage(version));
+  }
+
+  async changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void> {
+    this.#writing();
+    const encoded = encodeCatalogChange(change);
+    await this.#write({
+      kind: "change-catalog",
+      epoch: token.epoch,
+      now: this.#clock.now(),
+      change: encoded,
     });
   }
 

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { AionError } from "../../core/errors.ts";
 import type { JobResult, Pending } from "./job.ts";
-import { decodeResults, encodeJobs } from "./wire.ts";
+import { decodeResults, encodeJobs, transferOf } from "./wire.ts";
 import type { Wire } from "./wire.ts";
 
 interface ThreadEvents {
@@ -48,7 +48,8 @@ export class ThreadHandle {
   post(pending: readonly Pending[]): void {
     if (this.#posted.length === 0) this.#worker.ref();
     this.#posted.push(pending);
-    this.#send(encodeJobs(pending.map(({ job }) => job)));
+    const jobs = pending.map(({ job }) => job);
+    this.#send(encodeJobs(jobs), transferOf(jobs));
   }
 
   /**
@@ -73,8 +74,8 @@ export class ThreadHandle {
     await this.#exited;
   }
 
-  #send(message: Wire | "checkpoint" | "close"): void {
-    this.#worker.postMessage(message);
+  #send(message: Wire | "checkpoint" | "close", transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
     Atomics.add(this.#signal, 0, 1);
     Atomics.notify(this.#signal, 0);
   }

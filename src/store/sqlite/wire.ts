@@ -5,6 +5,7 @@ import { messageOf } from "../../core/payload.ts";
 import type { RunStatus } from "../../core/status.ts";
 import type { EncodedCommit, EncodedMessage, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, StartCommit } from "../contract.ts";
+import { archiveOf } from "./job.ts";
 import type { Job, JobResult } from "./job.ts";
 
 /**
@@ -17,6 +18,7 @@ export type Wire = unknown[];
 const hasRun = 1;
 const hasStart = 2;
 const hasRest = 4;
+const hasNeed = 8;
 
 export function encodeJobs(jobs: readonly Job[]): Wire {
   const wire: Wire = [];
@@ -31,10 +33,19 @@ export function encodeJobs(jobs: readonly Job[]): Wire {
   return wire;
 }
 
-function encodeCommit({ run, start, send, consume }: EncodedCommit, wire: Wire): void {
+/** What is moved to the other thread, not copied: the giver has it no more. */
+export function transferOf(jobs: readonly Job[]): ArrayBuffer[] {
+  // Each is a copy that was made for the job, in a buffer of its own.
+  return jobs.flatMap((job) => (archiveOf(job)?.buffer as ArrayBuffer | undefined) ?? []);
+}
+
+function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit, wire: Wire): void {
   const isPlain = send.length === 0 && consume.length === 0;
   wire.push(
-    (run === undefined ? 0 : hasRun) | (start === undefined ? 0 : hasStart) | (isPlain ? 0 : hasRest),
+    (run === undefined ? 0 : hasRun) |
+      (start === undefined ? 0 : hasStart) |
+      (isPlain ? 0 : hasRest) |
+      (needsPackage === undefined ? 0 : hasNeed),
   );
   if (run !== undefined) {
     const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, heartbeats } =
@@ -84,6 +95,7 @@ function encodeCommit({ run, start, send, consume }: EncodedCommit, wire: Wire):
     );
   }
   if (!isPlain) wire.push(send, consume);
+  if (needsPackage !== undefined) wire.push(needsPackage);
 }
 
 export function decodeJobs(wire: Wire): Job[] {
@@ -116,6 +128,7 @@ function decodeCommit(input: Input): EncodedCommit {
     start,
     send: isPlain ? nothing : (input.next() as readonly EncodedMessage[]),
     consume: isPlain ? nothing : (input.next() as readonly number[]),
+    needsPackage: (parts & hasNeed) === 0 ? undefined : (input.next() as string),
   };
 }
 

@@ -1,5 +1,6 @@
 import { AionError, isAionError } from "../../core/errors.ts";
 import { isBusy } from "./errors.ts";
+import { archiveOf } from "./job.ts";
 import type { Job, JobResult, Pending } from "./job.ts";
 import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
 import { ThreadHandle } from "./thread-handle.ts";
@@ -111,8 +112,8 @@ export class WritePath {
       this.#writeLone(pending);
     } else {
       const thread = this.#startThread();
-      // Until it is up nobody waits for it.
-      if (thread.isReady) thread.post(pending);
+      // Until it is up nobody waits for it, but for what would hold up this thread for longer.
+      if (thread.isReady || pending.some(({ job }) => archiveOf(job) !== undefined)) thread.post(pending);
       else this.#write(pending);
     }
   }
@@ -190,7 +191,7 @@ export class WritePath {
 
 function commitCountOf(job: Job): number {
   if (job.kind === "append") return job.commits.length;
-  return job.kind === "delete-closed" ? inlineCommitsMax + 1 : 1;
+  return job.kind === "delete-closed" || job.kind === "change-catalog" ? inlineCommitsMax + 1 : 1;
 }
 
 function isBusyResult(result: JobResult): boolean {

@@ -3,9 +3,11 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 import { isClosed } from "../../core/status.ts";
+import { packageNotFound } from "../catalog.ts";
 import { chainOpen, chainOther, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
+import { CatalogWriter } from "./catalog.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
 import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
@@ -31,11 +33,14 @@ export class Writer {
   readonly #path: string;
   readonly file: FileIdentity;
   readonly #owner: OwnerRow;
+  readonly #catalog: CatalogWriter;
   readonly #sql: Statements;
   #failure: AionError | undefined;
   // Asked once a transaction, and only if a run closes in it: mostly there are none at all.
   #mayHaveHeartbeats: boolean | undefined;
   #lastRunKey: RunKey | undefined;
+  /** Asked once a transaction of each package that a commit needs. */
+  readonly #packagesThere = new Map<string, boolean>();
   /** Columns of event rows, written together: nothing in the transaction reads them. */
   #rows: (number | string)[] = [];
 
@@ -47,6 +52,7 @@ export class Writer {
     this.#path = of.path;
     this.file = of.file ?? new FileIdentity(of.path);
     this.#owner = new OwnerRow(database, of.storeName);
+    this.#catalog = new CatalogWriter(database);
     this.#sql = prepareStatements(database);
     // Before a word is written: a thread that opens the path anew may have been given another file.
     try {
@@ -122,6 +128,13 @@ export class Writer {
         return this.#transaction(() => this.#owner.release(job.epoch));
       case "delete-closed":
         return this.#transaction(() => this.#deleteClosed(job));
+      case "change-catalog":
+        return this.#transaction(() => {
+          this.file.check();
+          this.#owner.check(job.epoch, job.now);
+          this.#catalog.change(job.change);
+          return 0;
+        });
       case "checkpoint":
         return this.#checkpoint();
     }
@@ -153,6 +166,7 @@ export class Writer {
     if (this.#failure !== undefined) throw this.#failure;
     this.#mayHaveHeartbeats = undefined;
     this.#lastRunKey = undefined;
+    this.#packagesThere.clear();
     this.#rows = [];
     try {
       this.#sql.begin.run();
@@ -245,7 +259,9 @@ export class Writer {
   }
 
   #apply(commit: EncodedCommit): CommitResult {
-    const { run, start, send, consume } = commit;
+    const { run, start, send, consume, needsPackage } = commit;
+    if (needsPackage !== undefined && !this.#isPackageThere(needsPackage))
+      return { ok: false, error: packageNotFound(needsPackage) };
     const isSimple = consume.length === 0 && (run === undefined || start === undefined);
     if (!isSimple) {
       const refusal = this.#refusal(commit);
@@ -412,6 +428,12 @@ export class Writer {
       this.#sql.insertEvents.run(...this.#rows.slice(at, at + columnsPerRow));
     }
     this.#rows = [];
+  }
+
+  #isPackageThere(version: string): boolean {
+    const known = this.#packagesThere.get(version) ?? this.#catalog.has(version);
+    this.#packagesThere.set(version, known);
+    return known;
   }
 
   #hasHeartbeats(): boolean {

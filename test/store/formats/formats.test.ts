@@ -6,7 +6,15 @@ import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { VirtualClock, World, idOf, leaseMs, startOf } from "../../../src/store/conformance/world.ts";
+import {
+  VirtualClock,
+  World,
+  archiveOf,
+  deployOf,
+  idOf,
+  leaseMs,
+  startOf,
+} from "../../../src/store/conformance/world.ts";
 import { storeFormat } from "../../../src/store/sqlite/migrate.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 import { nameOf, readStore } from "./record.ts";
@@ -14,6 +22,7 @@ import { nameOf, readStore } from "./record.ts";
 /** What was recorded is never changed. */
 const checksums: Readonly<Record<number, string>> = {
   1: "c5ce2b7adc835739",
+  2: "aa8dad8c07349a38",
 };
 
 let directory: string;
@@ -34,9 +43,37 @@ it("every format up to the current one has its recorded store", () => {
   );
 });
 
+it("brought from format 1, a package is held by a run that was running before there were packages", async () => {
+  const archive = archiveOf("the code of an old run", ["order"]);
+  writeFileSync(file, gunzipSync(readFileSync(`${nameOf(1)}.db.gz`)));
+  const before = new DatabaseSync(file);
+  before
+    .prepare("UPDATE runs SET version = ? WHERE workflow_id IN ('order-1 🚀', 'failed')")
+    .run(archive.version);
+  before.close();
+  expect(() => openSqliteStore({ path: file, readOnly: true })).toThrow(
+    expect.objectContaining({
+      code: "store_unavailable",
+      message: expect.stringContaining(`format 1, and format ${storeFormat}`) as string,
+    }),
+  );
+  const clock = new VirtualClock();
+  const store = openSqliteStore({ path: file, clock });
+  const token = await store.claim({ leaseMs });
+  await store.changeCatalog(token, deployOf(archive));
+  const unload = { kind: "unload", version: archive.version } as const;
+  await expect(store.changeCatalog(token, unload)).rejects.toMatchObject({
+    code: "package_in_use",
+    details: { version: archive.version, workflowTypes: [], runCount: 1, workflowIds: ["order-1 🚀"] },
+  });
+  await store.close();
+});
+
 describe.each(Object.entries(checksums))("a store of format %s", (format, checksum) => {
   const name = nameOf(Number(format));
-  const expected = JSON.parse(readFileSync(`${name}.json`, "utf8")) as unknown;
+  const recorded = JSON.parse(readFileSync(`${name}.json`, "utf8")) as object;
+  // What a format does not have yet is empty.
+  const expected = { catalog: { packages: [], routes: [] }, archives: [], ...recorded };
 
   beforeEach(() => {
     writeFileSync(file, gunzipSync(readFileSync(`${name}.db.gz`)));

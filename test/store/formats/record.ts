@@ -11,6 +11,8 @@ import { toPayload } from "../../../src/core/payload.ts";
 import {
   VirtualClock,
   World,
+  archiveOf,
+  deployOf,
   endOf,
   idOf,
   leaseMs,
@@ -24,6 +26,7 @@ import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 /** All that a version must give back of what another has written. */
 export async function readStore(store: Store): Promise<unknown> {
   const { runs } = await store.list({}, { limit: 1_000 });
+  const catalog = await store.readCatalog();
   const ids = [...new Set(runs.map((run) => run.workflowId))];
   return {
     runs,
@@ -33,6 +36,12 @@ export async function readStore(store: Store): Promise<unknown> {
     heartbeats: await Promise.all(runs.map((run) => store.readHeartbeats(run.runKey))),
     messages: await store.listMessages(0, 1_000),
     due: await store.listDue(Number.MAX_SAFE_INTEGER, undefined, 1_000),
+    catalog,
+    archives: await Promise.all(
+      catalog.packages.map(async ({ version }) =>
+        Buffer.from((await store.readPackage(version)) ?? []).toString("base64"),
+      ),
+    ),
   };
 }
 
@@ -73,6 +82,15 @@ async function write(file: string): Promise<unknown> {
   for (const status of ["completed", "failed", "cancelled", "terminated", "timed-out"] as const) {
     await world.end(await world.start(status), status);
   }
+  const types = ["order", "bill 🚀"];
+  const archives = ["one", "two ".repeat(3_000), "gone"].map((text) => archiveOf(text, types));
+  for (const archive of archives) await world.change(deployOf(archive, { route: types }));
+  const [one, two, gone] = archives;
+  if (one === undefined || two === undefined || gone === undefined) throw new Error("there are three");
+  await world.change({ kind: "route", version: two.version, workflowTypes: types, routedAt: 70 });
+  await world.change({ kind: "route", version: one.version, workflowTypes: ["order"], routedAt: 71 });
+  await world.start("of a package", { version: two.version, wakeAt: 72 });
+  await world.change({ kind: "unload", version: gone.version });
   // A key that was given and is gone.
   await world.extend(await world.start("gone"), {
     status: "completed",

@@ -1,0 +1,57 @@
+import { assert } from "../core/errors.ts";
+import type { PackageLoader } from "../engine/catalog.ts";
+import { CodeHost } from "../host/code-host.ts";
+import { guestScript } from "../host/guest-script.ts";
+import { processLine } from "../host/process-line.ts";
+import type { PackageCode, PackageContents } from "../program/border.ts";
+import type { Program } from "../program/program.ts";
+
+export interface PackageLimits {
+  /** How long one activation of packaged code may take, in milliseconds, before the process that runs it is ended. */
+  readonly activationBudgetMs: number;
+  /** The heap of that process, in MiB. */
+  readonly memoryMb: number;
+}
+
+/** Packages in a process beside the engine's, which is started for the first one. */
+export class ProcessLoader implements PackageLoader {
+  readonly #limits: PackageLimits;
+  #host: Promise<CodeHost> | undefined;
+  #openHost: CodeHost | undefined;
+
+  constructor(limits: PackageLimits) {
+    this.#limits = limits;
+  }
+
+  async read(archive: Uint8Array): Promise<PackageCode> {
+    // An engine without packages needs neither zip nor schemas.
+    const { readArchive } = await import("../package/archive.ts");
+    const { hash, script, sourceMap, libraries } = readArchive(archive);
+    return { version: hash, script, sourceMap, ...(libraries === "" ? {} : { libraries }) };
+  }
+
+  async load(code: PackageCode): Promise<PackageContents> {
+    this.#host ??= this.#open();
+    return await (await this.#host).load(code);
+  }
+
+  unload(version: string): void {
+    this.#openHost?.unload(version);
+  }
+
+  program(workflowType: string, version: string): Program {
+    assert(this.#openHost, "a program is of a package that was loaded");
+    return this.#openHost.program(workflowType, version);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#host)?.close();
+  }
+
+  async #open(): Promise<CodeHost> {
+    const { activationBudgetMs, memoryMb } = this.#limits;
+    const line = processLine({ guest: await guestScript(), budgetMs: activationBudgetMs, memoryMb });
+    this.#openHost = new CodeHost(line);
+    return this.#openHost;
+  }
+}

@@ -1,0 +1,209 @@
+/** Packages in an engine on a file: deployed, routed, pinned, taken out; over crashes of the engine and of their own process. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Engine } from "../../src/embedded/engine.ts";
+import type { EngineOptions } from "../../src/embedded/engine.ts";
+import { buildPackage } from "../../src/package/build.ts";
+import { activity, workflow } from "../../src/workflow/index.ts";
+
+let directory: string;
+const engines: Engine[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), "aion-packages-"));
+  writeFileSync(path.join(directory, "package.json"), "{}");
+});
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close({ drain: 0 });
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const charge = activity("charge", async (amount: number) => `paid ${amount}`);
+
+async function open(options: Partial<EngineOptions> = {}): Promise<Engine> {
+  const engine = await Engine.open({
+    store: `sqlite:${path.join(directory, "aion.db")}`,
+    activities: [charge],
+    localSocket: false,
+    log: () => undefined,
+    ...options,
+  });
+  engines.push(engine);
+  return engine;
+}
+
+async function close(engine: Engine): Promise<void> {
+  engines.splice(engines.indexOf(engine), 1);
+  await engine.close({ drain: 0 });
+}
+
+let fileCount = 0;
+async function build(body: string, others = ""): Promise<Uint8Array> {
+  const file = path.join(directory, `order-${++fileCount}.ts`);
+  writeFileSync(
+    file,
+    `
+    import { activity, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
+    import { readFileSync } from "node:fs";
+    const charge = activity("charge", async (amount: number) => readFileSync(String(amount), "utf8"));
+    const go = signal<number>("go");
+    const stage = query<string>("stage");
+    export const order = workflow("order", async (amount: number) => { ${body} });
+    ${others}
+    `,
+  );
+  return (await buildPackage(file)).bytes;
+}
+
+const waiting = (name: string): string => `
+  let at = "charging";
+  expose(stage, () => \`${name} \${at}\`);
+  const paid = await charge(amount);
+  at = "waiting";
+  const more = await receive(go);
+  return \`${name}: \${paid} and \${more}\`;
+`;
+
+describe("packages in an engine", () => {
+  it("run, each run on the version that it was begun with, also after a restart", async () => {
+    let engine = await open();
+    const first = await engine.deploy(await build(waiting("first")));
+    expect(first).toMatchObject({ workflowTypes: ["order"], isNew: true });
+    await engine.client.start("order", 5, { id: "one" });
+    const second = await engine.deploy(await build(waiting("second")));
+    await engine.client.start("order", 6, { id: "two" });
+    await expect.poll(() => engine.client.get("one").query("stage")).toBe("first waiting");
+    expect((await engine.client.get("one").describe()).version).toBe(first.version);
+    expect((await engine.client.get("two").describe()).version).toBe(second.version);
+    await close(engine);
+    engine = await open();
+    await expect.poll(() => engine.client.get("two").query("stage")).toBe("second waiting");
+    await engine.client.get("one").signal("go", 1);
+    await engine.client.get("two").signal("go", 2);
+    expect(await engine.client.get("one").result()).toBe("first: paid 5 and 1");
+    expect(await engine.client.get("two").result()).toBe("second: paid 6 and 2");
+  });
+
+  it("are deployed once; routes go forth and back, all types of them together or none", async () => {
+    const engine = await open();
+    const pair = (name: string) =>
+      build(`return "${name}"`, `export const refund = workflow("refund", async () => "${name}");`);
+    const old = await pair("old");
+    const { version } = await engine.deploy(old);
+    const next = await engine.deploy(await pair("new"), { route: false });
+    expect(await engine.deploy(old)).toEqual({ version, workflowTypes: ["order", "refund"], isNew: false });
+    const ran = async () => [
+      await (await engine.client.start("order", 1)).result(),
+      await (await engine.client.start("refund", null)).result(),
+    ];
+    expect(await ran()).toEqual(["old", "old"]);
+    await engine.route(["order", "refund"], next.version);
+    expect(await ran()).toEqual(["new", "new"]);
+    await expect(engine.route(["order", "other"], version)).rejects.toMatchObject({
+      code: "workflow_type_unknown",
+    });
+    await expect(engine.route(["order"], "0".repeat(64))).rejects.toMatchObject({
+      code: "package_not_found",
+    });
+    expect(await ran()).toEqual(["new", "new"]);
+    await engine.route(["order", "refund"], version);
+    expect(await ran()).toEqual(["old", "old"]);
+    const { packages, routes } = await engine.packages();
+    expect(packages.map(({ routedTypes }) => routedTypes)).toEqual([["order", "refund"], []]);
+    expect(
+      routes.filter(({ workflowType }) => workflowType === "order").map((route) => route.version),
+    ).toEqual([version, next.version, version]);
+  });
+
+  it("are not unloaded while a route or a run needs them, and are gone afterwards", async () => {
+    const engine = await open();
+    const first = await engine.deploy(await build(waiting("first")));
+    const run = await engine.client.start("order", 5, { id: "one" });
+    await expect(engine.unload(first.version)).rejects.toMatchObject({
+      code: "package_in_use",
+      details: { workflowTypes: ["order"], runCount: 1, workflowIds: ["one"] },
+    });
+    await engine.deploy(await build(waiting("second")));
+    await expect(engine.unload(first.version)).rejects.toMatchObject({
+      details: { workflowTypes: [], runCount: 1 },
+    });
+    await run.signal("go", 1);
+    await run.result();
+    await engine.unload(first.version);
+    await expect(engine.unload(first.version)).rejects.toMatchObject({ code: "package_not_found" });
+    // What has ended can be read, and not be asked.
+    expect(await run.result()).toBe("first: paid 5 and 1");
+    await expect(run.query("stage")).rejects.toMatchObject({ code: "workflow_type_unknown" });
+  });
+
+  it("continue as new on the version that is routed then", async () => {
+    const engine = await open();
+    const body = (name: string) => `
+      if (amount > 1) return "${name}";
+      await receive(go);
+      continueAsNew(amount + 1);
+    `;
+    await engine.deploy(await build(body("first")));
+    const run = await engine.client.start("order", 1, { id: "one" });
+    await engine.deploy(await build(body("second")));
+    await run.signal("go", 0);
+    expect(await run.result()).toBe("second");
+  });
+
+  it("that are missing make their runs wait, which go on when the package arrives", async () => {
+    const archive = await build(waiting("first"));
+    let engine = await open({ workflows: [workflow("order", async () => "inline")] });
+    const { version } = await engine.deploy(archive);
+    await engine.client.start("order", 5, { id: "one" });
+    await expect.poll(() => engine.client.get("one").query("stage")).toBe("first waiting");
+    await close(engine);
+    // As after a restore of a file from which the package was lost.
+    const { DatabaseSync } = await import("node:sqlite");
+    const database = new DatabaseSync(path.join(directory, "aion.db"));
+    database.exec("DELETE FROM packages");
+    database.exec("DELETE FROM routes");
+    database.close();
+    engine = await open({ workflows: [workflow("order", async () => "inline")] });
+    const run = engine.client.get("one");
+    await run.signal("go", 3);
+    expect((await run.describe()).blocked).toContain(version.slice(0, 12));
+    expect(await (await engine.client.start("order", 1)).result()).toBe("inline");
+    await engine.deploy(archive, { route: false });
+    expect(await run.result()).toBe("first: paid 5 and 3");
+    expect((await run.describe()).blocked).toBeUndefined();
+  });
+
+  it("that do not work are refused, and nothing changes", async () => {
+    const engine = await open();
+    await expect(engine.deploy(new TextEncoder().encode("hello"))).rejects.toMatchObject({
+      code: "package_invalid",
+    });
+    expect((await engine.packages()).packages).toEqual([]);
+    await expect(engine.client.start("order", 1)).rejects.toMatchObject({ code: "workflow_type_unknown" });
+  });
+
+  it(
+    "whose code never ends are held after some tries, and the others go on",
+    { timeout: 60_000 },
+    async () => {
+      // I-55
+      const engine = await open({ activationBudget: "500ms" });
+      await engine.deploy(
+        await build(
+          waiting("good"),
+          'export const bad = workflow("bad", async () => { await sleep(1); for (;;); });',
+        ),
+      );
+      const good = await engine.client.start("order", 5, { id: "good" });
+      const bad = await engine.client.start("bad", null, { id: "bad" });
+      await expect
+        .poll(async () => (await bad.describe()).blocked, { timeout: 50_000 })
+        .toContain("package_stopped");
+      await good.signal("go", 1);
+      expect(await good.result()).toBe("good: paid 5 and 1");
+      await bad.terminate();
+    },
+  );
+});
