@@ -50,7 +50,7 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
   },
   package: {
-    layers: ["core", "workflow"],
+    layers: ["core", "workflow", "guest"],
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },

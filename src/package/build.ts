@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { SourceMap } from "node:module";
 import path from "node:path";
 import { AionError, assert, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
+import { findAbsentGlobals, remedyOf } from "./absent-globals.ts";
 import { hashArchive, readArchive, writeArchive } from "./archive.ts";
 import { bundle } from "./bundle.ts";
 import type { Bundle } from "./bundle.ts";
@@ -12,6 +12,7 @@ import { packageFormat } from "./manifest.ts";
 import type { JsonSchema, Manifest, Schemas } from "./manifest.ts";
 import { buildFailed } from "./problem.ts";
 import type { Place, Problem } from "./problem.ts";
+import { SourcePlaces } from "./source-places.ts";
 
 /** What a build left out of a module. */
 export interface Dropped {
@@ -52,8 +53,9 @@ export async function buildPackage(entryFile: string): Promise<BuiltPackage> {
   const shown = path.relative(root, entry).split(path.sep).join("/");
 
   const bundled = await bundle({ entry, root });
-  const definitions = inspectBundle(bundled, { entry: shown, root });
-  const warnings = [...bundled.warnings];
+  const places = new SourcePlaces(bundled.sourceMap, root);
+  const definitions = inspectBundle(bundled, { entry: shown, places });
+  const warnings = [...bundled.warnings, ...findAbsentGlobals(bundled.script, places)];
   const contents = {
     ...describeDefinitions(definitions, shown, warnings),
     script: bundled.script,
@@ -80,16 +82,18 @@ function findRoot(entry: string): string {
 }
 
 function inspectBundle(
-  { script, libraries, sourceMap }: Bundle,
-  { entry, root }: { readonly entry: string; readonly root: string },
+  { script, libraries }: Bundle,
+  { entry, places }: { readonly entry: string; readonly places: SourcePlaces },
 ): InspectedDefinitions {
   try {
     return inspect({ script, libraries });
   } catch (error) {
-    const place = firstPlace(error, sourceMap, root);
+    const place = firstPlace(error, places);
+    const missing = /^(\S+) is not defined$/.exec(messageOf(error))?.[1];
     const remedy = isAionError(error)
       ? error.hint
-      : "A module of workflow code must load without the outside world: only the language and `aion/workflow`.";
+      : (remedyOf(missing ?? "") ??
+        "A module of workflow code must load without the outside world: only the language and `aion/workflow`.");
     const text = `the module throws while it is loaded: ${messageOf(error)}`;
     throw buildFailed(entry, [{ text, remedy, ...(place === undefined ? {} : { place }) }], {
       cause: error,
@@ -98,28 +102,13 @@ function inspectBundle(
 }
 
 /** Where the code of the author, or of a library, is in the stack of an error. */
-function firstPlace(error: unknown, mapText: string, root: string): Place | undefined {
+function firstPlace(error: unknown, places: SourcePlaces): Place | undefined {
   const stack = Error.isError(error) ? (error.stack ?? "") : "";
-  const map = new SourceMap(JSON.parse(mapText) as ConstructorParameters<typeof SourceMap>[0]);
   for (const [, line, column] of stack.matchAll(frame)) {
-    const found = map.findEntry(Number(line) - 1, Number(column) - 1);
-    if (!("originalSource" in found)) continue;
-    const { originalSource: file, originalLine, originalColumn } = found;
-    return {
-      file,
-      line: originalLine + 1,
-      column: originalColumn + 1,
-      length: 1,
-      lineText: readLine(path.join(root, file), originalLine),
-    };
+    const place = places.find(Number(line), Number(column));
+    if (place !== undefined) return place;
   }
   return undefined;
-}
-
-function readLine(file: string, index: number): string {
-  // What a library's own map names need not be there.
-  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-  return text.split(/\r?\n/)[index] ?? "";
 }
 
 const frame = new RegExp(`${RegExp.escape(scriptFile)}:(\\d+):(\\d+)`, "g");

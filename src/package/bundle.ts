@@ -13,7 +13,7 @@ import { ImportGraph, describeMissing, describeStep, isInstalled } from "./impor
 import type { Missing } from "./import-graph.ts";
 import { ModuleLoader, workflowModule } from "./module-loader.ts";
 import { buildFailed } from "./problem.ts";
-import { SharedLibraries } from "./libraries.ts";
+import { SharedLibraries } from "./realm-libraries.ts";
 import type { Place, Problem } from "./problem.ts";
 import type { StrippedModule } from "./stripped-module.ts";
 

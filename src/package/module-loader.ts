@@ -208,6 +208,14 @@ export class ModuleLoader implements ModulePlaces {
       if (statement.type === "ExportAllDeclaration" && statement.exported === null) {
         await add(statement.source.value, { name: undefined, exported: undefined });
       } else if (statement.type === "ExportNamedDeclaration") {
+        const { declaration } = statement;
+        for (const { id, init } of declaration?.type === "VariableDeclaration"
+          ? declaration.declarations
+          : []) {
+          const from = init?.type === "Identifier" ? imported.get(init.name) : undefined;
+          if (from === undefined || id.type !== "Identifier") continue;
+          await add(from.specifier, { name: from.name, exported: id.name });
+        }
         for (const { local, exported } of statement.specifiers) {
           const name = exportName(local);
           const from =

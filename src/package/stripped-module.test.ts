@@ -100,6 +100,12 @@ describe("an activity without its implementation", () => {
     ["through the namespace, computed", 'import * as aion from "aion/workflow";', 'aion["activity"]'],
     ["through a barrel", 'import { task } from "./barrel.ts";', "task"],
     ["through the namespace of a barrel", 'import * as barrel from "./barrel.ts";', "barrel.task"],
+    ["by another name", 'import { activity } from "aion/workflow";\nconst task = activity;', "task"],
+    [
+      "taken out of the namespace",
+      'import * as aion from "aion/workflow";\nconst { activity: task } = aion;',
+      "task",
+    ],
     ["by require", 'const { activity } = require("aion/workflow");', "activity"],
     ["by require, under another name", 'const { activity: task } = require("aion/workflow");', "task"],
     ["by require, whole", 'const aion = require("aion/workflow");', "aion.activity"],

@@ -68,7 +68,7 @@ export function stripModule(request: StripRequest): StrippedModule {
   for (const mention of scope.mentions) {
     if (mention.isType) continue;
     const used = useOf(mention, bindings);
-    if (used === undefined) continue;
+    if (used === undefined || bindings.aliases.has(mention.start)) continue;
     if (used.api === "step") {
       if (used.parent?.type !== "ExportSpecifier") steps.push({ mention, at: used.at });
       continue;
@@ -198,40 +198,53 @@ function isOptions(node: Node, program: Program): boolean {
 interface ApiBindings {
   readonly functions: ReadonlyMap<string, ApiName>;
   readonly namespaces: ReadonlyMap<string, ApiExports>;
+  /** Where a function is given another name, and no more. */
+  readonly aliases: ReadonlySet<number>;
 }
 
 function readApiBindings(program: Program, apis: ReadonlyMap<string, ApiExports>): ApiBindings {
   const functions = new Map<string, ApiName>();
   const namespaces = new Map<string, ApiExports>();
-  const add = (local: string, exported: string, api: ApiExports): void => {
-    const name = api.get(exported);
+  const aliases = new Set<number>();
+  const add = (local: string, name: ApiName | undefined): void => {
     if (name !== undefined) functions.set(local, name);
   };
   for (const statement of program.body) {
-    if (statement.type === "ImportDeclaration") {
-      const api = apis.get(statement.source.value);
-      if (api === undefined) continue;
-      for (const specifier of statement.specifiers) {
-        const local = specifier.local.name;
-        if (specifier.type === "ImportNamespaceSpecifier") namespaces.set(local, api);
-        else if (specifier.type === "ImportDefaultSpecifier") add(local, "default", api);
-        else add(local, exportName(specifier.imported), api);
-      }
-    } else if (statement.type === "VariableDeclaration") {
-      for (const { id, init } of statement.declarations) {
-        const api = apis.get(requiredBy(init) ?? "");
-        if (api === undefined) continue;
-        if (id.type === "Identifier") namespaces.set(id.name, api);
-        if (id.type !== "ObjectPattern") continue;
+    if (statement.type !== "ImportDeclaration") continue;
+    const api = apis.get(statement.source.value);
+    if (api === undefined) continue;
+    for (const specifier of statement.specifiers) {
+      const local = specifier.local.name;
+      if (specifier.type === "ImportNamespaceSpecifier") namespaces.set(local, api);
+      else
+        add(
+          local,
+          api.get(specifier.type === "ImportSpecifier" ? exportName(specifier.imported) : "default"),
+        );
+    }
+  }
+  const declarations = program.body.map((statement) =>
+    statement.type === "ExportNamedDeclaration" ? statement.declaration : statement,
+  );
+  for (const declaration of declarations) {
+    if (declaration?.type !== "VariableDeclaration" || declaration.kind !== "const") continue;
+    for (const { id, init } of declaration.declarations) {
+      const named = init?.type === "Identifier" ? init.name : "";
+      const namespace = apis.get(requiredBy(init) ?? "") ?? namespaces.get(named);
+      if (id.type === "Identifier" && namespace !== undefined) namespaces.set(id.name, namespace);
+      else if (id.type === "Identifier" && functions.has(named)) {
+        add(id.name, functions.get(named));
+        if (init !== null) aliases.add(init.start);
+      } else if (id.type === "ObjectPattern" && namespace !== undefined) {
         for (const property of id.properties) {
-          if (property.type !== "Property" || property.computed || property.key.type !== "Identifier")
+          if (property.type !== "Property" || property.computed || property.value.type !== "Identifier")
             continue;
-          if (property.value.type === "Identifier") add(property.value.name, property.key.name, api);
+          add(property.value.name, namespace.get(exportName(property.key)));
         }
       }
     }
   }
-  return { functions, namespaces };
+  return { functions, namespaces, aliases };
 }
 
 export function exportName(name: Node): string {
