@@ -9,11 +9,7 @@ const names = ["zod"];
 
 const filter = new RegExp(`^(?:${names.map((name) => RegExp.escape(name)).join("|")})(?:/|$)`);
 /** Says that it is asked by this plugin, and not to be asked again. */
-<<<<<<<< HEAD:src/package/libraries.ts
-const asked = Symbol("asked by libraries");
-========
 const asked = Symbol("asked by realm-libraries");
->>>>>>>> h-build:src/package/realm-libraries.ts
 
 /** Which files of shared libraries a bundle wants, by the names under which it imports them. */
 export class SharedLibraries {

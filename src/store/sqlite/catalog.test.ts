@@ -18,7 +18,7 @@ import {
 } from "../conformance/world.ts";
 import type { Archive } from "../conformance/world.ts";
 import type { CatalogChange, Store } from "../contract.ts";
-import { packageBytesMax } from "../contract.ts";
+import { packageBytesMax } from "../../core/package-version.ts";
 import { backUpSqliteStore } from "./backup.ts";
 import type { Job, JobResult } from "./job.ts";
 import { CatalogWriter } from "./catalog.ts";
