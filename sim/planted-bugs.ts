@@ -52,7 +52,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "notify-before-commit",
     claim: "Who waits for a result hears of the end of the run before it is on disk.",
     invariants: [1, 9],
-    within: 10,
+    within: 30,
     edits: [
       edit(
         "engine/kernel.ts",
@@ -565,7 +565,7 @@ let latestMs = 0;`,
     name: "message-answered-unheard",
     claim: "A message to a run that continues as new meanwhile is taken for delivered.",
     invariants: [24, 34],
-    within: 3000,
+    within: 10000,
     edits: [
       edit(
         "engine/mailbox.ts",
@@ -864,6 +864,34 @@ let latestMs = 0;`,
         "engine/kernel.ts",
         '    if (error.code === "commit_unknown" && batch.send.length > 0) this.mailbox.listAgain();\n',
         "",
+      ),
+    ],
+  },
+  {
+    name: "looked-up-while-begun",
+    claim: "A run is looked up on disk, and acted on there, while its first commit is under way.",
+    invariants: [17, 37],
+    within: 3000,
+    edits: [
+      edit("engine/residency.ts", "    if (unborn !== undefined) return atRest(unborn);\n", ""),
+      edit(
+        "engine/residency.ts",
+        "if (this.get(workflowId) === undefined) return await",
+        "if (!this.#runs.has(workflowId)) return await",
+      ),
+    ],
+  },
+  {
+    name: "acted-on-by-two",
+    claim: "Two act on what the disk has of one workflow at the same time.",
+    invariants: [17, 37],
+    within: 10000,
+    edits: [
+      edit("engine/residency.ts", "    if (visit !== undefined) return visit;\n", ""),
+      edit(
+        "engine/residency.ts",
+        "assert(this.#visits.has(workflowId) && !this.#runs.has(workflowId), ",
+        "assert(true, ",
       ),
     ],
   },

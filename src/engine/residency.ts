@@ -74,7 +74,7 @@ type LoadOutcome =
  *     of it is in memory, nor being begun, loaded, held or ended, and by one visit at a time. Who comes meanwhile waits.
  *  2. A run is begun in memory, and whether there is such a run its first commit decides. Until then nobody finds it.
  *  3. What is offered to a run that is not here waits in line, and is let in, or turned away with the reason, by the load that it
- *     asks for. Nothing that nobody waits for is lost by a failure.
+ *     asks for. If the store fails that load, whoever waits hears so, and what nobody waits for stays in line.
  *  4. After the engine has stopped nobody comes in.
  */
 export class Residency {
@@ -332,8 +332,8 @@ export class Residency {
     tracker: ResumeTracker | undefined,
   ): Promise<RecoveryOutcome | undefined> {
     const tell = async (row: RunRecord | undefined, pid: Pid): Promise<RecoveryOutcome | undefined> => {
-      if (tracker === undefined) return undefined;
       if (row === undefined) return deleted(workflowId);
+      if (tracker === undefined) return undefined;
       const { state, instance } = await this.#replay(row, tracker, { onStray: () => undefined });
       instance.dispose();
       return toOutcome(row, state, tracker, pid);

@@ -22,6 +22,10 @@ const shared: readonly (readonly [what: string, target: string])[] = [
   ["Object", "Object"],
   ["Function.prototype", "Function.prototype"],
   ["a method", "Array.prototype.map"],
+  ["a method that is often assigned", "({}).hasOwnProperty"],
+  ["a method of errors", "Error.prototype.toString"],
+  ["a method of signals", "EventTarget.prototype.addEventListener"],
+  ["what makes stacks", "Error.prepareStackTrace"],
   ["a static method", "Object.keys"],
   ["the methods that with statements pass over", "Array.prototype[Symbol.unscopables]"],
   ["JSON", "JSON"],
@@ -235,6 +239,11 @@ export const leakAttempts: readonly LeakAttempt[] = [
     what: "the text of stacks, defined",
     leave: "Object.defineProperty(Error, 'prepareStackTrace', { value: () => 'leak' });",
     find: "new Error('a').stack.split('\\n')[0]",
+  },
+  {
+    what: "a stack on all objects",
+    leave: "Error.captureStackTrace(Object.prototype);",
+    find: "typeof ({}).stack",
   },
   {
     what: "another freeze",

@@ -84,7 +84,13 @@ export class TestRealm {
   port: () => PlatformPort = () => this.run;
 
   constructor(
-    options: { readonly isFrozen?: boolean; readonly isStrict?: boolean; readonly run?: TestRun } = {},
+    options: {
+      readonly isFrozen?: boolean;
+      readonly isStrict?: boolean;
+      readonly run?: TestRun;
+      /** Run before the freeze. */
+      readonly before?: string;
+    } = {},
   ) {
     this.run = options.run ?? createRun();
     this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
@@ -99,6 +105,7 @@ export class TestRealm {
       createModuleGlobal: (global: object) => object;
     };
     platform.installPlatform(this.global, () => this.port());
+    if (options.before !== undefined) this.#evaluate(options.before);
     if (options.isFrozen ?? true) platform.freezeRealm(this.global);
     this.findRemedy = platform.findRemedy;
     this.#createModuleGlobal = () => platform.createModuleGlobal(this.global);
@@ -119,19 +126,6 @@ export class TestRealm {
   evaluate(source: string): unknown {
     const value = this.#evaluate(`(() => { "use strict"; ${toBody(source)} })()`);
     return typeof value === "object" && value !== null ? JSON.parse(JSON.stringify(value)) : value;
-  }
-
-  /** What `source`, the body of an async function, comes to by microtasks alone. */
-  settle(source: string): unknown {
-    const outcome = this.#evaluate(
-      `(() => { const outcome = {}; (async () => { "use strict"; ${toBody(source)} })().then(
-        (value) => { outcome.value = value === undefined ? "undefined" : JSON.stringify(value); },
-        (error) => { outcome.error = String(error); },
-      ); return outcome; })()`,
-    ) as { value?: string; error?: string };
-    if (outcome.error !== undefined) throw new Error(outcome.error);
-    if (outcome.value === undefined) throw new Error("still waiting");
-    return outcome.value === "undefined" ? undefined : JSON.parse(outcome.value);
   }
 
   /** Calls with two instances of a module: the value of one expression, called twice. */

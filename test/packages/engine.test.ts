@@ -162,6 +162,7 @@ describe("packages in an engine", () => {
     // As after a restore of a file from which the package was lost.
     const { DatabaseSync } = await import("node:sqlite");
     const database = new DatabaseSync(path.join(directory, "aion.db"));
+    database.exec("DELETE FROM package_types");
     database.exec("DELETE FROM packages");
     database.exec("DELETE FROM routes");
     database.close();

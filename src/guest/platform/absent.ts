@@ -102,9 +102,24 @@ export function installFetch(global: object): void {
   });
 }
 
-/** What to use instead, for an error such as "process is not defined"; `undefined` for any other error. */
+/** Errors of V8 that the realm is the reason of, or may be. */
+const remediesByMessage: readonly (readonly [RegExp, string])[] = [
+  [
+    /^Code generation from strings disallowed/,
+    "workflow code may not make code from text: compile beforehand, or do it in an activity",
+  ],
+  [
+    /^Cannot (?:assign to read only property|add property|redefine property|delete property)/,
+    "if this is an object of the language or of the platform: they are frozen, because the runs of a workflow share them",
+  ],
+];
+
+/** What to do instead, for an error such as "process is not defined"; `undefined` where nothing is known. */
 export function findRemedy(error: unknown): string | undefined {
-  if (!(error instanceof ReferenceError)) return undefined;
-  const name = /^(\S+) is not defined$/.exec(error.message)?.[1];
-  return name === undefined ? undefined : remedies.get(name);
+  if (error instanceof ReferenceError) {
+    const name = /^(\S+) is not defined$/.exec(error.message)?.[1];
+    return name === undefined ? undefined : remedies.get(name);
+  }
+  if (!(error instanceof TypeError) && !(error instanceof EvalError)) return undefined;
+  return remediesByMessage.find(([message]) => message.test(error.message))?.[1];
 }

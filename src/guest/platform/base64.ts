@@ -1,43 +1,55 @@
 /** `btoa` and `atob`: base64 with the forgiving reading of the standard (infra.spec.whatwg.org). */
 import { defineMembers } from "./define.ts";
 import { DOMException } from "./dom-exception.ts";
+import { fromLatin1 } from "./latin1.ts";
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const values: ReadonlyMap<string, number> = new Map(Array.from(alphabet, (letter, value) => [letter, value]));
+const padding = "=".charCodeAt(0);
+const codes = Array.from(alphabet, (letter) => letter.charCodeAt(0));
+/** The value of each letter, by its code. */
+const values: readonly (number | undefined)[] = Array.from({ length: 128 }, (_, code) => {
+  const value = codes.indexOf(code);
+  return value < 0 ? undefined : value;
+});
 
 function encode(text: string): string {
-  let encoded = "";
-  for (let index = 0; index < text.length; index += 3) {
-    const [first, second, third] = [0, 1, 2].map((offset) => text.charCodeAt(index + offset));
-    const group = [first, second, third].filter((unit): unit is number => !Number.isNaN(unit));
-    if (group.some((unit) => unit > 255))
+  const encoded = new Uint8Array(Math.ceil(text.length / 3) * 4);
+  for (let from = 0, to = 0; from < text.length; from += 3, to += 4) {
+    // Past the end is NaN, which counts as 0 in the bits.
+    const first = text.charCodeAt(from);
+    const second = text.charCodeAt(from + 1);
+    const third = text.charCodeAt(from + 2);
+    if (first > 255 || second > 255 || third > 255) {
       throw new DOMException("Invalid character", "InvalidCharacterError");
-    const bits = group.reduce((sum, unit, place) => sum | (unit << (16 - 8 * place)), 0);
-    for (let place = 0; place < 4; place++) {
-      encoded += place > group.length ? "=" : alphabet.charAt((bits >> (18 - 6 * place)) & 63);
     }
+    const bits = (first << 16) | (second << 8) | third;
+    encoded[to] = codes[bits >> 18] ?? 0;
+    encoded[to + 1] = codes[(bits >> 12) & 63] ?? 0;
+    encoded[to + 2] = from + 1 < text.length ? (codes[(bits >> 6) & 63] ?? 0) : padding;
+    encoded[to + 3] = from + 2 < text.length ? (codes[bits & 63] ?? 0) : padding;
   }
-  return encoded;
+  return fromLatin1(encoded);
 }
 
 function decode(text: string): string {
   let letters = text.replace(/[\t\n\f\r ]/g, "");
   if (letters.length % 4 === 0) letters = letters.replace(/={1,2}$/, "");
   if (letters.length % 4 === 1) throw invalid();
-  let decoded = "";
+  const decoded = new Uint8Array(Math.floor((letters.length * 6) / 8));
   let bits = 0;
   let bitCount = 0;
-  for (const letter of letters) {
-    const value = values.get(letter);
+  let to = 0;
+  for (let from = 0; from < letters.length; from++) {
+    const value = values[letters.charCodeAt(from)];
     if (value === undefined) throw invalid();
     bits = ((bits << 6) | value) & 0xffff;
     bitCount += 6;
     if (bitCount >= 8) {
       bitCount -= 8;
-      decoded += String.fromCharCode((bits >> bitCount) & 255);
+      decoded[to++] = (bits >> bitCount) & 255;
     }
   }
-  return decoded;
+  return fromLatin1(decoded);
 }
 
 function invalid(): DOMException {

@@ -203,6 +203,13 @@ function toMilliseconds(value: number, length: number): number {
   return Math.floor(value * 10 ** (3 - digits));
 }
 
+/** The forms of ISO 8601 that are met every day; with a zone, a date alone, and a time without a zone. */
+const plain = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z)?)?$/;
+const parseNative = Date.parse;
+
 export function parseDate(text: string): number {
-  return new DateText(text).parse();
+  const match = plain.exec(text);
+  if (match === null) return new DateText(text).parse();
+  const isLocal = text.length > 10 && match[1] === undefined;
+  return parseNative(isLocal ? `${text}Z` : text);
 }

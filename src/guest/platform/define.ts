@@ -28,5 +28,7 @@ export function defineInterface(
     }
   }
   Object.defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+  // A bundler may have renamed the class.
+  Object.defineProperty(definition, "name", { value: name, configurable: true });
   defineValue(global, name, definition);
 }

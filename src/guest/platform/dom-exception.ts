@@ -1,5 +1,12 @@
 /** `DOMException`, as WebIDL has it: an error whose name says what it is. */
 
+/** Of numbers that no name has any more. */
+const oldConstants: readonly (readonly [constant: string, code: number])[] = [
+  ["DOMSTRING_SIZE_ERR", 2],
+  ["NO_DATA_ALLOWED_ERR", 6],
+  ["VALIDATION_ERR", 16],
+];
+
 /** The old numbers that go with some names; 0 for all others. */
 const codes: ReadonlyMap<string, readonly [constant: string, code: number]> = new Map([
   ["IndexSizeError", ["INDEX_SIZE_ERR", 1]],
@@ -56,13 +63,9 @@ export class DOMException extends Error {
   get code(): number {
     return codes.get(this.#name)?.[1] ?? 0;
   }
-
-  static isDomException(value: unknown): value is DOMException {
-    return typeof value === "object" && value !== null && #name in value;
-  }
 }
 
-for (const [constant, value] of codes.values()) {
+for (const [constant, value] of [...codes.values(), ...oldConstants]) {
   for (const owner of [DOMException, DOMException.prototype]) {
     Object.defineProperty(owner, constant, { value, enumerable: true });
   }

@@ -2,6 +2,7 @@
  * The parts of `Error` and `RegExp` through which one run would see another, or the host.
  */
 import { defineMembers } from "./define.ts";
+import { addHidden } from "./intrinsics.ts";
 
 /** The interface of V8 to one line of a stack trace, as far as it is used here. */
 interface CallSite {
@@ -29,6 +30,7 @@ export function installStackTraces(): void {
     }
     return lines.join("\n");
   };
+  addHidden(prepareStackTrace);
   defineMembers(Error, {
     get prepareStackTrace(): unknown {
       return prepareStackTrace;

@@ -77,7 +77,7 @@ describe("events", () => {
     ],
     [
       "have their constants",
-      "tell(Event.AT_TARGET, Object.prototype.toString.call(new Event('a')), Object.prototype.toString.call(new EventTarget()));",
+      "tell(Event.NONE, Event.CAPTURING_PHASE, Event.AT_TARGET, Event.BUBBLING_PHASE, Object.prototype.toString.call(new Event('a')), Object.prototype.toString.call(new EventTarget()));",
       1,
     ],
   ])("%s", (_what, body, count) => {
@@ -91,6 +91,19 @@ describe("events", () => {
         "const t = new EventTarget(); let n = 0; t.addEventListener('a', { handleEvent: () => { n++; } }); t.dispatchEvent(new Event('a')); return n;",
       ),
     ).toBe(1);
+  });
+
+  // As the standard has it; in Node they stay stopped.
+  it("can be dispatched again after they were stopped, and are stopped beforehand if told so", () => {
+    expect(
+      new TestRealm().evaluate(`
+        const t = new EventTarget(); const told = []; const e = new Event("a");
+        t.addEventListener("a", () => { told.push("heard"); e.stopPropagation(); });
+        t.dispatchEvent(e); told.push(e.cancelBubble); t.dispatchEvent(e);
+        e.stopPropagation(); t.dispatchEvent(e);
+        return told;
+      `),
+    ).toEqual(["heard", false, "heard"]);
   });
 
   it("are of the time of the run", () => {
@@ -133,7 +146,7 @@ describe("signals", () => {
     ],
     [
       "are aborted from the start with one that is",
-      "const s = AbortSignal.any([new AbortController().signal, AbortSignal.abort(7)]); tell(s.aborted, s.reason, AbortSignal.any([]).aborted);",
+      "const s = AbortSignal.any([new AbortController().signal, AbortSignal.abort(7)]); tell(s.aborted, s.reason, AbortSignal.any([]).aborted, AbortSignal.timeout(0).aborted);",
       1,
     ],
     [
@@ -159,6 +172,20 @@ describe("signals", () => {
 });
 
 describe("DOMException", () => {
+  it("has the numbers of old", () => {
+    expect(
+      compare(`
+        const constants = Object.getOwnPropertyNames(DOMException).filter((it) => it.endsWith("_ERR")).sort();
+        for (const it of constants) {
+          const words = it.slice(0, -4).split("_").map((word) => word[0] + word.slice(1).toLowerCase());
+          for (const name of [words.join("") + "Error", words.join("").replace("Url", "URL").replace("Inuse", "InUse") + "Error"]) {
+            tell(it, DOMException[it], DOMException.prototype[it], name, new DOMException("", name).code);
+          }
+        }
+      `),
+    ).toHaveLength(50);
+  });
+
   it("is as in Node", () => {
     expect(
       compare(`

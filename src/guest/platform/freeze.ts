@@ -7,8 +7,10 @@ import { enableOverrides } from "./override.ts";
  * everything that is shared by the runs has been put there.
  */
 export function freezeRealm(global: object): void {
-  enableOverrides();
-  for (const object of collectReachable([global, ...hiddenIntrinsics()])) {
+  // Twice: what stands behind accessors afterwards is found before, and the accessors afterwards.
+  const before = collectReachable([global, ...hiddenIntrinsics()]);
+  enableOverrides(global);
+  for (const object of collectReachable([...before])) {
     if (object !== global) Object.freeze(object);
   }
   try {

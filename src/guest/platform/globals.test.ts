@@ -90,6 +90,17 @@ describe("the globals of workflow code", () => {
     );
   });
 
+  it("bear their names, whatever a bundler made of them", () => {
+    expect(
+      realm.evaluate(
+        "return Object.getOwnPropertyNames(globalThis).filter((it) => typeof globalThis[it] === 'function' && globalThis[it].name !== it);",
+      ),
+    ).toEqual([]);
+    expect(
+      realm.evaluate("return Object.getOwnPropertyNames(Intl).filter((it) => Intl[it].name !== it);"),
+    ).toEqual([]);
+  });
+
   it.each([
     ["process.env.HOME", "input"],
     ["require('fs')", "activities"],
@@ -110,6 +121,22 @@ describe("the globals of workflow code", () => {
       thrown = error;
     }
     expect(String(thrown)).toBe(`ReferenceError: ${name} is not defined`);
+    expect(realm.findRemedy(thrown)).toContain(remedy);
+  });
+
+  it.each([
+    ["Function('1')", "compile beforehand"],
+    ["Array.prototype.leak = 1", "frozen"],
+    ["Error.prototype.name = 'A'", "frozen"],
+    ["Math.random = () => 0", "frozen"],
+    ["delete Math.random", "frozen"],
+  ])("are not to be changed: %s, and say why", (statement, remedy) => {
+    let thrown: unknown;
+    try {
+      realm.evaluate(`${statement}; return 1;`);
+    } catch (error) {
+      thrown = error;
+    }
     expect(realm.findRemedy(thrown)).toContain(remedy);
   });
 

@@ -2,7 +2,7 @@
 
 const own: object[] = [];
 
-/** For prototypes of the globals' own making that are not to be found from the global object either. */
+/** For what the globals' own making has of that kind: prototypes of instances, functions that only accessors give. */
 export function addHidden(...objects: readonly object[]): void {
   own.push(...objects);
 }

@@ -24,7 +24,7 @@ import { installUrl } from "./url.ts";
 export { findRemedy } from "./absent.ts";
 export { freezeRealm } from "./freeze.ts";
 export { createModuleGlobal } from "./module-global.ts";
-export type { PlatformPort, UrlChange } from "./port.ts";
+export type { PlatformPort } from "./port.ts";
 
 /** `port` answers for the run whose code is executing; it throws when none is. */
 export function installPlatform(global: object, port: CurrentPort): void {

@@ -1,5 +1,6 @@
 /** `TextEncoder` and `TextDecoder` for UTF-8, after encoding.spec.whatwg.org. */
 import { defineInterface } from "./define.ts";
+import { fromLatin1 } from "./latin1.ts";
 
 const replacement = 0xfffd;
 const labels: ReadonlySet<string> = new Set([
@@ -41,25 +42,29 @@ class TextEncoder {
   encode(input: unknown = ""): Uint8Array {
     const text = String(input);
     const bytes = new Uint8Array(text.length * 3);
-    const { written } = this.encodeInto(text, bytes);
-    return bytes.slice(0, written);
+    return bytes.slice(0, write(text, bytes).written);
   }
 
   encodeInto(source: unknown, bytes: Uint8Array): { read: number; written: number } {
     if (!(bytes instanceof Uint8Array))
       throw new TypeError('The "dest" argument must be an instance of Uint8Array');
-    const text = String(source);
-    let read = 0;
-    let written = 0;
-    while (read < text.length) {
-      const point = codePointAt(text, read);
-      if (written + byteCountOf(point) > bytes.length) break;
-      writePoint(point, bytes, written);
-      written += byteCountOf(point);
-      read += point > 0xffff ? 2 : 1;
-    }
-    return { read, written };
+    return write(String(source), bytes);
   }
+}
+
+/** As much of the text as there is room for, by whole characters. */
+function write(text: string, bytes: Uint8Array): { read: number; written: number } {
+  let read = 0;
+  let written = 0;
+  while (read < text.length) {
+    const point = codePointAt(text, read);
+    const byteCount = byteCountOf(point);
+    if (written + byteCount > bytes.length) break;
+    writePoint(point, bytes, written);
+    written += byteCount;
+    read += byteCount === 4 ? 2 : 1;
+  }
+  return { read, written };
 }
 
 class TextDecoder {
@@ -87,8 +92,14 @@ class TextDecoder {
   }
 
   decode(input?: unknown, options?: unknown): string {
+    const bytes = toBytes(input);
     const state = this.#state;
-    const points = state.read(toBytes(input));
+    if (!state.isUnfinished && isAscii(bytes)) {
+      this.#state = new Utf8State();
+      this.#state.hasBegun = readFlag(options, "stream") && (state.hasBegun || bytes.length > 0);
+      return fromLatin1(bytes);
+    }
+    const points = state.read(bytes);
     if (!readFlag(options, "stream")) {
       if (state.isUnfinished) points.push(malformed);
       this.#state = new Utf8State();
@@ -166,6 +177,13 @@ class Utf8State {
       points.push(malformed);
     }
   }
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index++) {
+    if ((bytes[index] ?? 0) >= 0x80) return false;
+  }
+  return true;
 }
 
 function toText(points: readonly number[]): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createRun, TestRealm } from "../../../test/guest/realm.ts";
+import type { TestRun } from "../../../test/guest/realm.ts";
 
 /** Runs the statements, then every timer in its turn; what was told by `tell`, with the time of each. */
 function follow(statements: string, turnsMax = 20): readonly string[] {
@@ -57,6 +58,24 @@ describe("setTimeout", () => {
       clearTimeout(undefined); clearTimeout(null); clearTimeout(999); clearTimeout({}); return undefined;
     `);
     expect(run.timers).toEqual([]);
+  });
+
+  it("is called off once, and not after it fired", () => {
+    let count = 0;
+    const fires: (() => void)[] = [];
+    const run: TestRun = {
+      ...createRun(),
+      startTimer: (_durationMs, fire) => {
+        fires.push(fire);
+        return () => void count++;
+      },
+    };
+    new TestRealm({ run }).evaluate(
+      "const a = setTimeout(() => {}, 1); clearTimeout(a); clearTimeout(a); const b = setTimeout(() => clearTimeout(b), 1); return 1;",
+    );
+    expect(count).toBe(1);
+    fires[1]?.();
+    expect(count).toBe(1);
   });
 
   it("can be cleared by another timer, and in its own callback", () => {

@@ -1,6 +1,6 @@
 /** `setTimeout` and its kin over durable timers, with what Node's have besides: an object that is also a number. */
 import { durationMsMax } from "../../core/duration.ts";
-import { defineMembers, defineValue } from "./define.ts";
+import { defineMembers } from "./define.ts";
 import { addHidden } from "./intrinsics.ts";
 import type { CurrentPort } from "./port.ts";
 import { RunLocal } from "./runs.ts";
@@ -32,8 +32,6 @@ class Timeout {
   #callOff: (() => void) | undefined;
 
   static {
-    // The class is no global, and its `constructor` must not make it one.
-    defineValue(Timeout.prototype, "constructor", Object);
     addHidden(Timeout.prototype);
   }
 
@@ -115,7 +113,7 @@ export function installTimers(global: object, port: CurrentPort): void {
     args: readonly unknown[],
   ): Timeout => {
     if (typeof callback !== "function") {
-      throw new TypeError(`The "callback" argument must be of type function. Received ${describe(callback)}`);
+      throw notCallable(callback);
     }
     const timers = runs.current;
     return Timeout.start(timers, port, {
@@ -136,9 +134,7 @@ export function installTimers(global: object, port: CurrentPort): void {
     clearInterval: (timer?: unknown) => Timeout.clear(runs.current, timer),
     queueMicrotask(callback: unknown): void {
       if (typeof callback !== "function") {
-        throw new TypeError(
-          `The "callback" argument must be of type function. Received ${describe(callback)}`,
-        );
+        throw notCallable(callback);
       }
       // What it throws is an unhandled rejection of the run.
       void Promise.resolve().then(() => {
@@ -155,6 +151,6 @@ function toDelayMs(delay: unknown): number {
   return given >= delayMsMin ? Math.trunc(Math.min(given, durationMsMax)) : delayMsMin;
 }
 
-function describe(value: unknown): string {
-  return value === null || value === undefined ? String(value) : `type ${typeof value}`;
+function notCallable(callback: unknown): TypeError {
+  return new TypeError(`The "callback" argument must be of type function. Received type ${typeof callback}`);
 }

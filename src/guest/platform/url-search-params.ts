@@ -159,7 +159,6 @@ class PairIterator<T> extends Iterator<T> {
 
   static {
     addHidden(PairIterator.prototype);
-    Object.defineProperty(PairIterator.prototype, "constructor", { value: Object });
     Object.defineProperty(PairIterator.prototype, Symbol.toStringTag, { value: "URLSearchParams Iterator" });
   }
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeCommit } from "../commit.ts";
 import type { EncodedCommit } from "../commit.ts";
-import { idOf, mark, runOf, startOf } from "../conformance/world.ts";
+import { archiveOf, deployOf, idOf, mark, runOf, startOf } from "../conformance/world.ts";
+import type { CatalogChange } from "../contract.ts";
 import { AionError } from "../../core/errors.ts";
 import type { Job, JobResult } from "./job.ts";
 import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
@@ -56,6 +57,16 @@ describe("the estimated length of the log", () => {
     const [message] = textOf("send", 4_096).send;
     const send = message === undefined ? [] : [message, message];
     expect(pagesOf(append([{ ...commit, send }]))).toBeCloseTo(2.5 + 6, 9);
+  });
+
+  it("grows with the archive of a package, and hardly with any other change of the catalog", () => {
+    const change = (of: CatalogChange): Job => ({ kind: "change-catalog", epoch: 1, now: 0, change: of });
+    const archive = archiveOf(new Uint8Array(4_096_000), []);
+    expect(pagesOf(change(deployOf(archive)))).toBeCloseTo(2.5 + 1_000, 9);
+    expect(pagesOf(change({ kind: "unload", version: archive.version }))).toBe(2.5);
+    const meter = new LogMeter();
+    meter.add([change(deployOf(archive))], [full]);
+    expect(meter.pages).toBe(0);
   });
 
   it("counts nothing of what failed", () => {

@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { AionError } from "../../core/errors.ts";
 import { toPayload } from "../../core/payload.ts";
+import { encodeCatalogChange } from "../catalog.ts";
 import { encodeCommit } from "../commit.ts";
-import { endOf, idOf, mark, startOf } from "../conformance/world.ts";
+import { archiveOf, deployOf, endOf, idOf, mark, startOf } from "../conformance/world.ts";
 import type { Commit, CommitResult } from "../contract.ts";
 import type { Job, JobResult } from "./job.ts";
-import { decodeJobs, decodeResults, encodeJobs, encodeResults } from "./wire.ts";
+import { decodeJobs, decodeResults, encodeJobs, encodeResults, transferOf } from "./wire.ts";
 
 const run: fc.Arbitrary<Commit> = fc
   .record({
@@ -45,9 +46,13 @@ const rest: fc.Arbitrary<Commit> = fc.oneof(
   fc.record({ consume, send }),
 );
 
+const need = fc.oneof(fc.constant({}), fc.record({ needsPackage: fc.string() }));
+
 const commit = fc
-  .tuple(fc.oneof(run, start, rest), fc.oneof(start, rest, fc.constant({})))
-  .map(([a, b]) => ({ ...b, ...a }));
+  .tuple(fc.oneof(run, start, rest), fc.oneof(start, rest, fc.constant({})), need)
+  .map(([a, b, c]) => ({ ...c, ...b, ...a }));
+
+const archive = archiveOf("package", ["order"]);
 
 const job: fc.Arbitrary<Job> = fc.oneof(
   fc.record({
@@ -62,6 +67,8 @@ const job: fc.Arbitrary<Job> = fc.oneof(
     { kind: "release", epoch: 3 },
     { kind: "delete-closed", epoch: 1, now: 2, closedBefore: 3, limit: 4 },
     { kind: "checkpoint" },
+    { kind: "change-catalog", epoch: 1, now: 2, change: encodeCatalogChange(deployOf(archive)) },
+    { kind: "change-catalog", epoch: 1, now: 2, change: { kind: "unload", version: "v" } },
   ),
 );
 
@@ -130,6 +137,28 @@ it("a plain commit crosses as numbers and texts, which are cloned quickly", () =
   const plain = encodeCommit({ start: startOf("w") });
   const wire = encodeJobs([{ kind: "append", epoch: 1, now: 2, commits: [plain, plain] }]);
   expect(wire.filter((value) => typeof value === "object" && value !== null)).toEqual([]);
+});
+
+it("a commit that needs a package crosses in the same way", () => {
+  const needing = encodeCommit({ start: startOf("w"), needsPackage: "p" });
+  const wire = encodeJobs([{ kind: "append", epoch: 1, now: 2, commits: [needing, needing] }]);
+  expect(wire.filter((value) => typeof value === "object" && value !== null)).toEqual([]);
+});
+
+it("an archive is moved to the thread, not copied, and its giver's bytes are left alone", () => {
+  const given = Buffer.from("before package after").subarray(7, 14);
+  const deploy = archiveOf(given, ["order"]);
+  const jobs: readonly Job[] = [
+    { kind: "release", epoch: 1 },
+    { kind: "change-catalog", epoch: 1, now: 2, change: encodeCatalogChange(deployOf(deploy)) },
+    { kind: "change-catalog", epoch: 1, now: 2, change: { kind: "unload", version: "v" } },
+  ];
+  const transfer = transferOf(jobs);
+  expect(transfer.map((buffer) => Buffer.from(buffer).toString())).toEqual(["package"]);
+  const decoded = decodeJobs(structuredClone(encodeJobs(jobs), { transfer }));
+  expect(decoded[1]).toMatchObject({ change: { archive: new Uint8Array(Buffer.from("package")) } });
+  expect(transfer[0]?.byteLength).toBe(0);
+  expect(given.toString()).toBe("package");
 });
 
 it("success crosses as a number: of most commits there is nothing to say", () => {

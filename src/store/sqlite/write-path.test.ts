@@ -6,8 +6,19 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AionError, isAionError } from "../../core/errors.ts";
+import { encodeCatalogChange } from "../catalog.ts";
 import { encodeCommit } from "../commit.ts";
-import { World, VirtualClock, idOf, leaseMs, mark, runOf, startOf } from "../conformance/world.ts";
+import {
+  World,
+  VirtualClock,
+  archiveOf,
+  deployOf,
+  idOf,
+  leaseMs,
+  mark,
+  runOf,
+  startOf,
+} from "../conformance/world.ts";
 import type { Job, JobResult } from "./job.ts";
 import { pagesPerCheckpoint } from "./log-meter.ts";
 import { openDatabase } from "./migrate.ts";
@@ -351,6 +362,19 @@ describe("the way of a job", () => {
     other.close();
     expect((await Promise.all([large, small])).map(codeOf)).toEqual(["appended", "appended"]);
     expect(way.runs.length).toBe(before + 3);
+    await way.path.close();
+    way.database.close();
+  });
+
+  it("that deploys a package leads to the thread though that is not up yet, and all that follows stays behind", async () => {
+    const way = openWay({ mode: "auto" });
+    await way.path.submit(claim);
+    const change = encodeCatalogChange(deployOf(archiveOf("package", [])));
+    const deploying = way.path.submit({ kind: "change-catalog", epoch: 1, now: 0, change });
+    await sleep(0);
+    const following = way.path.submit(starts(1));
+    expect((await Promise.all([deploying, following])).map(codeOf)).toEqual(["done", "appended"]);
+    expect(way.runs).toEqual([1]);
     await way.path.close();
     way.database.close();
   });
