@@ -22,7 +22,7 @@ export interface Problem {
   /** What needs it, where that is known. */
   readonly neededBy?: Place;
   /** What to do. */
-  readonly remedy?: string;
+  readonly remedy?: string | undefined;
 }
 
 export function placeIn(file: string, text: string, start: number, end: number): Place {
@@ -53,16 +53,20 @@ export function buildFailed(
   { cause, warnings = [] }: BuildFailedOptions = {},
 ): AionError {
   const count = problems.length === 1 ? "" : `: ${problems.length} problems`;
-  const blocks = [
-    ...problems.toSorted(byPlace).map(describeProblem),
-    ...warnings.map((warning) => `note: ${describeProblem(warning)}`),
-  ];
   const remedies = new Set(problems.map(({ remedy }) => remedy));
   const [only] = remedies;
+  // One remedy for all is the hint.
+  const isShared = remedies.size === 1 && only !== undefined;
+  const shown = problems
+    .toSorted(byPlace)
+    .map((problem) => (isShared ? { ...problem, remedy: undefined } : problem));
+  const blocks = [
+    ...shown.map(describeProblem),
+    ...warnings.map((warning) => `note: ${describeProblem(warning)}`),
+  ];
   return new AionError("build_failed", [`cannot build ${entry}${count}`, ...blocks].join("\n\n"), {
     ...(cause === undefined ? {} : { cause }),
-    // One remedy for all stands once, at the end.
-    ...(remedies.size === 1 && only !== undefined ? { hint: only } : {}),
+    ...(isShared ? { hint: only } : {}),
     details: { problems, warnings },
   });
 }
