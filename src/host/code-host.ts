@@ -14,6 +14,8 @@ export interface HostLine {
   open(on: {
     reply(replies: readonly HostReply[]): void;
     lost(error: AionError, who: number): void;
+    /** How many budgets it may be busy with something for. */
+    patienceWith(who: number): number;
   }): OpenLine;
 }
 
@@ -29,6 +31,9 @@ interface Call {
   resolve(answer: string): void;
   reject(error: AionError): void;
 }
+
+/** A package is loaded once, and with it libraries that may be large. */
+const loadingBudgets = 10;
 
 type EncodedTurn = Turn & { readonly unconsumedSignals?: readonly StartSignal[] };
 
@@ -144,6 +149,7 @@ export class CodeHost {
         for (const reply of replies) this.#hear(reply);
       },
       lost: (error, who) => this.#lose(error, who),
+      patienceWith: (who) => (this.#calls.get(-who)?.request.kind === "load" ? loadingBudgets : 1),
     });
     return this.#line;
   }

@@ -89,7 +89,7 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       const look = (): void => {
         looks = who !== 0 && count === seenCount ? looks + 1 : 0;
         seenCount = count;
-        if (looks < looksPerBudget) return;
+        if (looks < looksPerBudget * on.patienceWith(who)) return;
         why ??= new AionError(
           "package_stopped",
           `the process that runs workflow code was ended: one activation took more than ${budgetMs} ms`,

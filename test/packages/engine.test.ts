@@ -66,7 +66,7 @@ const waiting = (name: string): string => `
   return \`${name}: \${paid} and \${more}\`;
 `;
 
-describe("packages in an engine", () => {
+describe("packages in an engine", { timeout: 60_000 }, () => {
   it("run, each run on the version that it was begun with, also after a restart", async () => {
     let engine = await open();
     const first = await engine.deploy(await build(waiting("first")));
@@ -187,10 +187,10 @@ describe("packages in an engine", () => {
 
   it(
     "whose code never ends are held after some tries, and the others go on",
-    { timeout: 60_000 },
+    { timeout: 150_000 },
     async () => {
       // I-55
-      const engine = await open({ activationBudget: "500ms" });
+      const engine = await open({ activationBudget: "1s" });
       await engine.deploy(
         await build(
           waiting("good"),
@@ -200,7 +200,7 @@ describe("packages in an engine", () => {
       const good = await engine.client.start("order", 5, { id: "good" });
       const bad = await engine.client.start("bad", null, { id: "bad" });
       await expect
-        .poll(async () => (await bad.describe()).blocked, { timeout: 50_000 })
+        .poll(async () => (await bad.describe()).blocked, { timeout: 120_000 })
         .toContain("package_stopped");
       await good.signal("go", 1);
       expect(await good.result()).toBe("good: paid 5 and 1");

@@ -62,7 +62,7 @@ afterEach(async () => {
   for (const host of hosts.splice(0)) await host.close();
 });
 
-async function open({ budgetMs = 1_500, memoryMb = 48 } = {}): Promise<CodeHost> {
+async function open({ budgetMs = 1_000, memoryMb = 48 } = {}): Promise<CodeHost> {
   const host = new CodeHost(processLine({ guest: await guestScript(), budgetMs, memoryMb }));
   hosts.push(host);
   await host.load(await code);
@@ -127,7 +127,7 @@ class Driven {
   }
 }
 
-describe("packages in a process", () => {
+describe("packages in a process", { timeout: 120_000 }, () => {
   it("run: commands, results, logs, queries, checks of inputs and signals", async () => {
     const host = await open();
     const program = host.program("steady", "test");
