@@ -1,8 +1,8 @@
 /**
  * Opens a store, appends as told, and closes it: what a tracer watches.
- * `node append-process.ts PATH WRITER one-by-one|together|concurrently COUNT`
+ * `node append-process.ts PATH WRITER one-by-one|together|concurrently|deploying COUNT`
  */
-import { mark, startOf, idOf } from "../../src/store/conformance/world.ts";
+import { archiveOf, deployOf, mark, startOf, idOf } from "../../src/store/conformance/world.ts";
 import type { Commit } from "../../src/store/contract.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import type { SqliteStoreOptions } from "../../src/store/sqlite/store.ts";
@@ -27,10 +27,16 @@ const commits = Array.from({ length: Number(count) }, (_, index): Commit => ({
   },
 }));
 if (how === "one-by-one") for (const commit of commits) await store.append(token, [commit]);
-else if (how === "together") await store.append(token, commits);
+else if (how === "deploying") {
+  for (const index of commits.keys()) {
+    const archive = archiveOf(`package ${token.epoch} ${index}`, ["order"]);
+    await store.changeCatalog(token, deployOf(archive, { route: ["order"] }));
+  }
+} else if (how === "together") await store.append(token, commits);
 else await Promise.all(commits.map((commit) => store.append(token, [commit])));
 
 const run = await store.findRunByKey(runKey);
-if (run?.headSeq !== commits.length + 1) throw new Error(`the head is at ${run?.headSeq}`);
+const expectedHead = how === "deploying" ? 1 : commits.length + 1;
+if (run?.headSeq !== expectedHead) throw new Error(`the head is at ${run?.headSeq}`);
 await store.release(token);
 await store.close();

@@ -15,7 +15,11 @@ afterEach(() => {
 });
 
 /** The fsyncs of a process that opens the store, appends and closes it, counted from outside. */
-function countFsyncs(writer: string, how: "one-by-one" | "together" | "concurrently", count: number): number {
+function countFsyncs(
+  writer: string,
+  how: "one-by-one" | "together" | "concurrently" | "deploying",
+  count: number,
+): number {
   const output = join(directory, "count");
   const tracer = join(import.meta.dirname, "fsync-count.pl");
   const program = join(import.meta.dirname, "append-process.ts");
@@ -37,6 +41,14 @@ describe.each(["auto", "thread", "inline"])("writer %s", (writer) => {
       expect(fsyncs).toBeGreaterThanOrEqual(count);
       expect(fsyncs).toBeLessThan(count * 1.2);
     }
+  });
+
+  it("every deployment has an fsync of its own", () => {
+    countFsyncs(writer, "deploying", 0);
+    const opened = countFsyncs(writer, "deploying", 0);
+    const fsyncs = countFsyncs(writer, "deploying", 20) - opened;
+    expect(fsyncs).toBeGreaterThanOrEqual(20);
+    expect(fsyncs).toBeLessThan(26);
   });
 
   it("a thousand commits of one append share one", () => {
