@@ -90,6 +90,16 @@ describe("the globals of workflow code", () => {
     );
   });
 
+  it("are met by no loop over properties, but for the members of interfaces", () => {
+    const met = (value: string): unknown =>
+      realm.evaluate(`const met = []; for (const it in ${value}) met.push(it); return met.sort();`);
+    for (const value of ["globalThis", "new Date()", "[]", "{}", "Math", "Intl", "console", "crypto"]) {
+      expect([value, met(value)]).toEqual([value, []]);
+    }
+    expect(met("new TextEncoder()")).toEqual(["encode", "encodeInto", "encoding"]);
+    expect(met("AbortSignal")).toEqual(["abort", "any", "timeout"]);
+  });
+
   it("bear their names, whatever a bundler made of them", () => {
     expect(
       realm.evaluate(

@@ -38,3 +38,25 @@ describe("zod", () => {
     ).toEqual([{ kind: "square", side: 8 }, false, { a: { type: "string" } }, true]);
   });
 });
+
+describe("the globalThis of a module", () => {
+  const realm = new TestRealm();
+  const source = "const its: Record<string, unknown> = globalThis as never; export { its };";
+  const use = (expression: string): unknown =>
+    realm.evaluateWith(source, `((its) => ${expression})(module.its)`);
+
+  it("has all that the realm's has, and what the module puts there", () => {
+    expect(
+      use(
+        "[its.Date === Date, its.globalThis === its, its.self === its, (its.kept = 5, its.kept), 'setTimeout' in its]",
+      ),
+    ).toEqual([true, true, true, 5, true]);
+    expect(use("(its.globalThis = 5, its.self = 6, [its.globalThis, its.self])")).toEqual([5, 6]);
+  });
+
+  it("is no other module's, and not the realm's", () => {
+    expect(use("(its.kept = 5, [typeof kept, 'kept' in globalThis])")).toEqual(["undefined", true]);
+    expect(use("'kept' in its")).toBe(false);
+    expect(realm.evaluate("'kept' in globalThis")).toBe(false);
+  });
+});

@@ -1,4 +1,4 @@
-// The same answers whatever the time zone and the locale of the process.
+// I-45: the same answers whatever the time zone and the locale of the process.
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import process from "node:process";

@@ -70,6 +70,10 @@ describe("TextEncoder", () => {
     );
   });
 
+  it("encodes into bytes only", () => {
+    expect(same("new TextEncoder().encodeInto('a', [0]);")).toMatch(/^threw TypeError/);
+  });
+
   it("takes nothing for no text", () => {
     expect(same("return [new TextEncoder().encode().length, new TextEncoder().encoding].join();")).toBe(
       "0,utf-8",

@@ -37,6 +37,7 @@ describe("setTimeout", () => {
     ["no number", "'soon'", 1],
     ["a number as text", "'30'", 30],
     ["a fraction", "2.9", 2],
+    // I-31
     ["more than 2^31 ms", "3e9", 3_000_000_000],
     ["for ever", "Infinity", 315_360_000_000_000],
   ])("takes %s", (_what, delay, expected) => {
