@@ -1,5 +1,14 @@
 import { AionError } from "../src/core/errors.ts";
-import type { Commit, CommitResult, OwnerClaim, OwnerToken, RunRef, Store } from "../src/store/contract.ts";
+import { encodeCatalogChange } from "../src/store/catalog.ts";
+import type {
+  CatalogChange,
+  Commit,
+  CommitResult,
+  OwnerClaim,
+  OwnerToken,
+  RunRef,
+  Store,
+} from "../src/store/contract.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -135,7 +144,7 @@ export class StoreLink {
   #ask(name: string, member: unknown, given: readonly unknown[]): Promise<unknown> {
     const side = this.#side;
     const isWrite = writes.has(name);
-    const args = name === "append" ? [given[0], (given[1] as readonly Commit[]).map(copyOf)] : given;
+    const args = copyOfArguments(name, given);
     const mishap = isWrite ? this.#mishapOfWrite(name) : this.#mishapOfRead();
     side.trace.add(
       `  ${this.#engine.name} asks: ${describe(name, args)}${mishap === undefined ? "" : ` (${mishap})`}`,
@@ -402,14 +411,21 @@ export class StoreLink {
   }
 }
 
+function copyOfArguments(name: string, given: readonly unknown[]): readonly unknown[] {
+  if (name === "append") return [given[0], (given[1] as readonly Commit[]).map(copyOf)];
+  if (name === "changeCatalog") return [given[0], encodeCatalogChange(given[1] as CatalogChange)];
+  return given;
+}
+
 /** What a store would have made text of within the call. */
 function copyOf(commit: Commit): Commit {
-  const { run, start, send, consume } = commit;
+  const { run, start, send, consume, needsPackage } = commit;
   return {
     ...(run === undefined ? {} : { run: { ...run, events: [...run.events] } }),
     ...(start === undefined ? {} : { start: { ...start, events: [...start.events] } }),
     ...(send === undefined ? {} : { send: [...send] }),
     ...(consume === undefined ? {} : { consume: [...consume] }),
+    ...(needsPackage === undefined ? {} : { needsPackage }),
   };
 }
 

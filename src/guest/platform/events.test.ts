@@ -51,6 +51,11 @@ describe("events", () => {
       3,
     ],
     [
+      "reach a listener that was removed and added again, in its new place",
+      "const t = new EventTarget(); const f = () => tell('f'); t.addEventListener('a', f); t.addEventListener('a', () => tell('g')); t.removeEventListener('a', f); t.addEventListener('a', f); t.dispatchEvent(new Event('a'));",
+      2,
+    ],
+    [
       "cannot be dispatched while they are",
       "const t = new EventTarget(); t.addEventListener('a', (e) => { try { t.dispatchEvent(e); } catch (error) { tell('refused'); } }); t.dispatchEvent(new Event('a'));",
       1,
@@ -156,6 +161,15 @@ describe("signals", () => {
     ],
   ])("%s", (_what, body, count) => {
     expect(compare(body)).toHaveLength(count);
+  });
+
+  // As the standard has it; Node keeps whatever it is given.
+  it("take no handler that is none", () => {
+    expect(
+      new TestRealm().evaluate(
+        "const { signal } = new AbortController(); signal.onabort = () => {}; signal.onabort = 5; return signal.onabort;",
+      ),
+    ).toBe(null);
   });
 
   it("time out by a durable timer", () => {
