@@ -513,7 +513,7 @@ describe("a random module", () => {
     };
     const activity = () => undefined;
     const globals = { out, seen, activity, require: () => ({ activity }) };
-    vm.runInNewContext(code, globals, { timeout: 1_000 });
+    vm.runInNewContext(code, globals);
     return Object.entries(out).map(([key, give]) => {
       try {
         return [key, JSON.stringify(give())];
@@ -554,10 +554,10 @@ describe("a random module", () => {
         counts.removed += removed.length;
         counts.kept += names.length - removed.length;
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     );
     // Neither everything goes nor nothing does.
-    expect(counts.removed).toBeGreaterThan(100);
-    expect(counts.kept).toBeGreaterThan(100);
+    expect(counts.removed).toBeGreaterThan(50);
+    expect(counts.kept).toBeGreaterThan(50);
   });
 });
