@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { isAionError } from "../core/errors.ts";
 import { checkArchive, encodeCatalogChange, packageInUse, typesNotInPackage } from "./catalog.ts";
 import { archiveOf, deployOf, idOf } from "./conformance/world.ts";
-import { packageBytesMax, pinnedCountMax } from "../core/package-version.ts";
+import { packageBytesMax } from "../core/package-version.ts";
+import { pinnedCountMax } from "./contract.ts";
 
 const archive = archiveOf("package", ["order"]);
 const { version } = archive;

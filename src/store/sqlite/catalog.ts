@@ -128,7 +128,7 @@ const readTexts = {
 } as const;
 
 const pinnedText = `FROM runs INDEXED BY runs_pinned
-  WHERE substr(version, 1, 8) = substr(?1, 1, 8) AND version = ?1 AND closed_at IS NULL`;
+  WHERE substr(version, 1, 8) = substr(?1, 1, 8) AND version = ?1 AND closed_at IS NULL AND length(version) = 64`;
 
 const writeTexts = {
   package: "SELECT 1 FROM packages WHERE version = ?",

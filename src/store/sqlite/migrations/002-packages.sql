@@ -25,5 +25,6 @@ CREATE TABLE routes (
 CREATE INDEX routes_by_type ON routes (workflow_type);
 
 -- Tells within a transaction whether a package is needed by a run, and by which. Only a run's start and its end
--- touch it; a part of the version keeps it small, and its entries of one package lie in order of the runs' keys.
-CREATE INDEX runs_pinned ON runs (substr(version, 1, 8)) WHERE closed_at IS NULL;
+-- touch it, and of inline code not even they; a part of the version keeps it small, and its entries of one package lie in
+-- order of the runs' keys.
+CREATE INDEX runs_pinned ON runs (substr(version, 1, 8)) WHERE closed_at IS NULL AND length(version) = 64;
