@@ -68,6 +68,12 @@ describe("console", () => {
     ["typed arrays", "new Uint8Array(300), new Float32Array(2)"],
     ["properties of lists", "Object.assign([1, 2], { a: 1, '-1': 2 })"],
     ["its own way of printing", "{ [Symbol.for('nodejs.util.inspect.custom')]: (depth) => 'mine ' + depth }"],
+    ["quotes within quotes", "[`a'b`, `a'b\"c`, `a'b\"c\\`d`, `a'b\"\\${c`, '\\\\']"],
+    [
+      "%s of functions",
+      "'%s %s %s', function f() {}, class A { static toString() { return 'own'; } }, () => 1",
+    ],
+    ["long texts within", "[['y'.repeat(10_001)], 'z']"],
     ["nothing", ""],
   ])("prints %s as Node does", (_what, values) => {
     expect(logged(`console.log(${values})`)).toEqual([`info: ${nodeFormat(values)}`]);
@@ -82,6 +88,10 @@ describe("console", () => {
     expect(text).toMatch(/^error: Refused \[Error\]: no\n {4}at realm\.js:\d+:\d+\n/);
     expect(text).toContain("{\n  code: 7,\n  [cause]: TypeError: why\n      at ");
     expect(text).not.toMatch(/node:|file:|\.test\.ts/);
+  });
+
+  it("shows no insides of a DataView, where Node shows its buffer", () => {
+    expect(logged("console.log(new DataView(new ArrayBuffer(1)))")).toEqual(["info: DataView {}"]);
   });
 
   it("has its levels", () => {

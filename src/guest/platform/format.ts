@@ -53,7 +53,7 @@ function fillOne(mark: string, value: unknown): string {
 function fillText(value: unknown): string {
   const isObject = typeof value === "object" && value !== null;
   if (isObject) return hasOwnText(value) ? String(value) : inspect(value, { depth: 0 });
-  return typeof value === "function" && !hasOwnText(value) ? String(value) : printPrimitive(value);
+  return printPrimitive(value);
 }
 
 const builtIn: ReadonlySet<string> = new Set([
