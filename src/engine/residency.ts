@@ -338,7 +338,7 @@ export class Residency {
       instance.dispose();
       return toOutcome(row, state, tracker, pid);
     };
-    const outcome = await this.visit<RecoveryOutcome | undefined>(
+    const visit = this.visit<RecoveryOutcome | undefined>(
       workflowId,
       { runKey },
       {
@@ -353,6 +353,12 @@ export class Residency {
         },
       },
     );
+    // A row that cannot be read now is no reason to forget the run.
+    const outcome = await visit.catch((error: unknown): RecoveryFailure => ({
+      kind: "failed",
+      error: toAionError(error),
+      failureRecorded: false,
+    }));
     if (outcome?.kind === "failed" && isPassing(outcome.error)) this.#bringBack(workflowId);
     return outcome;
   }

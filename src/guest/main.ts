@@ -274,12 +274,17 @@ function forAuthors(failure: Mutable<Failure>): void {
     const lines = failure.stack.split("\n");
     failure.stack = lines.filter((line) => !line.startsWith("    at ") || packageFrame.test(line)).join("\n");
   }
-  if (failure.type === "ReferenceError") {
-    const remedy = findRemedy(new ReferenceError(failure.message));
-    if (remedy !== undefined) failure.message += `: ${remedy}`;
-  }
+  const ErrorClass = remediable.get(failure.type ?? "");
+  const remedy = ErrorClass === undefined ? undefined : findRemedy(new ErrorClass(failure.message));
+  if (remedy !== undefined) failure.message += `: ${remedy}`;
   if (failure.cause !== undefined) forAuthors(failure.cause);
 }
+
+const remediable: ReadonlyMap<string, ErrorConstructor> = new Map([
+  ["ReferenceError", ReferenceError],
+  ["TypeError", TypeError],
+  ["EvalError", EvalError],
+]);
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 

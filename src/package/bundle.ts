@@ -91,6 +91,8 @@ const form = {
   charset: "utf8",
   legalComments: "eof",
   treeShaking: true,
+  // A module that is named only when code runs is asked for as any other, and refused.
+  supported: { "dynamic-import": false },
   // Nothing of the environment: it would be in the package.
   nodePaths: [],
   logLevel: "silent",

@@ -45,6 +45,10 @@ const source = `
     await work(1);
     throw new TypeError("thrown here");
   });
+  export const lost = workflow("lost", async () => {
+    await work(1);
+    return process.env.HOME;
+  });
   export const careless = workflow("careless", async () => {
     void work(1).then(() => { throw new Error("nobody hears"); });
     await receive(word);
@@ -172,6 +176,19 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     expect(command.failure).toMatchObject({ type: "TypeError", message: "thrown here" });
     expect(command.failure.stack).toContain(`entry.ts:${line}:`);
     expect(command.failure.stack?.split("\n").filter((text) => text.includes(" at "))).toHaveLength(1);
+  });
+
+  it("an error about what is not there says what to do instead", async () => {
+    const run = new Driven(await open(), "lost");
+    await run.start();
+    const turn = await run.worked();
+    expect((turn as Turn).commands.at(-1)).toMatchObject({
+      kind: "fail",
+      failure: {
+        type: "ReferenceError",
+        message: expect.stringMatching(/^process is not defined: .*activity$/) as string,
+      },
+    });
   });
 
   it("a rejection that nobody handles fails its run, in the turn in which it is rejected", async () => {

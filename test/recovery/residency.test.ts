@@ -372,3 +372,42 @@ it("what was sent to a run that was held is not heard by the next one after what
   expect(await world.during(run.result())).not.toEqual([2, 1]);
   await checkAtRest(world);
 });
+
+// I-8, I-29
+it("a run whose row cannot be read when the engine is opened is taken up when it can", async () => {
+  let refusals = 0;
+  const world = worldOver(
+    (inner) => ({
+      findRunByKey: async (runKey) => {
+        if (refusals > 0) {
+          refusals -= 1;
+          throw new AionError("store_unavailable", "busy");
+        }
+        return inner.findRunByKey(runKey);
+      },
+    }),
+    {
+      workflows: () => [
+        workflow("main", async () => activity("charge", async (_: number) => "elsewhere")(1)),
+      ],
+      activities: (of) => [
+        activity("charge", async () => {
+          await of.idle(1_000);
+          return "paid";
+        }),
+      ],
+      reports: false,
+    },
+  );
+  const { client } = await world.open();
+  await world.during(client.start("main", null, { id: "main" }));
+  refusals = 1;
+  world.kill();
+  await world.during(world.up());
+  await world.advance(60_000);
+  expect(refusals).toBe(0);
+  // Nobody asked for it since.
+  const [run] = (await world.store.list({}, { limit: 1 })).runs;
+  expect(run?.status).toBe("completed");
+  await checkAtRest(world);
+});
