@@ -387,9 +387,7 @@ it("a run whose row cannot be read when the engine is opened is taken up when it
       },
     }),
     {
-      workflows: () => [
-        workflow("main", async () => activity("charge", async (_: number) => "elsewhere")(1)),
-      ],
+      workflows: () => [workflow("main", async () => activity("charge", async () => "elsewhere")(undefined))],
       activities: (of) => [
         activity("charge", async () => {
           await of.idle(1_000);
