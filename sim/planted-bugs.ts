@@ -515,9 +515,7 @@ let latestMs = 0;`,
     claim: "A run that continues as new is ended in one commit, and its successor begun in none.",
     invariants: [36],
     within: 100,
-    edits: [
-      edit("engine/resident-run.ts", "    if (batch.next !== undefined) commit.start = batch.next;\n", ""),
-    ],
+    edits: [edit("engine/resident-run.ts", "      commit.start = batch.next;\n", "")],
   },
   {
     name: "close-policy-twice",
@@ -628,8 +626,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/residency.ts",
-        'return error.code === "store_unavailable";',
-        "return error.code === undefined;",
+        'return error.code === "store_unavailable" || isOthersFault(error);',
+        "return isOthersFault(error);",
       ),
     ],
   },
