@@ -199,7 +199,7 @@ export const errorTable = {
   package_stopped: {
     kind: "failed",
     cause:
-      "The thread that runs the code of a package was ended: an activation took longer than its time, or memory ran out.",
+      "The process that runs the code of a package was ended: an activation took longer than its time, or memory ran out.",
     hint: "Look for a loop without an end, or for data that grows; give long work to an activity. A run that does it again and again is held.",
   },
   build_failed: {

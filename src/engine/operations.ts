@@ -335,7 +335,7 @@ export class Operations implements Service {
         });
       }).catch((error: unknown) => {
         // It ended, or was thrown away, between the question and its turn: its history answers.
-        // The same if the thread of its code was ended by another run.
+        // The same if the process of its code was ended by another run.
         const isGone = isAionError(error) && (error.code === "run_closed" || isOthersFault(error));
         if (isGone) return this.#queryHistory(workflowId, undefined, name, input);
         throw error;

@@ -40,7 +40,7 @@ export interface InstanceInit {
   readonly onStray: (error: AionError) => void;
   /** Of code that runs elsewhere: `end` answered "later", and has an answer now. */
   readonly onReady?: () => void;
-  /** Of code that runs elsewhere: its thread was ended, and the instance with it. `isCulprit`: by what its code did. */
+  /** Of code that runs elsewhere: its process was ended, and the instance with it. `isCulprit`: by what its code did. */
   readonly onLost?: (error: AionError, isCulprit: boolean) => void;
 }
 
