@@ -1,6 +1,7 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { VirtualClock, World, leaseMs, mark } from "../conformance/world.ts";
@@ -241,5 +242,112 @@ describe("a log", () => {
     const older = Buffer.from(log.subarray(lastBegin - 4 * frameBytes));
     for (let at = 0; at + frameBytes <= older.length; at += frameBytes) older.writeUInt32BE(7, at + 8);
     expect(verdictOn(Buffer.concat([log, older]))).toBe("in order");
+  });
+});
+
+describe("a log that is written over", () => {
+  /** Opened as a store's writer does; the log is moved when the test says so. */
+  function openLive(at: string): DatabaseSync {
+    const database = new DatabaseSync(at);
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0");
+    return database;
+  }
+
+  /** A file whose log has begun anew once, so that it keeps its salts when it is opened after a crash. */
+  function begunAnew(at: string): DatabaseSync {
+    const database = openLive(at);
+    database.exec("CREATE TABLE small (text); CREATE TABLE large (text); INSERT INTO small VALUES ('0')");
+    database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    return database;
+  }
+
+  const insert = (table: string, pages: number): string =>
+    `INSERT INTO ${table} VALUES ('${"x".repeat(pages * 4_000)}')`;
+
+  const countOf = (at: string, table: string): unknown => {
+    const database = new DatabaseSync(at);
+    try {
+      return database.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.["count"];
+    } finally {
+      database.close();
+    }
+  };
+
+  const framesOf = (bytes: Buffer): number => Math.floor((bytes.length - headerBytes) / frameBytes);
+
+  // I-49
+  it("from where a transaction was cut off, with the same salts, is in order wherever the next crash cuts it", () => {
+    const live = join(directory, "over.db");
+    const first = begunAnew(live);
+    first.exec(insert("large", 12));
+    const file = readFileSync(live);
+    const whole = readFileSync(`${live}-wal`);
+    first.close();
+    // All but the frame that ends it.
+    const cutOff = Buffer.from(whole.subarray(0, whole.length - frameBytes));
+    writeFileSync(live, file);
+    writeFileSync(`${live}-wal`, cutOff);
+    const second = openLive(live);
+    second.exec("INSERT INTO small VALUES ('1')");
+    const endOfFirst = headerBytes + frameBytes;
+    second.exec(insert("small", 2));
+    const next = readFileSync(`${live}-wal`);
+    second.close();
+    // What this is about: the same salts, an end mark that was written over, and frames of the old transaction behind it.
+    expect(next.subarray(0, headerBytes).equals(cutOff.subarray(0, headerBytes))).toBe(true);
+    expect(next.readUInt32BE(headerBytes + 4)).not.toBe(0);
+    const ends = Array.from(
+      { length: framesOf(next) },
+      (_, frame) => headerBytes + frame * frameBytes,
+    ).filter((at) => next.readUInt32BE(at + 4) !== 0);
+    expect(ends.length).toBe(2);
+    const end = ends[1] ?? 0;
+    expect(end).toBeGreaterThan(endOfFirst);
+    expect(framesOf(cutOff) - framesOf(next.subarray(0, end + frameBytes))).toBeGreaterThan(4);
+
+    writeFileSync(path, file);
+    const cuts = Array.from({ length: 25 }, (_, byte) => end + byte);
+    for (let at = headerBytes; at < end + frameBytes; at += 509) cuts.push(at);
+    for (const cut of cuts) {
+      const torn = Buffer.concat([next.subarray(0, cut), cutOff.subarray(cut)]);
+      expect([cut, verdictOn(torn)]).toEqual([cut, "in order"]);
+    }
+    const torn = Buffer.concat([next.subarray(0, end + 12), cutOff.subarray(end + 12)]);
+    expect(verdictOn(torn)).toBe("in order");
+    // What was acknowledged is there.
+    expect(countOf(path, "small")).toBe(2);
+    expect(countOf(path, "large")).toBe(0);
+  });
+
+  // I-49
+  it("from its beginning, the file having all of it, is in order wherever its header is cut off", () => {
+    const live = join(directory, "anew.db");
+    const database = begunAnew(live);
+    for (let round = 0; round < 5; round += 1) database.exec(insert("small", 2));
+    const fileBefore = readFileSync(live);
+    database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    const file = readFileSync(live);
+    const before = readFileSync(`${live}-wal`);
+    database.exec("INSERT INTO small VALUES ('2')");
+    const after = readFileSync(`${live}-wal`);
+    database.close();
+    expect(after.readUInt32BE(12)).toBe(before.readUInt32BE(12) + 1);
+    const headers = Array.from({ length: headerBytes + 1 }, (_, cut) =>
+      Buffer.concat([after.subarray(0, cut), before.subarray(cut)]),
+    );
+    writeFileSync(path, file);
+    for (const [cut, torn] of headers.entries()) expect([cut, verdictOn(torn)]).toEqual([cut, "in order"]);
+    for (const torn of headers.slice(16, 20)) {
+      writeFileSync(path, file);
+      writeFileSync(`${path}-wal`, torn);
+      expect(countOf(path, "small")).toBe(6);
+    }
+    // The same header over a file that lacks a page of the log is damage.
+    writeFileSync(path, fileBefore);
+    expect(verdictOn(headers[16] ?? after)).toBe("damaged");
+    const other = Buffer.from(file);
+    other.writeUInt8(other.readUInt8(other.length - 1) ^ 1, other.length - 1);
+    writeFileSync(path, other);
+    expect(verdictOn(headers[16] ?? after)).toBe("damaged");
   });
 });

@@ -5,6 +5,8 @@ import { AionError } from "../../core/errors.ts";
 const headerBytes = 32;
 const frameHeaderBytes = 24;
 const framesPerRead = 64;
+/** Every file of ours has pages of this size. */
+const ownPageBytes = 4_096;
 /** Looked at so often before it counts: somebody may be writing to the log. */
 const looks = 3;
 const pauseMs = 20;
@@ -17,13 +19,20 @@ const pauseMs = 20;
  * be told apart: a transaction is begun only after the fsync of the one before it. So a frame that ends a transaction,
  * and one behind it that was chained to it, prove that everything in front of them was on disk once.
  *
+ * If the frame that ends it is the damaged one, a whole transaction behind it is asked for. For what a crash left
+ * of a transaction is written over with the same salts, and a write that is cut off amid a frame's header leaves
+ * the new frame's end mark with the old frame's checksum, to which the rest of that transaction is chained.
+ *
+ * A damaged header makes SQLite pass over the whole log. Nothing is lost by it if the file has all that is in the log:
+ * it had, if the header was being written because the log begins anew.
+ *
  * Not seen: damage in the last transaction of the log. Errors: `store_corrupt`.
  */
 export function checkLog(path: string): void {
-  let found = findDamage(`${path}-wal`);
+  let found = findDamage(path);
   for (let look = 1; look < looks && found !== undefined; look += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
-    const again = findDamage(`${path}-wal`);
+    const again = findDamage(path);
     found = again?.frame === found.frame ? again : undefined;
   }
   if (found === undefined) return;
@@ -52,10 +61,10 @@ interface LogHeader {
   readonly pageBytes: number;
 }
 
-function findDamage(file: string): LogDamage | undefined {
+function findDamage(path: string): LogDamage | undefined {
   let fd: number;
   try {
-    fd = openSync(file, "r");
+    fd = openSync(`${path}-wal`, "r");
   } catch {
     return undefined;
   }
@@ -64,7 +73,9 @@ function findDamage(file: string): LogDamage | undefined {
     const head = Buffer.alloc(headerBytes);
     if (size < headerBytes + frameHeaderBytes || readSync(fd, head, 0, headerBytes, 0) < headerBytes)
       return undefined;
-    return scan(fd, head, size);
+    const { newest, ...damage } = scan(fd, head, size);
+    if (damage.lostCount === 0) return undefined;
+    return damage.frame < 0 && isInFile(path, fd, newest) ? undefined : damage;
   } catch {
     // What cannot be read SQLite will meet as well, and say.
     return undefined;
@@ -73,16 +84,23 @@ function findDamage(file: string): LogDamage | undefined {
   }
 }
 
-function scan(fd: number, head: Buffer, size: number): LogDamage | undefined {
+interface Scanned extends LogDamage {
+  /** Where in the log the newest form of each page is that a transaction has left; kept if the header is damaged. */
+  readonly newest: ReadonlyMap<number, number>;
+}
+
+function scan(fd: number, head: Buffer, size: number): Scanned {
   const { isValid, isBigEndian, pageBytes } = parseHeader(head);
   const frameBytes = frameHeaderBytes + pageBytes;
   const frameCount = Math.floor((size - headerBytes) / frameBytes);
   const chunk = Buffer.from(new ArrayBuffer(frameBytes * framesPerRead));
+  const newest = new Map<number, number>();
+  let written = new Map<number, number>();
   let salts: Buffer = head.subarray(16, 24);
   let sums: readonly [number, number] = [head.readUInt32BE(24), head.readUInt32BE(28)];
   let damagedFrame = isValid ? undefined : -1;
   let lostCount = 0;
-  let isBehindCommit = false;
+  let behind: "nothing" | "end" | "damaged end" = "nothing";
   for (let frame = 0; frame < frameCount; frame += 1) {
     const inChunk = frame % framesPerRead;
     if (inChunk === 0) readSync(fd, chunk, 0, chunk.length, headerBytes + frame * frameBytes);
@@ -92,12 +110,42 @@ function scan(fd: number, head: Buffer, size: number): LogDamage | undefined {
     const stored = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)] as const;
     const isOfThisLog = bytes.subarray(8, 16).equals(salts);
     const fits = isOfThisLog && fitsChain(bytes, { sums, stored, isBigEndian });
-    if (!fits && damagedFrame === undefined) damagedFrame = frame;
-    else if (fits && damagedFrame !== undefined && isBehindCommit) lostCount += 1;
-    isBehindCommit = isOfThisLog && bytes.readUInt32BE(4) !== 0;
+    const isEnd = isOfThisLog && bytes.readUInt32BE(4) !== 0;
+    if (!fits) {
+      damagedFrame ??= frame;
+      behind = isEnd ? "damaged end" : "nothing";
+    } else {
+      if (damagedFrame !== undefined && (behind === "end" || (behind === "damaged end" && isEnd)))
+        lostCount += 1;
+      if (isEnd) behind = "end";
+      else if (behind === "end") behind = "nothing";
+    }
+    if (!isValid && isOfThisLog) {
+      written.set(bytes.readUInt32BE(0), headerBytes + frame * frameBytes + frameHeaderBytes);
+      if (isEnd) {
+        for (const [page, at] of written) newest.set(page, at);
+        written = new Map();
+      }
+    }
     sums = stored;
   }
-  return damagedFrame === undefined || lostCount === 0 ? undefined : { frame: damagedFrame, lostCount };
+  return { frame: damagedFrame ?? frameCount, lostCount, newest };
+}
+
+/** Whether the file has each of these pages of the log. */
+function isInFile(path: string, log: number, pages: ReadonlyMap<number, number>): boolean {
+  const file = openSync(path, "r");
+  try {
+    const [here, there] = [Buffer.alloc(ownPageBytes), Buffer.alloc(ownPageBytes)];
+    for (const [page, at] of pages) {
+      readSync(log, here, 0, ownPageBytes, at);
+      const length = readSync(file, there, 0, ownPageBytes, (page - 1) * ownPageBytes);
+      if (length < ownPageBytes || !here.equals(there)) return false;
+    }
+    return true;
+  } finally {
+    closeSync(file);
+  }
 }
 
 function parseHeader(head: Buffer): LogHeader {
@@ -111,8 +159,7 @@ function parseHeader(head: Buffer): LogHeader {
     isPageSize &&
     sums[0] === head.readUInt32BE(24) &&
     sums[1] === head.readUInt32BE(28);
-  // Every file of ours has pages of this size.
-  if (!isValid) return { isValid, isBigEndian: false, pageBytes: 4_096 };
+  if (!isValid) return { isValid, isBigEndian: false, pageBytes: ownPageBytes };
   return { isValid, isBigEndian, pageBytes: size };
 }
 
