@@ -32,7 +32,12 @@ const table: Readonly<Record<string, Layer>> = {
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
   client: { layers: ["core", "workflow"] },
-  local: { layers: ["core", "client"], packages: ["zod"], builtins: "all" },
+  http: {
+    layers: ["core", "client"],
+    packages: ["hono", "@hono/node-server", "ws", "zod"],
+    builtins: "all",
+  },
+  local: { layers: ["core", "client", "http"], builtins: "all" },
   embedded: {
     layers: [
       "core",

@@ -24,6 +24,16 @@ export const errorTable = {
     cause: "No workflow of that type is registered with this engine, or is in the package that was named.",
     hint: "Pass the definition in `workflows` when the engine is opened, or correct the name.",
   },
+  endpoint_unknown: {
+    kind: "not_found",
+    cause: "The server has nothing at that address.",
+    hint: "`GET /openapi.json` has what there is. The client and the server may be of versions that do not fit.",
+  },
+  namespace_not_found: {
+    kind: "not_found",
+    cause: "There is no namespace of that name that the caller may know of.",
+    hint: "Correct the name; without one it is `default`.",
+  },
   package_not_found: {
     kind: "not_found",
     cause: "No package of that version is deployed.",
