@@ -72,7 +72,7 @@ beforeEach(async () => {
       const text = await response.clone().text();
       answered.push({
         verb: init?.method ?? "GET",
-        path: new URL(String(input)).pathname,
+        path: new URL(typeof input === "string" ? input : url).pathname,
         status: response.status,
         body: text === "" ? undefined : JSON.parse(text),
       });
