@@ -59,6 +59,7 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
+  server: { layers: ["core", "client", "http", "store", "embedded"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client"],
     builtins: "all",
@@ -75,6 +76,7 @@ const table: Readonly<Record<string, Layer>> = {
       "local",
       "embedded",
       "package",
+      "server",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

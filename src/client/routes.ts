@@ -11,7 +11,8 @@ export interface Route {
   readonly idempotencyKey?: string;
 }
 
-export const apiPrefix = "/v1/namespaces/";
+export const namespacesPath = "/v1/namespaces";
+export const apiPrefix = `${namespacesPath}/`;
 export const defaultNamespace = "default";
 
 export const routes = {

@@ -1,8 +1,10 @@
 import { Hono } from "hono";
+import { z } from "zod";
 import type { Context } from "hono";
 import type { HttpBindings } from "@hono/node-server";
 import type { Service } from "../client/service.ts";
-import { apiPrefix, eventStreamPath, livePath, readyPath } from "../client/routes.ts";
+import type { NamespaceSummary } from "../client/server-client.ts";
+import { apiPrefix, eventStreamPath, livePath, namespacesPath, readyPath } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
@@ -12,17 +14,31 @@ import { streamEvents } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
+import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
 export interface Asked {
-  readonly operation: keyof Service | "events";
-  readonly namespace: string;
+  readonly operation: keyof Service | "events" | "listNamespaces" | "createNamespace" | "describeApi";
+  /** Of those that concern one. */
+  readonly namespace?: string;
   readonly headers: Headers;
 }
 
+export interface NamespaceDirectory {
+  list(): readonly NamespaceSummary[];
+  /** Returns whether it is new. */
+  create(name: string): Promise<boolean>;
+}
+
 export interface AppOptions {
-  /** The service of a namespace. Throws `namespace_not_found`, and what stands against the caller. */
-  readonly serviceFor: (asked: Asked) => Promise<Service>;
+  /** Stands before everything but the questions for health: throws what stands against the caller. */
+  readonly admit?: (asked: Asked) => Promise<void>;
+  /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
+  readonly serviceOf: (namespace: string) => Service;
+  /** Of a server that has more than one. */
+  readonly namespaces?: NamespaceDirectory;
+  /** False while what it stands on is being opened. Default: it is ready. */
+  readonly isReady?: () => boolean;
   readonly payloadLimitBytes: number;
   readonly version: string;
   /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
@@ -49,16 +65,24 @@ export function createApp(options: AppOptions): Hono<Env> {
   });
   app.get(livePath, (context) => context.json({ isLive: true, pid: process.pid, version: options.version }));
   app.get(readyPath, (context) =>
-    closing.aborted ? context.json({ isReady: false }, 503) : context.json({ isReady: true }),
+    closing.aborted || options.isReady?.() === false
+      ? context.json({ isReady: false }, 503)
+      : context.json({ isReady: true }),
   );
-  app.get("/openapi.json", (context) => context.json(document));
+  app.get("/openapi.json", async (context) => {
+    await options.admit?.({ operation: "describeApi", headers: context.req.raw.headers });
+    return context.json(document);
+  });
+  const { namespaces } = options;
+  if (namespaces !== undefined) addNamespaces(app, namespaces, options);
 
   for (const operation of operations) {
     app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
       const body = await readBody(context.req.raw, operation.bodyLimitBytes);
       const namespace = context.req.param("namespace") ?? "";
       const { headers } = context.req.raw;
-      const service = await options.serviceFor({ operation: operation.method, namespace, headers });
+      await options.admit?.({ operation: operation.method, namespace, headers });
+      const service = options.serviceOf(namespace);
       const request = toRequest(context, operation, body);
       const answer = await orClosing(operation, closing, (abortSignal) =>
         operation.perform(service, request, { abortSignal }),
@@ -71,7 +95,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.get(toPattern(eventStreamPath), async (context) => {
     const namespace = context.req.param("namespace") ?? "";
     const { headers, signal } = context.req.raw;
-    const service = await options.serviceFor({ operation: "events", namespace, headers });
+    await options.admit?.({ operation: "events", namespace, headers });
+    const service = options.serviceOf(namespace);
     return await streamEvents(service, {
       workflowId: context.req.param("workflowId") ?? "",
       query: new URL(context.req.url).searchParams,
@@ -96,6 +121,22 @@ export function createApp(options: AppOptions): Hono<Env> {
     return toResponse(error, statusOf(error.code));
   });
   return app;
+}
+
+const namespaceSchema = z.strictObject({ name: z.string().max(200) });
+
+function addNamespaces(app: Hono<Env>, namespaces: NamespaceDirectory, { admit }: AppOptions): void {
+  app.get(namespacesPath, async (context) => {
+    await admit?.({ operation: "listNamespaces", headers: context.req.raw.headers });
+    return context.json({ namespaces: namespaces.list() });
+  });
+  app.post(namespacesPath, async (context) => {
+    const body = await readBody(context.req.raw, 1_024);
+    await admit?.({ operation: "createNamespace", headers: context.req.raw.headers });
+    const { name } = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
+    const isNew = await namespaces.create(name);
+    return context.json({ name, isNew }, isNew ? 201 : 200);
+  });
 }
 
 function toPattern(path: string): string {

@@ -4,6 +4,7 @@ import { messageOf } from "../core/payload.ts";
 
 const statusOfKind: Readonly<Record<ErrorKind, number>> = {
   usage: 400,
+  denied: 403,
   not_found: 404,
   conflict: 409,
   failed: 422,

@@ -41,6 +41,10 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
   route: ["Route workflow types to a version", "All of them or none: new runs of them get that version."],
 };
 
+export function summaryOf(method: keyof Service): string {
+  return texts[method][0];
+}
+
 /** The API as an OpenAPI 3.1 document: what the requests are parsed with, and the answers that come. */
 export function documentOf(operations: readonly Operation[], version: string): JsonObject {
   const schemas: Record<string, JsonObject> = {};

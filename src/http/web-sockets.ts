@@ -51,7 +51,8 @@ export class WebSockets {
       for (const [name, value] of Object.entries(request.headers)) {
         if (typeof value === "string") headers.set(name, value);
       }
-      const service = await this.#options.serviceFor({ operation: "events", namespace, headers });
+      await this.#options.admit?.({ operation: "events", namespace, headers });
+      const service = this.#options.serviceOf(namespace);
       const asked = parseStreamRequest({
         workflowId: decode(groups["workflowId"]),
         query: url.searchParams,

@@ -92,7 +92,7 @@ class Door {
     const { payloadLimitBytes = payloadLimitBytesDefault, version, log } = this.#options;
     return answerHttp({
       // A file is one namespace.
-      serviceFor: async ({ namespace }) => {
+      serviceOf: (namespace) => {
         if (namespace === defaultNamespace) return this.#service;
         throw new AionError("namespace_not_found", `there is no namespace ${JSON.stringify(namespace)}`);
       },

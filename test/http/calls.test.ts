@@ -135,7 +135,15 @@ describe("a call over HTTP", () => {
     expect(error).toBeInstanceOf(AionError);
     expect(error).toMatchObject({ code, message: `it is ${code}`, hint: "do this", details: thrown.details });
     const { status } = await fetch(under(url, "/workflows/a"));
-    const statuses = { usage: 400, not_found: 404, conflict: 409, failed: 422, bug: 500, unavailable: 503 };
+    const statuses = {
+      usage: 400,
+      denied: 403,
+      not_found: 404,
+      conflict: 409,
+      failed: 422,
+      bug: 500,
+      unavailable: 503,
+    };
     expect(status).toBe(code.endsWith("_too_large") ? 413 : statuses[errorTable[code].kind]);
   });
 

@@ -57,7 +57,7 @@ let answered: {
 beforeEach(async () => {
   engine = await Engine.open({ store: "memory:", workflows: [order, failing], activities: [charge] });
   const answers = answerHttp({
-    serviceFor: async () => engine.service,
+    serviceOf: () => engine.service,
     payloadLimitBytes: 100_000,
     version: "1.2.3",
   });

@@ -53,7 +53,7 @@ interface Served {
 export async function serve(overrides: Overrides, options: Partial<HttpOptions> = {}): Promise<Served> {
   const fake = fakeService(overrides);
   const answers = answerHttp({
-    serviceFor: async ({ namespace }) => {
+    serviceOf: (namespace) => {
       if (namespace === "default") return fake;
       throw new AionError("namespace_not_found", `there is no namespace ${JSON.stringify(namespace)}`);
     },
