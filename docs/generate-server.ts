@@ -26,7 +26,7 @@ aion start fulfil --id order-42 --input '{"id": "42", "amount": 99}' --url http:
 \`\`\`
 
 **Not there yet**: workers (a workflow that calls activities waits for them; in the meantime embed \`Server\` in a program that has them), authentication and TLS (so it
-listens to its own machine alone, and to no web page of another site), gRPC, and streams of all events of a namespace.
+listens to its own machine alone, and to no web page of another site), and streams of all events of a namespace.
 
 ## Namespaces
 
@@ -58,6 +58,12 @@ const end = `
   its \`id\` (\`cursor\`): come back with it, as \`Last-Event-ID\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever
   restarts. Whoever reads slowly costs one page of memory.
 - **Ids in paths** are percent-encoded. The ids \`.\` and \`..\` cannot be part of a URL, and are refused by the client.
+
+## gRPC
+
+The same port speaks gRPC, gRPC-Web and Connect: \`proto/aion/v1/workflows.proto\` has the services, with the same operations and the same meaning.
+The JSON form of each message is what goes over HTTP, so \`curl --json '{"status": "running"}' URL/aion.v1.WorkflowService/Count\` is a call, too. An error has
+the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details. \`Follow\` streams the events of a run.
 
 ## Stopping
 

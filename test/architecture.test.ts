@@ -34,7 +34,15 @@ const table: Readonly<Record<string, Layer>> = {
   client: { layers: ["core", "workflow"] },
   http: {
     layers: ["core", "client"],
-    packages: ["hono", "@hono/node-server", "ws", "zod"],
+    packages: [
+      "hono",
+      "@hono/node-server",
+      "ws",
+      "zod",
+      "@connectrpc/connect",
+      "@connectrpc/connect-node",
+      "@bufbuild/protobuf",
+    ],
     builtins: "all",
   },
   local: { layers: ["core", "client", "http"], builtins: "all" },

@@ -12,7 +12,7 @@ import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
-import { operationsFor, readQuery } from "./operations.ts";
+import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { parseRequest } from "./requests.ts";
 
@@ -176,25 +176,4 @@ function parseJson(body: Uint8Array): object {
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   throw new AionError("invalid_argument", "the body of the request is no JSON object");
-}
-
-// Only for calls that wait and change nothing: the caller of any other must learn what became of it.
-function orClosing<Result>(
-  { method }: Operation,
-  closing: AbortSignal,
-  call: (abortSignal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const waits = method === "result" || method === "history";
-  if (!waits) return call(closing);
-  return new Promise((resolve, reject) => {
-    const onClosing = (): void => reject(new AionError("engine_closed", "the engine is closing"));
-    if (closing.aborted) {
-      onClosing();
-      return;
-    }
-    closing.addEventListener("abort", onClosing, { once: true });
-    call(closing)
-      .then(resolve, reject)
-      .finally(() => closing.removeEventListener("abort", onClosing));
-  });
 }

@@ -33,13 +33,17 @@ export const streamForm = z.toJSONSchema(streamSchema, { io: "input" }) as JsonS
 export type StreamRequest = z.output<typeof streamSchema>;
 
 /** Errors: `invalid_argument`. */
+export function parseStream(request: object): StreamRequest {
+  return parseRequest(streamSchema, request, "events");
+}
+
+/** Errors: `invalid_argument`. */
 export function parseStreamRequest(of: {
   readonly workflowId: string;
   readonly query: URLSearchParams;
   readonly lastEventId: string | undefined;
 }): StreamRequest {
-  const request = { ...readQuery(of.query, streamForm), workflowId: of.workflowId };
-  const parsed = parseRequest(streamSchema, request, "events");
+  const parsed = parseStream({ ...readQuery(of.query, streamForm), workflowId: of.workflowId });
   if (of.lastEventId === undefined || of.lastEventId === "") return parsed;
   const last = Number(of.lastEventId);
   if (!Number.isSafeInteger(last) || last < 0) {

@@ -4,6 +4,7 @@ import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
 import type { Route } from "../client/routes.ts";
 import type { CallOptions, Service } from "../client/service.ts";
+import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import { fromPayload } from "../core/payload.ts";
 import { parseRequest, requestSchemasFor } from "./requests.ts";
@@ -94,4 +95,25 @@ export function readQuery(query: URLSearchParams, form: JsonSchema): Record<stri
     else fields[name] = text;
   }
   return fields;
+}
+
+// Only for calls that wait and change nothing: the caller of any other must learn what became of it.
+export function orClosing<Result>(
+  { method }: Operation,
+  closing: AbortSignal,
+  call: (abortSignal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const waits = method === "result" || method === "history";
+  if (!waits) return call(closing);
+  return new Promise((resolve, reject) => {
+    const onClosing = (): void => reject(new AionError("engine_closed", "the engine is closing"));
+    if (closing.aborted) {
+      onClosing();
+      return;
+    }
+    closing.addEventListener("abort", onClosing, { once: true });
+    call(closing)
+      .then(resolve, reject)
+      .finally(() => closing.removeEventListener("abort", onClosing));
+  });
 }
