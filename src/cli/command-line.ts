@@ -7,6 +7,7 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
+import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
@@ -54,6 +55,7 @@ A command goes through the engine that runs on the store. When none is running i
 it starts or sends waits in the file for the next engine.
 
 Examples:
+  aion init my-workflows
   aion list --store sqlite:aion.db --status running
   aion start fulfil --id order-42 --input '{"id": "order-42", "amount": 5}'
   aion signal order-42 approval --input '{"by": "ann", "ok": true}'
@@ -63,6 +65,7 @@ Examples:
   aion build order.ts
   aion deploy order.aion`,
     );
+  addInitCommand(program);
   addLookCommands(program);
   addActCommands(program);
   addAskCommands(program);
