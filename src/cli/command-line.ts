@@ -7,6 +7,7 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
+import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
@@ -62,6 +63,7 @@ Examples:
   aion history order-42 --follow
   aion result order-42 --wait --json
   aion backup /backups/aion-monday.db
+  aion doctor --store sqlite:aion.db
   aion build order.ts
   aion deploy order.aion`,
     );
@@ -72,6 +74,7 @@ Examples:
   addKeepCommands(program);
   addBuildCommands(program);
   addDeployCommands(program);
+  addDoctorCommand(program);
   return program;
 }
 
