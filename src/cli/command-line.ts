@@ -6,6 +6,7 @@ import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
+import { addCompletionCommand } from "./completion-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
@@ -29,7 +30,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(): Command {
+/** All commands, as they are typed, helped with and completed. */
+export function createProgram(): Command {
   const program = new Command("aion")
     .description("Durable workflows on a SQLite file: look at runs, start them, talk to them.")
     .version(readVersion(), "--version")
@@ -75,6 +77,7 @@ Examples:
   addBuildCommands(program);
   addDeployCommands(program);
   addDoctorCommand(program);
+  addCompletionCommand(program);
   return program;
 }
 
