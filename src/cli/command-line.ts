@@ -21,17 +21,19 @@ const exitUsage = 2;
 
 /** Runs the command that the arguments name. Returns the exit code: 0 fine, 1 failed, 2 wrong usage. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  const program = createProgram();
+  // Known before anything is parsed, since that may fail.
+  const isJson = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length).includes("--json");
+  const program = createProgram({ isJson });
   try {
     await program.parseAsync([...args], { from: "user" });
     return process.exitCode === undefined ? exitOk : exitFailed;
   } catch (error) {
-    return exitCodeFor(error);
+    return exitCodeFor(error, { isJson });
   }
 }
 
 /** All commands, as they are typed, helped with and completed. */
-export function createProgram(): Command {
+export function createProgram(mode: OutputMode = { isJson: false }): Command {
   const program = new Command("aion")
     .description("Durable workflows on a SQLite file: look at runs, start them, talk to them.")
     .version(readVersion(), "--version")
@@ -41,18 +43,19 @@ export function createProgram(): Command {
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
+      // The help, where a command is missing.
+      writeErr: (text) => {
+        if (!mode.isJson) process.stderr.write(text);
+      },
       outputError: (text) =>
-        writeError({
-          code: "invalid_argument",
-          message: text.replace(/^error: /, "").trim(),
-          hint: "`aion --help` and `aion <command> --help` tell what there is.",
-        }),
+        writeError({ ...wrongUsage, message: text.replace(/^error: /, "").trim() }, mode),
     })
     .exitOverride()
     .addHelpText(
       "after",
       `
-Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint.
+Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint; with --json
+as JSON.
 
 A command goes through the engine that runs on the store. When none is running it reads the file itself, and what
 it starts or sends waits in the file for the next engine.
@@ -81,18 +84,35 @@ Examples:
   return program;
 }
 
-function exitCodeFor(error: unknown): number {
+interface OutputMode {
+  readonly isJson: boolean;
+}
+
+const wrongUsage = {
+  code: "invalid_argument",
+  hint: "`aion --help` and `aion <command> --help` tell what there is.",
+} as const;
+
+function exitCodeFor(error: unknown, mode: OutputMode): number {
   if (error instanceof UsageError) {
-    writeError(error.error);
+    writeError(error.error, mode);
     return exitUsage;
   }
   if (error instanceof CommanderError) {
+    if (mode.isJson && error.code === "commander.help")
+      writeError({ ...wrongUsage, message: "no command is named" }, mode);
     const isAnswer = error.code === "commander.helpDisplayed" || error.code === "commander.version";
     return isAnswer ? exitOk : exitUsage;
   }
-  writeError(isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error }));
-  if (!isAionError(error) && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  writeError(isAionError(error) ? error : toBug(error), mode);
   return exitFailed;
+}
+
+/** With the stack of where it happened. */
+function toBug(error: unknown): AionError {
+  const bug = new AionError("internal", messageOf(error), { cause: error });
+  if (error instanceof Error && error.stack !== undefined) bug.stack = error.stack;
+  return bug;
 }
 
 function readVersion(): string {

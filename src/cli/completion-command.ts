@@ -36,6 +36,6 @@ To have it in each shell that is opened:
         isJson: command.optsWithGlobals<{ readonly json?: boolean }>().json === true,
       });
       const script = scripts[shell](toCompletionModel(program));
-      output.told(script.trimEnd(), { shell, script });
+      output.told("completion", script.trimEnd(), { shell, script });
     });
 }

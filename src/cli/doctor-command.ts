@@ -47,7 +47,7 @@ async function doctor(
   const [warningCount, failedCount] = [count("warning"), count("failed")];
   if (failedCount > 0) process.exitCode = 1;
   if (output.isJson) {
-    output.json({
+    output.json("doctor", {
       aionVersion: thisVersion(),
       ...(store === undefined ? {} : { store }),
       status: failedCount > 0 ? "failed" : warningCount > 0 ? "warning" : "ok",

@@ -36,7 +36,7 @@ async function init(
   const project = createProject(path.resolve(dir ?? "."), chosen);
   const next = nextCommands(project);
   if (output.isJson) {
-    output.json({ ...project, next });
+    output.json("init", { ...project, next });
     return;
   }
   for (const line of describeProject(project, next)) output.line(line);

@@ -4,6 +4,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import * as workflowModule from "aion/workflow";
 import { errorsPage, renderErrors } from "../../docs/generate-errors.ts";
+import { cliJsonPage, renderPage, renderSchemas, schemasFile } from "../../docs/generate-cli-json.ts";
 import { groups } from "../../docs/invariants.ts";
 import { invariantsPage, readCitations, renderInvariants, stateOf } from "../../docs/generate-invariants.ts";
 import type { Document } from "./documents.ts";
@@ -47,6 +48,11 @@ describe("the documents", () => {
 describe("pages that are made", () => {
   it("docs/errors.md is what the table of errors makes: node scripts/bootstrap.mjs docs/generate-errors.ts", async () => {
     expect(readFileSync(errorsPage, "utf8") === (await renderErrors())).toBe(true);
+  });
+
+  it("docs/cli-json.md and its schemas are what the command's schemas make: node scripts/bootstrap.mjs docs/generate-cli-json.ts", async () => {
+    expect(readFileSync(cliJsonPage, "utf8") === (await renderPage())).toBe(true);
+    expect(readFileSync(schemasFile, "utf8") === renderSchemas()).toBe(true);
   });
 
   it("docs/invariants.md is what the tests cite: node scripts/bootstrap.mjs docs/generate-invariants.ts", async () => {
