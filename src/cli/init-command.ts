@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
@@ -82,10 +81,10 @@ function findTemplate(text: string): TemplateName | undefined {
 /** What to type now. Each of them works as it is, one after the other. */
 function nextCommands({ directory }: Project): readonly string[] {
   const from = process.cwd();
-  const isBuilt = existsSync(path.join(packageRoot, "dist", "index.js"));
+  // Then the project gets this very copy of Aion, as it was built last.
+  const isSource = import.meta.filename.endsWith(".ts");
   return [
-    // The project gets this very copy of Aion, and that is a source tree.
-    ...(isBuilt ? [] : [`npm run build --prefix ${quoted(packageRoot)}`]),
+    ...(isSource ? [`npm run build --prefix ${quoted(packageRoot)}`] : []),
     ...(directory === from ? [] : [`cd ${quoted(shortest(directory, from))}`]),
     "npm install",
     "npm test",

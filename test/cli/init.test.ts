@@ -164,7 +164,10 @@ describe("aion init", () => {
     const { stdout, stderr, exitCode } = await test.run(["init", "My Shop"]);
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^my-shop, from the template order, in /);
-    expect(stdout).toMatch(/\n {2}cd 'My Shop'\n {2}npm install\n {2}npm test\n {2}npm start\n$/);
+    // The command runs from the source here, and the project gets what is built of it.
+    expect(stdout).toMatch(
+      /\n {2}npm run build --prefix \S+\n {2}cd 'My Shop'\n {2}npm install\n {2}npm test\n {2}npm start\n$/,
+    );
     expect(stderr).toBe(
       "note: this is the template order; there are others: --template subscription, pipeline\n",
     );
