@@ -11,6 +11,7 @@ import { addKeepCommands } from "./keep-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
+import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
 const exitFailed = 1;
@@ -64,6 +65,7 @@ Examples:
   aion deploy order.aion`,
     );
   addLookCommands(program);
+  addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);
   addKeepCommands(program);

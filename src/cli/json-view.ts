@@ -1,4 +1,4 @@
-import type { ResultReply, RunDescription } from "../client/service.ts";
+import type { FeedEvent, ResultReply, RunDescription } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
@@ -25,6 +25,10 @@ export function toEventView(event: Event): JsonObject {
   }
   if ("failure" in event && event.failure !== undefined) view["failure"] = toFailureView(event.failure);
   return view;
+}
+
+export function toFeedView({ event, ...rest }: FeedEvent): JsonObject {
+  return { ...rest, ...(event === undefined ? {} : { event: toEventView(event) }) };
 }
 
 export function toFailureView(failure: Failure): JsonObject {

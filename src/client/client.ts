@@ -4,9 +4,21 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
-import type { ListFilter, ListReply, ReusePolicy, RunSummary, Service, StartRequest } from "./service.ts";
+import type {
+  FeedEvent,
+  FeedFilter,
+  ListFilter,
+  ListReply,
+  ReusePolicy,
+  RunSummary,
+  Service,
+  StartRequest,
+} from "./service.ts";
 
 const listPageRuns = 200;
+const feedPageEvents = 200;
+/** One call waits no longer than this; longer waits are several calls. */
+const feedWaitMs = 60_000;
 
 export interface StartOptions<Sent = unknown> {
   /** The workflow id: names the chain of runs. Default: one that the engine makes up. */
@@ -44,6 +56,15 @@ export interface PageOptions {
   readonly limit?: number;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
+}
+
+export interface FeedOptions {
+  /** The cursor of the last event that was dealt with. Default: from now on. `"oldest"`: from the oldest that is kept. */
+  readonly after?: string;
+  /** All given conditions hold. */
+  readonly filter?: FeedFilter;
+  /** Ends the wait; the iteration throws its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -128,6 +149,55 @@ export class Client {
   /** How many runs match. */
   async count(filter: ListFilter = {}): Promise<number> {
     return await this.#service.count(filter);
+  }
+
+  /**
+   * Events of all runs, or of those that a filter names, as they are recorded: without end, without a gap and none twice, in
+   * the order of their commits. Keep the cursor of the last one that was dealt with, and go on after it: also in another
+   * process, after a restart of either side.
+   *
+   * The engine has to be opened with `feed: true`. Events that cannot be read from the disk are `unreadable` in their place.
+   * Errors: `feed_off`; `cursor_expired` when something after the cursor may be missing: read the list of runs, and go on from
+   * now.
+   *
+   * @example
+   * for await (const { cursor, workflowId, event } of client.feed({ after: "oldest" })) {
+   *   console.log(cursor, workflowId, event?.type);
+   * }
+   */
+  async *feed(options: FeedOptions = {}): AsyncGenerator<FeedEvent, void, undefined> {
+    const { filter, signal } = options;
+    for (let after = options.after ?? ""; ;) {
+      signal?.throwIfAborted();
+      const asked = this.#service.feed({
+        after,
+        limit: feedPageEvents,
+        waitMs: feedWaitMs,
+        ...(filter === undefined ? {} : { filter }),
+      });
+      const { events, nextCursor } = await untilAborted(asked, signal);
+      for (const event of events) {
+        signal?.throwIfAborted();
+        yield event;
+      }
+      after = nextCursor;
+    }
+  }
+}
+
+/** Rejects with the signal's reason as soon as there is one. */
+async function untilAborted<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal === undefined) return await promise;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const listener = (): void => reject(signal.reason);
+  signal.addEventListener("abort", listener);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", listener);
   }
 }
 

@@ -47,6 +47,13 @@ export interface EngineOptions {
   readonly activationBudget?: Duration;
   /** For packages: the heap of the process that runs their code, in MiB. Default 512. */
   readonly packageMemoryMb?: number;
+  /**
+   * Keep a feed of all events in the order of their commits, for `client.feed`. It costs each transaction a row. Turned on, it
+   * begins then; turned off, it ends. Default false.
+   */
+  readonly feed?: boolean;
+  /** How long events stay in the feed, at the least. Default 3 days. */
+  readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -114,6 +121,7 @@ export class Engine {
     const inline = loadInline(options.workflows ?? []);
     const ports: Ports = nodePorts(options.log ?? logToStderr);
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
+    const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store);
@@ -127,7 +135,11 @@ export class Engine {
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
-      const token = await claimPatiently(store, { leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const token = await claimPatiently(store, {
+        leaseMs,
+        feed: options.feed === true ? { keepMs: feedKeepMs } : "off",
+        ...(endpoint === undefined ? {} : { endpoint }),
+      });
       const catalog = await Catalog.open({ store, token, ports, inline, loader });
       kernel = new Kernel({
         store,

@@ -2,6 +2,8 @@ import type {
   DeployReply,
   DeployRequest,
   EndRequest,
+  FeedReply,
+  FeedRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
@@ -55,6 +57,7 @@ import {
 const startAttemptsMax = 1_000;
 const listLimitMax = 1_000;
 const historyLimitMax = 5_000;
+const feedLimitMax = 1_000;
 
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
 export class Operations implements Service {
@@ -505,6 +508,11 @@ export class Operations implements Service {
     } finally {
       stop();
     }
+  }
+
+  async feed(request: FeedRequest): Promise<FeedReply> {
+    this.#kernel.demandOpen();
+    return await this.#kernel.feed.read(request, parseLimit(request.limit, feedLimitMax));
   }
 
   async #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): Promise<StartSignal> {

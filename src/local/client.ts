@@ -1,5 +1,5 @@
 import type { ClientRequest } from "node:http";
-import type { HistoryRequest, ResultRequest, Service } from "../client/service.ts";
+import type { FeedRequest, HistoryRequest, ResultRequest, Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { decodeReply, pingMethod, waitMsMax, wirePrefix } from "./wire.ts";
@@ -47,6 +47,7 @@ export function connectLocal(socketPath: string): LocalService {
     describe: (request) => call("describe", request),
     list: (request) => call("list", request),
     count: (request) => call("count", request),
+    feed: (request) => waitForFeed(request, (part) => call("feed", part)),
     deploy: ({ archive, ...rest }) =>
       // As the schema of the request has it.
       call("deploy", { ...rest, archive: Buffer.from(archive).toString("base64") as never }),
@@ -92,6 +93,21 @@ async function waitForHistory(
     const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
     const reply = await ask({ ...request, waitMs: Math.min(leftMs, waitMsMax) });
     if (reply.events.length > 0 || reply.isEnd || leftMs <= waitMsMax) return reply;
+  }
+}
+
+async function waitForFeed(
+  request: FeedRequest,
+  ask: (request: FeedRequest) => Promise<ReplyOf<"feed">>,
+): Promise<ReplyOf<"feed">> {
+  if (request.waitMs === undefined) return await ask(request);
+  const endAt = performance.now() + request.waitMs;
+  for (let after = request.after; ;) {
+    const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
+    const part = { ...request, waitMs: Math.min(leftMs, waitMsMax) };
+    const reply = await ask(after === undefined ? part : { ...part, after });
+    if (reply.events.length > 0 || !reply.isAtHead || leftMs <= waitMsMax) return reply;
+    after = reply.nextCursor;
   }
 }
 

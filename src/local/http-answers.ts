@@ -133,6 +133,8 @@ class Connections {
         return service.list(parseRequest(schemas.list, value, method));
       case "count":
         return service.count(parseRequest(schemas.count, value, method));
+      case "feed":
+        return this.#orClosing(service.feed(parseRequest(schemas.feed, value, method)));
       case "deploy":
         return service.deploy(parseRequest(schemas.deploy, value, method));
       case "listPackages":

@@ -48,6 +48,7 @@ function fakeService(overrides: Overrides): Service {
     list: unexpected,
     count: unexpected,
     history: unexpected,
+    feed: unexpected,
     deploy: unexpected,
     listPackages: unexpected,
     route: unexpected,
@@ -233,6 +234,39 @@ describe("a call over the local socket", () => {
     const reply = await connect().history({ workflowId: "a", fromSeq: 1, limit: 5, waitMs: 3_600_000 });
     expect(reply.events).toEqual([event]);
     expect(replies).toEqual([]);
+  });
+
+  it("waits for events of the feed by asking again, behind what was passed over", async () => {
+    const item = {
+      cursor: "1.7.1",
+      workflowId: "a",
+      runId: "r1",
+      workflowType: "order",
+      event: { type: "TimerFired", ordinal: 0, seq: 1, recordedAt: 0, workflowId: "a" },
+    };
+    const replies = [
+      { events: [], nextCursor: "1.7.0", isAtHead: true },
+      { events: [item], nextCursor: "1.8.0", isAtHead: true },
+    ];
+    const asked: unknown[] = [];
+    await serve({
+      feed: async (request) => {
+        asked.push(request);
+        return replies.shift() as never;
+      },
+    });
+    const filter = { workflowId: "a", workflowType: "order", types: ["TimerFired"] } as const;
+    const reply = await connect().feed({ after: "1.5.0", limit: 5, waitMs: 3_600_000, filter });
+    expect(reply).toEqual({ events: [item], nextCursor: "1.8.0", isAtHead: true });
+    expect(asked).toEqual([
+      { after: "1.5.0", limit: 5, waitMs: 25_000, filter },
+      { after: "1.7.0", limit: 5, waitMs: 25_000, filter },
+    ]);
+    await expect(connect().feed({ limit: 5, filter: { types: ["Nothing"] as never } })).rejects.toMatchObject(
+      {
+        code: "invalid_argument",
+      },
+    );
   });
 
   it("does not wait for a blocked run", async () => {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
+import type { EventType } from "../core/event.ts";
+import { isEventType } from "../core/event.ts";
 import { isPackageVersion, packageBytesMax } from "../core/package-version.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { parsePayload, payloadLimitBytesDefault } from "../core/payload.ts";
@@ -28,6 +30,10 @@ const pageLimit = z.number().int().min(1).max(pageMax);
 const waitMs = durationMs.transform((ms) => Math.min(ms, waitMsMax));
 const address = { workflowId, runId: runId.exactOptional() };
 const version = z.string().refine(isPackageVersion, "is no version of a package: 64 hexadecimal digits");
+const eventType = z.custom<EventType>(
+  (text) => typeof text === "string" && isEventType(text),
+  "is no type of an event",
+);
 const reason = z.string().max(10_000).exactOptional();
 
 const listFilter = z.strictObject({
@@ -78,6 +84,18 @@ export function requestSchemasFor(payloadLimitBytes: number = payloadLimitBytesD
       cursor: z.string().max(200).exactOptional(),
     }),
     count: listFilter,
+    feed: z.strictObject({
+      after: z.string().max(200).exactOptional(),
+      limit: pageLimit,
+      waitMs: waitMs.exactOptional(),
+      filter: z
+        .strictObject({
+          workflowId: workflowId.exactOptional(),
+          workflowType: name("workflow type").exactOptional(),
+          types: z.array(eventType).max(100).exactOptional(),
+        })
+        .exactOptional(),
+    }),
     deploy: z.strictObject({
       archive: z.base64().transform((text): Uint8Array => Buffer.from(text, "base64")),
       isRouted: z.boolean().exactOptional(),

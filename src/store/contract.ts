@@ -110,7 +110,7 @@ export interface Store {
    * passed over. Throws `feed_off`, and `cursor_expired` when something after the cursor may be missing: it is older than
    * what is kept, or the feed was off since.
    */
-  readFeed(request: FeedRequest): Promise<FeedPage>;
+  readFeed(request: FeedRange): Promise<FeedPage>;
 
   /** Ends the use of the backend. Writes under way are finished. */
   close(): Promise<void>;
@@ -357,7 +357,7 @@ export interface CatalogReply {
 /** How many request ids of changes of the catalog are remembered: the latest. */
 export const requestsKept = 1_000;
 
-export interface FeedRequest {
+export interface FeedRange {
   /** A cursor that an earlier page gave; `"oldest"`: all that is kept; `"latest"`: what comes after this. */
   readonly after: string;
   /** How many items at most. */

@@ -1,7 +1,7 @@
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
-import type { FeedDamage, FeedItem, FeedPage, FeedRequest, RunKey } from "./contract.ts";
+import type { FeedDamage, FeedItem, FeedPage, FeedRange, RunKey } from "./contract.ts";
 
 /**
  * The feed as both backends keep it: one transaction after another, each with the rows of events that it wrote.
@@ -63,7 +63,7 @@ interface Place {
 }
 
 /** Errors: `feed_off`, `cursor_expired`, `invalid_argument`, `store_corrupt`. */
-export function readFeedPage<Run extends FeedRun>(request: FeedRequest, source: FeedSource<Run>): FeedPage {
+export function readFeedPage<Run extends FeedRun>(request: FeedRange, source: FeedSource<Run>): FeedPage {
   const { state } = source;
   if (state.keepMs === undefined) throw new AionError("feed_off", "the store keeps no feed");
   const { limit } = request;
@@ -114,7 +114,7 @@ export function readFeedPage<Run extends FeedRun>(request: FeedRequest, source: 
   return { items, nextCursor: toCursor({ position: state.head + 1, index: 0 }), isAtHead: true };
 }
 
-function matches(run: FeedRun, { workflowId, workflowType }: FeedRequest): boolean {
+function matches(run: FeedRun, { workflowId, workflowType }: FeedRange): boolean {
   return (
     (workflowId === undefined || run.workflowId === workflowId) &&
     (workflowType === undefined || run.workflowType === workflowType)

@@ -1,4 +1,4 @@
-import type { FeedPage, FeedRequest, OwnerClaim } from "./contract.ts";
+import type { FeedPage, FeedRange, OwnerClaim } from "./contract.ts";
 import { claimFeed, feedTrimStep, readFeedPage } from "./feed.ts";
 import type { FeedEntry, FeedRun, FeedSource, FeedState, FeedTransaction } from "./feed.ts";
 
@@ -36,10 +36,7 @@ export class MemoryFeed {
     this.#drop();
   }
 
-  read<Run extends FeedRun>(
-    request: FeedRequest,
-    of: Pick<FeedSource<Run>, "findRun" | "readRow">,
-  ): FeedPage {
+  read<Run extends FeedRun>(request: FeedRange, of: Pick<FeedSource<Run>, "findRun" | "readRow">): FeedPage {
     const { floor } = this.#state;
     return readFeedPage(request, {
       state: this.#state,

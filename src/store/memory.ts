@@ -26,7 +26,7 @@ import type {
   DueCursor,
   DueRun,
   FeedPage,
-  FeedRequest,
+  FeedRange,
   Heartbeat,
   OwnerClaim,
   OwnerRecord,
@@ -435,7 +435,7 @@ class MemoryStore implements Store {
     });
   }
 
-  async readFeed(request: FeedRequest): Promise<FeedPage> {
+  async readFeed(request: FeedRange): Promise<FeedPage> {
     this.#checkOpen();
     return this.#feed.read<Run>(request, {
       findRun: (runKey) => this.#runs.get(runKey),

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { WorkflowId } from "../../core/ids.ts";
-import type { FeedItem, FeedPage, FeedRequest, OwnerToken, Store } from "../contract.ts";
+import type { FeedItem, FeedPage, FeedRange, OwnerToken, Store } from "../contract.ts";
 import { feedTrimStep } from "../feed.ts";
 import type { Scenario, World } from "./world.ts";
 import { assertRejects, endOf, feedKeepMs, idOf, leaseMs, mark, runOf, startOf } from "./world.ts";
 
-type Filter = Pick<FeedRequest, "workflowId" | "workflowType">;
+type Filter = Pick<FeedRange, "workflowId" | "workflowType">;
 
 /** All there is behind the cursor, in pages. */
 async function readOn(

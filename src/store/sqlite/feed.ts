@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
-import type { FeedDamage, FeedPage, FeedRequest, OwnerClaim, RunKey } from "../contract.ts";
+import type { FeedDamage, FeedPage, FeedRange, OwnerClaim, RunKey } from "../contract.ts";
 import { claimFeed, damagedFeed, decodeEntries, encodeEntries, feedTrimStep, readFeedPage } from "../feed.ts";
 import type { FeedEntry, FeedRun, FeedState, FeedTransaction } from "../feed.ts";
 import type { Lease } from "./owner.ts";
@@ -106,7 +106,7 @@ export class FeedReader {
   }
 
   /** Inside a transaction of the caller's: several statements, and one state. */
-  read(request: FeedRequest): FeedPage {
+  read(request: FeedRange): FeedPage {
     const runs = new Map<RunKey, KeyedRun | undefined>();
     return readFeedPage<KeyedRun>(request, {
       state: toState(this.#sql.state.get()),

@@ -12,7 +12,7 @@ import type {
   DueCursor,
   DueRun,
   FeedPage,
-  FeedRequest,
+  FeedRange,
   Heartbeat,
   RunFilter,
   RunKey,
@@ -188,7 +188,7 @@ export class Reader {
     return this.#catalog.readPackage(version);
   }
 
-  readFeed(request: FeedRequest): FeedPage {
+  readFeed(request: FeedRange): FeedPage {
     return this.#consistently(() => this.#feed.read(request));
   }
 

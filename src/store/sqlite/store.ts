@@ -15,7 +15,7 @@ import type {
   DueCursor,
   DueRun,
   FeedPage,
-  FeedRequest,
+  FeedRange,
   Heartbeat,
   OwnerClaim,
   OwnerRecord,
@@ -244,7 +244,7 @@ class SqliteStore implements Store {
     return decodeReply(reply);
   }
 
-  async readFeed(request: FeedRequest): Promise<FeedPage> {
+  async readFeed(request: FeedRange): Promise<FeedPage> {
     return this.#read(() => this.#reader.readFeed(request));
   }
 
