@@ -139,7 +139,7 @@ describe("the command lines", () => {
 
   it("of the guide are all that the command has, and the other way round", async () => {
     const { output } = await inShell(write(document).folderOf(document.path), "aion --help");
-    const known = [...output.matchAll(/^ {2}([a-z]+)(?: \[options\])?(?: <|\s{2,})/gm)].map(
+    const known = [...output.matchAll(/^ {2}([a-z]+)(?: \[options\])?(?: [<[]|\s{2,})/gm)].map(
       ([, name]) => name,
     );
     const table = readTable(readDocument("docs/guide.md"), "The command");
