@@ -187,6 +187,11 @@ describe("a run handle", () => {
     await run.query(stage);
     await run.cancel("no need");
     await run.terminate();
+    await run.cancel(undefined, { requestId: "q2" });
+    await run.terminate("enough", { requestId: "q3" });
+    await expect(run.cancel("no need", { requestId: "" })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
     await run.describe();
     expect(await run.result()).toBe(7);
     expect(calls.slice(1)).toEqual([
@@ -194,6 +199,8 @@ describe("a run handle", () => {
       { method: "query", request: { workflowId: "order-1", name: "stage", input: "null" } },
       { method: "cancel", request: { workflowId: "order-1", reason: "no need" } },
       { method: "terminate", request: { workflowId: "order-1" } },
+      { method: "cancel", request: { workflowId: "order-1", requestId: "q2" } },
+      { method: "terminate", request: { workflowId: "order-1", reason: "enough", requestId: "q3" } },
       { method: "describe", request: { workflowId: "order-1" } },
       { method: "result", request: { workflowId: "order-1", runId: "r1", waitMs: 60_000 } },
     ]);

@@ -2,7 +2,7 @@
 export { Client } from "./client.ts";
 export type { FeedOptions, GetOptions, ListOptions, PageOptions, StartOptions } from "./client.ts";
 export { RunHandle } from "./run-handle.ts";
-export type { HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
+export type { EndOptions, HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
 export type * from "./service.ts";
 export { AionError, isAionError } from "../core/errors.ts";
 export type { ErrorCode } from "../core/errors.ts";

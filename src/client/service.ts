@@ -40,6 +40,8 @@ export interface DeployRequest {
   readonly archive: Uint8Array;
   /** False: its types keep the routes that they have. Default true. */
   readonly isRouted?: boolean;
+  /** Names this call: repeated with the same one, it changes nothing more, though routes were changed in between. */
+  readonly requestId?: string;
 }
 
 export interface DeployReply {
@@ -76,10 +78,14 @@ export interface PackageSummary {
 export interface RouteRequest {
   readonly workflowTypes: readonly string[];
   readonly version: string;
+  /** Names this call: repeated with the same one, it changes nothing more. */
+  readonly requestId?: string;
 }
 
 export interface UnloadRequest {
   readonly version: string;
+  /** Names this call: repeated with the same one, it changes nothing more. */
+  readonly requestId?: string;
 }
 
 export interface RunAddress {
@@ -131,6 +137,8 @@ export interface QueryRequest extends RunAddress {
 
 export interface EndRequest extends RunAddress {
   readonly reason?: string;
+  /** Names this call: repeated with the same one, it is answered as it was, though the run has ended, or another has begun. */
+  readonly requestId?: string;
 }
 
 export interface ResultRequest extends RunAddress {

@@ -64,6 +64,11 @@ export interface EngineOptions {
   readonly onStopped?: (error: AionError) => void;
 }
 
+export interface RequestOptions {
+  /** Names the call. Repeated with the same one it changes nothing more, though others have changed something in between. */
+  readonly requestId?: string;
+}
+
 export interface CloseOptions {
   /** How long attempts under way may go on before they are told to stop. Default 5 s. What has not ended then runs again. */
   readonly drain?: Duration;
@@ -200,8 +205,12 @@ export class Engine {
    * @example
    * const { version } = await engine.deploy(readFileSync("order.aion"));
    */
-  async deploy(archive: Uint8Array, options: { readonly route?: boolean } = {}): Promise<DeployReply> {
-    return await this.#service.deploy({ archive, isRouted: options.route ?? true });
+  async deploy(
+    archive: Uint8Array,
+    options: { readonly route?: boolean } & RequestOptions = {},
+  ): Promise<DeployReply> {
+    const { route = true, ...request } = options;
+    return await this.#service.deploy({ archive, isRouted: route, ...request });
   }
 
   /** The packages of the store, oldest first, and the routes. */
@@ -213,13 +222,17 @@ export class Engine {
    * Gives new runs of these types another version that is in the store: all of them, or none.
    * Errors: `package_not_found`, `workflow_type_unknown`.
    */
-  async route(workflowTypes: readonly string[], version: string): Promise<void> {
-    await this.#service.route({ workflowTypes, version });
+  async route(
+    workflowTypes: readonly string[],
+    version: string,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    await this.#service.route({ workflowTypes, version, ...options });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
-  async unload(version: string): Promise<void> {
-    await this.#service.unload({ version });
+  async unload(version: string, options: RequestOptions = {}): Promise<void> {
+    await this.#service.unload({ version, ...options });
   }
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */

@@ -59,7 +59,8 @@ export function requestSchemasFor(payloadLimitBytes: number = payloadLimitBytesD
     payload: payload("the payload of the signal"),
     signalId: name("signal id").exactOptional(),
   };
-  const end = z.strictObject({ ...address, reason });
+  const requestId = name("request id").exactOptional();
+  const end = z.strictObject({ ...address, reason, requestId });
   return {
     start: z.strictObject({
       workflowType: name("workflow type"),
@@ -99,13 +100,15 @@ export function requestSchemasFor(payloadLimitBytes: number = payloadLimitBytesD
     deploy: z.strictObject({
       archive: z.base64().transform((text): Uint8Array => Buffer.from(text, "base64")),
       isRouted: z.boolean().exactOptional(),
+      requestId,
     }),
     listPackages: z.strictObject({ workflowType: name("workflow type").exactOptional() }),
     route: z.strictObject({
       workflowTypes: z.array(name("workflow type")).min(1).max(routedTypesMax),
       version,
+      requestId,
     }),
-    unload: z.strictObject({ version }),
+    unload: z.strictObject({ version, requestId }),
     history: z.strictObject({
       ...address,
       fromSeq: z.number().int().min(1),

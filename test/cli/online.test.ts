@@ -137,15 +137,13 @@ describe("watch", () => {
         .filter((line) => line !== "")
         .map((line) => JSON.parse(line) as unknown);
     await client.get("a-1").signal(approval, { by: "ann" });
-    await expect
-      .poll(seen, patiently)
-      .toMatchObject([
-        {
-          workflowId: "a-1",
-          workflowType: "approve",
-          event: { type: "SignalReceived", payload: { by: "ann" } },
-        },
-      ]);
+    await expect.poll(seen, patiently).toMatchObject([
+      {
+        workflowId: "a-1",
+        workflowType: "approve",
+        event: { type: "SignalReceived", payload: { by: "ann" } },
+      },
+    ]);
     await engine.close();
     const next = await test.openEngine({ feed: true });
     await next.client.start(approve, undefined, { id: "a-2" });
