@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type {
+  FeedReply,
+  FeedRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
@@ -21,6 +23,8 @@ import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
+  toFeedEvents,
+  toFeedRange,
   toDescription,
   toPackagesReply,
   toResult,
@@ -131,6 +135,20 @@ export class FileService implements Service {
       const page = await readHistoryPage(this.#store, parseWorkflowId(workflowId), runId, fromSeq, limit);
       if (page.events.length > 0 || page.isEnd || performance.now() >= endAt) return page;
       await delay(pollMs);
+    }
+  }
+
+  async feed(request: FeedRequest): Promise<FeedReply> {
+    const { limit, waitMs = 0, filter = {} } = request;
+    const endAt = performance.now() + waitMs;
+    for (let range = toFeedRange(request, limit); ;) {
+      const page = await this.#store.readFeed(range);
+      const events = toFeedEvents(page, filter);
+      const { nextCursor, isAtHead } = page;
+      if (events.length > 0 || (isAtHead && performance.now() >= endAt))
+        return { events, nextCursor, isAtHead };
+      range = { ...range, after: nextCursor };
+      await delay(isAtHead ? pollMs : 0);
     }
   }
 

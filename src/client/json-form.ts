@@ -2,7 +2,7 @@ import type { Event } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload } from "../core/payload.ts";
-import type { HistoryReply, ResultReply, RunDescription } from "./service.ts";
+import type { FeedEvent, FeedReply, HistoryReply, ResultReply, RunDescription } from "./service.ts";
 
 /**
  * The service's own data with payloads as the JSON that they are, instead of text in text: what goes over HTTP, and what
@@ -103,6 +103,22 @@ export function historyFromJson(json: JsonObject): HistoryReply {
     ...(json as unknown as HistoryReply),
     events: (json["events"] as readonly JsonObject[]).map(eventFromJson),
   };
+}
+
+export function feedEventToJson({ event, ...rest }: FeedEvent): JsonObject {
+  return { ...rest, ...(event === undefined ? {} : { event: eventToJson(event) }) };
+}
+
+export function feedToJson({ events, ...rest }: FeedReply): JsonObject {
+  return { events: events.map(feedEventToJson), ...rest };
+}
+
+export function feedFromJson(json: JsonObject): FeedReply {
+  const events = (json["events"] as readonly JsonObject[]).map(({ event, ...rest }) => ({
+    ...rest,
+    ...(event === undefined ? {} : { event: eventFromJson(event as JsonObject) }),
+  }));
+  return { ...json, events } as unknown as FeedReply;
 }
 
 /** A payload, and the JSON value that it is. Both ways give what was there: payloads are written by `JSON.stringify`. */

@@ -196,6 +196,17 @@ export const errorTable = {
     cause: "The engine is closed, or is closing.",
     hint: "Open it again; nothing acknowledged is lost.",
   },
+  feed_off: {
+    kind: "unavailable",
+    cause: "The engine keeps no feed: it was opened without one.",
+    hint: "Open the engine with `feed: true`. The feed begins then; what was recorded before is in the histories.",
+  },
+  cursor_expired: {
+    kind: "conflict",
+    cause:
+      "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since.",
+    hint: "Read the list of runs, and go on from the head of the feed (no cursor). Read more often, or raise `feedRetention`.",
+  },
   no_owner: {
     kind: "unavailable",
     cause: "No engine is running on the store, and the operation needs one.",

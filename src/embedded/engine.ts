@@ -48,6 +48,13 @@ export interface EngineOptions {
   readonly activationBudget?: Duration;
   /** For packages: the heap of the process that runs their code, in MiB. Default 512. */
   readonly packageMemoryMb?: number;
+  /**
+   * Keep a feed of all events in the order of their commits, for `client.feed`. It costs each transaction a row. Turned on, it
+   * begins then; turned off, it ends. Default false.
+   */
+  readonly feed?: boolean;
+  /** How long events stay in the feed, at the least. Default 3 days. */
+  readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -56,6 +63,11 @@ export interface EngineOptions {
   readonly onRecovery?: (report: RecoveryReport) => void;
   /** Called once if the engine can write no more: another owner took over, or the disk failed. */
   readonly onStopped?: (error: AionError) => void;
+}
+
+export interface RequestOptions {
+  /** Names the call. Repeated with the same one it changes nothing more, though others have changed something in between. */
+  readonly requestId?: string;
 }
 
 export interface CloseOptions {
@@ -116,6 +128,7 @@ export class Engine {
     const inline = loadInline(options.workflows ?? []);
     const ports: Ports = nodePorts(options.log ?? logToStderr);
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
+    const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store);
@@ -129,7 +142,11 @@ export class Engine {
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
-      const token = await claimPatiently(store, { leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const token = await claimPatiently(store, {
+        leaseMs,
+        feed: options.feed === true ? { keepMs: feedKeepMs } : "off",
+        ...(endpoint === undefined ? {} : { endpoint }),
+      });
       const catalog = await Catalog.open({ store, token, ports, inline, loader });
       kernel = new Kernel({
         store,
@@ -195,8 +212,12 @@ export class Engine {
    * @example
    * const { version } = await engine.deploy(readFileSync("order.aion"));
    */
-  async deploy(archive: Uint8Array, options: { readonly route?: boolean } = {}): Promise<DeployReply> {
-    return await this.service.deploy({ archive, isRouted: options.route ?? true });
+  async deploy(
+    archive: Uint8Array,
+    options: { readonly route?: boolean } & RequestOptions = {},
+  ): Promise<DeployReply> {
+    const { route = true, ...request } = options;
+    return await this.service.deploy({ archive, isRouted: route, ...request });
   }
 
   /** The packages of the store, oldest first, and the routes. */
@@ -208,13 +229,17 @@ export class Engine {
    * Gives new runs of these types another version that is in the store: all of them, or none.
    * Errors: `package_not_found`, `workflow_type_unknown`.
    */
-  async route(workflowTypes: readonly string[], version: string): Promise<void> {
-    await this.service.route({ workflowTypes, version });
+  async route(
+    workflowTypes: readonly string[],
+    version: string,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    await this.service.route({ workflowTypes, version, ...options });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
-  async unload(version: string): Promise<void> {
-    await this.service.unload({ version });
+  async unload(version: string, options: RequestOptions = {}): Promise<void> {
+    await this.service.unload({ version, ...options });
   }
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */

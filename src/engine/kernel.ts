@@ -12,6 +12,7 @@ import { BlockedRuns } from "./blocked-runs.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { Endings } from "./endings.ts";
+import { Feed } from "./feed.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
 import { insist } from "./insist.ts";
@@ -40,6 +41,7 @@ export class Kernel implements RunHost {
   readonly options: KernelOptions;
   readonly recorder: Recorder;
   readonly watchers = new Watchers();
+  readonly feed: Feed;
   readonly mailbox: Mailbox;
   readonly blocked: BlockedRuns;
   readonly endings: Endings;
@@ -56,7 +58,14 @@ export class Kernel implements RunHost {
     this.options = options;
     this.store = options.store;
     const lose = (error: AionError): void => this.#lose(error);
-    this.recorder = new Recorder(options.store, options.token, lose, () => this.pause());
+    this.feed = new Feed(options.store, options.ports.scheduler);
+    this.recorder = new Recorder(
+      options.store,
+      options.token,
+      lose,
+      () => this.pause(),
+      () => this.feed.appended(),
+    );
     this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
@@ -173,6 +182,7 @@ export class Kernel implements RunHost {
   #forgetAll(error: AionError): void {
     this.residency.forgetAll(error);
     this.watchers.fail(error);
+    this.feed.fail(error);
   }
 
   // What its parts need (ResidencyHost, EndingHost, BlockingHost).

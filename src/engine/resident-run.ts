@@ -413,6 +413,7 @@ export class ResidentRun {
   #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
+    const cancelRequestIds = this.state.recentCancelRequestIds();
     const signals = this.instance?.unconsumedSignals() ?? [];
     const version = this.#host.routedVersion(end.workflowType) ?? started.version;
     const start: NewEvent = {
@@ -431,6 +432,7 @@ export class ResidentRun {
         ? {}
         : { executionDeadlineAt: started.executionDeadlineAt }),
       ...(signalIds.length === 0 ? {} : { signalIds }),
+      ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
     };
     return {

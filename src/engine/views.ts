@@ -1,4 +1,7 @@
 import type {
+  FeedEvent,
+  FeedFilter,
+  FeedRequest,
   HistoryReply,
   ListFilter,
   PackagesReply,
@@ -8,12 +11,13 @@ import type {
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf } from "../core/event.ts";
+import { isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
-import { parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { Catalog, RunFilter, RunRecord, Store } from "../store/contract.ts";
+import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
 
 /**
@@ -110,6 +114,33 @@ export function toPackagesReply({ packages, routes }: Catalog, workflowType?: st
       })),
     routes: routes.filter((route) => workflowType === undefined || route.workflowType === workflowType),
   };
+}
+
+/** Errors: `invalid_argument`. */
+export function toFeedRange({ after = "", filter = {} }: FeedRequest, limit: number): FeedRange {
+  const { workflowId, workflowType, types = [] } = filter;
+  for (const type of types) {
+    if (!isEventType(type))
+      throw new AionError("invalid_argument", `there is no event type ${JSON.stringify(type)}`);
+  }
+  return {
+    after: after === "" ? "latest" : after === "0" ? "oldest" : after,
+    limit,
+    ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
+    ...(workflowType === undefined ? {} : { workflowType: parseName(workflowType, "workflow type") }),
+  };
+}
+
+/** Of what the store has read: those of the types that are wanted. */
+export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readonly FeedEvent[] {
+  return items
+    .filter(({ event }) => event === undefined || types === undefined || types.includes(event.type))
+    .map((item): FeedEvent => {
+      if (item.event !== undefined) return item;
+      const { damage, ...rest } = item;
+      const { firstSeq, lastSeq, error } = damage;
+      return { ...rest, unreadable: { firstSeq, lastSeq, code: error.code, message: error.message } };
+    });
 }
 
 export function toRunFilter(filter: ListFilter): RunFilter {

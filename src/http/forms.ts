@@ -234,6 +234,26 @@ export const historyPage = z.object({
   isEnd: z.boolean().describe("The latest run has ended, and these events reach its end."),
 });
 
+/** An event in the order of commits, or what stands in the place of events that cannot be read. */
+export const feedEvent = z.object({
+  cursor: z.string().describe("Where to read on after this event."),
+  workflowId: z.string(),
+  runId: z.string(),
+  workflowType: z.string(),
+  event: maybe(anyEvent),
+  unreadable: maybe(
+    z
+      .object({ firstSeq: z.number(), lastSeq: z.number(), code: z.string(), message: z.string() })
+      .describe("In the place of events that are damaged, or that a newer version wrote."),
+  ),
+});
+
+export const feedPage = z.object({
+  events: list(feedEvent),
+  nextCursor: z.string().describe("Where to read on, though there are no events."),
+  isAtHead: z.boolean().describe("There was nothing more when it was read."),
+});
+
 const packageSummary = z.object({
   version: z.string(),
   sizeBytes: z.number(),

@@ -48,8 +48,8 @@ const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noSends: ReadonlySet<number> = new Set();
 
-/** A bound: the dedupe ids that a chain of runs carries along. */
-const signalIdsMax = 1_000;
+/** A bound: the dedupe ids that a chain of runs carries along, of signals and of cancellations each. */
+const dedupeIdsMax = 1_000;
 
 /**
  * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
@@ -65,6 +65,7 @@ export class RunState {
   #children: Map<number, OpenChild> | undefined;
   #sends: Set<number> | undefined;
   #signalIds: Set<string> | undefined;
+  #cancelRequestIds: Set<string> | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #status: RunStatus = "running";
@@ -141,7 +142,16 @@ export class RunState {
 
   /** The latest dedupe ids, for the next run of the chain. */
   recentSignalIds(): readonly string[] {
-    return [...(this.#signalIds ?? [])].slice(-signalIdsMax);
+    return [...(this.#signalIds ?? [])].slice(-dedupeIdsMax);
+  }
+
+  /** Whether the run, or one that it continues, was asked to stop by that request. */
+  hasCancelRequest(requestId: string): boolean {
+    return this.#cancelRequestIds?.has(requestId) === true;
+  }
+
+  recentCancelRequestIds(): readonly string[] {
+    return [...(this.#cancelRequestIds ?? [])].slice(-dedupeIdsMax);
   }
 
   /** Takes the next event. Throws `history_shape` for one that no engine writes at this place. */
@@ -178,6 +188,7 @@ export class RunState {
         this.#started = event;
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
+        for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -280,6 +291,8 @@ export class RunState {
           message: "the child was terminated",
         });
       case "WorkflowCancelRequested":
+        this.#rememberCancel(event.requestId);
+        if (event.isFurther === true) return undefined;
         this.#isCancelRequested = true;
         return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
       case "ChildWorkflowCancelRequested":
@@ -304,6 +317,12 @@ export class RunState {
     if (signalId === undefined) return;
     this.#signalIds ??= new Set();
     this.#signalIds.add(signalId);
+  }
+
+  #rememberCancel(requestId: string | undefined): void {
+    if (requestId === undefined) return;
+    this.#cancelRequestIds ??= new Set();
+    this.#cancelRequestIds.add(requestId);
   }
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {

@@ -128,7 +128,7 @@ describe("with --json", () => {
     await expectDocument("namespace", ["create", "one"], { env });
     await expectDocument("namespace", ["list"], { env });
     server.kill("SIGTERM");
-    await once(server, "exit");
+    expect(await once(server, "exit")).toEqual([0, null]);
   });
 
   it("the commands that act print what their schemas say, with an engine and without", async () => {
