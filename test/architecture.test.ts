@@ -30,7 +30,12 @@ const table: Readonly<Record<string, Layer>> = {
   host: { layers: ["core", "program", "guest"], packages: ["esbuild"], builtins: "all" },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
-  engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
+  protocol: { layers: ["core"] },
+  attempt: { layers: ["core", "workflow"] },
+  engine: {
+    layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
+  },
+  worker: { layers: ["core", "workflow", "protocol", "attempt"], builtins: "all" },
   client: { layers: ["core", "workflow"] },
   local: { layers: ["core", "client"], packages: ["zod"], builtins: "all" },
   embedded: {
@@ -45,6 +50,7 @@ const table: Readonly<Record<string, Layer>> = {
       "engine",
       "client",
       "local",
+      "protocol",
     ],
     packages: ["zod"],
     builtins: "all",
@@ -55,7 +61,7 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
   },
   testing: {
-    layers: ["core", "workflow", "replay", "program", "store", "engine", "client"],
+    layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
   },
   cli: {
