@@ -1,6 +1,6 @@
 import { AionError } from "../core/errors.ts";
 import type { Payload } from "../core/payload.ts";
-import { fromPayload, toPayload } from "../core/payload.ts";
+import { toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
 
@@ -38,9 +38,8 @@ export function execute(execution: Execution): void {
   );
 }
 
-/** Hands the input to the implementation. Throws `payload_invalid` for one that does not fit the activity's schema. */
-export function callActivity(definition: AnyActivity, input: Payload, task: ActivityTask): unknown {
-  const value = fromPayload(input);
+/** Hands the decoded input to the implementation. Throws `payload_invalid` for one that does not fit the activity's schema. */
+export function callActivity(definition: AnyActivity, value: unknown, task: ActivityTask): unknown {
   const { activityType, inputSchema, implementation } = definition;
   if (inputSchema === undefined) return implementation(value, task);
   const what = `the input of activity ${JSON.stringify(activityType)}`;

@@ -2,11 +2,13 @@ import { AionError } from "../core/errors.ts";
 import type { EventBody } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
-import type { RunId, WorkflowId } from "../core/ids.ts";
+import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Execution } from "../attempt/execute.ts";
+import type { AttemptAtWork } from "../attempt/task.ts";
+import { abort, Task } from "../attempt/task.ts";
 import { byType, callActivity, encodeResult, execute } from "../attempt/execute.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
@@ -49,14 +51,13 @@ interface AttemptOwner {
   fail(running: Attempt, error: unknown): void;
 }
 
-/** One attempt under way. Its AbortController is made when somebody asks for the signal: few implementations do. */
-class Attempt implements OpenAttempt, Execution {
+/** One attempt under way in this process. */
+class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   readonly key: string;
   readonly address: TaskAddress;
   readonly activityType: string;
   readonly attempt: number;
   controller: AbortController | undefined;
-  /** Why it was aborted, if it was. */
   abortReason: AionError | undefined;
   cancelTimers: (() => void)[] = [];
   heartbeat: Payload | undefined;
@@ -90,7 +91,7 @@ class Attempt implements OpenAttempt, Execution {
     if (this.#step !== undefined) return this.#step(task);
     if (this.#definition === undefined)
       throw new AionError("internal", `no implementation of activity ${this.activityType}`);
-    return callActivity(this.#definition, this.#input, task);
+    return callActivity(this.#definition, fromPayload(this.#input), task);
   }
 
   completed(value: unknown): void {
@@ -256,7 +257,9 @@ export class Dispatcher implements AttemptOwner {
     if (hasTimers(activity))
       armTimers(running, activity, this.#ports, (timeout) => this.#timeOut(running, timeout));
     if (activity.isCancelRequested) abort(running, cancelReason());
-    running.task = new Task(running, activity, (details) => this.#beat(running, details, heartbeatMs));
+    running.task = new Task(running, activity.heartbeat, (details) =>
+      this.#beat(running, details, heartbeatMs),
+    );
     this.#host.outside(() => execute(running));
   }
 
@@ -357,46 +360,6 @@ export class Dispatcher implements AttemptOwner {
     if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return true;
   }
-}
-
-/** What an implementation is handed. A class, since an object with an accessor is slow to make. */
-class Task implements ActivityTask {
-  readonly idempotencyKey: string;
-  readonly attempt: number;
-  readonly activityType: string;
-  readonly workflowId: WorkflowId;
-  readonly runId: RunId;
-  readonly lastHeartbeat: unknown;
-  readonly heartbeat: (details?: unknown) => void;
-  readonly #running: Attempt;
-
-  constructor(running: Attempt, activity: OpenActivity, heartbeat: (details?: unknown) => void) {
-    this.idempotencyKey = running.key;
-    this.attempt = running.attempt;
-    this.activityType = running.activityType;
-    this.workflowId = running.address.workflowId;
-    this.runId = running.address.runId;
-    this.lastHeartbeat = activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat);
-    this.heartbeat = heartbeat;
-    this.#running = running;
-  }
-
-  get signal(): AbortSignal {
-    return signalOf(this.#running);
-  }
-}
-
-function abort(running: Attempt, reason: AionError): void {
-  running.abortReason ??= reason;
-  running.controller?.abort(reason);
-}
-
-function signalOf(running: Attempt): AbortSignal {
-  if (running.controller === undefined) {
-    running.controller = new AbortController();
-    if (running.abortReason !== undefined) running.controller.abort(running.abortReason);
-  }
-  return running.controller.signal;
 }
 
 function cancelReason(): AionError {

@@ -429,7 +429,8 @@ export class Workers implements WorkerAcceptor {
     const { worker } = connection;
     if (frame.type === "register") {
       if (worker === undefined) this.#register(connection, frame);
-      else this.#refuse(connection, "it registered twice", true);
+      // The same frame may come twice.
+      else if (worker.identity !== frame.identity) this.#refuse(connection, "it changed its name", true);
       return;
     }
     if (worker === undefined) {

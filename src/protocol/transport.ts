@@ -1,4 +1,20 @@
-import type { EngineFrame } from "./frames.ts";
+import type { EngineFrame, WorkerFrame } from "./frames.ts";
+
+/** How a worker reaches an engine. What is sent on a connection that was cut is lost, and its sender need not hear of that. */
+export interface WorkerTransport {
+  /** Opens a connection. Rejects when there is nobody; that is tried again. */
+  connect(worker: {
+    receive(frame: EngineFrame): void;
+    /** Called once when the connection is over, whoever ended it; nothing is received afterwards. */
+    closed(): void;
+  }): Promise<WorkerLink>;
+}
+
+/** The worker's end of a connection. */
+export interface WorkerLink {
+  send(frame: WorkerFrame): void;
+  close(): void;
+}
 
 /** Whoever takes connections of workers: an engine, or one that plays its part. */
 export interface WorkerAcceptor {
