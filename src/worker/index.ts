@@ -11,3 +11,7 @@ export type {
   WorkerLink,
   WorkerTransport,
 } from "../protocol/transport.ts";
+export { conformanceActivities, conformanceQueue, workerScenarios } from "./conformance/scenarios.ts";
+export type { Pattern, ScenarioStep, WorkerScenario } from "./conformance/scenarios.ts";
+export { runWorkerScenario } from "./conformance/run-scenario.ts";
+export type { RunningWorker, WorkerUnderTest } from "./conformance/run-scenario.ts";
