@@ -523,18 +523,19 @@ export class Workers implements WorkerAcceptor {
     }
     for (const lease of [...worker.leases.values(), ...(this.#orphans.get(worker.identity) ?? [])]) {
       if (lease.isReported || known.has(lease)) continue;
-      // A task that was lost with its connection is sent again. A process that has just begun knows of none: what it had, died.
+      // A process that has just begun knows of none: what it had, died.
       if (session === undefined) this.#lose(lease, "silent");
-      else this.#resend(worker, lease);
+      // What an engine before this one told the worker (that it timed out, that its report was not wanted) may not be on disk.
+      else if (lease.worker === undefined) this.#lose(lease, "left");
+      // It was lost with its connection.
+      else this.#resend(lease);
     }
     return stop;
   }
 
-  #resend(worker: WorkerSession, lease: TaskLease): void {
-    if (lease.worker === undefined) this.#attach(worker, lease);
-    const { address, attempt } = lease;
-    lease.token ??= toToken({ address, attempt, epoch: this.#epoch });
-    lease.unsent = { ...lease.frame, token: lease.token };
+  #resend(lease: TaskLease): void {
+    const { frame, token } = lease;
+    if (token !== undefined) lease.unsent = { ...frame, token };
   }
 
   /** The lease that a token names, if it is this worker's. */

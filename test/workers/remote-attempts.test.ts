@@ -600,6 +600,18 @@ describe("an engine that was killed", () => {
     expect(reborn.tasks).toMatchObject([{ attempt: 2 }]);
   });
 
+  it("gives what its worker does not claim the next attempt, which is not counted", async () => {
+    const { world, start, join } = await openRemoteWorld();
+    const worker = await join();
+    await start("a", "x");
+    world.kill();
+    await world.open();
+    joinUp(world, worker);
+    await world.advance(0);
+    expect(worker.task(1)).toMatchObject({ attempt: 2 });
+    expect(await attemptsOf(world, "a")).toEqual(["started 1 on w1", "lost (left) 1", "started 2 on w1"]);
+  });
+
   it("does not hold its own absence against an attempt", async () => {
     const { world, start, join } = await openRemoteWorld({
       work: { startToClose: "10s", heartbeat: "10s", retry: {} },
