@@ -92,10 +92,10 @@ class Stage {
 
   /** Records what has been settled, and says so. */
   record(): readonly (EventBody["type"] | undefined)[] {
-    return this.settled.splice(0).map(({ toEvent, onDurable }) => {
-      const event = toEvent(this.state, this.hand.now());
+    return this.settled.splice(0).map((outcome) => {
+      const event = outcome.toEvent(this.state, this.hand.now());
       if (event !== undefined) this.add(event);
-      onDurable?.();
+      outcome.onDurable?.();
       return event?.type;
     });
   }
