@@ -51,7 +51,7 @@ interface AttemptOwner {
   fail(running: Attempt, error: unknown): void;
 }
 
-/** One attempt under way in this process. */
+/** One attempt under way in this process. Its fields are plain, since private ones are slow to make. */
 class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   readonly key: string;
   readonly address: TaskAddress;
@@ -63,10 +63,10 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   heartbeat: Payload | undefined;
   heartbeatTimer: (() => void) | undefined;
   task: ActivityTask | undefined;
-  readonly #owner: AttemptOwner;
-  readonly #input: Payload;
-  readonly #definition: AnyActivity | undefined;
-  readonly #step: ((task: ActivityTask) => unknown) | undefined;
+  readonly owner: AttemptOwner;
+  readonly input: Payload;
+  readonly definition: AnyActivity | undefined;
+  readonly step: ((task: ActivityTask) => unknown) | undefined;
 
   constructor(
     owner: AttemptOwner,
@@ -75,31 +75,31 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     definition: AnyActivity | undefined,
     step: ((task: ActivityTask) => unknown) | undefined,
   ) {
-    this.#owner = owner;
+    this.owner = owner;
     this.key = keyOf(address.runId, address.ordinal);
     this.address = address;
     this.activityType = activityType;
     this.attempt = attempt;
-    this.#input = input;
-    this.#definition = definition;
-    this.#step = step;
+    this.input = input;
+    this.definition = definition;
+    this.step = step;
   }
 
   call(): unknown {
     const { task } = this;
     if (task === undefined) throw new AionError("internal", "an attempt was begun without its task");
-    if (this.#step !== undefined) return this.#step(task);
-    if (this.#definition === undefined)
+    if (this.step !== undefined) return this.step(task);
+    if (this.definition === undefined)
       throw new AionError("internal", `no implementation of activity ${this.activityType}`);
-    return callActivity(this.#definition, fromPayload(this.#input), task);
+    return callActivity(this.definition, fromPayload(this.input), task);
   }
 
   completed(value: unknown): void {
-    this.#owner.complete(this, value);
+    this.owner.complete(this, value);
   }
 
   failed(error: unknown): void {
-    this.#owner.fail(this, error);
+    this.owner.fail(this, error);
   }
 }
 
