@@ -93,3 +93,22 @@ export function serves(
 ): boolean {
   return worker.taskQueues.has(taskQueue) && worker.activityTypes.has(activityType);
 }
+
+export function newSession(identity: string, secret: string): WorkerSession {
+  return {
+    identity,
+    secret,
+    build: undefined,
+    taskQueues: new Set(),
+    activityTypes: new Set(),
+    capacity: 0,
+    link: undefined,
+    isReady: false,
+    isDraining: false,
+    isOver: false,
+    underWay: 0,
+    leases: new Map(),
+    givenAt: 0,
+    cancelSilence: undefined,
+  };
+}

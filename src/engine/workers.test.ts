@@ -243,6 +243,33 @@ describe("a report", () => {
     expect(worker.isConnected).toBe(true);
   });
 
+  it("that comes after its time is answered when that is on disk, and its worker told then", async () => {
+    stage.schedule(9, { startToCloseMs: 1_000 });
+    const worker = stage.join();
+    stage.begin(9);
+    await stage.hand.pass(1_000);
+    worker.complete(worker.task(), 1);
+    await stage.hand.settle();
+    expect([worker.answers, worker.all("cancel")]).toEqual([[], []]);
+    expect(stage.record()).toEqual(["ActivityTimedOut"]);
+    await stage.hand.settle();
+    expect([worker.answers, worker.all("cancel")]).toMatchObject([["not-wanted"], [{ reason: "timed-out" }]]);
+  });
+
+  it("is not stopped at its worker's return while it is not on disk that it is over", async () => {
+    const worker = stage.join();
+    stage.begin(0);
+    await stage.hand.pass(30_000);
+    const { token } = worker.task();
+    worker.connect(stage.workers).register({ held: [token] });
+    expect(worker.all("registered").at(-1)).toMatchObject({ stop: [] });
+    await stage.hand.settle();
+    expect(worker.all("cancel")).toEqual([]);
+    expect(stage.record()).toEqual(["ActivityFailed"]);
+    await stage.hand.settle();
+    expect(worker.all("cancel")).toEqual([{ type: "cancel", token, reason: "closed" }]);
+  });
+
   it("of which nothing is known is looked up in the history, one after the other", async () => {
     stage.recorded.add("3 2");
     const worker = stage.join();

@@ -1,10 +1,10 @@
-import { assert, isAionError } from "../core/errors.ts";
+import { assert } from "../core/errors.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId } from "../core/ids.ts";
-import { messageOf, parsePayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import { parsePayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import type {
   AcknowledgedFrame,
@@ -14,7 +14,6 @@ import type {
   ReportFrame,
   TaskOutcome,
   TaskToken,
-  WorkerFrame,
 } from "../protocol/frames.ts";
 import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
@@ -33,7 +32,8 @@ import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
-import { parseWorkerFrame } from "./worker-frames.ts";
+import type { ConnectionsHost } from "./worker-connections.ts";
+import { WorkerConnections } from "./worker-connections.ts";
 import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves } from "./worker-session.ts";
 
@@ -64,20 +64,6 @@ export interface WorkersHost {
   isRecorded(address: TaskAddress, attempt: number): Promise<boolean>;
 }
 
-/** One connection. Until it has registered nothing is known of who is at its other end. */
-interface Connection {
-  readonly link: EngineLink;
-  worker: WorkerSession | undefined;
-  isOver: boolean;
-  /** Looks at histories for reports of which nothing is known in memory: one after the other. */
-  looks: Promise<void>;
-  lookCount: number;
-  cancelPatience: (() => void) | undefined;
-}
-
-/** Reports of one connection that wait for a look at a history. */
-const looksMax = 20_000;
-
 /**
  * Attempts of activities on workers. Owner: the kernel. What is open, and which attempt is the current one, is in the histories;
  * who has it, in memory.
@@ -89,29 +75,28 @@ const looksMax = 20_000;
  *     late, or is not the worker's, changes nothing.
  *  3. A connection that is cut is no lost worker: its tasks stay its own until it has been silent for the session's time-out. So do
  *     those that an earlier engine gave out.
- *  4. What a worker sends is not believed. A frame that is not as it should be ends its connection, and touches nobody else.
- *  5. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
+ *  4. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
  */
-export class Workers implements WorkerAcceptor {
+export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
   readonly #host: WorkersHost;
   readonly #options: WorkerOptions;
   readonly #payloadLimitBytes: number;
   readonly #epoch: number;
   readonly #queues: TaskQueues;
-  readonly #workers = new Map<string, WorkerSession>();
-  readonly #connections = new Set<Connection>();
+  readonly #connections: WorkerConnections;
   /** Attempts that workers have, by key. */
   readonly #leases = new Map<string, TaskLease>();
   /** Those of earlier engines whose workers have not come yet, by identity. */
   readonly #orphans = new Map<string, Set<TaskLease>>();
+  /** Attempts that are over for their workers, until that is on disk. */
+  readonly #undecided = new Map<string, Promise<void>>();
   /** Given to activities that were told so and have not begun yet. */
   readonly #offered = new Map<string, Grant>();
   /** Of attempts whose start is on its way to the disk. */
   readonly #reserved = new Map<string, Grant>();
   #givenCount = 0;
   #isOffering = false;
-  #isOpen = false;
   #isStopped = false;
 
   constructor(of: {
@@ -126,12 +111,16 @@ export class Workers implements WorkerAcceptor {
     this.#options = of.options;
     this.#payloadLimitBytes = of.payloadLimitBytes;
     this.#epoch = of.epoch;
+    this.#connections = new WorkerConnections(of.ports, this, {
+      ...of.options,
+      payloadLimitBytes: of.payloadLimitBytes,
+    });
     this.#queues = new TaskQueues(of.options.taskQueues, of.ports, () => this.#offer());
   }
 
   /** Takes workers. Before, what is open in the histories is not known. */
   open(): void {
-    this.#isOpen = !this.#isStopped;
+    this.#connections.open();
   }
 
   get inFlightCount(): number {
@@ -148,7 +137,7 @@ export class Workers implements WorkerAcceptor {
 
   isServed(activity: OpenActivity): boolean {
     const what = { taskQueue: queueOf(activity), activityType: activity.activityType };
-    for (const worker of this.#workers.values()) {
+    for (const worker of this.#connections.sessions.values()) {
       if (!worker.isDraining && serves(worker, what)) return true;
     }
     return false;
@@ -168,7 +157,7 @@ export class Workers implements WorkerAcceptor {
     const { activityType } = activity;
     const task: WaitingTask = { address, taskQueue: queueOf(activity), activityType, preferred };
     if (!this.#isStopped && !this.#queues.hasLine(task.taskQueue, activityType)) {
-      const worker = pickWorker(this.#workers, task);
+      const worker = pickWorker(this.#connections.sessions, task);
       if (worker !== undefined && this.#queues.take(task.taskQueue)) {
         this.#reserved.set(key, this.#grant(worker, task));
         return worker.identity;
@@ -228,7 +217,7 @@ export class Workers implements WorkerAcceptor {
     this.#isOffering = true;
     try {
       for (;;) {
-        const next = this.#queues.next((task) => pickWorker(this.#workers, task));
+        const next = this.#queues.next((task) => pickWorker(this.#connections.sessions, task));
         if (next === undefined) return;
         const { address } = next.task;
         this.#offered.set(keyOf(address.runId, address.ordinal), this.#grant(next.found, next.task));
@@ -274,7 +263,7 @@ export class Workers implements WorkerAcceptor {
     const orphans = this.#orphans.get(identity) ?? new Set();
     this.#orphans.set(identity, orphans.add(lease));
     // One that is here already has been told that nobody knows of it.
-    const isHere = this.#workers.has(identity);
+    const isHere = this.#connections.sessions.has(identity);
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
@@ -355,22 +344,31 @@ export class Workers implements WorkerAcceptor {
 
   #timeOut(lease: TaskLease, timeout: TimeoutKind): void {
     if (!this.#end(lease)) return;
-    this.#tell(lease, "timed-out");
     const { random } = this.#ports;
-    this.#host.settled(lease.address, {
-      toEvent: ifCurrent(lease, (activity, nowMs) =>
-        toTimedOutEvent(activity, lease, timeout, nowMs, random),
-      ),
-    });
+    const toEvent = ifCurrent(lease, (activity, nowMs) =>
+      toTimedOutEvent(activity, lease, timeout, nowMs, random),
+    );
+    this.#decide(lease, toEvent, () => this.#tell(lease, "timed-out"));
     this.#offer();
   }
 
   #lose(lease: TaskLease, how: "silent" | "left"): void {
     if (!this.#end(lease)) return;
     const { random } = this.#ports;
-    this.#host.settled(lease.address, {
-      toEvent: ifCurrent(lease, (activity, nowMs) => toLostEvent(activity, lease, how, nowMs, random)),
-    });
+    const toEvent = ifCurrent(lease, (activity, nowMs) => toLostEvent(activity, lease, how, nowMs, random));
+    this.#decide(lease, toEvent, () => undefined);
+  }
+
+  /** Its worker has no say any more. It is told so when that is on disk: an engine after this one may see it otherwise. */
+  #decide({ key, address }: TaskLease, toEvent: ToEvent, tell: () => void): void {
+    const decision = Promise.withResolvers<void>();
+    this.#undecided.set(key, decision.promise);
+    const over = (): void => {
+      if (this.#undecided.get(key) === decision.promise) this.#undecided.delete(key);
+      decision.resolve();
+      tell();
+    };
+    this.#host.settled(address, { toEvent, onDurable: over, onDropped: over });
   }
 
   /** The attempt is over for its worker: credit and place are free. */
@@ -390,131 +388,21 @@ export class Workers implements WorkerAcceptor {
     return true;
   }
 
-  // What workers say.
+  // What workers say (ConnectionsHost).
 
   acceptWorker(link: EngineLink): EngineReceiver {
-    const connection: Connection = {
-      link,
-      worker: undefined,
-      isOver: false,
-      looks: Promise.resolve(),
-      lookCount: 0,
-      cancelPatience: undefined,
-    };
-    if (!this.#isOpen || this.#isStopped || this.#connections.size >= 2 * this.#options.workersMax) {
-      link.send({ type: "refused", message: "the engine takes no connections now", isFinal: false });
-      link.close();
-      connection.isOver = true;
-    } else {
-      this.#connections.add(connection);
-      connection.cancelPatience = this.#ports.scheduler.delay(this.#options.sessionTimeoutMs, () => {
-        if (connection.worker === undefined) this.#refuse(connection, "it did not register", false);
-      });
-    }
-    return {
-      receive: (frame) => this.#receive(connection, frame),
-      closed: () => this.#cut(connection),
-    };
+    return this.#connections.acceptWorker(link);
   }
 
-  #receive(connection: Connection, raw: unknown): void {
-    if (connection.isOver) return;
-    let frame: WorkerFrame;
-    try {
-      frame = parseWorkerFrame(raw);
-    } catch (error) {
-      this.#refuse(connection, messageOf(error), true);
-      return;
-    }
-    const { worker } = connection;
-    if (frame.type === "register") {
-      if (worker === undefined) this.#register(connection, frame);
-      // The same frame may come twice.
-      else if (worker.identity !== frame.identity) this.#refuse(connection, "it changed its name", true);
-      return;
-    }
-    if (worker === undefined) {
-      this.#refuse(connection, "it did not register first", true);
-      return;
-    }
-    this.#hear(worker);
-    switch (frame.type) {
-      case "alive":
-        connection.link.send({ type: "alive" });
-        return;
-      case "ready":
-        worker.isReady = true;
-        for (const lease of worker.leases.values()) this.#send(lease);
-        this.#offer();
-        return;
-      case "drain":
-        worker.isDraining = true;
-        return;
-      case "leave":
-        this.#over(worker, "left");
-        return;
-      case "heartbeat":
-        this.#beat(connection, worker, frame);
-        return;
-      case "report":
-        this.#report(connection, worker, frame);
-        return;
-    }
-  }
-
-  #register(connection: Connection, frame: RegisterFrame): void {
-    const { identity, session } = frame;
-    let worker = this.#workers.get(identity);
-    const isSame = worker !== undefined && worker.secret === session;
-    if (worker !== undefined && !isSame) {
-      this.#refuse(connection, `another worker is named ${JSON.stringify(identity)}`, false);
-      return;
-    }
-    if (worker === undefined) {
-      if (this.#workers.size >= this.#options.workersMax) {
-        this.#refuse(connection, `there are ${this.#workers.size} workers, and no more are taken`, false);
-        return;
-      }
-      worker = this.#newSession(identity);
-      this.#workers.set(identity, worker);
-    }
-    // The connection that it had before is over, whether that has been noticed or not.
-    for (const other of this.#connections) if (other.worker === worker) this.#close(other);
-    connection.worker = worker;
-    connection.cancelPatience?.();
-    worker.link = connection.link;
-    worker.isReady = false;
-    worker.isDraining = false;
-    worker.build = frame.build;
-    worker.taskQueues = new Set(frame.taskQueues);
-    worker.activityTypes = new Set(frame.activityTypes);
-    worker.capacity = frame.capacity;
-    this.#hear(worker);
-    const stop = this.#matchLeases(worker, frame);
-    worker.link.send({
-      type: "registered",
-      session: worker.secret,
-      sessionTimeoutMs: this.#options.sessionTimeoutMs,
-      payloadLimitBytes: this.#payloadLimitBytes,
-      stop,
-    });
-    for (const lease of worker.leases.values()) {
-      if (lease.isCancelRequested && !lease.isReported && lease.unsent === undefined)
-        this.#tell(lease, "requested");
-    }
-  }
-
-  /** Holds what the worker has against what it should have. Returns what it is to stop. */
-  #matchLeases(
-    worker: WorkerSession,
-    { held, unacknowledged, session }: RegisterFrame,
-  ): readonly TaskToken[] {
+  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): readonly TaskToken[] {
     const known = new Set<TaskLease>();
     const stop: TaskToken[] = [];
     for (const token of held) {
       const lease = this.#claim(worker, token);
-      if (lease === undefined || lease.isReported) stop.push(token);
-      else known.add(lease);
+      const undecided = lease === undefined ? this.#undecidedOf(token) : undefined;
+      if (lease !== undefined && !lease.isReported) known.add(lease);
+      else if (undecided === undefined) stop.push(token);
+      else void undecided.then(() => worker.link?.send({ type: "cancel", token, reason: "closed" }));
     }
     // Its reports tell what becomes of these.
     for (const token of unacknowledged) {
@@ -531,6 +419,11 @@ export class Workers implements WorkerAcceptor {
       else this.#resend(lease);
     }
     return stop;
+  }
+
+  #undecidedOf(token: TaskToken): Promise<void> | undefined {
+    const address = fromToken(token)?.address;
+    return address === undefined ? undefined : this.#undecided.get(keyOf(address.runId, address.ordinal));
   }
 
   #resend(lease: TaskLease): void {
@@ -570,29 +463,21 @@ export class Workers implements WorkerAcceptor {
     if (orphans?.delete(lease) === true && orphans.size === 0) this.#orphans.delete(lease.identity);
   }
 
-  #beat(connection: Connection, worker: WorkerSession, { token, details }: HeartbeatFrame): void {
+  beat(worker: WorkerSession, { token, details }: HeartbeatFrame): void {
     const lease = this.#claim(worker, token);
     if (lease === undefined || lease.isReported) return;
     armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
     if (details === undefined) return;
-    try {
-      const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
-      lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
-    } catch (error) {
-      this.#refuse(connection, messageOf(error), true);
-      return;
-    }
+    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
+    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
     this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
   }
 
-  #report(connection: Connection, worker: WorkerSession, { token, outcome }: ReportFrame): void {
+  report(worker: WorkerSession, { token, outcome }: ReportFrame): boolean {
     const lease = this.#claim(worker, token);
-    if (lease === undefined) {
-      this.#lookUp(connection, token);
-      return;
-    }
+    if (lease === undefined) return false;
     // Told twice: the first report is answered.
-    if (lease.isReported || !this.#release(lease)) return;
+    if (lease.isReported || !this.#release(lease)) return true;
     lease.isReported = true;
     let became: AcknowledgedFrame["became"] = "not-wanted";
     const toOutcomeEvent = this.#toOutcomeEvent(lease, outcome);
@@ -606,6 +491,15 @@ export class Workers implements WorkerAcceptor {
       onDropped: () => this.#acknowledge(lease, "not-wanted"),
     });
     this.#offer();
+    return true;
+  }
+
+  /** The history tells whether it was recorded before. */
+  async lookUp(token: TaskToken): Promise<AcknowledgedFrame["became"]> {
+    const claim = fromToken(token);
+    if (claim === undefined || claim.epoch > this.#epoch) return "not-wanted";
+    await this.#undecidedOf(token);
+    return (await this.#host.isRecorded(claim.address, claim.attempt)) ? "already-recorded" : "not-wanted";
   }
 
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
@@ -635,74 +529,20 @@ export class Workers implements WorkerAcceptor {
       lease.worker?.link?.send({ type: "acknowledged", token: lease.token, became });
   }
 
-  /** A report of which nothing is known in memory: the history tells whether it was recorded before. */
-  #lookUp(connection: Connection, token: TaskToken): void {
-    const answer = (became: AcknowledgedFrame["became"]): void => {
-      if (!connection.isOver) connection.link.send({ type: "acknowledged", token, became });
-    };
-    const claim = fromToken(token);
-    if (claim === undefined || claim.epoch > this.#epoch) {
-      answer("not-wanted");
-      return;
+  registered(worker: WorkerSession): void {
+    for (const lease of worker.leases.values()) {
+      if (lease.isCancelRequested && !lease.isReported && lease.unsent === undefined)
+        this.#tell(lease, "requested");
     }
-    if (connection.lookCount >= looksMax) {
-      this.#refuse(connection, "it reports more than can be looked up", false);
-      return;
-    }
-    connection.lookCount += 1;
-    const look = async (): Promise<void> => {
-      try {
-        if (connection.isOver) return;
-        const isRecorded = await this.#host.isRecorded(claim.address, claim.attempt);
-        answer(isRecorded ? "already-recorded" : "not-wanted");
-      } catch (error) {
-        // It is reported again when the worker has come back.
-        const isMistake = isAionError(error) && error.code === "invalid_argument";
-        this.#refuse(connection, messageOf(error), isMistake);
-      } finally {
-        connection.lookCount -= 1;
-      }
-    };
-    connection.looks = connection.looks.then(look);
   }
 
-  // Who is there.
-
-  #newSession(identity: string): WorkerSession {
-    return {
-      identity,
-      secret: this.#ports.random.uuid(),
-      build: undefined,
-      taskQueues: new Set(),
-      activityTypes: new Set(),
-      capacity: 0,
-      link: undefined,
-      isReady: false,
-      isDraining: false,
-      isOver: false,
-      underWay: 0,
-      leases: new Map(),
-      givenAt: 0,
-      cancelSilence: undefined,
-    };
+  ready(worker: WorkerSession): void {
+    for (const lease of worker.leases.values()) this.#send(lease);
+    this.#offer();
   }
 
-  #hear(worker: WorkerSession): void {
-    worker.cancelSilence?.();
-    worker.cancelSilence = this.#ports.scheduler.delay(this.#options.sessionTimeoutMs, () => {
-      const { identity } = worker;
-      this.#ports.log("warn", "a worker is lost", { worker: identity, tasks: worker.leases.size });
-      this.#over(worker, "silent");
-    });
-  }
-
-  /** The worker is gone, and its tasks are begun anew by others. What it has reported is being recorded. */
-  #over(worker: WorkerSession, how: "silent" | "left"): void {
-    if (worker.isOver) return;
-    worker.isOver = true;
-    worker.cancelSilence?.();
-    this.#workers.delete(worker.identity);
-    for (const connection of this.#connections) if (connection.worker === worker) this.#close(connection);
+  /** What it has reported is being recorded; the rest is begun anew by others. */
+  gone(worker: WorkerSession, how: "silent" | "left"): void {
     for (const [key, grant] of [...this.#offered]) {
       if (grant.worker !== worker) continue;
       this.#offered.delete(key);
@@ -713,46 +553,15 @@ export class Workers implements WorkerAcceptor {
     this.#offer();
   }
 
-  #refuse(connection: Connection, message: string, isFinal: boolean): void {
-    if (connection.isOver) return;
-    this.#ports.log("warn", "a connection of a worker was refused", {
-      worker: connection.worker?.identity,
-      message,
-    });
-    connection.link.send({ type: "refused", message, isFinal });
-    this.#close(connection);
-  }
-
-  #close(connection: Connection): void {
-    if (connection.isOver) return;
-    this.#cut(connection);
-    connection.link.close();
-  }
-
-  #cut(connection: Connection): void {
-    if (connection.isOver) return;
-    connection.isOver = true;
-    connection.cancelPatience?.();
-    this.#connections.delete(connection);
-    const { worker, link } = connection;
-    if (worker === undefined || worker.link !== link) return;
-    worker.link = undefined;
-    worker.isReady = false;
-  }
-
   /** Nothing is given out or recorded any more. Tasks stay with their workers, for the next engine. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    for (const connection of [...this.#connections]) {
-      connection.link.send({ type: "closing" });
-      this.#close(connection);
-    }
-    for (const worker of this.#workers.values()) worker.cancelSilence?.();
+    this.#connections.stop();
     for (const lease of this.#leases.values()) disarm(lease);
     this.#queues.stop();
-    this.#workers.clear();
     this.#leases.clear();
+    this.#undecided.clear();
     this.#orphans.clear();
     this.#offered.clear();
     this.#reserved.clear();
