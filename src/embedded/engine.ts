@@ -13,7 +13,8 @@ import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
-import type { TaskQueueLimits } from "../engine/task-queues.ts";
+import type { TaskQueueInfo, TaskQueueLimits } from "../engine/task-queues.ts";
+import type { WorkerInfo } from "../engine/worker-session.ts";
 import type { WorkerOptions } from "../engine/workers.ts";
 import { workerOptionsDefault } from "../engine/workers.ts";
 import type { LocalServer } from "../local/server.ts";
@@ -184,6 +185,16 @@ export class Engine implements WorkerAcceptor {
   /** Takes a connection of a worker: what a transport calls. Whatever comes over it is checked here. */
   acceptWorker(link: EngineLink): EngineReceiver {
     return this.#kernel.workers.acceptWorker(link);
+  }
+
+  /** Workers that are here, or may come back. */
+  get workers(): readonly WorkerInfo[] {
+    return this.#kernel.workers.list();
+  }
+
+  /** Task queues in which an activity waits for a worker, or has one. */
+  get taskQueues(): readonly TaskQueueInfo[] {
+    return this.#kernel.workers.listQueues();
   }
 
   /** Attempts of activities under way, here and on workers. */

@@ -9,6 +9,17 @@ export interface TaskQueueLimits {
   readonly perSecond?: number;
 }
 
+/** What operators see of a task queue. */
+export interface TaskQueueInfo {
+  readonly taskQueue: string;
+  /** Activities that stand in line. */
+  readonly waitingCount: number;
+  /** Since when the first of them does, in milliseconds since 1970; absent: nobody waits. */
+  readonly waitingSince?: number;
+  /** Attempts that workers have, or are about to get. */
+  readonly inFlightCount: number;
+}
+
 /** An activity that stands in line for a worker. */
 export interface WaitingTask {
   readonly address: TaskAddress;
@@ -20,6 +31,7 @@ export interface WaitingTask {
 
 interface Arrival extends WaitingTask {
   readonly arrival: number;
+  readonly since: number;
 }
 
 interface Queue {
@@ -74,18 +86,37 @@ export class TaskQueues {
       lines.set(task.activityType, line);
     }
     const key = keyOf(task.address.runId, task.address.ordinal);
-    if (!line.has(key)) line.set(key, { ...task, arrival: this.#arrivals++ });
+    if (!line.has(key)) line.set(key, { ...task, arrival: this.#arrivals++, since: this.#ports.clock.now() });
   }
 
   /** Somebody who had left the line for a worker that is gone: to where he stood, which is before all that came since. */
   rejoin(task: WaitingTask): void {
     const queue = this.#queueOf(task.taskQueue);
     const others = queue.lines.get(task.activityType) ?? new Map<string, Arrival>();
-    const first = others.values().next().value?.arrival ?? this.#arrivals++;
+    const head = others.values().next().value;
+    const arrival = head?.arrival ?? this.#arrivals++;
     const key = keyOf(task.address.runId, task.address.ordinal);
-    const line = new Map([[key, { ...task, arrival: first }]]);
+    const line = new Map([[key, { ...task, arrival, since: head?.since ?? this.#ports.clock.now() }]]);
     for (const [other, arrival] of others) line.set(other, arrival);
     queue.lines.set(task.activityType, line);
+  }
+
+  /** Queues in which somebody waits or has something under way. */
+  list(): readonly TaskQueueInfo[] {
+    return [...this.#queues.values()].map(({ name, lines, underWay }) => {
+      let waitingCount = 0;
+      let waitingSince = Number.POSITIVE_INFINITY;
+      for (const line of lines.values()) {
+        waitingCount += line.size;
+        waitingSince = Math.min(waitingSince, line.values().next().value?.since ?? waitingSince);
+      }
+      return {
+        taskQueue: name,
+        waitingCount,
+        ...(waitingCount === 0 ? {} : { waitingSince }),
+        inFlightCount: underWay,
+      };
+    });
   }
 
   leave(taskQueue: string, activityType: string, key: string): void {

@@ -28,6 +28,19 @@ export interface WorkerSession {
   cancelSilence: (() => void) | undefined;
 }
 
+/** What operators see of a worker. */
+export interface WorkerInfo {
+  readonly identity: string;
+  readonly build?: string;
+  /** `cut off`: it has no connection, and may come back. */
+  readonly state: "ready" | "draining" | "cut off";
+  readonly taskQueues: readonly string[];
+  readonly activityTypes: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has, or is about to get. */
+  readonly tasksInFlight: number;
+}
+
 /** A credit of a worker and a place in its queue, for one activity. */
 export interface Grant {
   readonly worker: WorkerSession;
@@ -92,6 +105,19 @@ export function serves(
   { taskQueue, activityType }: Pick<WaitingTask, "taskQueue" | "activityType">,
 ): boolean {
   return worker.taskQueues.has(taskQueue) && worker.activityTypes.has(activityType);
+}
+
+export function toInfo(worker: WorkerSession): WorkerInfo {
+  const { identity, build, isDraining, link, taskQueues, activityTypes, capacity, underWay } = worker;
+  return {
+    identity,
+    ...(build === undefined ? {} : { build }),
+    state: link === undefined ? "cut off" : isDraining ? "draining" : "ready",
+    taskQueues: [...taskQueues],
+    activityTypes: [...activityTypes],
+    capacity,
+    tasksInFlight: underWay,
+  };
 }
 
 export function newSession(identity: string, secret: string): WorkerSession {

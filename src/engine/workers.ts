@@ -28,14 +28,14 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
 import type { ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
-import { pickWorker, serves } from "./worker-session.ts";
+import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import { pickWorker, serves, toInfo } from "./worker-session.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -121,6 +121,14 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   /** Takes workers. Before, what is open in the histories is not known. */
   open(): void {
     this.#connections.open();
+  }
+
+  list(): readonly WorkerInfo[] {
+    return [...this.#connections.sessions.values()].map(toInfo);
+  }
+
+  listQueues(): readonly TaskQueueInfo[] {
+    return this.#queues.list();
   }
 
   get inFlightCount(): number {
