@@ -97,7 +97,7 @@ export class TaskQueues {
     const arrival = head?.arrival ?? this.#arrivals++;
     const key = keyOf(task.address.runId, task.address.ordinal);
     const line = new Map([[key, { ...task, arrival, since: head?.since ?? this.#ports.clock.now() }]]);
-    for (const [other, arrival] of others) line.set(other, arrival);
+    for (const [other, waiting] of others) line.set(other, waiting);
     queue.lines.set(task.activityType, line);
   }
 
