@@ -2,7 +2,14 @@ import type { Event } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload } from "../core/payload.ts";
-import type { FeedEvent, FeedReply, HistoryReply, ResultReply, RunDescription } from "./service.ts";
+import type {
+  FeedEvent,
+  FeedReply,
+  HistoryReply,
+  PendingActivity,
+  ResultReply,
+  RunDescription,
+} from "./service.ts";
 
 /**
  * The service's own data with payloads as the JSON that they are, instead of text in text: what goes over HTTP, and what
@@ -59,9 +66,13 @@ export function failureFromJson(json: JsonObject): Failure {
 }
 
 export function descriptionToJson(description: RunDescription): JsonObject {
-  const { input, result, failure, ...rest } = description;
+  const { input, result, failure, pendingActivities, ...rest } = description;
   return {
     ...rest,
+    pendingActivities: pendingActivities.map(({ progress, ...activity }) => ({
+      ...activity,
+      ...(progress === undefined ? {} : { progress: fromPayload(progress) }),
+    })),
     ...(input === undefined ? {} : { input: fromPayload(input) }),
     ...(result === undefined ? {} : { result: fromPayload(result) }),
     ...(failure === undefined ? {} : { failure: failureToJson(failure) }),
@@ -69,9 +80,16 @@ export function descriptionToJson(description: RunDescription): JsonObject {
 }
 
 export function descriptionFromJson(json: JsonObject): RunDescription {
-  const { input, result, failure, ...rest } = json;
+  const { input, result, failure, pendingActivities, ...rest } = json;
   return {
     ...(rest as unknown as RunDescription),
+    pendingActivities: (pendingActivities as readonly JsonObject[]).map(
+      ({ progress, ...activity }) =>
+        ({
+          ...activity,
+          ...(progress === undefined ? {} : { progress: textOf(progress) }),
+        }) as unknown as PendingActivity,
+    ),
     ...(input === undefined ? {} : { input: textOf(input) }),
     ...(result === undefined ? {} : { result: textOf(result) }),
     ...(failure === undefined ? {} : { failure: failureFromJson(failure as JsonObject) }),

@@ -95,7 +95,17 @@ describe("a call over HTTP", () => {
         ...run,
         input,
         failure,
-        pendingActivities: [],
+        pendingActivities: [
+          {
+            ordinal: 0,
+            activityType: "x",
+            attempt: 1,
+            failedCount: 0,
+            state: "running",
+            worker: "w",
+            progress: input,
+          },
+        ],
         pendingTimers: [],
         pendingChildren: [],
         isCancelRequested: false,
