@@ -35,10 +35,10 @@ const table: Readonly<Record<string, Layer>> = {
   engine: {
     layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
   },
-  worker: { layers: ["core", "workflow", "protocol", "attempt"], builtins: "all" },
+  worker: { layers: ["core", "workflow", "client", "protocol", "attempt", "http"], builtins: "all" },
   client: { layers: ["core", "workflow"] },
   http: {
-    layers: ["core", "client"],
+    layers: ["core", "client", "protocol"],
     packages: [
       "hono",
       "@hono/node-server",

@@ -8,6 +8,7 @@ import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import type { WorkerAcceptor } from "../protocol/transport.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
@@ -18,9 +19,17 @@ import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
 export interface Asked {
-  readonly operation: keyof Service | "events" | "listNamespaces" | "createNamespace" | "describeApi";
+  readonly operation:
+    | keyof Service
+    | "events"
+    | "work"
+    | "listNamespaces"
+    | "createNamespace"
+    | "describeApi";
   /** Of those that concern one. */
   readonly namespace?: string;
+  /** The name, and the port, under which the server was addressed. */
+  readonly host: string;
   readonly headers: Headers;
 }
 
@@ -35,6 +44,8 @@ export interface AppOptions {
   readonly admit?: (asked: Asked) => Promise<void>;
   /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
   readonly serviceOf: (namespace: string) => Service;
+  /** Who takes the workers of a namespace. Absent: no workers are taken. Throws as `serviceOf`. */
+  readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */
   readonly namespaces?: NamespaceDirectory;
   /** False while what it stands on is being opened. Default: it is ready. */
@@ -70,7 +81,7 @@ export function createApp(options: AppOptions): Hono<Env> {
       : context.json({ isReady: true }),
   );
   app.get("/openapi.json", async (context) => {
-    await options.admit?.({ operation: "describeApi", headers: context.req.raw.headers });
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return context.json(document);
   });
   const { namespaces } = options;
@@ -80,8 +91,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
       const body = await readBody(context.req.raw, operation.bodyLimitBytes);
       const namespace = context.req.param("namespace") ?? "";
-      const { headers } = context.req.raw;
-      await options.admit?.({ operation: operation.method, namespace, headers });
+      await options.admit?.({ operation: operation.method, namespace, ...addressOf(context) });
       const service = options.serviceOf(namespace);
       const request = toRequest(context, operation, body);
       const answer = await orClosing(operation, closing, (abortSignal) =>
@@ -96,7 +106,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.get(toPattern(path), async (context) => {
       const { namespace = "", ...params } = context.req.param() as Record<string, string>;
       const { headers, signal } = context.req.raw;
-      await options.admit?.({ operation: "events", namespace, headers });
+      await options.admit?.({ operation: "events", namespace, ...addressOf(context) });
       const service = options.serviceOf(namespace);
       const query = new URL(context.req.url).searchParams;
       const lastEventId = headers.get("last-event-id") ?? undefined;
@@ -127,16 +137,21 @@ const namespaceSchema = z.strictObject({ name: z.string().max(200) });
 
 function addNamespaces(app: Hono<Env>, namespaces: NamespaceDirectory, { admit }: AppOptions): void {
   app.get(namespacesPath, async (context) => {
-    await admit?.({ operation: "listNamespaces", headers: context.req.raw.headers });
+    await admit?.({ operation: "listNamespaces", ...addressOf(context) });
     return context.json({ namespaces: namespaces.list() });
   });
   app.post(namespacesPath, async (context) => {
     const body = await readBody(context.req.raw, 1_024);
-    await admit?.({ operation: "createNamespace", headers: context.req.raw.headers });
+    await admit?.({ operation: "createNamespace", ...addressOf(context) });
     const { name } = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
     const isNew = await namespaces.create(name);
     return context.json({ name, isNew }, isNew ? 201 : 200);
   });
+}
+
+/** HTTP/2 has no header for the host; the address has it, whichever it came by. */
+function addressOf(context: Context<Env>): Pick<Asked, "host" | "headers"> {
+  return { host: new URL(context.req.url).host, headers: context.req.raw.headers };
 }
 
 function toPattern(path: string): string {

@@ -47,7 +47,8 @@ export class WebSockets {
       for (const [name, value] of Object.entries(request.headers)) {
         if (typeof value === "string") headers.set(name, value);
       }
-      await this.#options.admit?.({ operation: "events", namespace, headers });
+      const { host = "" } = request.headers;
+      await this.#options.admit?.({ operation: "events", namespace, host, headers });
       const service = this.#options.serviceOf(namespace);
       const asked = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
       const gone = new AbortController();

@@ -1,6 +1,7 @@
 import { byType, execute } from "../attempt/execute.ts";
 import { abort } from "../attempt/task.ts";
 import type { Duration } from "../core/duration.ts";
+import { parseServerUrl } from "../client/fetch-send.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { defaultTaskQueue } from "../core/event.ts";
@@ -29,8 +30,14 @@ import type { ActivityInterceptor, TaskOwner } from "./worker-task.ts";
 import { WorkerTask } from "./worker-task.ts";
 
 export interface WorkerOptions {
-  /** How it reaches the engine. */
-  readonly transport: WorkerTransport;
+  /** The server that it works for: `http://127.0.0.1:4466`. This, or a `transport`. */
+  readonly url?: string;
+  /** For a server that asks who calls. */
+  readonly token?: string;
+  /** Of the server. Default `"default"`. */
+  readonly namespace?: string;
+  /** Another way to an engine. */
+  readonly transport?: WorkerTransport;
   /** What it runs: the definitions that the workflow files use, with their implementations. */
   readonly activities: readonly AnyActivity[];
   /** The lines that it takes tasks from. Default: `["default"]`. */
@@ -117,6 +124,22 @@ export class Worker {
   }
 }
 
+function toTransport({ url, token, namespace, transport }: WorkerOptions): WorkerTransport {
+  if ((url === undefined) === (transport === undefined))
+    throw invalid("a worker needs either the `url` of a server or a `transport`");
+  if (transport !== undefined) return transport;
+  const options = {
+    url: parseServerUrl(url ?? ""),
+    ...(token === undefined ? {} : { token }),
+    ...(namespace === undefined ? {} : { namespace: parseName(namespace, "namespace") }),
+  };
+  // Only who works over a network needs what that takes.
+  const loaded = import("../http/worker-transport.ts").then(({ grpcWorkerTransport }) =>
+    grpcWorkerTransport(options),
+  );
+  return { connect: async (worker) => await (await loaded).connect(worker) };
+}
+
 /**
  * What a worker has, and what it owes. Owner: one worker.
  *
@@ -161,7 +184,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
       throw invalid(`concurrency must be a whole number of 1 to 10,000, got ${String(this.#concurrency)}`);
     this.#build = options.build === undefined ? undefined : parseName(options.build, "build");
     this.identity = parseName(options.identity ?? defaultIdentity(this.#ports.random), "identity");
-    this.#connection = new Connection(options.transport, this.#ports, this);
+    this.#connection = new Connection(toTransport(options), this.#ports, this);
   }
 
   get underWay(): number {

@@ -24,7 +24,7 @@ import {
   PackageService,
   WorkflowService,
 } from "../../src/http/gen/aion/v1/workflows_pb.ts";
-import { rpcCodeOf } from "../../src/http/rpc.ts";
+import { rpcCodeOf } from "../../src/http/rpc-error.ts";
 import { errorOf, events, failure, input, serve, under } from "./serve.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
