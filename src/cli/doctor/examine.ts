@@ -98,7 +98,8 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
 }
 
 async function ping(owner: OwnerFacts | undefined): Promise<Ping> {
-  if (owner?.endpoint === undefined || owner.isGone || !owner.isHere) return undefined;
+  // One of another container may be reached too, if the directory is shared.
+  if (owner?.endpoint === undefined || owner.isGone) return undefined;
   const refusal = await pingLocal(owner.endpoint);
   return refusal === undefined ? { isAnswered: true } : { isAnswered: false, refusal };
 }
