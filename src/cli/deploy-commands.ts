@@ -64,7 +64,7 @@ async function deploy(
       reply,
     );
     if (via === "file")
-      session.output.note(`no engine is running on ${session.store}; the next one loads it`);
+      session.output.note(`no engine is running on ${session.placeName}; the next one loads it`);
   });
 }
 

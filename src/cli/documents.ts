@@ -1,8 +1,23 @@
 import { z } from "zod";
-import type { EventType } from "../core/event.ts";
 import { errorTable } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
-import { runStatuses } from "../core/status.ts";
+import {
+  anyEvent,
+  count,
+  deployed,
+  description,
+  failure,
+  json,
+  list,
+  maybe,
+  milliseconds,
+  namespaceSummary,
+  packages,
+  results,
+  runPage,
+  runSummary,
+  started,
+} from "../http/forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
 
@@ -12,188 +27,6 @@ import { templateNames } from "./project.ts";
  * Law: fields are added, never renamed or removed, and none changes its meaning. Only the types of this file reach the commands,
  * which do not check what they print: the tests do.
  */
-
-const instant = z.number().describe("Milliseconds since 1970.");
-const milliseconds = z.number().describe("Milliseconds.");
-const ordinal = z.number().describe("Counts what the run asked for, from 0 for each kind.");
-const json = z.unknown().describe("Any JSON.");
-const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArray<Item>> =>
-  z.array(item).readonly();
-const maybe = z.exactOptional;
-
-const status = z.enum(runStatuses as readonly [(typeof runStatuses)[number]]);
-const timeout = z.enum([
-  "schedule-to-start",
-  "start-to-close",
-  "schedule-to-close",
-  "heartbeat",
-  "run",
-  "execution",
-  "scope",
-]);
-
-const failure = z.object({
-  kind: z.enum(["application", "activity", "child", "timeout", "cancelled", "terminated", "engine"]),
-  message: z.string(),
-  type: maybe(
-    z.string().describe("`application`: the author's type, else the class; `engine`: the error code."),
-  ),
-  nonRetryable: maybe(z.literal(true)),
-  details: maybe(json),
-  stack: maybe(z.string()),
-  of: maybe(z.string().describe("`activity`: its type; `child`: the workflow type.")),
-  attempt: maybe(z.number()),
-  childWorkflowId: maybe(z.string()),
-  timeout: maybe(timeout),
-  get cause() {
-    return maybe(failure);
-  },
-});
-
-const runSummary = z.object({
-  workflowId: z.string(),
-  runId: z.string(),
-  workflowType: z.string(),
-  version: z.string().describe('Of the code: the hash of a package, or "inline".'),
-  status,
-  startedAt: instant,
-  closedAt: maybe(instant),
-  historyLength: z.number(),
-  blocked: maybe(z.string().describe("Why the run cannot go on until somebody acts.")),
-  parentWorkflowId: maybe(z.string()),
-});
-
-const pendingActivity = z.object({
-  ordinal,
-  activityType: z.string(),
-  attempt: z.number(),
-  failedCount: z.number(),
-  state: z.enum(["running", "waiting for a slot", "backing off", "no implementation"]),
-  retryAt: maybe(instant),
-  lastFailure: maybe(z.string()),
-});
-
-const retry = z.object({
-  maxAttempts: maybe(z.number()),
-  backoff: z.enum(["exponential", "linear", "fixed"]),
-  initialMs: milliseconds,
-  maxMs: milliseconds,
-  multiplier: z.number(),
-  incrementMs: milliseconds,
-  jitter: z.number(),
-  nonRetryable: list(z.string()),
-});
-
-const activityOptions = z.object({
-  retry: maybe(retry),
-  scheduleToStartMs: maybe(milliseconds),
-  startToCloseMs: maybe(milliseconds),
-  scheduleToCloseMs: maybe(milliseconds),
-  heartbeatMs: maybe(milliseconds),
-});
-
-const runAddress = z.object({ workflowId: z.string(), runId: z.string(), ordinal: z.number() });
-
-const envelope = {
-  seq: z.number().describe("From 1 on without a gap, over all runs of the workflow id."),
-  recordedAt: instant,
-  workflowId: z.string(),
-};
-
-function event<Type extends EventType, Fields extends z.ZodRawShape>(type: Type, fields: Fields) {
-  return z.object({ ...envelope, type: z.literal(type), ...fields });
-}
-
-const attempt = { ordinal, attempt: z.number() };
-
-const events = {
-  WorkflowStarted: event("WorkflowStarted", {
-    runId: z.string(),
-    workflowType: z.string(),
-    version: z.string(),
-    input: json,
-    parent: maybe(runAddress),
-    continuedFrom: maybe(z.string()),
-    requestId: maybe(z.string()),
-    startAt: maybe(instant),
-    runDeadlineAt: maybe(instant),
-    runTimeoutMs: maybe(milliseconds),
-    executionDeadlineAt: maybe(instant),
-    unchecked: maybe(z.literal(true)),
-    signalIds: maybe(list(z.string())),
-    signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
-  }),
-  WorkflowCompleted: event("WorkflowCompleted", { result: json }),
-  WorkflowFailed: event("WorkflowFailed", { failure }),
-  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()) }),
-  WorkflowTerminated: event("WorkflowTerminated", { reason: maybe(z.string()) }),
-  WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
-  WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
-    newRunId: z.string(),
-    workflowType: z.string(),
-    input: json,
-  }),
-  WorkflowCancelRequested: event("WorkflowCancelRequested", { reason: maybe(z.string()) }),
-  ActivityScheduled: event("ActivityScheduled", {
-    ordinal,
-    activityType: z.string(),
-    input: json,
-    options: activityOptions,
-    isStep: maybe(z.literal(true)),
-  }),
-  ActivityStarted: event("ActivityStarted", attempt),
-  ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json }),
-  ActivityFailed: event("ActivityFailed", {
-    ...attempt,
-    failure,
-    retryAt: maybe(instant.describe("Present: it will be tried again, then or later.")),
-    heartbeat: maybe(json),
-  }),
-  ActivityTimedOut: event("ActivityTimedOut", {
-    ...attempt,
-    timeout,
-    retryAt: maybe(instant),
-    heartbeat: maybe(json),
-  }),
-  ActivityCancelRequested: event("ActivityCancelRequested", { ordinal }),
-  ActivityCancelled: event("ActivityCancelled", attempt),
-  TimerStarted: event("TimerStarted", { ordinal, durationMs: milliseconds, fireAt: instant }),
-  TimerFired: event("TimerFired", { ordinal: ordinal.describe("-1: the start delay is over.") }),
-  TimerCancelled: event("TimerCancelled", { ordinal }),
-  SignalReceived: event("SignalReceived", {
-    name: z.string(),
-    payload: json,
-    signalId: maybe(z.string()),
-  }),
-  SignalSent: event("SignalSent", { ordinal, target: z.string(), name: z.string(), payload: json }),
-  SignalSettled: event("SignalSettled", { ordinal, failure: maybe(failure) }),
-  ChildWorkflowStarted: event("ChildWorkflowStarted", {
-    ordinal,
-    childWorkflowId: z.string(),
-    workflowType: z.string(),
-    input: json,
-    parentClosePolicy: z.enum(["terminate", "cancel", "abandon"]),
-    runTimeoutMs: maybe(milliseconds),
-  }),
-  ChildWorkflowCompleted: event("ChildWorkflowCompleted", { ordinal, result: json }),
-  ChildWorkflowFailed: event("ChildWorkflowFailed", { ordinal, failure }),
-  ChildWorkflowCancelled: event("ChildWorkflowCancelled", { ordinal }),
-  ChildWorkflowTimedOut: event("ChildWorkflowTimedOut", { ordinal }),
-  ChildWorkflowTerminated: event("ChildWorkflowTerminated", { ordinal }),
-  ChildWorkflowCancelRequested: event("ChildWorkflowCancelRequested", { ordinal }),
-  SideEffectRecorded: event("SideEffectRecorded", {
-    ordinal,
-    value: maybe(json),
-    failure: maybe(failure),
-  }),
-  VersionMarked: event("VersionMarked", { changeId: z.string() }),
-} satisfies Readonly<Record<EventType, z.ZodType>>;
-
-const [firstEvent, ...otherEvents] = Object.values(events);
-const anyEvent = z.discriminatedUnion("type", [firstEvent, ...otherEvents] as [
-  (typeof events)[EventType],
-  ...(typeof events)[EventType][],
-]);
 
 const problemPlace = z.object({
   file: z.string(),
@@ -223,14 +56,6 @@ const manifest = z.object({
   queries: list(z.object({ name: z.string(), input: shape, output: shape })),
 });
 
-const packageSummary = z.object({
-  version: z.string(),
-  sizeBytes: z.number(),
-  deployedAt: instant,
-  workflowTypes: list(z.string()),
-  routedTypes: list(z.string()).describe("Those of its types whose new runs get it."),
-});
-
 const details = z.record(z.string(), json).describe("The facts, for programs.");
 const code = z
   .enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]])
@@ -258,46 +83,19 @@ export const documents = {
     files: list(z.string()),
     next: list(z.string()).describe("Commands to type now, one after the other."),
   }),
-  list: z.object({
-    runs: list(runSummary),
-    nextCursor: maybe(z.string().describe("There are more: for --cursor.")),
-  }),
-  count: z.object({ count: z.number() }),
-  describe: runSummary.extend({
-    input: maybe(json),
-    result: maybe(json),
-    failure: maybe(failure),
-    pendingActivities: list(pendingActivity),
-    pendingTimers: list(z.object({ ordinal, fireAt: instant })),
-    pendingChildren: list(z.object({ workflowId: z.string(), workflowType: z.string() })),
-    isCancelRequested: z.boolean(),
-    pid: maybe(z.string().describe("While the run's code is in memory.")),
-    runs: list(runSummary).describe("All runs of the workflow id."),
-  }),
+  list: runPage,
+  count,
+  describe: description,
   history: z.object({ workflowId: z.string(), events: list(anyEvent) }),
-  start: z.object({
-    workflowId: z.string(),
-    runId: z.string(),
-    isNew: z.boolean().describe("False: it was there already."),
-  }),
+  start: started,
   signal: z.object({ workflowId: z.string(), name: z.string() }),
   cancel: z.object({ workflowId: z.string() }),
   terminate: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
-    z.object({ workflowId: z.string(), runId: z.string(), status: z.literal("completed"), result: json }),
-    z.object({
-      workflowId: z.string(),
-      runId: z.string(),
-      status: z.literal("running"),
-      blocked: maybe(z.string()),
-    }),
-    z.object({
-      workflowId: z.string(),
-      runId: z.string(),
-      status: z.enum(["failed", "cancelled", "terminated", "timed-out"]),
-      failure,
-    }),
+    results[0].extend({ workflowId: z.string() }),
+    results[1].extend({ workflowId: z.string() }),
+    results[2].extend({ workflowId: z.string() }),
   ]),
   replay: z.object({
     workflowId: z.string(),
@@ -332,11 +130,8 @@ export const documents = {
     ),
     warnings: list(problem),
   }),
-  deploy: z.object({ version: z.string(), workflowTypes: list(z.string()), isNew: z.boolean() }),
-  versions: z.object({
-    packages: list(packageSummary),
-    routes: list(z.object({ workflowType: z.string(), version: z.string(), routedAt: instant })),
-  }),
+  deploy: deployed,
+  versions: packages,
   route: z.object({ workflowTypes: list(z.string()), version: z.string() }),
   unload: z.object({ version: z.string() }),
   doctor: z.object({
@@ -347,6 +142,11 @@ export const documents = {
       .describe("The worst of them; the exit code is 1 for `failed`."),
     checks: list(finding),
   }),
+  namespace: z.union([
+    z.object({ namespaces: list(namespaceSummary) }),
+    z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
+  ]),
+  server: z.object({ url: z.string(), pid: z.number(), namespaces: list(namespaceSummary) }),
   completion: z.object({ shell: z.enum(["bash", "zsh", "fish"]), script: z.string() }),
 };
 
@@ -362,6 +162,5 @@ export const lines = {
 export type DocumentName = keyof typeof documents;
 export type DocumentOf<Name extends DocumentName> = z.input<(typeof documents)[Name]>;
 export type EventDocument = z.input<typeof anyEvent>;
-export type FailureDocument = z.input<typeof failure>;
 export type ErrorLine = z.input<(typeof lines)["error-line"]>;
 export type NoteLine = z.input<(typeof lines)["note-line"]>;

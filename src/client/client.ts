@@ -1,10 +1,21 @@
+import { abortable } from "./abortable.ts";
+import { connectRemote } from "./remote.ts";
+import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
-import type { ListFilter, ListReply, ReusePolicy, RunSummary, Service, StartRequest } from "./service.ts";
+import type {
+  CallOptions,
+  ListFilter,
+  ListReply,
+  ReusePolicy,
+  RunSummary,
+  Service,
+  StartRequest,
+} from "./service.ts";
 
 const listPageRuns = 200;
 
@@ -35,19 +46,20 @@ export interface GetOptions<Output> {
   readonly workflow?: Workflow<never, Output>;
 }
 
-export interface ListOptions {
+export interface ListOptions extends CallOptions {
   /** Runs asked for at a time, up to 1,000. Default 200. */
   readonly pageSize?: number;
 }
 
-export interface PageOptions {
+export interface PageOptions extends CallOptions {
   readonly limit?: number;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
 }
 
 /**
- * Starts workflows and talks to their runs. `engine.client` is one; others stand on any `Service`.
+ * Starts workflows and talks to their runs: the same interface for an engine in this process (`engine.client`) and for a
+ * server elsewhere. Runs in browsers, too.
  *
  * @example
  * const run = await engine.client.start(fulfil, order, { id: "order-42" });
@@ -56,8 +68,15 @@ export interface PageOptions {
 export class Client {
   readonly #service: Service;
 
-  constructor(service: Service) {
-    this.#service = service;
+  /**
+   * Of a server, by its address, or of any `Service`. Makes no connection yet.
+   * Error: `invalid_argument` (no address of a server).
+   *
+   * @example
+   * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
+   */
+  constructor(of: Service | RemoteOptions) {
+    this.#service = "url" in of ? connectRemote(of) : of;
   }
 
   /**
@@ -113,7 +132,7 @@ export class Client {
     const limit = options.pageSize ?? listPageRuns;
     let cursor: string | undefined;
     do {
-      const page = await this.listPage(filter, { limit, cursor });
+      const page = await this.listPage(filter, { ...options, limit, cursor });
       yield* page.runs;
       cursor = page.nextCursor;
     } while (cursor !== undefined);
@@ -121,8 +140,9 @@ export class Client {
 
   /** One page of the runs that match; `nextCursor` is there when there are more. */
   async listPage(filter: ListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
-    const { limit = listPageRuns, cursor } = options;
-    return await this.#service.list({ filter, limit, ...(cursor === undefined ? {} : { cursor }) });
+    const { limit = listPageRuns, cursor, abortSignal } = options;
+    const request = { filter, limit, ...(cursor === undefined ? {} : { cursor }) };
+    return await abortable(abortSignal, (call) => this.#service.list(request, call));
   }
 
   /** How many runs match. */

@@ -19,6 +19,7 @@ import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
+import { thisVersion } from "../store/sqlite/version.ts";
 import type { AnyActivity, AnyWorkflow } from "../workflow/definition.ts";
 import { nodePorts } from "./node-ports.ts";
 import { ProcessLoader } from "./package-loader.ts";
@@ -76,13 +77,14 @@ export interface CloseOptions {
  */
 export class Engine {
   readonly client: Client;
+  /** What `client` stands on, as plain data: for transports. */
+  readonly service: Service;
   /** Runs that were taken up when the engine was opened. */
   readonly recoveredCount: number;
   readonly #kernel: Kernel;
   readonly #store: Store;
   readonly #server: LocalServer | undefined;
   readonly #loader: ProcessLoader;
-  readonly #service: Service;
   readonly #release: () => void;
   #closing: Promise<void> | undefined;
 
@@ -99,7 +101,7 @@ export class Engine {
     this.#store = of.store;
     this.#server = of.server;
     this.#loader = of.loader;
-    this.#service = of.service;
+    this.service = of.service;
     this.#release = of.release;
     this.client = new Client(of.service);
     this.recoveredCount = of.recoveredCount;
@@ -152,7 +154,12 @@ export class Engine {
       const { recoveredCount } = await kernel.start();
       if (endpoint !== undefined) {
         const { payloadLimitBytes } = numbers;
-        server = await serveLocal(service, { path: endpoint, payloadLimitBytes, log: ports.log });
+        server = await serveLocal(service, {
+          path: endpoint,
+          payloadLimitBytes,
+          version: thisVersion(),
+          log: ports.log,
+        });
       }
       return new Engine({ kernel, store, service, server, loader, recoveredCount, release });
     } catch (error) {
@@ -189,12 +196,12 @@ export class Engine {
    * const { version } = await engine.deploy(readFileSync("order.aion"));
    */
   async deploy(archive: Uint8Array, options: { readonly route?: boolean } = {}): Promise<DeployReply> {
-    return await this.#service.deploy({ archive, isRouted: options.route ?? true });
+    return await this.service.deploy({ archive, isRouted: options.route ?? true });
   }
 
   /** The packages of the store, oldest first, and the routes. */
   async packages(): Promise<PackagesReply> {
-    return await this.#service.listPackages({});
+    return await this.service.listPackages({});
   }
 
   /**
@@ -202,12 +209,12 @@ export class Engine {
    * Errors: `package_not_found`, `workflow_type_unknown`.
    */
   async route(workflowTypes: readonly string[], version: string): Promise<void> {
-    await this.#service.route({ workflowTypes, version });
+    await this.service.route({ workflowTypes, version });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
   async unload(version: string): Promise<void> {
-    await this.#service.unload({ version });
+    await this.service.unload({ version });
   }
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */

@@ -2,8 +2,10 @@
  * What every command really prints with `--json`, held against its schema and against the schema as it is published.
  * A command without a schema, or without a case here, fails.
  */
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createProgram } from "../../src/cli/command-line.ts";
@@ -88,7 +90,9 @@ describe("every command", () => {
   it("has a schema, and a case below", () => {
     expect(Object.keys(documents).toSorted()).toEqual(commands.toSorted());
     const cases = readFileSync(import.meta.filename, "utf8");
-    const missing = commands.filter((name) => !cases.includes(`expectDocument("${name}"`));
+    const missing = commands.filter(
+      (name) => !["Document", "Fits"].some((how) => cases.includes(`expect${how}("${name}"`)),
+    );
     expect(missing).toEqual([]);
   });
 
@@ -113,6 +117,18 @@ describe("with --json", () => {
     const events = stdout.trimEnd().split("\n");
     expect(events.length).toBeGreaterThan(4);
     for (const line of events) expectFits("history-follow", lines["history-follow"], JSON.parse(line));
+  });
+
+  it("a server and the commands for what it holds print what their schemas say", async () => {
+    const server = test.spawn(["server", "--data", "data", "--port", "0", "--json"]);
+    const [line] = (await once(createInterface(server.stdout), "line")) as [string];
+    const said = JSON.parse(line) as { readonly url: string };
+    expectFits("server", documents.server, said);
+    const env = { AION_STORE: "", AION_URL: said.url };
+    await expectDocument("namespace", ["create", "one"], { env });
+    await expectDocument("namespace", ["list"], { env });
+    server.kill("SIGTERM");
+    await once(server, "exit");
   });
 
   it("the commands that act print what their schemas say, with an engine and without", async () => {

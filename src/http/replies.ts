@@ -1,0 +1,60 @@
+import { z } from "zod";
+import type { Service } from "../client/service.ts";
+import {
+  anyEvent,
+  count,
+  deployed,
+  description,
+  failure,
+  historyPage,
+  json,
+  namespaceSummary,
+  packages,
+  results,
+  runPage,
+  runSummary,
+  started,
+} from "./forms.ts";
+
+/** What each method answers with, by the name that the form has in the document; `undefined`: nothing but that it was done. */
+export const replyNames = {
+  start: "Started",
+  signal: undefined,
+  query: "Answer",
+  cancel: undefined,
+  terminate: undefined,
+  result: "Result",
+  describe: "RunDescription",
+  list: "RunPage",
+  count: "Count",
+  history: "History",
+  deploy: "Deployed",
+  listPackages: "Packages",
+  route: undefined,
+  unload: undefined,
+} as const satisfies Readonly<Record<keyof Service, string | undefined>>;
+
+export const replySchemas = {
+  Started: started,
+  Answer: z.object({ result: json }),
+  Result: z.discriminatedUnion("status", results),
+  RunDescription: description,
+  RunPage: runPage,
+  Count: count,
+  History: historyPage,
+  Deployed: deployed,
+  Packages: packages,
+  Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
+  Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
+  Error: z.object({
+    error: z.object({
+      code: z.string().describe("Stable: what programs match on."),
+      message: z.string(),
+      hint: z.string(),
+      details: z.record(z.string(), z.unknown()),
+    }),
+  }),
+  Event: anyEvent,
+  Failure: failure,
+  RunSummary: runSummary,
+};
