@@ -126,7 +126,9 @@ describe("with --json", () => {
     expectFits("server", documents.server, said);
     const env = { AION_STORE: "", AION_URL: said.url };
     await expectDocument("namespace", ["create", "one"], { env });
-    await expectDocument("namespace", ["list"], { env });
+    expect(await expectDocument("namespace", ["list"], { env })).toMatchObject({
+      namespaces: [{ name: "default" }, { name: "one" }],
+    });
     server.kill("SIGTERM");
     await once(server, "exit");
   });
