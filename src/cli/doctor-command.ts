@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { Option } from "commander";
 import { thisVersion } from "../store/sqlite/version.ts";
 import { parseStoreUrl } from "./connect.ts";
 import { examine } from "./doctor/examine.ts";
@@ -23,11 +24,10 @@ export function addDoctorCommand(program: Command): void {
     .description(
       "Looks for what is wrong with this machine and, if one is named, a store or a server. Writes nothing to it.",
     )
-    .option(
-      "--integrity-timeout <duration>",
-      "how long the file may be looked through for damage",
-      durationOption("--integrity-timeout"),
-      integrityTimeoutDefaultMs,
+    .addOption(
+      new Option("--integrity-timeout <duration>", "how long the file may be looked through for damage")
+        .argParser(durationOption("--integrity-timeout"))
+        .default(integrityTimeoutDefaultMs, "10s"),
     )
     .action(doctor);
 }

@@ -28,6 +28,7 @@ afterEach(() => test.dispose());
 
 interface Manifest {
   readonly name: string;
+  readonly files?: readonly string[];
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
@@ -208,6 +209,7 @@ describe("aion init", () => {
   it("takes the versions of what it needs from the package that it is part of", async () => {
     await test.run(["init", "a"]);
     const own = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as Manifest;
+    expect(own.files).toContain("templates");
     const { name, dependencies, devDependencies } = readManifest(path.join(test.directory, "a"));
     expect(name).toBe("a");
     expect(dependencies["zod"]).toBe(own.dependencies["zod"]);

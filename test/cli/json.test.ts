@@ -99,6 +99,10 @@ describe("every command", () => {
   it("has its schema published", () => {
     const names = [...Object.keys(documents), ...Object.keys(lines)];
     expect(names.filter((name) => !Object.hasOwn(published.$defs, name))).toEqual([]);
+    const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
+      readonly files: readonly string[];
+    };
+    expect(manifest.files).toContain("docs/cli-json.schema.json");
   });
 });
 

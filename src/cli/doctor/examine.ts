@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import type { FetchSendOptions } from "../../client/fetch-send.ts";
@@ -76,7 +75,7 @@ async function checkSyncAt({ directory, isDirectoryWritable }: PlaceFacts): Prom
   const file = path.join(directory, `.aion-doctor-${process.pid}-${randomBytes(4).toString("hex")}`);
   const probed = await probe({ probe: "sync", file }, syncTimeoutMs);
   if (probed.kind === "done") return checkSync(probed.result);
-  if (probed.kind === "timeout") setTimeout(() => rmSync(file, { force: true }), 0).unref();
+  // What it has written stays: to remove it might hang as well.
   return unanswered("sync", probed, `a write in ${directory}`);
 }
 
