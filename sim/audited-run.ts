@@ -177,6 +177,7 @@ export class AuditedRun {
         if (this.events.length > 0) this.#fail("two-starts", event, "the run has begun before it");
         return;
       case "WorkflowCancelRequested":
+        if (event.isFurther === true) return;
         if (this.isCancelRequested) this.#fail("cancel-twice", event, "it was requested before");
         this.isCancelRequested = true;
         return;

@@ -35,6 +35,10 @@ const readers: Readonly<Record<string, Reader>> = {
     reads: ["findRun", "readHistoryFrom", "readRunChain", "readSegment"],
     why: "what is shown: descriptions, histories, results of closed runs, and what stays true once it is on disk",
   },
+  "src/engine/end-requests.ts": {
+    reads: ["readRunChain", "readSegment"],
+    why: "whether a request is on disk, which stays true; the run that is to be ended is come to at the door, by its run id",
+  },
   "src/engine/operations.ts": {
     reads: ["count", "list", "readRunChain"],
     why: "what is shown: lists",

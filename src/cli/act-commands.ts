@@ -154,19 +154,21 @@ async function signal(
 interface EndOptions {
   readonly run?: string;
   readonly reason?: string;
+  readonly requestId?: string;
 }
 
 function addEnd(command: Command): Command {
   return command
     .argument("<id>", "workflow id")
     .option("--run <run-id>", "only if this run is the latest of the chain")
-    .option("--reason <text>", "recorded with it");
+    .option("--reason <text>", "recorded with it")
+    .option("--request-id <id>", "names this call: repeated with the same one it has no second effect");
 }
 
 async function end(
   method: "cancel" | "terminate",
   workflowId: string,
-  { run, reason }: EndOptions,
+  { run, reason, requestId }: EndOptions,
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
@@ -175,6 +177,7 @@ async function end(
       workflowId,
       ...(run === undefined ? {} : { runId: run }),
       ...(reason === undefined ? {} : { reason }),
+      ...(requestId === undefined ? {} : { requestId }),
     });
     const said = method === "cancel" ? "asked to stop:" : "terminated";
     session.output.told(method, `${said} ${printable(workflowId)}`, { workflowId });

@@ -15,6 +15,7 @@ import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
+import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
 const exitFailed = 1;
@@ -83,6 +84,7 @@ Examples:
     );
   addInitCommand(program);
   addLookCommands(program);
+  addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);
   addKeepCommands(program);

@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import type { PackagesReply, PackageSummary, Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
+import { isPackageVersion } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import { style } from "./output.ts";
 import type { Output } from "./output.ts";
@@ -16,6 +17,15 @@ const archiveEnding = ".aion";
 const shownDigits = 12;
 const prefixDigitsMin = 4;
 
+interface RequestOptions {
+  readonly requestId?: string;
+}
+
+const requestIdOption = [
+  "--request-id <id>",
+  "names this call: repeated with the same one it has no second effect",
+] as const;
+
 /** The commands for packages in a store: deploy, versions, route, unload. */
 export function addDeployCommands(program: Command): void {
   program
@@ -26,6 +36,7 @@ export function addDeployCommands(program: Command): void {
       "a package that `aion build` wrote, or the workflow file itself, which is built first",
     )
     .option("--no-route", "new runs keep the versions that they get now")
+    .option(...requestIdOption)
     .action(deploy);
   program
     .command("versions")
@@ -38,23 +49,25 @@ export function addDeployCommands(program: Command): void {
     .argument("<types...>", "workflow types")
     .option("--to <version>", "the version, or the beginning of it")
     .option("--back", "the version that each of them had before")
+    .option(...requestIdOption)
     .action(route);
   program
     .command("unload")
     .description("Takes a package out of the store, if neither a running run nor a route needs it.")
     .argument("<version>", "the version, or the beginning of it")
+    .option(...requestIdOption)
     .action(unload);
 }
 
 async function deploy(
   file: string,
-  { route: isRouted }: { readonly route: boolean },
+  { route: isRouted, ...request }: { readonly route: boolean } & RequestOptions,
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
   const archive = await readOrBuild(file, session.output);
   await session.with({ purpose: "write" }, async ({ service, via }) => {
-    const reply = await service.deploy({ archive, isRouted });
+    const reply = await service.deploy({ archive, isRouted, ...request });
     const { version, workflowTypes, isNew } = reply;
     const types = workflowTypes.map(printable).join(", ");
     const routed = isRouted ? "; new runs get it" : "";
@@ -118,16 +131,18 @@ function describeRouted({ workflowTypes, routedTypes }: PackageSummary): string 
 
 async function route(
   workflowTypes: readonly string[],
-  { to, back }: { readonly to?: string; readonly back?: true },
+  { to, back, ...request }: { readonly to?: string; readonly back?: true } & RequestOptions,
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
   if ((to === undefined) === (back === undefined))
     throw usageError("a route goes --to a version, or --back", "Name one of the two.");
+  if (back === true && request.requestId !== undefined)
+    throw usageError("--back may mean another version when it is repeated", "Name the version with --to.");
   await session.with({ purpose: "write" }, async ({ service }) => {
     const known = await service.listPackages({});
     const version = to === undefined ? previousOf(workflowTypes, known) : await find(to, service);
-    await service.route({ workflowTypes, version });
+    await service.route({ workflowTypes, version, ...request });
     session.output.told("route", `new runs of ${workflowTypes.map(printable).join(", ")} get ${version}`, {
       workflowTypes,
       version,
@@ -150,11 +165,11 @@ function previousOf(workflowTypes: readonly string[], { routes }: PackagesReply)
   throw usageError("these types had different versions before", "Take them back one by one.");
 }
 
-async function unload(prefix: string, _options: unknown, command: Command): Promise<void> {
+async function unload(prefix: string, request: RequestOptions, command: Command): Promise<void> {
   const session = new Session(command);
   await session.with({ purpose: "write" }, async ({ service }) => {
     const version = await find(prefix, service);
-    await service.unload({ version });
+    await service.unload({ version, ...request });
     session.output.told("unload", `unloaded ${version}`, { version });
   });
 }
@@ -166,6 +181,8 @@ async function find(prefix: string, service: Service): Promise<string> {
       `a version needs ${prefixDigitsMin} digits at least, got ${JSON.stringify(prefix)}`,
       "`aion versions` tells what there is.",
     );
+  // Whole, it needs no look: a repeated request may be for one that is gone by now.
+  if (isPackageVersion(prefix)) return prefix;
   const { packages } = await service.listPackages({});
   const found = packages.map(({ version }) => version).filter((version) => version.startsWith(prefix));
   const [only] = found;

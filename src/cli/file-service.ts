@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type {
+  FeedReply,
+  FeedRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
@@ -21,6 +23,8 @@ import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
+  toFeedEvents,
+  toFeedRange,
   toDescription,
   toPackagesReply,
   toResult,
@@ -108,8 +112,13 @@ export class FileService implements Service {
       runs: await this.#store.readRunChain(run.workflowId),
       blocked: run.blocked,
       pid: undefined,
-      isUnderWay: (ordinal) => this.#isOwned && state.activities.get(ordinal)?.startedAt !== undefined,
-      hasImplementation: () => true,
+      labour: {
+        isUnderWay: (ordinal) => this.#isOwned && state.activities.get(ordinal)?.startedAt !== undefined,
+        // Who runs what, only the engine knows.
+        isHere: () => true,
+        isServed: () => true,
+        progressOf: () => undefined,
+      },
     });
   }
 
@@ -131,6 +140,20 @@ export class FileService implements Service {
       const page = await readHistoryPage(this.#store, parseWorkflowId(workflowId), runId, fromSeq, limit);
       if (page.events.length > 0 || page.isEnd || performance.now() >= endAt) return page;
       await delay(pollMs);
+    }
+  }
+
+  async feed(request: FeedRequest): Promise<FeedReply> {
+    const { limit, waitMs = 0, filter = {} } = request;
+    const endAt = performance.now() + waitMs;
+    for (let range = toFeedRange(request, limit); ;) {
+      const page = await this.#store.readFeed(range);
+      const events = toFeedEvents(page, filter);
+      const { nextCursor, isAtHead } = page;
+      if (events.length > 0 || (isAtHead && performance.now() >= endAt))
+        return { events, nextCursor, isAtHead };
+      range = { ...range, after: nextCursor };
+      await delay(isAtHead ? pollMs : 0);
     }
   }
 

@@ -16,6 +16,7 @@ import type { Message } from "../core/message.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import { toEndCommit } from "../engine/closing.ts";
+import { wasRequested } from "../engine/end-requests.ts";
 import { isUnreadable } from "../engine/endings.ts";
 import { loadReadable, loadState } from "../engine/load.ts";
 import type { RunState } from "../replay/run-state.ts";
@@ -80,40 +81,42 @@ export class FileWrites {
 
   async cancel(request: EndRequest): Promise<void> {
     const workflowId = parseWorkflowId(request.workflowId);
-    const reason = request.reason === undefined ? {} : { reason: request.reason };
+    const fields = parseEndFields(request);
     await this.#owning(async (store, token) => {
+      if (await wasMade(store, "cancel", request)) return;
       const run = await findOpenRun(store, workflowId, request.runId);
       const state = await loadState(run, store);
       // Before a start delay is over there is no code that could clean up.
       const change = state.isCodeStarted
-        ? toMessage(run, { kind: "cancel", runId: run.runId, ...reason })
-        : toEnd(run, state, { type: "WorkflowCancelled", ...reason });
+        ? toMessage(run, { kind: "cancel", runId: run.runId, ...fields })
+        : toEnd(run, state, { type: "WorkflowCancelled", ...fields });
       await commit(store, token, change);
     });
   }
 
   async terminate(request: EndRequest): Promise<void> {
     const workflowId = parseWorkflowId(request.workflowId);
-    const reason = request.reason === undefined ? {} : { reason: request.reason };
+    const fields = parseEndFields(request);
     await this.#owning(async (store, token) => {
+      if (await wasMade(store, "terminate", request)) return;
       const run = await findOpenRun(store, workflowId, request.runId);
       const state = await loadToEnd(run, store);
-      await commit(store, token, toEnd(run, state, { type: "WorkflowTerminated", ...reason }));
+      await commit(store, token, toEnd(run, state, { type: "WorkflowTerminated", ...fields }));
     });
   }
 
   /** The engine that comes next loads it; that it can be loaded is not tried here. */
-  async deploy({ archive, isRouted = true }: DeployRequest): Promise<DeployReply> {
+  async deploy({ archive, isRouted = true, ...rest }: DeployRequest): Promise<DeployReply> {
     const { readArchive } = await import("../package/archive.ts");
     const { hash: version, manifest } = readArchive(archive);
     const workflowTypes = manifest.workflows.map(({ type }) => type);
     const route = isRouted ? workflowTypes : [];
+    const request = parseRequest(rest);
     return await this.#owning(async (store, token) => {
-      const { packages } = await store.readCatalog();
-      const isNew = packages.every((known) => known.version !== version);
       const deployedAt = Date.now();
-      await store.changeCatalog(token, {
+      const { isNew } = await store.changeCatalog(token, {
         kind: "deploy",
+        ...request,
         version,
         archive,
         workflowTypes,
@@ -124,14 +127,22 @@ export class FileWrites {
     });
   }
 
-  async route({ workflowTypes, version }: RouteRequest): Promise<void> {
+  async route({ workflowTypes, version, ...rest }: RouteRequest): Promise<void> {
+    const request = parseRequest(rest);
     await this.#owning((store, token) =>
-      store.changeCatalog(token, { kind: "route", workflowTypes, version, routedAt: Date.now() }),
+      store.changeCatalog(token, {
+        kind: "route",
+        ...request,
+        workflowTypes,
+        version,
+        routedAt: Date.now(),
+      }),
     );
   }
 
-  async unload({ version }: UnloadRequest): Promise<void> {
-    await this.#owning((store, token) => store.changeCatalog(token, { kind: "unload", version }));
+  async unload({ version, ...rest }: UnloadRequest): Promise<void> {
+    const request = parseRequest(rest);
+    await this.#owning((store, token) => store.changeCatalog(token, { kind: "unload", ...request, version }));
   }
 
   async #owning<Result>(write: (store: Store, token: OwnerToken) => Promise<Result>): Promise<Result> {
@@ -264,6 +275,32 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
   };
 }
 
+function parseRequest({ requestId }: { readonly requestId?: string }): { readonly requestId?: string } {
+  return requestId === undefined ? {} : { requestId: parseName(requestId, "request id") };
+}
+
+function parseEndFields({ reason, ...rest }: EndRequest): {
+  readonly reason?: string;
+  readonly requestId?: string;
+} {
+  return { ...(reason === undefined ? {} : { reason }), ...parseRequest(rest) };
+}
+
+/** Nobody writes beside, so what is not there now does not come in between. */
+async function wasMade(
+  store: Store,
+  kind: "cancel" | "terminate",
+  { workflowId, runId, requestId }: EndRequest,
+): Promise<boolean> {
+  if (requestId === undefined) return false;
+  return await wasRequested(store, {
+    kind,
+    workflowId: parseWorkflowId(workflowId),
+    runId: runId === undefined ? undefined : parseRunId(runId),
+    requestId,
+  });
+}
+
 async function findOpenRun(
   store: Store,
   workflowId: WorkflowId,
@@ -302,7 +339,11 @@ async function loadToEnd(run: RunRecord, store: Store): Promise<RunState> {
 function toEnd(
   run: RunRecord,
   { children }: RunState,
-  body: { readonly type: "WorkflowTerminated" | "WorkflowCancelled"; readonly reason?: string },
+  body: {
+    readonly type: "WorkflowTerminated" | "WorkflowCancelled";
+    readonly reason?: string;
+    readonly requestId?: string;
+  },
 ): Commit {
   return toEndCommit(run, children, { ...body, recordedAt: Date.now() }).commit;
 }

@@ -1,5 +1,5 @@
-import { descriptionToJson, eventToJson, resultToJson } from "../client/json-form.ts";
-import type { ResultReply, RunDescription } from "../client/service.ts";
+import { descriptionToJson, eventToJson, feedEventToJson, resultToJson } from "../client/json-form.ts";
+import type { FeedEvent, ResultReply, RunDescription } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
 import type { DocumentOf, EventDocument } from "./documents.ts";
 
@@ -7,6 +7,10 @@ import type { DocumentOf, EventDocument } from "./documents.ts";
 
 export function toEventView(event: Event): EventDocument {
   return eventToJson(event) as EventDocument;
+}
+
+export function toFeedView(event: FeedEvent): DocumentOf<"watch"> {
+  return feedEventToJson(event) as DocumentOf<"watch">;
 }
 
 export function toDescriptionView(description: RunDescription): DocumentOf<"describe"> {

@@ -53,6 +53,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     list: answer("list"),
     count: answer("count"),
     history: answer("history"),
+    feed: answer("feed"),
     deploy: answer("deploy"),
     listPackages: answer("listPackages"),
     route: answer("route"),
@@ -186,6 +187,11 @@ describe("a run handle", () => {
     await run.query(stage);
     await run.cancel("no need");
     await run.terminate();
+    await run.cancel(undefined, { requestId: "q2" });
+    await run.terminate("enough", { requestId: "q3" });
+    await expect(run.cancel("no need", { requestId: "" })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
     await run.describe();
     expect(await run.result()).toBe(7);
     expect(calls.slice(1)).toEqual([
@@ -193,6 +199,8 @@ describe("a run handle", () => {
       { method: "query", request: { workflowId: "order-1", name: "stage", input: "null" } },
       { method: "cancel", request: { workflowId: "order-1", reason: "no need" } },
       { method: "terminate", request: { workflowId: "order-1" } },
+      { method: "cancel", request: { workflowId: "order-1", requestId: "q2" } },
+      { method: "terminate", request: { workflowId: "order-1", reason: "enough", requestId: "q3" } },
       { method: "describe", request: { workflowId: "order-1" } },
       { method: "result", request: { workflowId: "order-1", runId: "r1", waitMs: 60_000 } },
     ]);
@@ -383,5 +391,58 @@ describe("list", () => {
     const { client, calls } = fakeService({ count: [3] });
     expect(await client.count({ workflowType: "fulfil" })).toBe(3);
     expect(calls).toEqual([{ method: "count", request: { workflowType: "fulfil" } }]);
+  });
+});
+
+describe("Client.feed", () => {
+  const eventOf = (seq: number) => ({
+    cursor: `1.${seq}.0`,
+    workflowId: "a",
+    runId: "r",
+    workflowType: "order",
+    event: { type: "TimerFired", ordinal: 0, seq, recordedAt: 0, workflowId: "a" },
+  });
+
+  it("goes on from page to page, behind what was passed over, until it is left", async () => {
+    const { client, calls } = fakeService({
+      feed: [
+        { events: [eventOf(1), eventOf(2)], nextCursor: "1.3.0", isAtHead: true },
+        { events: [], nextCursor: "1.9.0", isAtHead: true },
+        { events: [eventOf(10)], nextCursor: "1.11.0", isAtHead: true },
+      ],
+    });
+    const filter = { workflowType: "order" };
+    const seen: string[] = [];
+    for await (const { cursor } of client.feed({ after: "oldest", filter })) {
+      seen.push(cursor);
+      if (seen.length === 3) break;
+    }
+    expect(seen).toEqual(["1.1.0", "1.2.0", "1.10.0"]);
+    expect(calls.map(({ request }) => request)).toEqual(
+      ["oldest", "1.3.0", "1.9.0"].map((after) => ({ after, limit: 200, waitMs: 60_000, filter })),
+    );
+  });
+
+  it("ends with the reason of its signal: while it waits, amid a page, and before it began", async () => {
+    const reason = new Error("enough");
+    const waiting = new AbortController();
+    const { promise: never } = Promise.withResolvers<never>();
+    const { client } = fakeService({
+      feed: [never, { events: [eventOf(1), eventOf(2)], nextCursor: "1.3.0" }],
+    });
+    const next = client.feed({ abortSignal: waiting.signal }).next();
+    waiting.abort(reason);
+    await expect(next).rejects.toBe(reason);
+    const amid = new AbortController();
+    const feed = client.feed({ abortSignal: amid.signal });
+    expect((await feed.next()).value).toMatchObject({ cursor: "1.1.0" });
+    amid.abort(reason);
+    await expect(feed.next()).rejects.toBe(reason);
+    await expect(client.feed({ abortSignal: AbortSignal.abort(reason) }).next()).rejects.toBe(reason);
+  });
+
+  it("passes on what the service refuses", async () => {
+    const { client } = fakeService({ feed: [new AionError("cursor_expired", "old")] });
+    await expect(client.feed({ after: "1.1.0" }).next()).rejects.toMatchObject({ code: "cursor_expired" });
   });
 });

@@ -9,6 +9,8 @@ import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
 import type {
   CallOptions,
+  FeedEvent,
+  FeedFilter,
   ListFilter,
   ListReply,
   ReusePolicy,
@@ -18,6 +20,9 @@ import type {
 } from "./service.ts";
 
 const listPageRuns = 200;
+const feedPageEvents = 200;
+/** One call waits no longer than this; longer waits are several calls. */
+const feedWaitMs = 60_000;
 
 export interface StartOptions<Sent = unknown> {
   /** The workflow id: names the chain of runs. Default: one that the engine makes up. */
@@ -55,6 +60,13 @@ export interface PageOptions extends CallOptions {
   readonly limit?: number;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
+}
+
+export interface FeedOptions extends CallOptions {
+  /** The cursor of the last event that was dealt with. Default: from now on. `"oldest"`: from the oldest that is kept. */
+  readonly after?: string;
+  /** All given conditions hold. */
+  readonly filter?: FeedFilter;
 }
 
 /**
@@ -148,6 +160,40 @@ export class Client {
   /** How many runs match. */
   async count(filter: ListFilter = {}): Promise<number> {
     return await this.#service.count(filter);
+  }
+
+  /**
+   * Events of all runs, or of those that a filter names, as they are recorded: without end, without a gap and none twice, in
+   * the order of their commits. Keep the cursor of the last one that was dealt with, and go on after it: also in another
+   * process, after a restart of either side.
+   *
+   * The engine has to be opened with `feed: true`. Events that cannot be read from the disk are `unreadable` in their place.
+   * Errors: `feed_off`; `cursor_expired` when something after the cursor may be missing: read the list of runs, and go on from
+   * now.
+   *
+   * @example
+   * for await (const { cursor, workflowId, event } of client.feed({ after: "oldest" })) {
+   *   console.log(cursor, workflowId, event?.type);
+   * }
+   */
+  async *feed(options: FeedOptions = {}): AsyncGenerator<FeedEvent, void, undefined> {
+    const { filter, abortSignal } = options;
+    for (let after = options.after ?? ""; ;) {
+      const request = {
+        after,
+        limit: feedPageEvents,
+        waitMs: feedWaitMs,
+        ...(filter === undefined ? {} : { filter }),
+      };
+      const { events, nextCursor } = await abortable(abortSignal, (call) =>
+        this.#service.feed(request, call),
+      );
+      for (const event of events) {
+        abortSignal?.throwIfAborted();
+        yield event;
+      }
+      after = nextCursor;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { AionError, errorTable, isAionError, isErrorCode } from "../core/errors.ts";
 import { fromPayload } from "../core/payload.ts";
-import { descriptionFromJson, historyFromJson, resultFromJson, textOf } from "./json-form.ts";
+import { descriptionFromJson, feedFromJson, historyFromJson, resultFromJson, textOf } from "./json-form.ts";
 import type { JsonObject } from "./json-form.ts";
 import { apiPrefix, defaultNamespace, routes, waitMsMax } from "./routes.ts";
 import type { Route } from "./routes.ts";
@@ -9,6 +9,8 @@ import type {
   DeployReply,
   DeployRequest,
   EndRequest,
+  FeedReply,
+  FeedRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
@@ -95,10 +97,8 @@ export class HttpService implements Service {
   }
 
   async start({ input, signal, ...rest }: StartRequest): Promise<StartReply> {
-    const requestId = rest.requestId ?? this.#patience?.uuid();
     const body = {
-      ...rest,
-      ...(requestId === undefined ? {} : { requestId }),
+      ...this.#named(rest),
       input: fromPayload(input),
       ...(signal === undefined ? {} : { signal: { ...signal, payload: fromPayload(signal.payload) } }),
     };
@@ -116,11 +116,11 @@ export class HttpService implements Service {
   }
 
   async cancel(request: EndRequest): Promise<void> {
-    await this.#call("cancel", { ...request });
+    await this.#call("cancel", this.#named(request));
   }
 
   async terminate(request: EndRequest): Promise<void> {
-    await this.#call("terminate", { ...request });
+    await this.#call("terminate", this.#named(request));
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
@@ -154,8 +154,24 @@ export class HttpService implements Service {
     );
   }
 
+  async feed({ filter, ...request }: FeedRequest, options?: CallOptions): Promise<FeedReply> {
+    const { types, ...rest } = filter ?? {};
+    let { after } = request;
+    return await inParts(
+      request.waitMs ?? 0,
+      async (waitMs) => {
+        const wait = request.waitMs === undefined ? {} : { waitMs };
+        const asked = { ...request, ...rest, after, types: types?.join(","), ...wait };
+        const reply = feedFromJson(await this.#call("feed", asked, options));
+        after = reply.nextCursor;
+        return reply;
+      },
+      (reply) => reply.events.length > 0 || !reply.isAtHead,
+    );
+  }
+
   async deploy({ archive, ...rest }: DeployRequest): Promise<DeployReply> {
-    return (await this.#call("deploy", rest, {}, archive)) as unknown as DeployReply;
+    return (await this.#call("deploy", this.#named(rest), {}, archive)) as unknown as DeployReply;
   }
 
   async listPackages(filter: PackageFilter): Promise<PackagesReply> {
@@ -163,11 +179,17 @@ export class HttpService implements Service {
   }
 
   async route(request: RouteRequest): Promise<void> {
-    await this.#call("route", { ...request });
+    await this.#call("route", this.#named(request));
   }
 
   async unload(request: UnloadRequest): Promise<void> {
-    await this.#call("unload", { ...request });
+    await this.#call("unload", this.#named(request));
+  }
+
+  /** A call that changes something and may be repeated names itself. */
+  #named(request: { readonly requestId?: string }): Rest {
+    const requestId = request.requestId ?? this.#patience?.uuid();
+    return requestId === undefined ? { ...request } : { ...request, requestId };
   }
 
   async #call(
@@ -197,7 +219,7 @@ export class HttpService implements Service {
 }
 
 function mayRepeat(route: Route, request: Rest): boolean {
-  if (route.verb === "GET") return true;
+  if (route.verb === "GET" || route.onlyReads === true) return true;
   return route.idempotencyKey !== undefined && request[route.idempotencyKey] !== undefined;
 }
 

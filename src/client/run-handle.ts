@@ -30,6 +30,11 @@ export interface SignalOptions {
   readonly signalId?: string;
 }
 
+export interface EndOptions {
+  /** A second request with this id is the first one, though the run has ended by then: give one wherever a call may be repeated. */
+  readonly requestId?: string;
+}
+
 export interface ResultOptions extends CallOptions {
   /** How long to wait. Default: for as long as the run takes. */
   readonly timeout?: Duration;
@@ -119,14 +124,17 @@ export class RunHandle<Output = unknown> {
   /**
    * Asks the run to stop: its code sees a `CancelledFailure`, may clean up, and decides how it ends. Resolves when
    * the request is recorded. Errors: `run_not_found`, `run_closed`.
+   *
+   * @example
+   * await run.cancel("the customer changed their mind", { requestId: "cancel-7" });
    */
-  async cancel(reason?: string): Promise<void> {
-    await this.#service.cancel({ ...this.#address, ...toReason(reason) });
+  async cancel(reason?: string, options: EndOptions = {}): Promise<void> {
+    await this.#service.cancel({ ...this.#address, ...toEnd(reason, options) });
   }
 
   /** Ends the run at once, without asking its code; nothing is compensated. Errors: `run_not_found`, `run_closed`. */
-  async terminate(reason?: string): Promise<void> {
-    await this.#service.terminate({ ...this.#address, ...toReason(reason) });
+  async terminate(reason?: string, options: EndOptions = {}): Promise<void> {
+    await this.#service.terminate({ ...this.#address, ...toEnd(reason, options) });
   }
 
   /**
@@ -239,6 +247,12 @@ export function toCheckedPayload(value: unknown, schema: Schema | undefined, wha
   return toPayload(value, what, Number.POSITIVE_INFINITY);
 }
 
-function toReason(reason: string | undefined): { readonly reason?: string } {
-  return reason === undefined ? {} : { reason };
+function toEnd(
+  reason: string | undefined,
+  { requestId }: EndOptions,
+): { readonly reason?: string; readonly requestId?: string } {
+  return {
+    ...(reason === undefined ? {} : { reason }),
+    ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),
+  };
 }

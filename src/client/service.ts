@@ -1,4 +1,4 @@
-import type { Event } from "../core/event.ts";
+import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
@@ -26,6 +26,11 @@ export interface Service {
   count(filter: ListFilter): Promise<number>;
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
   history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply>;
+  /**
+   * Events of all runs, in the order of their commits: those after a cursor; with `waitMs`, waits that long for the first one.
+   * Only what is on disk. Errors: `feed_off`, `cursor_expired` (something after the cursor may be missing).
+   */
+  feed(request: FeedRequest, options?: CallOptions): Promise<FeedReply>;
   /** Puts a package into the store, and routes its types to it. Doing so again changes nothing. */
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
@@ -41,6 +46,8 @@ export interface DeployRequest {
   readonly archive: Uint8Array;
   /** False: its types keep the routes that they have. Default true. */
   readonly isRouted?: boolean;
+  /** Names this call: repeated with the same one, it changes nothing more, though routes were changed in between. */
+  readonly requestId?: string;
 }
 
 export interface DeployReply {
@@ -77,10 +84,14 @@ export interface PackageSummary {
 export interface RouteRequest {
   readonly workflowTypes: readonly string[];
   readonly version: string;
+  /** Names this call: repeated with the same one, it changes nothing more. */
+  readonly requestId?: string;
 }
 
 export interface UnloadRequest {
   readonly version: string;
+  /** Names this call: repeated with the same one, it changes nothing more. */
+  readonly requestId?: string;
 }
 
 export interface RunAddress {
@@ -132,6 +143,8 @@ export interface QueryRequest extends RunAddress {
 
 export interface EndRequest extends RunAddress {
   readonly reason?: string;
+  /** Names this call: repeated with the same one, it is answered as it was, though the run has ended, or another has begun. */
+  readonly requestId?: string;
 }
 
 export interface ResultRequest extends RunAddress {
@@ -180,7 +193,14 @@ export interface PendingActivity {
   readonly activityType: string;
   readonly attempt: number;
   readonly failedCount: number;
-  readonly state: "running" | "waiting for a slot" | "backing off" | "no implementation";
+  /** `no worker`: its implementation is not in the process of the engine, and no worker serves it. */
+  readonly state: "running" | "waiting for a slot" | "backing off" | "no worker";
+  /** Of an activity whose implementation is not in the process of the engine: where it waits for a worker. */
+  readonly taskQueue?: string;
+  /** Who has the attempt that is under way, if that is a worker. */
+  readonly worker?: string;
+  /** The latest heartbeat details of the activity, as JSON text. */
+  readonly progress?: Payload;
   readonly retryAt?: number;
   readonly lastFailure?: string;
 }
@@ -220,4 +240,47 @@ export interface HistoryReply {
   readonly nextSeq: number;
   /** The latest run has ended, and these events reach its end. */
   readonly isEnd: boolean;
+}
+
+export interface FeedRequest {
+  /** `cursor` of an event, or `nextCursor` of a page. Absent or empty: from now on. `"oldest"` or `"0"`: from the oldest that is kept. */
+  readonly after?: string;
+  readonly limit: number;
+  readonly waitMs?: number;
+  readonly filter?: FeedFilter;
+}
+
+/** All given conditions hold. */
+export interface FeedFilter {
+  readonly workflowId?: string;
+  readonly workflowType?: string;
+  readonly types?: readonly EventType[];
+}
+
+export interface FeedReply {
+  readonly events: readonly FeedEvent[];
+  /** Where to read on. It moves on behind what the filter leaves out, too: take it though there are no events. */
+  readonly nextCursor: string;
+  /** There was nothing more when it was read. */
+  readonly isAtHead: boolean;
+}
+
+export type FeedEvent = {
+  /** Where to read on after this event. */
+  readonly cursor: string;
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly workflowType: string;
+} & (
+  | { readonly event: Event; readonly unreadable?: undefined }
+  /** In the place of events that are damaged on the disk, or that a newer version wrote: whatever their types. */
+  | { readonly event?: undefined; readonly unreadable: UnreadableEvents }
+);
+
+export interface UnreadableEvents {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** `history_corrupt` or `event_unknown`. */
+  readonly code: string;
+  readonly message: string;
 }

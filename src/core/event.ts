@@ -45,7 +45,12 @@ export interface ActivityOptionsRecord {
   readonly startToCloseMs?: number;
   readonly scheduleToCloseMs?: number;
   readonly heartbeatMs?: number;
+  /** Absent: `defaultTaskQueue`. */
+  readonly taskQueue?: string;
 }
+
+/** Where the attempts of an activity wait for a worker unless it names another queue. */
+export const defaultTaskQueue = "default";
 
 export type EventBody =
   // Lifecycle.
@@ -67,13 +72,16 @@ export type EventBody =
       readonly unchecked?: true;
       /** Dedupe ids of signals that earlier runs of the chain received, the latest of them. */
       readonly signalIds?: readonly string[];
+      /** Request ids of cancellations that earlier runs of the chain recorded, the latest of them. */
+      readonly cancelRequestIds?: readonly string[];
       /** There before the code begins: sent with the start, or not asked for by the run that this one continues. */
       readonly signals?: readonly StartSignal[];
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
-  | { readonly type: "WorkflowCancelled"; readonly reason?: string }
-  | { readonly type: "WorkflowTerminated"; readonly reason?: string }
+  /** With a request id: asked for before the code had begun. */
+  | { readonly type: "WorkflowCancelled"; readonly reason?: string; readonly requestId?: string }
+  | { readonly type: "WorkflowTerminated"; readonly reason?: string; readonly requestId?: string }
   | { readonly type: "WorkflowTimedOut"; readonly timeout: "run" | "execution" }
   | {
       readonly type: "WorkflowContinuedAsNew";
@@ -81,7 +89,13 @@ export type EventBody =
       readonly workflowType: string;
       readonly input: Payload;
     }
-  | { readonly type: "WorkflowCancelRequested"; readonly reason?: string }
+  | {
+      readonly type: "WorkflowCancelRequested";
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** The run was asked before: recorded for its request id, and no code sees it. */
+      readonly isFurther?: true;
+    }
   // Activities.
   | {
       readonly type: "ActivityScheduled";
@@ -92,7 +106,13 @@ export type EventBody =
       /** A `step`: its function is a closure of the workflow code. */
       readonly isStep?: true;
     }
-  | { readonly type: "ActivityStarted"; readonly ordinal: number; readonly attempt: number }
+  | {
+      readonly type: "ActivityStarted";
+      readonly ordinal: number;
+      readonly attempt: number;
+      /** The identity of the worker that was given it. Absent: the process of the engine runs it. */
+      readonly worker?: string;
+    }
   | {
       readonly type: "ActivityCompleted";
       readonly ordinal: number;
@@ -107,6 +127,11 @@ export type EventBody =
       /** Present: not final, the next attempt starts no earlier. */
       readonly retryAt?: number;
       readonly heartbeat?: Payload;
+      /**
+       * Its worker is gone: it was silent for too long, or it left. The policy of the activity does not count it. (A silence that does
+       * count has no such mark.)
+       */
+      readonly lost?: "silent" | "left";
     }
   | {
       readonly type: "ActivityTimedOut";
@@ -176,7 +201,7 @@ export const startDelayOrdinal = -1;
 /**
  * `input`: workflow code learns of it, in an activation of its own. `command`: issued by workflow code.
  * `note`: neither. `end`: closes the run from outside. An `ActivityFailed` or `ActivityTimedOut` that will be
- * tried again is a note; see `roleOf`.
+ * tried again is a note, and so is a further `WorkflowCancelRequested`; see `roleOf`.
  */
 export type EventRole = "input" | "command" | "note" | "end";
 
@@ -216,6 +241,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
 export function roleOf(event: EventBody): EventRole {
   if ((event.type === "ActivityFailed" || event.type === "ActivityTimedOut") && event.retryAt !== undefined)
     return "note";
+  if (event.type === "WorkflowCancelRequested" && event.isFurther === true) return "note";
   return roles[event.type];
 }
 

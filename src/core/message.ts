@@ -41,6 +41,8 @@ export type Message =
       readonly kind: "cancel";
       readonly runId?: RunId;
       readonly reason?: string;
+      /** Given by who asked: a second one with this id is the first one. */
+      readonly requestId?: string;
       readonly parent?: ParentLink;
     }
   | {

@@ -4,6 +4,7 @@ import type { DeployReply, PackagesReply, Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Ports } from "../core/ports.ts";
 import { Catalog } from "../engine/catalog.ts";
@@ -12,10 +13,15 @@ import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
+import type { TaskQueueInfo, TaskQueueLimits } from "../engine/task-queues.ts";
+import type { WorkerInfo } from "../engine/worker-session.ts";
+import type { WorkerOptions } from "../engine/workers.ts";
+import { workerOptionsDefault } from "../engine/workers.ts";
 import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
+import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
 import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
@@ -36,6 +42,10 @@ export interface EngineOptions {
   readonly activityConcurrency?: number;
   /** The same for single activity types, by name. */
   readonly activityConcurrencyPerType?: Readonly<Record<string, number>>;
+  /** A worker that is silent for longer is lost, and its tasks are begun anew. Default 30 s. */
+  readonly workerSession?: Duration;
+  /** Limits of task queues by their names, for all workers together. */
+  readonly taskQueues?: Readonly<Record<string, TaskQueueLimits>>;
   /** Runs whose code stays in memory while they wait; others are brought back by replay. Default 2,000. */
   readonly residentMax?: number;
   /** The largest payload, in bytes. Default 2 MiB. */
@@ -48,6 +58,13 @@ export interface EngineOptions {
   readonly activationBudget?: Duration;
   /** For packages: the heap of the process that runs their code, in MiB. Default 512. */
   readonly packageMemoryMb?: number;
+  /**
+   * Keep a feed of all events in the order of their commits, for `client.feed`. It costs each transaction a row. Turned on, it
+   * begins then; turned off, it ends. Default false.
+   */
+  readonly feed?: boolean;
+  /** How long events stay in the feed, at the least. Default 3 days. */
+  readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -56,6 +73,11 @@ export interface EngineOptions {
   readonly onRecovery?: (report: RecoveryReport) => void;
   /** Called once if the engine can write no more: another owner took over, or the disk failed. */
   readonly onStopped?: (error: AionError) => void;
+}
+
+export interface RequestOptions {
+  /** Names the call. Repeated with the same one it changes nothing more, though others have changed something in between. */
+  readonly requestId?: string;
 }
 
 export interface CloseOptions {
@@ -75,7 +97,7 @@ export interface CloseOptions {
  * console.log(await run.result());
  * await engine.close();
  */
-export class Engine {
+export class Engine implements WorkerAcceptor {
   readonly client: Client;
   /** What `client` stands on, as plain data: for transports. */
   readonly service: Service;
@@ -116,7 +138,9 @@ export class Engine {
     const inline = loadInline(options.workflows ?? []);
     const ports: Ports = nodePorts(options.log ?? logToStderr);
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
+    const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
+    const workers = parseWorkers(options);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store);
     const hasSocket = path !== undefined && options.localSocket !== false;
@@ -129,7 +153,11 @@ export class Engine {
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
-      const token = await claimPatiently(store, { leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const token = await claimPatiently(store, {
+        leaseMs,
+        feed: options.feed === true ? { keepMs: feedKeepMs } : "off",
+        ...(endpoint === undefined ? {} : { endpoint }),
+      });
       const catalog = await Catalog.open({ store, token, ports, inline, loader });
       kernel = new Kernel({
         store,
@@ -140,6 +168,7 @@ export class Engine {
         catalog,
         activities: options.activities ?? [],
         activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
+        workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
         outsideWorkflow,
         ...numbers,
@@ -177,7 +206,22 @@ export class Engine {
     return this.#kernel.residency.list();
   }
 
-  /** Attempts of activities under way. */
+  /** Takes a connection of a worker: what a transport calls. Whatever comes over it is checked here. */
+  acceptWorker(link: EngineLink): EngineReceiver {
+    return this.#kernel.workers.acceptWorker(link);
+  }
+
+  /** Workers that are here, or may come back. */
+  get workers(): readonly WorkerInfo[] {
+    return this.#kernel.workers.list();
+  }
+
+  /** Task queues in which an activity waits for a worker, or has one. */
+  get taskQueues(): readonly TaskQueueInfo[] {
+    return this.#kernel.workers.listQueues();
+  }
+
+  /** Attempts of activities under way, here and on workers. */
   get activitiesInFlight(): number {
     return this.#kernel.inFlightCount;
   }
@@ -195,8 +239,12 @@ export class Engine {
    * @example
    * const { version } = await engine.deploy(readFileSync("order.aion"));
    */
-  async deploy(archive: Uint8Array, options: { readonly route?: boolean } = {}): Promise<DeployReply> {
-    return await this.service.deploy({ archive, isRouted: options.route ?? true });
+  async deploy(
+    archive: Uint8Array,
+    options: { readonly route?: boolean } & RequestOptions = {},
+  ): Promise<DeployReply> {
+    const { route = true, ...request } = options;
+    return await this.service.deploy({ archive, isRouted: route, ...request });
   }
 
   /** The packages of the store, oldest first, and the routes. */
@@ -208,13 +256,17 @@ export class Engine {
    * Gives new runs of these types another version that is in the store: all of them, or none.
    * Errors: `package_not_found`, `workflow_type_unknown`.
    */
-  async route(workflowTypes: readonly string[], version: string): Promise<void> {
-    await this.service.route({ workflowTypes, version });
+  async route(
+    workflowTypes: readonly string[],
+    version: string,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    await this.service.route({ workflowTypes, version, ...options });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
-  async unload(version: string): Promise<void> {
-    await this.service.unload({ version });
+  async unload(version: string, options: RequestOptions = {}): Promise<void> {
+    await this.service.unload({ version, ...options });
   }
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */
@@ -271,6 +323,31 @@ export async function openStore(store: string | Store): Promise<Store> {
     return openSqliteStore({ path: store.slice("sqlite:".length) });
   }
   throw new AionError("store_url_invalid", `${JSON.stringify(store)} names no store`);
+}
+
+function parseWorkers({ workerSession, taskQueues = {} }: EngineOptions): WorkerOptions {
+  const sessionTimeoutMs = parseDuration(
+    workerSession ?? workerOptionsDefault.sessionTimeoutMs,
+    "workerSession",
+  );
+  if (sessionTimeoutMs < 1)
+    throw new AionError("invalid_argument", "workerSession must be longer than nothing");
+  for (const [name, { concurrency, perSecond }] of Object.entries(taskQueues)) {
+    parseName(name, "task queue");
+    if (concurrency !== undefined && (!Number.isSafeInteger(concurrency) || concurrency < 1)) {
+      throw new AionError(
+        "invalid_argument",
+        `taskQueues[${JSON.stringify(name)}].concurrency must be a whole number of 1 or more, got ${String(concurrency)}`,
+      );
+    }
+    if (perSecond !== undefined && !(perSecond > 0 && Number.isFinite(perSecond))) {
+      throw new AionError(
+        "invalid_argument",
+        `taskQueues[${JSON.stringify(name)}].perSecond must be a number above 0, got ${String(perSecond)}`,
+      );
+    }
+  }
+  return { ...workerOptionsDefault, sessionTimeoutMs, taskQueues };
 }
 
 function parseNumbers(options: EngineOptions) {

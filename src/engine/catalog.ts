@@ -3,7 +3,7 @@ import { isPackageVersion } from "../core/package-version.ts";
 import type { Ports } from "../core/ports.ts";
 import type { PackageCode, PackageContents } from "../program/border.ts";
 import type { Program, ProgramSource } from "../program/program.ts";
-import type { OwnerToken, RouteRecord, Store } from "../store/contract.ts";
+import type { CatalogReply, OwnerToken, RouteRecord, Store } from "../store/contract.ts";
 import { toAionError } from "./to-aion-error.ts";
 
 /** Takes packages apart and runs their code; handed in. */
@@ -73,6 +73,7 @@ export class Catalog implements ProgramSource {
   async deploy(
     archive: Uint8Array,
     isRouted: boolean,
+    requestId: string | undefined,
   ): Promise<{
     readonly version: string;
     readonly workflowTypes: readonly string[];
@@ -84,9 +85,11 @@ export class Catalog implements ProgramSource {
     const present = this.#programs.get(version);
     const programs = present ?? (await this.#load(code));
     const workflowTypes = [...programs.keys()];
+    let reply: CatalogReply;
     try {
-      await store.changeCatalog(token, {
+      reply = await store.changeCatalog(token, {
         kind: "deploy",
+        ...toRequest(requestId),
         version,
         archive,
         workflowTypes,
@@ -97,22 +100,40 @@ export class Catalog implements ProgramSource {
       if (present === undefined) loader.unload(version);
       throw error;
     }
-    this.#programs.set(version, programs);
+    const { isRepeated, isNew } = reply;
+    // It may have been unloaded since it was asked for the first time.
+    if (isRepeated && present === undefined) loader.unload(version);
+    else this.#programs.set(version, programs);
     await this.#readRoutes();
-    return { version, workflowTypes, isNew: present === undefined };
+    return { version, workflowTypes, isNew };
   }
 
   /** Errors: `package_not_found`, `workflow_type_unknown`, those of the store. */
-  async setRoute(workflowTypes: readonly string[], version: string): Promise<void> {
+  async setRoute(
+    workflowTypes: readonly string[],
+    version: string,
+    requestId: string | undefined,
+  ): Promise<void> {
     const { store, token, ports } = this.#of;
-    await store.changeCatalog(token, { kind: "route", workflowTypes, version, routedAt: ports.clock.now() });
+    await store.changeCatalog(token, {
+      kind: "route",
+      ...toRequest(requestId),
+      workflowTypes,
+      version,
+      routedAt: ports.clock.now(),
+    });
     await this.#readRoutes();
   }
 
   /** Errors: `package_not_found`, `package_in_use` (it says by what), those of the store. */
-  async unload(version: string): Promise<void> {
+  async unload(version: string, requestId: string | undefined): Promise<void> {
     const { store, token, loader } = this.#of;
-    await store.changeCatalog(token, { kind: "unload", version });
+    const { isRepeated } = await store.changeCatalog(token, {
+      kind: "unload",
+      ...toRequest(requestId),
+      version,
+    });
+    if (isRepeated) return;
     this.#programs.delete(version);
     loader.unload(version);
   }
@@ -146,4 +167,8 @@ export class Catalog implements ProgramSource {
   #follow(routes: readonly RouteRecord[]): void {
     for (const { workflowType, version } of routes) this.#routes.set(workflowType, version);
   }
+}
+
+function toRequest(requestId: string | undefined): { readonly requestId?: string } {
+  return requestId === undefined ? {} : { requestId };
 }

@@ -89,11 +89,25 @@ function outcomeOf(terminal: Event): ChildOutcome | undefined {
   }
 }
 
-/** What a request to cancel comes to; `undefined`: it was made before. */
-export function toCancelEvent(state: RunState, reason: { readonly reason?: string }): EventBody | undefined {
+/**
+ * What a request to cancel comes to; `undefined`: it was made before. One with a request id is recorded though the run was asked
+ * by another: it is to be recognised when it is repeated.
+ */
+export function toCancelEvent(
+  state: RunState,
+  { reason, requestId }: { readonly reason?: string | undefined; readonly requestId?: string | undefined },
+): EventBody | undefined {
+  const fields = {
+    ...(reason === undefined ? {} : { reason }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+  if (requestId !== undefined && state.hasCancelRequest(requestId)) return undefined;
   // No code runs before the start delay is over: there is nothing to clean up.
-  if (!state.isCodeStarted) return { type: "WorkflowCancelled", ...reason };
-  return state.isCancelRequested ? undefined : { type: "WorkflowCancelRequested", ...reason };
+  if (!state.isCodeStarted) return { type: "WorkflowCancelled", ...fields };
+  if (!state.isCancelRequested) return { type: "WorkflowCancelRequested", ...fields };
+  return requestId === undefined
+    ? undefined
+    : { type: "WorkflowCancelRequested", ...fields, isFurther: true };
 }
 
 /** A message to a child goes by its workflow id, which another run may have by then. */

@@ -226,13 +226,13 @@ export class Mailbox {
         return;
       }
       case "cancel": {
-        const { runId, reason, parent } = message;
+        const { runId, reason, requestId, parent } = message;
         await this.#offer(target, messageId, (state) => {
           const { started } = state;
           const isMeant =
             (runId === undefined || started.runId === runId) &&
             (parent === undefined || isChildOf(started.parent, parent));
-          return isMeant ? toCancelEvent(state, reason === undefined ? {} : { reason }) : undefined;
+          return isMeant ? toCancelEvent(state, { reason, requestId }) : undefined;
         });
         return;
       }

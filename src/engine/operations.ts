@@ -2,6 +2,8 @@ import type {
   DeployReply,
   DeployRequest,
   EndRequest,
+  FeedReply,
+  FeedRequest,
   HistoryReply,
   HistoryRequest,
   ListFilter,
@@ -31,6 +33,8 @@ import { isClosed } from "../core/status.ts";
 import type { Program } from "../program/program.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
+import type { EndRequestId } from "./end-requests.ts";
+import { wasRequested } from "./end-requests.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
@@ -55,6 +59,7 @@ import {
 const startAttemptsMax = 1_000;
 const listLimitMax = 1_000;
 const historyLimitMax = 5_000;
+const feedLimitMax = 1_000;
 
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
 export class Operations implements Service {
@@ -278,26 +283,59 @@ export class Operations implements Service {
 
   async cancel(request: EndRequest): Promise<void> {
     this.#kernel.demandOpen();
-    const workflowId = parseWorkflowId(request.workflowId);
-    const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
-    const reason = request.reason === undefined ? {} : { reason: request.reason };
-    try {
-      await this.#offer(workflowId, runId, {
-        toEvent: (state) => toCancelEvent(state, reason),
-        ...(runId === undefined ? { followsChain: true as const } : {}),
-      });
-    } catch (error) {
-      if (!isAionError(error) || error.code !== "run_blocked") throw error;
-      await this.#send(workflowId, { kind: "cancel", ...reason, ...(runId === undefined ? {} : { runId }) });
-    }
+    const of = parseEnd(request);
+    const { workflowId, fields } = of;
+    await this.#endOnce("cancel", of, async (runId) => {
+      try {
+        await this.#offer(workflowId, runId, {
+          toEvent: (state) => toCancelEvent(state, fields),
+          ...(runId === undefined ? { followsChain: true as const } : {}),
+        });
+      } catch (error) {
+        if (!isAionError(error) || error.code !== "run_blocked") throw error;
+        const meant = of.runId === undefined ? {} : { runId: of.runId };
+        await this.#send(workflowId, { kind: "cancel", ...fields, ...meant });
+      }
+    });
   }
 
   async terminate(request: EndRequest): Promise<void> {
-    const runId = request.runId === undefined ? undefined : parseRunId(request.runId);
-    await this.#kernel.endings.end(parseWorkflowId(request.workflowId), runId, {
-      type: "WorkflowTerminated",
-      ...(request.reason === undefined ? {} : { reason: request.reason }),
-    });
+    this.#kernel.demandOpen();
+    const of = parseEnd(request);
+    await this.#endOnce("terminate", of, (runId) =>
+      this.#kernel.endings.end(of.workflowId, runId, { type: "WorkflowTerminated", ...of.fields }),
+    );
+  }
+
+  /**
+   * Ends a run at most once for each request id: a request that is in a history already is answered as it was then, whichever run
+   * is the latest now. So it is meant for the run that was the latest when the others were looked at, and for no other.
+   */
+  async #endOnce(
+    kind: EndRequestId["kind"],
+    { workflowId, runId, fields: { requestId } }: ParsedEnd,
+    end: (runId: RunId | undefined) => Promise<void>,
+  ): Promise<void> {
+    if (requestId === undefined) {
+      await end(runId);
+      return;
+    }
+    const { store, residency } = this.#kernel;
+    const of = { kind, workflowId, runId, requestId };
+    for (;;) {
+      const latest = await residency.latest(workflowId);
+      if (await wasRequested(store, of, "butLatest")) return;
+      try {
+        await end(runId ?? latest?.runId);
+        return;
+      } catch (error) {
+        if (!isAionError(error) || error.code !== "run_closed") throw error;
+        if (await wasRequested(store, of)) return;
+        const now = await residency.latest(workflowId);
+        // Another run is the latest by now, by a start or as the next of its chain, and may have been meant.
+        if (runId !== undefined || now?.runId === latest?.runId) throw error;
+      }
+    }
   }
 
   async query(request: QueryRequest): Promise<Payload> {
@@ -451,8 +489,7 @@ export class Operations implements Service {
       runs,
       blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
       pid: isResident ? resident.pid : undefined,
-      isUnderWay: (ordinal) => this.#kernel.dispatcher.isUnderWay(record.runId, ordinal),
-      hasImplementation: (type) => this.#kernel.dispatcher.hasImplementation(type),
+      labour: this.#kernel.labourOf(record.runId),
     });
   }
 
@@ -507,6 +544,11 @@ export class Operations implements Service {
     }
   }
 
+  async feed(request: FeedRequest): Promise<FeedReply> {
+    this.#kernel.demandOpen();
+    return await this.#kernel.feed.read(request, parseLimit(request.limit, feedLimitMax));
+  }
+
   async #parseSignal(program: Program, signal: NonNullable<StartRequest["signal"]>): Promise<StartSignal> {
     const name = parseName(signal.name, "signal name");
     const what = `the payload of signal ${JSON.stringify(name)}`;
@@ -519,9 +561,9 @@ export class Operations implements Service {
     return { name, payload, ...signalId };
   }
 
-  async deploy({ archive, isRouted = true }: DeployRequest): Promise<DeployReply> {
+  async deploy({ archive, isRouted = true, requestId }: DeployRequest): Promise<DeployReply> {
     this.#kernel.demandOpen();
-    const reply = await this.#catalog().deploy(archive, isRouted);
+    const reply = await this.#catalog().deploy(archive, isRouted, parseRequestId(requestId));
     this.#kernel.codeHasCome();
     return reply;
   }
@@ -531,15 +573,15 @@ export class Operations implements Service {
     return toPackagesReply(await this.#kernel.store.readCatalog(), workflowType);
   }
 
-  async route({ workflowTypes, version }: RouteRequest): Promise<void> {
+  async route({ workflowTypes, version, requestId }: RouteRequest): Promise<void> {
     this.#kernel.demandOpen();
     const types = workflowTypes.map((type) => parseName(type, "workflow type"));
-    await this.#catalog().setRoute(types, version);
+    await this.#catalog().setRoute(types, version, parseRequestId(requestId));
   }
 
-  async unload({ version }: UnloadRequest): Promise<void> {
+  async unload({ version, requestId }: UnloadRequest): Promise<void> {
     this.#kernel.demandOpen();
-    await this.#catalog().unload(version);
+    await this.#catalog().unload(version, parseRequestId(requestId));
   }
 
   #catalog(): Catalog {
@@ -567,6 +609,27 @@ export class Operations implements Service {
     const result = await this.#kernel.recorder.commit({ send: [{ target, message }] });
     if (!result.ok) throw result.error;
   }
+}
+
+interface ParsedEnd {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId | undefined;
+  readonly fields: { readonly reason?: string; readonly requestId?: string };
+}
+
+function parseEnd({ workflowId, runId, reason, requestId }: EndRequest): ParsedEnd {
+  return {
+    workflowId: parseWorkflowId(workflowId),
+    runId: runId === undefined ? undefined : parseRunId(runId),
+    fields: {
+      ...(reason === undefined ? {} : { reason }),
+      ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),
+    },
+  };
+}
+
+function parseRequestId(requestId: string | undefined): string | undefined {
+  return requestId === undefined ? undefined : parseName(requestId, "request id");
 }
 
 function parseLimit(limit: number, max: number): number {

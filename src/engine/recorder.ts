@@ -26,22 +26,25 @@ export class Recorder {
   readonly #token: OwnerToken;
   readonly #onLost: (error: AionError) => void;
   readonly #pause: () => Promise<void>;
+  readonly #onAppended: () => void;
   #pending: Pending[] = [];
   #underWay = 0;
   readonly #idle: (() => void)[] = [];
   #commitCount = 0;
 
-  /** `pause`: waits a while before the store is asked once more. */
+  /** `pause`: waits a while before the store is asked once more. `onAppended`: an append has ended, and its callers know of it. */
   constructor(
     store: Store,
     token: OwnerToken,
     onLost: (error: AionError) => void,
     pause: () => Promise<void>,
+    onAppended: () => void = () => undefined,
   ) {
     this.#store = store;
     this.#token = token;
     this.#onLost = onLost;
     this.#pause = pause;
+    this.#onAppended = onAppended;
   }
 
   get commitCount(): number {
@@ -94,6 +97,7 @@ export class Recorder {
 
   #settled(): void {
     this.#underWay -= 1;
+    this.#onAppended();
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 

@@ -1,19 +1,26 @@
 import type {
+  FeedEvent,
+  FeedFilter,
+  FeedRequest,
   HistoryReply,
   ListFilter,
   PackagesReply,
+  PendingActivity,
   ResultReply,
   RunDescription,
   RunSummary,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf } from "../core/event.ts";
+import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
-import { parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
-import type { RunState } from "../replay/run-state.ts";
-import type { Catalog, RunFilter, RunRecord, Store } from "../store/contract.ts";
+import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
+import type { Payload } from "../core/payload.ts";
+import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
 
 /**
@@ -76,6 +83,34 @@ export async function hasReceived(
   }
 }
 
+/** Whether an attempt's own outcome is on disk: not that it ran into a time-out, or that its worker was lost. */
+export async function isOutcomeRecorded(
+  store: Store,
+  { workflowId, runId, ordinal }: TaskAddress,
+  attempt: number,
+): Promise<boolean> {
+  const run = await store.findRun(parseWorkflowId(workflowId), parseRunId(runId));
+  if (run === undefined) return false;
+  for (let from = run.firstSeq; from <= run.headSeq;) {
+    const events = await store.readSegment(run, from, outcomePageEvents);
+    const last = events.at(-1);
+    // Deleted since its row was read.
+    if (last === undefined) return false;
+    for (const event of events) {
+      if (event.type === "ActivityFailed" && event.lost !== undefined) continue;
+      const isOutcome =
+        event.type === "ActivityCompleted" ||
+        event.type === "ActivityFailed" ||
+        event.type === "ActivityCancelled";
+      if (isOutcome && event.ordinal === ordinal && event.attempt === attempt) return true;
+    }
+    from = last.seq + 1;
+  }
+  return false;
+}
+
+const outcomePageEvents = 1_000;
+
 /** One page of a history, of the whole chain or of one run. */
 export async function readHistoryPage(
   store: Store,
@@ -112,6 +147,33 @@ export function toPackagesReply({ packages, routes }: Catalog, workflowType?: st
   };
 }
 
+/** Errors: `invalid_argument`. */
+export function toFeedRange({ after = "", filter = {} }: FeedRequest, limit: number): FeedRange {
+  const { workflowId, workflowType, types = [] } = filter;
+  for (const type of types) {
+    if (!isEventType(type))
+      throw new AionError("invalid_argument", `there is no event type ${JSON.stringify(type)}`);
+  }
+  return {
+    after: after === "" ? "latest" : after === "0" ? "oldest" : after,
+    limit,
+    ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
+    ...(workflowType === undefined ? {} : { workflowType: parseName(workflowType, "workflow type") }),
+  };
+}
+
+/** Of what the store has read: those of the types that are wanted. */
+export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readonly FeedEvent[] {
+  return items
+    .filter(({ event }) => event === undefined || types === undefined || types.includes(event.type))
+    .map((item): FeedEvent => {
+      if (item.event !== undefined) return item;
+      const { damage, ...rest } = item;
+      const { firstSeq, lastSeq, error } = damage;
+      return { ...rest, unreadable: { firstSeq, lastSeq, code: error.code, message: error.message } };
+    });
+}
+
 export function toRunFilter(filter: ListFilter): RunFilter {
   const { workflowId, parentWorkflowId, ...rest } = filter;
   return {
@@ -136,6 +198,38 @@ export function toSummary(record: RunRecord): RunSummary {
   };
 }
 
+/** What is known of attempts beyond the histories. */
+export interface LabourView {
+  isUnderWay(ordinal: number): boolean;
+  /** Whether the attempts of the activity are run by the process of the engine itself. */
+  isHere(activity: OpenActivity): boolean;
+  /** Whether a worker serves it. */
+  isServed(activity: OpenActivity): boolean;
+  /** Heartbeat details of the attempt under way that are newer than what is on disk. */
+  progressOf(ordinal: number): Payload | undefined;
+}
+
+function toPlace(
+  activity: OpenActivity,
+  labour: LabourView,
+): Pick<PendingActivity, "state" | "taskQueue" | "worker" | "progress"> {
+  const isUnderWay = labour.isUnderWay(activity.ordinal);
+  const isHere = labour.isHere(activity);
+  const progress = labour.progressOf(activity.ordinal) ?? activity.heartbeat;
+  return {
+    state: isUnderWay
+      ? "running"
+      : !isHere && !labour.isServed(activity)
+        ? "no worker"
+        : activity.retryAt === undefined
+          ? "waiting for a slot"
+          : "backing off",
+    ...(isHere ? {} : { taskQueue: activity.options.taskQueue ?? defaultTaskQueue }),
+    ...(isUnderWay && activity.worker !== undefined ? { worker: activity.worker } : {}),
+    ...(progress === undefined ? {} : { progress }),
+  };
+}
+
 /** Everything there is to say about a run, from its row and its state. */
 export function toDescription(
   record: RunRecord,
@@ -144,8 +238,7 @@ export function toDescription(
     readonly runs: readonly RunRecord[];
     readonly blocked: string | undefined;
     readonly pid: string | undefined;
-    readonly isUnderWay: (ordinal: number) => boolean;
-    readonly hasImplementation: (activityType: string) => boolean;
+    readonly labour: LabourView;
   },
 ): RunDescription {
   const { terminal } = state;
@@ -168,13 +261,7 @@ export function toDescription(
       activityType: activity.activityType,
       attempt: activity.attempt,
       failedCount: activity.failedCount,
-      state: around.isUnderWay(activity.ordinal)
-        ? "running"
-        : !activity.isStep && !around.hasImplementation(activity.activityType)
-          ? "no implementation"
-          : activity.retryAt === undefined
-            ? "waiting for a slot"
-            : "backing off",
+      ...toPlace(activity, around.labour),
       ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
       ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
     })),

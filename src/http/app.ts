@@ -4,13 +4,13 @@ import type { Context } from "hono";
 import type { HttpBindings } from "@hono/node-server";
 import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
-import { apiPrefix, eventStreamPath, livePath, namespacesPath, readyPath } from "../client/routes.ts";
+import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
-import { streamEvents } from "./event-stream.ts";
+import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
@@ -92,18 +92,18 @@ export function createApp(options: AppOptions): Hono<Env> {
         : context.json(answer.body, answer.status as 200);
     });
   }
-  app.get(toPattern(eventStreamPath), async (context) => {
-    const namespace = context.req.param("namespace") ?? "";
-    const { headers, signal } = context.req.raw;
-    await options.admit?.({ operation: "events", namespace, headers });
-    const service = options.serviceOf(namespace);
-    return await streamEvents(service, {
-      workflowId: context.req.param("workflowId") ?? "",
-      query: new URL(context.req.url).searchParams,
-      lastEventId: headers.get("last-event-id") ?? undefined,
-      abortSignal: AbortSignal.any([signal, closing]),
+  for (const [kind, path] of Object.entries(streamPaths) as [keyof typeof streamPaths, string][]) {
+    app.get(toPattern(path), async (context) => {
+      const { namespace = "", ...params } = context.req.param() as Record<string, string>;
+      const { headers, signal } = context.req.raw;
+      await options.admit?.({ operation: "events", namespace, headers });
+      const service = options.serviceOf(namespace);
+      const query = new URL(context.req.url).searchParams;
+      const lastEventId = headers.get("last-event-id") ?? undefined;
+      const request = toStreamRequest({ kind, params, query, lastEventId });
+      return await streamEvents(service, request, { abortSignal: AbortSignal.any([signal, closing]) });
     });
-  });
+  }
 
   app.notFound(async (context) => {
     await readBody(context.req.raw, 0).catch(() => undefined);
@@ -153,15 +153,12 @@ function toRequest(
   body: Uint8Array,
 ): Record<string, unknown> {
   const { namespace: _, ...params } = context.req.param() as Record<string, string>;
-  const query = readQuery(new URL(context.req.url).searchParams, form);
-  if (route.rest === "query") return { ...query, ...params };
-  if (route.rest === "archive") return { ...query, ...params, archive: body };
   const key = context.req.header("idempotency-key");
-  return {
-    ...(route.idempotencyKey === undefined || key === undefined ? {} : { [route.idempotencyKey]: key }),
-    ...parseJson(body),
-    ...params,
-  };
+  const named =
+    route.idempotencyKey === undefined || key === undefined ? {} : { [route.idempotencyKey]: key };
+  if (route.rest === "body") return { ...named, ...parseJson(body), ...params };
+  const query = readQuery(new URL(context.req.url).searchParams, form);
+  return { ...named, ...query, ...params, ...(route.rest === "archive" ? { archive: body } : {}) };
 }
 
 function parseJson(body: Uint8Array): object {

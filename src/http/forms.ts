@@ -64,7 +64,14 @@ export const pendingActivity = z.object({
   activityType: z.string(),
   attempt: z.number(),
   failedCount: z.number(),
-  state: z.enum(["running", "waiting for a slot", "backing off", "no implementation"]),
+  state: z
+    .enum(["running", "waiting for a slot", "backing off", "no worker"])
+    .describe(
+      "`no worker`: its implementation is not in the process of the engine, and no worker serves it.",
+    ),
+  taskQueue: maybe(z.string().describe("Where it waits for a worker.")),
+  worker: maybe(z.string().describe("Who has the attempt that is under way, if that is a worker.")),
+  progress: maybe(json.describe("The latest heartbeat details.")),
   retryAt: maybe(instant),
   lastFailure: maybe(z.string()),
 });
@@ -86,6 +93,7 @@ export const activityOptions = z.object({
   startToCloseMs: maybe(milliseconds),
   scheduleToCloseMs: maybe(milliseconds),
   heartbeatMs: maybe(milliseconds),
+  taskQueue: maybe(z.string()),
 });
 
 export const runAddress = z.object({ workflowId: z.string(), runId: z.string(), ordinal: z.number() });
@@ -137,13 +145,17 @@ export const events = {
     options: activityOptions,
     isStep: maybe(z.literal(true)),
   }),
-  ActivityStarted: event("ActivityStarted", attempt),
+  ActivityStarted: event("ActivityStarted", {
+    ...attempt,
+    worker: maybe(z.string().describe("Who was given it. Absent: the process of the engine runs it.")),
+  }),
   ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json }),
   ActivityFailed: event("ActivityFailed", {
     ...attempt,
     failure,
     retryAt: maybe(instant.describe("Present: it will be tried again, then or later.")),
     heartbeat: maybe(json),
+    lost: maybe(z.enum(["silent", "left"]).describe("Its worker is gone; the policy does not count it.")),
   }),
   ActivityTimedOut: event("ActivityTimedOut", {
     ...attempt,
@@ -232,6 +244,26 @@ export const historyPage = z.object({
   events: list(anyEvent),
   nextSeq: z.number().describe("Where the next page begins."),
   isEnd: z.boolean().describe("The latest run has ended, and these events reach its end."),
+});
+
+/** An event in the order of commits, or what stands in the place of events that cannot be read. */
+export const feedEvent = z.object({
+  cursor: z.string().describe("Where to read on after this event."),
+  workflowId: z.string(),
+  runId: z.string(),
+  workflowType: z.string(),
+  event: maybe(anyEvent),
+  unreadable: maybe(
+    z
+      .object({ firstSeq: z.number(), lastSeq: z.number(), code: z.string(), message: z.string() })
+      .describe("In the place of events that are damaged, or that a newer version wrote."),
+  ),
+});
+
+export const feedPage = z.object({
+  events: list(feedEvent),
+  nextCursor: z.string().describe("Where to read on, though there are no events."),
+  isAtHead: z.boolean().describe("There was nothing more when it was read."),
 });
 
 const packageSummary = z.object({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { descriptionToJson, historyToJson, resultToJson } from "../client/json-form.ts";
+import { descriptionToJson, feedToJson, historyToJson, resultToJson } from "../client/json-form.ts";
 import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
 import type { Route } from "../client/routes.ts";
@@ -47,6 +47,7 @@ const answers: Answers = {
   list: ok,
   count: (count) => ok({ count }),
   history: (reply) => ok(historyToJson(reply)),
+  feed: (reply) => ok(feedToJson(reply)),
   deploy: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   listPackages: ok,
   route: done,

@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
-import type { DescMethod, DescService, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { eventToJson } from "../client/json-form.ts";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, errorTable } from "../core/errors.ts";
@@ -13,9 +12,11 @@ import type { ErrorCode, ErrorKind } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, toAionError } from "./errors.ts";
-import { pagesOf, parseStream } from "./event-stream.ts";
+import { pagesOf } from "./event-stream.ts";
+import type { StreamEntry, StreamRequest } from "./event-stream.ts";
 import {
   ErrorDetailSchema,
+  FeedEventSchema,
   FollowResponseSchema,
   PackageService,
   WorkflowService,
@@ -47,6 +48,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   describe: [WorkflowService, "describe"],
   result: [WorkflowService, "result"],
   history: [WorkflowService, "history"],
+  feed: [WorkflowService, "feed"],
   signal: [WorkflowService, "signal"],
   query: [WorkflowService, "query"],
   cancel: [WorkflowService, "cancel"],
@@ -87,25 +89,44 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
     );
   }
   router.rpc(WorkflowService.method.follow, async function* follow(message, context) {
-    const request = toRequest(WorkflowService.method.follow, message);
-    try {
-      const namespace = await admitted("events", request, { context, options });
-      const service = options.serviceOf(namespace);
-      const gone = AbortSignal.any([context.signal, options.closing]);
-      for await (const page of pagesOf(service, parseStream(request), gone)) {
-        for (const event of page.events) {
-          yield create(FollowResponseSchema, {
-            seq: event.seq,
-            // As JSON has it: a field that is not set is not there.
-            event: JSON.parse(JSON.stringify(eventToJson(event))) as JsonObject,
-          });
-        }
-      }
-      if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
-    } catch (reason) {
-      throw toConnectError(toAionError(reason));
+    for await (const { json, seq = 0 } of entriesOf(
+      "run",
+      toRequest(WorkflowService.method.follow, message),
+      { context, options },
+    )) {
+      yield create(FollowResponseSchema, { seq, event: plain(json) });
     }
   });
+  router.rpc(WorkflowService.method.watch, async function* watch(message, context) {
+    for await (const { json } of entriesOf("feed", toRequest(WorkflowService.method.watch, message), {
+      context,
+      options,
+    })) {
+      yield fromJson(FeedEventSchema, plain(json), { ignoreUnknownFields: true });
+    }
+  });
+}
+
+/** As JSON has it: a field that is not set is not there. */
+function plain(json: object): JsonObject {
+  return JSON.parse(JSON.stringify(json)) as JsonObject;
+}
+
+async function* entriesOf(
+  kind: StreamRequest["kind"],
+  request: Record<string, unknown>,
+  call: Call,
+): AsyncGenerator<StreamEntry, void, undefined> {
+  const { context, options } = call;
+  try {
+    const namespace = await admitted("events", request, call);
+    const service = options.serviceOf(namespace);
+    const gone = AbortSignal.any([context.signal, options.closing]);
+    for await (const page of pagesOf(service, { kind, fields: request }, gone)) yield* page.entries;
+    if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
+  } catch (reason) {
+    throw toConnectError(toAionError(reason));
+  }
 }
 
 interface Call {
@@ -127,9 +148,7 @@ async function answer(
   const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
     operation.perform(service, whole, { abortSignal }),
   );
-  return fromJson(method.output, JSON.parse(JSON.stringify(body ?? {})) as JsonValue, {
-    ignoreUnknownFields: true,
-  });
+  return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
 }
 
 function toRequest(method: DescMethod, message: Message): Record<string, unknown> {

@@ -21,8 +21,12 @@ export interface OpenActivity {
   attempt: number;
   /** When it began; `undefined`: no attempt is under way by what history says. */
   startedAt: number | undefined;
+  /** Who has the attempt that is under way; `undefined`: the process of the engine, or nobody. */
+  worker: string | undefined;
   /** Attempts that failed or timed out: what the retry policy counts. One that a crash cut off is not among them. */
   failedCount: number;
+  /** Workers that fell silent with an attempt of it, one after the other. */
+  lostCount: number;
   /** The next attempt starts no earlier. */
   retryAt: number | undefined;
   heartbeat: Payload | undefined;
@@ -48,8 +52,8 @@ const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noSends: ReadonlySet<number> = new Set();
 
-/** A bound: the dedupe ids that a chain of runs carries along. */
-const signalIdsMax = 1_000;
+/** A bound: the dedupe ids that a chain of runs carries along, of signals and of cancellations each. */
+const dedupeIdsMax = 1_000;
 
 /**
  * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
@@ -65,6 +69,7 @@ export class RunState {
   #children: Map<number, OpenChild> | undefined;
   #sends: Set<number> | undefined;
   #signalIds: Set<string> | undefined;
+  #cancelRequestIds: Set<string> | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #status: RunStatus = "running";
@@ -72,6 +77,7 @@ export class RunState {
   #abandoned: readonly OpenActivity[] = [];
   #isCodeStarted = false;
   #isCancelRequested = false;
+  #latestWorker: string | undefined;
 
   constructor(workflowId: WorkflowId) {
     this.workflowId = workflowId;
@@ -131,6 +137,11 @@ export class RunState {
     return this.#isCancelRequested;
   }
 
+  /** The worker that was given the latest attempt of an activity of this run. */
+  get latestWorker(): string | undefined {
+    return this.#latestWorker;
+  }
+
   get historyLength(): number {
     return this.#started === undefined ? 0 : this.#headSeq - this.#started.seq + 1;
   }
@@ -141,7 +152,16 @@ export class RunState {
 
   /** The latest dedupe ids, for the next run of the chain. */
   recentSignalIds(): readonly string[] {
-    return [...(this.#signalIds ?? [])].slice(-signalIdsMax);
+    return [...(this.#signalIds ?? [])].slice(-dedupeIdsMax);
+  }
+
+  /** Whether the run, or one that it continues, was asked to stop by that request. */
+  hasCancelRequest(requestId: string): boolean {
+    return this.#cancelRequestIds?.has(requestId) === true;
+  }
+
+  recentCancelRequestIds(): readonly string[] {
+    return [...(this.#cancelRequestIds ?? [])].slice(-dedupeIdsMax);
   }
 
   /** Takes the next event. Throws `history_shape` for one that no engine writes at this place. */
@@ -178,6 +198,7 @@ export class RunState {
         this.#started = event;
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
+        for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -191,7 +212,9 @@ export class RunState {
           scheduledAt: event.recordedAt,
           attempt: 0,
           startedAt: undefined,
+          worker: undefined,
           failedCount: 0,
+          lostCount: 0,
           retryAt: undefined,
           heartbeat: undefined,
           heartbeatAttempt: 0,
@@ -203,7 +226,9 @@ export class RunState {
         const activity = this.#activityOf(event);
         activity.attempt = event.attempt;
         activity.startedAt = event.recordedAt;
+        activity.worker = event.worker;
         activity.retryAt = undefined;
+        if (event.worker !== undefined) this.#latestWorker = event.worker;
         return undefined;
       }
       case "ActivityCompleted":
@@ -280,6 +305,8 @@ export class RunState {
           message: "the child was terminated",
         });
       case "WorkflowCancelRequested":
+        this.#rememberCancel(event.requestId);
+        if (event.isFurther === true) return undefined;
         this.#isCancelRequested = true;
         return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
       case "ChildWorkflowCancelRequested":
@@ -306,6 +333,12 @@ export class RunState {
     this.#signalIds.add(signalId);
   }
 
+  #rememberCancel(requestId: string | undefined): void {
+    if (requestId === undefined) return;
+    this.#cancelRequestIds ??= new Set();
+    this.#cancelRequestIds.add(requestId);
+  }
+
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
     this.#isCodeStarted = true;
     const { input, signals } = started;
@@ -325,7 +358,13 @@ export class RunState {
           };
     if (event.retryAt !== undefined) {
       activity.startedAt = undefined;
-      activity.failedCount += 1;
+      activity.worker = undefined;
+      if (event.type === "ActivityFailed" && event.lost !== undefined) {
+        if (event.lost === "silent") activity.lostCount += 1;
+      } else {
+        activity.failedCount += 1;
+        activity.lostCount = 0;
+      }
       activity.retryAt = event.retryAt;
       if (event.heartbeat !== undefined) {
         activity.heartbeat = event.heartbeat;

@@ -133,6 +133,7 @@ export class Namespaces {
     try {
       const opened = await Engine.open({
         ...engine,
+        feed: true,
         store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
         onStopped: (error) => void this.#stopped(namespace, error),

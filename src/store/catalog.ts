@@ -6,6 +6,7 @@ import { pinnedCountMax } from "./contract.ts";
 
 /** Checks the form of a change, and takes a copy: nothing in it changes with what its caller does next. */
 export function encodeCatalogChange(change: CatalogChange): CatalogChange {
+  const request = change.requestId === undefined ? {} : { requestId: change.requestId };
   switch (change.kind) {
     case "deploy": {
       const { archive, version, deployedAt } = change;
@@ -16,6 +17,7 @@ export function encodeCatalogChange(change: CatalogChange): CatalogChange {
       );
       return {
         kind: "deploy",
+        ...request,
         version,
         // Not `slice`, which of a Buffer is a window on the same bytes.
         archive: new Uint8Array(archive),
@@ -29,6 +31,24 @@ export function encodeCatalogChange(change: CatalogChange): CatalogChange {
     case "unload":
       return { ...change };
   }
+}
+
+/** What two requests of one id must have in common: all but when they were made. */
+export function contentOf(change: CatalogChange): string {
+  const types = change.kind === "deploy" ? change.route : change.kind === "route" ? change.workflowTypes : [];
+  return JSON.stringify([change.kind, change.version, ...types]);
+}
+
+/** A request id that is repeated with another content: neither of the two can be meant. */
+export function requestTaken(requestId: string): AionError {
+  return new AionError(
+    "invalid_argument",
+    `request id ${JSON.stringify(requestId)} was used for another change`,
+    {
+      hint: "Give each change a request id of its own.",
+      details: { requestId },
+    },
+  );
 }
 
 /** Throws `store_corrupt` when the bytes are not those that the version names. */

@@ -21,7 +21,9 @@ import type { RunStatus } from "../core/status.ts";
  *     between their beginning and their end. An unknown workflow has an empty history; that is no error.
  *  5. Histories are gapless and never change; retention removes whole closed runs.
  *  6. A change of the catalog is one transaction, to which law 1 and the epoch of law 3 apply. No package goes
- *     while a run that needs it is running, or while new runs would get it.
+ *     while a run that needs it is running, or while new runs would get it. With a request id it is made once.
+ *  7. The feed has the events of all runs in one order, that of their commits. A transaction gets its place in it inside
+ *     itself, behind all that have one, so nothing ever appears before a place that a reader has passed.
  *
  * What callers see to: limits are whole numbers of 1 or more, instants and counts whole numbers below 2^53, ids
  * are what `parseWorkflowId` lets pass, and texts are well-formed Unicode.
@@ -98,9 +100,17 @@ export interface Store {
   readPackage(version: string): Promise<Uint8Array | undefined>;
   /**
    * Rejects with `package_not_found`, `workflow_type_unknown` or `package_in_use`, and then has changed nothing; and as
-   * `append` does. Like it, it may extend the lease.
+   * `append` does. Like it, it may extend the lease. A change whose request id was that of one of the last `requestsKept`
+   * changes is not made again; `invalid_argument` if that was another change.
    */
-  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void>;
+  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<CatalogReply>;
+
+  /**
+   * What was appended while the feed was on, of all runs, in the order of the commits; events of runs that were deleted are
+   * passed over. Throws `feed_off`, and `cursor_expired` when something after the cursor may be missing: it is older than
+   * what is kept, or the feed was off since.
+   */
+  readFeed(request: FeedRange): Promise<FeedPage>;
 
   /** Ends the use of the backend. Writes under way are finished. */
   close(): Promise<void>;
@@ -119,6 +129,11 @@ export interface OwnerClaim {
   readonly endpoint?: string;
   /** An owner that has not renewed for this long counts as frozen. */
   readonly leaseMs: number;
+  /**
+   * Whether what this owner and those after it append gets into the feed, and how long it is kept there at the least. It is
+   * trimmed when something is appended. Absent: as it was; at first it is off.
+   */
+  readonly feed?: "off" | { readonly keepMs: number };
 }
 
 declare const tokenBrand: unique symbol;
@@ -301,31 +316,83 @@ export interface RouteRecord {
   readonly routedAt: number;
 }
 
-export type CatalogChange =
+export type CatalogChange = {
+  /** Names this change: made once, however often it is asked for. What was refused was not made, and may be asked for again. */
+  readonly requestId?: string;
+} &
   /** Of a version that is there only the routes are changed; an archive that was damaged is mended. */
-  | {
-      readonly kind: "deploy";
-      /** Whoever calls has seen to it that this is the hash of the archive. */
-      readonly version: string;
-      /** At most `packageBytesMax`. */
-      readonly archive: Uint8Array;
-      readonly workflowTypes: readonly string[];
-      readonly deployedAt: number;
-      /** Types of the package that are routed to it in the same transaction, at `deployedAt`. */
-      readonly route: readonly string[];
-    }
-  /**
-   * All of the types or none. A type that is routed there already stays as it is. Refused with `package_not_found` and
-   * `{ version }`; with `workflow_type_unknown` and `{ version, workflowTypes }`, naming those that the package lacks.
-   */
-  | {
-      readonly kind: "route";
-      readonly workflowTypes: readonly string[];
-      readonly version: string;
-      readonly routedAt: number;
-    }
-  /** With it go the routes to it that count no more. Refused with `package_not_found`, or `package_in_use` and `PackageUse`. */
-  | { readonly kind: "unload"; readonly version: string };
+  (
+    | {
+        readonly kind: "deploy";
+        /** Whoever calls has seen to it that this is the hash of the archive. */
+        readonly version: string;
+        /** At most `packageBytesMax`. */
+        readonly archive: Uint8Array;
+        readonly workflowTypes: readonly string[];
+        readonly deployedAt: number;
+        /** Types of the package that are routed to it in the same transaction, at `deployedAt`. */
+        readonly route: readonly string[];
+      }
+    /**
+     * All of the types or none. A type that is routed there already stays as it is. Refused with `package_not_found` and
+     * `{ version }`; with `workflow_type_unknown` and `{ version, workflowTypes }`, naming those that the package lacks.
+     */
+    | {
+        readonly kind: "route";
+        readonly workflowTypes: readonly string[];
+        readonly version: string;
+        readonly routedAt: number;
+      }
+    /** With it go the routes to it that count no more. Refused with `package_not_found`, or `package_in_use` and `PackageUse`. */
+    | { readonly kind: "unload"; readonly version: string }
+  );
+
+export interface CatalogReply {
+  /** It was made before, by the request of that id; nothing was changed now. */
+  readonly isRepeated: boolean;
+  /** Of a deployment: the package was not there before; for a repeated one, before the first. */
+  readonly isNew: boolean;
+}
+
+/** How many request ids of changes of the catalog are remembered: the latest. */
+export const requestsKept = 1_000;
+
+export interface FeedRange {
+  /** A cursor that an earlier page gave; `"oldest"`: all that is kept; `"latest"`: what comes after this. */
+  readonly after: string;
+  /** How many items at most. */
+  readonly limit: number;
+  readonly workflowId?: WorkflowId;
+  readonly workflowType?: string;
+}
+
+/** Up to `limit` items; fewer, and even none, though there are more: a page looks at so much and no more. */
+export interface FeedPage {
+  readonly items: readonly FeedItem[];
+  /** Where to read on: behind all items, and behind what was passed over. */
+  readonly nextCursor: string;
+  /** There was nothing behind `nextCursor`. */
+  readonly isAtHead: boolean;
+}
+
+export type FeedItem = {
+  /** Where to read on after this one. */
+  readonly cursor: string;
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly workflowType: string;
+} & (
+  | { readonly event: Event; readonly damage?: undefined }
+  /** In the place of the events of a commit that cannot be read. They hide no others. */
+  | { readonly event?: undefined; readonly damage: FeedDamage }
+);
+
+export interface FeedDamage {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** `history_corrupt`, or `event_unknown` for what a newer version wrote. */
+  readonly error: AionError;
+}
 
 /** Details of `package_in_use`. A type makes a run need a package by its route, a running run by its version. */
 export interface PackageUse {

@@ -2,9 +2,11 @@
 export * from "./contract.ts";
 export {
   checkArchive,
+  contentOf,
   encodeCatalogChange,
   packageInUse,
   packageNotFound,
+  requestTaken,
   typesNotInPackage,
 } from "./catalog.ts";
 export {
@@ -17,6 +19,8 @@ export {
   sequenceConflict,
 } from "./commit.ts";
 export type { EncodedCommit, EncodedMessage, EncodedPart } from "./commit.ts";
+export { claimFeed, feedTrimStep, readFeedPage } from "./feed.ts";
+export type { FeedEntry, FeedRun, FeedSource, FeedState, FeedTransaction } from "./feed.ts";
 export { storeOwned } from "./owned.ts";
 export { decodeRow, encodeRow } from "../core/codec.ts";
 export type { NewEvent, RowKey } from "../core/codec.ts";

@@ -1,7 +1,14 @@
 import type { WorkflowId } from "../core/ids.ts";
-import { checkArchive, packageInUse, packageNotFound, typesNotInPackage } from "./catalog.ts";
-import type { Catalog, CatalogChange, PackageRecord, RouteRecord } from "./contract.ts";
-import { pinnedCountMax, pinnedIdsMax } from "./contract.ts";
+import {
+  checkArchive,
+  contentOf,
+  packageInUse,
+  packageNotFound,
+  requestTaken,
+  typesNotInPackage,
+} from "./catalog.ts";
+import type { Catalog, CatalogChange, CatalogReply, PackageRecord, RouteRecord } from "./contract.ts";
+import { pinnedCountMax, pinnedIdsMax, requestsKept } from "./contract.ts";
 
 interface Package {
   readonly record: PackageRecord;
@@ -22,6 +29,8 @@ interface PinnedRun {
 export class MemoryCatalog {
   readonly #packages = new Map<string, Package>();
   #routes: readonly RouteRecord[] = [];
+  /** The latest last. */
+  readonly #requests = new Map<string, { readonly content: string; readonly isNew: boolean }>();
 
   has(version: string): boolean {
     return this.#packages.has(version);
@@ -45,7 +54,24 @@ export class MemoryCatalog {
   }
 
   /** `open`: the running runs, the oldest first. */
-  change(change: CatalogChange, open: Iterable<PinnedRun>): void {
+  change(change: CatalogChange, open: Iterable<PinnedRun>): CatalogReply {
+    const { requestId } = change;
+    const made = requestId === undefined ? undefined : this.#requests.get(requestId);
+    if (requestId !== undefined && made !== undefined) {
+      if (made.content !== contentOf(change)) throw requestTaken(requestId);
+      return { isRepeated: true, isNew: made.isNew };
+    }
+    const isNew = change.kind === "deploy" && !this.#packages.has(change.version);
+    this.#make(change, open);
+    if (requestId !== undefined) {
+      this.#requests.set(requestId, { content: contentOf(change), isNew });
+      const [oldest] = this.#requests.keys();
+      if (this.#requests.size > requestsKept && oldest !== undefined) this.#requests.delete(oldest);
+    }
+    return { isRepeated: false, isNew };
+  }
+
+  #make(change: CatalogChange, open: Iterable<PinnedRun>): void {
     switch (change.kind) {
       case "deploy": {
         const { version, archive, deployedAt, workflowTypes, route } = change;

@@ -20,10 +20,13 @@ import type { EncodedCommit, EncodedPart } from "./commit.ts";
 import type {
   Catalog,
   CatalogChange,
+  CatalogReply,
   Commit,
   CommitResult,
   DueCursor,
   DueRun,
+  FeedPage,
+  FeedRange,
   Heartbeat,
   OwnerClaim,
   OwnerRecord,
@@ -40,6 +43,7 @@ import type {
 } from "./contract.ts";
 import { toOwnerToken } from "./contract.ts";
 import { MemoryCatalog } from "./memory-catalog.ts";
+import { MemoryFeed } from "./memory-feed.ts";
 import { storeOwned } from "./owned.ts";
 
 export interface MemoryStoreOptions {
@@ -100,6 +104,7 @@ class MemoryStore implements Store {
   readonly #chains = new Map<WorkflowId, Run[]>();
   readonly #messages = new Map<number, { readonly target: WorkflowId; readonly text: string }>();
   readonly #catalog = new MemoryCatalog();
+  readonly #feed = new MemoryFeed();
   #lastRunKey = 0;
   #lastMessageId = 0;
   #epoch = 0;
@@ -117,6 +122,7 @@ class MemoryStore implements Store {
     const current = this.#ownerRecord(now);
     if (current?.isAlive === true) throw storeOwned(this.name, current, now);
     this.#epoch += 1;
+    this.#feed.claim(claim, now);
     this.#owner = {
       endpoint: claim.endpoint,
       claimedAt: now,
@@ -169,6 +175,7 @@ class MemoryStore implements Store {
       const encoded = commits.map(encodeCommit);
       this.#renewWhenDue(this.#checkOwner(token));
       const results = encoded.map((commit) => this.#apply(commit));
+      this.#feed.end(this.#clock.now());
       this.#defer(() => resolve(results));
     });
   }
@@ -225,7 +232,7 @@ class MemoryStore implements Store {
   #extend({ of: commit, eventCount, row }: EncodedPart<RunCommit>): void {
     const run = this.#runs.get(commit.runKey);
     assert(run, "a run that was found at its head is there");
-    addRow(run, row, eventCount);
+    this.#addRow(run, row, eventCount);
     run.status = commit.status;
     run.closedAt = commit.closedAt;
     run.wakeAt = isClosed(commit.status) ? null : commit.wakeAt;
@@ -255,12 +262,20 @@ class MemoryStore implements Store {
       rows: [],
       heartbeats: new Map(),
     };
-    addRow(run, row, eventCount);
+    this.#addRow(run, row, eventCount);
     this.#runs.set(run.runKey, run);
     const chain = this.#chains.get(start.workflowId);
     if (chain === undefined) this.#chains.set(start.workflowId, [run]);
     else chain.push(run);
     return run.runKey;
+  }
+
+  #addRow(run: Run, text: string, count: number): void {
+    if (count === 0) return;
+    const firstSeq = run.headSeq + 1;
+    run.rows.push({ firstSeq, text });
+    run.headSeq += count;
+    this.#feed.note({ runKey: run.runKey, firstSeq, count });
   }
 
   async readHistory(workflowId: WorkflowId): Promise<readonly Event[]> {
@@ -410,13 +425,24 @@ class MemoryStore implements Store {
     return this.#catalog.readPackage(version);
   }
 
-  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void> {
+  changeCatalog(token: OwnerToken, change: CatalogChange): Promise<CatalogReply> {
     return new Promise((resolve) => {
       this.#checkOpen();
       const encoded = encodeCatalogChange(change);
       this.#renewWhenDue(this.#checkOwner(token));
-      this.#catalog.change(encoded, this.#openRuns());
-      this.#defer(resolve);
+      const reply = this.#catalog.change(encoded, this.#openRuns());
+      this.#defer(() => resolve(reply));
+    });
+  }
+
+  async readFeed(request: FeedRange): Promise<FeedPage> {
+    this.#checkOpen();
+    return this.#feed.read<Run>(request, {
+      findRun: (runKey) => this.#runs.get(runKey),
+      readRow: ({ rows, workflowId }, { firstSeq }) => {
+        const text = rows[rowAt(rows, firstSeq)]?.text ?? "";
+        return { events: decodeRow(text, { workflowId, firstSeq }), chars: text.length };
+      },
     });
   }
 
@@ -431,12 +457,6 @@ class MemoryStore implements Store {
   #checkOpen(): void {
     if (this.#isClosed) throw new AionError("store_unavailable", `store ${this.name} is closed`);
   }
-}
-
-function addRow(run: Run, text: string, eventCount: number): void {
-  if (eventCount === 0) return;
-  run.rows.push({ firstSeq: run.headSeq + 1, text });
-  run.headSeq += eventCount;
 }
 
 function readRows(

@@ -9,6 +9,8 @@ import type { VirtualTime } from "./virtual-time.ts";
 
 /** Longer than any test skips: nobody competes for the store, so the lease need not be renewed again and again. */
 const leaseMs = 3_000 * 365 * 86_400_000;
+/** As long, so that nothing of a test leaves the feed. */
+const feed = { keepMs: leaseMs };
 
 /** Captured, so that a test may replace the platform's timers. */
 const { setImmediate: immediate } = globalThis;
@@ -42,7 +44,7 @@ export class Life {
   #appendCount = 0;
 
   static async begin(options: LifeOptions): Promise<Life> {
-    const life = new Life(options, await options.store.claim({ leaseMs }));
+    const life = new Life(options, await options.store.claim({ leaseMs, feed }));
     await life.kernel.start();
     return life;
   }

@@ -82,7 +82,9 @@ describe.each([
       expect(inUse.stderr).toMatch(
         /^error\[package_in_use\]: package .* new runs of refund, order are routed to it/,
       );
-      expect(await test.json(["unload", second.version.slice(0, 8)])).toEqual({ version: second.version });
+      const unload = ["unload", second.version, "--request-id", "u-1"];
+      for (let round = 0; round < 2; round += 1)
+        expect(await test.json(unload)).toEqual({ version: second.version });
       expect(await test.json(["versions", "--type", "order"])).toMatchObject({
         packages: [{ version: first.version, routedTypes: ["order", "refund"] }],
       });
@@ -107,6 +109,11 @@ describe.each([
           /^error\[package_not_found\]: no package's version begins with abcdef/,
         ],
         [["route", "order", "--back"], 1, /^error\[package_not_found\]: order had no other version/],
+        [
+          ["route", "order", "--back", "--request-id", "r-1"],
+          2,
+          /^error\[invalid_argument\]: --back may mean another version/,
+        ],
         [["unload", "ab"], 2, /^error\[invalid_argument\]: a version needs 4 digits/],
         [["versions"], 0, /^$/],
       ] as const)

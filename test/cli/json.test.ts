@@ -134,7 +134,7 @@ describe("with --json", () => {
       namespaces: [{ name: "default" }, { name: "one" }],
     });
     server.kill("SIGTERM");
-    await once(server, "exit");
+    expect(await once(server, "exit")).toEqual([0, null]);
   });
 
   it("the commands that act print what their schemas say, with an engine and without", async () => {

@@ -242,6 +242,34 @@ describe("a message without an engine", () => {
   });
 });
 
+describe("a request id without an engine", () => {
+  it("makes a repeated cancel or terminate have no second effect", async () => {
+    await test.makeStore(async (engine) => {
+      await startWaiting(engine, "o-1");
+      await startWaiting(engine, "o-2");
+    });
+    for (let round = 0; round < 2; round += 1) {
+      const ended = await test.run(["terminate", "o-1", "--request-id", "r-1"]);
+      expect(ended).toMatchObject({ exitCode: 0, stdout: "terminated o-1\n" });
+      expect(await test.run(["cancel", "o-2", "--request-id", "r-1"])).toMatchObject({ exitCode: 0 });
+    }
+    const other = await test.run(["terminate", "o-1", "--request-id", "r-2"]);
+    expect(other.stderr).toContain("error[run_closed]");
+    const engine = await test.openEngine();
+    const run = engine.client.get("o-2");
+    await expect(run.result()).rejects.toThrow("workflow o-2 was cancelled");
+    const types: string[] = [];
+    for await (const event of run.history()) types.push(event.type);
+    expect(types.filter((type) => type === "WorkflowCancelRequested")).toHaveLength(1);
+    // The engine knows what the command wrote, and the command what the engine wrote.
+    await run.cancel(undefined, { requestId: "r-1" });
+    await engine.client.get("o-1").terminate(undefined, { requestId: "r-1" });
+    await engine.close();
+    expect(await test.run(["cancel", "o-2", "--request-id", "r-1"])).toMatchObject({ exitCode: 0 });
+    expect((await test.run(["cancel", "o-2", "--request-id", "r-9"])).stderr).toContain("error[run_closed]");
+  });
+});
+
 describe("terminate without an engine", () => {
   it("ends the run at once", async () => {
     await test.makeStore((engine) => startWaiting(engine, "o-1"));

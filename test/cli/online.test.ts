@@ -118,3 +118,64 @@ describe("with an engine that cannot be reached", () => {
     expect(await epochOf(test.file)).toBe(epoch);
   });
 });
+
+describe("watch", () => {
+  it("follows the feed over a restart of the engine, from the cursor that it is given", async () => {
+    const engine = await test.openEngine({ feed: true });
+    const { client } = engine;
+    await client.start(approve, undefined, { id: "a-1" });
+    const [first] = (await test.run(["watch", "--once", "--json"])).stdout.split("\n");
+    const { cursor } = JSON.parse(first ?? "") as { readonly cursor: string };
+    const watching = test.spawn(["watch", "--after", cursor, "--event", "SignalReceived", "--json"]);
+    let shown = "";
+    watching.stdout.on("data", (chunk: Buffer) => {
+      shown += chunk.toString();
+    });
+    const seen = (): readonly unknown[] =>
+      shown
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as unknown);
+    await client.get("a-1").signal(approval, { by: "ann" });
+    await expect.poll(seen, patiently).toMatchObject([
+      {
+        workflowId: "a-1",
+        workflowType: "approve",
+        event: { type: "SignalReceived", payload: { by: "ann" } },
+      },
+    ]);
+    await engine.close();
+    const next = await test.openEngine({ feed: true });
+    await next.client.start(approve, undefined, { id: "a-2" });
+    await next.client.get("a-2").signal(approval, { by: "bob" });
+    await expect
+      .poll(seen, patiently)
+      .toMatchObject([{ workflowId: "a-1" }, { workflowId: "a-2", event: { payload: { by: "bob" } } }]);
+    watching.kill("SIGTERM");
+    const ofOne = await test.run(["watch", "a-2", "--once"]);
+    expect(ofOne.stdout).toMatch(/WorkflowStarted +1 {2}a-2 {2}approve\n.*SignalReceived +2 {2}a-2/);
+    expect(ofOne.stdout).not.toContain("a-1");
+    await next.close();
+    // Without an engine it reads the file.
+    const offline = await test.run([
+      "watch",
+      "--once",
+      "--type",
+      "approve",
+      "--event",
+      "WorkflowCompleted",
+      "--json",
+    ]);
+    expect(offline.stdout.trimEnd().split("\n")).toHaveLength(2);
+  });
+
+  it("says that there is no feed, and what is wrong with its arguments", async () => {
+    await test.openEngine();
+    expect(await test.run(["watch", "--once"])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("error[feed_off]") as string,
+    });
+    expect(await test.run(["watch", "--event", "Nothing"])).toMatchObject({ exitCode: 2 });
+    expect(await test.run(["watch", "--oldest", "--after", "1.1.1"])).toMatchObject({ exitCode: 2 });
+  });
+});

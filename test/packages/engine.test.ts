@@ -86,6 +86,40 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     expect(await engine.client.get("two").result()).toBe("second: paid 6 and 2");
   });
 
+  it("a deploy, a route or an unload that is repeated with its request id undoes nothing that was done since", async () => {
+    let engine = await open();
+    const [old, next] = [await build(`return "old"`), await build(`return "new"`)];
+    const ran = async () => await (await engine.client.start("order", 1)).result();
+    const first = await engine.deploy(old, { requestId: "d-1" });
+    expect(first.isNew).toBe(true);
+    const second = await engine.deploy(next, { requestId: "d-2" });
+    // Its route has been replaced since.
+    expect(await engine.deploy(old, { requestId: "d-1" })).toEqual(first);
+    expect(await ran()).toBe("new");
+    await engine.route(["order"], first.version, { requestId: "r-1" });
+    await engine.route(["order"], second.version, { requestId: "r-2" });
+    await close(engine);
+    engine = await open();
+    await engine.route(["order"], first.version, { requestId: "r-1" });
+    expect(await engine.deploy(old, { requestId: "d-1" })).toEqual(first);
+    expect(await ran()).toBe("new");
+    await engine.unload(first.version, { requestId: "u-1" });
+    await engine.unload(first.version, { requestId: "u-1" });
+    // Not there any more, and not there again by a repetition.
+    expect(await engine.deploy(old, { requestId: "d-1" })).toEqual(first);
+    expect((await engine.packages()).packages.map(({ version }) => version)).toEqual([second.version]);
+    await expect(engine.route(["order"], first.version)).rejects.toMatchObject({ code: "package_not_found" });
+    await engine.deploy(old, { requestId: "d-3" });
+    await engine.unload(first.version, { requestId: "u-1" });
+    expect(await ran()).toBe("old");
+    await expect(engine.route(["order"], second.version, { requestId: "r-1" })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
+    await expect(engine.unload(second.version, { requestId: "" })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
+  });
+
   it("are deployed once; routes go forth and back, all types of them together or none", async () => {
     const engine = await open();
     const pair = (name: string) =>

@@ -10,8 +10,12 @@ import { encodeCatalogChange } from "../../src/store/catalog.ts";
 import type { OpenedStore, StoreBackend } from "../../src/store/conformance/world.ts";
 import type {
   Catalog,
+  CatalogChange,
+  CatalogReply,
   Commit,
   CommitResult,
+  FeedItem,
+  FeedPage,
   Heartbeat,
   OwnerToken,
   PackageUse,
@@ -55,6 +59,7 @@ const methods = [
   "readCatalog",
   "readPackage",
   "changeCatalog",
+  "readFeed",
   "close",
 ] as const satisfies readonly (keyof Store)[];
 
@@ -120,8 +125,19 @@ function noticing(memory: Store, damaged: Set<string>): Partial<Store> {
       throw new AionError("store_corrupt", `package ${version} is damaged`, { details: { version } });
     },
     async changeCatalog(token, change) {
-      await memory.changeCatalog(token, change);
+      const reply = await memory.changeCatalog(token, change);
       if (change.kind === "deploy") damaged.delete(change.version);
+      return reply;
+    },
+    async readFeed(request) {
+      const page = await memory.readFeed(request);
+      const items = page.items.map((item): FeedItem => {
+        const { event, ...rest } = item;
+        if (event === undefined || !damaged.has(item.workflowId)) return item;
+        const error = new AionError("history_corrupt", `workflow ${item.workflowId} is damaged`);
+        return { ...rest, damage: { firstSeq: event.seq, lastSeq: event.seq, error } };
+      });
+      return { ...page, items };
     },
   };
 }
@@ -129,6 +145,7 @@ function noticing(memory: Store, damaged: Set<string>): Partial<Store> {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const accepted: CommitResult = { ok: true, messageIds: [] };
+const made: CatalogReply = { isRepeated: false, isNew: false };
 
 /** Applies the commits of an append each in a transaction of its own. */
 async function oneByOne(
@@ -157,12 +174,14 @@ function unloadingAlso(
   return {
     async changeCatalog(token, change) {
       try {
-        await sound.changeCatalog(token, change);
+        const reply = await sound.changeCatalog(token, change);
         if (change.kind === "deploy") gone.delete(change.version);
+        return reply;
       } catch (error) {
         const isInUse = isAionError(error) && error.code === "package_in_use";
         if (!isInUse || !isGone(error.details as unknown as PackageUse)) throw error;
         gone.add(change.version);
+        return made;
       }
     },
     async readCatalog() {
@@ -922,7 +941,7 @@ export const faults: readonly Fault[] = [
     bend: (sound) => ({
       async changeCatalog(token, change) {
         const owner = await sound.readOwner();
-        await sound.changeCatalog(owner === undefined ? token : toOwnerToken(owner.epoch), change);
+        return await sound.changeCatalog(owner === undefined ? token : toOwnerToken(owner.epoch), change);
       },
     }),
   },
@@ -933,9 +952,10 @@ export const faults: readonly Fault[] = [
         if (change.kind !== "deploy" || change.route.length === 0)
           return await sound.changeCatalog(token, change);
         const { route, version, deployedAt: routedAt } = change;
-        await sound.changeCatalog(token, { ...change, route: [] });
+        const reply = await sound.changeCatalog(token, { ...change, route: [] });
         await turn();
         await sound.changeCatalog(token, { kind: "route", workflowTypes: route, version, routedAt });
+        return reply;
       },
     }),
   },
@@ -945,8 +965,10 @@ export const faults: readonly Fault[] = [
       async changeCatalog(token, change) {
         if (change.kind !== "route" || change.workflowTypes.length === 0)
           return await sound.changeCatalog(token, change);
+        const { requestId: _requestId, ...rest } = change;
         for (const type of change.workflowTypes)
-          await sound.changeCatalog(token, { ...change, workflowTypes: [type] });
+          await sound.changeCatalog(token, { ...rest, workflowTypes: [type] });
+        return await sound.changeCatalog(token, change);
       },
     }),
   },
@@ -967,9 +989,10 @@ export const faults: readonly Fault[] = [
       return {
         async changeCatalog(token, change) {
           const { routes } = await sound.readCatalog();
-          await sound.changeCatalog(token, change);
-          if (change.kind === "unload")
+          const reply = await sound.changeCatalog(token, change);
+          if (change.kind === "unload" && !reply.isRepeated)
             kept.push(...routes.filter(({ version }) => version === change.version));
+          return reply;
         },
         async readCatalog() {
           const { packages, routes } = await sound.readCatalog();
@@ -1001,7 +1024,7 @@ export const faults: readonly Fault[] = [
           if ([...last.values()].includes(version) || runs.some((run) => run.version === version))
             return await sound.changeCatalog(token, change);
           await turn();
-          await forcing.changeCatalog(token, change);
+          return await forcing.changeCatalog(token, change);
         },
       };
     },
@@ -1021,7 +1044,7 @@ export const faults: readonly Fault[] = [
     bend: (sound) => ({
       async changeCatalog(token, change) {
         try {
-          await sound.changeCatalog(token, change);
+          return await sound.changeCatalog(token, change);
         } catch (error) {
           if (!isAionError(error) || error.code !== "package_in_use") throw error;
           const { workflowIds } = error.details as unknown as PackageUse;
@@ -1037,8 +1060,9 @@ export const faults: readonly Fault[] = [
       const latest = new Map<string, number>();
       return {
         async changeCatalog(token, change) {
-          await sound.changeCatalog(token, change);
+          const reply = await sound.changeCatalog(token, change);
           if (change.kind === "deploy") latest.set(change.version, change.deployedAt);
+          return reply;
         },
         async readCatalog() {
           const { packages, routes } = await sound.readCatalog();
@@ -1056,7 +1080,7 @@ export const faults: readonly Fault[] = [
     bend: (sound) => ({
       async changeCatalog(token, change) {
         await turn();
-        await sound.changeCatalog(token, change);
+        return await sound.changeCatalog(token, change);
       },
     }),
   },
@@ -1067,9 +1091,11 @@ export const faults: readonly Fault[] = [
       return {
         async changeCatalog(token, change) {
           const archive = change.kind === "deploy" ? new Uint8Array(change.archive) : undefined;
-          await sound.changeCatalog(token, change);
+          const reply = await sound.changeCatalog(token, change);
+          if (reply.isRepeated) return reply;
           if (archive !== undefined) archives.set(change.version, archive);
           if (change.kind === "unload") archives.delete(change.version);
+          return reply;
         },
         async readPackage(version) {
           await sound.readCatalog();
@@ -1105,6 +1131,7 @@ export const faults: readonly Fault[] = [
         if (change.kind !== "deploy" || !isThere) return await sound.changeCatalog(token, change);
         const { version, route, deployedAt: routedAt } = change;
         await sound.changeCatalog(token, { kind: "route", version, workflowTypes: route, routedAt });
+        return made;
       },
     }),
   },
@@ -1116,4 +1143,231 @@ export const faults: readonly Fault[] = [
       return { readCatalog: () => (known ??= sound.readCatalog()) };
     },
   },
+  {
+    name: "the feed leaves an item out",
+    bend: (sound) => bendFeed(sound, (items) => items.filter((_, index) => index % 5 !== 3)),
+  },
+  {
+    name: "the feed has an item twice",
+    bend: (sound) =>
+      bendFeed(sound, (items) => items.flatMap((one, at) => (at % 4 === 2 ? [one, one] : [one]))),
+  },
+  {
+    name: "the feed is in another order than the commits",
+    bend: (sound) => bendFeed(sound, (items) => items.toReversed()),
+  },
+  {
+    name: "the feed shows a commit before it is made",
+    bend(sound) {
+      const pending = new Set<Commit>();
+      return {
+        async append(token, given) {
+          const commits = structuredClone(given);
+          await sound.readOwner();
+          for (const commit of commits) pending.add(commit);
+          await turn();
+          for (const commit of commits) pending.delete(commit);
+          return await sound.append(token, commits);
+        },
+        async readFeed(request) {
+          const page = await sound.readFeed(request);
+          if (!page.isAtHead || page.items.length >= request.limit) return page;
+          const coming = [...pending].flatMap(({ start }): FeedItem[] => {
+            const [event] = start?.events ?? [];
+            if (start === undefined || event === undefined) return [];
+            const { workflowId, runId, workflowType, firstSeq } = start;
+            const shown: Event = { ...event, seq: firstSeq, workflowId };
+            return [{ cursor: page.nextCursor, workflowId, runId, workflowType, event: shown }];
+          });
+          return { ...page, items: [...page.items, ...coming].slice(0, request.limit) };
+        },
+      };
+    },
+  },
+  {
+    name: "a transaction appears in the feed before one that was there",
+    bend(sound) {
+      let count = 0;
+      let late = "";
+      return {
+        async append(token, commits) {
+          count += 1;
+          const [first] = commits;
+          const event = first?.run?.events[0];
+          late = count % 3 === 0 && event?.type === "VersionMarked" ? event.changeId : "";
+          return await sound.append(token, commits);
+        },
+        async readFeed(request) {
+          const page = await sound.readFeed(request);
+          const isLate = ({ event }: FeedItem): boolean =>
+            late !== "" && event?.type === "VersionMarked" && event.changeId === late;
+          return { ...page, items: page.items.filter((item) => !isLate(item)) };
+        },
+      };
+    },
+  },
+  {
+    name: "the feed is trimmed, and a cursor from before goes on behind what is missing",
+    bend: (sound) => forgiving(sound, /older than/),
+  },
+  {
+    name: "a cursor from before the feed was off goes on in the next feed",
+    bend: (sound) => forgiving(sound, /has ended/),
+  },
+  {
+    name: "the feed cannot be turned off",
+    bend: (sound) => ({
+      claim: ({ feed, ...claim }) =>
+        sound.claim({ ...claim, ...(feed === "off" ? {} : feed === undefined ? {} : { feed }) }),
+    }),
+  },
+  {
+    name: "a claim that says nothing of the feed turns it off",
+    bend: (sound) => ({ claim: (claim) => sound.claim({ feed: "off", ...claim }) }),
+  },
+  {
+    name: "the cursor of an item is that of its page",
+    bend: (sound) => ({
+      async readFeed(request) {
+        const page = await sound.readFeed(request);
+        return { ...page, items: page.items.map((item) => ({ ...item, cursor: page.nextCursor })) };
+      },
+    }),
+  },
+  {
+    name: "a page of the feed is as long as it likes",
+    bend: (sound) => ({ readFeed: (request) => sound.readFeed({ ...request, limit: request.limit + 1 }) }),
+  },
+  {
+    name: "the feed of one workflow has the events of others",
+    bend: (sound) => ({
+      readFeed: ({ workflowId: _workflowId, ...request }) => sound.readFeed(request),
+    }),
+  },
+  {
+    name: "a page of the feed that has nothing for its reader does not move on",
+    bend: (sound) => ({
+      async readFeed(request) {
+        const page = await sound.readFeed(request);
+        return page.items.length > 0 || request.after === "oldest" || request.after === "latest"
+          ? page
+          : { ...page, nextCursor: request.after };
+      },
+    }),
+  },
+  {
+    name: "the feed always says that there is more",
+    bend: (sound) => ({
+      readFeed: async (request): Promise<FeedPage> => ({
+        ...(await sound.readFeed(request)),
+        isAtHead: false,
+      }),
+    }),
+  },
+  {
+    name: "damage of one run makes the feed unreadable",
+    bend: (sound) => ({
+      async readFeed(request) {
+        const page = await sound.readFeed(request);
+        for (const { damage } of page.items) if (damage !== undefined) throw damage.error;
+        return page;
+      },
+    }),
+  },
+  {
+    name: "the feed passes over what is damaged",
+    bend: (sound) => bendFeed(sound, (items) => items.filter(({ damage }) => damage === undefined)),
+  },
+  {
+    name: "request ids of changes of the catalog are not remembered",
+    bend: (sound) => ({
+      changeCatalog: (token, change) => sound.changeCatalog(token, withoutRequest(change)),
+    }),
+  },
+  {
+    name: "request ids of changes of the catalog are remembered by the object, not with the data",
+    bend: () => ({}),
+    bendOther: (sound) => ({
+      changeCatalog: (token, change) => sound.changeCatalog(token, withoutRequest(change)),
+    }),
+  },
+  {
+    name: "a change of the catalog that was refused counts as made",
+    bend(sound) {
+      const refused = new Set<string>();
+      return {
+        async changeCatalog(token, change) {
+          const { requestId } = change;
+          if (requestId !== undefined && refused.has(requestId)) return { isRepeated: true, isNew: false };
+          try {
+            return await sound.changeCatalog(token, change);
+          } catch (error) {
+            if (requestId !== undefined) refused.add(requestId);
+            throw error;
+          }
+        },
+      };
+    },
+  },
+  {
+    name: "another change with a request id that is known is taken for the first",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        try {
+          return await sound.changeCatalog(token, change);
+        } catch (error) {
+          if (!isAionError(error) || error.code !== "invalid_argument") throw error;
+          return { isRepeated: true, isNew: false };
+        }
+      },
+    }),
+  },
+  {
+    name: "a change of the catalog that was made before is told as made now",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        return { ...(await sound.changeCatalog(token, change)), isRepeated: false };
+      },
+    }),
+  },
+  {
+    name: "a repeated deployment is told as one of a package that was there",
+    bend: (sound) => ({
+      async changeCatalog(token, change) {
+        const { isRepeated, isNew } = await sound.changeCatalog(token, change);
+        return { isRepeated, isNew: isNew && !isRepeated };
+      },
+    }),
+  },
 ];
+
+function bendFeed(
+  sound: Store,
+  bend: (items: readonly FeedItem[]) => readonly FeedItem[],
+): Pick<Store, "readFeed"> {
+  return {
+    async readFeed(request) {
+      const page = await sound.readFeed(request);
+      return { ...page, items: bend(page.items) };
+    },
+  };
+}
+
+/** Reads all that there is where a cursor should be refused. */
+function forgiving(sound: Store, why: RegExp): Pick<Store, "readFeed"> {
+  return {
+    async readFeed(request) {
+      try {
+        return await sound.readFeed(request);
+      } catch (error) {
+        const isExpired = isAionError(error) && error.code === "cursor_expired";
+        if (!isExpired || !why.test(error.message)) throw error;
+        return await sound.readFeed({ ...request, after: "oldest" });
+      }
+    },
+  };
+}
+
+function withoutRequest({ requestId: _requestId, ...change }: CatalogChange): CatalogChange {
+  return change;
+}

@@ -1,4 +1,5 @@
 import type { Event } from "../../src/core/event.ts";
+import { isAionError } from "../../src/core/errors.ts";
 import { isTerminal, projectStatus } from "../../src/core/status.ts";
 import type { RunRecord, Store } from "../../src/store/contract.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
@@ -8,6 +9,7 @@ import { allIds, isDoomed, idOfIndex, orderIds, resultOfOrder } from "./workload
 interface Read {
   readonly runs: readonly RunRecord[];
   readonly histories: ReadonlyMap<string, readonly Event[]>;
+  readonly feed: readonly Event[];
 }
 
 const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled", "ended", "ran"]);
@@ -18,13 +20,15 @@ const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled
  * Owner: one file, over all the lives of its victims. Laws that it checks, by the numbers of docs/invariants.md:
  * I-1, I-2, I-3 what was acknowledged is there; I-8 no execution after a recorded outcome; I-9 no execution before
  * its record; I-10 attempts without gaps, none twice, none before its backoff is over; I-22 each signal once;
- * I-28 no timer before its instant; I-34, I-36, I-37, I-40 histories are gapless, only grow, and end once.
+ * I-28 no timer before its instant; I-34, I-36, I-37, I-40 histories are gapless, only grow, and end once. The feed is the
+ * histories in one order, to which every life adds at its end.
  */
 export class Audit {
   readonly violations: string[] = [];
   readonly #said: Said[] = [];
   readonly #witnessed: Said[] = [];
   #before: ReadonlyMap<string, readonly string[]> = new Map();
+  #feedBefore: readonly string[] = [];
   /** Keys of activities whose outcome was on the file at the last check. */
   #settled: ReadonlySet<string> = new Set();
   #unchecked: Said[] = [];
@@ -56,6 +60,7 @@ export class Audit {
   async check(path: string): Promise<Read> {
     const read = await readFile(path);
     this.#checkShape(read);
+    this.#checkFeed(read);
     const events = eventsByKey(read.histories);
     // I-8: what had its outcome when the last life ended was not to run in this one.
     for (const what of this.#unchecked) {
@@ -99,6 +104,21 @@ export class Audit {
 
   #violate(what: string): void {
     this.violations.push(what);
+  }
+
+  #checkFeed({ histories, feed }: Read): void {
+    const lines = feed.map((event) => JSON.stringify(event));
+    const changedAt = this.#feedBefore.findIndex((line, index) => lines[index] !== line);
+    if (changedAt >= 0) this.#violate(`the feed changed at its event ${changedAt}`);
+    this.#feedBefore = lines;
+    const byId = Map.groupBy(feed, ({ workflowId }) => workflowId as string);
+    for (const id of new Set([...byId.keys(), ...histories.keys()])) {
+      const [shown, recorded] = [byId.get(id) ?? [], histories.get(id) ?? []];
+      if (JSON.stringify(shown) !== JSON.stringify(recorded))
+        this.#violate(
+          `the feed has ${shown.length} events of ${id}, which are not the ${recorded.length} of its history`,
+        );
+    }
   }
 
   #checkShape({ histories, runs }: Read): void {
@@ -246,7 +266,27 @@ async function readStore(store: Store): Promise<Read> {
   const histories = new Map<string, readonly Event[]>();
   for (const { workflowId } of runs)
     if (!histories.has(workflowId)) histories.set(workflowId, await store.readHistory(workflowId));
-  return { runs, histories };
+  return { runs, histories, feed: await readFeed(store) };
+}
+
+/** In pages that end where they happen to end. */
+async function readFeed(store: Store): Promise<readonly Event[]> {
+  const events: Event[] = [];
+  for (let after = "oldest"; ;) {
+    const page = await store.readFeed({ after, limit: 37 }).catch((error: unknown) => {
+      // No life got as far as owning the file.
+      if (isAionError(error) && error.code === "feed_off") return undefined;
+      throw error;
+    });
+    if (page === undefined) return [];
+    const { items, nextCursor, isAtHead } = page;
+    for (const { event, damage } of items) {
+      if (event === undefined) throw damage.error;
+      events.push(event);
+    }
+    if (isAtHead) return events;
+    after = nextCursor;
+  }
 }
 
 /** The events of each activity, by its idempotency key. */

@@ -141,6 +141,7 @@ async function judge(copy: string, original: Written): Promise<Verdict> {
       workflows,
       activities,
       localSocket: false,
+      feed: true,
       log: (level, message, fields) => {
         if (level === "warn" || level === "error") warnings.push(`${message} ${JSON.stringify(fields)}`);
       },

@@ -185,7 +185,13 @@ async function carryOn(store: string, audit: Audit, script: Script): Promise<voi
   const said: Said[] = [];
   const { workflows, activities, drive } = defineWorkload((what) => said.push(what));
   try {
-    const engine = await Engine.open({ store: `sqlite:${store}`, workflows, activities, localSocket: false });
+    const engine = await Engine.open({
+      store: `sqlite:${store}`,
+      workflows,
+      activities,
+      localSocket: false,
+      feed: true,
+    });
     await drive(engine, script);
     await engine.close();
     audit.hear(said);

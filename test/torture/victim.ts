@@ -33,6 +33,9 @@ async function main({ path, script, lease, isPatient, isLiar }: VictimOptions): 
       workflows,
       activities,
       localSocket: false,
+      feed: true,
+      // Whatever the clock does: the audit wants all of it.
+      feedRetention: "36500 days",
       ...(lease === undefined ? {} : { lease }),
       onStopped: (error) => {
         say({ said: "lost", code: error.code });

@@ -6,6 +6,7 @@ import type {
   CatalogChange,
   Commit,
   DueCursor,
+  OwnerClaim,
   OwnerToken,
   RunFilter,
   RunKey,
@@ -15,7 +16,12 @@ import type {
 
 /** One call of the contract as data: it can be made, shown, and asked of the model. */
 export type Call =
-  | { readonly kind: "claim"; readonly leaseMs: number; readonly endpoint?: string }
+  | {
+      readonly kind: "claim";
+      readonly leaseMs: number;
+      readonly endpoint?: string;
+      readonly feed?: NonNullable<OwnerClaim["feed"]>;
+    }
   | { readonly kind: "renew" | "release"; readonly token: OwnerToken }
   | { readonly kind: "append"; readonly token: OwnerToken; readonly commits: readonly Commit[] }
   | {
@@ -30,6 +36,13 @@ export type Call =
 export type Read =
   | { readonly kind: "readOwner" }
   | { readonly kind: "readCatalog" }
+  | {
+      readonly kind: "readFeed";
+      readonly after: "oldest" | "latest" | FeedMark;
+      readonly limit: number;
+      readonly workflowId?: WorkflowId;
+      readonly workflowType?: string;
+    }
   | { readonly kind: "readPackage"; readonly version: string }
   | { readonly kind: "readHistory" | "readRunChain"; readonly workflowId: WorkflowId }
   | {
@@ -59,6 +72,13 @@ export type Read =
     }
   | { readonly kind: "count"; readonly filter: RunFilter };
 
+/** A cursor of the feed, with the event that it stands behind: what it means. */
+export interface FeedMark {
+  readonly cursor: string;
+  readonly runId: RunId;
+  readonly seq: number;
+}
+
 export type Outcome =
   | { readonly ok: true; readonly value: unknown }
   | {
@@ -80,8 +100,8 @@ export async function perform(store: Store, call: Call): Promise<Outcome> {
 async function make(store: Store, call: Call): Promise<unknown> {
   switch (call.kind) {
     case "claim": {
-      const { leaseMs, endpoint } = call;
-      return await store.claim({ leaseMs, ...(endpoint === undefined ? {} : { endpoint }) });
+      const { kind: _kind, ...claim } = call;
+      return await store.claim(claim);
     }
     case "renew":
       return await store.renew(call.token);
@@ -98,6 +118,10 @@ async function make(store: Store, call: Call): Promise<unknown> {
     case "readPackage": {
       const archive = await store.readPackage(call.version);
       return archive === undefined ? undefined : Buffer.from(archive).toString("hex");
+    }
+    case "readFeed": {
+      const { kind: _kind, after, ...rest } = call;
+      return await store.readFeed({ ...rest, after: typeof after === "string" ? after : after.cursor });
     }
     case "readOwner":
       return await store.readOwner();
@@ -158,6 +182,8 @@ export function showCall(call: Call): string {
 }
 
 function showChange(change: CatalogChange): string {
+  const { requestId, ...rest } = change;
+  if (requestId !== undefined) return `${showChange(rest)}, as ${requestId}`;
   const version = shortOf(change.version);
   switch (change.kind) {
     case "deploy":

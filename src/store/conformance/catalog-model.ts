@@ -1,5 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Catalog, CatalogChange, PackageRecord, RouteRecord, RunRecord } from "../contract.ts";
+import type {
+  Catalog,
+  CatalogChange,
+  CatalogReply,
+  PackageRecord,
+  RouteRecord,
+  RunRecord,
+} from "../contract.ts";
 import { pinnedCountMax, pinnedIdsMax } from "../contract.ts";
 import type { Outcome } from "./call.ts";
 
@@ -9,9 +16,17 @@ export interface ModelCatalog extends Catalog {
   readonly packages: readonly (PackageRecord & { readonly archive: string })[];
   /** In the order in which they were made. */
   readonly routes: readonly RouteRecord[];
+  /** Changes that were asked for with a request id, with what their reply said. */
+  readonly requests: readonly ModelRequest[];
 }
 
-export const noPackages: ModelCatalog = { packages: [], routes: [] };
+interface ModelRequest {
+  readonly requestId: string;
+  readonly content: unknown;
+  readonly isNew: boolean;
+}
+
+export const noPackages: ModelCatalog = { packages: [], routes: [], requests: [] };
 
 /** What a store says when it refuses. */
 export interface Refusal {
@@ -26,14 +41,41 @@ export function explainChange(
   outcome: Outcome,
   open: readonly RunRecord[],
 ): { readonly next: readonly ModelCatalog[]; readonly expected: unknown } {
-  const refusal = refusalOf(catalog, change, open);
-  const changed = refusal === undefined ? changedBy(catalog, change) : catalog;
-  const expected = refusal ?? "done";
-  if (outcome.ok) return { next: refusal === undefined ? [changed] : [], expected };
+  const { requestId } = change;
+  const earlier = catalog.requests.find((one) => one.requestId === requestId);
+  const content = contentOf(change);
+  const isOther = earlier !== undefined && !isDeepStrictEqual(earlier.content, content);
+  const refusal = isOther
+    ? { code: "invalid_argument", details: { requestId } }
+    : earlier === undefined
+      ? refusalOf(catalog, change, open)
+      : undefined;
+  const isMadeNow = refusal === undefined && earlier === undefined;
+  const isNew =
+    earlier?.isNew ??
+    (change.kind === "deploy" && catalog.packages.every(({ version }) => version !== change.version));
+  const requests =
+    isMadeNow && requestId !== undefined
+      ? [...catalog.requests, { requestId, content, isNew }]
+      : catalog.requests;
+  const changed = isMadeNow ? { ...changedBy(catalog, change), requests } : catalog;
+  const reply: CatalogReply = { isRepeated: earlier !== undefined, isNew };
+  const expected = refusal ?? reply;
+  if (outcome.ok) {
+    const isForetold = refusal === undefined && isDeepStrictEqual(outcome.value, reply);
+    return { next: isForetold ? [changed] : [], expected };
+  }
   const { code, details } = outcome;
   if (code === "commit_unknown" || code === "store_failed") return { next: [catalog, changed], expected };
   const isForetold = code === "store_full" || isDeepStrictEqual({ code, details }, refusal);
   return { next: isForetold ? [catalog] : [], expected };
+}
+
+/** All but when it is asked for. */
+function contentOf(change: CatalogChange): unknown {
+  const { kind, version } = change;
+  if (kind === "unload") return [kind, version];
+  return [kind, version, [...new Set(kind === "deploy" ? change.route : change.workflowTypes)]];
 }
 
 function refusalOf(
@@ -66,7 +108,10 @@ function isCounting(routes: readonly RouteRecord[], route: RouteRecord): boolean
   return routes.findLast(({ workflowType }) => workflowType === route.workflowType) === route;
 }
 
-function changedBy({ packages, routes }: ModelCatalog, change: CatalogChange): ModelCatalog {
+function changedBy(
+  { packages, routes }: ModelCatalog,
+  change: CatalogChange,
+): Omit<ModelCatalog, "requests"> {
   const { version } = change;
   switch (change.kind) {
     case "deploy": {

@@ -385,7 +385,7 @@ export const catalogScenarios: readonly Scenario[] = [
       const runs = [];
       for (let index = 0; index < 10; index += 1) runs.push(await world.start(`before-${index}`));
       const archives = runs.map((_, index) => archiveOf(`package ${index}`, ["order"]));
-      const [appended, changed] = [[], []] as [ReturnType<World["append"]>[], Promise<void>[]];
+      const [appended, changed] = [[], []] as [ReturnType<World["append"]>[], Promise<unknown>[]];
       for (const [index, run] of runs.entries()) {
         const archive = archives[index];
         if (archive !== undefined) changed.push(world.change(deployOf(archive, { route: ["order"] })));

@@ -65,14 +65,17 @@ export function* simplerOperations(operation: Operation): Generator<Operation> {
       yield* withDefaults(operation, { limit: undefined, from: 0, which: 0 });
       break;
     case "page":
+    case "feed":
       yield* withDefaults(operation, { limit: 1_000, which: 0 });
       break;
     case "deploy":
     case "route":
     case "unload":
-      yield* withDefaults(operation, { types: 0, package: 0 });
+      yield* withDefaults(operation, { types: 0, package: 0, request: undefined, isRepeated: false });
       break;
     case "claim":
+      yield* withDefaults(operation, { feed: undefined });
+      break;
     case "renew":
     case "release":
     case "wait":

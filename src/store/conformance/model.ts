@@ -3,6 +3,8 @@ import type { Event } from "../../core/event.ts";
 import { isClosed } from "../../core/status.ts";
 import { explainChange, noPackages } from "./catalog-model.ts";
 import type { ModelCatalog, Refusal } from "./catalog-model.ts";
+import { claimed, explainFeed, noFeed, withCommit } from "./feed-model.ts";
+import type { ModelFeed } from "./feed-model.ts";
 import type {
   Commit,
   CommitResult,
@@ -37,6 +39,7 @@ export interface State {
   readonly epoch: number;
   readonly owner: ModelOwner | undefined;
   readonly catalog: ModelCatalog;
+  readonly feed: ModelFeed;
 }
 
 export interface ModelRun {
@@ -68,6 +71,7 @@ export const emptyState: State = {
   epoch: 0,
   owner: undefined,
   catalog: noPackages,
+  feed: noFeed,
 };
 
 /** `now` is the store's time, which stands still during a call. */
@@ -102,6 +106,10 @@ export function explain(state: State, call: Call, outcome: Outcome, now: number)
       return explainRange(state, call, outcome);
     case "list":
       return explainPage(state, call, outcome);
+    case "readFeed": {
+      const { isForetold, expected } = explainFeed(state.feed, call, outcome, finder(state.runs));
+      return isForetold ? { next: [state], expected } : none(expected);
+    }
     default: {
       const expected = answerOf(state, call);
       return outcome.ok && isDeepStrictEqual(outcome.value, expected)
@@ -168,9 +176,14 @@ function explainClaim(
   if (owner !== undefined && now <= owner.leaseUntil.min) return none("rejected with store_owned");
   const { epoch } = outcome.value as OwnerToken;
   if (epoch <= state.epoch) return none(`an epoch later than ${state.epoch}`);
-  const claimed = { endpoint: call.endpoint, claimedAt: now, leaseMs: call.leaseMs };
+  const owned = { endpoint: call.endpoint, claimedAt: now, leaseMs: call.leaseMs };
   const until = now + call.leaseMs;
-  return only({ ...state, epoch, owner: { ...claimed, leaseUntil: { min: until, max: until } } });
+  return only({
+    ...state,
+    epoch,
+    owner: { ...owned, leaseUntil: { min: until, max: until } },
+    feed: claimed(state.feed, call.feed),
+  });
 }
 
 function explainOwner(state: State, outcome: Outcome, now: number): Explanation {
@@ -292,7 +305,12 @@ function apply(state: State, commit: Commit, result: Extract<CommitResult, { ok:
     const sent = send[index];
     if (sent !== undefined) messages.push({ messageId, target: sent.target, message: sent.message });
   }
-  return { ...state, runs, messages, lastRunKey, lastMessageId };
+  const feed = withCommit(state.feed, commit, result, finder(runs));
+  return { ...state, runs, messages, lastRunKey, lastMessageId, feed };
+}
+
+function finder(runs: State["runs"]): (runKey: RunKey) => RunRecord | undefined {
+  return (runKey) => runs.find(({ record }) => record.runKey === runKey)?.record;
 }
 
 function extended({ record, rows, heartbeats }: ModelRun, commit: RunCommit): ModelRun {
@@ -444,7 +462,10 @@ function explainPage(
 
 function answerOf(
   state: State,
-  call: Exclude<Read, { readonly kind: "readOwner" | "readHistoryFrom" | "readSegment" | "list" }>,
+  call: Exclude<
+    Read,
+    { readonly kind: "readOwner" | "readHistoryFrom" | "readSegment" | "list" | "readFeed" }
+  >,
 ): unknown {
   const records = state.runs.map(({ record }) => record);
   switch (call.kind) {

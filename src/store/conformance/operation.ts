@@ -6,17 +6,19 @@ import { toPayload } from "../../core/payload.ts";
 import { isClosed } from "../../core/status.ts";
 import type {
   CatalogChange,
+  CatalogReply,
   Commit,
   CommitResult,
+  FeedPage,
   OwnerToken,
   RunFilter,
   RunPage,
   RunRecord,
 } from "../contract.ts";
 import { toOwnerToken } from "../contract.ts";
-import type { Call, Outcome, Read } from "./call.ts";
+import type { Call, FeedMark, Outcome, Read } from "./call.ts";
 import type { Archive } from "./world.ts";
-import { archiveOf, deployOf, endOf, idOf, leaseMs, mark, startedEvent } from "./world.ts";
+import { archiveOf, deployOf, endOf, feedKeepMs, idOf, leaseMs, mark, startedEvent } from "./world.ts";
 
 /** One commit, described without reference to what the store holds, so that it can be shrunk. */
 export interface Step {
@@ -56,13 +58,21 @@ const reads = [
 
 export type Operation =
   | { readonly kind: "append"; readonly isStale: boolean; readonly steps: readonly Step[] }
-  | { readonly kind: "claim" | "renew" | "release"; readonly isStale: boolean }
+  | {
+      readonly kind: "claim" | "renew" | "release";
+      readonly isStale: boolean;
+      /** Of a claim: what becomes of the feed. */
+      readonly feed: "on" | "off" | undefined;
+    }
   | {
       readonly kind: "deploy" | "route" | "unload";
       readonly isStale: boolean;
       readonly package: number;
       /** Each bit is one of the types of the package. */
       readonly types: number;
+      /** Which request id it has, if it has one; or it is the last one with a request id once more. */
+      readonly request: number | undefined;
+      readonly isRepeated: boolean;
     }
   | { readonly kind: "wait"; readonly millis: number }
   | { readonly kind: "retain"; readonly isStale: boolean; readonly ageMs: number; readonly limit: number }
@@ -75,11 +85,14 @@ export type Operation =
       readonly limit: number | undefined;
     }
   /** The next page of a listing, or the first of another. */
-  | { readonly kind: "page"; readonly which: number; readonly limit: number };
+  | { readonly kind: "page"; readonly which: number; readonly limit: number }
+  /** A page of the feed: from a cursor that was given, or from one of its ends. */
+  | { readonly kind: "feed"; readonly which: number; readonly limit: number };
 
 const workflowIds: readonly WorkflowId[] = ["a", "A", "a-b", "é"].map(idOf);
 
 const isLackingBit = 4;
+const feedMarksMax = 60;
 
 const packages: readonly Archive[] = [
   archiveOf("package of two", ["order", "bill"]),
@@ -102,6 +115,8 @@ export class Ledger {
   #token: OwnerToken;
   #isOwned = true;
   #page: { readonly filter: RunFilter; readonly cursor: string; readonly runKey: number } | undefined;
+  readonly #feedMarks: FeedMark[] = [];
+  #requested: CatalogChange | undefined;
   #markCount = 0;
   #runCount = 0;
 
@@ -118,9 +133,14 @@ export class Ledger {
   toCall(operation: Exclude<Operation, { readonly kind: "wait" }>, now: number): Call | undefined {
     switch (operation.kind) {
       case "claim":
-        return operation.isStale
-          ? { kind: "claim", leaseMs, endpoint: "/run/aion.sock" }
-          : { kind: "claim", leaseMs };
+        return {
+          kind: "claim",
+          leaseMs,
+          ...(operation.isStale ? { endpoint: "/run/aion.sock" } : {}),
+          ...(operation.feed === undefined
+            ? {}
+            : { feed: operation.feed === "off" ? "off" : { keepMs: feedKeepMs } }),
+        };
       case "renew":
       case "release":
         return { kind: operation.kind, token: this.#tokenFor(operation.isStale) };
@@ -148,6 +168,8 @@ export class Ledger {
         };
       case "page":
         return this.#toPage(operation);
+      case "feed":
+        return this.#toFeed(operation);
       case "read":
         return this.#toRead(operation, now);
     }
@@ -172,7 +194,22 @@ export class Ledger {
           if (commit !== undefined && result.ok) this.#learnCommit(commit, result);
         }
         break;
+      case "readFeed": {
+        const { items, nextCursor } = outcome.value as FeedPage;
+        this.#feedMarks.splice(0, Math.max(0, this.#feedMarks.length - feedMarksMax));
+        for (const { cursor, runId, event } of items)
+          if (event !== undefined) this.#feedMarks.push({ cursor, runId, seq: event.seq });
+        const last = this.#feedMarks.at(-1);
+        // Of a page with a filter the end may lie behind what others would read from there.
+        const isFiltered = call.workflowId !== undefined || call.workflowType !== undefined;
+        if (isFiltered) break;
+        if (items.length > 0 && last !== undefined) this.#feedMarks.push({ ...last, cursor: nextCursor });
+        else if (typeof call.after !== "string") this.#feedMarks.push({ ...call.after, cursor: nextCursor });
+        break;
+      }
       case "changeCatalog":
+        if (call.change.requestId !== undefined) this.#requested = call.change;
+        if ((outcome.value as CatalogReply).isRepeated) break;
         if (call.change.kind === "deploy") this.#deployed.add(call.change.version);
         if (call.change.kind === "unload") this.#deployed.delete(call.change.version);
         break;
@@ -225,6 +262,7 @@ export class Ledger {
       { kind: "count", filter: { status: "running" } },
       { kind: "count", filter: { isBlocked: true } },
       { kind: "readCatalog" },
+      { kind: "readFeed", after: "oldest", limit: all },
       ...packages.map(({ version }): Read => ({ kind: "readPackage", version })),
     ];
   }
@@ -358,8 +396,18 @@ export class Ledger {
     }
   }
 
-  /** Mostly on a package that is there; where there is none one is deployed. */
   #toChange(
+    operation: Extract<Operation, { readonly kind: "deploy" | "route" | "unload" }>,
+    now: number,
+  ): CatalogChange {
+    const { request, isRepeated } = operation;
+    if (isRepeated && this.#requested !== undefined) return this.#requested;
+    const change = this.#toFreshChange(operation, now);
+    return request === undefined ? change : { ...change, requestId: `request-${request}` };
+  }
+
+  /** Mostly on a package that is there; where there is none one is deployed. */
+  #toFreshChange(
     { kind, package: which, types }: Extract<Operation, { readonly kind: "deploy" | "route" | "unload" }>,
     now: number,
   ): CatalogChange {
@@ -386,6 +434,18 @@ export class Ledger {
       return { kind: "list", filter, limit, after: { cursor, runKey } };
     }
     return { kind: "list", filter: this.#toFilter(which), limit };
+  }
+
+  #toFeed({ which, limit }: Extract<Operation, { readonly kind: "feed" }>): Call {
+    const found = this.#feedMarks[which % Math.max(1, this.#feedMarks.length)];
+    const end = which % 6 === 0 ? "latest" : "oldest";
+    return {
+      kind: "readFeed",
+      after: found === undefined || which % 3 === 0 ? end : found,
+      limit,
+      ...(which % 5 === 1 ? { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") } : {}),
+      ...(which % 5 === 2 ? { workflowType: "bill" } : {}),
+    };
   }
 
   #toFilter(which: number): RunFilter {
@@ -539,6 +599,8 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
       { weight: 3, arbitrary: fc.constant(0) },
       { weight: 2, arbitrary: fc.nat({ max: 2 * isLackingBit - 1 }) },
     ),
+    request: fc.option(fc.nat({ max: 2 }), { nil: undefined, freq: 2 }),
+    isRepeated: fc.boolean(),
   });
   const retain = fc.record({
     kind: fc.constant("retain" as const),
@@ -574,8 +636,20 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
         weight: 2,
         arbitrary: fc.record({ kind: fc.constant("page" as const), which: fc.nat({ max: 30 }), limit }),
       },
+      {
+        weight: 2,
+        arbitrary: fc.record({ kind: fc.constant("feed" as const), which: fc.nat({ max: 60 }), limit }),
+      },
     ),
-    own: fc.record({ kind: fc.constantFrom("claim", "renew", "release"), isStale: fc.boolean() }),
+    own: fc.record({
+      kind: fc.constantFrom("claim", "renew", "release"),
+      isStale: fc.boolean(),
+      feed: fc.oneof(
+        { weight: 2, arbitrary: fc.constant(undefined) },
+        { weight: 2, arbitrary: fc.constant("on" as const) },
+        { weight: 1, arbitrary: fc.constant("off" as const) },
+      ),
+    }),
     wait: fc.record({
       kind: fc.constant("wait" as const),
       millis: fc.oneof(fc.nat({ max: 2 * leaseMs }), fc.constant(leaseMs + 1)),

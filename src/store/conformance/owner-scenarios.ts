@@ -176,6 +176,7 @@ export const ownerScenarios: readonly Scenario[] = [
         () => store.count({}),
         () => store.deleteClosed(token, 0, 1),
         () => store.readCatalog(),
+        () => store.readFeed({ after: "oldest", limit: 10 }),
         () => store.readPackage("0".repeat(64)),
         () => store.changeCatalog(token, { kind: "unload", version: "0".repeat(64) }),
       ];

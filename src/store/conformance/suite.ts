@@ -2,15 +2,17 @@ import { appendScenarios } from "./append-scenarios.ts";
 import { catalogScenarios, packageDamageScenarios } from "./catalog-scenarios.ts";
 import { chainScenarios } from "./chain-scenarios.ts";
 import { damageScenarios, handleScenarios } from "./handle-scenarios.ts";
+import { feedScenarios } from "./feed-scenarios.ts";
 import { interleavingScenario } from "./interleaving.ts";
 import { listScenarios } from "./list-scenarios.ts";
 import { messageScenarios } from "./message-scenarios.ts";
 import { ownerScenarios } from "./owner-scenarios.ts";
 import type { PropertyOptions } from "./property.ts";
 import { readScenarios } from "./read-scenarios.ts";
+import { requestScenarios } from "./request-scenarios.ts";
 import { sequenceScenario } from "./sequence.ts";
 import { sizeScenarios } from "./size-scenarios.ts";
-import { World, leaseMs, openFresh } from "./world.ts";
+import { World, feedKeepMs, leaseMs, openFresh } from "./world.ts";
 import type { OpenedStore, Scenario, StoreBackend } from "./world.ts";
 
 /** The two functions of a test runner that the suite needs: vitest's, node:test's and others' fit. */
@@ -31,6 +33,8 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
   sizes: sizeScenarios,
   damage: damageScenarios,
   packages: [...catalogScenarios, ...packageDamageScenarios],
+  "requests that are repeated": requestScenarios,
+  "the feed": feedScenarios,
   properties: [sequenceScenario, interleavingScenario],
 };
 
@@ -80,7 +84,8 @@ async function runScenario(
 ): Promise<void> {
   const { opened, time } = await openFresh(backend);
   try {
-    const token = await opened.store.claim({ leaseMs, endpoint: "/run/aion.sock" });
+    const feed = { keepMs: feedKeepMs };
+    const token = await opened.store.claim({ leaseMs, endpoint: "/run/aion.sock", feed });
     await scenario.run(new World(opened, time, token), backend, options);
   } finally {
     await opened.dispose();

@@ -11,6 +11,7 @@ import type { RunStatus } from "../../core/status.ts";
 import type { PropertyOptions } from "./property.ts";
 import type {
   CatalogChange,
+  CatalogReply,
   Commit,
   CommitResult,
   OwnerToken,
@@ -83,6 +84,8 @@ export async function openFresh(
 }
 
 export const leaseMs = 10_000;
+/** The feed is on from the beginning of every scenario; no scenario but those of its trimming lasts as long. */
+export const feedKeepMs = 3_600_000;
 
 /** A run as a writer knows it. */
 export interface KnownRun extends RunRef {
@@ -151,8 +154,8 @@ export class World {
     return result;
   }
 
-  async change(change: CatalogChange): Promise<void> {
-    await this.store.changeCatalog(this.token, change);
+  async change(change: CatalogChange): Promise<CatalogReply> {
+    return await this.store.changeCatalog(this.token, change);
   }
 
   /** Ends a run. */

@@ -6,7 +6,7 @@ import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 import { toStoreError } from "./errors.ts";
 import { openDatabase } from "./migrate.ts";
-import { releaseOwner } from "./owner.ts";
+import { disown } from "./owner.ts";
 import { Reader } from "./reader.ts";
 
 export interface BackupOptions {
@@ -84,7 +84,7 @@ function makeSingleFile(partial: string): void {
     const database = new DatabaseSync(partial);
     try {
       database.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
-      releaseOwner(database);
+      disown(database);
     } finally {
       database.close();
     }

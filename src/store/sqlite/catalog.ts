@@ -1,9 +1,16 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { AionError } from "../../core/errors.ts";
 import type { WorkflowId } from "../../core/ids.ts";
-import { checkArchive, packageInUse, packageNotFound, typesNotInPackage } from "../catalog.ts";
-import type { Catalog, CatalogChange, PackageRecord } from "../contract.ts";
-import { pinnedCountMax, pinnedIdsMax } from "../contract.ts";
+import {
+  checkArchive,
+  contentOf,
+  packageInUse,
+  packageNotFound,
+  requestTaken,
+  typesNotInPackage,
+} from "../catalog.ts";
+import type { Catalog, CatalogChange, CatalogReply, PackageRecord } from "../contract.ts";
+import { pinnedCountMax, pinnedIdsMax, requestsKept } from "../contract.ts";
 
 type Row = Record<string, SQLOutputValue>;
 
@@ -64,7 +71,23 @@ export class CatalogWriter {
     return this.#sql.package.get(version) !== undefined;
   }
 
-  change(change: CatalogChange): void {
+  change(change: CatalogChange): CatalogReply {
+    const { requestId } = change;
+    const made = requestId === undefined ? undefined : this.#sql.request.get(requestId);
+    if (requestId !== undefined && made !== undefined) {
+      if (made["content"] !== contentOf(change)) throw requestTaken(requestId);
+      return { isRepeated: true, isNew: made["is_new"] === 1 };
+    }
+    const isNew = change.kind === "deploy" && !this.has(change.version);
+    this.#make(change);
+    if (requestId !== undefined) {
+      const { lastInsertRowid } = this.#sql.insertRequest.run(requestId, contentOf(change), isNew ? 1 : 0);
+      this.#sql.deleteRequests.run(Number(lastInsertRowid) - requestsKept);
+    }
+    return { isRepeated: false, isNew };
+  }
+
+  #make(change: CatalogChange): void {
     switch (change.kind) {
       case "deploy":
         this.#deploy(change);
@@ -132,6 +155,9 @@ const pinnedText = `FROM runs INDEXED BY runs_pinned
 
 const writeTexts = {
   package: "SELECT 1 FROM packages WHERE version = ?",
+  request: "SELECT content, is_new FROM requests WHERE request_id = ?",
+  insertRequest: "INSERT INTO requests (request_id, content, is_new) VALUES (?, ?, ?)",
+  deleteRequests: "DELETE FROM requests WHERE request_key <= ?",
   insertPackage: "INSERT INTO packages (version, deployed_at, archive) VALUES (?, ?, ?)",
   mendArchive: "UPDATE packages SET archive = ?2 WHERE version = ?1 AND archive <> ?2",
   insertType: "INSERT INTO package_types (version, place, workflow_type) VALUES (?, ?, ?)",

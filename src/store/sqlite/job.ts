@@ -1,5 +1,5 @@
 import type { EncodedCommit } from "../commit.ts";
-import type { CatalogChange, CommitResult, OwnerClaim } from "../contract.ts";
+import type { CatalogChange, CatalogReply, CommitResult, OwnerClaim } from "../contract.ts";
 
 /** The commits of one `append`. */
 export interface Batch {
@@ -38,9 +38,20 @@ export function archiveOf(job: Job): Uint8Array | undefined {
 /** What became of a job: each has its own answer, though appends share a transaction. */
 export type JobResult =
   | { readonly kind: "appended"; readonly results: readonly CommitResult[] }
-  /** The epoch of a claim, the count of a deletion, the pages that a checkpoint found in the log; else without meaning. */
+  /**
+   * The epoch of a claim, the count of a deletion, the pages that a checkpoint found in the log, the reply to a change of the
+   * catalog; else without meaning.
+   */
   | { readonly kind: "done"; readonly value: number }
   | { readonly kind: "failed"; readonly error: unknown };
+
+export function encodeReply({ isRepeated, isNew }: CatalogReply): number {
+  return (isRepeated ? 1 : 0) + (isNew ? 2 : 0);
+}
+
+export function decodeReply(value: number): CatalogReply {
+  return { isRepeated: (value & 1) !== 0, isNew: (value & 2) !== 0 };
+}
 
 /** A job whose giver waits. */
 export interface Pending {

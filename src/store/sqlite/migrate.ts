@@ -10,7 +10,11 @@ import { checkLog } from "./log-damage.ts";
 export const applicationId = 0x41_69_6f_6e;
 
 /** In order; the number of those applied is the format of the file (`PRAGMA user_version`). Only ever added to. */
-const migrations: readonly string[] = ["001-runs-and-events.sql", "002-packages.sql"];
+const migrations: readonly string[] = [
+  "001-runs-and-events.sql",
+  "002-packages.sql",
+  "003-feed-and-requests.sql",
+];
 
 /** The format that this version writes. */
 export const storeFormat = migrations.length;

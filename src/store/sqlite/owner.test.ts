@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isAionError } from "../../core/errors.ts";
 import { openDatabase } from "./migrate.ts";
-import { OwnerRow, releaseOwner } from "./owner.ts";
+import { OwnerRow, disown } from "./owner.ts";
 
 const leaseMs = 9_000;
 const now = 1_000_000;
@@ -106,7 +106,14 @@ describe("whoever writes", () => {
   it("renews it once for all that is written in one transaction", () => {
     owner.claim({ leaseMs }, now);
     const lease = owner.readLease();
-    expect(lease).toEqual({ epoch: 1, isOwned: true, leaseMs, leaseUntil: now + leaseMs });
+    expect(lease).toEqual({
+      epoch: 1,
+      isOwned: true,
+      leaseMs,
+      leaseUntil: now + leaseMs,
+      feedKeepMs: undefined,
+      feedFloor: 0,
+    });
     owner.renewWhenDue(lease, now + leaseMs);
     expect(lease.leaseUntil).toBe(now + 2 * leaseMs);
     expect(owner.readLease()).toEqual(lease);
@@ -134,7 +141,7 @@ describe("a release", () => {
 
   it("of a copy asks for no epoch", () => {
     owner.claim({ leaseMs }, now);
-    releaseOwner(database);
+    disown(database);
     expect(owner.read(now)).toBeUndefined();
   });
 });
@@ -145,7 +152,7 @@ describe.runIf(process.platform === "linux")("an owner within its lease", () => 
   function isAliveWith(
     change: (row: { readonly machine: string }) => Readonly<Record<string, unknown>>,
   ): boolean {
-    releaseOwner(database);
+    disown(database);
     owner.claim({ leaseMs }, now);
     const changed = change({ machine: String(columns()["machine"]) });
     for (const [column, value] of Object.entries(changed))

@@ -6,6 +6,7 @@ import type { AionError } from "../../core/errors.ts";
 import type { OwnerClaim, OwnerRecord } from "../contract.ts";
 import { notOwner } from "../commit.ts";
 import { storeOwned } from "../owned.ts";
+import { nextEra } from "../feed.ts";
 
 /**
  * The owner row: who may write.
@@ -30,7 +31,9 @@ export class OwnerRow {
     this.#read = database.prepare(
       "SELECT epoch, pid, host, machine, process_started, endpoint, claimed_at, lease_ms, lease_until FROM owner WHERE id = 1",
     );
-    this.#readLease = database.prepare("SELECT epoch, pid, lease_ms, lease_until FROM owner WHERE id = 1");
+    this.#readLease = database.prepare(
+      "SELECT epoch, pid, lease_ms, lease_until, feed_keep_ms, feed_floor FROM owner WHERE id = 1",
+    );
     this.#claim = database.prepare(
       `UPDATE owner SET epoch = epoch + 1, pid = ?, host = ?, machine = ?, process_started = ?, endpoint = ?,
          claimed_at = ?, lease_ms = ?, lease_until = ? WHERE id = 1`,
@@ -77,6 +80,8 @@ export class OwnerRow {
       // 0 when they are null: nobody's.
       leaseMs: Number(row["lease_ms"]),
       leaseUntil: Number(row["lease_until"]),
+      feedKeepMs: numberOrNull(row["feed_keep_ms"]) ?? undefined,
+      feedFloor: Number(row["feed_floor"]),
     };
   }
 
@@ -164,9 +169,11 @@ export interface OwnerFacts extends OwnerRecord {
 
 const releaseSql = "UPDATE owner SET pid = NULL, endpoint = NULL, lease_until = NULL WHERE id = 1";
 
-/** Of a copy: nobody owns it, whoever owns the original. */
-export function releaseOwner(database: DatabaseSync): void {
+/** Of a copy: nobody owns it, whoever owns the original; and its feed is another one from here on. */
+export function disown(database: DatabaseSync): void {
   database.exec(releaseSql);
+  const era = Number(database.prepare("SELECT feed_era FROM owner WHERE id = 1").get()?.["feed_era"] ?? 0);
+  if (era > 0) database.prepare("UPDATE owner SET feed_era = ? WHERE id = 1").run(nextEra(era, Date.now()));
 }
 
 /** What an append must know of the owner row. */
@@ -175,6 +182,9 @@ export interface Lease {
   readonly isOwned: boolean;
   readonly leaseMs: number;
   leaseUntil: number;
+  /** Undefined: nothing gets into the feed. */
+  readonly feedKeepMs: number | undefined;
+  readonly feedFloor: number;
 }
 
 interface OwnerColumns {

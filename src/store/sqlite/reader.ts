@@ -11,6 +11,8 @@ import type {
   Catalog,
   DueCursor,
   DueRun,
+  FeedPage,
+  FeedRange,
   Heartbeat,
   RunFilter,
   RunKey,
@@ -19,6 +21,7 @@ import type {
   StoredMessage,
 } from "../contract.ts";
 import { CatalogReader } from "./catalog.ts";
+import { FeedReader } from "./feed.ts";
 import { checksumOf, checksumSeed, newestVersionText, statusCodes, statusOfCode } from "./row.ts";
 import { isLaterVersion, thisVersion } from "./version.ts";
 
@@ -37,10 +40,14 @@ export class Reader {
   readonly #sql: Readonly<Record<keyof typeof statementTexts, StatementSync>>;
 
   readonly #catalog: CatalogReader;
+  readonly #feed: FeedReader;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
     this.#catalog = new CatalogReader(database);
+    this.#feed = new FeedReader(database, {
+      readRow: ({ runKey, workflowId }, firstSeq) => this.#readRow(runKey, workflowId, firstSeq),
+    });
     this.#sql = Object.fromEntries(
       Object.entries(statementTexts).map(([name, text]) => [name, database.prepare(text)]),
     ) as Readonly<Record<keyof typeof statementTexts, StatementSync>>;
@@ -179,6 +186,23 @@ export class Reader {
 
   readPackage(version: string): Uint8Array | undefined {
     return this.#catalog.readPackage(version);
+  }
+
+  readFeed(request: FeedRange): FeedPage {
+    return this.#consistently(() => this.#feed.read(request));
+  }
+
+  #readRow(
+    runKey: RunKey,
+    workflowId: WorkflowId,
+    firstSeq: number,
+  ): { readonly events: readonly Event[]; readonly chars: number } {
+    const found = this.#sql.row.get(runKey, firstSeq);
+    if (found === undefined) throw corrupt(workflowId, firstSeq, "it is not there");
+    const row = String(found["row"]);
+    if (checksumOf(row, { seed: checksumSeed(workflowId), firstSeq }) !== found["checksum"])
+      throw corrupt(workflowId, firstSeq, "its checksum does not fit");
+    return { events: this.#decode(row, { workflowId, firstSeq }), chars: row.length };
   }
 
   #keyRange(): { readonly firstKey: number; readonly lastKey: number } {
@@ -346,6 +370,7 @@ const statementTexts = {
     "SELECT message_id, checksum, target, body FROM messages WHERE message_id > ? ORDER BY message_id LIMIT ?",
   newestVersion: newestVersionText,
   heartbeats: "SELECT ordinal, attempt, details FROM heartbeats WHERE run_key = ? ORDER BY ordinal",
+  row: "SELECT checksum, row FROM events WHERE run_key = ? AND first_seq = ?",
   rows: `SELECT first_seq, checksum, row FROM events WHERE run_key = ?
     AND first_seq >= coalesce((SELECT max(first_seq) FROM events WHERE run_key = ?3 AND first_seq <= ?2), ?2)
     ORDER BY first_seq LIMIT ?4`,

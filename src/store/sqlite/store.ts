@@ -9,10 +9,13 @@ import { encodeCommit, parseCursor } from "../commit.ts";
 import type {
   Catalog,
   CatalogChange,
+  CatalogReply,
   Commit,
   CommitResult,
   DueCursor,
   DueRun,
+  FeedPage,
+  FeedRange,
   Heartbeat,
   OwnerClaim,
   OwnerRecord,
@@ -28,6 +31,7 @@ import type {
 import { toOwnerToken } from "../contract.ts";
 import { isBusy, toStoreError } from "./errors.ts";
 import type { Job } from "./job.ts";
+import { decodeReply } from "./job.ts";
 import { openDatabase } from "./migrate.ts";
 import { OwnerRow } from "./owner.ts";
 import { Reader } from "./reader.ts";
@@ -228,15 +232,20 @@ class SqliteStore implements Store {
     return this.#read(() => this.#reader.readPackage(version));
   }
 
-  async changeCatalog(token: OwnerToken, change: CatalogChange): Promise<void> {
+  async changeCatalog(token: OwnerToken, change: CatalogChange): Promise<CatalogReply> {
     this.#writing();
     const encoded = encodeCatalogChange(change);
-    await this.#write({
+    const reply = await this.#write({
       kind: "change-catalog",
       epoch: token.epoch,
       now: this.#clock.now(),
       change: encoded,
     });
+    return decodeReply(reply);
+  }
+
+  async readFeed(request: FeedRange): Promise<FeedPage> {
+    return this.#read(() => this.#reader.readFeed(request));
   }
 
   async close(): Promise<void> {

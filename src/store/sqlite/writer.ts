@@ -9,9 +9,11 @@ import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
 import { CatalogWriter } from "./catalog.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
+import { FeedWriter } from "./feed.ts";
 import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
+import { encodeReply } from "./job.ts";
 import { checksumOf, checksumSeed, newestVersionText, statusCodes } from "./row.ts";
 import { isLaterVersion } from "./version.ts";
 import { plainSuccess } from "./wire.ts";
@@ -34,6 +36,7 @@ export class Writer {
   readonly file: FileIdentity;
   readonly #owner: OwnerRow;
   readonly #catalog: CatalogWriter;
+  readonly #feed: FeedWriter;
   readonly #sql: Statements;
   #failure: AionError | undefined;
   // Asked once a transaction, and only if a run closes in it: mostly there are none at all.
@@ -53,6 +56,7 @@ export class Writer {
     this.file = of.file ?? new FileIdentity(of.path);
     this.#owner = new OwnerRow(database, of.storeName);
     this.#catalog = new CatalogWriter(database);
+    this.#feed = new FeedWriter(database);
     this.#sql = prepareStatements(database);
     // Before a word is written: a thread that opens the path anew may have been given another file.
     try {
@@ -115,6 +119,7 @@ export class Writer {
         return this.#transaction(() => {
           this.file.check();
           const epoch = this.#owner.claim(job.claim, job.now);
+          this.#feed.claim(job.claim, job.now);
           this.#noteVersion(job.version);
           return epoch;
         });
@@ -132,8 +137,7 @@ export class Writer {
         return this.#transaction(() => {
           this.file.check();
           this.#owner.check(job.epoch, job.now);
-          this.#catalog.change(job.change);
-          return 0;
+          return encodeReply(this.#catalog.change(job.change));
         });
       case "checkpoint":
         return this.#checkpoint();
@@ -168,6 +172,7 @@ export class Writer {
     this.#lastRunKey = undefined;
     this.#packagesThere.clear();
     this.#rows = [];
+    this.#feed.begin();
     try {
       this.#sql.begin.run();
       const result = work();
@@ -239,10 +244,12 @@ export class Writer {
       return { kind: "appended", results: batch.commits.map(apply) };
     });
     this.#flushRows();
+    this.#feed.write(owner, batches.at(-1)?.now ?? 0);
     return results;
   }
 
   #applyAlone(commit: EncodedCommit): CommitResult {
+    const { length } = this.#feed;
     this.#sql.savepoint.run();
     try {
       const result = this.#apply(commit);
@@ -251,6 +258,7 @@ export class Writer {
     } catch (error) {
       if (!isStatementFault(error)) throw error;
       this.#rows = [];
+      this.#feed.forget(length);
       this.#sql.rollbackToSavepoint.run();
       return { ok: false, error: toStoreError(error, { action: "write", path: this.#path }) as AionError };
     } finally {
@@ -355,7 +363,7 @@ export class Writer {
       if (refusal !== undefined) return refusal;
       this.#updateRun(commit, headSeq);
     }
-    if (eventCount > 0) this.#insertRow({ runKey, workflowId, firstSeq: expectedSeq + 1, row });
+    if (eventCount > 0) this.#insertRow({ runKey, workflowId, firstSeq: expectedSeq + 1, row, eventCount });
     if (closes) {
       if (this.#hasHeartbeats()) this.#sql.deleteHeartbeats.run(runKey);
     } else if (commit.heartbeats !== undefined) {
@@ -406,7 +414,7 @@ export class Writer {
     );
     if (changes === 0) return undefined;
     this.#lastRunKey = runKey;
-    this.#insertRow({ runKey, workflowId, firstSeq, row });
+    this.#insertRow({ runKey, workflowId, firstSeq, row, eventCount });
     return runKey;
   }
 
@@ -415,8 +423,10 @@ export class Writer {
     readonly workflowId: string;
     readonly firstSeq: number;
     readonly row: string;
+    readonly eventCount: number;
   }): void {
     const { runKey, workflowId, firstSeq, row } = of;
+    this.#feed.note(runKey, firstSeq, of.eventCount);
     this.#rows.push(runKey, firstSeq, checksumOf(row, { seed: checksumSeed(workflowId), firstSeq }), row);
     if (this.#rows.length < rowsPerStatement * columnsPerRow) return;
     this.#sql.insertManyEvents.run(...this.#rows);

@@ -23,6 +23,7 @@ import { nameOf, readStore } from "./record.ts";
 const checksums: Readonly<Record<number, string>> = {
   1: "c5ce2b7adc835739",
   2: "9beb60f170d49693",
+  3: "b225e0b210291a74",
 };
 
 let directory: string;
@@ -69,11 +70,28 @@ it("brought from format 1, a package is held by a run that was running before th
   await store.close();
 });
 
+it("a request id that format 3 remembers is not taken for another one, nor forgotten", async () => {
+  writeFileSync(file, gunzipSync(readFileSync(`${nameOf(3)}.db.gz`)));
+  const clock = new VirtualClock();
+  const store = openSqliteStore({ path: file, clock });
+  const token = await store.claim({ leaseMs });
+  const { routes } = await store.readCatalog();
+  const { version = "" } = routes.find(({ routedAt }) => routedAt === 70) ?? {};
+  const workflowTypes = ["order", "bill 🚀"];
+  const route = { kind: "route", version, workflowTypes, routedAt: 99, requestId: "route 🚀" } as const;
+  expect(await store.changeCatalog(token, route)).toEqual({ isRepeated: true, isNew: false });
+  await expect(
+    store.changeCatalog(token, { kind: "unload", version, requestId: "route 🚀" }),
+  ).rejects.toMatchObject({ code: "invalid_argument" });
+  expect((await store.readCatalog()).routes).toEqual(routes);
+  await store.close();
+});
+
 describe.each(Object.entries(checksums))("a store of format %s", (format, checksum) => {
   const name = nameOf(Number(format));
   const recorded = JSON.parse(readFileSync(`${name}.json`, "utf8")) as object;
   // What a format does not have yet is empty.
-  const expected = { catalog: { packages: [], routes: [] }, archives: [], ...recorded };
+  const expected = { catalog: { packages: [], routes: [] }, archives: [], feed: "off", ...recorded };
 
   beforeEach(() => {
     writeFileSync(file, gunzipSync(readFileSync(`${name}.db.gz`)));

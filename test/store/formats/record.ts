@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { gzipSync } from "node:zlib";
+import { isAionError } from "../../../src/core/errors.ts";
 import { toPayload } from "../../../src/core/payload.ts";
 import {
   VirtualClock,
@@ -42,7 +43,17 @@ export async function readStore(store: Store): Promise<unknown> {
         Buffer.from((await store.readPackage(version)) ?? []).toString("base64"),
       ),
     ),
+    feed: await readFeed(store),
   };
+}
+
+async function readFeed(store: Store): Promise<unknown> {
+  try {
+    return (await store.readFeed({ after: "oldest", limit: 1_000 })).items;
+  } catch (error) {
+    if (isAionError(error) && error.code === "feed_off") return "off";
+    throw error;
+  }
 }
 
 export const nameOf = (format: number): string => path.join(import.meta.dirname, `format-${format}`);
@@ -50,7 +61,7 @@ export const nameOf = (format: number): string => path.join(import.meta.dirname,
 async function write(file: string): Promise<unknown> {
   const clock = new VirtualClock();
   const store = openSqliteStore({ path: file, clock, writer: "inline" });
-  const token = await store.claim({ leaseMs });
+  const token = await store.claim({ leaseMs, feed: { keepMs: 1e12 } });
   const world = new World({ store, dispose: () => store.close() }, clock, token);
   const order = await world.start("order-1 🚀", { wakeAt: 5 });
   await world.extend(order, {
@@ -87,7 +98,13 @@ async function write(file: string): Promise<unknown> {
   for (const archive of archives) await world.change(deployOf(archive, { route: types }));
   const [one, two, gone] = archives;
   if (one === undefined || two === undefined || gone === undefined) throw new Error("there are three");
-  await world.change({ kind: "route", version: two.version, workflowTypes: types, routedAt: 70 });
+  await world.change({
+    kind: "route",
+    version: two.version,
+    workflowTypes: types,
+    routedAt: 70,
+    requestId: "route 🚀",
+  });
   await world.change({ kind: "route", version: one.version, workflowTypes: ["order"], routedAt: 71 });
   await world.start("of a package", { version: two.version, wakeAt: 72 });
   await world.change({ kind: "unload", version: gone.version });
