@@ -139,6 +139,7 @@ export const documents = {
   doctor: z.object({
     aionVersion: z.string(),
     store: maybe(z.string()),
+    url: maybe(z.string()),
     status: z
       .enum(["ok", "warning", "failed"])
       .describe("The worst of them; the exit code is 1 for `failed`."),
