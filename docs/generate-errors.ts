@@ -15,6 +15,7 @@ const kinds: readonly { readonly kind: ErrorKind; readonly title: string; readon
     title: "Wrong use",
     text: "The call or the program has to be changed; repeating it changes nothing.",
   },
+  { kind: "denied", title: "Denied", text: "The caller has not the right." },
   { kind: "conflict", title: "Conflicts", text: "The state of a run or of the store does not allow it." },
   { kind: "not_found", title: "Not found", text: "There is nothing of that name." },
   { kind: "failed", title: "Failed", text: "Something is broken that somebody has to mend." },

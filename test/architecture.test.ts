@@ -32,7 +32,20 @@ const table: Readonly<Record<string, Layer>> = {
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
   client: { layers: ["core", "workflow"] },
-  local: { layers: ["core", "client"], packages: ["zod"], builtins: "all" },
+  http: {
+    layers: ["core", "client"],
+    packages: [
+      "hono",
+      "@hono/node-server",
+      "ws",
+      "zod",
+      "@connectrpc/connect",
+      "@connectrpc/connect-node",
+      "@bufbuild/protobuf",
+    ],
+    builtins: "all",
+  },
+  local: { layers: ["core", "client", "http"], builtins: "all" },
   embedded: {
     layers: [
       "core",
@@ -54,6 +67,7 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
+  server: { layers: ["core", "client", "http", "store", "embedded"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client"],
     builtins: "all",
@@ -70,6 +84,7 @@ const table: Readonly<Record<string, Layer>> = {
       "local",
       "embedded",
       "package",
+      "server",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

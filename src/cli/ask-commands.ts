@@ -9,7 +9,7 @@ import { openSqliteStore } from "../store/sqlite/store.ts";
 import { addInput, toInput } from "./act-commands.ts";
 import type { InputOptions } from "./act-commands.ts";
 import { parseStoreUrl } from "./connect.ts";
-import { toResultView } from "./json-view.ts";
+import { resultToJson } from "../client/json-form.ts";
 import { errorStyle, writeError } from "./output.ts";
 import { printable } from "./printable.ts";
 import { replayRun } from "./replay-run.ts";
@@ -98,7 +98,7 @@ async function result(
 
 function showResult(session: Session, workflowId: string, reply: ResultReply, waitMs: number): void {
   const { output } = session;
-  if (output.isJson) output.json(toResultView(workflowId, reply));
+  if (output.isJson) output.json({ workflowId, ...resultToJson(reply) });
   if (reply.status === "completed") {
     if (!output.isJson) showPayload(session, reply.result);
     return;

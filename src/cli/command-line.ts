@@ -8,6 +8,7 @@ import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addKeepCommands } from "./keep-commands.ts";
+import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -30,11 +31,18 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 
 function createProgram(): Command {
   const program = new Command("aion")
-    .description("Durable workflows on a SQLite file: look at runs, start them, talk to them.")
+    .description(
+      "Durable workflows, on a SQLite file or at a server: look at runs, start them, talk to them.",
+    )
     .version(readVersion(), "--version")
     .helpOption("-h, --help", "tell how it is used")
     .helpCommand("help [command]", "tell how a command is used")
     .addOption(new Option("--store <url>", "the store: sqlite:path/to/file.db").env("AION_STORE"))
+    .addOption(new Option("--url <url>", "or a server: http://127.0.0.1:4466").env("AION_URL"))
+    .addOption(
+      new Option("--namespace <name>", "which of the server's (default: default)").env("AION_NAMESPACE"),
+    )
+    .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -51,7 +59,7 @@ function createProgram(): Command {
       `
 Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint.
 
-A command goes through the engine that runs on the store. When none is running it reads the file itself, and what
+With --url a command asks the server. With --store it goes through the engine that runs on the store. When none is running it reads the file itself, and what
 it starts or sends waits in the file for the next engine.
 
 Examples:
@@ -62,7 +70,8 @@ Examples:
   aion result order-42 --wait --json
   aion backup /backups/aion-monday.db
   aion build order.ts
-  aion deploy order.aion`,
+  aion deploy order.aion
+  aion server --data ./aion-data`,
     );
   addLookCommands(program);
   addWatchCommand(program);
@@ -71,6 +80,7 @@ Examples:
   addKeepCommands(program);
   addBuildCommands(program);
   addDeployCommands(program);
+  addServerCommands(program);
   return program;
 }
 

@@ -1,23 +1,27 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { connectRemote } from "../client/remote.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { connectLocal, pingLocal } from "../local/client.ts";
 import type { OwnerRecord, Store } from "../store/contract.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
 import { FileService } from "./file-service.ts";
+import type { Place } from "./session.ts";
 import { loadWorkflowFile } from "./workflow-file.ts";
 
 /** How an operation reaches the store. */
 export interface Connection {
   readonly service: Service;
-  /** `engine`: through the owner's socket. `file`: no engine is running. `beside`: one is, and cannot be reached. */
-  readonly via: "engine" | "file" | "beside";
+  /**
+   * `engine`: through the owner's socket. `file`: no engine is running. `beside`: one is, and cannot be reached.
+   * `server`: over the network.
+   */
+  readonly via: "engine" | "file" | "beside" | "server";
   close(): Promise<void>;
 }
 
 export interface ConnectOptions {
-  /** `sqlite:PATH`. */
-  readonly store: string;
+  readonly place: Place;
   /** A file may be read beside an engine that does not answer; for all else the engine is waited for, and then refused. */
   readonly purpose: "read" | "write";
   /** The file with the workflows, for queries while no engine is running. */
@@ -33,7 +37,11 @@ const retryMs = 100;
  * Errors: `store_url_invalid`, `store_owned` (an engine is alive and cannot be reached), and those of opening the store.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const path = parseStoreUrl(options.store);
+  const { place } = options;
+  if ("server" in place) {
+    return { service: connectRemote(place.server), via: "server", close: async () => undefined };
+  }
+  const path = parseStoreUrl(place.store);
   const store = openSqliteStore({ path, readOnly: true });
   try {
     const endAt = performance.now() + startingMs;

@@ -73,7 +73,7 @@ async function deploy(
     const routed = isRouted ? "; new runs get it" : "";
     session.output.told(`${isNew ? "deployed" : "was there already:"} ${version} (${types})${routed}`, reply);
     if (via === "file")
-      session.output.note(`no engine is running on ${session.store}; the next one loads it`);
+      session.output.note(`no engine is running on ${session.placeName}; the next one loads it`);
   });
 }
 

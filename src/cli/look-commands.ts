@@ -5,7 +5,7 @@ import type { Event } from "../core/event.ts";
 import type { RunStatus } from "../core/status.ts";
 import { runStatuses } from "../core/status.ts";
 import { HistoryView } from "./history-view.ts";
-import { toDescriptionView, toEventView } from "./json-view.ts";
+import { descriptionToJson, eventToJson } from "../client/json-form.ts";
 import { describeRun, runTable } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 import { Session } from "./session.ts";
@@ -138,7 +138,7 @@ async function describe(workflowId: string, options: RunOptions, command: Comman
   await session.with({ purpose: "read" }, async (connection) => {
     const run = await connection.service.describe({ workflowId, ...toRunId(options) });
     if (output.isJson) {
-      output.json(toDescriptionView(run));
+      output.json(descriptionToJson(run));
       return;
     }
     output.line(describeRun(run, viewOptions(session, options)));
@@ -170,14 +170,14 @@ async function history(
       });
       for (const event of reply.events) {
         if (isCollecting) collected.push(event);
-        else if (output.isJson) output.json(toEventView(event));
+        else if (output.isJson) output.json(eventToJson(event));
         else output.line(view.show(event));
       }
       fromSeq = reply.nextSeq;
       if (reply.isEnd || (options.follow !== true && reply.events.length === 0)) return;
     }
   });
-  if (isCollecting) output.json({ workflowId, events: collected.map(toEventView) });
+  if (isCollecting) output.json({ workflowId, events: collected.map(eventToJson) });
 }
 
 function toRunId({ run }: RunOptions): { readonly runId?: string } {

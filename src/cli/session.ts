@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
+import type { RemoteOptions } from "../client/remote.ts";
+import { connectRemote } from "../client/remote.ts";
 import { isAionError } from "../core/errors.ts";
 import type { Connection, ConnectOptions } from "./connect.ts";
 import { connect, isGone, parseStoreUrl } from "./connect.ts";
@@ -8,25 +10,40 @@ import { asUsage, usageError } from "./usage.ts";
 
 interface GlobalOptions {
   readonly store?: string;
+  readonly url?: string;
+  readonly namespace?: string;
+  readonly token?: string;
   readonly json?: boolean;
 }
 
+/** Where the runs are: in a file on this machine, or at a server. */
+export type Place = { readonly store: string } | { readonly server: RemoteOptions };
+
 const reconnectMs = 250;
 const writeAttemptsMax = 3;
+/** Long enough for a server that is being started anew, and short enough for who mistyped its address. */
+const patienceMs = 3_000;
 
-/** One command at work: its store, where it writes, and how it ends. */
+/** One command at work: where the runs are, where it writes, and how it ends. */
 export class Session {
   readonly output: Output;
-  readonly store: string;
+  readonly place: Place;
 
   constructor(command: Command) {
-    const { store, json } = command.optsWithGlobals<GlobalOptions>();
-    if (store === undefined) {
-      throw usageError("no store is named", "Pass --store sqlite:path/to/file.db, or set AION_STORE.");
-    }
-    asUsage(() => parseStoreUrl(store));
-    this.store = store;
-    this.output = new Output({ isJson: json === true });
+    const options = command.optsWithGlobals<GlobalOptions>();
+    this.place = placeOf(command, options);
+    this.output = new Output({ isJson: options.json === true });
+  }
+
+  /** The store, for a command that works on the file itself. */
+  get store(): string {
+    if ("store" in this.place) return this.place.store;
+    throw usageError("this command works on a file", "Pass --store sqlite:path/to/file.db instead of --url.");
+  }
+
+  /** As people call it. */
+  get placeName(): string {
+    return "store" in this.place ? this.place.store : this.place.server.url;
   }
 
   /** The command did what it was asked to, and the answer is a failure. */
@@ -36,13 +53,13 @@ export class Session {
 
   /** Does something with the store, once. */
   async with<Result>(
-    options: Omit<ConnectOptions, "store">,
+    options: Omit<ConnectOptions, "place">,
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
-      const connection = await connect({ store: this.store, ...options });
+      const connection = await connect({ place: this.place, ...options });
       if (connection.via === "beside") {
-        this.output.note(`the engine on ${this.store} does not answer; read from the file, beside it`);
+        this.output.note(`the engine on ${this.placeName} does not answer; read from the file, beside it`);
       }
       try {
         return await work(connection);
@@ -72,7 +89,40 @@ export class Session {
   /** After a write: says what moves the run when nothing does now. */
   noteIdle(connection: Connection): void {
     if (connection.via === "file") {
-      this.output.note(`no engine is running on ${this.store}; the run will move when one does`);
+      this.output.note(`no engine is running on ${this.placeName}; the run will move when one does`);
     }
   }
+}
+
+/** A flag goes before what the environment says. */
+function placeOf(command: Command, options: GlobalOptions): Place {
+  // A variable that is set to nothing is not set.
+  const [store, url, namespace, token] = [options.store, options.url, options.namespace, options.token].map(
+    (text) => (text === "" ? undefined : text),
+  );
+  const isFlag = (name: string): boolean => command.getOptionValueSourceWithGlobals(name) === "cli";
+  const isServer = url !== undefined && (store === undefined || isFlag("url") || !isFlag("store"));
+  if (store !== undefined && url !== undefined && isFlag("store") === isFlag("url")) {
+    throw usageError("both a store and a server are named", "Pass --store or --url, not both.");
+  }
+  if (isServer) {
+    const server = {
+      url,
+      patience: patienceMs,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(token === undefined ? {} : { token }),
+    };
+    // Says now what is wrong with the address.
+    asUsage(() => connectRemote(server));
+    return { server };
+  }
+  if (store === undefined) {
+    throw usageError(
+      "neither a store nor a server is named",
+      "Pass --store sqlite:path/to/file.db (or set AION_STORE), or --url http://127.0.0.1:4466 (or set AION_URL).",
+    );
+  }
+  if (isFlag("namespace")) throw usageError("a file has no namespaces", "Pass --namespace with --url.");
+  asUsage(() => parseStoreUrl(store));
+  return { store };
 }

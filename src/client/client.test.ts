@@ -430,15 +430,15 @@ describe("Client.feed", () => {
     const { client } = fakeService({
       feed: [never, { events: [eventOf(1), eventOf(2)], nextCursor: "1.3.0" }],
     });
-    const next = client.feed({ signal: waiting.signal }).next();
+    const next = client.feed({ abortSignal: waiting.signal }).next();
     waiting.abort(reason);
     await expect(next).rejects.toBe(reason);
     const amid = new AbortController();
-    const feed = client.feed({ signal: amid.signal });
+    const feed = client.feed({ abortSignal: amid.signal });
     expect((await feed.next()).value).toMatchObject({ cursor: "1.1.0" });
     amid.abort(reason);
     await expect(feed.next()).rejects.toBe(reason);
-    await expect(client.feed({ signal: AbortSignal.abort(reason) }).next()).rejects.toBe(reason);
+    await expect(client.feed({ abortSignal: AbortSignal.abort(reason) }).next()).rejects.toBe(reason);
   });
 
   it("passes on what the service refuses", async () => {

@@ -1,3 +1,6 @@
+import { abortable } from "./abortable.ts";
+import { connectRemote } from "./remote.ts";
+import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
@@ -5,6 +8,7 @@ import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/defin
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
 import type {
+  CallOptions,
   FeedEvent,
   FeedFilter,
   ListFilter,
@@ -47,28 +51,27 @@ export interface GetOptions<Output> {
   readonly workflow?: Workflow<never, Output>;
 }
 
-export interface ListOptions {
+export interface ListOptions extends CallOptions {
   /** Runs asked for at a time, up to 1,000. Default 200. */
   readonly pageSize?: number;
 }
 
-export interface PageOptions {
+export interface PageOptions extends CallOptions {
   readonly limit?: number;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
 }
 
-export interface FeedOptions {
+export interface FeedOptions extends CallOptions {
   /** The cursor of the last event that was dealt with. Default: from now on. `"oldest"`: from the oldest that is kept. */
   readonly after?: string;
   /** All given conditions hold. */
   readonly filter?: FeedFilter;
-  /** Ends the wait; the iteration throws its reason. */
-  readonly signal?: AbortSignal;
 }
 
 /**
- * Starts workflows and talks to their runs. `engine.client` is one; others stand on any `Service`.
+ * Starts workflows and talks to their runs: the same interface for an engine in this process (`engine.client`) and for a
+ * server elsewhere. Runs in browsers, too.
  *
  * @example
  * const run = await engine.client.start(fulfil, order, { id: "order-42" });
@@ -77,8 +80,15 @@ export interface FeedOptions {
 export class Client {
   readonly #service: Service;
 
-  constructor(service: Service) {
-    this.#service = service;
+  /**
+   * Of a server, by its address, or of any `Service`. Makes no connection yet.
+   * Error: `invalid_argument` (no address of a server).
+   *
+   * @example
+   * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
+   */
+  constructor(of: Service | RemoteOptions) {
+    this.#service = "url" in of ? connectRemote(of) : of;
   }
 
   /**
@@ -134,7 +144,7 @@ export class Client {
     const limit = options.pageSize ?? listPageRuns;
     let cursor: string | undefined;
     do {
-      const page = await this.listPage(filter, { limit, cursor });
+      const page = await this.listPage(filter, { ...options, limit, cursor });
       yield* page.runs;
       cursor = page.nextCursor;
     } while (cursor !== undefined);
@@ -142,8 +152,9 @@ export class Client {
 
   /** One page of the runs that match; `nextCursor` is there when there are more. */
   async listPage(filter: ListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
-    const { limit = listPageRuns, cursor } = options;
-    return await this.#service.list({ filter, limit, ...(cursor === undefined ? {} : { cursor }) });
+    const { limit = listPageRuns, cursor, abortSignal } = options;
+    const request = { filter, limit, ...(cursor === undefined ? {} : { cursor }) };
+    return await abortable(abortSignal, (call) => this.#service.list(request, call));
   }
 
   /** How many runs match. */
@@ -166,38 +177,21 @@ export class Client {
    * }
    */
   async *feed(options: FeedOptions = {}): AsyncGenerator<FeedEvent, void, undefined> {
-    const { filter, signal } = options;
+    const { filter, abortSignal } = options;
     for (let after = options.after ?? ""; ;) {
-      signal?.throwIfAborted();
-      const asked = this.#service.feed({
+      const request = {
         after,
         limit: feedPageEvents,
         waitMs: feedWaitMs,
         ...(filter === undefined ? {} : { filter }),
-      });
-      const { events, nextCursor } = await untilAborted(asked, signal);
-      for (const event of events) {
-        signal?.throwIfAborted();
+      };
+      const reply = await abortable(abortSignal, (call) => this.#service.feed(request, call));
+      for (const event of reply.events) {
+        abortSignal?.throwIfAborted();
         yield event;
       }
-      after = nextCursor;
+      after = reply.nextCursor;
     }
-  }
-}
-
-/** Rejects with the signal's reason as soon as there is one. */
-async function untilAborted<Result>(
-  promise: Promise<Result>,
-  signal: AbortSignal | undefined,
-): Promise<Result> {
-  if (signal === undefined) return await promise;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const listener = (): void => reject(signal.reason);
-  signal.addEventListener("abort", listener);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", listener);
   }
 }
 

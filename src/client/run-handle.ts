@@ -1,3 +1,4 @@
+import { abortable } from "./abortable.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
@@ -9,7 +10,7 @@ import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { AnyQuery, AnySignal, AnyWorkflow, Query, Signal, Workflow } from "../workflow/definition.ts";
-import type { RunAddress, RunDescription, Service } from "./service.ts";
+import type { CallOptions, RunAddress, RunDescription, Service } from "./service.ts";
 
 /** One call waits no longer than this for what it asks for; longer waits are several calls. */
 const waitPerCallMs = 60_000;
@@ -34,12 +35,12 @@ export interface EndOptions {
   readonly requestId?: string;
 }
 
-export interface ResultOptions {
+export interface ResultOptions extends CallOptions {
   /** How long to wait. Default: for as long as the run takes. */
   readonly timeout?: Duration;
 }
 
-export interface HistoryOptions {
+export interface HistoryOptions extends CallOptions {
   /** The first event wanted. Default 1, the beginning. */
   readonly fromSeq?: number;
 }
@@ -161,7 +162,9 @@ export class RunHandle<Output = unknown> {
     // The service waits as long as it is asked to, so the waits add up, whatever clock it goes by.
     for (let leftMs = timeoutMs; ;) {
       const waitMs = Math.min(leftMs, waitPerCallMs);
-      const reply = await this.#service.result({ ...address, waitMs });
+      const reply = await abortable(options.abortSignal, (call) =>
+        this.#service.result({ ...address, waitMs }, call),
+      );
       if (reply.status === "completed") return fromPayload(reply.result) as Output;
       if (reply.status !== "running") throw fromFailure(reply.failure);
       if (reply.blocked !== undefined) {
@@ -202,15 +205,14 @@ export class RunHandle<Output = unknown> {
     return this.#events(options, waitPerCallMs);
   }
 
-  async *#events({ fromSeq = 1 }: HistoryOptions, waitMs: number): AsyncGenerator<Event, void, undefined> {
+  async *#events(
+    { fromSeq = 1, abortSignal }: HistoryOptions,
+    waitMs: number,
+  ): AsyncGenerator<Event, void, undefined> {
     const wait = waitMs === 0 ? {} : { waitMs };
     for (let next = fromSeq; ;) {
-      const reply = await this.#service.history({
-        ...this.#address,
-        fromSeq: next,
-        limit: historyPageEvents,
-        ...wait,
-      });
+      const request = { ...this.#address, fromSeq: next, limit: historyPageEvents, ...wait };
+      const reply = await abortable(abortSignal, (call) => this.#service.history(request, call));
       yield* reply.events;
       next = reply.nextSeq;
       if (reply.isEnd || (waitMs === 0 && reply.events.length === 0)) return;

@@ -3,28 +3,34 @@ import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
 
+/** For calls that wait. */
+export interface CallOptions {
+  /** When it fires, nobody waits for the answer any more. What was asked for may happen all the same. */
+  readonly abortSignal?: AbortSignal;
+}
+
 /**
- * What an engine does for its clients, as plain data: the embedded engine implements it, the local socket carries
+ * What an engine does for its clients, as plain data: the embedded engine implements it, HTTP carries
  * it, and the typed `Client` stands on it. Every mutating call resolves after its commit is on disk.
  */
 export interface Service {
   start(request: StartRequest): Promise<StartReply>;
   signal(request: SignalRequest): Promise<void>;
-  query(request: QueryRequest): Promise<Payload>;
+  query(request: QueryRequest, options?: CallOptions): Promise<Payload>;
   cancel(request: EndRequest): Promise<void>;
   terminate(request: EndRequest): Promise<void>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
-  result(request: ResultRequest): Promise<ResultReply>;
+  result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
   describe(address: RunAddress): Promise<RunDescription>;
-  list(request: ListRequest): Promise<ListReply>;
+  list(request: ListRequest, options?: CallOptions): Promise<ListReply>;
   count(filter: ListFilter): Promise<number>;
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
-  history(request: HistoryRequest): Promise<HistoryReply>;
+  history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply>;
   /**
    * Events of all runs, in the order of their commits: those after a cursor; with `waitMs`, waits that long for the first one.
    * Only what is on disk. Errors: `feed_off`, `cursor_expired` (something after the cursor may be missing).
    */
-  feed(request: FeedRequest): Promise<FeedReply>;
+  feed(request: FeedRequest, options?: CallOptions): Promise<FeedReply>;
   /** Puts a package into the store, and routes its types to it. Doing so again changes nothing. */
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */

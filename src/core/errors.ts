@@ -22,7 +22,22 @@ export const errorTable = {
   workflow_type_unknown: {
     kind: "usage",
     cause: "No workflow of that type is registered with this engine, or is in the package that was named.",
-    hint: "Pass the definition in `workflows` when the engine is opened, or correct the name.",
+    hint: "Deploy a package that has it, or pass the definition in `workflows` when the engine is opened; or correct the name.",
+  },
+  endpoint_unknown: {
+    kind: "not_found",
+    cause: "The server has nothing at that address.",
+    hint: "`GET /openapi.json` has what there is. The client and the server may be of versions that do not fit.",
+  },
+  permission_denied: {
+    kind: "denied",
+    cause: "The caller may not do that.",
+    hint: "Ask whoever runs the server for the right to, or call from where it is allowed. Nothing was done.",
+  },
+  namespace_not_found: {
+    kind: "not_found",
+    cause: "There is no namespace of that name that the caller may know of.",
+    hint: "Correct the name; without one it is `default`.",
   },
   package_not_found: {
     kind: "not_found",
@@ -238,7 +253,7 @@ export const errorTable = {
   { readonly kind: ErrorKind; readonly cause: string; readonly hint: string }
 >;
 
-export type ErrorKind = "usage" | "conflict" | "not_found" | "failed" | "unavailable" | "bug";
+export type ErrorKind = "usage" | "denied" | "conflict" | "not_found" | "failed" | "unavailable" | "bug";
 export type ErrorCode = keyof typeof errorTable;
 
 const errorBrand = Symbol.for("aion.error");

@@ -19,6 +19,7 @@ import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
+import { thisVersion } from "../store/sqlite/version.ts";
 import type { AnyActivity, AnyWorkflow } from "../workflow/definition.ts";
 import { nodePorts } from "./node-ports.ts";
 import { ProcessLoader } from "./package-loader.ts";
@@ -88,13 +89,14 @@ export interface CloseOptions {
  */
 export class Engine {
   readonly client: Client;
+  /** What `client` stands on, as plain data: for transports. */
+  readonly service: Service;
   /** Runs that were taken up when the engine was opened. */
   readonly recoveredCount: number;
   readonly #kernel: Kernel;
   readonly #store: Store;
   readonly #server: LocalServer | undefined;
   readonly #loader: ProcessLoader;
-  readonly #service: Service;
   readonly #release: () => void;
   #closing: Promise<void> | undefined;
 
@@ -111,7 +113,7 @@ export class Engine {
     this.#store = of.store;
     this.#server = of.server;
     this.#loader = of.loader;
-    this.#service = of.service;
+    this.service = of.service;
     this.#release = of.release;
     this.client = new Client(of.service);
     this.recoveredCount = of.recoveredCount;
@@ -169,7 +171,12 @@ export class Engine {
       const { recoveredCount } = await kernel.start();
       if (endpoint !== undefined) {
         const { payloadLimitBytes } = numbers;
-        server = await serveLocal(service, { path: endpoint, payloadLimitBytes, log: ports.log });
+        server = await serveLocal(service, {
+          path: endpoint,
+          payloadLimitBytes,
+          version: thisVersion(),
+          log: ports.log,
+        });
       }
       return new Engine({ kernel, store, service, server, loader, recoveredCount, release });
     } catch (error) {
@@ -210,12 +217,12 @@ export class Engine {
     options: { readonly route?: boolean } & RequestOptions = {},
   ): Promise<DeployReply> {
     const { route = true, ...request } = options;
-    return await this.#service.deploy({ archive, isRouted: route, ...request });
+    return await this.service.deploy({ archive, isRouted: route, ...request });
   }
 
   /** The packages of the store, oldest first, and the routes. */
   async packages(): Promise<PackagesReply> {
-    return await this.#service.listPackages({});
+    return await this.service.listPackages({});
   }
 
   /**
@@ -227,12 +234,12 @@ export class Engine {
     version: string,
     options: RequestOptions = {},
   ): Promise<void> {
-    await this.#service.route({ workflowTypes, version, ...options });
+    await this.service.route({ workflowTypes, version, ...options });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
   async unload(version: string, options: RequestOptions = {}): Promise<void> {
-    await this.#service.unload({ version, ...options });
+    await this.service.unload({ version, ...options });
   }
 
   /** Deletes runs that ended more than `age` ago, with all that hangs on them. Returns how many. */

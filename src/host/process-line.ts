@@ -16,6 +16,8 @@ export interface HostProcessOptions {
 
 /** In how many looks a budget is measured: the process is ended after it, and at most one look later. */
 const looksPerBudget = 4;
+/** In how many budgets a process from which something is expected, and which is at work on nothing, has to be heard of. */
+const silentBudgets = 20;
 /** Of what a process said at its end. */
 const lastWordsMax = 2_000;
 
@@ -87,12 +89,15 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       let seenCount = -1;
       let looks = 0;
       const look = (): void => {
-        looks = who !== 0 && count === seenCount ? looks + 1 : 0;
+        looks = count === seenCount ? looks + 1 : 0;
         seenCount = count;
-        if (looks < looksPerBudget * on.patienceWith(who)) return;
+        const budgets = who === 0 ? silentBudgets : on.patienceWith(who);
+        if (looks < looksPerBudget * budgets) return;
         why ??= new AionError(
           "package_stopped",
-          `the process that runs workflow code was ended: one activation took more than ${budgetMs} ms`,
+          who === 0
+            ? `the process that runs workflow code was ended: nothing was heard of it for ${budgets * budgetMs} ms`
+            : `the process that runs workflow code was ended: one activation took more than ${budgetMs} ms`,
         );
         child.kill("SIGKILL");
       };

@@ -1,9 +1,10 @@
 import type { ClientRequest } from "node:http";
-import type { FeedRequest, HistoryRequest, ResultRequest, Service } from "../client/service.ts";
+import { HttpService, readAnswer } from "../client/http-service.ts";
+import type { HttpAnswer, HttpCall } from "../client/http-service.ts";
+import { livePath } from "../client/routes.ts";
+import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
-import { decodeReply, pingMethod, waitMsMax, wirePrefix } from "./wire.ts";
-import type { ReplyOf, RequestOf } from "./wire.ts";
 
 /** A service at the other end of a local socket. */
 export interface LocalService extends Service {
@@ -12,8 +13,6 @@ export interface LocalService extends Service {
 }
 
 const pingTimeoutMs = 1_000;
-/** Beyond what a call may wait at the other end, how long the answer may take before the engine counts as frozen. */
-const answerTimeoutMs = 60_000;
 
 /**
  * The service of an engine in another process, through its socket. Connects anew for each call, so it outlives a
@@ -21,116 +20,46 @@ const answerTimeoutMs = 60_000;
  */
 export function connectLocal(socketPath: string): LocalService {
   const calls = new Set<ClientRequest>();
-
-  async function call<Method extends keyof Service>(
-    method: Method,
-    request: RequestOf<Method>,
-  ): Promise<ReplyOf<Method>> {
-    const text = await post({ socketPath, method, request, timeoutMs: waitMsMax + answerTimeoutMs, calls });
-    return decodeReply(text) as ReplyOf<Method>;
-  }
-
-  async function tell<Method extends "signal" | "cancel" | "terminate" | "route" | "unload">(
-    method: Method,
-    request: RequestOf<Method>,
-  ): Promise<void> {
-    await call(method, request);
-  }
-
-  return {
-    start: (request) => call("start", request),
-    signal: (request) => tell("signal", request),
-    query: (request) => call("query", request),
-    cancel: (request) => tell("cancel", request),
-    terminate: (request) => tell("terminate", request),
-    result: (request) => waitForResult(request, (part) => call("result", part)),
-    describe: (request) => call("describe", request),
-    list: (request) => call("list", request),
-    count: (request) => call("count", request),
-    feed: (request) => waitForFeed(request, (part) => call("feed", part)),
-    deploy: ({ archive, ...rest }) =>
-      // As the schema of the request has it.
-      call("deploy", { ...rest, archive: Buffer.from(archive).toString("base64") as never }),
-    listPackages: (filter) => call("listPackages", filter),
-    route: (request) => tell("route", request),
-    unload: (request) => tell("unload", request),
-    history: (request) => waitForHistory(request, (part) => call("history", part)),
+  const service = new HttpService({ send: (call) => send(socketPath, call, calls) });
+  return Object.assign(service, {
     close: () => {
       for (const underWay of calls) underWay.destroy(new Error("the connection was closed"));
     },
-  };
+  });
 }
 
 /** Asks whether an engine answers at the socket, within a second. If not: why. */
 export async function pingLocal(socketPath: string): Promise<AionError | undefined> {
   try {
-    decodeReply(await post({ socketPath, method: pingMethod, request: {}, timeoutMs: pingTimeoutMs }));
+    readAnswer(await send(socketPath, { verb: "GET", path: livePath, timeoutMs: pingTimeoutMs }));
     return undefined;
   } catch (error) {
     return isAionError(error) ? error : brokenOff(socketPath, error);
   }
 }
 
-async function waitForResult(
-  request: ResultRequest,
-  ask: (request: ResultRequest) => Promise<ReplyOf<"result">>,
-): Promise<ReplyOf<"result">> {
-  const endAt = performance.now() + request.waitMs;
-  for (;;) {
-    const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
-    const reply = await ask({ ...request, waitMs: Math.min(leftMs, waitMsMax) });
-    if (reply.status !== "running" || reply.blocked !== undefined || leftMs <= waitMsMax) return reply;
-  }
-}
-
-async function waitForHistory(
-  request: HistoryRequest,
-  ask: (request: HistoryRequest) => Promise<ReplyOf<"history">>,
-): Promise<ReplyOf<"history">> {
-  if (request.waitMs === undefined) return await ask(request);
-  const endAt = performance.now() + request.waitMs;
-  for (;;) {
-    const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
-    const reply = await ask({ ...request, waitMs: Math.min(leftMs, waitMsMax) });
-    if (reply.events.length > 0 || reply.isEnd || leftMs <= waitMsMax) return reply;
-  }
-}
-
-async function waitForFeed(
-  request: FeedRequest,
-  ask: (request: FeedRequest) => Promise<ReplyOf<"feed">>,
-): Promise<ReplyOf<"feed">> {
-  if (request.waitMs === undefined) return await ask(request);
-  const endAt = performance.now() + request.waitMs;
-  for (let after = request.after; ;) {
-    const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
-    const part = { ...request, waitMs: Math.min(leftMs, waitMsMax) };
-    const reply = await ask(after === undefined ? part : { ...part, after });
-    if (reply.events.length > 0 || !reply.isAtHead || leftMs <= waitMsMax) return reply;
-    after = reply.nextCursor;
-  }
-}
-
 /** One request on a connection of its own: none is ever sent twice without its caller knowing. */
-async function post(of: {
-  readonly socketPath: string;
-  readonly method: string;
-  readonly request: unknown;
-  readonly timeoutMs: number;
-  readonly calls?: Set<ClientRequest>;
-}): Promise<string> {
-  const { socketPath, method, timeoutMs, calls } = of;
-  const body = Buffer.from(JSON.stringify(of.request));
+async function send(
+  socketPath: string,
+  { verb, path, body, contentType, timeoutMs, abortSignal }: HttpCall,
+  calls?: Set<ClientRequest>,
+): Promise<HttpAnswer> {
+  abortSignal?.throwIfAborted();
   // Only who calls needs it, and an engine that is asked nothing by others does not.
   const { request: httpRequest } = await import("node:http");
   return await new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(brokenOff(socketPath, error));
+    const fail = (error: unknown): void =>
+      reject(abortSignal?.aborted === true ? (abortSignal.reason as Error) : brokenOff(socketPath, error));
     const sent = httpRequest({
       socketPath,
-      path: `${wirePrefix}${method}`,
-      method: "POST",
+      path,
+      method: verb,
       agent: false,
-      headers: { "content-type": "application/json", "content-length": body.length },
+      headers: {
+        ...(contentType === undefined ? {} : { "content-type": contentType }),
+        ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+      },
+      ...(abortSignal === undefined ? {} : { signal: abortSignal }),
     });
     calls?.add(sent);
     const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
@@ -145,7 +74,8 @@ async function post(of: {
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.once("error", fail);
       response.once("end", () => {
-        if (response.complete) resolve(Buffer.concat(chunks).toString("utf8"));
+        const text = Buffer.concat(chunks).toString("utf8");
+        if (response.complete) resolve({ status: response.statusCode ?? 0, text });
       });
     });
     sent.end(body);

@@ -3,18 +3,21 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { pingLocal } from "./client.ts";
-import type { HttpAnswers } from "./http-answers.ts";
+import type { HttpAnswers } from "../http/node-http.ts";
 
 export interface LocalServerOptions {
   /** Where to listen: see `socketPathFor`. */
   readonly path: string;
   /** The engine's limit for one payload. */
   readonly payloadLimitBytes?: number;
+  /** Of Aion. */
+  readonly version: string;
   /** Where trouble with accepting connections is told. */
   readonly log?: Log;
 }
@@ -85,8 +88,18 @@ class Door {
   }
 
   async #load(): Promise<HttpAnswers> {
-    const { answerHttp } = await import("./http-answers.ts");
-    return answerHttp(this.#service, this.#options.payloadLimitBytes ?? payloadLimitBytesDefault);
+    const { answerHttp } = await import("../http/node-http.ts");
+    const { payloadLimitBytes = payloadLimitBytesDefault, version, log } = this.#options;
+    return answerHttp({
+      // A file is one namespace.
+      serviceOf: (namespace) => {
+        if (namespace === defaultNamespace) return this.#service;
+        throw new AionError("namespace_not_found", `there is no namespace ${JSON.stringify(namespace)}`);
+      },
+      payloadLimitBytes,
+      version,
+      ...(log === undefined ? {} : { log }),
+    });
   }
 
   async close(): Promise<void> {

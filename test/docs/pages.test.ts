@@ -4,6 +4,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import * as workflowModule from "aion/workflow";
 import { errorsPage, renderErrors } from "../../docs/generate-errors.ts";
+import { renderServer, serverPage } from "../../docs/generate-server.ts";
 import { groups } from "../../docs/invariants.ts";
 import { invariantsPage, readCitations, renderInvariants, stateOf } from "../../docs/generate-invariants.ts";
 import type { Document } from "./documents.ts";
@@ -47,6 +48,10 @@ describe("the documents", () => {
 describe("pages that are made", () => {
   it("docs/errors.md is what the table of errors makes: node scripts/bootstrap.mjs docs/generate-errors.ts", async () => {
     expect(readFileSync(errorsPage, "utf8") === (await renderErrors())).toBe(true);
+  });
+
+  it("docs/server.md is what the settings and the API make: node scripts/bootstrap.mjs docs/generate-server.ts", async () => {
+    expect(readFileSync(serverPage, "utf8") === (await renderServer())).toBe(true);
   });
 
   it("docs/invariants.md is what the tests cite: node scripts/bootstrap.mjs docs/generate-invariants.ts", async () => {

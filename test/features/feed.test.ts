@@ -31,7 +31,7 @@ async function readAll(client: Client, options: FeedOptions = {}): Promise<reado
   const stop = new AbortController();
   const seen: FeedEvent[] = [];
   const reading = (async () => {
-    for await (const item of client.feed({ after: "oldest", ...options, signal: stop.signal }))
+    for await (const item of client.feed({ after: "oldest", ...options, abortSignal: stop.signal }))
       seen.push(item);
   })();
   // At the head it waits; nothing is written meanwhile.
@@ -185,7 +185,7 @@ function serviceOf(t: TestEngine) {
     feed: async ({ after, limit }: { readonly after: string; readonly limit: number }) => {
       const events: FeedEvent[] = [];
       const stop = new AbortController();
-      const feed = t.client.feed({ after, signal: stop.signal });
+      const feed = t.client.feed({ after, abortSignal: stop.signal });
       let isAtHead = false;
       while (events.length < limit) {
         const next = feed.next();

@@ -255,6 +255,23 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     expect(await new Driven(host, "steady").start({ n: 2 })).toMatchObject({ isSettled: false });
   });
 
+  it("a process that is never heard of is ended, and nobody is blamed", async () => {
+    const lost = Promise.withResolvers<{ readonly error: AionError; readonly who: number }>();
+    const line = processLine({ guest: await guestScript(), budgetMs: 50, memoryMb: 48 }).open({
+      reply: () => undefined,
+      lost: (error, who) => lost.resolve({ error, who }),
+      patienceWith: () => 1,
+    });
+    // It was asked nothing, so it says nothing: as one that never comes to hear what it was asked.
+    line.expect(true);
+    const { error, who } = await lost.promise;
+    expect(error).toMatchObject({
+      code: "package_stopped",
+      message: expect.stringContaining("nothing was heard of it for 1000 ms") as string,
+    });
+    expect(who).toBe(0);
+  });
+
   it("an endless loop ends with the engine's process, too", { timeout: 200_000 }, async () => {
     const script = `
       import { guestScript } from ${JSON.stringify(path.resolve("src/host/guest-script.ts"))};

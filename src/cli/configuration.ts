@@ -1,0 +1,140 @@
+import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import { parseDuration } from "../core/duration.ts";
+import { messageOf } from "../core/payload.ts";
+import { asUsage, usageError } from "./usage.ts";
+
+const whole = (min: number, max: number): z.ZodType<number> => z.coerce.number().int().min(min).max(max);
+const duration = (what: string): z.ZodType<number> =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value) =>
+      parseDuration(
+        typeof value === "string" && /^\d+$/.test(value) ? Number(value) : (value as string),
+        what,
+      ),
+    );
+
+/** Every setting of a server: its name in the file, its default, and what it is. The guide's table is made of it. */
+const settingsSchema = z.strictObject({
+  data: z
+    .string()
+    .min(1)
+    .default("./aion-data")
+    .meta({ description: "The directory of the server's data, made if it is not there." }),
+  host: z.string().min(1).default("127.0.0.1").meta({
+    description: "Where it listens. Without authentication only addresses of this machine are taken.",
+  }),
+  port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
+  namespaces: z
+    .union([z.array(z.string()), z.string().transform((text) => text.split(",").map((name) => name.trim()))])
+    .default(["default"])
+    .meta({
+      description:
+        "Namespaces that are made if they are not there. In the environment: names with commas between.",
+    }),
+  connectionsMax: whole(1, 1_000_000)
+    .default(10_000)
+    .meta({ description: "Connections at once; more are not accepted." }),
+  payloadLimitBytes: whole(1, 256 * 1024 * 1024)
+    .default(2 * 1024 * 1024)
+    .meta({ description: "The largest payload, in bytes." }),
+  residentMax: whole(1, 10_000_000)
+    .default(2_000)
+    .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),
+  activationBudget: duration("activationBudget")
+    .default(5_000)
+    .meta({ description: "How long one activation of workflow code may take." }),
+  packageMemoryMb: whole(16, 1_000_000)
+    .default(512)
+    .meta({ description: "The heap of the process that runs a namespace's workflow code, in MiB." }),
+  lease: duration("lease").default(30_000).meta({
+    description: "An owner of a namespace's file that has been silent for this long may be replaced.",
+  }),
+  drain: duration("drain")
+    .default(5_000)
+    .meta({ description: "How long attempts of activities may go on when the server stops." }),
+  log: z
+    .enum(["text", "json"])
+    .optional()
+    .meta({ description: "How it writes its log to stderr. Default: text on a terminal, else json." }),
+  logLevel: z
+    .enum(["debug", "info", "warn", "error"])
+    .default("info")
+    .meta({ description: "What is not worth less than this is logged." }),
+});
+
+export type ServerSettings = z.output<typeof settingsSchema>;
+
+const fileDefault = "aion.config.json";
+
+/** `activationBudget` is `AION_ACTIVATION_BUDGET`. */
+export function variableOf(setting: string): string {
+  return `AION_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/**
+ * Flags, then the environment, then the file, then the defaults. Wrong usage: a setting that is none, or has not the form it must
+ * have; a file that is named and cannot be read.
+ */
+export function loadConfiguration(
+  flags: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): ServerSettings {
+  const { config: named = environment["AION_CONFIG"], ...given } = flags;
+  const file = readFile(named);
+  const settings: Record<string, unknown> = { ...file };
+  const from = new Map(Object.keys(file).map((name) => [name, `${named ?? fileDefault}: ${name}`]));
+  for (const name of Object.keys(settingsSchema.shape)) {
+    const variable = environment[variableOf(name)];
+    if (variable !== undefined && variable !== "") {
+      settings[name] = variable;
+      from.set(name, variableOf(name));
+    }
+    const flag = given[name];
+    if (flag !== undefined) {
+      settings[name] = flag;
+      from.set(name, `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+    }
+  }
+  const parsed = asUsage(() => settingsSchema.safeParse(settings));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const name = String(issue?.path[0] ?? "");
+  const where = from.get(name) ?? named ?? fileDefault;
+  throw usageError(
+    `${where}: ${issue?.message ?? "it is not a setting"}`,
+    "`aion server --help` and the guide have the settings.",
+  );
+}
+
+function readFile(named: string | undefined): object {
+  const file = named ?? fileDefault;
+  if (named === undefined && !existsSync(file)) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw usageError(`cannot read ${file}: ${messageOf(error)}`, "Name a file with a JSON object in it.");
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw usageError(`${file} holds no JSON object`, "Write the settings as the fields of one object.");
+}
+
+/** For the guide: name, variable, default and what it is. */
+export function describeSettings(): readonly {
+  readonly name: string;
+  readonly variable: string;
+  readonly standard: string;
+  readonly text: string;
+}[] {
+  return Object.entries(settingsSchema.shape).map(([name, schema]) => {
+    const standard: unknown = schema instanceof z.ZodDefault ? schema.def.defaultValue : undefined;
+    return {
+      name,
+      variable: variableOf(name),
+      standard: standard === undefined ? "" : JSON.stringify(standard),
+      text: schema.meta()?.description ?? "",
+    };
+  });
+}

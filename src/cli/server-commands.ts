@@ -1,0 +1,86 @@
+import type { Command } from "commander";
+import { createNamespace, listNamespaces } from "../client/server-client.ts";
+import type { Server } from "../server/server.ts";
+import { loadConfiguration } from "./configuration.ts";
+import { Output } from "./output.ts";
+import { serverLog } from "./server-log.ts";
+import { Session } from "./session.ts";
+import { table } from "./table.ts";
+import { usageError } from "./usage.ts";
+
+/** The commands for servers: to be one, and for what they hold. */
+export function addServerCommands(program: Command): void {
+  program
+    .command("server")
+    .description("Serves workflows over HTTP: the packages and runs of a data directory.")
+    .option("--data <dir>", "the directory of its data (default: ./aion-data)")
+    .option("--host <address>", "where it listens (default: 127.0.0.1)")
+    .option("--port <number>", "its port, 0 for a free one (default: 4466)")
+    .option("--config <file>", "its settings (default: aion.config.json, if it is there)")
+    .option("--log <format>", "text or json (default: text on a terminal)")
+    .option("--log-level <level>", "debug, info, warn or error (default: info)")
+    .addHelpText(
+      "after",
+      `
+Settings come from flags, then from the environment (AION_DATA, AION_HOST, AION_PORT, …), then from the file. The guide has all of them.
+SIGTERM and SIGINT drain: calls under way are answered, attempts of activities may end. A second one ends it at once; nothing
+acknowledged is lost either way.`,
+    )
+    .action(serve);
+  const namespace = program.command("namespace").description("The namespaces of a server.");
+  namespace.command("list").description("All of them, and whether they are open.").action(list);
+  namespace.command("create").description("Makes one, if it is not there.").argument("<name>").action(create);
+}
+
+async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
+  const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
+  const settings = loadConfiguration(flags, process.env);
+  const { log, logLevel, drain, ...options } = settings;
+  // Only the server needs it.
+  const { Server: Opened } = await import("../server/server.ts");
+  const server = await Opened.open({ ...options, log: serverLog(log, logLevel) });
+  const names = server.namespaces.map(({ name }) => name);
+  output.told(`aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
+    url: server.url,
+    pid: process.pid,
+    namespaces: server.namespaces,
+  });
+  await untilSignal(server, drain);
+}
+
+/** Drains at the first signal; at the second the process ends as it is. */
+async function untilSignal(server: Server, drain: number): Promise<void> {
+  const signalled = Promise.withResolvers<void>();
+  let count = 0;
+  const onSignal = (): void => {
+    count += 1;
+    if (count > 1) process.exit(130);
+    signalled.resolve();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  await signalled.promise;
+  await server.close({ drain });
+}
+
+async function list(_options: object, command: Command): Promise<void> {
+  const { output, place } = new Session(command);
+  if (!("server" in place)) throw needsServer();
+  const namespaces = await listNamespaces(place.server);
+  if (output.isJson) output.json({ namespaces });
+  else {
+    const rows = namespaces.map(({ name, state, error }) => [name, state, error ?? ""]);
+    output.line(table(["NAMESPACE", "STATE", "WHY"], rows));
+  }
+}
+
+async function create(name: string, _options: object, command: Command): Promise<void> {
+  const { output, place } = new Session(command);
+  if (!("server" in place)) throw needsServer();
+  const isNew = await createNamespace(place.server, name);
+  output.told(isNew ? `created ${name}` : `${name} was there already`, { name, isNew });
+}
+
+function needsServer(): Error {
+  return usageError("namespaces are a server's", "Pass --url http://127.0.0.1:4466 instead of --store.");
+}

@@ -1,0 +1,36 @@
+import type { Log, LogLevel } from "../core/ports.ts";
+import { errorStyle } from "./output.ts";
+import type { Style } from "./output.ts";
+import { printable } from "./printable.ts";
+
+const ranks: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+const styles: Readonly<Record<LogLevel, Style>> = {
+  debug: "dim",
+  info: "cyan",
+  warn: "yellow",
+  error: "red",
+};
+
+/** A line on stderr for each entry: for people, or one JSON object (`time`, `level`, `message`, and the fields). */
+export function serverLog(format: "text" | "json" | undefined, level: LogLevel): Log {
+  const isJson = format === undefined ? !process.stderr.isTTY : format === "json";
+  return (entryLevel, message, fields = {}) => {
+    if (ranks[entryLevel] < ranks[level]) return;
+    const time = new Date().toISOString();
+    process.stderr.write(
+      isJson
+        ? `${JSON.stringify({ time, level: entryLevel, message, ...fields })}\n`
+        : `${errorStyle("dim", time)} ${errorStyle(styles[entryLevel], entryLevel.padEnd(5))} ${printable(message)}${shown(fields)}\n`,
+    );
+  };
+}
+
+function shown(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(
+      ([name, value]) =>
+        ` ${errorStyle("dim", `${name}=`)}${printable(typeof value === "string" ? value : JSON.stringify(value))}`,
+    )
+    .join("");
+}

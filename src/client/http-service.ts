@@ -1,0 +1,311 @@
+import { AionError, errorTable, isAionError, isErrorCode } from "../core/errors.ts";
+import { fromPayload } from "../core/payload.ts";
+import { descriptionFromJson, feedFromJson, historyFromJson, resultFromJson, textOf } from "./json-form.ts";
+import type { JsonObject } from "./json-form.ts";
+import { apiPrefix, defaultNamespace, routes, waitMsMax } from "./routes.ts";
+import type { Route } from "./routes.ts";
+import type {
+  CallOptions,
+  DeployReply,
+  DeployRequest,
+  EndRequest,
+  FeedReply,
+  FeedRequest,
+  HistoryReply,
+  HistoryRequest,
+  ListFilter,
+  ListReply,
+  ListRequest,
+  PackageFilter,
+  PackagesReply,
+  QueryRequest,
+  ResultReply,
+  ResultRequest,
+  RouteRequest,
+  RunAddress,
+  RunDescription,
+  Service,
+  SignalRequest,
+  StartReply,
+  StartRequest,
+  UnloadRequest,
+} from "./service.ts";
+import type { Payload } from "../core/payload.ts";
+
+/** One request, on whatever carries it. */
+export interface HttpCall {
+  readonly verb: Route["verb"];
+  /** With the query string. */
+  readonly path: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
+  readonly contentType?: string;
+  /** After which there is no answer to be expected any more. */
+  readonly timeoutMs: number;
+  readonly abortSignal?: AbortSignal;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Throws `transport_failed` if there is no whole answer, and the reason of the signal if that has fired. */
+export type HttpSend = (call: HttpCall) => Promise<HttpAnswer>;
+
+/** How calls that may be repeated are repeated while the other side cannot be reached or is being started anew. */
+export interface Patience {
+  /** For how long, in milliseconds. */
+  readonly patienceMs: number;
+  /** Resolves after that time, or when the signal fires. */
+  readonly wait: (delayMs: number, abortSignal: AbortSignal | undefined) => Promise<void>;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** For calls that have no name of their own. */
+  readonly uuid: () => string;
+  /** In milliseconds, never set back. */
+  readonly now: () => number;
+}
+
+export interface HttpServiceOptions {
+  readonly send: HttpSend;
+  readonly namespace?: string;
+  /** Default: no call is repeated. */
+  readonly patience?: Patience;
+}
+
+/** Beyond what a call may wait at the other end, how long the answer may take. */
+const answerTimeoutMs = 60_000;
+const firstDelayMs = 100;
+const delayMsMax = 5_000;
+
+type Rest = Readonly<Record<string, unknown>>;
+
+/**
+ * The service of an engine elsewhere, over HTTP. Errors: those of the service, under the same codes; `transport_failed`.
+ *
+ * A call is repeated only if it reads, or names itself by an idempotency key: then a second one has no second effect.
+ */
+export class HttpService implements Service {
+  readonly #send: HttpSend;
+  readonly #prefix: string;
+  readonly #patience: Patience | undefined;
+
+  constructor({ send, namespace = defaultNamespace, patience }: HttpServiceOptions) {
+    this.#send = send;
+    this.#prefix = `${apiPrefix}${segment(namespace, "namespace")}`;
+    this.#patience = patience;
+  }
+
+  async start({ input, signal, ...rest }: StartRequest): Promise<StartReply> {
+    const requestId = rest.requestId ?? this.#patience?.uuid();
+    const body = {
+      ...rest,
+      ...(requestId === undefined ? {} : { requestId }),
+      input: fromPayload(input),
+      ...(signal === undefined ? {} : { signal: { ...signal, payload: fromPayload(signal.payload) } }),
+    };
+    return (await this.#call("start", body)) as unknown as StartReply;
+  }
+
+  async signal({ payload, ...rest }: SignalRequest): Promise<void> {
+    const signalId = rest.signalId ?? this.#patience?.uuid();
+    const name = signalId === undefined ? {} : { signalId };
+    await this.#call("signal", { ...rest, ...name, payload: fromPayload(payload) });
+  }
+
+  async query({ input, ...rest }: QueryRequest, options?: CallOptions): Promise<Payload> {
+    return textOf((await this.#call("query", { ...rest, input: fromPayload(input) }, options))["result"]);
+  }
+
+  async cancel(request: EndRequest): Promise<void> {
+    await this.#call("cancel", this.#named(request));
+  }
+
+  async terminate(request: EndRequest): Promise<void> {
+    await this.#call("terminate", this.#named(request));
+  }
+
+  async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
+    return await inParts(
+      request.waitMs,
+      async (waitMs) => resultFromJson(await this.#call("result", { ...request, waitMs }, options)),
+      (reply) => reply.status !== "running" || reply.blocked !== undefined,
+    );
+  }
+
+  async describe(address: RunAddress): Promise<RunDescription> {
+    return descriptionFromJson(await this.#call("describe", { ...address }));
+  }
+
+  async list({ filter, limit, cursor }: ListRequest, options?: CallOptions): Promise<ListReply> {
+    return (await this.#call("list", { ...filter, limit, cursor }, options)) as unknown as ListReply;
+  }
+
+  async count(filter: ListFilter): Promise<number> {
+    return Number((await this.#call("count", { ...filter }))["count"]);
+  }
+
+  async history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply> {
+    return await inParts(
+      request.waitMs ?? 0,
+      async (waitMs) => {
+        const wait = request.waitMs === undefined ? {} : { waitMs };
+        return historyFromJson(await this.#call("history", { ...request, ...wait }, options));
+      },
+      (reply) => reply.events.length > 0 || reply.isEnd,
+    );
+  }
+
+  async feed({ filter = {}, waitMs = 0, ...rest }: FeedRequest, options?: CallOptions): Promise<FeedReply> {
+    const { types, ...others } = filter;
+    let { after } = rest;
+    return await inParts(
+      waitMs,
+      async (partMs) => {
+        const request = { ...rest, ...others, after, waitMs: partMs, types: types?.join(",") };
+        const reply = feedFromJson(await this.#call("feed", request, options));
+        // The next part goes on behind what this one passed over.
+        after = reply.nextCursor;
+        return reply;
+      },
+      (reply) => reply.events.length > 0 || !reply.isAtHead,
+    );
+  }
+
+  async deploy({ archive, ...rest }: DeployRequest): Promise<DeployReply> {
+    return (await this.#call("deploy", this.#named(rest), {}, archive)) as unknown as DeployReply;
+  }
+
+  async listPackages(filter: PackageFilter): Promise<PackagesReply> {
+    return (await this.#call("listPackages", { ...filter })) as unknown as PackagesReply;
+  }
+
+  async route(request: RouteRequest): Promise<void> {
+    await this.#call("route", this.#named(request));
+  }
+
+  async unload(request: UnloadRequest): Promise<void> {
+    await this.#call("unload", this.#named(request));
+  }
+
+  /** Under a name of its own, so that it may be repeated. */
+  #named(request: { readonly requestId?: string }): Rest {
+    const requestId = request.requestId ?? this.#patience?.uuid();
+    return { ...request, ...(requestId === undefined ? {} : { requestId }) };
+  }
+
+  async #call(
+    method: keyof Service,
+    request: Rest,
+    { abortSignal }: CallOptions = {},
+    archive?: Uint8Array,
+  ): Promise<JsonObject> {
+    const call: HttpCall = {
+      ...toCall(this.#prefix, routes[method], request, archive),
+      timeoutMs: waitMsMax + answerTimeoutMs,
+      ...(abortSignal === undefined ? {} : { abortSignal }),
+    };
+    const patience = mayRepeat(routes[method], request) ? this.#patience : undefined;
+    if (patience === undefined) return readAnswer(await this.#send(call));
+    const endAt = patience.now() + patience.patienceMs;
+    for (let delayMs = firstDelayMs; ; delayMs = Math.min(2 * delayMs, delayMsMax)) {
+      try {
+        return readAnswer(await this.#send(call));
+      } catch (error) {
+        if (!isPassing(error) || patience.now() + delayMs > endAt) throw error;
+        await patience.wait(delayMs * (0.5 + patience.random() / 2), abortSignal);
+        abortSignal?.throwIfAborted();
+      }
+    }
+  }
+}
+
+function mayRepeat(route: Route, request: Rest): boolean {
+  if (route.verb === "GET") return true;
+  return route.idempotencyKey !== undefined && request[route.idempotencyKey] !== undefined;
+}
+
+function isPassing(error: unknown): boolean {
+  return isAionError(error) && errorTable[error.code].kind === "unavailable";
+}
+
+/** One call waits no longer than the other side lets it; a longer wait is several. */
+async function inParts<Reply>(
+  waitMs: number,
+  ask: (waitMs: number) => Promise<Reply>,
+  isAnswer: (reply: Reply) => boolean,
+): Promise<Reply> {
+  const endAt = performance.now() + waitMs;
+  for (;;) {
+    const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
+    const reply = await ask(Math.min(leftMs, waitMsMax));
+    if (isAnswer(reply) || leftMs <= waitMsMax) return reply;
+  }
+}
+
+function toCall(
+  prefix: string,
+  route: Route,
+  request: Rest,
+  archive: Uint8Array | undefined,
+): Pick<HttpCall, "verb" | "path" | "body" | "contentType"> {
+  const rest = new Map(Object.entries(request).filter(([, value]) => value !== undefined));
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_all, field: string) => {
+    const value = String(rest.get(field));
+    rest.delete(field);
+    return segment(value, field);
+  });
+  const { verb } = route;
+  if (route.rest === "body") {
+    const body = JSON.stringify(Object.fromEntries(rest));
+    return { verb, path: `${prefix}${path}`, body, contentType: "application/json" };
+  }
+  const query = new URLSearchParams(
+    [...rest].map(([name, value]): [string, string] => [name, String(value)]),
+  ).toString();
+  const whole = `${prefix}${path}${query === "" ? "" : `?${query}`}`;
+  if (route.rest === "query") return { verb, path: whole };
+  return {
+    verb,
+    path: whole,
+    body: Uint8Array.from(archive ?? []),
+    contentType: "application/zip",
+  };
+}
+
+/** URLs have a meaning of their own for these two, however they are written. */
+function segment(value: string, what: string): string {
+  if (value === "." || value === "..") {
+    throw new AionError("invalid_argument", `a ${what} of ${JSON.stringify(value)} cannot be part of a URL`);
+  }
+  return encodeURIComponent(value);
+}
+
+/** The reply in an answer; throws the error in it, under the code it had. Error: `transport_failed` (no answer of ours). */
+export function readAnswer({ status, text }: HttpAnswer): JsonObject {
+  if (status === 204) return {};
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new AionError("transport_failed", `the answer (HTTP ${status}) is no JSON`, { cause: error });
+  }
+  const error = isRecord(json) ? json["error"] : undefined;
+  if (status < 400 && isRecord(json)) return json;
+  if (!isRecord(error) || typeof error["code"] !== "string" || typeof error["message"] !== "string") {
+    throw new AionError("transport_failed", `the answer (HTTP ${status}) has a form that is not known`, {
+      hint: "Something else than Aion may listen there, or a proxy between; check the address.",
+    });
+  }
+  const { code, message, hint, details } = error;
+  const rest = {
+    ...(typeof hint === "string" ? { hint } : {}),
+    ...(isRecord(details) ? { details } : {}),
+  };
+  if (isErrorCode(code)) throw new AionError(code, message, rest);
+  throw new AionError("internal", `${message} (code ${code}, which this version does not know)`, rest);
+}
+
+function isRecord(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

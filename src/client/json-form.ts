@@ -1,0 +1,132 @@
+import type { Event } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { Payload } from "../core/payload.ts";
+import { fromPayload } from "../core/payload.ts";
+import type { FeedEvent, FeedReply, HistoryReply, ResultReply, RunDescription } from "./service.ts";
+
+/**
+ * The service's own data with payloads as the JSON that they are, instead of text in text: what goes over HTTP, and what
+ * `--json` prints. Stable: fields are added, never renamed or removed.
+ */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Fields of events that hold payloads, in whatever event they occur. */
+const payloadFields = ["input", "result", "payload", "value", "heartbeat"] as const;
+
+export function eventToJson(event: Event): JsonObject {
+  const { seq, recordedAt, workflowId, type, ...body } = event;
+  const json: Record<string, unknown> = { seq, recordedAt, workflowId, type, ...body };
+  for (const field of payloadFields) {
+    const payload = json[field];
+    if (typeof payload === "string") json[field] = fromPayload(payload as Payload);
+  }
+  if (event.type === "WorkflowStarted" && event.signals !== undefined) {
+    json["signals"] = event.signals.map((signal) => ({ ...signal, payload: fromPayload(signal.payload) }));
+  }
+  if ("failure" in event && event.failure !== undefined) json["failure"] = failureToJson(event.failure);
+  return json;
+}
+
+export function eventFromJson(json: JsonObject): Event {
+  const event: Record<string, unknown> = { ...json };
+  for (const field of payloadFields) if (field in event) event[field] = textOf(event[field]);
+  if (Array.isArray(event["signals"])) {
+    event["signals"] = event["signals"].map((signal: JsonObject) => ({
+      ...signal,
+      payload: textOf(signal["payload"]),
+    }));
+  }
+  if (event["failure"] !== undefined) event["failure"] = failureFromJson(event["failure"] as JsonObject);
+  return event as unknown as Event;
+}
+
+export function failureToJson(failure: Failure): JsonObject {
+  const { details, cause, ...rest } = failure;
+  return {
+    ...rest,
+    ...(details === undefined ? {} : { details: fromPayload(details) }),
+    ...(cause === undefined ? {} : { cause: failureToJson(cause) }),
+  };
+}
+
+export function failureFromJson(json: JsonObject): Failure {
+  const { details, cause, ...rest } = json;
+  return {
+    ...(rest as unknown as Failure),
+    ...(details === undefined ? {} : { details: textOf(details) }),
+    ...(cause === undefined ? {} : { cause: failureFromJson(cause as JsonObject) }),
+  };
+}
+
+export function descriptionToJson(description: RunDescription): JsonObject {
+  const { input, result, failure, ...rest } = description;
+  return {
+    ...rest,
+    ...(input === undefined ? {} : { input: fromPayload(input) }),
+    ...(result === undefined ? {} : { result: fromPayload(result) }),
+    ...(failure === undefined ? {} : { failure: failureToJson(failure) }),
+  };
+}
+
+export function descriptionFromJson(json: JsonObject): RunDescription {
+  const { input, result, failure, ...rest } = json;
+  return {
+    ...(rest as unknown as RunDescription),
+    ...(input === undefined ? {} : { input: textOf(input) }),
+    ...(result === undefined ? {} : { result: textOf(result) }),
+    ...(failure === undefined ? {} : { failure: failureFromJson(failure as JsonObject) }),
+  };
+}
+
+export function resultToJson(reply: ResultReply): JsonObject {
+  if (reply.status === "running") return { ...reply };
+  if (reply.status === "completed") return { ...reply, result: fromPayload(reply.result) };
+  return { ...reply, failure: failureToJson(reply.failure) };
+}
+
+export function resultFromJson(json: JsonObject): ResultReply {
+  const { status, result, failure } = json;
+  if (status === "running") return json as unknown as ResultReply;
+  if (status === "completed") return { ...(json as { runId: string }), status, result: textOf(result) };
+  return {
+    ...(json as unknown as Extract<ResultReply, { readonly failure: Failure }>),
+    failure: failureFromJson(failure as JsonObject),
+  };
+}
+
+export function historyToJson({ events, ...rest }: HistoryReply): JsonObject {
+  return { events: events.map(eventToJson), ...rest };
+}
+
+export function historyFromJson(json: JsonObject): HistoryReply {
+  return {
+    ...(json as unknown as HistoryReply),
+    events: (json["events"] as readonly JsonObject[]).map(eventFromJson),
+  };
+}
+
+export function feedEventToJson({ event, ...rest }: FeedEvent): JsonObject {
+  return { ...rest, ...(event === undefined ? {} : { event: eventToJson(event) }) };
+}
+
+export function feedToJson({ events, ...rest }: FeedReply): JsonObject {
+  return { events: events.map(feedEventToJson), ...rest };
+}
+
+export function feedFromJson(json: JsonObject): FeedReply {
+  return {
+    ...(json as unknown as FeedReply),
+    events: (json["events"] as readonly JsonObject[]).map(
+      ({ event, ...rest }) =>
+        ({
+          ...rest,
+          ...(event === undefined ? {} : { event: eventFromJson(event as JsonObject) }),
+        }) as unknown as FeedEvent,
+    ),
+  };
+}
+
+/** A payload, and the JSON value that it is. Both ways give what was there: payloads are written by `JSON.stringify`. */
+export function textOf(value: unknown): Payload {
+  return JSON.stringify(value) as Payload;
+}

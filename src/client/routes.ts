@@ -1,0 +1,54 @@
+import type { Service } from "./service.ts";
+
+/** How a method of `Service` goes over HTTP. The server, its OpenAPI document and the client go by the same table. */
+export interface Route {
+  readonly verb: "GET" | "POST" | "DELETE";
+  /** Under the namespace. `{name}` stands for that field of the request. */
+  readonly path: string;
+  /** Where the other fields are: in the query string, in a JSON object, or the archive is the body and they are in the query string. */
+  readonly rest: "query" | "body" | "archive";
+  /** What the field is called that makes a repeated call the same call. */
+  readonly idempotencyKey?: string;
+}
+
+export const namespacesPath = "/v1/namespaces";
+export const apiPrefix = `${namespacesPath}/`;
+export const defaultNamespace = "default";
+
+export const routes = {
+  start: { verb: "POST", path: "/workflows", rest: "body", idempotencyKey: "requestId" },
+  list: { verb: "GET", path: "/workflows", rest: "query" },
+  count: { verb: "GET", path: "/workflow-count", rest: "query" },
+  describe: { verb: "GET", path: "/workflows/{workflowId}", rest: "query" },
+  result: { verb: "GET", path: "/workflows/{workflowId}/result", rest: "query" },
+  history: { verb: "GET", path: "/workflows/{workflowId}/history", rest: "query" },
+  signal: { verb: "POST", path: "/workflows/{workflowId}/signal", rest: "body", idempotencyKey: "signalId" },
+  query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body" },
+  cancel: {
+    verb: "POST",
+    path: "/workflows/{workflowId}/cancel",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  terminate: {
+    verb: "POST",
+    path: "/workflows/{workflowId}/terminate",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  feed: { verb: "GET", path: "/feed", rest: "query" },
+  deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
+  listPackages: { verb: "GET", path: "/packages", rest: "query" },
+  unload: { verb: "DELETE", path: "/packages/{version}", rest: "query", idempotencyKey: "requestId" },
+  route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
+} as const satisfies Readonly<Record<keyof Service, Route>>;
+
+/** Of one run's events as they come: server-sent events, or a WebSocket. */
+export const eventStreamPath = "/workflows/{workflowId}/events";
+/** Whether somebody is there. No namespace, no authentication. */
+export const livePath = "/health/live";
+/** Whether calls are taken: false while the server drains. */
+export const readyPath = "/health/ready";
+
+/** One call waits at most this long; who wants to wait longer asks again. */
+export const waitMsMax = 25_000;

@@ -1,0 +1,177 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import type { Context } from "hono";
+import type { HttpBindings } from "@hono/node-server";
+import type { Service } from "../client/service.ts";
+import type { NamespaceSummary } from "../client/server-client.ts";
+import { apiPrefix, eventStreamPath, livePath, namespacesPath, readyPath } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Log } from "../core/ports.ts";
+import { readBody } from "./body.ts";
+import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { streamEvents } from "./event-stream.ts";
+import { documentOf } from "./openapi.ts";
+import { operationsFor, orClosing, readQuery } from "./operations.ts";
+import type { Operation } from "./operations.ts";
+import { parseRequest } from "./requests.ts";
+
+/** What a caller asks for, as far as it is known before anything of it is done. */
+export interface Asked {
+  readonly operation: keyof Service | "events" | "listNamespaces" | "createNamespace" | "describeApi";
+  /** Of those that concern one. */
+  readonly namespace?: string;
+  readonly headers: Headers;
+}
+
+export interface NamespaceDirectory {
+  list(): readonly NamespaceSummary[];
+  /** Returns whether it is new. */
+  create(name: string): Promise<boolean>;
+}
+
+export interface AppOptions {
+  /** Stands before everything but the questions for health: throws what stands against the caller. */
+  readonly admit?: (asked: Asked) => Promise<void>;
+  /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
+  readonly serviceOf: (namespace: string) => Service;
+  /** Of a server that has more than one. */
+  readonly namespaces?: NamespaceDirectory;
+  /** False while what it stands on is being opened. Default: it is ready. */
+  readonly isReady?: () => boolean;
+  readonly payloadLimitBytes: number;
+  readonly version: string;
+  /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
+  readonly closing: AbortSignal;
+  readonly log?: Log;
+}
+
+type Env = { Bindings: HttpBindings };
+
+/** The API as an application that takes requests; where they come from is others' business. */
+export function createApp(options: AppOptions): Hono<Env> {
+  const { closing, payloadLimitBytes } = options;
+  const app = new Hono<Env>();
+  const operations = operationsFor(payloadLimitBytes);
+  const document = documentOf(operations, options.version);
+
+  app.use(async (context, next) => {
+    try {
+      decodeURIComponent(context.req.path);
+    } catch (error) {
+      throw new AionError("invalid_argument", "the address is no valid URL", { cause: error });
+    }
+    await next();
+  });
+  app.get(livePath, (context) => context.json({ isLive: true, pid: process.pid, version: options.version }));
+  app.get(readyPath, (context) =>
+    closing.aborted || options.isReady?.() === false
+      ? context.json({ isReady: false }, 503)
+      : context.json({ isReady: true }),
+  );
+  app.get("/openapi.json", async (context) => {
+    await options.admit?.({ operation: "describeApi", headers: context.req.raw.headers });
+    return context.json(document);
+  });
+  const { namespaces } = options;
+  if (namespaces !== undefined) addNamespaces(app, namespaces, options);
+
+  for (const operation of operations) {
+    app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
+      const body = await readBody(context.req.raw, operation.bodyLimitBytes);
+      const namespace = context.req.param("namespace") ?? "";
+      const { headers } = context.req.raw;
+      await options.admit?.({ operation: operation.method, namespace, headers });
+      const service = options.serviceOf(namespace);
+      const request = toRequest(context, operation, body);
+      const answer = await orClosing(operation, closing, (abortSignal) =>
+        operation.perform(service, request, { abortSignal }),
+      );
+      return answer.body === undefined
+        ? context.body(null, answer.status as 204)
+        : context.json(answer.body, answer.status as 200);
+    });
+  }
+  app.get(toPattern(eventStreamPath), async (context) => {
+    const namespace = context.req.param("namespace") ?? "";
+    const { headers, signal } = context.req.raw;
+    await options.admit?.({ operation: "events", namespace, headers });
+    const service = options.serviceOf(namespace);
+    return await streamEvents(service, {
+      workflowId: context.req.param("workflowId") ?? "",
+      query: new URL(context.req.url).searchParams,
+      lastEventId: headers.get("last-event-id") ?? undefined,
+      abortSignal: AbortSignal.any([signal, closing]),
+    });
+  });
+
+  app.notFound(async (context) => {
+    await readBody(context.req.raw, 0).catch(() => undefined);
+    const { method, path } = context.req;
+    return toResponse(
+      new AionError("endpoint_unknown", `there is no ${method} ${path.slice(0, 200)}`),
+      statusOf("endpoint_unknown"),
+    );
+  });
+  app.onError((reason) => {
+    const error = toAionError(reason);
+    if (error.code === "internal") {
+      options.log?.("error", "a call met a bug", { error: error.message, stack: error.stack });
+    }
+    return toResponse(error, statusOf(error.code));
+  });
+  return app;
+}
+
+const namespaceSchema = z.strictObject({ name: z.string().max(200) });
+
+function addNamespaces(app: Hono<Env>, namespaces: NamespaceDirectory, { admit }: AppOptions): void {
+  app.get(namespacesPath, async (context) => {
+    await admit?.({ operation: "listNamespaces", headers: context.req.raw.headers });
+    return context.json({ namespaces: namespaces.list() });
+  });
+  app.post(namespacesPath, async (context) => {
+    const body = await readBody(context.req.raw, 1_024);
+    await admit?.({ operation: "createNamespace", headers: context.req.raw.headers });
+    const { name } = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
+    const isNew = await namespaces.create(name);
+    return context.json({ name, isNew }, isNew ? 201 : 200);
+  });
+}
+
+function toPattern(path: string): string {
+  return `${apiPrefix}:namespace${path.replaceAll(/\{(\w+)\}/g, ":$1")}`;
+}
+
+function toResponse(error: AionError, status: number): Response {
+  return new Response(errorToJson(error), { status, headers: { "content-type": "application/json" } });
+}
+
+function toRequest(
+  context: Context<Env>,
+  { route, form }: Operation,
+  body: Uint8Array,
+): Record<string, unknown> {
+  const { namespace: _, ...params } = context.req.param() as Record<string, string>;
+  const query = readQuery(new URL(context.req.url).searchParams, form);
+  const key = context.req.header("idempotency-key");
+  const named =
+    route.idempotencyKey === undefined || key === undefined ? {} : { [route.idempotencyKey]: key };
+  if (route.rest === "query") return { ...named, ...query, ...params };
+  if (route.rest === "archive") return { ...named, ...query, ...params, archive: body };
+  return { ...named, ...parseJson(body), ...params };
+}
+
+function parseJson(body: Uint8Array): object {
+  if (body.length === 0) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    throw new AionError("invalid_argument", `the body of the request is no JSON: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new AionError("invalid_argument", "the body of the request is no JSON object");
+}

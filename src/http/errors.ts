@@ -1,0 +1,32 @@
+import { AionError, errorTable, isAionError } from "../core/errors.ts";
+import type { ErrorCode, ErrorKind } from "../core/errors.ts";
+import { messageOf } from "../core/payload.ts";
+
+const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+  usage: 400,
+  denied: 403,
+  not_found: 404,
+  conflict: 409,
+  failed: 422,
+  bug: 500,
+  unavailable: 503,
+};
+
+export function statusOf(code: ErrorCode): number {
+  if (code === "payload_too_large" || code === "package_too_large") return 413;
+  return statusOfKind[errorTable[code].kind];
+}
+
+/** Whatever was thrown, as an error with a code. */
+export function toAionError(reason: unknown): AionError {
+  return isAionError(reason) ? reason : new AionError("internal", messageOf(reason), { cause: reason });
+}
+
+export function errorToJson({ code, message, hint, details }: AionError): string {
+  try {
+    return JSON.stringify({ error: { code, message, hint, details } });
+  } catch {
+    // Details that are no JSON are a courtesy lost; the error itself must arrive.
+    return JSON.stringify({ error: { code, message, hint, details: {} } });
+  }
+}

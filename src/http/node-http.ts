@@ -1,0 +1,138 @@
+import { createServer } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { createApp } from "./app.ts";
+import type { AppOptions } from "./app.ts";
+import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
+import { WebSockets } from "./web-sockets.ts";
+
+const headersTimeoutMs = 10_000;
+/** How long one request may take to arrive. */
+const requestTimeoutMs = 60_000;
+/** How long closing waits for calls that change something, and for answers to be taken. */
+const drainTimeoutMs = 5_000;
+/** Calls under way at once over one connection of HTTP/2. */
+const streamsPerConnection = 1_000;
+/** Of the services of `proto/`. */
+const rpcPrefix = "/aion.";
+/** How a connection of HTTP/2 begins; no request of HTTP/1 does. */
+const http2Preface = "PRI";
+
+/** HTTP on connections that somebody else accepts. */
+export interface HttpAnswers {
+  take(caller: Socket): void;
+  /** Calls that wait are answered with `engine_closed` at once; the others with what they lead to. */
+  close(): Promise<void>;
+}
+
+export type HttpOptions = Omit<AppOptions, "closing">;
+
+/** Speaks HTTP/1.1 and HTTP/2 without TLS, whichever the caller begins with: gRPC needs the latter. */
+export function answerHttp(options: HttpOptions): HttpAnswers {
+  const closing = new AbortController();
+  const appOptions = { ...options, closing: closing.signal };
+  // The two describe the same requests and responses of Node by types of their own.
+  const api = getRequestListener(createApp(appOptions).fetch, { overrideGlobalObjects: false }) as (
+    request: unknown,
+    response: unknown,
+  ) => Promise<void>;
+  let rpc: Promise<NodeHandler> | undefined;
+  const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
+    if (request.url?.startsWith(rpcPrefix) !== true) return await api(request, response);
+    // The half of what there is to load, and most engines are never asked that way.
+    rpc ??= import("./rpc.ts").then(({ rpcHandler }) => rpcHandler(appOptions, api));
+    (await rpc)(request, response);
+  };
+  const underWay = new Set<Promise<void>>();
+  const listener = (request: NodeRequest, response: NodeResponse): void => {
+    const answered = new Promise<void>((resolve) => response.once("close", resolve)).finally(() =>
+      underWay.delete(answered),
+    );
+    underWay.add(answered);
+    // HTTP/2 has a farewell of its own.
+    if (closing.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+    void answer(request, response);
+  };
+  const first = createServer(
+    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
+    listener,
+  );
+  const sockets = new WebSockets(appOptions);
+  first.on("upgrade", (request, socket, head) => void sockets.upgrade(request, socket, head));
+  const second = createHttp2Server({ settings: { maxConcurrentStreams: streamsPerConnection } }, listener);
+  const sessions = new Set<ServerHttp2Session>();
+  second.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    session.on("error", () => session.destroy());
+  });
+  // They listen to nothing themselves; this is when the one begins to watch for callers that take too long.
+  first.emit("listening");
+  const undecided = new Set<Socket>();
+  return {
+    take: (caller) => {
+      undecided.add(caller);
+      caller.once("close", () => undecided.delete(caller));
+      void decide(caller).then((isSecond) => {
+        undecided.delete(caller);
+        if (isSecond === undefined) return;
+        (isSecond ? second : first).emit("connection", caller);
+        caller.resume();
+      });
+    },
+    close: async () => {
+      closing.abort();
+      for (const caller of undecided) caller.destroy();
+      first.closeIdleConnections();
+      const farewells = [...sessions].map(
+        (session) => new Promise<void>((resolve) => session.close(resolve)),
+      );
+      const timeout = Promise.withResolvers<void>();
+      const timer = setTimeout(timeout.resolve, drainTimeoutMs);
+      await Promise.race([Promise.all([...underWay, ...farewells, sockets.close()]), timeout.promise]);
+      clearTimeout(timer);
+      first.closeAllConnections();
+      for (const session of sessions) session.destroy();
+      sockets.cut();
+      first.close();
+      second.close();
+    },
+  };
+}
+
+/** Whether the caller begins with HTTP/2; `undefined`: it went away, or said nothing for too long. */
+function decide(caller: Socket): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const end = (isSecond: boolean | undefined): void => {
+      clearTimeout(timer);
+      caller.off("readable", onReadable);
+      caller.off("close", onEnd);
+      caller.off("error", onEnd);
+      caller.off("end", onEnd);
+      resolve(isSecond);
+    };
+    let begun: Buffer = Buffer.alloc(0);
+    const onEnd = (): void => {
+      caller.destroy();
+      end(undefined);
+    };
+    const onReadable = (): void => {
+      const more = caller.read() as Buffer | null;
+      if (more === null) return;
+      begun = Buffer.concat([begun, more]);
+      const text = begun.subarray(0, http2Preface.length).toString("latin1");
+      // Too little to tell: the rest will come.
+      if (text.length < http2Preface.length && http2Preface.startsWith(text)) return;
+      end(text === http2Preface);
+      caller.unshift(begun);
+    };
+    const timer = setTimeout(onEnd, headersTimeoutMs);
+    caller.on("readable", onReadable);
+    caller.once("close", onEnd);
+    caller.once("error", onEnd);
+    caller.once("end", onEnd);
+    onReadable();
+  });
+}

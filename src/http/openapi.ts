@@ -1,0 +1,239 @@
+import { z } from "zod";
+import { apiPrefix, eventStreamPath, livePath, readyPath } from "../client/routes.ts";
+import type { Service } from "../client/service.ts";
+import { errorTable } from "../core/errors.ts";
+import { statusOf } from "./errors.ts";
+import { streamForm } from "./event-stream.ts";
+import type { JsonSchema, Operation } from "./operations.ts";
+import { errorSchema, replySchemas } from "./replies.ts";
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+const texts: Readonly<Record<keyof Service, readonly [summary: string, description?: string]>> = {
+  start: [
+    "Start a run",
+    "Answered when the start is on disk. Idempotent by `workflowId`: with the same type and input it gives the run that exists (see `reuse`). The header `Idempotency-Key` is the same as `requestId`.",
+  ],
+  list: [
+    "List runs",
+    "All that match, the latest first. All given conditions must hold; bounds are included.",
+  ],
+  count: ["Count runs"],
+  describe: ["Describe a run", "Its state, what it waits for, and the chain of runs of its workflow id."],
+  result: [
+    "Wait for the result of a run",
+    "Of the run asked for or, if it continued as new, of the last one after it. `running` when it has not ended within `waitMs`: ask again.",
+  ],
+  history: ["Read events", "From `fromSeq`; with `waitMs`, waits that long for the first one."],
+  feed: [
+    "Read the events of all runs",
+    "In the order of their commits, after a cursor; with `waitMs`, waits that long for the first one. `cursor_expired` when something after the cursor may be missing: read the list of runs, and go on from now.",
+  ],
+  signal: [
+    "Send a signal",
+    "Answered when it is recorded; the run receives it exactly once, in order of sending. The header `Idempotency-Key` is the same as `signalId`.",
+  ],
+  query: ["Ask a run", "The answer reflects all that was acknowledged before; nothing is recorded."],
+  cancel: ["Ask a run to stop", "Its code sees a cancellation, may clean up, and decides how it ends."],
+  terminate: ["End a run at once", "Without asking its code; nothing is compensated."],
+  deploy: [
+    "Deploy a package",
+    "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",
+  ],
+  listPackages: ["List packages", "Oldest first, and which of them new runs get."],
+  unload: ["Take a package out", "Refused with `package_in_use` while anything needs it."],
+  route: ["Route workflow types to a version", "All of them or none: new runs of them get that version."],
+};
+
+export function summaryOf(method: keyof Service): string {
+  return texts[method][0];
+}
+
+/** The API as an OpenAPI 3.1 document: what the requests are parsed with, and the answers that come. */
+export function documentOf(operations: readonly Operation[], version: string): JsonObject {
+  const schemas: Record<string, JsonObject> = {};
+  const paths: Record<string, Record<string, JsonObject>> = {};
+  for (const operation of operations) {
+    const { method, route, form } = operation;
+    const [summary, description] = texts[method];
+    const parameters = parametersOf(route.path, form, route.rest !== "body");
+    const path = toPath(route.path);
+    paths[path] = {
+      ...paths[path],
+      [route.verb.toLowerCase()]: {
+        operationId: method,
+        summary,
+        ...(description === undefined ? {} : { description }),
+        tags: [tagOf(route.path)],
+        parameters:
+          route.idempotencyKey === undefined ? parameters : [...parameters, idempotencyKeyParameter()],
+        ...(route.rest === "query" ? {} : { requestBody: bodyOf(operation) }),
+        responses: { ...successOf(method, schemas), ...failuresOf(schemas) },
+      },
+    };
+  }
+  paths[toPath(eventStreamPath)] = {
+    get: {
+      operationId: "events",
+      summary: "Follow the events of a run",
+      description:
+        "Server-sent events, or a WebSocket if the request asks for one. `id` is the seq of the event: come back with it as `Last-Event-ID` (or `fromSeq`) and nothing is missed and nothing comes twice. Ends when the run has ended.",
+      tags: ["workflows"],
+      parameters: [
+        ...parametersOf(eventStreamPath, streamForm, true),
+        { name: "Last-Event-ID", in: "header", schema: { type: "string" } },
+      ],
+      responses: {
+        "200": {
+          description: "The events",
+          content: { "text/event-stream": { schema: { type: "string" } } },
+        },
+        ...failuresOf(schemas),
+      },
+    },
+  };
+  for (const [path, summary] of [
+    [livePath, "Whether the process answers"],
+    [readyPath, "Whether calls are taken"],
+  ] as const) {
+    paths[path] = {
+      get: {
+        operationId: path === livePath ? "live" : "ready",
+        summary,
+        tags: ["health"],
+        responses: {
+          "200": { description: "Yes" },
+          ...(path === readyPath ? { "503": { description: "No" } } : {}),
+        },
+      },
+    };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Aion",
+      version,
+      description:
+        "Durable workflows. Payloads are JSON values. Instants are milliseconds since 1970. Every call that changes something is answered after its commit is on disk.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    tags: [{ name: "workflows" }, { name: "packages" }, { name: "health" }],
+    paths,
+    components: { schemas },
+  };
+}
+
+function toPath(path: string): string {
+  return `${apiPrefix}{namespace}${path}`;
+}
+
+function tagOf(path: string): string {
+  return path.startsWith("/workflow") ? "workflows" : "packages";
+}
+
+function parametersOf(path: string, form: JsonSchema, hasQuery: boolean): JsonObject[] {
+  const inPath = new Set(["namespace", ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name)]);
+  const parameters: JsonObject[] = [...inPath].map((name) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: form.properties?.[name] ?? { type: "string" },
+  }));
+  if (!hasQuery) return parameters;
+  for (const [name, schema] of Object.entries(form.properties ?? {})) {
+    // The archive is the body.
+    if (inPath.has(name) || name === "archive") continue;
+    const { description, ...rest } = schema;
+    parameters.push({
+      name,
+      in: "query",
+      required: form.required?.includes(name) === true && !("default" in schema),
+      ...(description === undefined ? {} : { description }),
+      schema: rest,
+    });
+  }
+  return parameters;
+}
+
+function idempotencyKeyParameter(): JsonObject {
+  return {
+    name: "Idempotency-Key",
+    in: "header",
+    description: "Names this call: made again with the same key, it has no second effect.",
+    schema: { type: "string" },
+  };
+}
+
+function bodyOf({ route, form }: Operation): JsonObject {
+  if (route.rest === "archive")
+    return {
+      required: true,
+      content: { "application/zip": { schema: { type: "string", format: "binary" } } },
+    };
+  const { $schema: _, properties = {}, required = [], ...rest } = form;
+  const inPath = new Set([...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name));
+  const own = Object.entries(properties).filter(([name]) => !inPath.has(name));
+  const needed = required.filter((name) => !inPath.has(name) && properties[name]?.["type"] !== undefined);
+  return {
+    required: needed.length > 0,
+    content: {
+      "application/json": {
+        schema: {
+          ...rest,
+          properties: Object.fromEntries(own),
+          ...(needed.length === 0 ? {} : { required: needed }),
+        },
+      },
+    },
+  };
+}
+
+function successOf(method: keyof Service, schemas: Record<string, JsonObject>): JsonObject {
+  const schema = replySchemas[method];
+  if (schema === undefined) return { "204": { description: "Done, and on disk" } };
+  const content = { "application/json": { schema: addSchema(schema, schemas) } };
+  const isMaking = method === "start" || method === "deploy";
+  return {
+    "200": { description: isMaking ? "It was there already" : "The answer", content },
+    ...(isMaking ? { "201": { description: "Made, and on disk", content } } : {}),
+  };
+}
+
+function failuresOf(schemas: Record<string, JsonObject>): JsonObject {
+  const content = { "application/json": { schema: addSchema(errorSchema, schemas) } };
+  const byStatus = Map.groupBy(Object.keys(errorTable) as (keyof typeof errorTable)[], (code) =>
+    statusOf(code),
+  );
+  return Object.fromEntries(
+    [...byStatus]
+      .toSorted(([left], [right]) => left - right)
+      .map(([status, codes]) => [
+        String(status),
+        { description: codes.map((code) => `\`${code}\``).join(", "), content },
+      ]),
+  );
+}
+
+/** A reference to the schema, which is put among the components with those that it refers to. */
+function addSchema(schema: z.ZodType, schemas: Record<string, JsonObject>): JsonObject {
+  const id = schema.meta()?.id;
+  const {
+    $schema: _,
+    $defs = {},
+    ...whole
+  } = z.toJSONSchema(schema, {
+    io: "output",
+    unrepresentable: "any",
+  }) as Record<string, unknown> & { $defs?: Record<string, JsonObject> };
+  const move = (value: JsonObject): JsonObject =>
+    JSON.parse(
+      JSON.stringify(value)
+        .replaceAll('"#/$defs/', '"#/components/schemas/')
+        .replaceAll('"$ref":"#"', `"$ref":"#/components/schemas/${id ?? ""}"`),
+    ) as JsonObject;
+  for (const [name, definition] of Object.entries($defs)) schemas[name] = move(definition);
+  if (id === undefined) return move(whole);
+  if (!Object.hasOwn($defs, id)) schemas[id] = move(whole);
+  return { $ref: `#/components/schemas/${id}` };
+}

@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { descriptionToJson, feedToJson, historyToJson, resultToJson } from "../client/json-form.ts";
+import type { JsonObject } from "../client/json-form.ts";
+import { routes } from "../client/routes.ts";
+import type { Route } from "../client/routes.ts";
+import type { CallOptions, Service } from "../client/service.ts";
+import { AionError } from "../core/errors.ts";
+import { packageBytesMax } from "../core/package-version.ts";
+import { fromPayload } from "../core/payload.ts";
+import { parseRequest, requestSchemasFor } from "./requests.ts";
+import type { ReplyOf } from "./requests.ts";
+
+export interface Answer {
+  readonly status: 200 | 201 | 204;
+  readonly body?: JsonObject;
+}
+
+export interface Operation {
+  readonly method: keyof Service;
+  readonly route: Route;
+  readonly schema: z.ZodType;
+  /** The form of the request as JSON Schema, before it is parsed. */
+  readonly form: JsonSchema;
+  /** How large the body of a request may be. */
+  readonly bodyLimitBytes: number;
+  perform(service: Service, request: unknown, options: CallOptions): Promise<Answer>;
+}
+
+export type JsonSchema = Readonly<Record<string, unknown>> & {
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+};
+
+type Answers = { readonly [Method in keyof Service]: (reply: ReplyOf<Method>) => Answer };
+
+const done = (): Answer => ({ status: 204 });
+const ok = (body: object): Answer => ({ status: 200, body: body as JsonObject });
+
+const answers: Answers = {
+  start: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  signal: done,
+  query: (payload) => ok({ result: fromPayload(payload) }),
+  cancel: done,
+  terminate: done,
+  result: (reply) => ok(resultToJson(reply)),
+  describe: (reply) => ok(descriptionToJson(reply)),
+  list: ok,
+  count: (count) => ok({ count }),
+  history: (reply) => ok(historyToJson(reply)),
+  feed: (reply) => ok(feedToJson(reply)),
+  deploy: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  listPackages: ok,
+  route: done,
+  unload: done,
+};
+
+/** All that a service does, as it is done over HTTP. */
+export function operationsFor(payloadLimitBytes: number): readonly Operation[] {
+  const schemas = requestSchemasFor(payloadLimitBytes);
+  return (Object.keys(routes) as (keyof Service)[]).map((method): Operation => {
+    const schema: z.ZodType = schemas[method];
+    const route: Route = routes[method];
+    return {
+      method,
+      route,
+      schema,
+      form: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema,
+      bodyLimitBytes: bodyLimitOf(route, payloadLimitBytes),
+      perform: async (service, request, options) => {
+        // The schema, the method and the answer of one name belong together; the types of a list of them do not say so.
+        const call = service[method].bind(service) as (
+          request: unknown,
+          options: CallOptions,
+        ) => Promise<unknown>;
+        const answer = answers[method] as (reply: unknown) => Answer;
+        return answer(await call(parseRequest(schema, request, method), options));
+      },
+    };
+  });
+}
+
+/** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */
+function bodyLimitOf(route: Route, payloadLimitBytes: number): number {
+  if (route.rest === "query") return 0;
+  return route.rest === "archive" ? packageBytesMax : 4 * payloadLimitBytes + 64 * 1024;
+}
+
+/** The fields of a query string, which are all text, as the types that the form asks for. What does not fit stays text. */
+export function readQuery(query: URLSearchParams, form: JsonSchema): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const [name, text] of query) {
+    const type = form.properties?.[name]?.["type"];
+    if ((type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(text))
+      fields[name] = Number(text);
+    else if (type === "boolean" && (text === "true" || text === "false")) fields[name] = text === "true";
+    else fields[name] = text;
+  }
+  return fields;
+}
+
+// Only for calls that wait and change nothing: the caller of any other must learn what became of it.
+export function orClosing<Result>(
+  { method }: Operation,
+  closing: AbortSignal,
+  call: (abortSignal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const waits = method === "result" || method === "history" || method === "feed";
+  if (!waits) return call(closing);
+  return new Promise((resolve, reject) => {
+    const onClosing = (): void => reject(new AionError("engine_closed", "the engine is closing"));
+    if (closing.aborted) {
+      onClosing();
+      return;
+    }
+    closing.addEventListener("abort", onClosing, { once: true });
+    call(closing)
+      .then(resolve, reject)
+      .finally(() => closing.removeEventListener("abort", onClosing));
+  });
+}

@@ -1,0 +1,192 @@
+import { z } from "zod";
+import type { Service } from "../client/service.ts";
+import { waitMsMax } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
+import type { EventType } from "../core/event.ts";
+import { isEventType } from "../core/event.ts";
+import { idLengthMax, parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { isPackageVersion } from "../core/package-version.ts";
+import { toPayload } from "../core/payload.ts";
+import type { Payload } from "../core/payload.ts";
+import { runStatuses } from "../core/status.ts";
+
+export type RequestOf<Method extends keyof Service> = Parameters<Service[Method]>[0];
+export type ReplyOf<Method extends keyof Service> = Awaited<ReturnType<Service[Method]>>;
+
+const pageMax = 1_000;
+const listLimitDefault = 100;
+const historyLimitDefault = 500;
+const feedLimitDefault = 200;
+const routedTypesMax = 1_000;
+
+const idForm = { minLength: 1, maxLength: idLengthMax };
+
+// Borders throw their own errors, whose codes say more than "invalid".
+const workflowId = z
+  .string()
+  .transform((text): string => parseWorkflowId(text))
+  .meta({ ...idForm, description: "Names a chain of runs." });
+const runId = z
+  .string()
+  .transform((text): string => parseRunId(text))
+  .meta({ ...idForm, description: "One run of the chain. Default: the latest." });
+const name = (what: string): z.ZodType<string> =>
+  z
+    .string()
+    .transform((text) => parseName(text, what))
+    .meta(idForm);
+const instant = z.number().meta({ description: "Milliseconds since 1970." });
+const durationMs = z.number().int().nonnegative().meta({ description: "In milliseconds." });
+const pageLimit = z.number().int().min(1).max(pageMax);
+const waitMs = z
+  .number()
+  .int()
+  .nonnegative()
+  .transform((ms) => Math.min(ms, waitMsMax))
+  .meta({
+    description: `How long to wait for what is asked for, in milliseconds; no longer than ${waitMsMax}. Default 0.`,
+  });
+const address = { workflowId, runId: runId.exactOptional() };
+const version = z
+  .string()
+  .refine(isPackageVersion, "is no version of a package: 64 hexadecimal digits")
+  .meta({ description: "SHA-256 of the archive, in hexadecimal digits." });
+const reason = z.string().max(10_000).exactOptional();
+
+const listFilter = {
+  workflowId: workflowId.exactOptional(),
+  workflowType: name("workflow type").exactOptional(),
+  status: z.enum(runStatuses).exactOptional(),
+  isBlocked: z.boolean().exactOptional(),
+  startedAfter: instant.exactOptional(),
+  startedBefore: instant.exactOptional(),
+  closedAfter: instant.exactOptional(),
+  closedBefore: instant.exactOptional(),
+  parentWorkflowId: workflowId.exactOptional(),
+};
+
+type RequestSchemas = { readonly [Method in keyof Service]: z.ZodType<RequestOf<Method>> };
+
+/** The archive of a package comes as bytes; all else that a request says is JSON. */
+const archive = z.instanceof(Uint8Array);
+
+/** Every method with the form of its request: one without an entry does not compile. Payloads are JSON values. */
+export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
+  const payload = (what: string): z.ZodType<Payload> =>
+    z
+      .unknown()
+      .optional()
+      .transform((value) => toPayload(value, what, payloadLimitBytes))
+      .meta({ description: "Any JSON value. Default null." });
+  const signal = {
+    name: name("signal name"),
+    payload: payload("the payload of the signal"),
+    signalId: name("signal id")
+      .exactOptional()
+      .meta({ description: "A second signal with this id is the first one." }),
+  };
+  const requestId = name("request id")
+    .exactOptional()
+    .meta({ description: "Names this call: repeated with the same one, it has no second effect." });
+  const end = z.strictObject({ ...address, reason, requestId });
+  return {
+    start: z.strictObject({
+      workflowType: name("workflow type"),
+      input: payload("the input of the workflow"),
+      workflowId: workflowId.exactOptional(),
+      requestId: name("request id").exactOptional().meta({
+        description: "Names this call: repeated with the same one, it gives the run that it gave before.",
+      }),
+      reuse: z
+        .enum(["return", "reject", "after-close", "after-failure", "terminate"])
+        .exactOptional()
+        .meta({ description: "What to do when the workflow id is taken. Default: return." }),
+      startDelayMs: durationMs.exactOptional(),
+      runTimeoutMs: durationMs.exactOptional(),
+      executionTimeoutMs: durationMs.exactOptional(),
+      signal: z
+        .strictObject(signal)
+        .exactOptional()
+        .meta({ description: "Recorded with the start in one step, or sent to the run that exists." }),
+    }),
+    signal: z.strictObject({ ...address, ...signal }),
+    query: z.strictObject({ ...address, name: name("query name"), input: payload("the input of the query") }),
+    cancel: end,
+    terminate: end,
+    result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
+    describe: z.strictObject(address),
+    list: z
+      .strictObject({
+        ...listFilter,
+        limit: pageLimit.default(listLimitDefault),
+        cursor: z.string().max(200).exactOptional().meta({ description: "`nextCursor` of the page before." }),
+      })
+      .transform(({ limit, cursor, ...filter }) => ({
+        filter,
+        limit,
+        ...(cursor === undefined ? {} : { cursor }),
+      })),
+    count: z.strictObject(listFilter),
+    history: z.strictObject({
+      ...address,
+      fromSeq: z.number().int().min(1).default(1),
+      limit: pageLimit.default(historyLimitDefault),
+      waitMs: waitMs.exactOptional(),
+    }),
+    feed: z
+      .strictObject({
+        after: z.string().max(200).exactOptional().meta({
+          description:
+            "`cursor` of an event, or `nextCursor` of a page. Absent: from now on. `oldest`: from the oldest that is kept.",
+        }),
+        limit: pageLimit.default(feedLimitDefault),
+        waitMs: waitMs.exactOptional(),
+        workflowId: workflowId.exactOptional(),
+        workflowType: name("workflow type").exactOptional(),
+        types: z
+          .string()
+          .max(2_000)
+          .transform((text) => text.split(",") as EventType[])
+          .refine((types) => types.every(isEventType), "names no types of events")
+          .exactOptional()
+          .meta({ description: "Types of events, with commas between them." }),
+      })
+      .transform(({ workflowId: id, workflowType, types, ...rest }) => ({
+        ...rest,
+        filter: {
+          ...(id === undefined ? {} : { workflowId: id }),
+          ...(workflowType === undefined ? {} : { workflowType }),
+          ...(types === undefined ? {} : { types }),
+        },
+      })),
+    deploy: z.strictObject({
+      archive,
+      requestId,
+      isRouted: z
+        .boolean()
+        .exactOptional()
+        .meta({ description: "False: its types keep the routes that they have. Default true." }),
+    }),
+    listPackages: z.strictObject({ workflowType: name("workflow type").exactOptional() }),
+    route: z.strictObject({
+      workflowTypes: z.array(name("workflow type")).min(1).max(routedTypesMax),
+      version,
+      requestId,
+    }),
+    unload: z.strictObject({ version, requestId }),
+  };
+}
+
+/** Errors: `invalid_argument` with what is wrong and where, or what the field's own check says. */
+export function parseRequest<Request>(schema: z.ZodType<Request>, value: unknown, method: string): Request {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => ({
+    path: issue.path.map(String).join("."),
+    message: issue.message,
+  }));
+  const shown = issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
+  throw new AionError("invalid_argument", `the request of ${method} is malformed: ${shown}`, {
+    details: { issues },
+  });
+}

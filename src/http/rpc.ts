@@ -1,0 +1,168 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { create, fromJson, toJson } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { eventToJson } from "../client/json-form.ts";
+import { defaultNamespace } from "../client/routes.ts";
+import type { Service } from "../client/service.ts";
+import { AionError, errorTable } from "../core/errors.ts";
+import type { ErrorCode, ErrorKind } from "../core/errors.ts";
+import { packageBytesMax } from "../core/package-version.ts";
+import type { AppOptions } from "./app.ts";
+import { errorToJson, toAionError } from "./errors.ts";
+import { pagesOf, parseStream } from "./event-stream.ts";
+import {
+  ErrorDetailSchema,
+  FollowResponseSchema,
+  PackageService,
+  WorkflowService,
+} from "./gen/aion/v1/workflows_pb.ts";
+import { operationsFor, orClosing } from "./operations.ts";
+import type { Operation } from "./operations.ts";
+
+const codeOfKind: Readonly<Record<ErrorKind, Code>> = {
+  usage: Code.InvalidArgument,
+  denied: Code.PermissionDenied,
+  not_found: Code.NotFound,
+  conflict: Code.FailedPrecondition,
+  failed: Code.Aborted,
+  bug: Code.Internal,
+  unavailable: Code.Unavailable,
+};
+
+export function rpcCodeOf(code: ErrorCode): Code {
+  if (code === "payload_too_large" || code === "package_too_large") return Code.ResourceExhausted;
+  if (code === "workflow_already_exists") return Code.AlreadyExists;
+  return codeOfKind[errorTable[code].kind];
+}
+
+/** Where what a service does stands in the protocol. One without a place does not compile. */
+const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
+  start: [WorkflowService, "start"],
+  list: [WorkflowService, "list"],
+  count: [WorkflowService, "count"],
+  describe: [WorkflowService, "describe"],
+  result: [WorkflowService, "result"],
+  history: [WorkflowService, "history"],
+  feed: [WorkflowService, "feed"],
+  signal: [WorkflowService, "signal"],
+  query: [WorkflowService, "query"],
+  cancel: [WorkflowService, "cancel"],
+  terminate: [WorkflowService, "terminate"],
+  deploy: [PackageService, "deploy"],
+  listPackages: [PackageService, "listPackages"],
+  unload: [PackageService, "unload"],
+  route: [PackageService, "route"],
+};
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
+
+/** What is no call of the protocol goes to `fallback`. */
+export function rpcHandler(
+  options: AppOptions,
+  fallback: (request: unknown, response: unknown) => Promise<void>,
+): NodeHandler {
+  return connectNodeAdapter({
+    routes: (router) => addRpc(router, options),
+    fallback: (request, response) => void fallback(request, response),
+    readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
+  });
+}
+
+/**
+ * The service over gRPC, gRPC-Web and Connect. The JSON form of each message is the request, or the answer, of the same operation over
+ * HTTP, so that no operation is written twice.
+ */
+function addRpc(router: ConnectRouter, options: AppOptions): void {
+  for (const operation of operationsFor(options.payloadLimitBytes)) {
+    const [service, name] = places[operation.method];
+    const method = service.method[name];
+    if (method === undefined) throw new AionError("internal", `the protocol has no method ${name}`);
+    router.rpc(method as DescMethod & { methodKind: "unary" }, async (message, context) =>
+      asRpc(async () => await answer(operation, method, message, { context, options })),
+    );
+  }
+  router.rpc(WorkflowService.method.follow, async function* follow(message, context) {
+    const request = toRequest(WorkflowService.method.follow, message);
+    try {
+      const namespace = await admitted("events", request, { context, options });
+      const service = options.serviceOf(namespace);
+      const gone = AbortSignal.any([context.signal, options.closing]);
+      for await (const page of pagesOf(service, parseStream(request), gone)) {
+        for (const event of page.events) {
+          yield create(FollowResponseSchema, {
+            seq: event.seq,
+            // As JSON has it: a field that is not set is not there.
+            event: JSON.parse(JSON.stringify(eventToJson(event))) as JsonObject,
+          });
+        }
+      }
+      if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
+    } catch (reason) {
+      throw toConnectError(toAionError(reason));
+    }
+  });
+}
+
+interface Call {
+  readonly context: HandlerContext;
+  readonly options: AppOptions;
+}
+
+async function answer(
+  operation: Operation,
+  method: DescMethod,
+  message: Message,
+  call: Call,
+): Promise<Message> {
+  const { archive, ...request } = toRequest(method, message);
+  const namespace = await admitted(operation.method, request, call);
+  const service = call.options.serviceOf(namespace);
+  // Bytes are text in JSON, and were none before.
+  const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
+  const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
+    operation.perform(service, whole, { abortSignal }),
+  );
+  return fromJson(method.output, JSON.parse(JSON.stringify(body ?? {})) as JsonValue, {
+    ignoreUnknownFields: true,
+  });
+}
+
+function toRequest(method: DescMethod, message: Message): Record<string, unknown> {
+  return { ...(toJson(method.input, message, { alwaysEmitImplicit: false }) as JsonObject) };
+}
+
+/** Takes the namespace out of the request, and lets nobody pass who may not. */
+async function admitted(
+  operation: Operation["method"] | "events",
+  request: Record<string, unknown>,
+  { context, options }: Call,
+): Promise<string> {
+  const { namespace: named } = request;
+  const namespace = typeof named === "string" ? named : defaultNamespace;
+  delete request["namespace"];
+  await options.admit?.({ operation, namespace, headers: context.requestHeader });
+  return namespace;
+}
+
+async function asRpc<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (reason) {
+    throw toConnectError(toAionError(reason));
+  }
+}
+
+function toConnectError(error: AionError): ConnectError {
+  const { code, message, hint } = error;
+  // As it goes over HTTP: details that are no JSON are left out.
+  const { details } = (JSON.parse(errorToJson(error)) as { error: { details?: JsonObject } }).error;
+  return new ConnectError(message, rpcCodeOf(code), undefined, [
+    { desc: ErrorDetailSchema, value: { code, hint, details: details ?? {} } },
+  ]);
+}

@@ -1,0 +1,144 @@
+import type { IncomingMessage } from "node:http";
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
+import { eventToJson } from "../client/json-form.ts";
+import { apiPrefix, eventStreamPath } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
+import type { AppOptions } from "./app.ts";
+import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { pagesOf, parseStreamRequest } from "./event-stream.ts";
+
+/** What a reader of events may send: nothing that is looked at. */
+const messageBytesMax = 1_024;
+const pingMs = 30_000;
+
+const pattern = new RegExp(
+  `^${apiPrefix}(?<namespace>[^/]+)${eventStreamPath.replaceAll(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`,
+);
+
+/**
+ * Streams of events over WebSockets: one text message for each event, `{"cursor": <seq>, "event": …}`; at the end
+ * `{"end": true}`, or `{"error": …}`. A reader comes back with `fromSeq` = the last cursor + 1.
+ *
+ * A message is written when the one before has left the process: who reads slowly costs one page.
+ */
+export class WebSockets {
+  readonly #options: AppOptions;
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    maxPayload: messageBytesMax,
+    clientTracking: true,
+  });
+  readonly #underWay = new Set<Promise<void>>();
+
+  constructor(options: AppOptions) {
+    this.#options = options;
+  }
+
+  /** Errors are answers of HTTP: `endpoint_unknown`, `run_not_found`, and what stands against the caller. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on("error", () => socket.destroy());
+    try {
+      const url = new URL(request.url ?? "/", "http://localhost");
+      const groups = pattern.exec(url.pathname)?.groups;
+      if (groups === undefined) {
+        throw new AionError("endpoint_unknown", `there is no stream at ${url.pathname.slice(0, 200)}`);
+      }
+      const namespace = decode(groups["namespace"]);
+      const headers = new Headers();
+      for (const [name, value] of Object.entries(request.headers)) {
+        if (typeof value === "string") headers.set(name, value);
+      }
+      await this.#options.admit?.({ operation: "events", namespace, headers });
+      const service = this.#options.serviceOf(namespace);
+      const asked = parseStreamRequest({
+        workflowId: decode(groups["workflowId"]),
+        query: url.searchParams,
+        lastEventId: undefined,
+      });
+      const gone = new AbortController();
+      const pages = pagesOf(service, asked, AbortSignal.any([gone.signal, this.#options.closing]));
+      const first = await pages.next();
+      this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+        const sent = this.#send(webSocket, first, pages, gone).finally(() => this.#underWay.delete(sent));
+        this.#underWay.add(sent);
+      });
+    } catch (reason) {
+      refuse(socket, toAionError(reason));
+    }
+  }
+
+  async #send(
+    webSocket: WebSocket,
+    first: Awaited<ReturnType<ReturnType<typeof pagesOf>["next"]>>,
+    pages: ReturnType<typeof pagesOf>,
+    gone: AbortController,
+  ): Promise<void> {
+    webSocket.on("error", () => webSocket.terminate());
+    webSocket.on("close", () => gone.abort());
+    const watch = watchPulse(webSocket);
+    try {
+      for (let page = first; page.done !== true; page = await pages.next()) {
+        for (const event of page.value.events) {
+          await write(webSocket, JSON.stringify({ cursor: event.seq, event: eventToJson(event) }));
+        }
+        if (page.value.isEnd) await write(webSocket, JSON.stringify({ end: true }));
+      }
+      webSocket.close(this.#options.closing.aborted ? 1001 : 1000);
+    } catch (reason) {
+      if (webSocket.readyState !== webSocket.OPEN) return;
+      await write(webSocket, errorToJson(toAionError(reason))).catch(() => undefined);
+      webSocket.close(1011);
+    } finally {
+      clearInterval(watch);
+      await pages.return();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  cut(): void {
+    for (const webSocket of this.#server.clients) webSocket.terminate();
+  }
+}
+
+/** A reader that answers no ping is not there any more. */
+function watchPulse(webSocket: WebSocket): NodeJS.Timeout {
+  let isThere = true;
+  webSocket.on("pong", () => (isThere = true));
+  return setInterval(() => {
+    if (!isThere) webSocket.terminate();
+    isThere = false;
+    if (webSocket.readyState === webSocket.OPEN) webSocket.ping();
+  }, pingMs).unref();
+}
+
+/** Resolves when the system has taken it. */
+function write(webSocket: WebSocket, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    webSocket.send(text, (error) => {
+      if (error === undefined || error === null) resolve();
+      else reject(error);
+    });
+  });
+}
+
+function refuse(socket: Duplex, error: AionError): void {
+  const status = statusOf(error.code);
+  const body = errorToJson(error);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function decode(text: string | undefined): string {
+  try {
+    return decodeURIComponent(text ?? "");
+  } catch (error) {
+    throw new AionError("invalid_argument", "the address is no valid URL", { cause: error });
+  }
+}

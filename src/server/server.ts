@@ -1,0 +1,171 @@
+import { createServer } from "node:net";
+import type { AddressInfo, Server as NetServer } from "node:net";
+import path from "node:path";
+import { defaultNamespace } from "../client/routes.ts";
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
+import { AionError } from "../core/errors.ts";
+import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
+import type { Log } from "../core/ports.ts";
+import type { EngineOptions } from "../embedded/engine.ts";
+import { logToStderr } from "../embedded/stderr-log.ts";
+import { answerHttp } from "../http/node-http.ts";
+import type { HttpAnswers } from "../http/node-http.ts";
+import { thisVersion } from "../store/sqlite/version.ts";
+import { admitLocal, isLoopback } from "./guard.ts";
+import { Namespaces } from "./namespaces.ts";
+
+export const defaultPort = 4_466;
+const connectionsMaxDefault = 10_000;
+
+/** Of the engines of all namespaces. */
+type EngineSettings = Pick<
+  EngineOptions,
+  | "residentMax"
+  | "payloadLimitBytes"
+  | "onNondeterminism"
+  | "lease"
+  | "activationBudget"
+  | "packageMemoryMb"
+  | "workflows"
+  | "activities"
+  | "activityConcurrency"
+  | "activityConcurrencyPerType"
+>;
+
+export interface ServerOptions extends EngineSettings {
+  /** The directory of the server's data, made if it is not there. */
+  readonly data: string;
+  /** Where it listens. Default `127.0.0.1`. Without authentication only addresses of this machine are taken. */
+  readonly host?: string;
+  /** Default 4466; 0: one that is free. */
+  readonly port?: number;
+  /** Namespaces that are made if they are not there. Default: `default`. */
+  readonly namespaces?: readonly string[];
+  /** Connections at once; more are not accepted. Default 10,000. */
+  readonly connectionsMax?: number;
+  readonly log?: Log;
+}
+
+export interface ServerCloseOptions {
+  /** How long attempts of activities may go on. Default 5 s. */
+  readonly drain?: Duration;
+}
+
+/**
+ * Aion as a service: the namespaces of a directory, over HTTP on one port.
+ *
+ * @example
+ * const server = await Server.open({ data: "./aion-data" });
+ * const client = new Client({ url: server.url });
+ */
+export class Server {
+  /** Where it answers. */
+  readonly url: string;
+  readonly #listener: NetServer;
+  readonly #answers: HttpAnswers;
+  readonly #namespaces: Namespaces;
+  #closing: Promise<void> | undefined;
+
+  private constructor(of: {
+    readonly url: string;
+    readonly listener: NetServer;
+    readonly answers: HttpAnswers;
+    readonly namespaces: Namespaces;
+  }) {
+    this.url = of.url;
+    this.#listener = of.listener;
+    this.#answers = of.answers;
+    this.#namespaces = of.namespaces;
+  }
+
+  /**
+   * Listens, then opens the namespaces: a port that is taken is found before anything is claimed. One that cannot be opened does not
+   * keep the others from being there. Errors: `invalid_argument`, `permission_denied` (an address that others reach),
+   * `transport_failed` (the port), `store_unavailable` (the directory).
+   */
+  static async open(options: ServerOptions): Promise<Server> {
+    const {
+      data,
+      host = "127.0.0.1",
+      port = defaultPort,
+      log = logToStderr,
+      connectionsMax,
+      ...rest
+    } = options;
+    const { namespaces: names = [defaultNamespace], ...engine } = rest;
+    if (!isLoopback(host)) {
+      throw new AionError(
+        "permission_denied",
+        `the server does not listen at ${host} without authentication`,
+        {
+          hint: "Listen at 127.0.0.1, and let a proxy that asks who calls stand before it.",
+        },
+      );
+    }
+    const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });
+    let isReady = false;
+    const answers = answerHttp({
+      admit: admitLocal,
+      serviceOf: (name) => namespaces.serviceOf(name),
+      namespaces,
+      isReady: () => isReady,
+      payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
+      version: thisVersion(),
+      log,
+    });
+    const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
+    listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
+    const url = await listen(listener, host, port);
+    const server = new Server({ url, listener, answers, namespaces });
+    try {
+      await namespaces.open(names);
+      isReady = true;
+      return server;
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+  }
+
+  /** The namespaces, by name. */
+  get namespaces(): ReturnType<Namespaces["list"]> {
+    return this.#namespaces.list();
+  }
+
+  /**
+   * Takes no more calls: those that wait are answered with `engine_closed`, the others with what they lead to. Then attempts of activities
+   * may end, and the stores are given up. Calling it again waits for the same.
+   */
+  close(options: ServerCloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(parseDuration(options.drain ?? 5_000, "drain"));
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    await this.#answers.close();
+    await this.#namespaces.close(drainMs);
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+async function listen(listener: NetServer, host: string, port: number): Promise<string> {
+  const listening = Promise.withResolvers<void>();
+  listener.once("error", listening.reject);
+  listener.listen(port, host, listening.resolve);
+  try {
+    await listening.promise;
+  } catch (error) {
+    throw new AionError("transport_failed", `cannot listen at ${host}:${port}: ${messageOf(error)}`, {
+      cause: error,
+      hint: "Another server may listen there (it may be this one); stop it, or name another port.",
+    });
+  }
+  const { port: actualPort } = listener.address() as AddressInfo;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${actualPort}`;
+}

@@ -1,0 +1,146 @@
+/** `aion server` in a process of its own, and the commands that ask it. */
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CommandTest } from "./command.ts";
+
+let test: CommandTest;
+beforeEach(() => {
+  test = new CommandTest();
+  writeFileSync(path.join(test.directory, "package.json"), "{}");
+});
+afterEach(() => test.dispose());
+
+type Running = ReturnType<CommandTest["spawn"]>;
+
+/** With the line that it says when it listens. */
+async function serve(
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<{ readonly server: Running; readonly url: string; readonly log: () => string }> {
+  const server = test.spawn(["server", "--data", "data", "--port", "0", "--json", ...args], { env });
+  let log = "";
+  server.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+  const [line] = (await Promise.race([
+    once(createInterface(server.stdout), "line"),
+    once(server, "exit").then(() => Promise.reject(new Error(`the server ended: ${log}`))),
+  ])) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  return { server, url, log: () => log };
+}
+
+async function stop(server: Running, signal: NodeJS.Signals): Promise<unknown> {
+  server.kill(signal);
+  const [code, by] = (await once(server, "exit")) as [number | null, string | null];
+  return code ?? by;
+}
+
+describe("aion server", () => {
+  // I-1, I-13
+  it("serves what is deployed, over restarts of each kind", { timeout: 60_000 }, async () => {
+    writeFileSync(
+      path.join(test.directory, "greet.ts"),
+      `import { receive, signal, workflow } from "aion/workflow";
+       const name = signal<string>("name");
+       export const greet = workflow("greet", async (word: string) => word + " " + (await receive(name)));`,
+    );
+    const first = await serve();
+    const at = (url: string): { env: Record<string, string> } => ({ env: { AION_STORE: "", AION_URL: url } });
+    const deployed = await test.json(["deploy", "greet.ts"], at(first.url));
+    expect(deployed).toMatchObject({ workflowTypes: ["greet"], isNew: true });
+    const start = ["start", "greet", "--id", "g/1", "--input", '"hello"'];
+    expect(await test.json(start, at(first.url))).toMatchObject({ workflowId: "g/1", isNew: true });
+    expect(await stop(first.server, "SIGTERM")).toBe(0);
+
+    const second = await serve();
+    expect(await test.json(["describe", "g/1"], at(second.url))).toMatchObject({ status: "running" });
+    expect(await stop(second.server, "SIGKILL")).toBe("SIGKILL");
+
+    const third = await serve();
+    const waiting = test.json(["result", "g/1", "--wait"], at(third.url));
+    await test.run(["signal", "g/1", "name", "--input", '"you"'], at(third.url));
+    expect(await waiting).toMatchObject({ status: "completed", result: "hello you" });
+    const { stdout } = await test.run(["history", "g/1"], at(third.url));
+    expect(stdout).toContain("SignalReceived");
+    // What the environment says of a store goes behind a flag that names a server.
+    expect(await test.json(["count", "--url", third.url])).toEqual({ count: 1 });
+    expect(await stop(third.server, "SIGINT")).toBe(0);
+  });
+
+  it("makes namespaces, and commands reach the one they name", { timeout: 60_000 }, async () => {
+    const { url } = await serve();
+    const env = { AION_STORE: "", AION_URL: url };
+    expect(await test.json(["namespace", "create", "team-1"], { env })).toEqual({
+      name: "team-1",
+      isNew: true,
+    });
+    expect(await test.json(["namespace", "list"], { env })).toEqual({
+      namespaces: [
+        { name: "default", state: "open" },
+        { name: "team-1", state: "open" },
+      ],
+    });
+    expect(await test.json(["count", "--namespace", "team-1"], { env })).toEqual({ count: 0 });
+    const refused = await test.run(["count", "--namespace", "team-2"], { env });
+    expect(refused).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("error[namespace_not_found]") as string,
+    });
+  });
+
+  it(
+    "takes its settings from flags, the environment and a file, in this order",
+    { timeout: 60_000 },
+    async () => {
+      const file = path.join(test.directory, "settings.json");
+      writeFileSync(
+        file,
+        JSON.stringify({ port: 1, namespaces: ["from-file"], logLevel: "error", data: "nowhere" }),
+      );
+      const { server, log } = await serve(["--config", file], { AION_LOG_LEVEL: "info", AION_PORT: "2" });
+      expect(log()).toContain('"namespace opened","namespace":"from-file"');
+      await stop(server, "SIGTERM");
+    },
+  );
+
+  it.each([
+    ["a setting that is none", '{"prot": 1}', [], "settings.json: Unrecognized key"],
+    ["a value that is none", '{"port": "x"}', [], "settings.json: port: "],
+    ["a file that is no JSON", "{", [], "cannot read settings.json"],
+    ["a file that is no object", "[]", [], "settings.json holds no JSON object"],
+    ["a flag that is none", "{}", ["--log-level", "loud"], "--log-level: "],
+  ])("says what is wrong with %s", async (_what, text, args, message) => {
+    writeFileSync(path.join(test.directory, "settings.json"), text);
+    const result = await test.run(["server", "--data", "data", "--config", "settings.json", ...args]);
+    expect(result.exitCode).toBe(2);
+    expect(result.stderr).toContain(`error[invalid_argument]: ${message}`);
+  });
+});
+
+describe("a command", () => {
+  it.each([
+    [
+      ["list", "--url", "http://127.0.0.1:1", "--store", "sqlite:a.db"],
+      "both a store and a server are named",
+    ],
+    [["list", "--store", "sqlite:a.db", "--namespace", "x"], "a file has no namespaces"],
+    [["list", "--url", "ftp://a"], '"ftp://a" is no address of a server'],
+    [["list", "--url", "http://user:word@a"], "is no address of a server"],
+    [["namespace", "list", "--store", "sqlite:a.db"], "namespaces are a server's"],
+    [["backup", "x.db", "--url", "http://127.0.0.1:1"], "this command works on a file"],
+  ])("that says where it works in a way that makes no sense is told so (%j)", async (args, message) => {
+    const result = await test.run(args, { env: { AION_STORE: "" } });
+    expect(result.exitCode).toBe(2);
+    expect(result.stderr).toContain(message);
+  });
+
+  it("that finds no server gives up after a while, and says so", { timeout: 20_000 }, async () => {
+    const result = await test.run(["count", "--url", "http://127.0.0.1:1"], { env: { AION_STORE: "" } });
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toContain(
+      "error[transport_failed]: no answer from the server at http://127.0.0.1:1",
+    );
+  });
+});

@@ -1,0 +1,511 @@
+/** The API over HTTP, as our client and as others meet it. */
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { fetchSend } from "../../src/client/fetch-send.ts";
+import { HttpService } from "../../src/client/http-service.ts";
+import type { ResultReply } from "../../src/client/service.ts";
+import { AionError, errorTable } from "../../src/core/errors.ts";
+import type { ErrorCode } from "../../src/core/errors.ts";
+import { nullPayload, toPayload } from "../../src/core/payload.ts";
+import { closers, errorOf, events, failure, input, listen, serve, under } from "./serve.ts";
+
+/** Something else that listens there. */
+async function listenRaw(onConnection: (socket: Socket) => void): Promise<HttpService> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    onConnection(socket);
+  });
+  const url = await listen(server);
+  closers.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return new HttpService({ send: fetchSend({ url }) });
+}
+
+const run = {
+  workflowId: "order 1/é?#%",
+  runId: "r1",
+  workflowType: "fulfil",
+  version: "inline",
+  status: "running",
+  startedAt: 1,
+  historyLength: 2,
+} as const;
+const version = "ab".repeat(32);
+const inFeed = { workflowId: "a/é", runId: "r1", workflowType: "7" };
+
+describe("a call over HTTP", () => {
+  it.each([
+    [
+      "start",
+      {
+        workflowType: "fulfil",
+        input,
+        workflowId: "order 1/é?#%",
+        requestId: "q",
+        reuse: "after-close",
+        startDelayMs: 1,
+        runTimeoutMs: 2,
+        executionTimeoutMs: 3,
+        signal: { name: "approval", payload: nullPayload, signalId: "s" },
+      },
+      { workflowId: "order 1/é?#%", runId: "r1", isNew: true },
+    ],
+    ["start", { workflowType: "fulfil", input }, { workflowId: "x", runId: "r1", isNew: false }],
+    ["signal", { workflowId: "a", runId: "r1", name: "approval", payload: input, signalId: "s" }, undefined],
+    ["query", { workflowId: "order 1/é?#%", name: "stage", input: nullPayload }, input],
+    ["cancel", { workflowId: "a", reason: "no need" }, undefined],
+    ["cancel", { workflowId: "a", requestId: "q" }, undefined],
+    ["terminate", { workflowId: "a", runId: "r1", requestId: "q" }, undefined],
+    ["result", { workflowId: "a", waitMs: 0 }, { status: "completed", runId: "r1", result: input }],
+    ["result", { workflowId: "a", runId: "r 1", waitMs: 5 }, { status: "failed", runId: "r1", failure }],
+    ["result", { workflowId: "a", waitMs: 0 }, { status: "running", runId: "r1", blocked: "why" }],
+    [
+      "describe",
+      { workflowId: "order 1/é?#%" },
+      {
+        ...run,
+        input,
+        failure,
+        pendingActivities: [],
+        pendingTimers: [],
+        pendingChildren: [],
+        isCancelRequested: false,
+        runs: [run],
+      },
+    ],
+    [
+      "list",
+      {
+        filter: { status: "failed", startedAfter: 5, isBlocked: false, workflowId: "7" },
+        limit: 10,
+        cursor: "7",
+      },
+      { runs: [run], nextCursor: "3" },
+    ],
+    ["count", { isBlocked: true, parentWorkflowId: "p" }, 12],
+    ["history", { workflowId: "a", fromSeq: 3, limit: 20, waitMs: 10 }, { events, nextSeq: 8, isEnd: true }],
+    [
+      "feed",
+      {
+        after: "1.2.3",
+        limit: 20,
+        waitMs: 10,
+        filter: { workflowId: "a/é", workflowType: "7", types: ["TimerFired", "WorkflowCompleted"] },
+      },
+      {
+        events: [
+          ...events.map((event) => ({ cursor: `1.${event.seq}.0`, ...inFeed, event })),
+          {
+            cursor: "1.9.0",
+            ...inFeed,
+            unreadable: { firstSeq: 8, lastSeq: 9, code: "history_corrupt", message: "m" },
+          },
+        ],
+        nextCursor: "1.10.0",
+        isAtHead: true,
+      },
+    ],
+    [
+      "deploy",
+      { archive: Uint8Array.from([80, 75, 0, 255]), isRouted: false, requestId: "q" },
+      { version, workflowTypes: ["fulfil"], isNew: true },
+    ],
+    [
+      "listPackages",
+      { workflowType: "fulfil" },
+      {
+        packages: [{ version, sizeBytes: 4, deployedAt: 1, workflowTypes: ["fulfil"], routedTypes: [] }],
+        routes: [{ workflowType: "fulfil", version, routedAt: 2 }],
+      },
+    ],
+    ["route", { workflowTypes: ["fulfil", "a/b"], version, requestId: "q" }, undefined],
+    ["unload", { version, requestId: "q" }, undefined],
+  ] as const)("carries %s there and its answer back", async (method, request, reply) => {
+    let received: unknown;
+    const { service } = await serve({
+      [method]: async (asked: unknown) => {
+        received = asked;
+        return reply;
+      },
+    });
+    const answer = await (service[method] as (asked: unknown) => Promise<unknown>).call(service, request);
+    const plain = (value: unknown): unknown =>
+      typeof value === "object" && value !== null && "archive" in value
+        ? { ...value, archive: [...(value.archive as Uint8Array)] }
+        : value;
+    expect(plain(received)).toEqual(plain(request));
+    expect(answer).toEqual(reply);
+  });
+
+  it.each(Object.keys(errorTable) as ErrorCode[])("brings back the error %s as it was", async (code) => {
+    const thrown = new AionError(code, `it is ${code}`, {
+      hint: "do this",
+      details: { expected: 1, found: [2] },
+    });
+    const { url, service } = await serve({
+      describe: async () => {
+        throw thrown;
+      },
+    });
+    const error: unknown = await service.describe({ workflowId: "a" }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(AionError);
+    expect(error).toMatchObject({ code, message: `it is ${code}`, hint: "do this", details: thrown.details });
+    const { status } = await fetch(under(url, "/workflows/a"));
+    const statuses = {
+      usage: 400,
+      denied: 403,
+      not_found: 404,
+      conflict: 409,
+      failed: 422,
+      bug: 500,
+      unavailable: 503,
+    };
+    expect(status).toBe(code.endsWith("_too_large") ? 413 : statuses[errorTable[code].kind]);
+  });
+
+  it("brings back an error whose details are no JSON", async () => {
+    const { service } = await serve({
+      count: async () => {
+        throw new AionError("store_full", "the disk is full", { details: { bytes: 1n } });
+      },
+    });
+    await expect(service.count({})).rejects.toMatchObject({ code: "store_full", details: {} });
+  });
+
+  it("tells a failure that has no code as a bug, and the log of it", async () => {
+    const logged: unknown[] = [];
+    const { service } = await serve(
+      {
+        count: async () => {
+          throw new TypeError("undefined is not a function");
+        },
+      },
+      { log: (level, message, fields) => logged.push([level, message, fields?.["error"]]) },
+    );
+    await expect(service.count({})).rejects.toMatchObject({
+      code: "internal",
+      message: "undefined is not a function",
+    });
+    expect(logged).toEqual([["error", "a call met a bug", "undefined is not a function"]]);
+  });
+
+  it("waits longer than one request may, by asking again", async () => {
+    const waits: number[] = [];
+    const { service } = await serve({
+      result: async ({ waitMs }): Promise<ResultReply> => {
+        waits.push(waitMs);
+        await delay(60);
+        return { status: "running", runId: "r1" };
+      },
+    });
+    expect(await service.result({ workflowId: "a", waitMs: 25_050 })).toEqual({
+      status: "running",
+      runId: "r1",
+    });
+    expect(waits.length).toBeGreaterThan(1);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(25_000);
+  });
+
+  it("waits for events by asking again, and returns with the first", async () => {
+    const replies = [
+      { events: [], nextSeq: 1, isEnd: false },
+      { events: events.slice(0, 1), nextSeq: 2, isEnd: false },
+    ];
+    const { service } = await serve({ history: async () => replies.shift() as never });
+    const reply = await service.history({ workflowId: "a", fromSeq: 1, limit: 5, waitMs: 3_600_000 });
+    expect(reply.events).toEqual(events.slice(0, 1));
+    expect(replies).toEqual([]);
+  });
+
+  it("does not wait for a blocked run", async () => {
+    const { service } = await serve({
+      result: async () => ({ status: "running", runId: "r1", blocked: "why" }),
+    });
+    expect(await service.result({ workflowId: "a", waitMs: 3_600_000 })).toMatchObject({ blocked: "why" });
+  });
+
+  it("may be called off by who made it", async () => {
+    const { service } = await serve({ result: () => new Promise(() => undefined) });
+    const abort = new AbortController();
+    const waiting = service.result({ workflowId: "a", waitMs: 20_000 }, { abortSignal: abort.signal });
+    setTimeout(() => abort.abort(new Error("enough")), 20);
+    await expect(waiting).rejects.toThrow("enough");
+  });
+
+  it("reaches no namespace but the one it names", async () => {
+    const { url, service } = await serve({ count: async () => 3 });
+    expect(await service.count({})).toBe(3);
+    const other = new HttpService({ send: fetchSend({ url }), namespace: "other/é" });
+    await expect(other.count({})).rejects.toMatchObject({
+      code: "namespace_not_found",
+      message: 'there is no namespace "other/é"',
+    });
+  });
+
+  it.each([".", ".."])(
+    "with the id %s is refused, since URLs have a meaning of their own for it",
+    async (id) => {
+      const { service } = await serve({});
+      await expect(service.describe({ workflowId: id })).rejects.toMatchObject({ code: "invalid_argument" });
+    },
+  );
+});
+
+describe("a caller that is not our client", () => {
+  it("writes payloads as JSON, and may leave out what has a default", async () => {
+    const received: unknown[] = [];
+    const note = (request: unknown): void => void received.push(request);
+    const { url } = await serve({
+      start: async (request) => {
+        note(request);
+        return { workflowId: "a", runId: "r1", isNew: received.length === 1 };
+      },
+      query: async (request) => {
+        note(request);
+        return toPayload({ stage: "paid" }, "answer");
+      },
+      list: async (request) => {
+        note(request);
+        return { runs: [] };
+      },
+    });
+    const post = async (
+      path: string,
+      body: object,
+      headers: Record<string, string> = {},
+    ): Promise<Response> =>
+      await fetch(under(url, path), { method: "POST", body: JSON.stringify(body), headers });
+    const made = await post("/workflows", { workflowType: "fulfil", input: { amount: 5 } });
+    expect([made.status, await made.json()]).toEqual([201, { workflowId: "a", runId: "r1", isNew: true }]);
+    const key = { "idempotency-key": "k1" };
+    expect((await post("/workflows", { workflowType: "fulfil" }, key)).status).toBe(200);
+    const answer = await post("/workflows/a/query", { name: "stage" });
+    expect(await answer.json()).toEqual({ result: { stage: "paid" } });
+    await fetch(under(url, "/workflows?status=running&workflowId=7&startedAfter=5"));
+    expect(received).toEqual([
+      { workflowType: "fulfil", input: '{"amount":5}' },
+      { workflowType: "fulfil", input: "null", requestId: "k1" },
+      { workflowId: "a", name: "stage", input: "null" },
+      { filter: { status: "running", workflowId: "7", startedAfter: 5 }, limit: 100 },
+    ]);
+  });
+
+  it("takes the header `Idempotency-Key` for the request id of whatever changes something", async () => {
+    const received: unknown[] = [];
+    const take = async (request: { readonly requestId?: string }): Promise<never> => {
+      received.push(request.requestId);
+      return { version, workflowTypes: [], isNew: true } as never;
+    };
+    const { url } = await serve({ cancel: take, terminate: take, deploy: take, route: take, unload: take });
+    const headers = { "idempotency-key": "k1" };
+    const json = (body: object) => ({ method: "POST", headers, body: JSON.stringify(body) });
+    await fetch(under(url, "/workflows/a/cancel"), json({}));
+    await fetch(under(url, "/workflows/a/terminate"), json({}));
+    await fetch(under(url, "/packages"), { method: "POST", headers, body: Uint8Array.from([1]) });
+    await fetch(under(url, "/routes"), json({ workflowTypes: ["t"], version }));
+    await fetch(under(url, `/packages/${version}`), { method: "DELETE", headers });
+    expect(received).toEqual(["k1", "k1", "k1", "k1", "k1"]);
+  });
+
+  it("refuses types of events that there are not", async () => {
+    const { url } = await serve({});
+    const answer = await fetch(under(url, "/feed?types=TimerFired,Nothing"));
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ error: { code: "invalid_argument" } });
+  });
+
+  it("asks whether the server lives and takes calls, and what it offers", async () => {
+    const { url } = await serve({});
+    expect(await (await fetch(`${url}/health/live`)).json()).toMatchObject({
+      isLive: true,
+      version: "1.2.3",
+    });
+    expect(await (await fetch(`${url}/health/ready`)).json()).toEqual({ isReady: true });
+    expect(await (await fetch(`${url}/openapi.json`)).json()).toMatchObject({ openapi: "3.1.0" });
+  });
+});
+
+describe("hostile input", () => {
+  const signalBody = (rest: object): string => JSON.stringify({ name: "n", ...rest });
+
+  it.each([
+    ["malformed JSON", "POST", "/workflows/a/signal", '{"name":', "is no JSON"],
+    [
+      "text that is no UTF-8",
+      "POST",
+      "/workflows/a/signal",
+      Buffer.from([123, 34, 255, 34, 125]),
+      "is no JSON",
+    ],
+    ["no body", "POST", "/workflows/a/signal", "", "name"],
+    ["no object", "POST", "/workflows/a/signal", "7", "is no JSON object"],
+    ["a list", "POST", "/workflows/a/signal", "[]", "is no JSON object"],
+    ["a field that is not known", "POST", "/workflows/a/signal", signalBody({ force: true }), "force"],
+    ["a field of another type", "POST", "/workflows/a/signal", signalBody({ signalId: {} }), "signalId"],
+    ["an empty name", "POST", "/workflows/a/signal", signalBody({ name: "" }), "signal name must be"],
+    ["an id with a control character", "GET", "/workflows/a%00", undefined, "workflow id must be"],
+    ["an id that is too long", "GET", `/workflows/${"a".repeat(256)}`, undefined, "workflow id must be"],
+    ["an id that is no text", "GET", "/workflows/%ff", undefined, "no valid URL"],
+    ["a page that is too large", "GET", "/workflows?limit=1000000", undefined, "limit"],
+    ["a page that is no number", "GET", "/workflows?limit=0x10", undefined, "limit"],
+    ["a status that is none", "GET", "/workflow-count?status=asleep", undefined, "status"],
+    ["a flag that is none", "GET", "/workflow-count?isBlocked=1", undefined, "isBlocked"],
+    ["a field of the query that is not known", "GET", "/workflow-count?force=true", undefined, "force"],
+    ["a wait that is none", "GET", "/workflows/a/result?waitMs=-1", undefined, "waitMs"],
+    ["a seq that is none", "GET", "/workflows/a/history?fromSeq=0", undefined, "fromSeq"],
+    ["a seq that is no whole number", "GET", "/workflows/a/events?fromSeq=1.5", undefined, "fromSeq"],
+    ["a version that is none", "DELETE", "/packages/abc", undefined, "version"],
+  ])("with %s is refused, and reaches no service", async (_what, verb, path, body, message) => {
+    const { url } = await serve({});
+    const response = await fetch(under(url, path), { method: verb, ...(body === undefined ? {} : { body }) });
+    const error = await errorOf(response);
+    expect(error).toMatchObject({ status: 400, code: "invalid_argument" });
+    expect(error.message).toContain(message);
+  });
+
+  it.each([
+    ["another path", "GET", "/v1/constructor"],
+    ["another version", "GET", "/v2/namespaces/default/workflows"],
+    ["another verb", "PUT", "/v1/namespaces/default/workflows"],
+    ["a path that leads out", "GET", "/v1/namespaces/default/workflows/%2e%2e/%2e%2e/health"],
+  ])("to %s is told that nothing is there", async (_what, verb, path) => {
+    const { url } = await serve({});
+    expect(await errorOf(await fetch(`${url}${path}`, { method: verb }))).toMatchObject({
+      status: 404,
+      code: "endpoint_unknown",
+    });
+  });
+
+  it("with a payload over the engine's limit is refused", async () => {
+    const { service } = await serve({});
+    const payload = toPayload("x".repeat(2_000), "payload");
+    await expect(service.signal({ workflowId: "a", name: "n", payload })).rejects.toMatchObject({
+      code: "payload_too_large",
+      message: "the payload of the signal has 2002 bytes, more than the limit of 2000",
+    });
+  });
+
+  it("nested deeper than can be written is refused", async () => {
+    const { url } = await serve({}, { payloadLimitBytes: 2_000_000 });
+    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+    const response = await fetch(under(url, "/workflows/a/signal"), {
+      method: "POST",
+      body: `{"name":"n","payload":${deep}}`,
+    });
+    expect((await errorOf(response)).code).toMatch(/^(payload_not_serializable|invalid_argument)$/);
+  });
+
+  it("over the limit of a request is refused with an answer", async () => {
+    const { url } = await serve({});
+    const body = Buffer.alloc(20 * 1024 * 1024, "x");
+    const response = await fetch(under(url, "/workflows/a/signal"), { method: "POST", body });
+    expect(await errorOf(response)).toMatchObject({
+      status: 413,
+      code: "payload_too_large",
+      message: "the body of the request has 20971520 bytes or more, and the limit is 73536",
+    });
+  });
+
+  it("leaves the server answering", async () => {
+    const { url, service } = await serve({ count: async () => 3 });
+    const { port, hostname } = new URL(url);
+    for (const text of [
+      "POST /v1/namespaces/default/workflows HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{",
+      "\u0000\u0001",
+      "GET / HTTP/9\r\n\r\n",
+    ]) {
+      const socket = connect(Number(port), hostname);
+      socket.on("error", () => undefined);
+      await once(socket, "connect");
+      socket.write(text);
+      await delay(20);
+      socket.destroy();
+    }
+    expect(await service.count({})).toBe(3);
+  });
+});
+
+describe("a broken connection", () => {
+  it("is told when nobody listens", async () => {
+    const { url, service, close } = await serve({});
+    await close();
+    await expect(service.count({})).rejects.toMatchObject({
+      code: "transport_failed",
+      message: `no answer from the server at ${url}: ECONNREFUSED`,
+    });
+  });
+
+  it.each([
+    ["before it answers", (socket: Socket) => socket.destroy()],
+    [
+      "in the middle of the answer",
+      (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"count"'),
+    ],
+    ["with no JSON", (socket: Socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")],
+    ["with another form", (socket: Socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n[1]")],
+    [
+      "with somebody else's error",
+      (socket: Socket) => socket.end('HTTP/1.1 502 Bad\r\ncontent-length: 15\r\n\r\n{"error":"oops"}'),
+    ],
+    [
+      "with a way to somebody else",
+      (socket: Socket) =>
+        socket.end("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n"),
+    ],
+  ])("is told when the server ends %s", async (_what, answer) => {
+    const service = await listenRaw((socket) => socket.once("data", () => answer(socket)));
+    await expect(service.count({})).rejects.toMatchObject({ code: "transport_failed" });
+  });
+
+  it("keeps the words of an error whose code a newer engine made up", async () => {
+    const text = '{"error":{"code":"made_up","message":"so it is","hint":"h","details":{}}}';
+    const service = await listenRaw((socket) =>
+      socket.once("data", () =>
+        socket.end(`HTTP/1.1 400 Bad\r\ncontent-length: ${text.length}\r\n\r\n${text}`),
+      ),
+    );
+    await expect(service.count({})).rejects.toMatchObject({
+      code: "internal",
+      message: "so it is (code made_up, which this version does not know)",
+    });
+  });
+});
+
+describe("closing", () => {
+  it("answers who waits, and lets the others finish", async () => {
+    const begun = Promise.withResolvers<void>();
+    const finished = Promise.withResolvers<void>();
+    const { service, close } = await serve({
+      result: () => new Promise(() => undefined),
+      history: () => new Promise(() => undefined),
+      signal: async () => {
+        begun.resolve();
+        await finished.promise;
+      },
+    });
+    const outcome = (call: Promise<unknown>): Promise<unknown> =>
+      call.then(
+        () => "done",
+        (error: unknown) => error,
+      );
+    const waiting = [
+      outcome(service.result({ workflowId: "a", waitMs: 20_000 })),
+      outcome(service.history({ workflowId: "a", fromSeq: 1, limit: 1, waitMs: 20_000 })),
+    ];
+    const sending = outcome(service.signal({ workflowId: "a", name: "n", payload: nullPayload }));
+    await begun.promise;
+    await delay(50);
+    const closing = close();
+    for (const answer of await Promise.all(waiting)) expect(answer).toMatchObject({ code: "engine_closed" });
+    finished.resolve();
+    expect(await sending).toBe("done");
+    await closing;
+  });
+});

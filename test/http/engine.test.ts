@@ -1,0 +1,165 @@
+/** An engine behind HTTP, met by the same client as one in this process. */
+import { createServer } from "node:net";
+import { beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { Client } from "../../src/client/index.ts";
+import { apiPrefix, routes } from "../../src/client/routes.ts";
+import type { Route } from "../../src/client/routes.ts";
+import type { Service } from "../../src/client/service.ts";
+import { Engine } from "../../src/embedded/engine.ts";
+import { answerHttp } from "../../src/http/node-http.ts";
+import { replySchemas } from "../../src/http/replies.ts";
+import {
+  ApplicationFailure,
+  activity,
+  expose,
+  query,
+  receive,
+  signal,
+  sleep,
+  workflow,
+} from "../../src/workflow/index.ts";
+import { closers, listen } from "./serve.ts";
+
+const charge = activity("charge", async ({ amount }: { amount: number }) => `paid ${amount}`);
+const approval = signal("approval", z.object({ by: z.string() }));
+const stage = query("stage", z.string());
+const order = workflow("order", { input: z.object({ amount: z.number() }) }, async ({ amount }) => {
+  let at = "new";
+  expose(stage, () => at);
+  const paid = await charge({ amount });
+  at = "paid";
+  const { by } = await receive(approval);
+  await sleep(1);
+  return { paid, by, nothing: null };
+});
+const failing = workflow("failing", async () => {
+  throw new ApplicationFailure("declined", { type: "Declined", details: { card: [1, "2"] } });
+});
+
+async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const found: Item[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
+let engine: Engine;
+let remote: Client;
+let url: string;
+/** What was answered to which call, as it went over the wire. */
+let answered: {
+  readonly verb: string;
+  readonly path: string;
+  readonly status: number;
+  readonly body: unknown;
+}[];
+
+beforeEach(async () => {
+  engine = await Engine.open({ store: "memory:", workflows: [order, failing], activities: [charge] });
+  const answers = answerHttp({
+    serviceOf: () => engine.service,
+    payloadLimitBytes: 100_000,
+    version: "1.2.3",
+  });
+  const server = createServer({ pauseOnConnect: true }, (socket) => answers.take(socket));
+  url = await listen(server);
+  answered = [];
+  remote = new Client({
+    url,
+    patience: 0,
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      const text = await response.clone().text();
+      answered.push({
+        verb: init?.method ?? "GET",
+        path: new URL(typeof input === "string" ? input : url).pathname,
+        status: response.status,
+        body: text === "" ? undefined : JSON.parse(text),
+      });
+      return response;
+    },
+  });
+  closers.push(async () => {
+    server.close();
+    await answers.close();
+    await engine.close();
+  });
+});
+
+function methodOf(verb: string, path: string): keyof Service {
+  const isOf = ({ verb: routeVerb, path: routePath }: Route): boolean =>
+    verb === routeVerb &&
+    new RegExp(`^${apiPrefix}default${routePath.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path);
+  const found = Object.entries(routes).find(([, route]) => isOf(route));
+  if (found === undefined) throw new Error(`no route of ${verb} ${path}`);
+  return found[0] as keyof Service;
+}
+
+describe("a client of a server", () => {
+  it("does what a client of an engine does, and is answered the same", async () => {
+    const run = await remote.start(order, { amount: 5 }, { id: "o 1/é", requestId: "q" });
+    expect(run).toMatchObject({ workflowId: "o 1/é", isNew: true });
+    const again = await remote.start(order, { amount: 5 }, { id: "o 1/é", requestId: "q" });
+    expect(again).toMatchObject({ runId: run.runId, isNew: false });
+    const follow = (async () => {
+      const types: string[] = [];
+      for await (const event of run.follow()) types.push(event.type);
+      return types;
+    })();
+    await expect.poll(() => run.query(stage)).toBe("paid");
+    await run.signal(approval, { by: "ann" });
+    expect(await run.result()).toEqual({ paid: "paid 5", by: "ann", nothing: null });
+    const events = await all(engine.client.get("o 1/é").history());
+    expect(await follow).toEqual(events.map(({ type }) => type));
+    expect(await all(remote.get("o 1/é").history())).toEqual(events);
+    expect(await remote.get("o 1/é").describe()).toEqual(await engine.client.get("o 1/é").describe());
+
+    const failed = await remote.start("failing");
+    const [here, there] = await Promise.all(
+      [engine.client.get(failed.workflowId), failed].map((handle) =>
+        handle.result().catch((error: unknown) => error),
+      ),
+    );
+    expect(there).toEqual(here);
+    expect(there).toMatchObject({ type: "Declined", details: { card: [1, "2"] } });
+    expect(await all(remote.list())).toEqual(await all(engine.client.list()));
+    expect(await remote.count({ status: "failed" })).toBe(1);
+
+    const waiting = await remote.start(order, { amount: 7 });
+    await waiting.cancel("no need");
+    await expect(waiting.result()).rejects.toMatchObject({
+      message: expect.stringContaining("cancel") as string,
+    });
+    const other = await remote.start(order, { amount: 8 });
+    await other.terminate();
+    await expect(other.result()).rejects.toMatchObject({ kind: "terminated" });
+    await expect(other.signal(approval, { by: "bob" })).rejects.toMatchObject({ code: "run_closed" });
+    await expect(remote.start("unknown")).rejects.toMatchObject({ code: "workflow_type_unknown" });
+    await engine.service.listPackages({});
+
+    // What the document says of answers is what they are, and nothing is left out of it.
+    for (const { verb, path, status, body } of answered) {
+      if (status >= 400) continue;
+      const schema = replySchemas[methodOf(verb, path)];
+      if (schema === undefined) expect([status, body]).toEqual([204, undefined]);
+      else expect(schema.parse(body)).toEqual(body);
+    }
+    expect(new Set(answered.map(({ verb, path }) => methodOf(verb, path))).size).toBe(10);
+  });
+
+  it("waits for a result for as long as it takes, or until it is called off", async () => {
+    const run = await remote.start(order, { amount: 5 });
+    await expect(run.result({ timeout: 30 })).rejects.toMatchObject({ code: "result_timeout" });
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(new Error("enough")), 30);
+    await expect(run.result({ abortSignal: abort.signal })).rejects.toThrow("enough");
+    const events = run.follow({ abortSignal: AbortSignal.timeout(50) });
+    await expect(
+      (async () => {
+        for await (const _ of events);
+      })(),
+    ).rejects.toThrow(/timeout/);
+    await run.signal(approval, { by: "ann" });
+    expect(await run.result()).toMatchObject({ by: "ann" });
+  });
+});

@@ -1,0 +1,396 @@
+/** The service over gRPC, gRPC-Web and Connect, on the port of HTTP. */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { connect as connectSocket } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fromJson } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
+import { beforeEach, describe, expect, it } from "vitest";
+import { routes } from "../../src/client/routes.ts";
+import { AionError, errorTable } from "../../src/core/errors.ts";
+import type { ErrorCode } from "../../src/core/errors.ts";
+import {
+  ErrorDetailSchema,
+  PackageService,
+  WorkflowService,
+} from "../../src/http/gen/aion/v1/workflows_pb.ts";
+import { rpcCodeOf } from "../../src/http/rpc.ts";
+import { errorOf, events, failure, input, serve, under } from "./serve.ts";
+
+const root = path.dirname(path.dirname(import.meta.dirname));
+
+const transports: readonly (readonly [name: string, open: (baseUrl: string) => Transport])[] = [
+  ["gRPC", (baseUrl) => createGrpcTransport({ baseUrl })],
+  ["gRPC-Web", (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" })],
+  ["Connect over HTTP/1.1", (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
+  [
+    "Connect over HTTP/2, as JSON",
+    (baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
+  ],
+];
+
+describe.each(transports)("%s", (_name, open) => {
+  let received: unknown[];
+
+  beforeEach(() => {
+    received = [];
+  });
+
+  const answering =
+    <Reply>(reply: Reply) =>
+    async (request: unknown): Promise<Reply> => {
+      received.push(request);
+      return reply;
+    };
+
+  it("carries each call there and its answer back", async () => {
+    const run = {
+      workflowId: "a/é",
+      runId: "r1",
+      workflowType: "t",
+      version: "inline",
+      status: "failed",
+      startedAt: 1_700_000_000_000,
+      historyLength: 3,
+    } as const;
+    const { url } = await serve({
+      start: answering({ workflowId: "a/é", runId: "r1", isNew: true }),
+      signal: answering(undefined),
+      query: answering(input),
+      cancel: answering(undefined),
+      terminate: answering(undefined),
+      result: answering({ status: "failed", runId: "r1", failure } as const),
+      describe: answering({
+        ...run,
+        input,
+        failure,
+        pendingActivities: [{ ordinal: 0, activityType: "x", attempt: 1, failedCount: 0, state: "running" }],
+        pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
+        pendingChildren: [],
+        isCancelRequested: true,
+        runs: [run],
+      } as const),
+      list: answering({ runs: [run], nextCursor: "7" }),
+      count: answering(12),
+      history: answering({ events, nextSeq: 8, isEnd: true }),
+      deploy: async ({ archive, isRouted }) => {
+        received.push({ archive: [...archive], isRouted });
+        return { version: "v", workflowTypes: ["t"], isNew: false };
+      },
+      listPackages: answering({
+        packages: [{ version: "v", sizeBytes: 4, deployedAt: 5, workflowTypes: ["t"], routedTypes: [] }],
+        routes: [{ workflowType: "t", version: "v", routedAt: 6 }],
+      }),
+      route: answering(undefined),
+      unload: answering(undefined),
+    });
+    const workflows = createClient(WorkflowService, open(url));
+    const packages = createClient(PackageService, open(url));
+    const value = JSON.parse(input) as JsonObject;
+    const jsonValue = fromJson(ValueSchema, value);
+    const started = await workflows.start({
+      workflowType: "t",
+      input: jsonValue,
+      workflowId: "a/é",
+      requestId: "q",
+      startDelayMs: 5,
+      signal: { name: "s" },
+    });
+    expect(started).toMatchObject({ workflowId: "a/é", runId: "r1", isNew: true });
+    await workflows.signal({ workflowId: "a", name: "s", payload: jsonValue });
+    const answer = await workflows.query({ workflowId: "a", name: "q" });
+    expect(answer.result).toEqual(jsonValue);
+    await workflows.cancel({ workflowId: "a", reason: "no need" });
+    await workflows.terminate({ workflowId: "a", runId: "r1" });
+    const result = await workflows.result({ workflowId: "a", waitMs: 5 });
+    expect(result).toMatchObject({
+      status: "failed",
+      failure: { kind: "activity", cause: { type: "Declined" } },
+    });
+    expect(result.failure?.cause?.details).toEqual(jsonValue);
+    expect(await workflows.describe({ workflowId: "a" })).toMatchObject({
+      startedAt: 1_700_000_000_000,
+      isCancelRequested: true,
+      pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
+      runs: [{ historyLength: 3 }],
+    });
+    expect(await workflows.list({ isBlocked: false, limit: 2 })).toMatchObject({
+      runs: [{ runId: "r1" }],
+      nextCursor: "7",
+    });
+    expect((await workflows.count({ status: "failed" })).count).toBe(12);
+    const history = await workflows.history({ workflowId: "a", fromSeq: 2 });
+    expect(history.events[1]).toMatchObject({ type: "ActivityScheduled", seq: 2, input: value });
+    expect(history).toMatchObject({ nextSeq: 8, isEnd: true });
+    await packages.deploy({ archive: Uint8Array.from([0, 255, 80]), isRouted: false });
+    expect((await packages.listPackages({})).routes[0]).toMatchObject({ routedAt: 6 });
+    await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" });
+    await packages.unload({ version: "ab".repeat(32), requestId: "u" });
+    expect(received).toEqual([
+      {
+        workflowType: "t",
+        input,
+        workflowId: "a/é",
+        requestId: "q",
+        startDelayMs: 5,
+        signal: { name: "s", payload: "null" },
+      },
+      { workflowId: "a", name: "s", payload: input },
+      { workflowId: "a", name: "q", input: "null" },
+      { workflowId: "a", reason: "no need" },
+      { workflowId: "a", runId: "r1" },
+      { workflowId: "a", waitMs: 5 },
+      { workflowId: "a" },
+      { filter: { isBlocked: false }, limit: 2 },
+      { status: "failed" },
+      { workflowId: "a", fromSeq: 2, limit: 500 },
+      { archive: [0, 255, 80], isRouted: false },
+      {},
+      { workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" },
+      { version: "ab".repeat(32), requestId: "u" },
+    ]);
+  });
+
+  it("reads the feed of all runs", async () => {
+    const item = { cursor: "1.2.0", workflowId: "a", runId: "r1", workflowType: "t" };
+    const [event] = events;
+    if (event === undefined) throw new Error("there are events");
+    const asked: unknown[] = [];
+    const { url } = await serve({
+      feed: async (request) => {
+        asked.push(request);
+        return { events: [{ ...item, event }], nextCursor: "1.2.0", isAtHead: true };
+      },
+    });
+    const workflows = createClient(WorkflowService, open(url));
+    const reply = await workflows.feed({ after: "oldest", types: "TimerFired", workflowId: "a" });
+    expect(asked).toEqual([
+      { after: "oldest", limit: 200, filter: { workflowId: "a", types: ["TimerFired"] } },
+    ]);
+    expect(reply).toMatchObject({
+      nextCursor: "1.2.0",
+      isAtHead: true,
+      events: [{ cursor: "1.2.0", runId: "r1" }],
+    });
+    expect(reply.events[0]?.event?.["type"]).toBe(event.type);
+  });
+
+  it("follows events, and goes on where it was", async () => {
+    const { url } = await serve({
+      history: async ({ fromSeq, limit }) => {
+        const found = events.filter(({ seq }) => seq >= fromSeq).slice(0, Math.min(limit, 3));
+        const nextSeq = (found.at(-1)?.seq ?? fromSeq - 1) + 1;
+        return { events: found, nextSeq, isEnd: nextSeq > events.length };
+      },
+    });
+    const workflows = createClient(WorkflowService, open(url));
+    const follow = async (fromSeq: number): Promise<readonly number[]> => {
+      const seqs: number[] = [];
+      for await (const { seq, event } of workflows.follow({ workflowId: "a", fromSeq })) {
+        expect(event?.["type"]).toBe(events[seq - 1]?.type);
+        seqs.push(seq);
+      }
+      return seqs;
+    };
+    expect(await follow(1)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(await follow(5)).toEqual([5, 6, 7]);
+  });
+
+  it("brings errors with their code, hint and details", async () => {
+    const { url } = await serve({
+      describe: async () => {
+        throw new AionError("run_closed", "it has ended", {
+          hint: "do this",
+          details: { seq: 5, of: ["a"] },
+        });
+      },
+      history: async () => {
+        throw new AionError("run_not_found", "there is no workflow a");
+      },
+    });
+    const workflows = createClient(WorkflowService, open(url));
+    const error = await failing(workflows.describe({ workflowId: "a" }));
+    expect([error.code, error.rawMessage]).toEqual([Code.FailedPrecondition, "it has ended"]);
+    expect(error.findDetails(ErrorDetailSchema)).toMatchObject([
+      { code: "run_closed", hint: "do this", details: { seq: 5, of: ["a"] } },
+    ]);
+    const followed = await failing(all(workflows.follow({ workflowId: "a" })));
+    expect([followed.code, followed.findDetails(ErrorDetailSchema)[0]?.code]).toEqual([
+      Code.NotFound,
+      "run_not_found",
+    ]);
+    const malformed = await failing(workflows.describe({}));
+    expect(malformed.code).toBe(Code.InvalidArgument);
+    expect(malformed.rawMessage).toContain("workflowId");
+    const foreign = await failing(workflows.count({ namespace: "other" }));
+    expect([foreign.code, foreign.findDetails(ErrorDetailSchema)[0]?.code]).toEqual([
+      Code.NotFound,
+      "namespace_not_found",
+    ]);
+  });
+
+  it("answers who waits when the server closes", async () => {
+    const { url, close } = await serve({ result: () => new Promise(() => undefined) });
+    const waiting = failing(
+      createClient(WorkflowService, open(url)).result({ workflowId: "a", waitMs: 20_000 }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const closed = close();
+    expect((await waiting).code).toBe(Code.Unavailable);
+    await closed;
+  });
+});
+
+async function failing(call: Promise<unknown>): Promise<ConnectError> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ConnectError);
+  return ConnectError.from(error);
+}
+
+async function all(messages: AsyncIterable<unknown>): Promise<unknown[]> {
+  const found: unknown[] = [];
+  for await (const message of messages) found.push(message);
+  return found;
+}
+
+describe("the port", () => {
+  it("answers whoever has nothing but HTTP and JSON", async () => {
+    const { url } = await serve({ count: async () => 3 });
+    const response = await fetch(`${url}/aion.v1.WorkflowService/Count`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"status":"running"}',
+    });
+    expect([response.status, await response.json()]).toEqual([200, { count: 3 }]);
+    // Beside it, the other form of the same.
+    expect(await (await fetch(under(url, "/workflow-count"))).json()).toEqual({ count: 3 });
+  });
+
+  it("tells that nothing is there of what it does not know", async () => {
+    const { url } = await serve({});
+    const response = await fetch(`${url}/aion.v1.WorkflowService/Nothing`, { method: "POST", body: "{}" });
+    expect(await errorOf(response)).toMatchObject({ status: 404, code: "endpoint_unknown" });
+  });
+
+  it("lets nobody pass who may not, whatever he speaks", async () => {
+    const asked: { readonly operation: string; readonly namespace: string | undefined }[] = [];
+    const { url } = await serve(
+      {},
+      {
+        admit: async ({ operation, namespace }) => {
+          asked.push({ operation, namespace });
+          throw new AionError("permission_denied", "no");
+        },
+      },
+    );
+    const workflows = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
+    const packages = createClient(PackageService, createGrpcTransport({ baseUrl: url }));
+    const calls: (() => Promise<unknown>)[] = [
+      ...Object.values(WorkflowService.method).map(
+        (method) => () =>
+          method.methodKind === "unary"
+            ? workflows[method.localName as "count"]({
+                namespace: "n",
+              })
+            : all(workflows.follow({ namespace: "n", workflowId: "a" })),
+      ),
+      ...Object.values(PackageService.method).map(
+        ({ localName }) =>
+          () =>
+            (packages[localName as keyof typeof packages] as (request: object) => Promise<unknown>)({
+              namespace: "n",
+            }),
+      ),
+    ];
+    for (const call of calls) expect((await failing(call())).code).toBe(Code.PermissionDenied);
+    expect(asked.map(({ namespace }) => namespace)).toEqual(calls.map(() => "n"));
+    expect(new Set(asked.map(({ operation }) => operation))).toEqual(
+      new Set([...Object.keys(routes), "events"]),
+    );
+  });
+
+  it("waits for who begins slowly, and not for ever with one who says nothing", async () => {
+    const { url, service } = await serve({ count: async () => 3 });
+    const { hostname, port } = new URL(url);
+    const socket = connectSocket(Number(port), hostname);
+    const text = new Promise<string>((resolve) => socket.once("data", (data) => resolve(String(data))));
+    // The first letter might still be that of HTTP/2.
+    for (const part of [
+      "P",
+      "OST /v1/namespaces/default/workflows/a/signal HTTP/1.1\r\n",
+      "host: a\r\ncontent-length: 0\r\n\r\n",
+    ]) {
+      socket.write(part);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await text).toContain("400 Bad Request");
+    socket.destroy();
+    expect(await service.count({})).toBe(3);
+  });
+
+  it("has a code of the protocol for every error", () => {
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      expect([code, Code[rpcCodeOf(code)]]).toEqual([code, expect.any(String)]);
+    }
+  });
+});
+
+describe("the protocol's files", () => {
+  const proto = path.join(root, "proto");
+
+  function run(...args: readonly string[]): string {
+    const { stdout, stderr } = spawnSync(path.join(root, "node_modules", ".bin", "buf"), args, {
+      cwd: proto,
+      encoding: "utf8",
+      env: {
+        ...process.env,
+        PATH: `${path.join(root, "node_modules", ".bin")}:${process.env["PATH"] ?? ""}`,
+      },
+    });
+    return `${stdout}${stderr}`;
+  }
+
+  it("are as they should be written", () => {
+    expect(run("lint")).toBe("");
+  });
+
+  it("are what the code was made of: cd proto && npx buf generate", () => {
+    const copy = mkdtempSync(path.join(tmpdir(), "aion-proto-"));
+    try {
+      cpSync(proto, path.join(copy, "proto"), { recursive: true });
+      symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));
+      expect(
+        run(
+          "generate",
+          path.join(copy, "proto"),
+          "--template",
+          path.join(copy, "proto", "buf.gen.yaml"),
+          "--output",
+          path.join(copy, "proto"),
+        ),
+      ).toBe("");
+      const made = path.join(copy, "src", "http", "gen", "aion", "v1");
+      const here = path.join(root, "src", "http", "gen", "aion", "v1");
+      expect(readdirSync(made)).toEqual(readdirSync(here));
+      for (const file of readdirSync(made)) {
+        expect(
+          readFileSync(path.join(here, file), "utf8") === readFileSync(path.join(made, file), "utf8"),
+        ).toBe(true);
+      }
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+  });
+});

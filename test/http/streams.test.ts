@@ -1,0 +1,254 @@
+/** Streams of events: gap-free and duplicate-free wherever they break, and bounded for whoever reads slowly. */
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { HistoryRequest, Service } from "../../src/client/service.ts";
+import { AionError } from "../../src/core/errors.ts";
+import type { Event } from "../../src/core/event.ts";
+import { toPayload } from "../../src/core/payload.ts";
+import { errorOf, events, serve, under } from "./serve.ts";
+
+/** A history that grows while it is read. */
+function growing(all: readonly Event[]): {
+  readonly history: Service["history"];
+  readonly asked: HistoryRequest[];
+  push(event: Event): void;
+  end(): void;
+} {
+  const known = [...all];
+  const asked: HistoryRequest[] = [];
+  let isEnded = false;
+  let wake = Promise.withResolvers<void>();
+  const change = (): void => {
+    wake.resolve();
+    wake = Promise.withResolvers();
+  };
+  return {
+    asked,
+    history: async (request) => {
+      asked.push(request);
+      const page = (): Event[] => known.filter(({ seq }) => seq >= request.fromSeq).slice(0, request.limit);
+      if (page().length === 0 && !isEnded && (request.waitMs ?? 0) > 0) await wake.promise;
+      const found = page();
+      const nextSeq = (found.at(-1)?.seq ?? request.fromSeq - 1) + 1;
+      return { events: found, nextSeq, isEnd: isEnded && nextSeq > known.length };
+    },
+    push: (event) => {
+      known.push(event);
+      change();
+    },
+    end: () => {
+      isEnded = true;
+      change();
+    },
+  };
+}
+
+const fired = (seq: number, text = ""): Event =>
+  ({
+    type: "SignalReceived",
+    name: "s",
+    payload: toPayload(text, "p"),
+    seq,
+    recordedAt: seq,
+    workflowId: "a",
+  }) as unknown as Event;
+
+interface SentEvent {
+  readonly id: string | undefined;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** Reads server-sent events as they are laid down: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+async function* readEvents(response: Response): AsyncGenerator<SentEvent> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    rest += decoder.decode(chunk, { stream: true });
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const fields = new Map(
+        block
+          .split("\n")
+          .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+      );
+      const event = fields.get("event");
+      if (event !== undefined)
+        yield { id: fields.get("id"), event, data: JSON.parse(fields.get("data") ?? "null") };
+    }
+  }
+}
+
+describe("server-sent events", () => {
+  it("are the events as they come, and end with the run", async () => {
+    const source = growing(events);
+    const { url } = await serve({ history: source.history });
+    const response = await fetch(under(url, "/workflows/a/events"));
+    expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    const read: SentEvent[] = [];
+    for await (const sent of readEvents(response)) {
+      read.push(sent);
+      if (sent.id === "7") source.push(fired(8));
+      if (sent.id === "8") source.end();
+    }
+    expect(read.map(({ id, event }) => [id, event])).toEqual([
+      ...events.map(({ seq, type }) => [String(seq), type]),
+      ["8", "SignalReceived"],
+      [undefined, "end"],
+    ]);
+    // As whoever reads JSON has it.
+    expect(read[1]?.data).toMatchObject({ type: "ActivityScheduled", input: { amount: 5 } });
+  });
+
+  it("go on behind the last one that was seen, wherever the connection broke", async () => {
+    const source = growing(Array.from({ length: 350 }, (_, index) => fired(index + 1)));
+    source.end();
+    const { url } = await serve({ history: source.history });
+    const seen: string[] = [];
+    let resumed = 0;
+    for (let last = ""; last !== "350"; resumed += 1) {
+      const response = await fetch(under(url, "/workflows/a/events"), {
+        headers: last === "" ? {} : { "last-event-id": last },
+      });
+      for await (const { id } of readEvents(response)) {
+        if (id === undefined) continue;
+        seen.push(id);
+        last = id;
+        // Leaving the loop breaks the connection.
+        if (seen.length % 37 === 0) break;
+      }
+    }
+    expect(seen).toEqual(Array.from({ length: 350 }, (_, index) => String(index + 1)));
+    expect(resumed).toBeGreaterThan(5);
+  });
+
+  it("of a run that is not there are an error, not a stream", async () => {
+    const { url } = await serve({
+      history: async () => {
+        throw new AionError("run_not_found", "there is no workflow a");
+      },
+    });
+    expect(await errorOf(await fetch(under(url, "/workflows/a/events")))).toMatchObject({
+      status: 404,
+      code: "run_not_found",
+    });
+  });
+
+  it("end with the error that ends them", async () => {
+    let calls = 0;
+    const { url } = await serve({
+      history: async () => {
+        calls += 1;
+        if (calls > 1) throw new AionError("not_owner", "another engine took over");
+        return { events: [fired(1)], nextSeq: 2, isEnd: false };
+      },
+    });
+    const read: SentEvent[] = [];
+    for await (const sent of readEvents(await fetch(under(url, "/workflows/a/events")))) read.push(sent);
+    expect(read.at(-1)).toMatchObject({ event: "failed", data: { error: { code: "not_owner" } } });
+  });
+
+  it("are read no faster than they are taken", async () => {
+    const source = growing(Array.from({ length: 20_000 }, (_, index) => fired(index + 1, "x".repeat(1_500))));
+    source.end();
+    const { url } = await serve({ history: source.history });
+    const response = await fetch(under(url, "/workflows/a/events"));
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await reader.read();
+    await delay(300);
+    // Buffers of sockets are some megabytes; all of it would be thirty.
+    const asked = source.asked.length;
+    expect(asked).toBeLessThan(120);
+    await delay(200);
+    expect(source.asked.length).toBe(asked);
+    await reader.cancel();
+  });
+
+  it("end when the server closes, with nothing that looks like the end of the run", async () => {
+    const source = growing([fired(1)]);
+    const { url, close } = await serve({ history: source.history });
+    const read: SentEvent[] = [];
+    let closed: Promise<void> | undefined;
+    for await (const sent of readEvents(await fetch(under(url, "/workflows/a/events")))) {
+      read.push(sent);
+      closed = close();
+    }
+    await closed;
+    expect(read.map(({ event }) => event)).toEqual(["SignalReceived"]);
+  });
+});
+
+describe("events over a WebSocket", () => {
+  async function readAll(
+    url: string,
+    onMessage: (
+      message: { cursor?: number; end?: true; error?: { code: string } },
+      socket: WebSocket,
+    ) => void,
+  ): Promise<number> {
+    const socket = new WebSocket(url.replace("http:", "ws:"));
+    socket.addEventListener("message", ({ data }) => onMessage(JSON.parse(String(data)) as never, socket));
+    return await new Promise((resolve) => {
+      socket.addEventListener("close", ({ code }) => resolve(code));
+      socket.addEventListener("error", () => resolve(-1));
+    });
+  }
+
+  it("are the same, each with its cursor", async () => {
+    const source = growing(events);
+    const { url } = await serve({ history: source.history });
+    const cursors: unknown[] = [];
+    const code = await readAll(under(url, "/workflows/a/events?fromSeq=3"), (message) => {
+      cursors.push(message.cursor ?? message);
+      if (message.cursor === 7) source.end();
+    });
+    expect(cursors).toEqual([3, 4, 5, 6, 7, { end: true }]);
+    expect(code).toBe(1000);
+  });
+
+  it("go on behind the last cursor", async () => {
+    const source = growing(Array.from({ length: 300 }, (_, index) => fired(index + 1)));
+    source.end();
+    const { url } = await serve({ history: source.history });
+    const seen: number[] = [];
+    while (seen.length < 300) {
+      const next = (seen.at(-1) ?? 0) + 1;
+      await readAll(under(url, `/workflows/a/events?fromSeq=${next}`), ({ cursor }, socket) => {
+        if (socket.readyState !== socket.OPEN) return;
+        if (cursor !== undefined) seen.push(cursor);
+        if (seen.length % 41 === 0) socket.close();
+      });
+    }
+    expect(seen).toEqual(Array.from({ length: 300 }, (_, index) => index + 1));
+  });
+
+  it("of a run that is not there are refused", async () => {
+    const { url } = await serve({
+      history: async () => {
+        throw new AionError("run_not_found", "there is no workflow a");
+      },
+    });
+    expect(await readAll(under(url, "/workflows/a/events"), () => undefined)).not.toBe(1000);
+  });
+
+  it("end when the server closes", async () => {
+    const source = growing([fired(1)]);
+    const { url, close } = await serve({ history: source.history });
+    let closed: Promise<void> | undefined;
+    const code = await readAll(under(url, "/workflows/a/events"), () => {
+      closed = close();
+    });
+    await closed;
+    expect(code).toBe(1001);
+  });
+
+  it("from a reader that sends too much end", async () => {
+    const source = growing([fired(1)]);
+    const { url } = await serve({ history: source.history });
+    const code = await readAll(under(url, "/workflows/a/events"), (_message, socket) =>
+      socket.send("x".repeat(5_000)),
+    );
+    expect(code).toBe(1009);
+  });
+});
