@@ -84,6 +84,7 @@ const table: Readonly<Record<string, Layer>> = {
       "local",
       "embedded",
       "package",
+      "http",
       "server",
     ],
     packages: ["commander", "cli-table3", "zod"],

@@ -91,7 +91,7 @@ function findUntidiness({ path: file, text }: SourceFile): readonly string[] {
 const files = readSourceFiles([
   "*.{md,json,ts,jsonc}",
   ".ci/*",
-  "{src,test,sim,docs,examples,bench,scripts}/**/*.{ts,mts,js,mjs,md,json,sql,html,css,c}",
+  "{src,test,sim,docs,examples,templates,bench,scripts}/**/*.{ts,mts,js,mjs,md,json,sql,html,css,c}",
 ]).filter((file) => file.path !== "package-lock.json");
 
 describe("this repository", () => {

@@ -121,7 +121,7 @@ async function start(workflowType: string, options: StartOptions, command: Comma
     });
     const { workflowId, runId, isNew } = reply;
     const said = isNew ? "started" : "was there already:";
-    session.output.told(`${said} ${printable(workflowId)} (run ${printable(runId)})`, reply);
+    session.output.told("start", `${said} ${printable(workflowId)} (run ${printable(runId)})`, reply);
     if (isNew) session.noteIdle(connection);
   });
 }
@@ -143,7 +143,10 @@ async function signal(
       ...(run === undefined ? {} : { runId: run }),
       ...(signalId === undefined ? {} : { signalId }),
     });
-    session.output.told(`sent ${printable(name)} to ${printable(workflowId)}`, { workflowId, name });
+    session.output.told("signal", `sent ${printable(name)} to ${printable(workflowId)}`, {
+      workflowId,
+      name,
+    });
     session.noteIdle(connection);
   });
 }
@@ -177,7 +180,7 @@ async function end(
       ...(requestId === undefined ? {} : { requestId }),
     });
     const said = method === "cancel" ? "asked to stop:" : "terminated";
-    session.output.told(`${said} ${printable(workflowId)}`, { workflowId });
+    session.output.told(method, `${said} ${printable(workflowId)}`, { workflowId });
     if (method === "cancel") session.noteIdle(connection);
   });
 }

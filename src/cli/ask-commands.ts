@@ -9,8 +9,8 @@ import { openSqliteStore } from "../store/sqlite/store.ts";
 import { addInput, toInput } from "./act-commands.ts";
 import type { InputOptions } from "./act-commands.ts";
 import { parseStoreUrl } from "./connect.ts";
-import { resultToJson } from "../client/json-form.ts";
-import { errorStyle, writeError } from "./output.ts";
+import { toResultView } from "./json-view.ts";
+import { errorStyle } from "./output.ts";
 import { printable } from "./printable.ts";
 import { replayRun } from "./replay-run.ts";
 import { failureLines } from "./run-view.ts";
@@ -98,13 +98,15 @@ async function result(
 
 function showResult(session: Session, workflowId: string, reply: ResultReply, waitMs: number): void {
   const { output } = session;
-  if (output.isJson) output.json({ workflowId, ...resultToJson(reply) });
+  if (output.isJson) output.json("result", toResultView(workflowId, reply));
   if (reply.status === "completed") {
     if (!output.isJson) showPayload(session, reply.result);
     return;
   }
   session.fail();
   if (reply.status !== "running") {
+    // The document has said so.
+    if (output.isJson) return;
     const [first = "", ...causes] = failureLines(reply.failure, errorStyle);
     process.stderr.write(
       `${errorStyle(["bold", "red"], reply.status)}: ${[first, ...causes].join("\n  ")}\n`,
@@ -112,7 +114,7 @@ function showResult(session: Session, workflowId: string, reply: ResultReply, wa
     return;
   }
   const run = `run ${reply.runId} of workflow ${workflowId}`;
-  writeError(
+  output.error(
     reply.blocked !== undefined
       ? new AionError("run_blocked", `${run} is blocked: ${reply.blocked}`)
       : waitMs === 0
@@ -123,7 +125,7 @@ function showResult(session: Session, workflowId: string, reply: ResultReply, wa
 
 function showPayload(session: Session, payload: Payload): void {
   const value = fromPayload(payload);
-  if (session.output.isJson) session.output.json(value);
+  if (session.output.isJson) session.output.json("query", value);
   else session.output.line(printable(JSON.stringify(value, undefined, 2)));
 }
 
@@ -153,6 +155,7 @@ async function replay(
       const next = resumePoint === undefined ? undefined : describeCommand(resumePoint.command);
       const goesOn = next === undefined ? "it has ended" : `it goes on at ${next}`;
       session.output.told(
+        "replay",
         `ok: the code fits ${about.events} events of ${printable(id)}; ${printable(goesOn)}`,
         {
           ...about,
@@ -166,11 +169,13 @@ async function replay(
       if (!isAionError(error)) throw error;
       const { code, message, hint, details } = error;
       const outcome = code === "nondeterminism" ? "diverged" : "failed";
-      if (session.output.isJson)
-        session.output.json({ ...about, outcome, error: { code, message, hint, details } });
-      else session.output.line(`${outcome}: ${printable(id)} (${about.events} events)`);
+      session.output.told("replay", `${outcome}: ${printable(id)} (${about.events} events)`, {
+        ...about,
+        outcome,
+        error: { code, message, hint, details },
+      });
       session.fail();
-      writeError(error);
+      if (!session.output.isJson) session.output.error(error);
     }
   } finally {
     await store.close();

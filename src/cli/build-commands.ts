@@ -35,7 +35,15 @@ async function build(file: string, options: { readonly out?: string }, command: 
   for (const warning of built.warnings) output.note(describeProblem(warning));
   if (output.isJson) {
     const { hash, bytes, manifest, dropped, warnings } = built;
-    output.json({ file: target, hash, byteCount: bytes.length, durationMs, manifest, dropped, warnings });
+    output.json("build", {
+      file: target,
+      hash,
+      byteCount: bytes.length,
+      durationMs,
+      manifest,
+      dropped,
+      warnings,
+    });
     return;
   }
   for (const line of describeBuild(built, { target, durationMs })) output.line(line);

@@ -6,7 +6,10 @@ import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
+import { addCompletionCommand } from "./completion-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
+import { addDoctorCommand } from "./doctor-command.ts";
+import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
@@ -20,16 +23,19 @@ const exitUsage = 2;
 
 /** Runs the command that the arguments name. Returns the exit code: 0 fine, 1 failed, 2 wrong usage. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  const program = createProgram();
+  // Known before anything is parsed, since that may fail.
+  const isJson = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length).includes("--json");
+  const program = createProgram({ isJson });
   try {
     await program.parseAsync([...args], { from: "user" });
     return process.exitCode === undefined ? exitOk : exitFailed;
   } catch (error) {
-    return exitCodeFor(error);
+    return exitCodeFor(error, { isJson });
   }
 }
 
-function createProgram(): Command {
+/** All commands, as they are typed, helped with and completed. */
+export function createProgram(mode: OutputMode = { isJson: false }): Command {
   const program = new Command("aion")
     .description(
       "Durable workflows, on a SQLite file or at a server: look at runs, start them, talk to them.",
@@ -46,33 +52,37 @@ function createProgram(): Command {
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
+      // The help, where a command is missing.
+      writeErr: (text) => {
+        if (!mode.isJson) process.stderr.write(text);
+      },
       outputError: (text) =>
-        writeError({
-          code: "invalid_argument",
-          message: text.replace(/^error: /, "").trim(),
-          hint: "`aion --help` and `aion <command> --help` tell what there is.",
-        }),
+        writeError({ ...wrongUsage, message: text.replace(/^error: /, "").trim() }, mode),
     })
     .exitOverride()
     .addHelpText(
       "after",
       `
-Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint.
+Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint; with --json
+as JSON.
 
 With --url a command asks the server. With --store it goes through the engine that runs on the store. When none is running it reads the file itself, and what
 it starts or sends waits in the file for the next engine.
 
 Examples:
+  aion init my-workflows
   aion list --store sqlite:aion.db --status running
   aion start fulfil --id order-42 --input '{"id": "order-42", "amount": 5}'
   aion signal order-42 approval --input '{"by": "ann", "ok": true}'
   aion history order-42 --follow
   aion result order-42 --wait --json
   aion backup /backups/aion-monday.db
+  aion doctor --store sqlite:aion.db
   aion build order.ts
   aion deploy order.aion
   aion server --data ./aion-data`,
     );
+  addInitCommand(program);
   addLookCommands(program);
   addWatchCommand(program);
   addActCommands(program);
@@ -81,21 +91,40 @@ Examples:
   addBuildCommands(program);
   addDeployCommands(program);
   addServerCommands(program);
+  addDoctorCommand(program);
+  addCompletionCommand(program);
   return program;
 }
 
-function exitCodeFor(error: unknown): number {
+interface OutputMode {
+  readonly isJson: boolean;
+}
+
+const wrongUsage = {
+  code: "invalid_argument",
+  hint: "`aion --help` and `aion <command> --help` tell what there is.",
+} as const;
+
+function exitCodeFor(error: unknown, mode: OutputMode): number {
   if (error instanceof UsageError) {
-    writeError(error.error);
+    writeError(error.error, mode);
     return exitUsage;
   }
   if (error instanceof CommanderError) {
+    if (mode.isJson && error.code === "commander.help")
+      writeError({ ...wrongUsage, message: "no command is named" }, mode);
     const isAnswer = error.code === "commander.helpDisplayed" || error.code === "commander.version";
     return isAnswer ? exitOk : exitUsage;
   }
-  writeError(isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error }));
-  if (!isAionError(error) && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  writeError(isAionError(error) ? error : toBug(error), mode);
   return exitFailed;
+}
+
+/** With the stack of where it happened. */
+function toBug(error: unknown): AionError {
+  const bug = new AionError("internal", messageOf(error), { cause: error });
+  if (error instanceof Error && error.stack !== undefined) bug.stack = error.stack;
+  return bug;
 }
 
 function readVersion(): string {

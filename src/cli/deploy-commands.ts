@@ -71,7 +71,11 @@ async function deploy(
     const { version, workflowTypes, isNew } = reply;
     const types = workflowTypes.map(printable).join(", ");
     const routed = isRouted ? "; new runs get it" : "";
-    session.output.told(`${isNew ? "deployed" : "was there already:"} ${version} (${types})${routed}`, reply);
+    session.output.told(
+      "deploy",
+      `${isNew ? "deployed" : "was there already:"} ${version} (${types})${routed}`,
+      reply,
+    );
     if (via === "file")
       session.output.note(`no engine is running on ${session.placeName}; the next one loads it`);
   });
@@ -99,7 +103,7 @@ async function versions({ type }: { readonly type?: string }, command: Command):
     service.listPackages(type === undefined ? {} : { workflowType: type }),
   );
   if (session.output.isJson) {
-    session.output.json(reply);
+    session.output.json("versions", reply);
     return;
   }
   if (reply.packages.length === 0) {
@@ -139,7 +143,7 @@ async function route(
     const known = await service.listPackages({});
     const version = to === undefined ? previousOf(workflowTypes, known) : await find(to, service);
     await service.route({ workflowTypes, version, ...request });
-    session.output.told(`new runs of ${workflowTypes.map(printable).join(", ")} get ${version}`, {
+    session.output.told("route", `new runs of ${workflowTypes.map(printable).join(", ")} get ${version}`, {
       workflowTypes,
       version,
     });
@@ -166,7 +170,7 @@ async function unload(prefix: string, request: RequestOptions, command: Command)
   await session.with({ purpose: "write" }, async ({ service }) => {
     const version = await find(prefix, service);
     await service.unload({ version, ...request });
-    session.output.told(`unloaded ${version}`, { version });
+    session.output.told("unload", `unloaded ${version}`, { version });
   });
 }
 

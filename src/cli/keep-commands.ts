@@ -19,6 +19,7 @@ async function backUp(file: string, _options: unknown, command: Command): Promis
   const report = await backUpSqliteStore({ from: parseStoreUrl(session.store), to: file });
   const { runCount, eventCount, byteCount } = report;
   session.output.told(
+    "backup",
     `backed up to ${printable(file)}: ${runCount} runs, ${eventCount} events, ${byteCount} bytes; checked`,
     { file: path.resolve(file), ...report },
   );

@@ -5,7 +5,7 @@ import type { Event } from "../core/event.ts";
 import type { RunStatus } from "../core/status.ts";
 import { runStatuses } from "../core/status.ts";
 import { HistoryView } from "./history-view.ts";
-import { descriptionToJson, eventToJson } from "../client/json-form.ts";
+import { toDescriptionView, toEventView } from "./json-view.ts";
 import { describeRun, runTable } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 import { Session } from "./session.ts";
@@ -112,7 +112,7 @@ async function list(
   });
   const { output } = session;
   if (output.isJson) {
-    output.json({ runs, ...(cursor === undefined ? {} : { nextCursor: cursor }) });
+    output.json("list", { runs, ...(cursor === undefined ? {} : { nextCursor: cursor }) });
     return;
   }
   if (runs.length > 0) output.line(runTable(runs, viewOptions(session, {})));
@@ -123,7 +123,7 @@ async function list(
 async function count(options: FilterOptions, command: Command): Promise<void> {
   const session = new Session(command);
   const found = await session.with({ purpose: "read" }, ({ service }) => service.count(toFilter(options)));
-  if (session.output.isJson) session.output.json({ count: found });
+  if (session.output.isJson) session.output.json("count", { count: found });
   else session.output.line(String(found));
 }
 
@@ -138,7 +138,7 @@ async function describe(workflowId: string, options: RunOptions, command: Comman
   await session.with({ purpose: "read" }, async (connection) => {
     const run = await connection.service.describe({ workflowId, ...toRunId(options) });
     if (output.isJson) {
-      output.json(descriptionToJson(run));
+      output.json("describe", toDescriptionView(run));
       return;
     }
     output.line(describeRun(run, viewOptions(session, options)));
@@ -170,14 +170,14 @@ async function history(
       });
       for (const event of reply.events) {
         if (isCollecting) collected.push(event);
-        else if (output.isJson) output.json(eventToJson(event));
+        else if (output.isJson) output.jsonEvent(toEventView(event));
         else output.line(view.show(event));
       }
       fromSeq = reply.nextSeq;
       if (reply.isEnd || (options.follow !== true && reply.events.length === 0)) return;
     }
   });
-  if (isCollecting) output.json({ workflowId, events: collected.map(eventToJson) });
+  if (isCollecting) output.json("history", { workflowId, events: collected.map(toEventView) });
 }
 
 function toRunId({ run }: RunOptions): { readonly runId?: string } {

@@ -40,7 +40,7 @@ async function serve(flags: Readonly<Record<string, string>>, command: Command):
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({ ...options, log: serverLog(log, logLevel) });
   const names = server.namespaces.map(({ name }) => name);
-  output.told(`aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
+  output.told("server", `aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
     url: server.url,
     pid: process.pid,
     namespaces: server.namespaces,
@@ -67,7 +67,7 @@ async function list(_options: object, command: Command): Promise<void> {
   const { output, place } = new Session(command);
   if (!("server" in place)) throw needsServer();
   const namespaces = await listNamespaces(place.server);
-  if (output.isJson) output.json({ namespaces });
+  if (output.isJson) output.json("namespace", { namespaces });
   else {
     const rows = namespaces.map(({ name, state, error }) => [name, state, error ?? ""]);
     output.line(table(["NAMESPACE", "STATE", "WHY"], rows));
@@ -78,7 +78,7 @@ async function create(name: string, _options: object, command: Command): Promise
   const { output, place } = new Session(command);
   if (!("server" in place)) throw needsServer();
   const isNew = await createNamespace(place.server, name);
-  output.told(isNew ? `created ${name}` : `${name} was there already`, { name, isNew });
+  output.told("namespace", isNew ? `created ${name}` : `${name} was there already`, { name, isNew });
 }
 
 function needsServer(): Error {

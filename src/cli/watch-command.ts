@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { feedEventToJson } from "../client/json-form.ts";
 import type { FeedEvent, FeedFilter, FeedReply } from "../client/service.ts";
 import type { EventType } from "../core/event.ts";
 import { isEventType } from "../core/event.ts";
 import { formatClock, formatInstant } from "./instant.ts";
+import { toFeedView } from "./json-view.ts";
 import { style } from "./output.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
@@ -69,7 +69,7 @@ async function watch(workflowId: string | undefined, options: WatchOptions, comm
       });
       for (const item of reply.events) {
         if (output.isJson) {
-          output.json(feedEventToJson(item));
+          output.json("watch", toFeedView(item));
           continue;
         }
         const date = item.event === undefined ? day : formatInstant(item.event.recordedAt).slice(0, 10);

@@ -13,6 +13,8 @@ export interface Route {
 
 export const namespacesPath = "/v1/namespaces";
 export const apiPrefix = `${namespacesPath}/`;
+/** Names of namespaces are as names of hosts are, so that they are names of files and parts of URLs everywhere. */
+export const namespacePattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 export const defaultNamespace = "default";
 
 export const routes = {

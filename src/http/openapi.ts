@@ -1,11 +1,18 @@
 import { z } from "zod";
-import { apiPrefix, eventStreamPath, livePath, readyPath } from "../client/routes.ts";
+import {
+  apiPrefix,
+  eventStreamPath,
+  livePath,
+  namespacePattern,
+  namespacesPath,
+  readyPath,
+} from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
 import { statusOf } from "./errors.ts";
 import { streamForm } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
-import { errorSchema, replySchemas } from "./replies.ts";
+import { replyNames, replySchemas } from "./replies.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -51,7 +58,6 @@ export function summaryOf(method: keyof Service): string {
 
 /** The API as an OpenAPI 3.1 document: what the requests are parsed with, and the answers that come. */
 export function documentOf(operations: readonly Operation[], version: string): JsonObject {
-  const schemas: Record<string, JsonObject> = {};
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const operation of operations) {
     const { method, route, form } = operation;
@@ -68,7 +74,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
         parameters:
           route.idempotencyKey === undefined ? parameters : [...parameters, idempotencyKeyParameter()],
         ...(route.rest === "query" ? {} : { requestBody: bodyOf(operation) }),
-        responses: { ...successOf(method, schemas), ...failuresOf(schemas) },
+        responses: { ...successOf(method), ...failuresOf() },
       },
     };
   }
@@ -88,7 +94,29 @@ export function documentOf(operations: readonly Operation[], version: string): J
           description: "The events",
           content: { "text/event-stream": { schema: { type: "string" } } },
         },
-        ...failuresOf(schemas),
+        ...failuresOf(),
+      },
+    },
+  };
+  paths[namespacesPath] = {
+    get: namespaceCall("listNamespaces", "List namespaces", { "200": "Namespaces" }),
+    post: {
+      ...namespaceCall("createNamespace", "Make a namespace, if it is not there", {
+        "200": "Namespace",
+        "201": "Namespace",
+      }),
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: {
+              type: "object",
+              properties: { name: { type: "string", pattern: namespacePattern } },
+              required: ["name"],
+              additionalProperties: false,
+            },
+          },
+        },
       },
     },
   };
@@ -118,9 +146,29 @@ export function documentOf(operations: readonly Operation[], version: string): J
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    tags: [{ name: "workflows" }, { name: "packages" }, { name: "health" }],
+    tags: [{ name: "workflows" }, { name: "packages" }, { name: "namespaces" }, { name: "health" }],
     paths,
-    components: { schemas },
+    components: { schemas: componentsOf() },
+  };
+}
+
+function namespaceCall(
+  operationId: string,
+  summary: string,
+  answers: Readonly<Record<string, keyof typeof replySchemas>>,
+): JsonObject {
+  const responses = Object.entries(answers).map(([status, name]) => [
+    status,
+    {
+      description: status === "201" ? "Made, and on disk" : "The answer",
+      content: { "application/json": { schema: { $ref: referenceTo(name) } } },
+    },
+  ]);
+  return {
+    operationId,
+    summary,
+    tags: ["namespaces"],
+    responses: { ...(Object.fromEntries(responses) as JsonObject), ...failuresOf() },
   };
 }
 
@@ -189,10 +237,10 @@ function bodyOf({ route, form }: Operation): JsonObject {
   };
 }
 
-function successOf(method: keyof Service, schemas: Record<string, JsonObject>): JsonObject {
-  const schema = replySchemas[method];
-  if (schema === undefined) return { "204": { description: "Done, and on disk" } };
-  const content = { "application/json": { schema: addSchema(schema, schemas) } };
+function successOf(method: keyof Service): JsonObject {
+  const name = replyNames[method];
+  if (name === undefined) return { "204": { description: "Done, and on disk" } };
+  const content = { "application/json": { schema: { $ref: referenceTo(name) } } };
   const isMaking = method === "start" || method === "deploy";
   return {
     "200": { description: isMaking ? "It was there already" : "The answer", content },
@@ -200,8 +248,8 @@ function successOf(method: keyof Service, schemas: Record<string, JsonObject>): 
   };
 }
 
-function failuresOf(schemas: Record<string, JsonObject>): JsonObject {
-  const content = { "application/json": { schema: addSchema(errorSchema, schemas) } };
+function failuresOf(): JsonObject {
+  const content = { "application/json": { schema: { $ref: referenceTo("Error") } } };
   const byStatus = Map.groupBy(Object.keys(errorTable) as (keyof typeof errorTable)[], (code) =>
     statusOf(code),
   );
@@ -215,25 +263,28 @@ function failuresOf(schemas: Record<string, JsonObject>): JsonObject {
   );
 }
 
-/** A reference to the schema, which is put among the components with those that it refers to. */
-function addSchema(schema: z.ZodType, schemas: Record<string, JsonObject>): JsonObject {
-  const id = schema.meta()?.id;
-  const {
-    $schema: _,
-    $defs = {},
-    ...whole
-  } = z.toJSONSchema(schema, {
-    io: "output",
-    unrepresentable: "any",
-  }) as Record<string, unknown> & { $defs?: Record<string, JsonObject> };
-  const move = (value: JsonObject): JsonObject =>
-    JSON.parse(
-      JSON.stringify(value)
-        .replaceAll('"#/$defs/', '"#/components/schemas/')
-        .replaceAll('"$ref":"#"', `"$ref":"#/components/schemas/${id ?? ""}"`),
-    ) as JsonObject;
-  for (const [name, definition] of Object.entries($defs)) schemas[name] = move(definition);
-  if (id === undefined) return move(whole);
-  if (!Object.hasOwn($defs, id)) schemas[id] = move(whole);
-  return { $ref: `#/components/schemas/${id}` };
+/** The forms of all answers by name; what occurs in several is referred to. */
+function componentsOf(): JsonObject {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries<z.ZodType>(replySchemas)) registry.add(schema, { id });
+  // "input": whoever reads by this must not be told that a field which is added later is wrong.
+  const { schemas } = z.toJSONSchema(registry, {
+    io: "input",
+    uri: referenceTo,
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.readOnly;
+      delete jsonSchema.$schema;
+      delete jsonSchema.$id;
+    },
+  });
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => {
+      const { $schema: _dialect, $id: _id, ...rest } = schema as Record<string, unknown>;
+      return [name, rest];
+    }),
+  );
+}
+
+function referenceTo(name: string): string {
+  return `#/components/schemas/${name}`;
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { namespacePattern } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
@@ -20,8 +21,7 @@ export interface NamespacesOptions {
 }
 
 const fileEnding = ".db";
-/** As names of hosts are, so that they are names of files and parts of URLs everywhere. */
-const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const namePattern = new RegExp(namespacePattern);
 const openedAtOnce = 4;
 
 interface Namespace {

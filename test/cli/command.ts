@@ -19,7 +19,8 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly stdin?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** `undefined` takes one away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** A store of its own for a test, with the command and an engine on it. */

@@ -106,12 +106,10 @@ describe("a start without an engine", () => {
       test.run([...args, "--input", '{"amount":5}', "--reuse", "reject"]),
     ]);
     expect(JSON.parse(same.stdout)).toEqual({ workflowId: "o-1", runId: first.runId, isNew: false });
-    for (const refused of [other, type, reject]) {
-      expect(refused).toMatchObject({ exitCode: 1, stdout: "" });
-      expect(refused.stderr).toMatch(
-        /^error\[workflow_already_exists\]: workflow id o-1 is taken: .*\nhint: /,
-      );
-    }
+    for (const refused of [other, type, reject]) expect(refused).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(type?.stderr).toMatch(/^error\[workflow_already_exists\]: workflow id o-1 is taken: .*\nhint: /);
+    for (const refused of [other, reject])
+      expect(JSON.parse(refused?.stderr ?? "")).toMatchObject({ error: { code: "workflow_already_exists" } });
   });
 
   it("reuses an id as it is told to", async () => {

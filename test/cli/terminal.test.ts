@@ -69,7 +69,7 @@ describe("a wrong command line", () => {
   it("without a store says how to name one", async () => {
     const { exitCode, stderr } = await test.run(["list"], { env: { AION_STORE: "" } });
     expect(exitCode).toBe(2);
-    expect(stderr).toMatch(/^error\[store_url_invalid\]: .*\nhint: Use "sqlite:/);
+    expect(stderr).toMatch(/^error\[invalid_argument\]: neither a store nor .*\nhint: Pass --store sqlite:/);
   });
 
   it("that asks for help or the version is none", async () => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import * as workflowModule from "aion/workflow";
 import { errorsPage, renderErrors } from "../../docs/generate-errors.ts";
 import { renderServer, serverPage } from "../../docs/generate-server.ts";
+import { cliJsonPage, renderPage, renderSchemas, schemasFile } from "../../docs/generate-cli-json.ts";
 import { groups } from "../../docs/invariants.ts";
 import { invariantsPage, readCitations, renderInvariants, stateOf } from "../../docs/generate-invariants.ts";
 import type { Document } from "./documents.ts";
@@ -52,6 +53,11 @@ describe("pages that are made", () => {
 
   it("docs/server.md is what the settings and the API make: node scripts/bootstrap.mjs docs/generate-server.ts", async () => {
     expect(readFileSync(serverPage, "utf8") === (await renderServer())).toBe(true);
+  });
+
+  it("docs/cli-json.md and its schemas are what the command's schemas make: node scripts/bootstrap.mjs docs/generate-cli-json.ts", async () => {
+    expect(readFileSync(cliJsonPage, "utf8") === (await renderPage())).toBe(true);
+    expect(readFileSync(schemasFile, "utf8") === renderSchemas()).toBe(true);
   });
 
   it("docs/invariants.md is what the tests cite: node scripts/bootstrap.mjs docs/generate-invariants.ts", async () => {

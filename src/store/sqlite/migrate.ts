@@ -102,6 +102,7 @@ function openForReading(path: string): DatabaseSync {
         `store ${path} has format ${format}, and format ${storeFormat} is needed to read it`,
         {
           hint: "Open it with an engine of this version once; that brings it to the current format.",
+          details: { found: format, needed: storeFormat },
         },
       );
     }
@@ -121,7 +122,7 @@ function openReadOnly(path: string): DatabaseSync {
     database.close();
     // In a directory that cannot be written no index of the log can be made. Without a log none is needed:
     // then nobody writes either, and the file may be read as it is.
-    if (sizeOf(`${path}-wal`) > 0 || existsSync(`${path}-shm`)) throw error;
+    if (isBusy(error) || sizeOf(`${path}-wal`) > 0 || existsSync(`${path}-shm`)) throw error;
     const url = new URL("file:");
     url.pathname = path;
     url.searchParams.set("immutable", "1");

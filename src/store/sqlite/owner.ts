@@ -127,6 +127,20 @@ export class OwnerRow {
     };
   }
 
+  /** The owner with what tells whether it is alive, frozen or gone. */
+  inspect(now: number): OwnerFacts | undefined {
+    const owner = this.read(now);
+    if (owner === undefined) return undefined;
+    const row = this.#row();
+    const identity = { pid: owner.pid, machine: row.machine, processStarted: row.processStarted };
+    return {
+      ...owner,
+      renewedAt: owner.leaseUntil - (row.leaseMs ?? 0),
+      isGone: isKnownDead(identity),
+      isHere: row.machine !== null && row.machine === machineOf(),
+    };
+  }
+
   #row(): OwnerColumns {
     const row = this.#read.get();
     assert(row, "the owner row is there from the creation of the file");
@@ -142,6 +156,15 @@ export class OwnerRow {
       leaseUntil: numberOrNull(row["lease_until"]),
     };
   }
+}
+
+export interface OwnerFacts extends OwnerRecord {
+  /** When it last said that it lives. */
+  readonly renewedAt: number;
+  /** Its process has ended, as far as this machine can tell. */
+  readonly isGone: boolean;
+  /** Its process is one of this machine and this container, so that its pid means something here. */
+  readonly isHere: boolean;
 }
 
 const releaseSql = "UPDATE owner SET pid = NULL, endpoint = NULL, lease_until = NULL WHERE id = 1";

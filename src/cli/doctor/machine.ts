@@ -1,0 +1,94 @@
+import { get } from "node:http";
+import { connect } from "node:net";
+import type { Finding } from "./finding.ts";
+import { failed, ok, warning } from "./finding.ts";
+
+const nodeMajorMin = 24;
+
+export function checkNode(version: string): Finding {
+  const facts = { version, required: `>=${nodeMajorMin}` };
+  if (Number(version.split(".")[0]) >= nodeMajorMin) return ok("node", `Node ${version}`, facts);
+  return failed(
+    "node",
+    `Node ${version} is too old: ${nodeMajorMin} or later is needed`,
+    `Install Node ${nodeMajorMin} or later.`,
+    facts,
+  );
+}
+
+/** First fixed in these, each for its branch: https://www.sqlite.org/wal.html#walresetbug */
+const fixedSince = "3.51.3";
+const fixedBranches: readonly string[] = ["3.44.6", "3.50.7"];
+
+export function checkSqlite(version: string): Finding {
+  const facts = { version };
+  const isFixed =
+    isAtLeast(version, fixedSince) ||
+    fixedBranches.some((fixed) => isOneBranch(version, fixed) && isAtLeast(version, fixed));
+  if (isFixed) return ok("sqlite", `SQLite ${version}`, facts);
+  return warning(
+    "sqlite",
+    `SQLite ${version} can, in a rare race of two connections, damage a file with a write-ahead log (fixed in ${fixedSince})`,
+    "Use a later release of Node: SQLite is part of it.",
+    facts,
+  );
+}
+
+function isOneBranch(one: string, two: string): boolean {
+  return one.split(".").slice(0, 2).join(".") === two.split(".").slice(0, 2).join(".");
+}
+
+function isAtLeast(version: string, least: string): boolean {
+  const wanted = least.split(".").map(Number);
+  for (const [index, part] of version.split(".").map(Number).entries()) {
+    const other = wanted[index] ?? 0;
+    if (part !== other) return part > other;
+  }
+  return true;
+}
+
+/** Where the server of Aion listens if it is told nothing else. */
+export const serverPort = 4466;
+const portTimeoutMs = 1_000;
+
+/** Nothing is opened here: whoever wants the port at this moment gets it. */
+export async function checkPort(port: number): Promise<Finding> {
+  const at = `127.0.0.1:${port}`;
+  if (!(await isTaken(port))) return ok("port", `nobody listens on ${at}`, { port, isFree: true });
+  const answer = await askHttp(port);
+  return warning(
+    "port",
+    `somebody listens on ${at} (${answer}); whether it is a server of Aion cannot be told`,
+    "If it is not, stop that program before a server is started, or give the server another port.",
+    { port, isFree: false, answer },
+  );
+}
+
+function isTaken(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const settle = (taken: boolean): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(taken);
+    };
+    // Neither taken nor refused: something swallows what comes, and a server could not be reached either.
+    const timer = setTimeout(settle, portTimeoutMs, true);
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+  });
+}
+
+function askHttp(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const request = get(
+      { host: "127.0.0.1", port, path: "/", agent: false, signal: AbortSignal.timeout(portTimeoutMs) },
+      (response) => {
+        response.resume();
+        resolve(`HTTP status ${response.statusCode ?? 0}`);
+        response.destroy();
+      },
+    );
+    request.on("error", () => resolve("no answer to HTTP"));
+  });
+}

@@ -1,0 +1,51 @@
+/** The process of one probe: what may hang or take long, where it can be ended. Reads the store, and writes nothing to it. */
+import process from "node:process";
+import { AionError, isAionError } from "../../core/errors.ts";
+import { messageOf } from "../../core/payload.ts";
+import { checkTable, inspectSqliteStore, listTables } from "../../store/sqlite/inspection.ts";
+import { lookAtPlace, measureSync } from "./disk.ts";
+import type { ProbeAnswer, ProbeRequest } from "./probe.ts";
+
+process.once("message", (request) => {
+  tell(answer(request as ProbeRequest));
+  process.disconnect();
+});
+
+function answer(request: ProbeRequest): ProbeAnswer {
+  try {
+    return { kind: "done", result: run(request) };
+  } catch (error) {
+    const known = isAionError(error)
+      ? error
+      : new AionError("internal", messageOf(error), { cause: error, hint: "Look after the disk." });
+    const { code, message, hint, details } = known;
+    return { kind: "failed", code, message, hint, details };
+  }
+}
+
+function run(request: ProbeRequest): unknown {
+  switch (request.probe) {
+    case "place":
+      return lookAtPlace(request.path);
+    case "sync":
+      return measureSync(request.file);
+    case "store":
+      return inspectSqliteStore(request.path, request);
+    case "integrity":
+      return checkTables(request.path);
+  }
+}
+
+/** All tables, or up to the first that is damaged. */
+function checkTables(file: string): { readonly damage?: string } {
+  for (const table of listTables(file)) {
+    const damage = checkTable(file, table);
+    if (damage !== undefined) return { damage: `table ${table}: ${damage}` };
+    tell({ kind: "on the way", done: table });
+  }
+  return {};
+}
+
+function tell(message: ProbeAnswer): void {
+  process.send?.(message);
+}

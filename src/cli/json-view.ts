@@ -1,0 +1,22 @@
+import { descriptionToJson, eventToJson, feedEventToJson, resultToJson } from "../client/json-form.ts";
+import type { FeedEvent, ResultReply, RunDescription } from "../client/service.ts";
+import type { Event } from "../core/event.ts";
+import type { DocumentOf, EventDocument } from "./documents.ts";
+
+// What `--json` prints is what goes over HTTP. That it fits the documents' schemas is tested, not derived.
+
+export function toEventView(event: Event): EventDocument {
+  return eventToJson(event) as EventDocument;
+}
+
+export function toFeedView(item: FeedEvent): DocumentOf<"watch"> {
+  return feedEventToJson(item) as DocumentOf<"watch">;
+}
+
+export function toDescriptionView(description: RunDescription): DocumentOf<"describe"> {
+  return descriptionToJson(description) as DocumentOf<"describe">;
+}
+
+export function toResultView(workflowId: string, reply: ResultReply): DocumentOf<"result"> {
+  return { workflowId, ...resultToJson(reply) } as DocumentOf<"result">;
+}

@@ -1,0 +1,287 @@
+import { z } from "zod";
+import type { EventType } from "../core/event.ts";
+import { runStatuses } from "../core/status.ts";
+
+/**
+ * The forms of what is told of runs, packages and namespaces: what goes over HTTP, and what commands print. The OpenAPI document and the
+ * documents of the command are made of them. Nothing is checked with them but by tests.
+ *
+ * Law: fields are added, never renamed or removed, and none changes its meaning.
+ */
+
+export const instant = z.number().describe("Milliseconds since 1970.");
+export const milliseconds = z.number().describe("Milliseconds.");
+export const ordinal = z.number().describe("Counts what the run asked for, from 0 for each kind.");
+export const json = z.unknown().describe("Any JSON.");
+export const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArray<Item>> =>
+  z.array(item).readonly();
+export const maybe = z.exactOptional;
+
+export const status = z.enum(runStatuses as readonly [(typeof runStatuses)[number]]);
+export const timeout = z.enum([
+  "schedule-to-start",
+  "start-to-close",
+  "schedule-to-close",
+  "heartbeat",
+  "run",
+  "execution",
+  "scope",
+]);
+
+export const failure = z.object({
+  kind: z.enum(["application", "activity", "child", "timeout", "cancelled", "terminated", "engine"]),
+  message: z.string(),
+  type: maybe(
+    z.string().describe("`application`: the author's type, else the class; `engine`: the error code."),
+  ),
+  nonRetryable: maybe(z.literal(true)),
+  details: maybe(json),
+  stack: maybe(z.string()),
+  of: maybe(z.string().describe("`activity`: its type; `child`: the workflow type.")),
+  attempt: maybe(z.number()),
+  childWorkflowId: maybe(z.string()),
+  timeout: maybe(timeout),
+  get cause() {
+    return maybe(failure);
+  },
+});
+
+export const runSummary = z.object({
+  workflowId: z.string(),
+  runId: z.string(),
+  workflowType: z.string(),
+  version: z.string().describe('Of the code: the hash of a package, or "inline".'),
+  status,
+  startedAt: instant,
+  closedAt: maybe(instant),
+  historyLength: z.number(),
+  blocked: maybe(z.string().describe("Why the run cannot go on until somebody acts.")),
+  parentWorkflowId: maybe(z.string()),
+});
+
+export const pendingActivity = z.object({
+  ordinal,
+  activityType: z.string(),
+  attempt: z.number(),
+  failedCount: z.number(),
+  state: z.enum(["running", "waiting for a slot", "backing off", "no implementation"]),
+  retryAt: maybe(instant),
+  lastFailure: maybe(z.string()),
+});
+
+export const retry = z.object({
+  maxAttempts: maybe(z.number()),
+  backoff: z.enum(["exponential", "linear", "fixed"]),
+  initialMs: milliseconds,
+  maxMs: milliseconds,
+  multiplier: z.number(),
+  incrementMs: milliseconds,
+  jitter: z.number(),
+  nonRetryable: list(z.string()),
+});
+
+export const activityOptions = z.object({
+  retry: maybe(retry),
+  scheduleToStartMs: maybe(milliseconds),
+  startToCloseMs: maybe(milliseconds),
+  scheduleToCloseMs: maybe(milliseconds),
+  heartbeatMs: maybe(milliseconds),
+});
+
+export const runAddress = z.object({ workflowId: z.string(), runId: z.string(), ordinal: z.number() });
+
+export const envelope = {
+  seq: z.number().describe("From 1 on without a gap, over all runs of the workflow id."),
+  recordedAt: instant,
+  workflowId: z.string(),
+};
+
+function event<Type extends EventType, Fields extends z.ZodRawShape>(type: Type, fields: Fields) {
+  return z.object({ ...envelope, type: z.literal(type), ...fields });
+}
+
+export const attempt = { ordinal, attempt: z.number() };
+
+export const events = {
+  WorkflowStarted: event("WorkflowStarted", {
+    runId: z.string(),
+    workflowType: z.string(),
+    version: z.string(),
+    input: json,
+    parent: maybe(runAddress),
+    continuedFrom: maybe(z.string()),
+    requestId: maybe(z.string()),
+    startAt: maybe(instant),
+    runDeadlineAt: maybe(instant),
+    runTimeoutMs: maybe(milliseconds),
+    executionDeadlineAt: maybe(instant),
+    unchecked: maybe(z.literal(true)),
+    signalIds: maybe(list(z.string())),
+    cancelRequestIds: maybe(list(z.string())),
+    signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
+  }),
+  WorkflowCompleted: event("WorkflowCompleted", { result: json }),
+  WorkflowFailed: event("WorkflowFailed", { failure }),
+  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()), requestId: maybe(z.string()) }),
+  WorkflowTerminated: event("WorkflowTerminated", {
+    reason: maybe(z.string()),
+    requestId: maybe(z.string()),
+  }),
+  WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
+  WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
+    newRunId: z.string(),
+    workflowType: z.string(),
+    input: json,
+  }),
+  WorkflowCancelRequested: event("WorkflowCancelRequested", {
+    reason: maybe(z.string()),
+    requestId: maybe(z.string()),
+    isFurther: maybe(z.literal(true).describe("The run was asked before.")),
+  }),
+  ActivityScheduled: event("ActivityScheduled", {
+    ordinal,
+    activityType: z.string(),
+    input: json,
+    options: activityOptions,
+    isStep: maybe(z.literal(true)),
+  }),
+  ActivityStarted: event("ActivityStarted", attempt),
+  ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json }),
+  ActivityFailed: event("ActivityFailed", {
+    ...attempt,
+    failure,
+    retryAt: maybe(instant.describe("Present: it will be tried again, then or later.")),
+    heartbeat: maybe(json),
+  }),
+  ActivityTimedOut: event("ActivityTimedOut", {
+    ...attempt,
+    timeout,
+    retryAt: maybe(instant),
+    heartbeat: maybe(json),
+  }),
+  ActivityCancelRequested: event("ActivityCancelRequested", { ordinal }),
+  ActivityCancelled: event("ActivityCancelled", attempt),
+  TimerStarted: event("TimerStarted", { ordinal, durationMs: milliseconds, fireAt: instant }),
+  TimerFired: event("TimerFired", { ordinal: ordinal.describe("-1: the start delay is over.") }),
+  TimerCancelled: event("TimerCancelled", { ordinal }),
+  SignalReceived: event("SignalReceived", {
+    name: z.string(),
+    payload: json,
+    signalId: maybe(z.string()),
+  }),
+  SignalSent: event("SignalSent", { ordinal, target: z.string(), name: z.string(), payload: json }),
+  SignalSettled: event("SignalSettled", { ordinal, failure: maybe(failure) }),
+  ChildWorkflowStarted: event("ChildWorkflowStarted", {
+    ordinal,
+    childWorkflowId: z.string(),
+    workflowType: z.string(),
+    input: json,
+    parentClosePolicy: z.enum(["terminate", "cancel", "abandon"]),
+    runTimeoutMs: maybe(milliseconds),
+  }),
+  ChildWorkflowCompleted: event("ChildWorkflowCompleted", { ordinal, result: json }),
+  ChildWorkflowFailed: event("ChildWorkflowFailed", { ordinal, failure }),
+  ChildWorkflowCancelled: event("ChildWorkflowCancelled", { ordinal }),
+  ChildWorkflowTimedOut: event("ChildWorkflowTimedOut", { ordinal }),
+  ChildWorkflowTerminated: event("ChildWorkflowTerminated", { ordinal }),
+  ChildWorkflowCancelRequested: event("ChildWorkflowCancelRequested", { ordinal }),
+  SideEffectRecorded: event("SideEffectRecorded", {
+    ordinal,
+    value: maybe(json),
+    failure: maybe(failure),
+  }),
+  VersionMarked: event("VersionMarked", { changeId: z.string() }),
+} satisfies Readonly<Record<EventType, z.ZodType>>;
+
+export const [firstEvent, ...otherEvents] = Object.values(events);
+export const anyEvent = z.discriminatedUnion("type", [firstEvent, ...otherEvents] as [
+  (typeof events)[EventType],
+  ...(typeof events)[EventType][],
+]);
+
+/** Of a run and what it waits for. */
+export const description = runSummary.extend({
+  input: maybe(json),
+  result: maybe(json),
+  failure: maybe(failure),
+  pendingActivities: list(pendingActivity),
+  pendingTimers: list(z.object({ ordinal, fireAt: instant })),
+  pendingChildren: list(z.object({ workflowId: z.string(), workflowType: z.string() })),
+  isCancelRequested: z.boolean(),
+  pid: maybe(z.string().describe("While the run's code is in memory.")),
+  runs: list(runSummary).describe("All runs of the workflow id."),
+});
+
+export const runPage = z.object({
+  runs: list(runSummary),
+  nextCursor: maybe(z.string().describe("There are more: where the next page begins.")),
+});
+
+export const count = z.object({ count: z.number() });
+
+export const started = z.object({
+  workflowId: z.string(),
+  runId: z.string(),
+  isNew: z.boolean().describe("False: it was there already."),
+});
+
+/** Of the run asked for or, if it continued as new, of the last one after it. */
+export const results = [
+  z.object({ runId: z.string(), status: z.literal("completed"), result: json }),
+  z.object({ runId: z.string(), status: z.literal("running"), blocked: maybe(z.string()) }),
+  z.object({
+    runId: z.string(),
+    status: z.enum(["failed", "cancelled", "terminated", "timed-out"]),
+    failure,
+  }),
+] as const;
+
+export const historyPage = z.object({
+  events: list(anyEvent),
+  nextSeq: z.number().describe("Where the next page begins."),
+  isEnd: z.boolean().describe("The latest run has ended, and these events reach its end."),
+});
+
+export const feedItem = z.object({
+  cursor: z.string().describe("Where to read on after this event."),
+  workflowId: z.string(),
+  runId: z.string(),
+  workflowType: z.string(),
+  event: maybe(anyEvent),
+  unreadable: maybe(
+    z
+      .object({ firstSeq: z.number(), lastSeq: z.number(), code: z.string(), message: z.string() })
+      .describe("In the place of events that are damaged on the disk, whatever their types."),
+  ),
+});
+
+export const feedPage = z.object({
+  events: list(feedItem),
+  nextCursor: z.string().describe("Where to read on, also if there are no events."),
+  isAtHead: z.boolean().describe("There was nothing more when it was read."),
+});
+
+const packageSummary = z.object({
+  version: z.string(),
+  sizeBytes: z.number(),
+  deployedAt: instant,
+  workflowTypes: list(z.string()),
+  routedTypes: list(z.string()).describe("Those of its types whose new runs get it."),
+});
+
+export const packages = z.object({
+  packages: list(packageSummary),
+  routes: list(z.object({ workflowType: z.string(), version: z.string(), routedAt: instant })),
+});
+
+export const deployed = z.object({
+  version: z.string().describe("SHA-256 of the archive, in hexadecimal digits."),
+  workflowTypes: list(z.string()),
+  isNew: z.boolean().describe("False: it was there already."),
+});
+
+export const namespaceSummary = z.object({
+  name: z.string(),
+  state: z.enum(["open", "unavailable"]),
+  error: maybe(z.string().describe("Why it is not open.")),
+});

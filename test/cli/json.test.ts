@@ -1,0 +1,296 @@
+/**
+ * What every command really prints with `--json`, held against its schema and against the schema as it is published.
+ * A command without a schema, or without a case here, fails.
+ */
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { createProgram } from "../../src/cli/command-line.ts";
+import { documents, lines } from "../../src/cli/documents.ts";
+import type { DocumentName } from "../../src/cli/documents.ts";
+import { toEventView } from "../../src/cli/json-view.ts";
+import { isEventType } from "../../src/core/event.ts";
+import { decodeRow } from "../../src/core/codec.ts";
+import { parseWorkflowId } from "../../src/core/ids.ts";
+import { goldenNames, readGolden } from "../golden/golden-file.ts";
+import { CommandTest } from "./command.ts";
+import type { CommandOptions } from "./command.ts";
+import { approval, approve, fulfil, ship, stage } from "./workflows.ts";
+
+const root = path.dirname(path.dirname(import.meta.dirname));
+const workflowsFile = path.join(import.meta.dirname, "workflows.ts");
+const patiently = { timeout: 20_000 };
+
+const published = JSON.parse(readFileSync(path.join(root, "docs/cli-json.schema.json"), "utf8")) as {
+  readonly $defs: Readonly<Record<string, object>>;
+};
+
+let test: CommandTest;
+beforeEach(() => {
+  test = new CommandTest();
+});
+afterEach(() => test.dispose());
+
+/** It has what the schema says, and nothing that the schema does not say. */
+function expectFits(name: string, schema: z.ZodType, value: unknown): void {
+  expect(schema.parse(value)).toEqual(value);
+  const there = z.fromJSONSchema({ $defs: published.$defs, $ref: `#/$defs/${name}` } as never);
+  expect(there.safeParse(value).error).toBeUndefined();
+}
+
+/** Runs a command with `--json`; its one line fits, and what it says on stderr does, too. */
+async function expectDocument(
+  name: DocumentName,
+  args: readonly string[],
+  options: CommandOptions & { readonly exitCode?: number } = {},
+): Promise<unknown> {
+  const { stdout, stderr, exitCode } = await test.run([name, ...args, "--json"], options);
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: options.exitCode ?? 0 });
+  expect(stdout).toMatch(/^[^\n]+\n$/);
+  const value: unknown = JSON.parse(stdout);
+  expectFits(name, documents[name], value);
+  for (const line of stderr.split("\n").filter((text) => text !== "")) expectStderrLine(line);
+  return value;
+}
+
+function expectStderrLine(line: string): void {
+  const value = JSON.parse(line) as object;
+  const name = "error" in value ? "error-line" : "note-line";
+  expectFits(name, lines[name], value);
+}
+
+/** An order that waits for its child, one that failed, and one that waits for an approval; then no engine. */
+async function makeRuns(): Promise<void> {
+  await test.makeStore(async ({ client }) => {
+    const shipping = await client.start(
+      fulfil,
+      { amount: 5 },
+      { id: "shipping", signal: [approval, { by: "ann" }] },
+    );
+    const failed = await client.start(
+      fulfil,
+      { amount: 5 },
+      { id: "failed", signal: [approval, { by: "eve" }] },
+    );
+    const waiting = await client.start(fulfil, { amount: 5 }, { id: "waiting" });
+    const done = await client.start(approve, undefined, { id: "done", signal: [approval, { by: "ann" }] });
+    await expect(failed.result()).rejects.toThrow("not approved");
+    await done.result();
+    await expect.poll(async () => (await shipping.describe()).pendingChildren.length, patiently).toBe(1);
+    await expect.poll(() => waiting.query(stage), patiently).toBe("waiting for approval");
+  });
+}
+
+describe("every command", () => {
+  const commands = createProgram().commands.map((command) => command.name());
+
+  it("has a schema, and a case below", () => {
+    expect(Object.keys(documents).toSorted()).toEqual(commands.toSorted());
+    const cases = readFileSync(import.meta.filename, "utf8");
+    const missing = commands.filter(
+      (name) => !["Document", "Fits"].some((how) => cases.includes(`expect${how}("${name}"`)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it("has its schema published", () => {
+    const names = [...Object.keys(documents), ...Object.keys(lines)];
+    expect(names.filter((name) => !Object.hasOwn(published.$defs, name))).toEqual([]);
+  });
+});
+
+describe("with --json", () => {
+  it("the commands that look print what their schemas say", async () => {
+    await makeRuns();
+    const ids = ["shipping", "failed", "waiting", "done"];
+    await Promise.all([
+      expectDocument("list", []),
+      expectDocument("count", ["--status", "running"]),
+      ...ids.flatMap((id) => [expectDocument("describe", [id]), expectDocument("history", [id])]),
+    ]);
+    expect(await expectDocument("list", ["--limit", "1"])).toHaveProperty("nextCursor");
+    expect(await expectDocument("describe", ["shipping"])).toMatchObject({ pendingChildren: [{}] });
+    const { stdout } = await test.run(["history", "failed", "--follow", "--json"]);
+    const events = stdout.trimEnd().split("\n");
+    expect(events.length).toBeGreaterThan(4);
+    for (const line of events) expectFits("history-follow", lines["history-follow"], JSON.parse(line));
+  });
+
+  it("what follows the feed prints a line for each event, as its schema says", async () => {
+    const engine = await test.openEngine({ feed: true });
+    await engine.client.start("approve", null, { id: "a-1" });
+    await engine.client.get("a-1").cancel("enough", { requestId: "r-1" });
+    await expect.poll(async () => (await engine.client.get("a-1").describe()).status).toBe("cancelled");
+    const { stdout } = await test.run(["watch", "--once", "--json"]);
+    const shown = stdout.trimEnd().split("\n");
+    expect(shown).toHaveLength(3);
+    for (const line of shown) expectFits("watch", documents.watch, JSON.parse(line));
+  });
+
+  it("a server and the commands for what it holds print what their schemas say", async () => {
+    const server = test.spawn(["server", "--data", "data", "--port", "0", "--json"]);
+    const [line] = (await once(createInterface(server.stdout), "line")) as [string];
+    const said = JSON.parse(line) as { readonly url: string };
+    expectFits("server", documents.server, said);
+    const env = { AION_STORE: "", AION_URL: said.url };
+    await expectDocument("namespace", ["create", "one"], { env });
+    await expectDocument("namespace", ["list"], { env });
+    server.kill("SIGTERM");
+    expect((await once(server, "exit"))[0]).toBe(0);
+  });
+
+  it("the commands that act print what their schemas say, with an engine and without", async () => {
+    await test.makeStore();
+    await expectDocument("start", ["approve", "--id", "a-1"]);
+    await expectDocument("signal", ["a-1", "approval", "--input", '{"by":"ann"}']);
+    const { client } = await test.openEngine();
+    expect(await client.get("a-1").result()).toBe("ann");
+    expect(await expectDocument("start", ["approve", "--id", "a-1"])).toMatchObject({ isNew: false });
+    await client.start(approve, undefined, { id: "a-2" });
+    await client.start(approve, undefined, { id: "a-3" });
+    await expectDocument("cancel", ["a-2"]);
+    await expectDocument("terminate", ["a-3"]);
+    expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });
+  });
+
+  it("the commands that ask print what their schemas say, however a run has ended", async () => {
+    await makeRuns();
+    expect(await expectDocument("query", ["waiting", "stage", "--workflows", workflowsFile])).toBe(
+      "waiting for approval",
+    );
+    await expectDocument("result", ["done"]);
+    expect(await expectDocument("result", ["failed"], { exitCode: 1 })).toMatchObject({ status: "failed" });
+    expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toMatchObject({ status: "running" });
+    await test.run(["terminate", "waiting"]);
+    await expectDocument("result", ["waiting"], { exitCode: 1 });
+    await expectDocument("replay", ["shipping", "--workflows", workflowsFile]);
+    const changed = path.join(test.directory, "changed.ts");
+    const authoring = new URL("../../src/workflow/index.ts", import.meta.url).href;
+    writeFileSync(
+      changed,
+      `import { sleep, workflow } from ${JSON.stringify(authoring)};
+export const fulfil = workflow("fulfil", async (): Promise<void> => {
+  await sleep("1s");
+});
+`,
+    );
+    const diverged = await expectDocument("replay", ["shipping", "--workflows", changed], { exitCode: 1 });
+    expect(diverged).toMatchObject({ outcome: "diverged", error: { code: "nondeterminism" } });
+  });
+
+  it("a blocked run is described and waited for as the schemas say", async () => {
+    await makeRuns();
+    const engine = await test.openEngine({ workflows: [ship] });
+    await engine.client.get("waiting").signal(approval, { by: "ann" });
+    await expect.poll(() => engine.client.count({ isBlocked: true }), patiently).toBe(1);
+    expect(await expectDocument("list", ["--blocked"])).toMatchObject({ runs: [{ workflowId: "waiting" }] });
+    expect(await expectDocument("describe", ["waiting"])).toHaveProperty("blocked");
+    expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toHaveProperty("blocked");
+  });
+
+  it("the commands for packages print what their schemas say", async () => {
+    await test.makeStore();
+    writeFileSync(
+      path.join(test.directory, "greet.ts"),
+      `import { activity, query, signal, sleep, workflow } from "aion/workflow";
+export const say = activity("say", { startToClose: "1s", retry: { maxAttempts: 3 } }, async (text: string) => text);
+export const stop = signal("stop");
+export const state = query<string>("state");
+export const greet = workflow("greet", { signals: [stop] }, async (name: string) => {
+  await sleep("1s");
+  return say(name);
+});
+`,
+    );
+    expect(await expectDocument("build", ["greet.ts"])).toMatchObject({
+      manifest: { activities: [{ type: "say" }] },
+      dropped: [{ activities: ["say"] }],
+    });
+    const { version } = (await expectDocument("deploy", ["greet.aion"])) as { readonly version: string };
+    expect(await expectDocument("versions", [])).toMatchObject({ packages: [{ version }], routes: [{}] });
+    await expectDocument("route", ["greet", "--to", version]);
+    await test.run(["deploy", "--no-route", path.join(test.directory, "greet.aion")]);
+    writeFileSync(
+      path.join(test.directory, "greet.ts"),
+      `import { workflow } from "aion/workflow";
+export const greet = workflow("greet", async (name: string) => name);
+`,
+    );
+    await expectDocument("deploy", ["greet.ts"]);
+    await expectDocument("unload", [version]);
+  });
+
+  it("the commands around it print what their schemas say", async () => {
+    await makeRuns();
+    expect(await expectDocument("backup", ["copy.db"])).toMatchObject({ runCount: 5 });
+    await expectDocument("doctor", []);
+    await expectDocument("doctor", ["--store", "sqlite:nowhere.db"], { exitCode: 1 });
+    await expectDocument("init", ["project"]);
+    for (const shell of ["bash", "zsh", "fish"]) await expectDocument("completion", [shell]);
+  });
+
+  it.each([
+    ["no command", [], 2, "invalid_argument"],
+    ["an unknown command", ["lst"], 2, "invalid_argument"],
+    ["an option that is none", ["list", "--frob"], 2, "invalid_argument"],
+    ["a wrong value", ["list", "--limit", "many"], 2, "invalid_argument"],
+    ["no store", ["list", "--store", "redis:x"], 2, "store_url_invalid"],
+    ["a store that is not there", ["list"], 1, "store_unavailable"],
+    ["a file that is not there", ["build", "nowhere.ts"], 1, "invalid_argument"],
+    ["a file without a workflow", ["build", "main.ts"], 1, "build_failed"],
+    ["files in the way", ["init", "."], 1, "invalid_argument"],
+    ["a wrong time for the doctor", ["doctor", "--integrity-timeout", "soon"], 2, "invalid_argument"],
+  ])("%s is one error on stderr, and nothing on stdout", async (_what, args, exit, code) => {
+    writeFileSync(path.join(test.directory, "main.ts"), "");
+    const { stdout, stderr, exitCode } = await test.run([...args, "--json"]);
+    expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: exit });
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expectStderrLine(stderr);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code } });
+  });
+
+  it("notes are lines, too", async () => {
+    await test.makeStore();
+    const { stderr } = await test.run(["start", "approve", "--json"]);
+    expectStderrLine(stderr);
+    expect(JSON.parse(stderr)).toMatchObject({
+      note: expect.stringContaining("no engine is running") as string,
+    });
+  });
+});
+
+describe("events", () => {
+  it("of every type that was ever recorded fit their schema", () => {
+    const seen = new Set<string>();
+    for (const { histories } of goldenNames().map(readGolden)) {
+      for (const [id, rows] of Object.entries(histories)) {
+        for (const { firstSeq, row } of rows) {
+          for (const event of decodeRow(row, { workflowId: parseWorkflowId(id), firstSeq })) {
+            seen.add(event.type);
+            const view: unknown = JSON.parse(JSON.stringify(toEventView(event)));
+            expect(lines["history-follow"].parse(view)).toEqual(view);
+          }
+        }
+      }
+    }
+    expect([...seen].every(isEventType)).toBe(true);
+    expect(seen.size).toBeGreaterThan(25);
+  });
+
+  it("that lack a field, or have one that is not named, do not", () => {
+    const fired = { seq: 1, recordedAt: 1, workflowId: "a", type: "TimerFired", ordinal: 0 };
+    expectFits("history-follow", lines["history-follow"], fired);
+    const { ordinal: _ordinal, ...without } = fired;
+    expect(() => expectFits("history-follow", lines["history-follow"], without)).toThrow(/"ordinal"/);
+    expect(() => expectFits("history-follow", lines["history-follow"], { ...fired, x: 1 })).toThrow(
+      /deeply equal/,
+    );
+    const there = z.fromJSONSchema({ $defs: published.$defs, $ref: "#/$defs/history-follow" } as never);
+    expect(there.safeParse(without).success).toBe(false);
+    // Who reads must pass over what was added later.
+    expect(there.safeParse({ ...fired, x: 1 }).success).toBe(true);
+  });
+});
