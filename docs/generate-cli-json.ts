@@ -73,7 +73,7 @@ const introduction = `# What \`--json\` prints
 
 <!-- Made by docs/generate-cli-json.ts from src/cli/documents.ts. Change the schemas there. -->
 
-With \`--json\` a command prints one JSON document in one line on stdout (\`history --follow\` a line for each event), and what it has to
+With \`--json\` a command prints one JSON document in one line on stdout (\`history --follow\` and \`watch\` a line for each event), and what it has to
 say besides goes to stderr, a JSON object in each line: \`{"error": …}\` or \`{"note": …}\`. The exit codes are 0 fine, 1 failed, 2 wrong
 usage. \`--help\` and \`--version\` stay text.
 

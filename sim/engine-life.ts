@@ -48,6 +48,9 @@ export interface LifeOptions {
  *
  * Law: when it is gone nothing of it moves any more; while it is halted nothing of it moves, and time goes on.
  */
+/** For longer than any world lasts. */
+const feed = { keepMs: 1_000 * 365 * 86_400_000 };
+
 export class EngineLife implements Actor {
   readonly name: string;
   isHalted = false;
@@ -95,7 +98,7 @@ export class EngineLife implements Actor {
   async open(): Promise<void> {
     const { plan, side, onStopped } = this.#of;
     const { leaseMs, residentMax, activityConcurrency, activityConcurrencyPerType } = plan;
-    const token = await this.link.store.claim({ leaseMs });
+    const token = await this.link.store.claim({ leaseMs, feed });
     const workshop = {
       execute: (task: ActivityTask) => this.#execute(task),
       end: (execution: Execution) => this.#of.ledger.end(execution),

@@ -10,6 +10,7 @@ import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { EngineLife } from "./engine-life.ts";
+import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
 import { Network } from "./network.ts";
@@ -317,6 +318,7 @@ class World {
 
   async #judge(): Promise<void> {
     await this.#auditor.compare(this.#inner);
+    await checkFeed(this.#inner);
     const { runs } = await this.#inner.list({}, { limit: 10_000 });
     for (const run of runs) {
       if (run.blocked !== undefined)

@@ -22,7 +22,7 @@ export class Output {
     process.stdout.write(`${text}\n`);
   }
 
-  /** The one JSON document of a command, in one line. */
+  /** The JSON document of a command, in one line: one, or one for each thing that it tells of. */
   json<Name extends DocumentName>(_name: Name, document: DocumentOf<Name>): void {
     process.stdout.write(`${JSON.stringify(document)}\n`);
   }

@@ -104,7 +104,7 @@ export function orClosing<Result>(
   closing: AbortSignal,
   call: (abortSignal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const waits = method === "result" || method === "history";
+  const waits = method === "result" || method === "history" || method === "feed";
   if (!waits) return call(closing);
   return new Promise((resolve, reject) => {
     const onClosing = (): void => reject(new AionError("engine_closed", "the engine is closing"));

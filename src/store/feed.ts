@@ -53,7 +53,7 @@ export interface FeedSource<Run extends FeedRun> {
 /** Transactions are trimmed by so many. The feed keeps as many more than it must, at the most. */
 export const feedTrimStep = 64;
 
-/** What one page looks at: about a millisecond of the thread that reads. */
+/** What one page looks at: a few milliseconds of the thread that reads. */
 const pageRowsMax = 256;
 const pageCharsMax = 1024 * 1024;
 

@@ -133,8 +133,9 @@ export class FeedReader {
   }
 
   *#transactions(fromPosition: number): Generator<FeedTransaction> {
-    for (let from = fromPosition; ;) {
-      const rows = this.#sql.page.all(from, transactionsPerRead);
+    // One may hold a row of events or thousands, so reads begin small: what is read beyond the page is read in vain.
+    for (let [from, count] = [fromPosition, 1]; ; count = Math.min(2 * count, transactionsPerRead)) {
+      const rows = this.#sql.page.all(from, count);
       for (const row of rows) {
         const position = Number(row["position"]);
         const text = String(row["entries"]);
@@ -143,7 +144,7 @@ export class FeedReader {
         yield { position, entries: decodeEntries(text) };
         from = position + 1;
       }
-      if (rows.length < transactionsPerRead) return;
+      if (rows.length < count) return;
     }
   }
 }
