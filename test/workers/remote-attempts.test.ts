@@ -382,6 +382,7 @@ describe("a worker whose connection is cut", () => {
 });
 
 describe("a cancellation", () => {
+  // I-38
   it("is told to the worker, and its outcome waited for", async () => {
     const { world, start, join } = await openRemoteWorld();
     const worker = await join();
@@ -628,7 +629,7 @@ describe("an engine that was killed", () => {
     expect(worker.answers).toEqual(["recorded"]);
   });
 
-  // I-17
+  // I-16, I-19
   it("and replaced while it lived gives nothing: no task, no acknowledgement", async () => {
     const { world, start, join } = await openRemoteWorld();
     const worker = await join();
