@@ -25,8 +25,9 @@ aion deploy order.ts --url http://127.0.0.1:4466
 aion start fulfil --id order-42 --input '{"id": "42", "amount": 99}' --url http://127.0.0.1:4466
 \`\`\`
 
-**Not there yet**: workers (a workflow that calls activities waits for them; in the meantime embed \`Server\` in a program that has them), authentication and TLS (so it
-listens to its own machine alone, and to no web page of another site).
+Activities run on [workers](guide.md#workers): \`aion worker order.ts --url http://127.0.0.1:4466\`. One that nobody serves waits, visibly.
+
+**Not there yet**: authentication and TLS (so the server listens to its own machine alone, and to no web page of another site).
 
 ## Namespaces
 
@@ -65,6 +66,8 @@ const end = `
 The same port speaks gRPC, gRPC-Web and Connect: \`proto/aion/v1/workflows.proto\` has the services, with the same operations and the same meaning.
 The JSON form of each message is what goes over HTTP, so \`curl --json '{"status": "running"}' URL/aion.v1.WorkflowService/Count\` is a call, too. An error has
 the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details. \`Follow\` streams the events of a run.
+
+Workers have a service of their own, \`proto/aion/v1/workers.proto\`: a stream in each direction.
 
 ## Stopping
 

@@ -92,6 +92,7 @@ const table: Readonly<Record<string, Layer>> = {
       "package",
       "http",
       "server",
+      "worker",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

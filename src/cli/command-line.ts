@@ -15,6 +15,7 @@ import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
+import { addWorkerCommand } from "./worker-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -91,6 +92,7 @@ Examples:
   addBuildCommands(program);
   addDeployCommands(program);
   addServerCommands(program);
+  addWorkerCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

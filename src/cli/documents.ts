@@ -149,6 +149,12 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  worker: z.object({
+    identity: z.string(),
+    activities: list(z.string()),
+    url: z.string(),
+    pid: z.number(),
+  }),
   server: z.object({ url: z.string(), pid: z.number(), namespaces: list(namespaceSummary) }),
   completion: z.object({ shell: z.enum(["bash", "zsh", "fish"]), script: z.string() }),
 };

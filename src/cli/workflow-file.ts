@@ -9,24 +9,28 @@ import type { AnyWorkflow } from "../workflow/definition.ts";
 
 /** The workflows that a file exports, by name or in arrays. Error: `invalid_argument`. */
 export async function loadWorkflowFile(file: string): Promise<ProgramSource> {
+  const definitions = new Set((await loadExports(file)).filter(isWorkflow));
+  if (definitions.size === 0) {
+    throw new AionError("invalid_argument", `${path.resolve(file)} exports no workflow`, {
+      hint: 'Export what workflow("name", …) returns.',
+    });
+  }
+  return loadInline([...definitions]);
+}
+
+/** What a file exports, by name or in arrays. Error: `invalid_argument`. */
+export async function loadExports(file: string): Promise<readonly unknown[]> {
   const absolute = path.resolve(file);
   if (!existsSync(absolute)) throw new AionError("invalid_argument", `there is no file ${absolute}`);
-  let exported: Readonly<Record<string, unknown>>;
   try {
-    exported = (await import(pathToFileURL(absolute).href)) as Readonly<Record<string, unknown>>;
+    const exported = (await import(pathToFileURL(absolute).href)) as Readonly<Record<string, unknown>>;
+    return Object.values(exported).flat();
   } catch (error) {
     throw new AionError("invalid_argument", `cannot load ${absolute}: ${messageOf(error)}`, {
       cause: error,
       hint: "The file must run on Node by itself: ESM, TypeScript whose types can be erased.",
     });
   }
-  const definitions = new Set(Object.values(exported).flat().filter(isWorkflow));
-  if (definitions.size === 0) {
-    throw new AionError("invalid_argument", `${absolute} exports no workflow`, {
-      hint: 'Export what workflow("name", …) returns.',
-    });
-  }
-  return loadInline([...definitions]);
 }
 
 function isWorkflow(value: unknown): value is AnyWorkflow {

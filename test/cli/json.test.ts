@@ -145,6 +145,11 @@ describe("with --json", () => {
     expect(await expectDocument("namespace", ["list"], { env })).toMatchObject({
       namespaces: [{ name: "default" }, { name: "one" }],
     });
+    const worker = test.spawn(["worker", workflowsFile, "--json"], { env });
+    const [told] = (await once(createInterface(worker.stdout), "line")) as [string];
+    expectFits("worker", documents.worker, JSON.parse(told));
+    worker.kill("SIGTERM");
+    expect(await once(worker, "exit")).toEqual([0, null]);
     server.kill("SIGTERM");
     expect(await once(server, "exit")).toEqual([0, null]);
   });

@@ -1,6 +1,6 @@
 /** `aion server` in a process of its own, and the commands that ask it. */
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -20,7 +20,8 @@ async function serve(
   args: readonly string[] = [],
   env: Record<string, string> = {},
 ): Promise<{ readonly server: Running; readonly url: string; readonly log: () => string }> {
-  const server = test.spawn(["server", "--data", "data", "--port", "0", "--json", ...args], { env });
+  const port = args.includes("--port") ? [] : ["--port", "0"];
+  const server = test.spawn(["server", "--data", "data", ...port, "--json", ...args], { env });
   let log = "";
   server.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const [line] = (await Promise.race([
@@ -68,6 +69,52 @@ describe("aion server", () => {
     expect(await test.json(["count", "--url", third.url])).toEqual({ count: 1 });
     expect(await stop(third.server, "SIGINT")).toBe(0);
   });
+
+  // I-3, I-13
+  it(
+    "has its activities run by workers, over restarts of each kind of both",
+    { timeout: 120_000 },
+    async () => {
+      writeFileSync(
+        path.join(test.directory, "pay.ts"),
+        `import { activity, sleep, workflow } from "aion/workflow";
+       import { appendFileSync } from "node:fs";
+       export const charge = activity("charge", { taskQueue: "pay" }, async (n: number, task) => {
+         appendFileSync("ran.txt", task.idempotencyKey + "\\n");
+         await new Promise((resolve) => setTimeout(resolve, 300));
+         return "paid " + n;
+       });
+       export const pay = workflow("pay", async (n: number) => await charge(n));`,
+      );
+      const first = await serve();
+      const port = new URL(first.url).port;
+      const env = { AION_STORE: "", AION_URL: first.url };
+      await test.json(["deploy", "pay.ts"], { env });
+      const ran = (): readonly string[] =>
+        existsSync(path.join(test.directory, "ran.txt"))
+          ? readFileSync(path.join(test.directory, "ran.txt"), "utf8").trim().split("\n")
+          : [];
+      const startWorker = async (): Promise<Running> => {
+        const worker = test.spawn(["worker", "pay.ts", "--task-queue", "pay", "--json"], { env });
+        const [line] = (await once(createInterface(worker.stdout), "line")) as [string];
+        expect(JSON.parse(line)).toMatchObject({ activities: ["charge"], url: first.url });
+        return worker;
+      };
+      const worker = await startWorker();
+      await test.json(["start", "pay", "--id", "p-1", "--input", "1"], { env });
+      expect(await test.json(["result", "p-1", "--wait"], { env })).toMatchObject({ result: "paid 1" });
+      // The server dies while a task is under way; the worker keeps its outcome for the next one.
+      await test.json(["start", "pay", "--id", "p-2", "--input", "2"], { env });
+      await expect.poll(() => ran().length, { timeout: 20_000 }).toBe(2);
+      expect(await stop(first.server, "SIGKILL")).toBe("SIGKILL");
+      const second = await serve(["--port", port]);
+      expect(await test.json(["result", "p-2", "--wait"], { env })).toMatchObject({ result: "paid 2" });
+      expect(new Set(ran()).size).toBe(2);
+      expect(ran()).toHaveLength(2);
+      expect(await stop(worker, "SIGTERM")).toBe(0);
+      expect(await stop(second.server, "SIGTERM")).toBe(0);
+    },
+  );
 
   it("makes namespaces, and commands reach the one they name", { timeout: 60_000 }, async () => {
     const { url } = await serve();
@@ -129,6 +176,7 @@ describe("a command", () => {
     [["list", "--url", "ftp://a"], '"ftp://a" is no address of a server'],
     [["list", "--url", "http://user:word@a"], "is no address of a server"],
     [["namespace", "list", "--store", "sqlite:a.db"], "namespaces are a server's"],
+    [["worker", "order.ts", "--store", "sqlite:a.db"], "a worker works for a server"],
     [["backup", "x.db", "--url", "http://127.0.0.1:1"], "this command works on a file"],
   ])("that says where it works in a way that makes no sense is told so (%j)", async (args, message) => {
     const result = await test.run(args, { env: { AION_STORE: "" } });
