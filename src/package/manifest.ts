@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ActivityOptionsRecord } from "../core/event.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
@@ -33,13 +34,17 @@ const retry = z.strictObject({
   nonRetryable: z.array(z.string()).readonly(),
 });
 
+/** A field of an option that is added to the type and not here does not compile. */
+type OptionForms = Readonly<Record<keyof ActivityOptionsRecord, z.ZodType>>;
+
 const activityOptions = z.strictObject({
   retry: retry.optional(),
   scheduleToStartMs: durationMs.optional(),
   startToCloseMs: durationMs.optional(),
   scheduleToCloseMs: durationMs.optional(),
   heartbeatMs: durationMs.optional(),
-});
+  taskQueue: name.optional(),
+} satisfies OptionForms);
 
 /** In the order of UTF-16 units, which no locale changes, and each name once. */
 function inOrder<Item>(items: readonly Item[], nameOf: (item: Item) => string): boolean {

@@ -252,7 +252,7 @@ const Order = z.object({ id: z.string(), count: z.number().default(1) });
 export const approval = signal("approval", z.object({ ok: z.boolean() }));
 export const stop = signal("stop");
 export const stage = query("stage", { input: plain, output: z.enum(["a", "b"]) });
-export const charge = activity("charge", { input: Order, startToClose: "30s", retry: { maxAttempts: 3 } }, () => 1);
+export const charge = activity("charge", { input: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
 export const note = activity("note", () => 1);
 export const ship = workflow("ship", { input: z.date() }, async () => 1);
 export const fulfil = workflow("fulfil", { input: Order, output: Order, signals: [stop, approval] }, async (o) => o);
@@ -273,6 +273,7 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
           input: "described",
           options: {
             startToCloseMs: 30_000,
+            taskQueue: "gpu",
             retry: {
               maxAttempts: 3,
               backoff: "exponential",
