@@ -1,6 +1,6 @@
 /** `aion server` in a process of its own, and the commands that ask it. */
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -75,6 +75,10 @@ describe("aion server", () => {
     "has its activities run by workers, over restarts of each kind of both",
     { timeout: 120_000 },
     async () => {
+      // As in a project that has it installed.
+      writeFileSync(path.join(test.directory, "package.json"), '{"type":"module"}');
+      mkdirSync(path.join(test.directory, "node_modules"));
+      symlinkSync(path.resolve("."), path.join(test.directory, "node_modules", "aion"));
       writeFileSync(
         path.join(test.directory, "pay.ts"),
         `import { activity, sleep, workflow } from "aion/workflow";
