@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { describeSettings } from "../src/cli/configuration.ts";
-import { apiPrefix, eventStreamPath, livePath, namespacesPath, readyPath } from "../src/client/routes.ts";
+import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../src/client/routes.ts";
 import { summaryOf } from "../src/http/openapi.ts";
 import { operationsFor } from "../src/http/operations.ts";
 import { formatMarkdown } from "./format-markdown.ts";
@@ -26,7 +26,7 @@ aion start fulfil --id order-42 --input '{"id": "42", "amount": 99}' --url http:
 \`\`\`
 
 **Not there yet**: workers (a workflow that calls activities waits for them; in the meantime embed \`Server\` in a program that has them), authentication and TLS (so it
-listens to its own machine alone, and to no web page of another site), and streams of all events of a namespace.
+listens to its own machine alone, and to no web page of another site).
 
 ## Namespaces
 
@@ -54,9 +54,10 @@ const end = `
   \`Idempotency-Key\` says the same. \`new Client({ url })\` gives both a name when they have none, and repeats them, and whatever only reads,
   while the server is away (\`patience\`, 30 s).
 - **Waiting.** \`result\` and \`history\` with \`waitMs\` wait up to 25 s for what is asked for; ask again to wait longer.
-- **Following.** \`${eventStreamPath.replace("{workflowId}", "ID")}\` gives the events of a run as server-sent events, or over a WebSocket if the request asks for one. Each has its seq as
-  its \`id\` (\`cursor\`): come back with it, as \`Last-Event-ID\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever
-  restarts. Whoever reads slowly costs one page of memory.
+- **Following.** \`${streamPaths.run.replace("{workflowId}", "ID")}\` gives the events of a run, and \`${streamPaths.feed}\` those of all runs of the namespace in the order of their commits (or of a
+  \`workflowType\`, of some \`types\`), as server-sent events, or over a WebSocket if the request asks for one. Each has a cursor (its \`id\`; of a run the seq):
+  come back with it, as \`Last-Event-ID\`, \`after\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever restarts. Whoever reads
+  slowly costs one page of memory. What is older than three days has left the feed: \`cursor_expired\`.
 - **Ids in paths** are percent-encoded. The ids \`.\` and \`..\` cannot be part of a URL, and are refused by the client.
 
 ## gRPC
@@ -107,7 +108,8 @@ export async function renderServer(): Promise<string> {
       "| call | what it does |",
       "| --- | --- |",
       ...calls,
-      `| \`GET ${eventStreamPath}\` | Follow the events of a run |`,
+      `| \`GET ${streamPaths.run}\` | Follow the events of a run |`,
+      `| \`GET ${streamPaths.feed}\` | Follow the events of all runs |`,
       `| \`GET ${namespacesPath}\`, \`POST ${namespacesPath}\` | List namespaces, make one (\`{"name"}\`) |`,
       `| \`GET ${livePath}\`, \`GET ${readyPath}\` | Whether it answers, whether it takes calls |`,
       end,

@@ -87,7 +87,7 @@ export const groups: readonly Group[] = [
         number: 11,
         claim: "A second completion of one attempt has no effect.",
         layers: ["C", "U"],
-        missing: "the same answer to whoever sends it: there are no workers in other processes yet",
+        missing: "reports over a network: there is no transport of workers yet",
       },
       {
         number: 12,
@@ -100,7 +100,7 @@ export const groups: readonly Group[] = [
         claim:
           "The attempt of a dead worker is retried after its heartbeat or start-to-close time-out and not before.",
         layers: ["S", "P"],
-        missing: "workers in other processes are not there yet",
+        missing: "workers in other processes: there is no transport over a network yet",
       },
       {
         number: 14,

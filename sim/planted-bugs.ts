@@ -355,9 +355,7 @@ let latestMs = 0;`,
     claim: "An activity is tried once more than its policy allows.",
     invariants: [10],
     within: 10,
-    edits: [
-      edit("engine/dispatcher.ts", "failedCount >= retry.maxAttempts", "failedCount > retry.maxAttempts"),
-    ],
+    edits: [edit("engine/attempt.ts", "failedCount >= retry.maxAttempts", "failedCount > retry.maxAttempts")],
   },
   {
     name: "final-failure-retried",
@@ -366,7 +364,7 @@ let latestMs = 0;`,
     within: 10,
     edits: [
       edit(
-        "engine/dispatcher.ts",
+        "engine/attempt.ts",
         "invalid || isFinal(failure, activity.options.retry)",
         "invalid || isFinal({ ...failure, nonRetryable: false }, activity.options.retry)",
       ),
@@ -389,8 +387,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/due.ts",
-        '{ type: "ActivityStarted", ordinal, attempt: attempt + 1 }',
-        '{ type: "ActivityStarted", ordinal, attempt: Math.max(1, activity.failedCount + 1) }',
+        "toStartedEvent(ordinal, attempt + 1, slot)",
+        "toStartedEvent(ordinal, Math.max(1, activity.failedCount + 1), slot)",
       ),
     ],
   },
@@ -401,7 +399,7 @@ let latestMs = 0;`,
     within: 300,
     edits: [
       edit(
-        "engine/dispatcher.ts",
+        "engine/attempt.ts",
         "return isTooLate ? undefined : retryAt;",
         "return isTooLate && retryAt < 0 ? undefined : retryAt;",
       ),
@@ -415,8 +413,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/resident-run.ts",
-        "    for (const { activityType } of this.#batch?.attempts ?? []) this.#host.release(activityType);\n",
-        '    if ((this.#batch?.attempts.length ?? 0) > 1) this.#host.release(this.#batch?.attempts[0]?.activityType ?? "");\n',
+        "    for (const attempt of this.#batch?.attempts ?? []) this.#host.release(this, attempt);\n",
+        "    if ((this.#batch?.attempts.length ?? 0) > 1)\n      for (const attempt of (this.#batch?.attempts ?? []).slice(0, 1)) this.#host.release(this, attempt);\n",
       ),
     ],
   },

@@ -6,4 +6,6 @@ export type { ErrorCode } from "./core/errors.ts";
 export { connect } from "./embedded/connect.ts";
 export type { Connection } from "./embedded/connect.ts";
 export type { RecoveryOutcome, RecoveryReport } from "./engine/recovery.ts";
+export type { TaskQueueInfo, TaskQueueLimits } from "./engine/task-queues.ts";
+export type { WorkerInfo } from "./engine/worker-session.ts";
 export type { Log, LogLevel } from "./core/ports.ts";

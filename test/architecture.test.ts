@@ -30,10 +30,15 @@ const table: Readonly<Record<string, Layer>> = {
   host: { layers: ["core", "program", "guest"], packages: ["esbuild"], builtins: "all" },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
-  engine: { layers: ["core", "workflow", "replay", "program", "store", "client"] },
+  protocol: { layers: ["core"] },
+  attempt: { layers: ["core", "workflow"] },
+  engine: {
+    layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
+  },
+  worker: { layers: ["core", "workflow", "client", "protocol", "attempt", "http"], builtins: "all" },
   client: { layers: ["core", "workflow"] },
   http: {
-    layers: ["core", "client"],
+    layers: ["core", "client", "protocol"],
     packages: [
       "hono",
       "@hono/node-server",
@@ -58,6 +63,7 @@ const table: Readonly<Record<string, Layer>> = {
       "engine",
       "client",
       "local",
+      "protocol",
     ],
     packages: ["zod"],
     builtins: "all",
@@ -69,7 +75,7 @@ const table: Readonly<Record<string, Layer>> = {
   },
   server: { layers: ["core", "client", "http", "store", "embedded"], builtins: "all" },
   testing: {
-    layers: ["core", "workflow", "replay", "program", "store", "engine", "client"],
+    layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
   },
   cli: {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { Option } from "commander";
 import { thisVersion } from "../store/sqlite/version.ts";
 import { parseStoreUrl } from "./connect.ts";
 import { examine } from "./doctor/examine.ts";
@@ -7,20 +8,26 @@ import type { Finding, FindingStatus } from "./doctor/finding.ts";
 import { Output, style } from "./output.ts";
 import type { Style } from "./output.ts";
 import { printable } from "./printable.ts";
-import { asUsage, durationOption } from "./usage.ts";
+import { Session } from "./session.ts";
+import { durationOption } from "./usage.ts";
+
+interface GlobalOptions {
+  readonly store?: string;
+  readonly url?: string;
+  readonly json?: boolean;
+}
 
 /** The command that looks for what is wrong: doctor. */
 export function addDoctorCommand(program: Command): void {
   program
     .command("doctor")
     .description(
-      "Looks for what is wrong with this machine and, if one is named, a store. Writes nothing to it.",
+      "Looks for what is wrong with this machine and, if one is named, a store or a server. Writes nothing to it.",
     )
-    .option(
-      "--integrity-timeout <duration>",
-      "how long the file may be looked through for damage",
-      durationOption("--integrity-timeout"),
-      integrityTimeoutDefaultMs,
+    .addOption(
+      new Option("--integrity-timeout <duration>", "how long the file may be looked through for damage")
+        .argParser(durationOption("--integrity-timeout"))
+        .default(integrityTimeoutDefaultMs, "10s"),
     )
     .action(doctor);
 }
@@ -31,11 +38,11 @@ async function doctor(
   { integrityTimeout }: { readonly integrityTimeout: number },
   command: Command,
 ): Promise<void> {
-  const { store, json } = command.optsWithGlobals<{ readonly store?: string; readonly json?: boolean }>();
-  const path = store === undefined ? undefined : asUsage(() => parseStoreUrl(store));
+  const { store = "", url = "", json } = command.optsWithGlobals<GlobalOptions>();
+  const place = store === "" && url === "" ? undefined : new Session(command).place;
   const output = new Output({ isJson: json === true });
   const findings = await examine({
-    path,
+    ...(place === undefined ? {} : "store" in place ? { path: parseStoreUrl(place.store) } : place),
     integrityTimeoutMs: integrityTimeout,
     onFinding: (finding) => {
       if (output.isJson || finding.status === "skipped") return;
@@ -49,7 +56,7 @@ async function doctor(
   if (output.isJson) {
     output.json("doctor", {
       aionVersion: thisVersion(),
-      ...(store === undefined ? {} : { store }),
+      ...(place === undefined ? {} : "store" in place ? { store } : { url }),
       status: failedCount > 0 ? "failed" : warningCount > 0 ? "warning" : "ok",
       checks: findings,
     });
@@ -69,8 +76,10 @@ async function doctor(
       .map(([number, name]) => `${number} ${name}`)
       .join(", "),
   );
-  if (store === undefined)
-    output.note("no store was named; pass --store sqlite:path/to/file.db to look at one, too");
+  if (place === undefined)
+    output.note(
+      "no store was named; pass --store sqlite:path/to/file.db to look at one, or --url for a server",
+    );
 }
 
 const styles: Readonly<Record<FindingStatus, Style>> = {

@@ -7,7 +7,7 @@ import {
   deployed,
   description,
   failure,
-  feedItem,
+  feedEvent,
   json,
   list,
   maybe,
@@ -88,7 +88,7 @@ export const documents = {
   count,
   describe: description,
   history: z.object({ workflowId: z.string(), events: list(anyEvent) }),
-  watch: feedItem.describe("A line for each event."),
+  watch: feedEvent.describe("A line for each event."),
   start: started,
   signal: z.object({ workflowId: z.string(), name: z.string() }),
   cancel: z.object({ workflowId: z.string() }),
@@ -139,6 +139,7 @@ export const documents = {
   doctor: z.object({
     aionVersion: z.string(),
     store: maybe(z.string()),
+    url: maybe(z.string()),
     status: z
       .enum(["ok", "warning", "failed"])
       .describe("The worst of them; the exit code is 1 for `failed`."),

@@ -112,8 +112,13 @@ export class FileService implements Service {
       runs: await this.#store.readRunChain(run.workflowId),
       blocked: run.blocked,
       pid: undefined,
-      isUnderWay: (ordinal) => this.#isOwned && state.activities.get(ordinal)?.startedAt !== undefined,
-      hasImplementation: () => true,
+      labour: {
+        isUnderWay: (ordinal) => this.#isOwned && state.activities.get(ordinal)?.startedAt !== undefined,
+        // Who runs what, only the engine knows.
+        isHere: () => true,
+        isServed: () => true,
+        progressOf: () => undefined,
+      },
     });
   }
 

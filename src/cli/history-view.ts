@@ -4,7 +4,7 @@ import type { EventType } from "../core/event.ts";
 import { formatClock, formatInstant, formatSpan } from "./instant.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
-import { oneLine } from "./printable.ts";
+import { oneLine, printable } from "./printable.ts";
 import { failureTitle } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 
@@ -66,7 +66,10 @@ export class HistoryView {
         const name = `${event.isStep === true ? "step " : ""}${event.activityType}`;
         return `${this.#name("activity", event, name)}${event.isStep === true ? "" : `  ${event.input}`}`;
       }
-      case "ActivityStarted":
+      case "ActivityStarted": {
+        const where = event.worker === undefined ? "" : ` on ${printable(event.worker)}`;
+        return `${this.#name("activity", event)}, attempt ${event.attempt}${where}`;
+      }
       case "ActivityCancelled":
         return `${this.#name("activity", event)}, attempt ${event.attempt}`;
       case "ActivityCompleted":

@@ -48,30 +48,30 @@ async function init(
 const defaultTemplate: TemplateName = "order";
 
 async function askForTemplate(): Promise<TemplateName> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const gone = new AbortController();
-  // The end of the input, or Ctrl-C.
-  terminal.once("close", () => gone.abort());
+  for (const [index, name] of templateNames.entries())
+    process.stdout.write(`  ${index + 1}  ${style("bold", name.padEnd(nameWidth))}${templates[name]}\n`);
+  const terminal = createInterface({
+    input: process.stdin,
+    output: process.stdout,
+    prompt: "Which template? [1] ",
+  });
   try {
-    for (const [index, name] of templateNames.entries())
-      process.stdout.write(`  ${index + 1}  ${style("bold", name.padEnd(nameWidth))}${templates[name]}\n`);
-    for (;;) {
-      const answer = await terminal.question("Which template? [1] ", { signal: gone.signal });
-      const text = answer.trim().toLowerCase();
+    terminal.prompt();
+    for await (const line of terminal) {
+      const text = line.trim().toLowerCase();
       const found = text === "" ? defaultTemplate : (templateNames[Number(text) - 1] ?? findTemplate(text));
       if (found !== undefined) return found;
       process.stdout.write(`Say a number from 1 to ${templateNames.length}, or a name.\n`);
+      terminal.prompt();
     }
-  } catch (error) {
-    if (!gone.signal.aborted) throw error;
-    process.stdout.write("\n");
-    throw new AionError("invalid_argument", "no template was chosen, and nothing was written", {
-      cause: error,
-      hint: `Choose one with --template: ${templateNames.join(", ")}.`,
-    });
   } finally {
     terminal.close();
   }
+  // Ctrl-C, or the end of the input.
+  process.stdout.write("\n");
+  throw new AionError("invalid_argument", "no template was chosen, and nothing was written", {
+    hint: `Choose one with --template: ${templateNames.join(", ")}.`,
+  });
 }
 
 function findTemplate(text: string): TemplateName | undefined {

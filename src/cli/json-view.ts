@@ -9,8 +9,8 @@ export function toEventView(event: Event): EventDocument {
   return eventToJson(event) as EventDocument;
 }
 
-export function toFeedView(item: FeedEvent): DocumentOf<"watch"> {
-  return feedEventToJson(item) as DocumentOf<"watch">;
+export function toFeedView(event: FeedEvent): DocumentOf<"watch"> {
+  return feedEventToJson(event) as DocumentOf<"watch">;
 }
 
 export function toDescriptionView(description: RunDescription): DocumentOf<"describe"> {

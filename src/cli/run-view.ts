@@ -105,8 +105,10 @@ function waitingFor(run: RunDescription, options: ViewOptions): readonly (readon
 }
 
 function shownActivity(activity: PendingActivity, { nowMs, width, isFull }: ViewOptions): string {
-  const { state, attempt, failedCount, retryAt, lastFailure } = activity;
+  const { state, attempt, failedCount, retryAt, lastFailure, taskQueue, worker } = activity;
   const facts: string[] = [state];
+  if (worker !== undefined) facts.push(`on ${printable(worker)}`);
+  else if (taskQueue !== undefined) facts.push(`in queue ${printable(taskQueue)}`);
   if (attempt > 0) facts.push(`attempt ${attempt}`);
   if (retryAt !== undefined) facts.push(`next ${formatRelative(retryAt, nowMs)}`);
   if (failedCount > 0) facts.push(`failed ${failedCount}×`);

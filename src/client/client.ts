@@ -185,12 +185,14 @@ export class Client {
         waitMs: feedWaitMs,
         ...(filter === undefined ? {} : { filter }),
       };
-      const reply = await abortable(abortSignal, (call) => this.#service.feed(request, call));
-      for (const event of reply.events) {
+      const { events, nextCursor } = await abortable(abortSignal, (call) =>
+        this.#service.feed(request, call),
+      );
+      for (const event of events) {
         abortSignal?.throwIfAborted();
         yield event;
       }
-      after = reply.nextCursor;
+      after = nextCursor;
     }
   }
 }

@@ -12,7 +12,7 @@ export interface FetchSendOptions {
 
 /** Calls over the platform's `fetch`. Error: `invalid_argument` (no address of a server). */
 export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOptions): HttpSend {
-  const base = parseBase(url);
+  const base = parseServerUrl(url);
   return async ({ verb, path, body, contentType, timeoutMs, abortSignal }) => {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
@@ -37,7 +37,8 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
   };
 }
 
-function parseBase(url: string): string {
+/** Without a slash at its end. Error: `invalid_argument`. */
+export function parseServerUrl(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "") {
     throw new AionError("invalid_argument", `${JSON.stringify(url)} is no address of a server`, {

@@ -60,6 +60,12 @@ describe("a call that may be repeated", () => {
     expect(waits).toEqual([100, 200, 400]);
   });
 
+  it("is also one that asks a run", async () => {
+    const { service, calls } = serviceOf([unreachable(), ok({ result: 5 })]);
+    expect(await service.query({ workflowId: "a", name: "n", input: nullPayload })).toBe("5");
+    expect(calls).toHaveLength(2);
+  });
+
   it("is given up when the patience is over, with the last error", async () => {
     const { service, waits } = serviceOf([unreachable()], 1_000);
     await expect(service.count({})).rejects.toMatchObject({ code: "transport_failed" });
@@ -108,29 +114,17 @@ describe("a call that changes something", () => {
     expect(bodyOf(calls[0])).toMatchObject({ signalId: "mine" });
   });
 
-  it("and has no name is made once", async () => {
-    const { service, calls } = serviceOf([unreachable()]);
-    const call = service.query({ workflowId: "a", name: "n", input: nullPayload });
-    await expect(call).rejects.toMatchObject({ code: "transport_failed" });
-    expect(calls).toHaveLength(1);
-  });
-
-  it("is made again under one name, whatever it is", async () => {
-    const done = { status: 204, text: "" };
-    for (const make of [
-      (service: HttpService) => service.cancel({ workflowId: "a" }),
-      (service: HttpService) => service.terminate({ workflowId: "a" }),
-      (service: HttpService) => service.route({ workflowTypes: ["t"], version: "v" }),
-    ]) {
-      const { service, calls } = serviceOf([unreachable(), done]);
-      await make(service);
-      expect(calls.map(bodyOf)).toMatchObject([{ requestId: "made-up" }, { requestId: "made-up" }]);
-    }
-    const unload = serviceOf([unreachable(), done]);
-    await unload.service.unload({ version: "v" });
-    const deploy = serviceOf([unreachable(), ok({ version: "v", workflowTypes: [], isNew: true })]);
-    await deploy.service.deploy({ archive: Uint8Array.from([1]) });
-    for (const { path } of [...unload.calls, ...deploy.calls]) expect(path).toContain("?requestId=made-up");
+  it.each([
+    ["cancel", { workflowId: "a" }],
+    ["terminate", { workflowId: "a" }],
+    ["route", { workflowTypes: ["t"], version: "v" }],
+    ["unload", { version: "v" }],
+    ["deploy", { archive: Uint8Array.of(1) }],
+  ] as const)("is made again, whatever it is: %s", async (method, request) => {
+    const { service, calls } = serviceOf([unreachable(), ok({})]);
+    await (service[method] as (asked: unknown) => Promise<unknown>).call(service, request);
+    expect(calls).toHaveLength(2);
+    for (const { path, body } of calls) expect(`${path} ${String(body)}`).toMatch(/requestId.{1,3}made-up/);
   });
 
   it("is made once, and as it is, by a service without patience", async () => {

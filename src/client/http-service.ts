@@ -97,10 +97,8 @@ export class HttpService implements Service {
   }
 
   async start({ input, signal, ...rest }: StartRequest): Promise<StartReply> {
-    const requestId = rest.requestId ?? this.#patience?.uuid();
     const body = {
-      ...rest,
-      ...(requestId === undefined ? {} : { requestId }),
+      ...this.#named(rest),
       input: fromPayload(input),
       ...(signal === undefined ? {} : { signal: { ...signal, payload: fromPayload(signal.payload) } }),
     };
@@ -156,15 +154,15 @@ export class HttpService implements Service {
     );
   }
 
-  async feed({ filter = {}, waitMs = 0, ...rest }: FeedRequest, options?: CallOptions): Promise<FeedReply> {
-    const { types, ...others } = filter;
-    let { after } = rest;
+  async feed({ filter, ...request }: FeedRequest, options?: CallOptions): Promise<FeedReply> {
+    const { types, ...rest } = filter ?? {};
+    let { after } = request;
     return await inParts(
-      waitMs,
-      async (partMs) => {
-        const request = { ...rest, ...others, after, waitMs: partMs, types: types?.join(",") };
-        const reply = feedFromJson(await this.#call("feed", request, options));
-        // The next part goes on behind what this one passed over.
+      request.waitMs ?? 0,
+      async (waitMs) => {
+        const wait = request.waitMs === undefined ? {} : { waitMs };
+        const asked = { ...request, ...rest, after, types: types?.join(","), ...wait };
+        const reply = feedFromJson(await this.#call("feed", asked, options));
         after = reply.nextCursor;
         return reply;
       },
@@ -188,10 +186,10 @@ export class HttpService implements Service {
     await this.#call("unload", this.#named(request));
   }
 
-  /** Under a name of its own, so that it may be repeated. */
+  /** A call that changes something and may be repeated names itself. */
   #named(request: { readonly requestId?: string }): Rest {
     const requestId = request.requestId ?? this.#patience?.uuid();
-    return { ...request, ...(requestId === undefined ? {} : { requestId }) };
+    return requestId === undefined ? { ...request } : { ...request, requestId };
   }
 
   async #call(
@@ -221,7 +219,7 @@ export class HttpService implements Service {
 }
 
 function mayRepeat(route: Route, request: Rest): boolean {
-  if (route.verb === "GET") return true;
+  if (route.verb === "GET" || route.onlyReads === true) return true;
   return route.idempotencyKey !== undefined && request[route.idempotencyKey] !== undefined;
 }
 

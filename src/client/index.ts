@@ -1,7 +1,7 @@
 /** What programs that talk to an engine import. Runs in browsers too. */
 export { Client } from "./client.ts";
-export type { FeedOptions, GetOptions, ListOptions, PageOptions, StartOptions } from "./client.ts";
 export type { RemoteOptions } from "./remote.ts";
+export type { FeedOptions, GetOptions, ListOptions, PageOptions, StartOptions } from "./client.ts";
 export { RunHandle } from "./run-handle.ts";
 export type { EndOptions, HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
 export type * from "./service.ts";

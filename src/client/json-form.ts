@@ -2,7 +2,14 @@ import type { Event } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload } from "../core/payload.ts";
-import type { FeedEvent, FeedReply, HistoryReply, ResultReply, RunDescription } from "./service.ts";
+import type {
+  FeedEvent,
+  FeedReply,
+  HistoryReply,
+  PendingActivity,
+  ResultReply,
+  RunDescription,
+} from "./service.ts";
 
 /**
  * The service's own data with payloads as the JSON that they are, instead of text in text: what goes over HTTP, and what
@@ -59,9 +66,13 @@ export function failureFromJson(json: JsonObject): Failure {
 }
 
 export function descriptionToJson(description: RunDescription): JsonObject {
-  const { input, result, failure, ...rest } = description;
+  const { input, result, failure, pendingActivities, ...rest } = description;
   return {
     ...rest,
+    pendingActivities: pendingActivities.map(({ progress, ...activity }) => ({
+      ...activity,
+      ...(progress === undefined ? {} : { progress: fromPayload(progress) }),
+    })),
     ...(input === undefined ? {} : { input: fromPayload(input) }),
     ...(result === undefined ? {} : { result: fromPayload(result) }),
     ...(failure === undefined ? {} : { failure: failureToJson(failure) }),
@@ -69,9 +80,16 @@ export function descriptionToJson(description: RunDescription): JsonObject {
 }
 
 export function descriptionFromJson(json: JsonObject): RunDescription {
-  const { input, result, failure, ...rest } = json;
+  const { input, result, failure, pendingActivities, ...rest } = json;
   return {
     ...(rest as unknown as RunDescription),
+    pendingActivities: (pendingActivities as readonly JsonObject[]).map(
+      ({ progress, ...activity }) =>
+        ({
+          ...activity,
+          ...(progress === undefined ? {} : { progress: textOf(progress) }),
+        }) as unknown as PendingActivity,
+    ),
     ...(input === undefined ? {} : { input: textOf(input) }),
     ...(result === undefined ? {} : { result: textOf(result) }),
     ...(failure === undefined ? {} : { failure: failureFromJson(failure as JsonObject) }),
@@ -114,16 +132,11 @@ export function feedToJson({ events, ...rest }: FeedReply): JsonObject {
 }
 
 export function feedFromJson(json: JsonObject): FeedReply {
-  return {
-    ...(json as unknown as FeedReply),
-    events: (json["events"] as readonly JsonObject[]).map(
-      ({ event, ...rest }) =>
-        ({
-          ...rest,
-          ...(event === undefined ? {} : { event: eventFromJson(event as JsonObject) }),
-        }) as unknown as FeedEvent,
-    ),
-  };
+  const events = (json["events"] as readonly JsonObject[]).map(({ event, ...rest }) => ({
+    ...rest,
+    ...(event === undefined ? {} : { event: eventFromJson(event as JsonObject) }),
+  }));
+  return { ...json, events } as unknown as FeedReply;
 }
 
 /** A payload, and the JSON value that it is. Both ways give what was there: payloads are written by `JSON.stringify`. */

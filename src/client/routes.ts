@@ -7,6 +7,8 @@ export interface Route {
   readonly path: string;
   /** Where the other fields are: in the query string, in a JSON object, or the archive is the body and they are in the query string. */
   readonly rest: "query" | "body" | "archive";
+  /** A `POST` that changes nothing. */
+  readonly onlyReads?: true;
   /** What the field is called that makes a repeated call the same call. */
   readonly idempotencyKey?: string;
 }
@@ -25,7 +27,7 @@ export const routes = {
   result: { verb: "GET", path: "/workflows/{workflowId}/result", rest: "query" },
   history: { verb: "GET", path: "/workflows/{workflowId}/history", rest: "query" },
   signal: { verb: "POST", path: "/workflows/{workflowId}/signal", rest: "body", idempotencyKey: "signalId" },
-  query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body" },
+  query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body", onlyReads: true },
   cancel: {
     verb: "POST",
     path: "/workflows/{workflowId}/cancel",
@@ -45,8 +47,8 @@ export const routes = {
   route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
 } as const satisfies Readonly<Record<keyof Service, Route>>;
 
-/** Of one run's events as they come: server-sent events, or a WebSocket. */
-export const eventStreamPath = "/workflows/{workflowId}/events";
+/** Events as they are recorded, of one run and of all: server-sent events, or a WebSocket. */
+export const streamPaths = { run: "/workflows/{workflowId}/events", feed: "/events" } as const;
 /** Whether somebody is there. No namespace, no authentication. */
 export const livePath = "/health/live";
 /** Whether calls are taken: false while the server drains. */

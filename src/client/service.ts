@@ -193,7 +193,14 @@ export interface PendingActivity {
   readonly activityType: string;
   readonly attempt: number;
   readonly failedCount: number;
-  readonly state: "running" | "waiting for a slot" | "backing off" | "no implementation";
+  /** `no worker`: its implementation is not in the process of the engine, and no worker serves it. */
+  readonly state: "running" | "waiting for a slot" | "backing off" | "no worker";
+  /** Of an activity whose implementation is not in the process of the engine: where it waits for a worker. */
+  readonly taskQueue?: string;
+  /** Who has the attempt that is under way, if that is a worker. */
+  readonly worker?: string;
+  /** The latest heartbeat details of the activity, as JSON text. */
+  readonly progress?: Payload;
   readonly retryAt?: number;
   readonly lastFailure?: string;
 }

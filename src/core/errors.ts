@@ -207,6 +207,18 @@ export const errorTable = {
       "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since.",
     hint: "Read the list of runs, and go on from the head of the feed (no cursor). Read more often, or raise `feedRetention`.",
   },
+  worker_lost: {
+    kind: "failed",
+    cause:
+      "Five workers in a row fell silent while they ran one activity: it may well be what ends them (memory, a crash, a blocked event loop).",
+    hint: "Look at the logs of the workers that the history names. An activity that blocks the event loop keeps its worker from saying that it is alive.",
+  },
+  worker_refused: {
+    kind: "usage",
+    cause:
+      "The engine does not take this worker: it speaks another version of the protocol, or sent what no worker may.",
+    hint: "The message says what. Use a worker of the version of the engine.",
+  },
   no_owner: {
     kind: "unavailable",
     cause: "No engine is running on the store, and the operation needs one.",

@@ -45,7 +45,12 @@ export interface ActivityOptionsRecord {
   readonly startToCloseMs?: number;
   readonly scheduleToCloseMs?: number;
   readonly heartbeatMs?: number;
+  /** Absent: `defaultTaskQueue`. */
+  readonly taskQueue?: string;
 }
+
+/** Where the attempts of an activity wait for a worker unless it names another queue. */
+export const defaultTaskQueue = "default";
 
 export type EventBody =
   // Lifecycle.
@@ -101,7 +106,13 @@ export type EventBody =
       /** A `step`: its function is a closure of the workflow code. */
       readonly isStep?: true;
     }
-  | { readonly type: "ActivityStarted"; readonly ordinal: number; readonly attempt: number }
+  | {
+      readonly type: "ActivityStarted";
+      readonly ordinal: number;
+      readonly attempt: number;
+      /** The identity of the worker that was given it. Absent: the process of the engine runs it. */
+      readonly worker?: string;
+    }
   | {
       readonly type: "ActivityCompleted";
       readonly ordinal: number;
@@ -116,6 +127,11 @@ export type EventBody =
       /** Present: not final, the next attempt starts no earlier. */
       readonly retryAt?: number;
       readonly heartbeat?: Payload;
+      /**
+       * Its worker is gone: it was silent for too long, or it left. The policy of the activity does not count it. (A silence that does
+       * count has no such mark.)
+       */
+      readonly lost?: "silent" | "left";
     }
   | {
       readonly type: "ActivityTimedOut";

@@ -4,6 +4,7 @@ import type { DeployReply, PackagesReply, Service } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Ports } from "../core/ports.ts";
 import { Catalog } from "../engine/catalog.ts";
@@ -12,10 +13,15 @@ import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
+import type { TaskQueueInfo, TaskQueueLimits } from "../engine/task-queues.ts";
+import type { WorkerInfo } from "../engine/worker-session.ts";
+import type { WorkerOptions } from "../engine/workers.ts";
+import { workerOptionsDefault } from "../engine/workers.ts";
 import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
+import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
 import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
@@ -36,6 +42,10 @@ export interface EngineOptions {
   readonly activityConcurrency?: number;
   /** The same for single activity types, by name. */
   readonly activityConcurrencyPerType?: Readonly<Record<string, number>>;
+  /** A worker that is silent for longer is lost, and its tasks are begun anew. Default 30 s. */
+  readonly workerSession?: Duration;
+  /** Limits of task queues by their names, for all workers together. */
+  readonly taskQueues?: Readonly<Record<string, TaskQueueLimits>>;
   /** Runs whose code stays in memory while they wait; others are brought back by replay. Default 2,000. */
   readonly residentMax?: number;
   /** The largest payload, in bytes. Default 2 MiB. */
@@ -87,7 +97,7 @@ export interface CloseOptions {
  * console.log(await run.result());
  * await engine.close();
  */
-export class Engine {
+export class Engine implements WorkerAcceptor {
   readonly client: Client;
   /** What `client` stands on, as plain data: for transports. */
   readonly service: Service;
@@ -130,6 +140,7 @@ export class Engine {
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
+    const workers = parseWorkers(options);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store);
     const hasSocket = path !== undefined && options.localSocket !== false;
@@ -157,6 +168,7 @@ export class Engine {
         catalog,
         activities: options.activities ?? [],
         activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
+        workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
         outsideWorkflow,
         ...numbers,
@@ -194,7 +206,22 @@ export class Engine {
     return this.#kernel.residency.list();
   }
 
-  /** Attempts of activities under way. */
+  /** Takes a connection of a worker: what a transport calls. Whatever comes over it is checked here. */
+  acceptWorker(link: EngineLink): EngineReceiver {
+    return this.#kernel.workers.acceptWorker(link);
+  }
+
+  /** Workers that are here, or may come back. */
+  get workers(): readonly WorkerInfo[] {
+    return this.#kernel.workers.list();
+  }
+
+  /** Task queues in which an activity waits for a worker, or has one. */
+  get taskQueues(): readonly TaskQueueInfo[] {
+    return this.#kernel.workers.listQueues();
+  }
+
+  /** Attempts of activities under way, here and on workers. */
   get activitiesInFlight(): number {
     return this.#kernel.inFlightCount;
   }
@@ -296,6 +323,31 @@ export async function openStore(store: string | Store): Promise<Store> {
     return openSqliteStore({ path: store.slice("sqlite:".length) });
   }
   throw new AionError("store_url_invalid", `${JSON.stringify(store)} names no store`);
+}
+
+function parseWorkers({ workerSession, taskQueues = {} }: EngineOptions): WorkerOptions {
+  const sessionTimeoutMs = parseDuration(
+    workerSession ?? workerOptionsDefault.sessionTimeoutMs,
+    "workerSession",
+  );
+  if (sessionTimeoutMs < 1)
+    throw new AionError("invalid_argument", "workerSession must be longer than nothing");
+  for (const [name, { concurrency, perSecond }] of Object.entries(taskQueues)) {
+    parseName(name, "task queue");
+    if (concurrency !== undefined && (!Number.isSafeInteger(concurrency) || concurrency < 1)) {
+      throw new AionError(
+        "invalid_argument",
+        `taskQueues[${JSON.stringify(name)}].concurrency must be a whole number of 1 or more, got ${String(concurrency)}`,
+      );
+    }
+    if (perSecond !== undefined && !(perSecond > 0 && Number.isFinite(perSecond))) {
+      throw new AionError(
+        "invalid_argument",
+        `taskQueues[${JSON.stringify(name)}].perSecond must be a number above 0, got ${String(perSecond)}`,
+      );
+    }
+  }
+  return { ...workerOptionsDefault, sessionTimeoutMs, taskQueues };
 }
 
 function parseNumbers(options: EngineOptions) {

@@ -2,15 +2,27 @@ import { AionError } from "../core/errors.ts";
 import type { EventBody } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
-import type { RunId, WorkflowId } from "../core/ids.ts";
+import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
-import { backoffMs, isFinal } from "../core/retry.ts";
-import { parseWithSchema } from "../core/schema.ts";
+import type { Execution } from "../attempt/execute.ts";
+import type { AttemptAtWork } from "../attempt/task.ts";
+import { abort, Task } from "../attempt/task.ts";
+import { byType, callActivity, encodeResult, execute } from "../attempt/execute.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
-import type { RunState } from "../replay/run-state.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
+import type { OpenAttempt, TaskAddress, ToEvent } from "./attempt.ts";
+import {
+  armHeartbeat,
+  armTimers,
+  disarm,
+  hasTimers,
+  ifCurrent,
+  keyOf,
+  toFailedEvent,
+  toTimedOutEvent,
+} from "./attempt.ts";
 
 export interface DispatchLimits {
   /** Attempts under way at once, of all types. */
@@ -18,20 +30,9 @@ export interface DispatchLimits {
   readonly perType: Readonly<Record<string, number>>;
 }
 
-/** Which attempt of which activity of which run: results are accepted by this and nothing less. */
-export interface TaskAddress {
-  readonly workflowId: WorkflowId;
-  readonly runId: RunId;
-  readonly ordinal: number;
-}
-
 export interface DispatcherHost {
   /** An attempt has ended; `toEvent` decides against the state of the moment. */
-  settled(
-    address: TaskAddress,
-    attempt: number,
-    toEvent: (state: RunState, nowMs: number) => EventBody | undefined,
-  ): void;
+  settled(address: TaskAddress, toEvent: ToEvent): void;
   /** A slot is free for an activity that waited: it may begin its next attempt. */
   slotFree(address: TaskAddress): void;
   heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
@@ -41,33 +42,76 @@ export interface DispatcherHost {
 
 interface Waiting {
   readonly address: TaskAddress;
-  readonly isStep: boolean;
   readonly arrival: number;
 }
 
-/** One attempt under way. Its AbortController is made when somebody asks for the signal: few implementations do. */
-interface Attempt {
+/** Who is told how an attempt of this process ended. */
+interface AttemptOwner {
+  complete(running: Attempt, value: unknown): void;
+  fail(running: Attempt, error: unknown): void;
+}
+
+/** One attempt under way in this process. Its fields are plain, since private ones are slow to make. */
+class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   readonly key: string;
   readonly address: TaskAddress;
   readonly activityType: string;
   readonly attempt: number;
   controller: AbortController | undefined;
-  /** Why it was aborted, if it was. */
   abortReason: AionError | undefined;
-  cancelTimers: (() => void)[];
+  cancelTimers: (() => void)[] = [];
   heartbeat: Payload | undefined;
   heartbeatTimer: (() => void) | undefined;
+  task: ActivityTask | undefined;
+  readonly owner: AttemptOwner;
+  readonly input: Payload;
+  readonly definition: AnyActivity | undefined;
+  readonly step: ((task: ActivityTask) => unknown) | undefined;
+
+  constructor(
+    owner: AttemptOwner,
+    address: TaskAddress,
+    { activityType, attempt, input }: OpenActivity,
+    definition: AnyActivity | undefined,
+    step: ((task: ActivityTask) => unknown) | undefined,
+  ) {
+    this.owner = owner;
+    this.key = keyOf(address.runId, address.ordinal);
+    this.address = address;
+    this.activityType = activityType;
+    this.attempt = attempt;
+    this.input = input;
+    this.definition = definition;
+    this.step = step;
+  }
+
+  call(): unknown {
+    const { task } = this;
+    if (task === undefined) throw new AionError("internal", "an attempt was begun without its task");
+    if (this.step !== undefined) return this.step(task);
+    if (this.definition === undefined)
+      throw new AionError("internal", `no implementation of activity ${this.activityType}`);
+    return callActivity(this.definition, fromPayload(this.input), task);
+  }
+
+  completed(value: unknown): void {
+    this.owner.complete(this, value);
+  }
+
+  failed(error: unknown): void {
+    this.owner.fail(this, error);
+  }
 }
 
 /**
- * Runs attempts of activities. Owner: the kernel. In memory only: what is open, and which attempt is the current one, is
- * in the histories.
+ * Runs attempts of activities in this process. Owner: the kernel. In memory only: what is open, and which attempt is the
+ * current one, is in the histories.
  *
  * Laws: an attempt begins only after its ActivityStarted is on disk. A slot is taken before that event is written and
  * given back when the attempt ends, the commit fails, or the engine stops. Who waits for a slot is served in order of
  * arrival per type. What an attempt does after it timed out counts for nothing.
  */
-export class Dispatcher {
+export class Dispatcher implements AttemptOwner {
   readonly #ports: Ports;
   readonly #host: DispatcherHost;
   readonly #implementations: ReadonlyMap<string, AnyActivity>;
@@ -94,20 +138,7 @@ export class Dispatcher {
     this.#host = options.host;
     this.#limits = options.limits;
     this.#payloadLimitBytes = options.payloadLimitBytes;
-    const implementations = new Map<string, AnyActivity>();
-    for (const activity of options.activities) {
-      if (activity?.kind !== "activity") {
-        throw new AionError("invalid_argument", "`activities` holds something that activity() did not make");
-      }
-      if (implementations.has(activity.activityType)) {
-        throw new AionError(
-          "definition_duplicate",
-          `two activities are named ${JSON.stringify(activity.activityType)}`,
-        );
-      }
-      implementations.set(activity.activityType, activity);
-    }
-    this.#implementations = implementations;
+    this.#implementations = byType(options.activities);
   }
 
   get inFlightCount(): number {
@@ -122,13 +153,17 @@ export class Dispatcher {
     return this.#attempts.has(keyOf(runId, ordinal));
   }
 
+  /** The latest heartbeat details of an attempt under way. */
+  progressOf(runId: RunId, ordinal: number): Payload | undefined {
+    return this.#attempts.get(keyOf(runId, ordinal))?.heartbeat;
+  }
+
   /** Takes a slot for an attempt that is about to be recorded as started. False: it must wait. */
-  reserve(address: TaskAddress, activityType: string, isStep: boolean): boolean {
+  reserve(address: TaskAddress, activityType: string): boolean {
     if (this.#offered.size > 0 && this.#offered.delete(keyOf(address.runId, address.ordinal))) return true;
     const hasLine = (this.#waiting.get(activityType)?.size ?? 0) > 0;
-    if (!hasLine && (isStep || this.#implementations.has(activityType)) && this.#take(activityType))
-      return true;
-    this.#wait(address, activityType, isStep);
+    if (!hasLine && this.#take(activityType)) return true;
+    this.#wait(address, activityType);
     return false;
   }
 
@@ -147,14 +182,14 @@ export class Dispatcher {
     this.#offer();
   }
 
-  #wait(address: TaskAddress, activityType: string, isStep: boolean): void {
+  #wait(address: TaskAddress, activityType: string): void {
     let line = this.#waiting.get(activityType);
     if (line === undefined) {
       line = new Map();
       this.#waiting.set(activityType, line);
     }
     const key = keyOf(address.runId, address.ordinal);
-    if (!line.has(key)) line.set(key, { address, isStep, arrival: this.#arrivals++ });
+    if (!line.has(key)) line.set(key, { address, arrival: this.#arrivals++ });
   }
 
   /** An activity that was offered a slot does not begin after all. */
@@ -191,7 +226,6 @@ export class Dispatcher {
       for (const [activityType, line] of this.#waiting) {
         const head = line.values().next().value;
         if (head === undefined || (first !== undefined && head.arrival > first.arrival)) continue;
-        if (!head.isStep && !this.#implementations.has(activityType)) continue;
         const limit = this.#limits.perType[activityType] ?? Number.POSITIVE_INFINITY;
         if ((this.#taken.get(activityType) ?? 0) >= limit) continue;
         first = head;
@@ -211,67 +245,22 @@ export class Dispatcher {
     activity: OpenActivity,
     step: ((task: ActivityTask) => unknown) | undefined,
   ): void {
-    const { activityType, attempt, options } = activity;
-    const key = keyOf(address.runId, address.ordinal);
-    const running: Attempt = {
-      key,
+    const { heartbeatMs } = activity.options;
+    const running = new Attempt(
+      this,
       address,
-      activityType,
-      attempt,
-      controller: undefined,
-      abortReason: undefined,
-      cancelTimers: [],
-      heartbeat: undefined,
-      heartbeatTimer: undefined,
-    };
-    this.#attempts.set(key, running);
-    const { scheduler, clock } = this.#ports;
-    if (options.startToCloseMs !== undefined) {
-      running.cancelTimers.push(
-        scheduler.delay(options.startToCloseMs, () => this.#timeOut(running, "start-to-close")),
-      );
-    }
-    if (options.scheduleToCloseMs !== undefined) {
-      const left = Math.max(0, activity.scheduledAt + options.scheduleToCloseMs - clock.now());
-      running.cancelTimers.push(scheduler.delay(left, () => this.#timeOut(running, "schedule-to-close")));
-    }
-    this.#armHeartbeat(running, options.heartbeatMs);
+      activity,
+      this.#implementations.get(activity.activityType),
+      step,
+    );
+    this.#attempts.set(running.key, running);
+    if (hasTimers(activity))
+      armTimers(running, activity, this.#ports, (timeout) => this.#timeOut(running, timeout));
     if (activity.isCancelRequested) abort(running, cancelReason());
-    const task = new Task(running, activity, (details) => this.#beat(running, details, options.heartbeatMs));
-    const { input } = activity;
-    const definition = this.#implementations.get(activityType);
-    this.#host.outside(() => {
-      let result: unknown;
-      let pending: Promise<unknown> | undefined;
-      try {
-        if (step !== undefined) result = step(task);
-        else if (definition === undefined)
-          throw new AionError("internal", `no implementation of activity ${activityType}`);
-        else {
-          const value = fromPayload(input);
-          const { inputSchema, implementation } = definition;
-          const what = `the input of activity ${JSON.stringify(activityType)}`;
-          result = implementation(
-            inputSchema === undefined ? value : parseWithSchema(inputSchema, value, what),
-            task,
-          );
-        }
-        // A promise of the platform's stays the same one; of whatever else has a `then`, which may throw or call back twice,
-        // this makes one that settles once.
-        if (isThenable(result)) pending = Promise.resolve(result);
-      } catch (error) {
-        this.#fail(running, error);
-        return;
-      }
-      if (pending === undefined) {
-        this.#complete(running, result);
-        return;
-      }
-      pending.then(
-        (value) => this.#complete(running, value),
-        (error: unknown) => this.#fail(running, error),
-      );
-    });
+    running.task = new Task(running, activity.heartbeat, (details) =>
+      this.#beat(running, details, heartbeatMs),
+    );
+    this.#host.outside(() => execute(running));
   }
 
   /** Tells a running attempt that its outcome is no longer wanted. */
@@ -316,33 +305,21 @@ export class Dispatcher {
     }
   }
 
-  #armHeartbeat(running: Attempt, heartbeatMs: number | undefined): void {
-    if (heartbeatMs === undefined) return;
-    running.heartbeatTimer?.();
-    running.heartbeatTimer = this.#ports.scheduler.delay(heartbeatMs, () =>
-      this.#timeOut(running, "heartbeat"),
-    );
-  }
-
   #beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void {
     if (!this.#isCurrent(running)) return;
-    this.#armHeartbeat(running, heartbeatMs);
+    armHeartbeat(running, heartbeatMs, this.#ports.scheduler, () => this.#timeOut(running, "heartbeat"));
     if (details === undefined) return;
     const what = `the heartbeat of activity ${JSON.stringify(running.activityType)}`;
     running.heartbeat = toPayload(details, what, this.#payloadLimitBytes);
     this.#host.heartbeat(running.address, running.attempt, running.heartbeat);
   }
 
-  #complete(running: Attempt, value: unknown): void {
+  complete(running: Attempt, value: unknown): void {
     let result: Payload;
     try {
-      result = toPayload(
-        value,
-        `the result of activity ${JSON.stringify(running.activityType)}`,
-        this.#payloadLimitBytes,
-      );
+      result = encodeResult(value, running.activityType, this.#payloadLimitBytes);
     } catch (error) {
-      this.#fail(running, error);
+      this.fail(running, error);
       return;
     }
     if (!this.#end(running)) return;
@@ -351,71 +328,24 @@ export class Dispatcher {
     this.#settle(running, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
   }
 
-  #fail(running: Attempt, error: unknown): void {
+  fail(running: Attempt, error: unknown): void {
     if (!this.#end(running)) return;
-    const { ordinal } = running.address;
-    const { attempt, heartbeat } = running;
     const failure = toFailure(error);
-    this.#settle(running, (state, nowMs) => {
-      const activity = state.activities.get(ordinal);
-      if (activity === undefined) return undefined;
-      if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
-      // Data that fits no schema or limit does not fit the next time either; other errors of ours pass.
-      const invalid = failure.kind === "engine" && failure.type?.startsWith("payload_") === true;
-      const retryAt =
-        invalid || isFinal(failure, activity.options.retry) ? undefined : this.#retryAt(activity, nowMs);
-      return {
-        type: "ActivityFailed",
-        ordinal,
-        attempt,
-        failure,
-        ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
-      };
-    });
+    this.#settle(running, (activity, nowMs) =>
+      toFailedEvent(activity, running, failure, nowMs, this.#ports.random),
+    );
   }
 
   #timeOut(running: Attempt, timeout: TimeoutKind): void {
     if (!this.#end(running)) return;
     abort(running, new AionError("result_timeout", `the attempt ran into its ${timeout} time-out`));
-    const { ordinal } = running.address;
-    const { attempt, heartbeat } = running;
-    this.#settle(running, (state, nowMs) => {
-      const activity = state.activities.get(ordinal);
-      if (activity === undefined) return undefined;
-      if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
-      const retryAt = timeout === "schedule-to-close" ? undefined : this.#retryAt(activity, nowMs);
-      return {
-        type: "ActivityTimedOut",
-        ordinal,
-        attempt,
-        timeout,
-        ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
-      };
-    });
+    this.#settle(running, (activity, nowMs) =>
+      toTimedOutEvent(activity, running, timeout, nowMs, this.#ports.random),
+    );
   }
 
-  /** When the next attempt may begin; `undefined`: there is none. */
-  #retryAt(activity: OpenActivity, nowMs: number): number | undefined {
-    const { retry, scheduleToCloseMs } = activity.options;
-    if (retry === undefined) return undefined;
-    const failedCount = activity.failedCount + 1;
-    if (retry.maxAttempts !== undefined && failedCount >= retry.maxAttempts) return undefined;
-    const retryAt = nowMs + backoffMs(retry, failedCount, this.#ports.random.number());
-    const isTooLate = scheduleToCloseMs !== undefined && retryAt >= activity.scheduledAt + scheduleToCloseMs;
-    return isTooLate ? undefined : retryAt;
-  }
-
-  #settle(running: Attempt, toEvent: (state: RunState, nowMs: number) => EventBody | undefined): void {
-    const { address, attempt } = running;
-    this.#host.settled(address, attempt, (state, nowMs) => {
-      // The run may have been read anew, and another one of its chain be there.
-      if (state.started.runId !== address.runId) return undefined;
-      const activity = state.activities.get(address.ordinal);
-      // Late: another attempt is the current one, or the activity has its outcome.
-      if (activity === undefined || activity.attempt !== attempt || activity.startedAt === undefined)
-        return undefined;
-      return toEvent(state, nowMs);
-    });
+  #settle(running: Attempt, toEvent: (activity: OpenActivity, nowMs: number) => EventBody): void {
+    this.#host.settled(running.address, ifCurrent(running, toEvent));
   }
 
   #isCurrent(running: Attempt): boolean {
@@ -425,64 +355,13 @@ export class Dispatcher {
   #end(running: Attempt): boolean {
     if (!this.#isCurrent(running)) return false;
     this.#attempts.delete(running.key);
-    for (const cancel of running.cancelTimers) cancel();
-    running.heartbeatTimer?.();
+    disarm(running);
     this.release(running.activityType);
     if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return true;
   }
 }
 
-/** What an implementation is handed. A class, since an object with an accessor is slow to make. */
-class Task implements ActivityTask {
-  readonly idempotencyKey: string;
-  readonly attempt: number;
-  readonly activityType: string;
-  readonly workflowId: WorkflowId;
-  readonly runId: RunId;
-  readonly lastHeartbeat: unknown;
-  readonly heartbeat: (details?: unknown) => void;
-  readonly #running: Attempt;
-
-  constructor(running: Attempt, activity: OpenActivity, heartbeat: (details?: unknown) => void) {
-    this.idempotencyKey = running.key;
-    this.attempt = running.attempt;
-    this.activityType = running.activityType;
-    this.workflowId = running.address.workflowId;
-    this.runId = running.address.runId;
-    this.lastHeartbeat = activity.heartbeat === undefined ? undefined : fromPayload(activity.heartbeat);
-    this.heartbeat = heartbeat;
-    this.#running = running;
-  }
-
-  get signal(): AbortSignal {
-    return signalOf(this.#running);
-  }
-}
-
-function abort(running: Attempt, reason: AionError): void {
-  running.abortReason ??= reason;
-  running.controller?.abort(reason);
-}
-
-function signalOf(running: Attempt): AbortSignal {
-  if (running.controller === undefined) {
-    running.controller = new AbortController();
-    if (running.abortReason !== undefined) running.controller.abort(running.abortReason);
-  }
-  return running.controller.signal;
-}
-
-/** Stable over attempts and restarts. */
-function keyOf(runId: RunId, ordinal: number): string {
-  return `${runId}:${ordinal}`;
-}
-
 function cancelReason(): AionError {
   return new AionError("run_closed", "the activity was cancelled");
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  const mayHaveThen = (typeof value === "object" && value !== null) || typeof value === "function";
-  return mayHaveThen && "then" in value && typeof value.then === "function";
 }

@@ -7,6 +7,7 @@ import type { Payload } from "../core/payload.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import { RunState } from "../replay/run-state.ts";
 import { idOf } from "../store/conformance/world.ts";
+import { slotHere } from "./attempt.ts";
 import { activityDeadlineAt, attemptStart, dueInputs, nextLookAt, runDeadline } from "./due.ts";
 import type { Input } from "./input.ts";
 
@@ -267,7 +268,7 @@ describe("the turn of an attempt", () => {
     const start = attemptStart(0, {
       reserve: (activity) => {
         note("reserve", activity);
-        return hasSlot;
+        return hasSlot ? slotHere : undefined;
       },
       leave: (activity, runId) => note(`leave ${runId}`, activity),
     });

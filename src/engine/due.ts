@@ -1,6 +1,8 @@
 import { startDelayOrdinal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { Slot } from "./attempt.ts";
+import { toStartedEvent } from "./attempt.ts";
 import type { Input } from "./input.ts";
 
 /**
@@ -43,7 +45,10 @@ function isPast(at: number | undefined, nowMs: number): boolean {
 /** The next attempt of an activity at rest. `reserve` takes a slot, or lets the activity stand in line. */
 export function attemptStart(
   ordinal: number,
-  slots: { reserve(activity: OpenActivity): boolean; leave(activity: OpenActivity, runId: RunId): void },
+  slots: {
+    reserve(activity: OpenActivity): Slot | undefined;
+    leave(activity: OpenActivity, runId: RunId): void;
+  },
 ): Input {
   return {
     toEvent: (state, nowMs) => {
@@ -59,7 +64,8 @@ export function attemptStart(
         return { type: "ActivityTimedOut", ordinal, attempt, timeout };
       }
       if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;
-      return slots.reserve(activity) ? { type: "ActivityStarted", ordinal, attempt: attempt + 1 } : undefined;
+      const slot = slots.reserve(activity);
+      return slot === undefined ? undefined : toStartedEvent(ordinal, attempt + 1, slot);
     },
   };
 }

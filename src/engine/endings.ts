@@ -9,6 +9,7 @@ import type { RunRecord } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
 import { isChildOf, toEndCommit } from "./closing.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Workers } from "./workers.ts";
 import type { Input } from "./input.ts";
 import type { HistoryStore } from "./load.ts";
 import { loadReadable, loadState } from "./load.ts";
@@ -25,6 +26,7 @@ export interface EndingHost {
   readonly mailbox: Mailbox;
   readonly watchers: Watchers;
   readonly dispatcher: Dispatcher;
+  readonly workers: Workers;
   readonly blocked: BlockedRuns;
   readonly residency: Residency;
   now(): number;
@@ -133,6 +135,7 @@ export class Endings {
     host.log("warn", "a run was ended whose history cannot be read", { workflowId, runId });
     host.mailbox.sent(commit.send, result.messageIds);
     host.dispatcher.dropRun(runId);
+    host.workers.dropRun(runId);
     host.watchers.closed(workflowId, runId, terminal);
     host.watchers.appended(workflowId, terminal.seq);
     if (host.blocked.ended(workflowId)) host.mailbox.listAgain();

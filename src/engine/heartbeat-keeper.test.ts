@@ -9,7 +9,7 @@ import { RunState } from "../replay/run-state.ts";
 import { idOf, startOf } from "../store/conformance/world.ts";
 import type { Heartbeat, RunKey, Store } from "../store/contract.ts";
 import { openMemoryStore } from "../store/memory.ts";
-import type { TaskAddress } from "./dispatcher.ts";
+import type { TaskAddress } from "./attempt.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { ResidentRun } from "./resident-run.ts";
 

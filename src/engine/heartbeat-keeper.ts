@@ -4,7 +4,7 @@ import { fromPayload, messageOf } from "../core/payload.ts";
 import type { Ports, Scheduler } from "../core/ports.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Heartbeat, RunKey, Store } from "../store/contract.ts";
-import type { TaskAddress } from "./dispatcher.ts";
+import type { TaskAddress } from "./attempt.ts";
 import type { ResidentRun } from "./resident-run.ts";
 
 /** Details may be newer in memory than on disk by this much. */

@@ -15,6 +15,8 @@ export interface Input {
   onDurable?(): void;
   /** It is not recorded, and will not be. Absent: it is offered again until it is. */
   onRefused?(error: AionError): void;
+  /** Of an input that nobody waits for: it is not offered again after all, since its run has ended, or cannot go on. */
+  onDropped?(): void;
   /** The run that it is meant for; another one refuses it. Absent: the workflow's latest. */
   readonly runId?: RunId | undefined;
   /** If the run continues as new before its turn comes, it goes to the next run of the chain. */

@@ -5,6 +5,7 @@ import type { OwnerToken, Store } from "../store/contract.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
 import type { Catalog } from "./catalog.ts";
 import type { RecoveryReport } from "./recovery.ts";
+import type { WorkerOptions } from "./workers.ts";
 
 export interface KernelOptions {
   readonly store: Store;
@@ -17,6 +18,8 @@ export interface KernelOptions {
   readonly activities: readonly AnyActivity[];
   readonly activityConcurrency: number;
   readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
+  /** Default: `workerOptionsDefault`. */
+  readonly workers?: WorkerOptions;
   readonly residentMax: number;
   readonly payloadLimitBytes: number;
   readonly onNondeterminism: "fail" | "block";

@@ -9,6 +9,8 @@ import { ResumeTracker } from "../replay/resume-point.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { Commit, CommitResult, RunRef, Store } from "../store/contract.ts";
 import { BlockedRuns } from "./blocked-runs.ts";
+import type { Slot, TaskAddress } from "./attempt.ts";
+import { slotHere } from "./attempt.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { Endings } from "./endings.ts";
@@ -24,9 +26,12 @@ import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
 import { Residency } from "./residency.ts";
-import type { Batch, ResidentRun, RunHost } from "./resident-run.ts";
+import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
+import type { LabourView } from "./views.ts";
+import { isOutcomeRecorded } from "./views.ts";
 import { WakeQueue } from "./wake-queue.ts";
 import { Watchers } from "./watchers.ts";
+import { Workers, workerOptionsDefault } from "./workers.ts";
 
 const retryMs = 1_000;
 
@@ -48,6 +53,7 @@ export class Kernel implements RunHost {
   readonly residency: Residency;
   readonly heartbeats: HeartbeatKeeper;
   readonly dispatcher: Dispatcher;
+  readonly workers: Workers;
   readonly #wakes: WakeQueue;
   #settling: ResidentRun[] = [];
   #isTurnAsked = false;
@@ -83,30 +89,48 @@ export class Kernel implements RunHost {
       payloadLimitBytes: options.payloadLimitBytes,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
-        settled: ({ workflowId, ordinal }, _attempt, toEvent) =>
+        settled: ({ workflowId, ordinal }, toEvent) =>
           this.residency.offer(workflowId, { toEvent, settles: ordinal }),
-        slotFree: (address) => {
-          const { workflowId, runId, ordinal } = address;
-          const start = this.#attemptStart(workflowId, ordinal);
-          const decline = (): void => this.dispatcher.decline(address);
-          this.residency.offer(workflowId, {
-            toEvent: (state, nowMs) => {
-              const event = start.toEvent(state, nowMs);
-              if (event?.type !== "ActivityStarted") decline();
-              return event;
-            },
-            runId,
-            onRefused: decline,
-          });
-        },
+        slotFree: (address) => this.#slotFree(address),
         heartbeat: (address, attempt, details) => this.heartbeats.note(address, attempt, details),
         outside: options.outsideWorkflow,
+      },
+    });
+    this.workers = new Workers({
+      ports: options.ports,
+      options: options.workers ?? workerOptionsDefault,
+      payloadLimitBytes: options.payloadLimitBytes,
+      epoch: options.token.epoch,
+      host: {
+        settled: ({ workflowId, ordinal }, outcome) =>
+          this.residency.offer(workflowId, { ...outcome, settles: ordinal }),
+        slotFree: (address) => this.#slotFree(address),
+        heartbeat: (address, attempt, details) => this.heartbeats.note(address, attempt, details),
+        isRecorded: (address, attempt) => isOutcomeRecorded(this.store, address, attempt),
       },
     });
   }
 
   get inFlightCount(): number {
-    return this.dispatcher.inFlightCount;
+    return this.dispatcher.inFlightCount + this.workers.inFlightCount;
+  }
+
+  #slotFree(address: TaskAddress): void {
+    const { workflowId, runId, ordinal } = address;
+    const start = this.#attemptStart(workflowId, ordinal);
+    const decline = (): void => {
+      this.dispatcher.decline(address);
+      this.workers.decline(address);
+    };
+    this.residency.offer(workflowId, {
+      toEvent: (state, nowMs) => {
+        const event = start.toEvent(state, nowMs);
+        if (event?.type !== "ActivityStarted") decline();
+        return event;
+      },
+      runId,
+      onRefused: decline,
+    });
   }
 
   // Life of the engine.
@@ -132,6 +156,7 @@ export class Kernel implements RunHost {
     }
     this.mailbox.start();
     await this.#wakes.start();
+    this.workers.open();
     return { recoveredCount };
   }
 
@@ -147,6 +172,7 @@ export class Kernel implements RunHost {
   async close(graceMs: number): Promise<void> {
     if (this.#stopped === undefined) {
       this.#wakes.stop();
+      this.workers.stop();
       await this.dispatcher.stop(graceMs);
       // Outcomes that arrived meanwhile are recorded; what they lead to begins when the engine is opened again.
       await new Promise<void>((resolve) => this.options.ports.scheduler.turn(resolve));
@@ -172,6 +198,7 @@ export class Kernel implements RunHost {
     if (this.#stopped !== undefined) return;
     this.#stopped = error;
     this.#wakes.stop();
+    this.workers.stop();
     void this.dispatcher.stop(0);
     this.lease.stop();
     this.log("error", "the engine stopped", { code: error.code, message: error.message });
@@ -273,14 +300,21 @@ export class Kernel implements RunHost {
     });
   }
 
-  reserve(run: ResidentRun, activity: OpenActivity): boolean {
-    const { activityType, isStep, ordinal } = activity;
-    const address = { workflowId: run.workflowId, runId: run.state.started.runId, ordinal };
-    return this.dispatcher.reserve(address, activityType, isStep);
+  reserve(run: ResidentRun, activity: OpenActivity): Slot | undefined {
+    const address = { workflowId: run.workflowId, runId: run.state.started.runId, ordinal: activity.ordinal };
+    if (this.#isHere(activity))
+      return this.dispatcher.reserve(address, activity.activityType) ? slotHere : undefined;
+    const worker = this.workers.reserve(address, activity, run.state.latestWorker);
+    return worker === undefined ? undefined : { worker };
   }
 
-  release(activityType: string): void {
-    this.dispatcher.release(activityType);
+  #isHere({ isStep, activityType }: OpenActivity): boolean {
+    return isStep || this.dispatcher.hasImplementation(activityType);
+  }
+
+  release(run: ResidentRun, { ordinal, activityType, worker }: NewAttempt): void {
+    if (worker === undefined) this.dispatcher.release(activityType);
+    else this.workers.release(run.state.started.runId, ordinal);
   }
 
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void {
@@ -291,13 +325,18 @@ export class Kernel implements RunHost {
     if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
     else {
-      for (const { ordinal, activityType } of batch.attempts) {
+      for (const attempt of batch.attempts) {
+        const { ordinal, worker } = attempt;
         const activity = state.activities.get(ordinal);
-        if (activity === undefined) this.dispatcher.release(activityType);
-        else
+        if (activity === undefined) this.release(run, attempt);
+        else if (worker === undefined)
           this.dispatcher.run({ workflowId, runId, ordinal }, activity, run.instance?.stepFunction(ordinal));
+        else this.workers.begin({ workflowId, runId, ordinal }, activity);
       }
-      for (const ordinal of batch.cancelled) this.dispatcher.cancel(runId, ordinal);
+      for (const ordinal of batch.cancelled) {
+        this.dispatcher.cancel(runId, ordinal);
+        this.workers.cancel(runId, ordinal);
+      }
       this.arm(run, batch.armAt);
     }
     this.watchers.appended(workflowId, state.headSeq);
@@ -306,14 +345,14 @@ export class Kernel implements RunHost {
   #closed(run: ResidentRun, batch: Batch, terminal: Event): void {
     const { workflowId, state } = run;
     const { runId } = state.started;
-    for (const { activityType } of batch.attempts) this.dispatcher.release(activityType);
-    for (const { activityType, ordinal } of batch.abandoned) {
-      this.dispatcher.leave(activityType, { workflowId, runId, ordinal });
+    for (const attempt of batch.attempts) this.release(run, attempt);
+    if (batch.abandoned.length > 0) {
+      for (const activity of batch.abandoned)
+        this.#leave({ workflowId, runId, ordinal: activity.ordinal }, activity);
+      const ordinals = batch.abandoned.map((activity) => activity.ordinal);
+      this.dispatcher.drop(runId, ordinals);
+      this.workers.drop(runId, ordinals);
     }
-    this.dispatcher.drop(
-      runId,
-      batch.abandoned.map((activity) => activity.ordinal),
-    );
     this.residency.ended(run, terminal);
     this.watchers.closed(workflowId, runId, terminal);
     // Who sent it something while it was blocked is to hear what became of it.
@@ -366,10 +405,25 @@ export class Kernel implements RunHost {
     }
   }
 
+  labourOf(runId: RunId): LabourView {
+    return {
+      isUnderWay: (ordinal) => this.#isUnderWay(runId, ordinal),
+      // Where one runs that is open says history; where one will run, who is here.
+      isHere: (activity) => this.#isHere(activity) && !this.workers.isUnderWay(runId, activity.ordinal),
+      isServed: (activity) => this.workers.isServed(activity),
+      progressOf: (ordinal) =>
+        this.dispatcher.progressOf(runId, ordinal) ?? this.workers.progressOf(runId, ordinal),
+    };
+  }
+
+  #isUnderWay(runId: RunId, ordinal: number): boolean {
+    return this.dispatcher.isUnderWay(runId, ordinal) || this.workers.isUnderWay(runId, ordinal);
+  }
+
   dueInputs(run: ResidentRun): Input[] {
     const { runId } = run.state.started;
     return dueInputs(run.state, this.now(), {
-      isUnderWay: (ordinal) => this.dispatcher.isUnderWay(runId, ordinal),
+      isUnderWay: (ordinal) => this.#isUnderWay(runId, ordinal),
       attemptStart: (ordinal) => this.#attemptStart(run.workflowId, ordinal),
     });
   }
@@ -379,10 +433,15 @@ export class Kernel implements RunHost {
     return attemptStart(ordinal, {
       reserve: (activity) => {
         const run = this.residency.get(workflowId);
-        return run !== undefined && this.reserve(run, activity);
+        return run === undefined ? undefined : this.reserve(run, activity);
       },
-      leave: (activity, runId) =>
-        this.dispatcher.leave(activity.activityType, { workflowId, runId, ordinal }),
+      leave: (activity, runId) => this.#leave({ workflowId, runId, ordinal }, activity),
     });
+  }
+
+  /** It stands in line no more, and takes no slot that it was offered. */
+  #leave(address: TaskAddress, activity: OpenActivity): void {
+    this.dispatcher.leave(activity.activityType, address);
+    this.workers.leave(address, activity);
   }
 }

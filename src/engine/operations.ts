@@ -489,8 +489,7 @@ export class Operations implements Service {
       runs,
       blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
       pid: isResident ? resident.pid : undefined,
-      isUnderWay: (ordinal) => this.#kernel.dispatcher.isUnderWay(record.runId, ordinal),
-      hasImplementation: (type) => this.#kernel.dispatcher.hasImplementation(type),
+      labour: this.#kernel.labourOf(record.runId),
     });
   }
 

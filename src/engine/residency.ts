@@ -24,6 +24,7 @@ import { toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun, runEnded } from "./resident-run.ts";
 import { toAionError } from "./to-aion-error.ts";
+import type { Workers } from "./workers.ts";
 
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
@@ -34,6 +35,7 @@ export interface ResidencyHost extends RunHost {
   readonly blocked: BlockedRuns;
   readonly endings: Endings;
   readonly dispatcher: Dispatcher;
+  readonly workers: Workers;
   readonly heartbeats: HeartbeatKeeper;
   /** Why nothing happens any more; `undefined`: the engine is open. */
   readonly stopped: AionError | undefined;
@@ -203,7 +205,7 @@ export class Residency {
         workflowId,
         line.filter((input) => input.onRefused === undefined),
       );
-      refuse(line, toAionError(error));
+      for (const input of line) input.onRefused?.(toAionError(error));
       throw error;
     }
     this.#loads.delete(workflowId);
@@ -270,7 +272,10 @@ export class Residency {
   #turnAway(inputs: readonly Input[], reason: AionError): void {
     for (const input of inputs) {
       if (input.onRefused !== undefined) input.onRefused(reason);
-      else this.#host.log("debug", "a late outcome was dropped", { code: reason.code });
+      else {
+        input.onDropped?.();
+        this.#host.log("debug", "a late outcome was dropped", { code: reason.code });
+      }
     }
   }
 
@@ -395,9 +400,17 @@ export class Residency {
       for (const activity of state.activities.values()) {
         // The attempt that history has as under way died with its process, unless it is still at work in this one, or
         // has ended and its outcome waits to be recorded.
+        const { ordinal, worker } = activity;
+        const { runId } = state.started;
         const isAlive =
-          host.dispatcher.isUnderWay(state.started.runId, activity.ordinal) || known.has(activity.ordinal);
-        if (!isAlive) activity.startedAt = undefined;
+          activity.startedAt === undefined ||
+          known.has(ordinal) ||
+          host.dispatcher.isUnderWay(runId, ordinal) ||
+          host.workers.isUnderWay(runId, ordinal);
+        // One that a worker was given did not: the worker may come back to it.
+        if (!isAlive && worker !== undefined)
+          host.workers.adopt({ workflowId, runId, ordinal }, activity, worker);
+        else if (!isAlive) activity.startedAt = undefined;
       }
       const run = this.#admit(row, state, program, instance);
       holder = run;
@@ -537,7 +550,7 @@ export class Residency {
     const goesOn = terminal.type === "WorkflowContinuedAsNew";
     for (const input of run.discard()) {
       if (goesOn && input.followsChain === true) this.offer(workflowId, input);
-      else if (input.onRefused !== undefined) input.onRefused(runEnded(workflowId, state.started.runId));
+      else refuse([input], runEnded(workflowId, state.started.runId));
     }
     if (goesOn) this.#bringBack(workflowId);
   }
@@ -620,7 +633,10 @@ export class Residency {
     if (this.#runs.get(workflowId) === run) this.#runs.delete(workflowId);
     if (this.#unborn.get(workflowId) === run) this.#unborn.delete(workflowId);
     // What it was to do next may never have been recorded.
-    if (state.headSeq > 0) this.#host.dispatcher.leaveRun(state.started.runId);
+    if (state.headSeq > 0) {
+      this.#host.dispatcher.leaveRun(state.started.runId);
+      this.#host.workers.leaveRun(state.started.runId);
+    }
     return run.discard();
   }
 
@@ -639,7 +655,10 @@ function atRest(run: ResidentRun): Promise<void> {
 }
 
 function refuse(inputs: readonly Input[], error: AionError): void {
-  for (const input of inputs) input.onRefused?.(error);
+  for (const input of inputs) {
+    if (input.onRefused !== undefined) input.onRefused(error);
+    else input.onDropped?.();
+  }
 }
 
 /** The store is out of order, or another run ended the process of the code: nothing is wrong with the run. */

@@ -18,6 +18,8 @@ import type {
   RunKey,
   StartCommit,
 } from "../store/contract.ts";
+import type { Slot } from "./attempt.ts";
+import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
 import { nextLookAt } from "./due.ts";
 import type { Input } from "./input.ts";
@@ -33,9 +35,9 @@ export interface RunHost {
   activate(run: ResidentRun): void;
   record(commit: Commit, done: (result: CommitResult) => void): void;
   /** Takes a slot for an attempt, or lets the activity stand in line. */
-  reserve(run: ResidentRun, activity: OpenActivity): boolean;
+  reserve(run: ResidentRun, activity: OpenActivity): Slot | undefined;
   /** Gives a slot back: the attempt does not begin. */
-  release(activityType: string): void;
+  release(run: ResidentRun, attempt: NewAttempt): void;
   instantiate(run: ResidentRun): ProgramInstance;
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void;
   refused(run: ResidentRun, batch: Batch, error: AionError): void;
@@ -45,6 +47,13 @@ export interface RunHost {
   onFault(run: ResidentRun, error: AionError): "fail" | "block";
 }
 
+/** An attempt that is being recorded as started. */
+export interface NewAttempt {
+  readonly ordinal: number;
+  readonly activityType: string;
+  readonly worker: string | undefined;
+}
+
 /** What one commit of a run holds, while it is put together. */
 export interface Batch {
   readonly events: NewEvent[];
@@ -52,7 +61,7 @@ export interface Batch {
   readonly send: OutgoingMessage[];
   readonly consume: number[];
   /** Attempts recorded as started, whose slots are taken. */
-  readonly attempts: { readonly ordinal: number; readonly activityType: string }[];
+  readonly attempts: NewAttempt[];
   readonly cancelled: number[];
   readonly isFirst: boolean;
   next: StartCommit | undefined;
@@ -202,7 +211,7 @@ export class ResidentRun {
   discard(): readonly Input[] {
     this.#phase = "gone";
     this.instance?.dispose();
-    for (const { activityType } of this.#batch?.attempts ?? []) this.#host.release(activityType);
+    for (const attempt of this.#batch?.attempts ?? []) this.#host.release(this, attempt);
     const left = [...(this.#batch?.inputs ?? []), ...this.#inbox.splice(0)];
     this.#batch = undefined;
     for (const question of this.#questions.splice(0)) question();
@@ -315,8 +324,10 @@ export class ResidentRun {
     batch.events.push(event);
     if (body.type === "ActivityStarted") {
       const activity = this.state.activities.get(body.ordinal);
-      if (activity !== undefined)
-        batch.attempts.push({ ordinal: body.ordinal, activityType: activity.activityType });
+      if (activity !== undefined) {
+        const { ordinal, worker } = body;
+        batch.attempts.push({ ordinal, activityType: activity.activityType, worker });
+      }
     }
     if (this.state.isClosed) {
       batch.terminal = event;
@@ -350,9 +361,8 @@ export class ResidentRun {
     switch (command.kind) {
       case "run-activity": {
         const activity = state.activities.get(command.ordinal);
-        if (activity !== undefined && this.#host.reserve(this, activity)) {
-          this.#record({ type: "ActivityStarted", ordinal: command.ordinal, attempt: 1 }, nowMs);
-        }
+        const slot = activity === undefined ? undefined : this.#host.reserve(this, activity);
+        if (slot !== undefined) this.#record(toStartedEvent(command.ordinal, 1, slot), nowMs);
         return;
       }
       case "cancel-activity": {

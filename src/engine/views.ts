@@ -5,19 +5,22 @@ import type {
   HistoryReply,
   ListFilter,
   PackagesReply,
+  PendingActivity,
   ResultReply,
   RunDescription,
   RunSummary,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf } from "../core/event.ts";
-import { isEventType } from "../core/event.ts";
+import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
-import type { RunState } from "../replay/run-state.ts";
 import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
+import type { Payload } from "../core/payload.ts";
+import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
 
 /**
@@ -79,6 +82,34 @@ export async function hasReceived(
     throw error;
   }
 }
+
+/** Whether an attempt's own outcome is on disk: not that it ran into a time-out, or that its worker was lost. */
+export async function isOutcomeRecorded(
+  store: Store,
+  { workflowId, runId, ordinal }: TaskAddress,
+  attempt: number,
+): Promise<boolean> {
+  const run = await store.findRun(parseWorkflowId(workflowId), parseRunId(runId));
+  if (run === undefined) return false;
+  for (let from = run.firstSeq; from <= run.headSeq;) {
+    const events = await store.readSegment(run, from, outcomePageEvents);
+    const last = events.at(-1);
+    // Deleted since its row was read.
+    if (last === undefined) return false;
+    for (const event of events) {
+      if (event.type === "ActivityFailed" && event.lost !== undefined) continue;
+      const isOutcome =
+        event.type === "ActivityCompleted" ||
+        event.type === "ActivityFailed" ||
+        event.type === "ActivityCancelled";
+      if (isOutcome && event.ordinal === ordinal && event.attempt === attempt) return true;
+    }
+    from = last.seq + 1;
+  }
+  return false;
+}
+
+const outcomePageEvents = 1_000;
 
 /** One page of a history, of the whole chain or of one run. */
 export async function readHistoryPage(
@@ -167,6 +198,38 @@ export function toSummary(record: RunRecord): RunSummary {
   };
 }
 
+/** What is known of attempts beyond the histories. */
+export interface LabourView {
+  isUnderWay(ordinal: number): boolean;
+  /** Whether the attempts of the activity are run by the process of the engine itself. */
+  isHere(activity: OpenActivity): boolean;
+  /** Whether a worker serves it. */
+  isServed(activity: OpenActivity): boolean;
+  /** Heartbeat details of the attempt under way that are newer than what is on disk. */
+  progressOf(ordinal: number): Payload | undefined;
+}
+
+function toPlace(
+  activity: OpenActivity,
+  labour: LabourView,
+): Pick<PendingActivity, "state" | "taskQueue" | "worker" | "progress"> {
+  const isUnderWay = labour.isUnderWay(activity.ordinal);
+  const isHere = labour.isHere(activity);
+  const progress = labour.progressOf(activity.ordinal) ?? activity.heartbeat;
+  return {
+    state: isUnderWay
+      ? "running"
+      : !isHere && !labour.isServed(activity)
+        ? "no worker"
+        : activity.retryAt === undefined
+          ? "waiting for a slot"
+          : "backing off",
+    ...(isHere ? {} : { taskQueue: activity.options.taskQueue ?? defaultTaskQueue }),
+    ...(isUnderWay && activity.worker !== undefined ? { worker: activity.worker } : {}),
+    ...(progress === undefined ? {} : { progress }),
+  };
+}
+
 /** Everything there is to say about a run, from its row and its state. */
 export function toDescription(
   record: RunRecord,
@@ -175,8 +238,7 @@ export function toDescription(
     readonly runs: readonly RunRecord[];
     readonly blocked: string | undefined;
     readonly pid: string | undefined;
-    readonly isUnderWay: (ordinal: number) => boolean;
-    readonly hasImplementation: (activityType: string) => boolean;
+    readonly labour: LabourView;
   },
 ): RunDescription {
   const { terminal } = state;
@@ -199,13 +261,7 @@ export function toDescription(
       activityType: activity.activityType,
       attempt: activity.attempt,
       failedCount: activity.failedCount,
-      state: around.isUnderWay(activity.ordinal)
-        ? "running"
-        : !activity.isStep && !around.hasImplementation(activity.activityType)
-          ? "no implementation"
-          : activity.retryAt === undefined
-            ? "waiting for a slot"
-            : "backing off",
+      ...toPlace(activity, around.labour),
       ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
       ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
     })),

@@ -4,13 +4,14 @@ import type { Context } from "hono";
 import type { HttpBindings } from "@hono/node-server";
 import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
-import { apiPrefix, eventStreamPath, livePath, namespacesPath, readyPath } from "../client/routes.ts";
+import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import type { WorkerAcceptor } from "../protocol/transport.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
-import { streamEvents } from "./event-stream.ts";
+import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
@@ -18,9 +19,17 @@ import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
 export interface Asked {
-  readonly operation: keyof Service | "events" | "listNamespaces" | "createNamespace" | "describeApi";
+  readonly operation:
+    | keyof Service
+    | "events"
+    | "work"
+    | "listNamespaces"
+    | "createNamespace"
+    | "describeApi";
   /** Of those that concern one. */
   readonly namespace?: string;
+  /** The name, and the port, under which the server was addressed. */
+  readonly host: string;
   readonly headers: Headers;
 }
 
@@ -35,6 +44,8 @@ export interface AppOptions {
   readonly admit?: (asked: Asked) => Promise<void>;
   /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
   readonly serviceOf: (namespace: string) => Service;
+  /** Who takes the workers of a namespace. Absent: no workers are taken. Throws as `serviceOf`. */
+  readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */
   readonly namespaces?: NamespaceDirectory;
   /** False while what it stands on is being opened. Default: it is ready. */
@@ -70,7 +81,7 @@ export function createApp(options: AppOptions): Hono<Env> {
       : context.json({ isReady: true }),
   );
   app.get("/openapi.json", async (context) => {
-    await options.admit?.({ operation: "describeApi", headers: context.req.raw.headers });
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return context.json(document);
   });
   const { namespaces } = options;
@@ -80,8 +91,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
       const body = await readBody(context.req.raw, operation.bodyLimitBytes);
       const namespace = context.req.param("namespace") ?? "";
-      const { headers } = context.req.raw;
-      await options.admit?.({ operation: operation.method, namespace, headers });
+      await options.admit?.({ operation: operation.method, namespace, ...addressOf(context) });
       const service = options.serviceOf(namespace);
       const request = toRequest(context, operation, body);
       const answer = await orClosing(operation, closing, (abortSignal) =>
@@ -92,18 +102,18 @@ export function createApp(options: AppOptions): Hono<Env> {
         : context.json(answer.body, answer.status as 200);
     });
   }
-  app.get(toPattern(eventStreamPath), async (context) => {
-    const namespace = context.req.param("namespace") ?? "";
-    const { headers, signal } = context.req.raw;
-    await options.admit?.({ operation: "events", namespace, headers });
-    const service = options.serviceOf(namespace);
-    return await streamEvents(service, {
-      workflowId: context.req.param("workflowId") ?? "",
-      query: new URL(context.req.url).searchParams,
-      lastEventId: headers.get("last-event-id") ?? undefined,
-      abortSignal: AbortSignal.any([signal, closing]),
+  for (const [kind, path] of Object.entries(streamPaths) as [keyof typeof streamPaths, string][]) {
+    app.get(toPattern(path), async (context) => {
+      const { namespace = "", ...params } = context.req.param() as Record<string, string>;
+      const { headers, signal } = context.req.raw;
+      await options.admit?.({ operation: "events", namespace, ...addressOf(context) });
+      const service = options.serviceOf(namespace);
+      const query = new URL(context.req.url).searchParams;
+      const lastEventId = headers.get("last-event-id") ?? undefined;
+      const request = toStreamRequest({ kind, params, query, lastEventId });
+      return await streamEvents(service, request, { abortSignal: AbortSignal.any([signal, closing]) });
     });
-  });
+  }
 
   app.notFound(async (context) => {
     await readBody(context.req.raw, 0).catch(() => undefined);
@@ -127,16 +137,21 @@ const namespaceSchema = z.strictObject({ name: z.string().max(200) });
 
 function addNamespaces(app: Hono<Env>, namespaces: NamespaceDirectory, { admit }: AppOptions): void {
   app.get(namespacesPath, async (context) => {
-    await admit?.({ operation: "listNamespaces", headers: context.req.raw.headers });
+    await admit?.({ operation: "listNamespaces", ...addressOf(context) });
     return context.json({ namespaces: namespaces.list() });
   });
   app.post(namespacesPath, async (context) => {
     const body = await readBody(context.req.raw, 1_024);
-    await admit?.({ operation: "createNamespace", headers: context.req.raw.headers });
+    await admit?.({ operation: "createNamespace", ...addressOf(context) });
     const { name } = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
     const isNew = await namespaces.create(name);
     return context.json({ name, isNew }, isNew ? 201 : 200);
   });
+}
+
+/** HTTP/2 has no header for the host; the address has it, whichever it came by. */
+function addressOf(context: Context<Env>): Pick<Asked, "host" | "headers"> {
+  return { host: new URL(context.req.url).host, headers: context.req.raw.headers };
 }
 
 function toPattern(path: string): string {
@@ -153,13 +168,12 @@ function toRequest(
   body: Uint8Array,
 ): Record<string, unknown> {
   const { namespace: _, ...params } = context.req.param() as Record<string, string>;
-  const query = readQuery(new URL(context.req.url).searchParams, form);
   const key = context.req.header("idempotency-key");
   const named =
     route.idempotencyKey === undefined || key === undefined ? {} : { [route.idempotencyKey]: key };
-  if (route.rest === "query") return { ...named, ...query, ...params };
-  if (route.rest === "archive") return { ...named, ...query, ...params, archive: body };
-  return { ...named, ...parseJson(body), ...params };
+  if (route.rest === "body") return { ...named, ...parseJson(body), ...params };
+  const query = readQuery(new URL(context.req.url).searchParams, form);
+  return { ...named, ...query, ...params, ...(route.rest === "archive" ? { archive: body } : {}) };
 }
 
 function parseJson(body: Uint8Array): object {

@@ -1,20 +1,21 @@
 import { z } from "zod";
-import { eventToJson } from "../client/json-form.ts";
+import { eventToJson, feedEventToJson } from "../client/json-form.ts";
+import type { JsonObject } from "../client/json-form.ts";
 import { waitMsMax } from "../client/routes.ts";
-import type { HistoryReply, Service } from "../client/service.ts";
+import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { errorToJson, toAionError } from "./errors.ts";
 import { readQuery } from "./operations.ts";
 import type { JsonSchema } from "./operations.ts";
-import { parseRequest } from "./requests.ts";
+import { feedFields, parseRequest, toFeedFilter } from "./requests.ts";
 
 /** How many events are read at a time, and so are in memory for a reader who takes none. */
 const eventsPerPage = 100;
 /** After which a reader whose connection broke comes back. */
 const reconnectMs = 1_000;
 
-const streamSchema = z.strictObject({
+const runSchema = z.strictObject({
   workflowId: z.string().transform((text): string => parseWorkflowId(text)),
   runId: z
     .string()
@@ -27,52 +28,109 @@ const streamSchema = z.strictObject({
     .default(1)
     .meta({ description: "The first event wanted. The header `Last-Event-ID` goes before it." }),
 });
-export const streamForm = z.toJSONSchema(streamSchema, { io: "input" }) as JsonSchema;
+const feedSchema = z.strictObject(feedFields);
 
-/** Who wants which events of which run. */
-export type StreamRequest = z.output<typeof streamSchema>;
+export const streamForms = {
+  run: z.toJSONSchema(runSchema, { io: "input" }) as JsonSchema,
+  feed: z.toJSONSchema(feedSchema, { io: "input" }) as JsonSchema,
+};
 
-/** Errors: `invalid_argument`. */
-export function parseStream(request: object): StreamRequest {
-  return parseRequest(streamSchema, request, "events");
+export interface StreamEntry {
+  /** Where to come back to: behind this one. */
+  readonly cursor: string;
+  readonly type: string;
+  readonly json: JsonObject;
+  /** Of a run's event. */
+  readonly seq?: number;
 }
 
-/** Errors: `invalid_argument`. */
-export function parseStreamRequest(of: {
-  readonly workflowId: string;
+export interface StreamPage {
+  readonly entries: readonly StreamEntry[];
+  readonly isEnd: boolean;
+}
+
+/** Whose events are wanted, and from where on: fields as they come, before they are checked. */
+export interface StreamRequest {
+  readonly kind: keyof typeof streamForms;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** What an address asks for: the fields of its path and of its query string, and where the reader was. */
+export function toStreamRequest(of: {
+  readonly kind: StreamRequest["kind"];
+  readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly lastEventId: string | undefined;
 }): StreamRequest {
-  const parsed = parseStream({ ...readQuery(of.query, streamForm), workflowId: of.workflowId });
-  if (of.lastEventId === undefined || of.lastEventId === "") return parsed;
-  const last = Number(of.lastEventId);
-  if (!Number.isSafeInteger(last) || last < 0) {
+  const { kind, lastEventId: last } = of;
+  const fields = { ...readQuery(of.query, streamForms[kind]), ...of.params };
+  if (last === undefined || last === "") return { kind, fields };
+  if (kind === "feed") return { kind, fields: { ...fields, after: last } };
+  const seq = Number(last);
+  if (!Number.isSafeInteger(seq) || seq < 0) {
     throw new AionError("invalid_argument", "`Last-Event-ID` must be the `id` of an event of this stream");
   }
-  return { ...parsed, fromSeq: last + 1 };
+  return { kind, fields: { ...fields, fromSeq: seq + 1 } };
 }
 
 /**
- * Pages of events from `fromSeq`, without a gap and without a double, until the run has ended; an empty one when nothing has
- * happened for a while. The next page is read when it is asked for: who reads slowly costs one page.
+ * Pages of events, without a gap and without a double; of a run until it has ended, of the feed without end. An empty page when
+ * nothing has happened for a while. The next page is read when it is asked for: who reads slowly costs one page.
+ * Errors: `invalid_argument`, and those of `Service.history` or `Service.feed`.
  */
-export async function* pagesOf(
+export function pagesOf(
   service: Service,
-  { fromSeq, ...address }: StreamRequest,
+  { kind, fields }: StreamRequest,
   abortSignal: AbortSignal,
-): AsyncGenerator<HistoryReply, void, undefined> {
+): AsyncGenerator<StreamPage, void, undefined> {
+  return kind === "run" ? runPages(service, fields, abortSignal) : feedPages(service, fields, abortSignal);
+}
+
+async function* runPages(
+  service: Service,
+  fields: StreamRequest["fields"],
+  abortSignal: AbortSignal,
+): AsyncGenerator<StreamPage, void, undefined> {
+  const { fromSeq, ...address } = parseRequest(runSchema, fields, "events");
   let next = fromSeq;
   let waitMs = 0;
   while (!abortSignal.aborted) {
-    const page = await orAborted(
-      service.history({ ...address, fromSeq: next, limit: eventsPerPage, waitMs }, { abortSignal }),
-      abortSignal,
-    );
+    const request = { ...address, fromSeq: next, limit: eventsPerPage, waitMs };
+    const page = await orAborted(service.history(request, { abortSignal }), abortSignal);
     if (page === undefined) return;
-    yield page;
+    const entries = page.events.map((event) => ({
+      cursor: String(event.seq),
+      type: event.type,
+      json: eventToJson(event),
+      seq: event.seq,
+    }));
+    yield { entries, isEnd: page.isEnd };
     if (page.isEnd) return;
     next = page.nextSeq;
     waitMs = page.events.length > 0 ? 0 : waitMsMax;
+  }
+}
+
+async function* feedPages(
+  service: Service,
+  fields: StreamRequest["fields"],
+  abortSignal: AbortSignal,
+): AsyncGenerator<StreamPage, void, undefined> {
+  const { after, ...filter } = parseRequest(feedSchema, fields, "events");
+  let next = after ?? "";
+  let waitMs = 0;
+  while (!abortSignal.aborted) {
+    const request = { after: next, limit: eventsPerPage, waitMs, ...toFeedFilter(filter) };
+    const page = await orAborted(service.feed(request, { abortSignal }), abortSignal);
+    if (page === undefined) return;
+    const entries = page.events.map((event) => ({
+      cursor: event.cursor,
+      type: event.event?.type ?? "unreadable",
+      json: feedEventToJson(event),
+    }));
+    yield { entries, isEnd: false };
+    next = page.nextCursor;
+    waitMs = page.isAtHead ? waitMsMax : 0;
   }
 }
 
@@ -86,22 +144,18 @@ function orAborted<Result>(call: Promise<Result>, abortSignal: AbortSignal): Pro
 }
 
 /**
- * The events as server-sent events: `id` is the seq, `event` the type, `data` the event. A reader comes back with
- * `Last-Event-ID` and goes on behind it. Ends with `event: end` when the run has ended, or with `event: failed` and the error.
- * Errors of the first page are answers: `run_not_found`, `invalid_argument`.
+ * The events as server-sent events: `id` is the cursor (of a run: the seq), `event` the type, `data` the event. A reader comes back
+ * with `Last-Event-ID` and goes on behind it. Ends with `event: end` when the run has ended, or with `event: failed` and the error.
+ * Errors of the first page are answers: `run_not_found`, `invalid_argument`, `cursor_expired`, …
  */
 export async function streamEvents(
   service: Service,
-  of: {
-    readonly workflowId: string;
-    readonly query: URLSearchParams;
-    readonly lastEventId: string | undefined;
-    readonly abortSignal: AbortSignal;
-  },
+  request: StreamRequest,
+  of: { readonly abortSignal: AbortSignal },
 ): Promise<Response> {
   const gone = new AbortController();
   const abortSignal = AbortSignal.any([of.abortSignal, gone.signal]);
-  const pages = pagesOf(service, parseStreamRequest(of), abortSignal);
+  const pages = pagesOf(service, request, abortSignal);
   let page = await pages.next();
   const encoder = new TextEncoder();
   let isFirst = true;
@@ -120,10 +174,10 @@ export async function streamEvents(
             controller.close();
             return;
           }
-          for (const event of page.value.events) {
-            text += `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(eventToJson(event))}\n\n`;
+          for (const { cursor, type, json } of page.value.entries) {
+            text += `id: ${cursor}\nevent: ${type}\ndata: ${JSON.stringify(json)}\n\n`;
           }
-          if (page.value.events.length === 0) text += ": nothing new\n\n";
+          if (page.value.entries.length === 0) text += ": nothing new\n\n";
         } catch (reason) {
           controller.enqueue(
             encoder.encode(`${text}event: failed\ndata: ${errorToJson(toAionError(reason))}\n\n`),

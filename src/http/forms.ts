@@ -64,7 +64,14 @@ export const pendingActivity = z.object({
   activityType: z.string(),
   attempt: z.number(),
   failedCount: z.number(),
-  state: z.enum(["running", "waiting for a slot", "backing off", "no implementation"]),
+  state: z
+    .enum(["running", "waiting for a slot", "backing off", "no worker"])
+    .describe(
+      "`no worker`: its implementation is not in the process of the engine, and no worker serves it.",
+    ),
+  taskQueue: maybe(z.string().describe("Where it waits for a worker.")),
+  worker: maybe(z.string().describe("Who has the attempt that is under way, if that is a worker.")),
+  progress: maybe(json.describe("The latest heartbeat details.")),
   retryAt: maybe(instant),
   lastFailure: maybe(z.string()),
 });
@@ -86,6 +93,7 @@ export const activityOptions = z.object({
   startToCloseMs: maybe(milliseconds),
   scheduleToCloseMs: maybe(milliseconds),
   heartbeatMs: maybe(milliseconds),
+  taskQueue: maybe(z.string()),
 });
 
 export const runAddress = z.object({ workflowId: z.string(), runId: z.string(), ordinal: z.number() });
@@ -117,27 +125,19 @@ export const events = {
     executionDeadlineAt: maybe(instant),
     unchecked: maybe(z.literal(true)),
     signalIds: maybe(list(z.string())),
-    cancelRequestIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
-  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()), requestId: maybe(z.string()) }),
-  WorkflowTerminated: event("WorkflowTerminated", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
-  }),
+  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()) }),
+  WorkflowTerminated: event("WorkflowTerminated", { reason: maybe(z.string()) }),
   WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
   WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
     newRunId: z.string(),
     workflowType: z.string(),
     input: json,
   }),
-  WorkflowCancelRequested: event("WorkflowCancelRequested", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
-    isFurther: maybe(z.literal(true).describe("The run was asked before.")),
-  }),
+  WorkflowCancelRequested: event("WorkflowCancelRequested", { reason: maybe(z.string()) }),
   ActivityScheduled: event("ActivityScheduled", {
     ordinal,
     activityType: z.string(),
@@ -145,13 +145,17 @@ export const events = {
     options: activityOptions,
     isStep: maybe(z.literal(true)),
   }),
-  ActivityStarted: event("ActivityStarted", attempt),
+  ActivityStarted: event("ActivityStarted", {
+    ...attempt,
+    worker: maybe(z.string().describe("Who was given it. Absent: the process of the engine runs it.")),
+  }),
   ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json }),
   ActivityFailed: event("ActivityFailed", {
     ...attempt,
     failure,
     retryAt: maybe(instant.describe("Present: it will be tried again, then or later.")),
     heartbeat: maybe(json),
+    lost: maybe(z.enum(["silent", "left"]).describe("Its worker is gone; the policy does not count it.")),
   }),
   ActivityTimedOut: event("ActivityTimedOut", {
     ...attempt,
@@ -242,7 +246,8 @@ export const historyPage = z.object({
   isEnd: z.boolean().describe("The latest run has ended, and these events reach its end."),
 });
 
-export const feedItem = z.object({
+/** An event in the order of commits, or what stands in the place of events that cannot be read. */
+export const feedEvent = z.object({
   cursor: z.string().describe("Where to read on after this event."),
   workflowId: z.string(),
   runId: z.string(),
@@ -251,13 +256,13 @@ export const feedItem = z.object({
   unreadable: maybe(
     z
       .object({ firstSeq: z.number(), lastSeq: z.number(), code: z.string(), message: z.string() })
-      .describe("In the place of events that are damaged on the disk, whatever their types."),
+      .describe("In the place of events that are damaged, or that a newer version wrote."),
   ),
 });
 
 export const feedPage = z.object({
-  events: list(feedItem),
-  nextCursor: z.string().describe("Where to read on, also if there are no events."),
+  events: list(feedEvent),
+  nextCursor: z.string().describe("Where to read on, though there are no events."),
   isAtHead: z.boolean().describe("There was nothing more when it was read."),
 });
 

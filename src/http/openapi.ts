@@ -1,16 +1,16 @@
 import { z } from "zod";
 import {
   apiPrefix,
-  eventStreamPath,
   livePath,
   namespacePattern,
   namespacesPath,
   readyPath,
+  streamPaths,
 } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
 import { statusOf } from "./errors.ts";
-import { streamForm } from "./event-stream.ts";
+import { streamForms } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
 import { replyNames, replySchemas } from "./replies.ts";
 
@@ -33,8 +33,8 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
   ],
   history: ["Read events", "From `fromSeq`; with `waitMs`, waits that long for the first one."],
   feed: [
-    "Read the events of all runs",
-    "In the order of their commits, after a cursor; with `waitMs`, waits that long for the first one. `cursor_expired` when something after the cursor may be missing: read the list of runs, and go on from now.",
+    "Read events of all runs",
+    "In the order of their commits, after a cursor; with `waitMs`, waits that long for the first one. `nextCursor` moves on behind what the filter leaves out, too.",
   ],
   signal: [
     "Send a signal",
@@ -78,26 +78,40 @@ export function documentOf(operations: readonly Operation[], version: string): J
       },
     };
   }
-  paths[toPath(eventStreamPath)] = {
-    get: {
-      operationId: "events",
-      summary: "Follow the events of a run",
-      description:
-        "Server-sent events, or a WebSocket if the request asks for one. `id` is the seq of the event: come back with it as `Last-Event-ID` (or `fromSeq`) and nothing is missed and nothing comes twice. Ends when the run has ended.",
-      tags: ["workflows"],
-      parameters: [
-        ...parametersOf(eventStreamPath, streamForm, true),
-        { name: "Last-Event-ID", in: "header", schema: { type: "string" } },
+  for (const kind of ["run", "feed"] as const) {
+    const path = streamPaths[kind];
+    const [operationId, summary, cursor] = {
+      run: [
+        "events",
+        "Follow the events of a run",
+        "`id` is the seq of the event: come back with it as `Last-Event-ID`, or with the next as `fromSeq`",
       ],
-      responses: {
-        "200": {
-          description: "The events",
-          content: { "text/event-stream": { schema: { type: "string" } } },
+      feed: [
+        "feedEvents",
+        "Follow the events of all runs",
+        "In the order of their commits. `id` is the cursor of the event: come back with it as `Last-Event-ID` or `after`",
+      ],
+    }[kind];
+    paths[toPath(path)] = {
+      get: {
+        operationId,
+        summary,
+        description: `Server-sent events, or a WebSocket if the request asks for one. ${cursor}, and nothing is missed and nothing comes twice.${kind === "run" ? " Ends when the run has ended." : ""}`,
+        tags: ["workflows"],
+        parameters: [
+          ...parametersOf(path, streamForms[kind], true),
+          { name: "Last-Event-ID", in: "header", schema: { type: "string" } },
+        ],
+        responses: {
+          "200": {
+            description: "The events",
+            content: { "text/event-stream": { schema: { type: "string" } } },
+          },
+          ...failuresOf(),
         },
-        ...failuresOf(),
       },
-    },
-  };
+    };
+  }
   paths[namespacesPath] = {
     get: namespaceCall("listNamespaces", "List namespaces", { "200": "Namespaces" }),
     post: {
@@ -177,7 +191,7 @@ function toPath(path: string): string {
 }
 
 function tagOf(path: string): string {
-  return path.startsWith("/workflow") ? "workflows" : "packages";
+  return path.startsWith("/workflow") || path === "/feed" ? "workflows" : "packages";
 }
 
 function parametersOf(path: string, form: JsonSchema, hasQuery: boolean): JsonObject[] {

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { Service } from "../client/service.ts";
+import type { FeedFilter, Service } from "../client/service.ts";
 import { waitMsMax } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
-import type { EventType } from "../core/event.ts";
 import { isEventType } from "../core/event.ts";
+import type { EventType } from "../core/event.ts";
 import { idLengthMax, parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isPackageVersion } from "../core/package-version.ts";
 import { toPayload } from "../core/payload.ts";
@@ -16,7 +16,6 @@ export type ReplyOf<Method extends keyof Service> = Awaited<ReturnType<Service[M
 const pageMax = 1_000;
 const listLimitDefault = 100;
 const historyLimitDefault = 500;
-const feedLimitDefault = 200;
 const routedTypesMax = 1_000;
 
 const idForm = { minLength: 1, maxLength: idLengthMax };
@@ -52,6 +51,52 @@ const version = z
   .refine(isPackageVersion, "is no version of a package: 64 hexadecimal digits")
   .meta({ description: "SHA-256 of the archive, in hexadecimal digits." });
 const reason = z.string().max(10_000).exactOptional();
+const requestId = name("request id")
+  .exactOptional()
+  .meta({ description: "Names this call: made again with the same one, it has no second effect." });
+const eventTypesMax = 100;
+const eventType = z.string().transform((text, context): EventType => {
+  if (isEventType(text)) return text;
+  context.addIssue({
+    code: "custom",
+    message: `there are no events of type ${JSON.stringify(text.slice(0, 100))}`,
+  });
+  return z.NEVER;
+});
+
+/** What is asked of the feed, and what of its stream. */
+export const feedFields = {
+  after: z.string().max(200).exactOptional().meta({
+    description: "A cursor. Absent: from now on. `oldest`: from the oldest that is kept.",
+  }),
+  workflowId: workflowId.exactOptional(),
+  workflowType: name("workflow type").exactOptional(),
+  types: z
+    .string()
+    .max(10_000)
+    .transform((text) => text.split(","))
+    .pipe(z.array(eventType).max(eventTypesMax))
+    .exactOptional()
+    .meta({ description: "Types of events, with commas between." }),
+};
+
+/** The filter that stands in such fields. */
+export function toFeedFilter({
+  workflowId: id,
+  workflowType,
+  types,
+}: z.output<z.ZodObject<typeof feedFields>>): {
+  readonly filter?: FeedFilter;
+} {
+  if (id === undefined && workflowType === undefined && types === undefined) return {};
+  return {
+    filter: {
+      ...(id === undefined ? {} : { workflowId: id }),
+      ...(workflowType === undefined ? {} : { workflowType }),
+      ...(types === undefined ? {} : { types }),
+    },
+  };
+}
 
 const listFilter = {
   workflowId: workflowId.exactOptional(),
@@ -85,18 +130,13 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       .exactOptional()
       .meta({ description: "A second signal with this id is the first one." }),
   };
-  const requestId = name("request id")
-    .exactOptional()
-    .meta({ description: "Names this call: repeated with the same one, it has no second effect." });
   const end = z.strictObject({ ...address, reason, requestId });
   return {
     start: z.strictObject({
       workflowType: name("workflow type"),
       input: payload("the input of the workflow"),
       workflowId: workflowId.exactOptional(),
-      requestId: name("request id").exactOptional().meta({
-        description: "Names this call: repeated with the same one, it gives the run that it gave before.",
-      }),
+      requestId,
       reuse: z
         .enum(["return", "reject", "after-close", "after-failure", "terminate"])
         .exactOptional()
@@ -135,30 +175,19 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     }),
     feed: z
       .strictObject({
-        after: z.string().max(200).exactOptional().meta({
-          description:
-            "`cursor` of an event, or `nextCursor` of a page. Absent: from now on. `oldest`: from the oldest that is kept.",
-        }),
-        limit: pageLimit.default(feedLimitDefault),
+        ...feedFields,
+        limit: pageLimit.default(historyLimitDefault),
         waitMs: waitMs.exactOptional(),
-        workflowId: workflowId.exactOptional(),
-        workflowType: name("workflow type").exactOptional(),
-        types: z
-          .string()
-          .max(2_000)
-          .transform((text) => text.split(",") as EventType[])
-          .refine((types) => types.every(isEventType), "names no types of events")
-          .exactOptional()
-          .meta({ description: "Types of events, with commas between them." }),
       })
-      .transform(({ workflowId: id, workflowType, types, ...rest }) => ({
-        ...rest,
-        filter: {
-          ...(id === undefined ? {} : { workflowId: id }),
-          ...(workflowType === undefined ? {} : { workflowType }),
-          ...(types === undefined ? {} : { types }),
-        },
-      })),
+      .transform((fields) => {
+        const { after, limit, waitMs: wait } = fields;
+        return {
+          limit,
+          ...(after === undefined ? {} : { after }),
+          ...(wait === undefined ? {} : { waitMs: wait }),
+          ...toFeedFilter(fields),
+        };
+      }),
     deploy: z.strictObject({
       archive,
       requestId,

@@ -1,43 +1,27 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
-import type { DescMethod, DescService, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { eventToJson } from "../client/json-form.ts";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
-import { AionError, errorTable } from "../core/errors.ts";
-import type { ErrorCode, ErrorKind } from "../core/errors.ts";
+import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import type { AppOptions } from "./app.ts";
-import { errorToJson, toAionError } from "./errors.ts";
-import { pagesOf, parseStream } from "./event-stream.ts";
+import { toAionError } from "./errors.ts";
+import { pagesOf } from "./event-stream.ts";
+import type { StreamEntry, StreamRequest } from "./event-stream.ts";
 import {
-  ErrorDetailSchema,
+  FeedEventSchema,
   FollowResponseSchema,
   PackageService,
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
 import { operationsFor, orClosing } from "./operations.ts";
 import type { Operation } from "./operations.ts";
-
-const codeOfKind: Readonly<Record<ErrorKind, Code>> = {
-  usage: Code.InvalidArgument,
-  denied: Code.PermissionDenied,
-  not_found: Code.NotFound,
-  conflict: Code.FailedPrecondition,
-  failed: Code.Aborted,
-  bug: Code.Internal,
-  unavailable: Code.Unavailable,
-};
-
-export function rpcCodeOf(code: ErrorCode): Code {
-  if (code === "payload_too_large" || code === "package_too_large") return Code.ResourceExhausted;
-  if (code === "workflow_already_exists") return Code.AlreadyExists;
-  return codeOfKind[errorTable[code].kind];
-}
+import { toConnectError } from "./rpc-error.ts";
+import { addWorkers } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
 const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
@@ -87,26 +71,46 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
       asRpc(async () => await answer(operation, method, message, { context, options })),
     );
   }
+  if (options.workersOf !== undefined) addWorkers(router, options);
   router.rpc(WorkflowService.method.follow, async function* follow(message, context) {
-    const request = toRequest(WorkflowService.method.follow, message);
-    try {
-      const namespace = await admitted("events", request, { context, options });
-      const service = options.serviceOf(namespace);
-      const gone = AbortSignal.any([context.signal, options.closing]);
-      for await (const page of pagesOf(service, parseStream(request), gone)) {
-        for (const event of page.events) {
-          yield create(FollowResponseSchema, {
-            seq: event.seq,
-            // As JSON has it: a field that is not set is not there.
-            event: JSON.parse(JSON.stringify(eventToJson(event))) as JsonObject,
-          });
-        }
-      }
-      if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
-    } catch (reason) {
-      throw toConnectError(toAionError(reason));
+    for await (const { json, seq = 0 } of entriesOf(
+      "run",
+      toRequest(WorkflowService.method.follow, message),
+      { context, options },
+    )) {
+      yield create(FollowResponseSchema, { seq, event: plain(json) });
     }
   });
+  router.rpc(WorkflowService.method.watch, async function* watch(message, context) {
+    for await (const { json } of entriesOf("feed", toRequest(WorkflowService.method.watch, message), {
+      context,
+      options,
+    })) {
+      yield fromJson(FeedEventSchema, plain(json), { ignoreUnknownFields: true });
+    }
+  });
+}
+
+/** As JSON has it: a field that is not set is not there. */
+function plain(json: object): JsonObject {
+  return JSON.parse(JSON.stringify(json)) as JsonObject;
+}
+
+async function* entriesOf(
+  kind: StreamRequest["kind"],
+  request: Record<string, unknown>,
+  call: Call,
+): AsyncGenerator<StreamEntry, void, undefined> {
+  const { context, options } = call;
+  try {
+    const namespace = await admitted("events", request, call);
+    const service = options.serviceOf(namespace);
+    const gone = AbortSignal.any([context.signal, options.closing]);
+    for await (const page of pagesOf(service, { kind, fields: request }, gone)) yield* page.entries;
+    if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
+  } catch (reason) {
+    throw toConnectError(toAionError(reason));
+  }
 }
 
 interface Call {
@@ -128,9 +132,7 @@ async function answer(
   const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
     operation.perform(service, whole, { abortSignal }),
   );
-  return fromJson(method.output, JSON.parse(JSON.stringify(body ?? {})) as JsonValue, {
-    ignoreUnknownFields: true,
-  });
+  return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
 }
 
 function toRequest(method: DescMethod, message: Message): Record<string, unknown> {
@@ -146,7 +148,12 @@ async function admitted(
   const { namespace: named } = request;
   const namespace = typeof named === "string" ? named : defaultNamespace;
   delete request["namespace"];
-  await options.admit?.({ operation, namespace, headers: context.requestHeader });
+  await options.admit?.({
+    operation,
+    namespace,
+    host: new URL(context.url).host,
+    headers: context.requestHeader,
+  });
   return namespace;
 }
 
@@ -156,13 +163,4 @@ async function asRpc<Result>(work: () => Promise<Result>): Promise<Result> {
   } catch (reason) {
     throw toConnectError(toAionError(reason));
   }
-}
-
-function toConnectError(error: AionError): ConnectError {
-  const { code, message, hint } = error;
-  // As it goes over HTTP: details that are no JSON are left out.
-  const { details } = (JSON.parse(errorToJson(error)) as { error: { details?: JsonObject } }).error;
-  return new ConnectError(message, rpcCodeOf(code), undefined, [
-    { desc: ErrorDetailSchema, value: { code, hint, details: details ?? {} } },
-  ]);
 }

@@ -3,24 +3,24 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { eventToJson } from "../client/json-form.ts";
-import { apiPrefix, eventStreamPath } from "../client/routes.ts";
+import { apiPrefix, streamPaths } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
-import { pagesOf, parseStreamRequest } from "./event-stream.ts";
+import { pagesOf, toStreamRequest } from "./event-stream.ts";
 
 /** What a reader of events may send: nothing that is looked at. */
 const messageBytesMax = 1_024;
 const pingMs = 30_000;
 
-const pattern = new RegExp(
-  `^${apiPrefix}(?<namespace>[^/]+)${eventStreamPath.replaceAll(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`,
-);
+const patterns = Object.entries(streamPaths).map(([kind, path]) => ({
+  kind: kind as keyof typeof streamPaths,
+  pattern: new RegExp(`^${apiPrefix}(?<namespace>[^/]+)${path.replaceAll(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`),
+}));
 
 /**
- * Streams of events over WebSockets: one text message for each event, `{"cursor": <seq>, "event": …}`; at the end
- * `{"end": true}`, or `{"error": …}`. A reader comes back with `fromSeq` = the last cursor + 1.
+ * Streams of events over WebSockets: one text message for each event, `{"cursor", "event", …}`; at the end
+ * `{"end": true}`, or `{"error": …}`. A reader comes back with `fromSeq` = the last cursor + 1, or with `after` = the last cursor.
  *
  * A message is written when the one before has left the process: who reads slowly costs one page.
  */
@@ -42,22 +42,15 @@ export class WebSockets {
     socket.on("error", () => socket.destroy());
     try {
       const url = new URL(request.url ?? "/", "http://localhost");
-      const groups = pattern.exec(url.pathname)?.groups;
-      if (groups === undefined) {
-        throw new AionError("endpoint_unknown", `there is no stream at ${url.pathname.slice(0, 200)}`);
-      }
-      const namespace = decode(groups["namespace"]);
+      const { kind, namespace, params } = addressOf(url.pathname);
       const headers = new Headers();
       for (const [name, value] of Object.entries(request.headers)) {
         if (typeof value === "string") headers.set(name, value);
       }
-      await this.#options.admit?.({ operation: "events", namespace, headers });
+      const { host = "" } = request.headers;
+      await this.#options.admit?.({ operation: "events", namespace, host, headers });
       const service = this.#options.serviceOf(namespace);
-      const asked = parseStreamRequest({
-        workflowId: decode(groups["workflowId"]),
-        query: url.searchParams,
-        lastEventId: undefined,
-      });
+      const asked = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
       const gone = new AbortController();
       const pages = pagesOf(service, asked, AbortSignal.any([gone.signal, this.#options.closing]));
       const first = await pages.next();
@@ -81,8 +74,8 @@ export class WebSockets {
     const watch = watchPulse(webSocket);
     try {
       for (let page = first; page.done !== true; page = await pages.next()) {
-        for (const event of page.value.events) {
-          await write(webSocket, JSON.stringify({ cursor: event.seq, event: eventToJson(event) }));
+        for (const { json, seq } of page.value.entries) {
+          await write(webSocket, JSON.stringify(seq === undefined ? json : { cursor: seq, event: json }));
         }
         if (page.value.isEnd) await write(webSocket, JSON.stringify({ end: true }));
       }
@@ -133,6 +126,20 @@ function refuse(socket: Duplex, error: AionError): void {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+}
+
+function addressOf(pathname: string): {
+  readonly kind: keyof typeof streamPaths;
+  readonly namespace: string;
+  readonly params: Readonly<Record<string, string>>;
+} {
+  for (const { kind, pattern } of patterns) {
+    const groups = pattern.exec(pathname)?.groups;
+    if (groups === undefined) continue;
+    const [namespace, ...rest] = Object.entries(groups).map(([name, text]) => [name, decode(text)] as const);
+    return { kind, namespace: namespace?.[1] ?? "", params: Object.fromEntries(rest) };
+  }
+  throw new AionError("endpoint_unknown", `there is no stream at ${pathname.slice(0, 200)}`);
 }
 
 function decode(text: string | undefined): string {

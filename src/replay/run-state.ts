@@ -21,8 +21,12 @@ export interface OpenActivity {
   attempt: number;
   /** When it began; `undefined`: no attempt is under way by what history says. */
   startedAt: number | undefined;
+  /** Who has the attempt that is under way; `undefined`: the process of the engine, or nobody. */
+  worker: string | undefined;
   /** Attempts that failed or timed out: what the retry policy counts. One that a crash cut off is not among them. */
   failedCount: number;
+  /** Workers that fell silent with an attempt of it, one after the other. */
+  lostCount: number;
   /** The next attempt starts no earlier. */
   retryAt: number | undefined;
   heartbeat: Payload | undefined;
@@ -73,6 +77,7 @@ export class RunState {
   #abandoned: readonly OpenActivity[] = [];
   #isCodeStarted = false;
   #isCancelRequested = false;
+  #latestWorker: string | undefined;
 
   constructor(workflowId: WorkflowId) {
     this.workflowId = workflowId;
@@ -130,6 +135,11 @@ export class RunState {
 
   get isCancelRequested(): boolean {
     return this.#isCancelRequested;
+  }
+
+  /** The worker that was given the latest attempt of an activity of this run. */
+  get latestWorker(): string | undefined {
+    return this.#latestWorker;
   }
 
   get historyLength(): number {
@@ -202,7 +212,9 @@ export class RunState {
           scheduledAt: event.recordedAt,
           attempt: 0,
           startedAt: undefined,
+          worker: undefined,
           failedCount: 0,
+          lostCount: 0,
           retryAt: undefined,
           heartbeat: undefined,
           heartbeatAttempt: 0,
@@ -214,7 +226,9 @@ export class RunState {
         const activity = this.#activityOf(event);
         activity.attempt = event.attempt;
         activity.startedAt = event.recordedAt;
+        activity.worker = event.worker;
         activity.retryAt = undefined;
+        if (event.worker !== undefined) this.#latestWorker = event.worker;
         return undefined;
       }
       case "ActivityCompleted":
@@ -344,7 +358,13 @@ export class RunState {
           };
     if (event.retryAt !== undefined) {
       activity.startedAt = undefined;
-      activity.failedCount += 1;
+      activity.worker = undefined;
+      if (event.type === "ActivityFailed" && event.lost !== undefined) {
+        if (event.lost === "silent") activity.lostCount += 1;
+      } else {
+        activity.failedCount += 1;
+        activity.lostCount = 0;
+      }
       activity.retryAt = event.retryAt;
       if (event.heartbeat !== undefined) {
         activity.heartbeat = event.heartbeat;

@@ -12,8 +12,7 @@ export function isLoopback(host: string): boolean {
  * whoever sits there: a page of another site may send what needs no leave of ours, and a name of its own may be made to
  * lead here. So a request must be made to a name of this machine, and by nobody's page but one that came from it.
  */
-export async function admitLocal({ headers }: Asked): Promise<void> {
-  const host = headers.get("host") ?? "";
+export async function admitLocal({ host, headers }: Asked): Promise<void> {
   const name = URL.parse(`http://${host}`)?.hostname ?? "";
   if (!isLoopback(name)) {
     throw new AionError("permission_denied", `the server is not ${JSON.stringify(host.slice(0, 100))}`, {

@@ -2,7 +2,6 @@ import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { namespacePattern } from "../client/routes.ts";
-import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
@@ -82,10 +81,10 @@ export class Namespaces {
   }
 
   /** Errors: `namespace_not_found`; why its engine is not there. */
-  serviceOf(name: string): Service {
+  engineOf(name: string): Engine {
     const namespace = this.#namespaces.get(name);
     if (namespace === undefined) throw notFound(name);
-    if (namespace.engine !== undefined) return namespace.engine.service;
+    if (namespace.engine !== undefined) return namespace.engine;
     throw namespace.error ?? new AionError("engine_closed", `namespace ${name} is being opened`);
   }
 
@@ -132,8 +131,8 @@ export class Namespaces {
     const { name } = namespace;
     try {
       const opened = await Engine.open({
-        feed: true,
         ...engine,
+        feed: true,
         store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
         onStopped: (error) => void this.#stopped(namespace, error),

@@ -107,7 +107,8 @@ export class Server {
     let isReady = false;
     const answers = answerHttp({
       admit: admitLocal,
-      serviceOf: (name) => namespaces.serviceOf(name),
+      serviceOf: (name) => namespaces.engineOf(name).service,
+      workersOf: (name) => namespaces.engineOf(name),
       namespaces,
       isReady: () => isReady,
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,

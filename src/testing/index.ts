@@ -7,4 +7,6 @@ export type {
   TestEngineOptions,
   TestResultOptions,
 } from "./test-engine.ts";
+export { InProcessTransport } from "./in-process-transport.ts";
+export type { FrameFate, InProcessTransportOptions } from "./in-process-transport.ts";
 export type { ActivityMock, ChildMock, MockCall } from "./mocks.ts";

@@ -112,12 +112,12 @@ export function signalWorkflow<Payload>(
 
 /**
  * An activity written in place: the closure runs once, in the process that runs the workflow, and its result is
- * recorded. It takes the options of an activity. It must not change variables of the workflow.
+ * recorded. It takes the options of an activity, but for the task queue. It must not change variables of the workflow.
  */
 export function step<Output>(
   name: string,
   run: (task: ActivityTask) => Output | Promise<Output>,
-  options?: ActivityOptions,
+  options?: Omit<ActivityOptions, "taskQueue">,
 ): Promise<Output> {
   const activityType = parseName(name, "step name");
   return requireContext("step").runActivity({

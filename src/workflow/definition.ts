@@ -44,6 +44,11 @@ export interface ActivityOptions {
   readonly scheduleToClose?: Duration;
   /** An attempt that is silent for longer has failed. */
   readonly heartbeat?: Duration;
+  /**
+   * Where its attempts wait for a worker, if the process of the engine does not run it itself. 1 to 255 characters without
+   * control characters. Default `"default"`.
+   */
+  readonly taskQueue?: string;
 }
 
 /**
@@ -130,12 +135,15 @@ export function toActivityOptionsRecord(options: ActivityOptions, of: string): A
   const startToCloseMs = ms("startToClose");
   const scheduleToCloseMs = ms("scheduleToClose");
   const heartbeatMs = ms("heartbeat");
+  const { taskQueue } = options;
+  if (taskQueue !== undefined) parseName(taskQueue, `taskQueue of activity ${JSON.stringify(of)}`);
   return {
     ...(options.retry === undefined ? {} : { retry: parseRetryPolicy(options.retry) }),
     ...(scheduleToStartMs === undefined ? {} : { scheduleToStartMs }),
     ...(startToCloseMs === undefined ? {} : { startToCloseMs }),
     ...(scheduleToCloseMs === undefined ? {} : { scheduleToCloseMs }),
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    ...(taskQueue === undefined ? {} : { taskQueue }),
   };
 }
 

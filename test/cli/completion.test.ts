@@ -97,6 +97,8 @@ describe("bash", () => {
     ["the beginning of a store", "aion list --store ", ["sqlite:"]],
     ["the file of a store", "aion list --store sqlite:da", ["data.db"]],
     ["the file of a store, behind =", "aion --store=sqlite:place/d", ["place/deep.db"]],
+    ["a command below a command", "aion namespace cr", ["create"]],
+    ["nothing for the address of a server", "aion list --url ", []],
     ["no file for a second argument", "aion build order.ts or", []],
     ["nothing for an id", "aion describe o", []],
     ["nothing for a number", "aion list --limit ", []],

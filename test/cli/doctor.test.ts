@@ -14,13 +14,18 @@ import {
   writeSync,
 } from "node:fs";
 import path from "node:path";
+import { once } from "node:events";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkNames } from "../../src/cli/doctor/finding.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { CommandTest } from "./command.ts";
 import { approval, approve, fulfil } from "./workflows.ts";
+
+/** Those that look at a server are not made for a store. */
+const storeChecks = checkNames.filter((name) => name !== "server" && name !== "namespaces");
 
 let test: CommandTest;
 const processes = new Set<ChildProcess>();
@@ -121,7 +126,7 @@ describe("a store that is well", () => {
     // On whatever disk the tests are run.
     const { filesystem: _kind, sync: _sync, space: _space, port: _port, ...others } = troubles(beside);
     expect(others).toEqual({});
-    expect(beside.checks.map(({ check }) => check)).toEqual(checkNames);
+    expect(beside.checks.map(({ check }) => check)).toEqual(storeChecks);
     await engine.close();
 
     const hash = hashOf(test.file);
@@ -136,7 +141,7 @@ describe("a store that is well", () => {
     await test.makeStore();
     const { stdout, exitCode } = await test.run(["doctor"]);
     expect(exitCode).toBe(0);
-    for (const check of checkNames) expect(stdout).toMatch(new RegExp(`^(?:ok|warning) +${check} `, "m"));
+    for (const check of storeChecks) expect(stdout).toMatch(new RegExp(`^(?:ok|warning) +${check} `, "m"));
     expect(stdout).toMatch(/\n\n\d+ ok(?:, \d warnings?)?\n$/);
   });
 
@@ -196,12 +201,49 @@ describe("an engine", () => {
   });
 });
 
+describe("a server", () => {
+  it("is asked for itself, its namespaces, its version and its clock; and missed when it is gone", async () => {
+    const server = test.spawn(["server", "--data", "data", "--port", "0", "--json"]);
+    const [line] = (await once(createInterface(server.stdout), "line")) as [string];
+    const { url, pid } = JSON.parse(line) as { readonly url: string; readonly pid: number };
+    const env = { AION_STORE: undefined, AION_URL: url };
+    const there = (await test.json(["doctor"], { env })) as Report;
+    expect(there.checks.map(({ check }) => check)).toEqual([
+      "node",
+      "sqlite",
+      "port",
+      "server",
+      "namespaces",
+      "version",
+      "clock",
+    ]);
+    expect(there).toMatchObject({ url });
+    const { port: _port, ...others } = troubles(there);
+    expect(others).toEqual({});
+    expect(find(there, "server").facts).toEqual({ url, pid, isReady: true });
+    expect(find(there, "namespaces").facts).toEqual({ count: 1, unavailableCount: 0 });
+
+    server.kill("SIGSTOP");
+    const stopped = await test.run(["doctor"], { env });
+    expect(stopped.exitCode).toBe(1);
+    expect(stopped.stdout).toMatch(/^failed +server +no answer from the server at http/m);
+    server.kill("SIGKILL");
+    await once(server, "exit");
+    const gone = (await test.json(["doctor"], { env })) as Report;
+    expect(find(gone, "server")).toMatchObject({
+      status: "failed",
+      message: expect.stringContaining("ECONNREFUSED") as string,
+    });
+    expect(find(gone, "namespaces").status).toBe("skipped");
+  });
+});
+
 describe("a store that is not well", () => {
   it("is not there", async () => {
     const report = await examine();
     expect(report.exitCode).toBe(1);
     expect(troubles(report)).toMatchObject({ file: "failed", store: "skipped", timers: "skipped" });
-    expect(report.checks.map(({ check }) => check)).toEqual(checkNames);
+    expect(report.checks.map(({ check }) => check)).toEqual(storeChecks);
     expect(existsSync(test.file)).toBe(false);
     const shown = await test.run(["doctor"]);
     expect(shown.stdout).toMatch(/^failed +file +there is no file .*\n +→ /m);

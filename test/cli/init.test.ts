@@ -28,6 +28,7 @@ afterEach(() => test.dispose());
 
 interface Manifest {
   readonly name: string;
+  readonly files?: readonly string[];
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
@@ -178,9 +179,37 @@ describe("aion init", () => {
     expect(readdirSync(directory)).toContain(".gitignore");
   });
 
+  // `script` (of util-linux) makes the terminal.
+  it.skipIf(spawnSync("script", ["--version"]).error !== undefined)(
+    "asks on a terminal which template it shall be, and writes nothing without an answer",
+    () => {
+      const onTerminal = (directory: string, input: string): string => {
+        const main = path.join(root, "src/cli/main.ts");
+        const command = `'${process.execPath}' '${main}' init ${directory}`;
+        const { stdout } = spawnSync("script", ["-qec", command, "/dev/null"], {
+          cwd: test.directory,
+          input,
+          encoding: "utf8",
+          timeout: 20_000,
+          env: { ...process.env, TERM: "dumb", NO_COLOR: "1" },
+        });
+        return stdout.replaceAll("\r", "");
+      };
+      const chosen = onTerminal("chosen", "9\n2\n");
+      expect(chosen).toContain("Say a number from 1 to 3, or a name.\n");
+      expect(chosen).toContain("chosen, from the template subscription, in ");
+      expect(chosen).not.toContain("note: ");
+      expect(existsSync(path.join(test.directory, "chosen/subscription.ts"))).toBe(true);
+      // Ctrl-D.
+      expect(onTerminal("given-up", "\u0004")).toContain("error[invalid_argument]: no template was chosen");
+      expect(existsSync(path.join(test.directory, "given-up"))).toBe(false);
+    },
+  );
+
   it("takes the versions of what it needs from the package that it is part of", async () => {
     await test.run(["init", "a"]);
     const own = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as Manifest;
+    expect(own.files).toContain("templates");
     const { name, dependencies, devDependencies } = readManifest(path.join(test.directory, "a"));
     expect(name).toBe("a");
     expect(dependencies["zod"]).toBe(own.dependencies["zod"]);

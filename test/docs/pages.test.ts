@@ -176,6 +176,9 @@ describe("docs/guide.md", () => {
   it.each([
     ["src/embedded/engine.ts", "EngineOptions"],
     ["src/embedded/engine.ts", "CloseOptions"],
+    ["src/engine/task-queues.ts", "TaskQueueLimits"],
+    ["src/worker/worker.ts", "WorkerOptions"],
+    ["src/worker/worker.ts", "WorkerStopOptions"],
     ["src/client/client.ts", "StartOptions"],
     ["src/client/client.ts", "GetOptions"],
     ["src/client/run-handle.ts", "SignalOptions"],

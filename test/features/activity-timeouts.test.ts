@@ -69,9 +69,7 @@ describe("schedule-to-start", () => {
     const run = await t.client.start(caller);
     await t.skip(599_999);
     const { pendingActivities } = await run.describe();
-    expect(pendingActivities).toMatchObject([
-      { activityType: "unheard-of", attempt: 0, state: "no implementation" },
-    ]);
+    expect(pendingActivities).toMatchObject([{ activityType: "unheard-of", attempt: 0, state: "no worker" }]);
     await t.skip(1);
     expect(rootOf(await errorOf(run.result()))).toMatchObject({ timeout: "schedule-to-start" });
     expect(await typesOf(run)).toEqual([
@@ -163,9 +161,7 @@ describe("schedule-to-close", () => {
     await t.skip("4m");
     await t.crash({ activities: [] });
     await t.skip("1m");
-    expect((await run.describe()).pendingActivities).toMatchObject([
-      { attempt: 1, state: "no implementation" },
-    ]);
+    expect((await run.describe()).pendingActivities).toMatchObject([{ attempt: 1, state: "no worker" }]);
     expect(rootOf(await errorOf(t.result(run)))).toMatchObject({ timeout: "schedule-to-close" });
     expect(t.now() - startedAt).toBe(600_000);
   });

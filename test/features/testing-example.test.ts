@@ -1,4 +1,4 @@
-/** The example in the docstring of `TestEngine` does what it says. */
+/** The examples in the docstrings of `TestEngine` and `Worker` do what they say. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -6,17 +6,19 @@ import { expect, it } from "vitest";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
-function readExample(file: string): string {
+function readExample(file: string, name: string): string {
   const text = readFileSync(path.join(root, file), "utf8");
-  const block = /@example\n(?<lines>(?: \*.*\n)+?) \*\/\nexport class TestEngine/.exec(text)?.groups?.[
-    "lines"
-  ];
+  const pattern = new RegExp(`@example\\n(?<lines>(?: \\*.*\\n)+?) \\*\\/\\nexport class ${name} `);
+  const block = pattern.exec(text)?.groups?.["lines"];
   if (block === undefined) throw new Error(`${file} has no example before the class`);
   return block.replaceAll(/^ \* ?/gm, "");
 }
 
-it("prints what its comments say", () => {
-  const example = readExample("src/testing/test-engine.ts");
+it.each([
+  ["src/testing/test-engine.ts", "TestEngine"],
+  ["src/worker/worker.ts", "Worker"],
+])("prints what its comments say: %s", (source, name) => {
+  const example = readExample(source, name);
   const expected = [...example.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]);
   expect(expected.length).toBeGreaterThan(0);
   // Inside the repository, where `aion/…` means the source.

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { Client } from "../../src/client/index.ts";
 import { apiPrefix, routes } from "../../src/client/routes.ts";
 import type { Route } from "../../src/client/routes.ts";
-import type { Service } from "../../src/client/service.ts";
+import type { FeedEvent, Service } from "../../src/client/service.ts";
 import { Engine } from "../../src/embedded/engine.ts";
 import { answerHttp } from "../../src/http/node-http.ts";
 import { replyNames, replySchemas } from "../../src/http/replies.ts";
@@ -19,7 +19,7 @@ import {
   sleep,
   workflow,
 } from "../../src/workflow/index.ts";
-import { closers, listen } from "./serve.ts";
+import { closers, listen, readEvents } from "./serve.ts";
 
 const charge = activity("charge", async ({ amount }: { amount: number }) => `paid ${amount}`);
 const approval = signal("approval", z.object({ by: z.string() }));
@@ -55,7 +55,12 @@ let answered: {
 }[];
 
 beforeEach(async () => {
-  engine = await Engine.open({ store: "memory:", workflows: [order, failing], activities: [charge] });
+  engine = await Engine.open({
+    store: "memory:",
+    feed: true,
+    workflows: [order, failing],
+    activities: [charge],
+  });
   const answers = answerHttp({
     serviceOf: () => engine.service,
     payloadLimitBytes: 100_000,
@@ -145,6 +150,43 @@ describe("a client of a server", () => {
       else expect(replySchemas[name].parse(body)).toEqual(body);
     }
     expect(new Set(answered.map(({ verb, path }) => methodOf(verb, path))).size).toBe(10);
+  });
+
+  it("follows the events of all runs, and goes on where the connection broke", async () => {
+    const ids = ["a", "b", "c"];
+    for (const id of ids)
+      await (await remote.start(order, { amount: 1 }, { id })).signal(approval, { by: id });
+    for (const id of ids) await remote.get(id).result();
+    const expected = new Map<string, unknown[]>();
+    for (const id of ids) expected.set(id, await all(engine.client.get(id).history()));
+    const total = [...expected.values()].flat().length;
+
+    const fed: FeedEvent[] = [];
+    for await (const item of remote.feed({ after: "oldest" })) if (fed.push(item) === total) break;
+    for (const id of ids) {
+      expect(fed.filter(({ workflowId }) => workflowId === id).map(({ event }) => event)).toEqual(
+        expected.get(id),
+      );
+    }
+
+    // As server-sent events, with a connection that breaks after every fourth.
+    const cursors: string[] = [];
+    while (cursors.length < total) {
+      const last = cursors.at(-1);
+      const response = await fetch(`${url}${apiPrefix}default/events?after=oldest`, {
+        headers: last === undefined ? {} : { "last-event-id": last },
+      });
+      let count = 0;
+      for await (const { id } of readEvents(response)) {
+        if (id === undefined) continue;
+        cursors.push(id);
+        count += 1;
+        if (count === 4 || cursors.length === total) break;
+      }
+    }
+    expect(cursors).toEqual(fed.map(({ cursor }) => cursor));
+    const missing = await fetch(`${url}${apiPrefix}default/events?after=nonsense`);
+    expect(missing.status).toBe(400);
   });
 
   it("waits for a result for as long as it takes, or until it is called off", async () => {

@@ -18,12 +18,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { routes } from "../../src/client/routes.ts";
 import { AionError, errorTable } from "../../src/core/errors.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
+import type { Event as RecordedEvent } from "../../src/core/event.ts";
 import {
   ErrorDetailSchema,
   PackageService,
   WorkflowService,
 } from "../../src/http/gen/aion/v1/workflows_pb.ts";
-import { rpcCodeOf } from "../../src/http/rpc.ts";
+import { rpcCodeOf } from "../../src/http/rpc-error.ts";
 import { errorOf, events, failure, input, serve, under } from "./serve.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
@@ -82,6 +83,26 @@ describe.each(transports)("%s", (_name, open) => {
       list: answering({ runs: [run], nextCursor: "7" }),
       count: answering(12),
       history: answering({ events, nextSeq: 8, isEnd: true }),
+      feed: answering({
+        events: [
+          {
+            cursor: "6.0",
+            workflowId: "a",
+            runId: "r1",
+            workflowType: "t",
+            event: events[1] as RecordedEvent,
+          },
+          {
+            cursor: "6.1",
+            workflowId: "b",
+            runId: "r2",
+            workflowType: "t",
+            unreadable: { firstSeq: 2, lastSeq: 3, code: "history_corrupt", message: "damaged" },
+          },
+        ],
+        nextCursor: "7.0",
+        isAtHead: true,
+      }),
       deploy: async ({ archive, isRouted }) => {
         received.push({ archive: [...archive], isRouted });
         return { version: "v", workflowTypes: ["t"], isNew: false };
@@ -131,10 +152,20 @@ describe.each(transports)("%s", (_name, open) => {
     const history = await workflows.history({ workflowId: "a", fromSeq: 2 });
     expect(history.events[1]).toMatchObject({ type: "ActivityScheduled", seq: 2, input: value });
     expect(history).toMatchObject({ nextSeq: 8, isEnd: true });
+    expect(
+      await workflows.feed({ after: "oldest", types: "TimerFired,TimerStarted", waitMs: 5 }),
+    ).toMatchObject({
+      events: [
+        { cursor: "6.0", event: { type: "ActivityScheduled" } },
+        { cursor: "6.1", workflowId: "b", unreadable: { firstSeq: 2, code: "history_corrupt" } },
+      ],
+      nextCursor: "7.0",
+      isAtHead: true,
+    });
     await packages.deploy({ archive: Uint8Array.from([0, 255, 80]), isRouted: false });
     expect((await packages.listPackages({})).routes[0]).toMatchObject({ routedAt: 6 });
-    await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" });
-    await packages.unload({ version: "ab".repeat(32), requestId: "u" });
+    await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32) });
+    await packages.unload({ version: "ab".repeat(32) });
     expect(received).toEqual([
       {
         workflowType: "t",
@@ -153,35 +184,12 @@ describe.each(transports)("%s", (_name, open) => {
       { filter: { isBlocked: false }, limit: 2 },
       { status: "failed" },
       { workflowId: "a", fromSeq: 2, limit: 500 },
+      { after: "oldest", limit: 500, waitMs: 5, filter: { types: ["TimerFired", "TimerStarted"] } },
       { archive: [0, 255, 80], isRouted: false },
       {},
-      { workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" },
-      { version: "ab".repeat(32), requestId: "u" },
+      { workflowTypes: ["t"], version: "ab".repeat(32) },
+      { version: "ab".repeat(32) },
     ]);
-  });
-
-  it("reads the feed of all runs", async () => {
-    const item = { cursor: "1.2.0", workflowId: "a", runId: "r1", workflowType: "t" };
-    const [event] = events;
-    if (event === undefined) throw new Error("there are events");
-    const asked: unknown[] = [];
-    const { url } = await serve({
-      feed: async (request) => {
-        asked.push(request);
-        return { events: [{ ...item, event }], nextCursor: "1.2.0", isAtHead: true };
-      },
-    });
-    const workflows = createClient(WorkflowService, open(url));
-    const reply = await workflows.feed({ after: "oldest", types: "TimerFired", workflowId: "a" });
-    expect(asked).toEqual([
-      { after: "oldest", limit: 200, filter: { workflowId: "a", types: ["TimerFired"] } },
-    ]);
-    expect(reply).toMatchObject({
-      nextCursor: "1.2.0",
-      isAtHead: true,
-      events: [{ cursor: "1.2.0", runId: "r1" }],
-    });
-    expect(reply.events[0]?.event?.["type"]).toBe(event.type);
   });
 
   it("follows events, and goes on where it was", async () => {
@@ -203,6 +211,35 @@ describe.each(transports)("%s", (_name, open) => {
     };
     expect(await follow(1)).toEqual([1, 2, 3, 4, 5, 6, 7]);
     expect(await follow(5)).toEqual([5, 6, 7]);
+  });
+
+  it("watches the events of all runs from a cursor on", async () => {
+    const asked: unknown[] = [];
+    const { url } = await serve({
+      feed: async ({ after, filter }) => {
+        asked.push([after, filter]);
+        if (asked.length > 2) throw new AionError("cursor_expired", "too late");
+        const seq = asked.length;
+        const event = {
+          cursor: `${seq}.0`,
+          workflowId: "a",
+          runId: "r1",
+          workflowType: "t",
+          event: events[seq] as RecordedEvent,
+        };
+        return { events: [event], nextCursor: `${seq}.5`, isAtHead: false };
+      },
+    });
+    const cursors: string[] = [];
+    const error = await failing(
+      (async () => {
+        const watched = createClient(WorkflowService, open(url)).watch({ after: "0.7", workflowType: "t" });
+        for await (const { cursor } of watched) cursors.push(cursor);
+      })(),
+    );
+    expect(error.findDetails(ErrorDetailSchema)[0]?.code).toBe("cursor_expired");
+    expect(cursors).toEqual(["1.0", "2.0"]);
+    expect(asked).toEqual(["0.7", "1.5", "2.5"].map((after) => [after, { workflowType: "t" }]));
   });
 
   it("brings errors with their code, hint and details", async () => {
@@ -298,14 +335,15 @@ describe("the port", () => {
     const workflows = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
     const packages = createClient(PackageService, createGrpcTransport({ baseUrl: url }));
     const calls: (() => Promise<unknown>)[] = [
-      ...Object.values(WorkflowService.method).map(
-        (method) => () =>
-          method.methodKind === "unary"
-            ? workflows[method.localName as "count"]({
-                namespace: "n",
-              })
-            : all(workflows.follow({ namespace: "n", workflowId: "a" })),
-      ),
+      () => all(workflows.follow({ namespace: "n", workflowId: "a" })),
+      () => all(workflows.watch({ namespace: "n" })),
+      ...Object.values(WorkflowService.method)
+        .filter(({ methodKind }) => methodKind === "unary")
+        .map(
+          ({ localName }) =>
+            () =>
+              workflows[localName as "count"]({ namespace: "n" }),
+        ),
       ...Object.values(PackageService.method).map(
         ({ localName }) =>
           () =>

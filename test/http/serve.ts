@@ -121,3 +121,30 @@ export const events = [
   recordedAt: 5 + index,
   workflowId: "a",
 })) as unknown as Event[];
+
+export interface SentEvent {
+  readonly id: string | undefined;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** Reads server-sent events as they are laid down: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+export async function* readEvents(response: Response): AsyncGenerator<SentEvent> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    rest += decoder.decode(chunk, { stream: true });
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const fields = new Map(
+        block
+          .split("\n")
+          .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+      );
+      const event = fields.get("event");
+      if (event !== undefined)
+        yield { id: fields.get("id"), event, data: JSON.parse(fields.get("data") ?? "null") };
+    }
+  }
+}

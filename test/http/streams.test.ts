@@ -5,7 +5,8 @@ import type { HistoryRequest, Service } from "../../src/client/service.ts";
 import { AionError } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import { toPayload } from "../../src/core/payload.ts";
-import { errorOf, events, serve, under } from "./serve.ts";
+import { errorOf, events, readEvents, serve, under } from "./serve.ts";
+import type { SentEvent } from "./serve.ts";
 
 /** A history that grows while it is read. */
 function growing(all: readonly Event[]): {
@@ -52,33 +53,6 @@ const fired = (seq: number, text = ""): Event =>
     recordedAt: seq,
     workflowId: "a",
   }) as unknown as Event;
-
-interface SentEvent {
-  readonly id: string | undefined;
-  readonly event: string;
-  readonly data: unknown;
-}
-
-/** Reads server-sent events as they are laid down: https://html.spec.whatwg.org/multipage/server-sent-events.html */
-async function* readEvents(response: Response): AsyncGenerator<SentEvent> {
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    rest += decoder.decode(chunk, { stream: true });
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const fields = new Map(
-        block
-          .split("\n")
-          .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
-      );
-      const event = fields.get("event");
-      if (event !== undefined)
-        yield { id: fields.get("id"), event, data: JSON.parse(fields.get("data") ?? "null") };
-    }
-  }
-}
 
 describe("server-sent events", () => {
   it("are the events as they come, and end with the run", async () => {

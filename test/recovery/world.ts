@@ -78,6 +78,7 @@ export interface WorldOptions {
       | "activityConcurrency"
       | "activityConcurrencyPerType"
       | "payloadLimitBytes"
+      | "workers"
     >
   >;
   /** Default: a new memory store on the world's clock. */

@@ -55,7 +55,10 @@ export function toCompletionModel(program: Command): CompletionModel {
         .visibleOptions(command)
         .map(toOption)
         .filter(({ flags }) => !flags.some((flag) => globalFlags.has(flag))),
-      arguments: command.registeredArguments.map((argument) => toArgument(argument, words)),
+      arguments: [
+        ...toSubcommand(command),
+        ...command.registeredArguments.map((argument) => toArgument(argument, words)),
+      ],
     })),
   };
 }
@@ -66,8 +69,21 @@ function toOption(option: Option): CompletedOption {
   return {
     flags,
     description: option.description,
-    ...(placeholder === undefined ? {} : { values: toValues(placeholder, option.argChoices) }),
+    ...(placeholder === undefined
+      ? {}
+      : {
+          values:
+            option.long === "--store"
+              ? ({ kind: "store" } as const)
+              : toValues(placeholder, option.argChoices),
+        }),
   };
+}
+
+/** Where commands stand below a command, one of them comes first. */
+function toSubcommand(command: Command): readonly CompletedArgument[] {
+  const words = command.commands.map((sub) => sub.name());
+  return words.length === 0 ? [] : [{ name: "command", values: { kind: "words", words }, isVariadic: false }];
 }
 
 function toArgument(argument: Argument, commands: readonly string[]): CompletedArgument {
@@ -88,8 +104,6 @@ function toValues(placeholder: string, choices: readonly string[] | undefined): 
       return { kind: "files" };
     case "dir":
       return { kind: "directories" };
-    case "url":
-      return { kind: "store" };
     default:
       return { kind: "anything" };
   }

@@ -15,6 +15,7 @@ import {
   checkSync,
   formatBytes,
 } from "./place-checks.ts";
+import { checkServerClock, checkServerVersion, parseLive } from "./server-checks.ts";
 import { checkBlocked, checkClock, checkOwner, checkTimers, checkVersion } from "./store-checks.ts";
 
 const now = Date.UTC(2030, 0, 1);
@@ -109,8 +110,8 @@ describe("the check of the machine", () => {
     web.closeAllConnections();
     await Promise.all([web, other].map((server) => new Promise((resolve) => server.close(resolve))));
     expect(taken).toMatchObject([
-      { status: "warning", facts: { isFree: false, answer: "HTTP status 404" } },
-      { status: "warning", facts: { isFree: false, answer: "no answer to HTTP" } },
+      { status: "warning", facts: { isFree: false, isAion: false, answer: "HTTP status 404" } },
+      { status: "warning", facts: { isFree: false, isAion: false, answer: "no answer to HTTP" } },
     ]);
     expect(await checkPort(webPort)).toMatchObject({ status: "ok", facts: { isFree: true } });
   });
@@ -245,6 +246,40 @@ describe("the check of the versions", () => {
     ["a store that says nothing", {}, "ok"],
   ])("finds %s", (_what, change, status) => {
     expect(checkVersion({ ...facts, ...change }, "1.2.0").status).toBe(status);
+  });
+});
+
+describe("the check of a server", () => {
+  it.each([
+    ["1.2.0", "ok"],
+    ["1.1.0", "warning"],
+  ])("finds its version %s %s", (version, status) => {
+    expect(checkServerVersion(version, "1.2.0").status).toBe(status);
+  });
+
+  it.each([
+    [0, "ok", "as this one"],
+    [-1_900, "ok", "as this one"],
+    [-60_000, "warning", "behind this one by 1m"],
+    [60_000, "warning", "ahead of this one by 1m"],
+  ])("finds its clock %d ms ahead", (aheadMs, status, message) => {
+    expect(checkServerClock(new Date(now + aheadMs).toUTCString(), now + (now % 1_000))).toMatchObject({
+      status,
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it("does without a clock that is not told", () => {
+    expect(checkServerClock(undefined, now).status).toBe("skipped");
+  });
+
+  it.each([
+    ['{"isLive":true,"pid":1,"version":"1.2.0"}', { pid: 1, version: "1.2.0" }],
+    ['{"isLive":true}', undefined],
+    ["null", undefined],
+    ["<html>", undefined],
+  ])("takes %s for %j", (text, live) => {
+    expect(parseLive(text)).toEqual(live);
   });
 });
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import type { FetchSendOptions } from "../../client/fetch-send.ts";
 import { pingLocal } from "../../local/client.ts";
 import type { OwnerFacts } from "../../store/sqlite/owner.ts";
 import { thisVersion } from "../../store/sqlite/version.ts";
@@ -13,12 +13,15 @@ import { checkNode, checkPort, checkSqlite, serverPort } from "./machine.ts";
 import { checkFile, checkFileSystem, checkLogSize, checkSpace, checkSync } from "./place-checks.ts";
 import type { Probed } from "./probe.ts";
 import { probe } from "./probe.ts";
+import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
 import { checkBlocked, checkClock, checkOwner, checkTimers, checkVersion } from "./store-checks.ts";
 
 export interface ExamineOptions {
   /** The file of the store; without it the machine alone is looked at. */
-  readonly path: string | undefined;
+  readonly path?: string | undefined;
+  /** Instead of a store. */
+  readonly server?: FetchSendOptions | undefined;
   /** How long the integrity of the file may be looked at. */
   readonly integrityTimeoutMs: number;
   readonly onFinding?: (finding: Finding) => void;
@@ -41,10 +44,11 @@ export async function examine(options: ExamineOptions): Promise<readonly Finding
   return findings;
 }
 
-async function* look({ path: file, integrityTimeoutMs }: ExamineOptions): AsyncGenerator<Finding> {
+async function* look({ path: file, server, integrityTimeoutMs }: ExamineOptions): AsyncGenerator<Finding> {
   yield checkNode(process.versions.node);
   yield checkSqlite(process.versions["sqlite"] ?? "0");
   yield await checkPort(serverPort);
+  if (server !== undefined) yield* lookAtServer(server, thisVersion());
   if (file === undefined) return;
   const rest = checkNames.slice(checkNames.indexOf("file"));
 
@@ -71,7 +75,7 @@ async function checkSyncAt({ directory, isDirectoryWritable }: PlaceFacts): Prom
   const file = path.join(directory, `.aion-doctor-${process.pid}-${randomBytes(4).toString("hex")}`);
   const probed = await probe({ probe: "sync", file }, syncTimeoutMs);
   if (probed.kind === "done") return checkSync(probed.result);
-  if (probed.kind === "timeout") setTimeout(() => rmSync(file, { force: true }), 0).unref();
+  // What it has written stays: to remove it might hang as well.
   return unanswered("sync", probed, `a write in ${directory}`);
 }
 
@@ -98,7 +102,8 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
 }
 
 async function ping(owner: OwnerFacts | undefined): Promise<Ping> {
-  if (owner?.endpoint === undefined || owner.isGone || !owner.isHere) return undefined;
+  // One of another container may be reached too, if the directory is shared.
+  if (owner?.endpoint === undefined || owner.isGone) return undefined;
   const refusal = await pingLocal(owner.endpoint);
   return refusal === undefined ? { isAnswered: true } : { isAnswered: false, refusal };
 }

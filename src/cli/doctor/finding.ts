@@ -3,6 +3,8 @@ export const checkNames = [
   "node",
   "sqlite",
   "port",
+  "server",
+  "namespaces",
   "file",
   "filesystem",
   "space",

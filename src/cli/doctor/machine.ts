@@ -1,7 +1,10 @@
 import { get } from "node:http";
 import { connect } from "node:net";
+import { livePath } from "../../client/routes.ts";
 import type { Finding } from "./finding.ts";
 import { failed, ok, warning } from "./finding.ts";
+import type { Live } from "./server-checks.ts";
+import { parseLive } from "./server-checks.ts";
 
 const nodeMajorMin = 24;
 
@@ -55,12 +58,15 @@ const portTimeoutMs = 1_000;
 export async function checkPort(port: number): Promise<Finding> {
   const at = `127.0.0.1:${port}`;
   if (!(await isTaken(port))) return ok("port", `nobody listens on ${at}`, { port, isFree: true });
-  const answer = await askHttp(port);
+  const { live, answer } = await askHttp(port);
+  const facts = { port, isFree: false, isAion: live !== undefined, answer };
+  if (live !== undefined)
+    return ok("port", `a server of Aion ${live.version} listens on ${at} (process ${live.pid})`, facts);
   return warning(
     "port",
-    `somebody listens on ${at} (${answer}); whether it is a server of Aion cannot be told`,
-    "If it is not, stop that program before a server is started, or give the server another port.",
-    { port, isFree: false, answer },
+    `somebody listens on ${at}, and it is no server of Aion (${answer})`,
+    "Stop that program before a server is started, or give the server another port.",
+    facts,
   );
 }
 
@@ -79,16 +85,27 @@ function isTaken(port: number): Promise<boolean> {
   });
 }
 
-function askHttp(port: number): Promise<string> {
+/** No answer of ours is longer. */
+const answerLengthMax = 1_000;
+
+function askHttp(port: number): Promise<{ readonly live?: Live; readonly answer: string }> {
   return new Promise((resolve) => {
     const request = get(
-      { host: "127.0.0.1", port, path: "/", agent: false, signal: AbortSignal.timeout(portTimeoutMs) },
+      { host: "127.0.0.1", port, path: livePath, agent: false, signal: AbortSignal.timeout(portTimeoutMs) },
       (response) => {
-        response.resume();
-        resolve(`HTTP status ${response.statusCode ?? 0}`);
-        response.destroy();
+        const answer = `HTTP status ${response.statusCode ?? 0}`;
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+          if (text.length > answerLengthMax) response.destroy();
+        });
+        response.on("error", () => undefined);
+        response.once("close", () => {
+          const live = response.complete ? parseLive(text) : undefined;
+          resolve(live === undefined ? { answer } : { live, answer });
+        });
       },
     );
-    request.on("error", () => resolve("no answer to HTTP"));
+    request.on("error", () => resolve({ answer: "no answer to HTTP" }));
   });
 }

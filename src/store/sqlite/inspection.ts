@@ -110,7 +110,7 @@ export function listTables(path: string): readonly string[] {
       )
       .all()
       .map(({ name }) => String(name));
-    const large: readonly string[] = ["runs", "packages", "events"];
+    const large: readonly string[] = ["runs", "packages", "feed", "events"];
     return names.toSorted((one, two) => large.indexOf(one) - large.indexOf(two));
   });
 }

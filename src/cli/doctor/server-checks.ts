@@ -1,0 +1,127 @@
+import { fetchSend } from "../../client/fetch-send.ts";
+import type { FetchSendOptions } from "../../client/fetch-send.ts";
+import { livePath, readyPath } from "../../client/routes.ts";
+import { listNamespaces } from "../../client/server-client.ts";
+import { isAionError } from "../../core/errors.ts";
+import { messageOf } from "../../core/payload.ts";
+import { formatSpan } from "../instant.ts";
+import type { CheckName, Facts, Finding } from "./finding.ts";
+import { failed, ok, skipped, warning } from "./finding.ts";
+
+const timeoutMs = 3_000;
+/** The header that tells the time tells seconds. */
+const skewMaxMs = 2_000;
+
+/** What a server of Aion says of itself to whoever asks. */
+export interface Live {
+  readonly pid: number;
+  readonly version: string;
+}
+
+/** `undefined`: what was said is not what a server of Aion says. */
+export function parseLive(text: string): Live | undefined {
+  try {
+    const said: unknown = JSON.parse(text);
+    if (typeof said !== "object" || said === null) return undefined;
+    const { isLive, pid, version } = said as { isLive?: unknown; pid?: unknown; version?: unknown };
+    if (isLive !== true || typeof pid !== "number" || typeof version !== "string") return undefined;
+    return { pid, version };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a server is there and takes calls, its version, its clock, and its namespaces. */
+export async function* lookAtServer(server: FetchSendOptions, own: string): AsyncGenerator<Finding> {
+  const { url } = server;
+  const askedAt = Date.now();
+  let clock: string | undefined;
+  const send = fetchSend({
+    ...server,
+    fetch: async (...args) => {
+      const response = await fetch(...args);
+      clock ??= response.headers.get("date") ?? undefined;
+      return response;
+    },
+  });
+  const ask = (path: string): ReturnType<typeof send> => send({ verb: "GET", path, timeoutMs });
+  const rest = ["namespaces", "version", "clock"] as const satisfies readonly CheckName[];
+  let live: Live | undefined;
+  let isReady: boolean;
+  try {
+    live = parseLive((await ask(livePath)).text);
+    isReady = (await ask(readyPath)).status === 200;
+  } catch (error) {
+    yield failed("server", messageOf(error), "Start it (`aion server`), or correct the address.", { url });
+    yield* skipAll(rest, "the server could not be asked");
+    return;
+  }
+  const now = (askedAt + Date.now()) / 2;
+  if (live === undefined) {
+    yield failed("server", `what answers at ${url} is no server of Aion`, "Correct the address.", { url });
+    yield* skipAll(rest, "the server could not be asked");
+    return;
+  }
+  const facts: Facts = { url, pid: live.pid, isReady };
+  yield isReady
+    ? ok("server", `process ${live.pid} takes calls at ${url}`, facts)
+    : warning(
+        "server",
+        `process ${live.pid} at ${url} takes no calls now`,
+        "It is starting, or draining before it ends: ask again in some seconds, and look at its log.",
+        facts,
+      );
+  yield await checkNamespaces(server);
+  yield checkServerVersion(live.version, own);
+  yield checkServerClock(clock, now);
+}
+
+async function checkNamespaces(server: FetchSendOptions): Promise<Finding> {
+  try {
+    const namespaces = await listNamespaces(server);
+    const closed = namespaces.filter(({ state }) => state !== "open");
+    const facts: Facts = { count: namespaces.length, unavailableCount: closed.length };
+    if (closed.length === 0) return ok("namespaces", `${namespaces.length} of them, all open`, facts);
+    const [first] = closed;
+    return failed(
+      "namespaces",
+      `${closed.map(({ name }) => name).join(", ")} cannot be opened: ${first?.error ?? "it is not said why"}`,
+      "Look at its store on the machine of the server: `aion doctor --store sqlite:…`. The others go on.",
+      facts,
+    );
+  } catch (error) {
+    const hint = isAionError(error) ? error.hint : "Look at the log of the server.";
+    return warning("namespaces", `they could not be listed: ${messageOf(error)}`, hint);
+  }
+}
+
+export function checkServerVersion(version: string, own: string): Finding {
+  const facts: Facts = { own, serverVersion: version };
+  if (version === own) return ok("version", `this is Aion ${own}, and so is the server`, facts);
+  return warning(
+    "version",
+    `the server is Aion ${version}, and this command is ${own}: they may not understand each other`,
+    "Use the command of the version that the server runs.",
+    facts,
+  );
+}
+
+/** `date`: as the header of an answer has it. */
+export function checkServerClock(date: string | undefined, now: number): Finding {
+  const serverNow = Date.parse(date ?? "");
+  if (Number.isNaN(serverNow)) return skipped("clock", "the server does not tell its time");
+  const aheadMs = serverNow - now;
+  const facts: Facts = { now, serverNow, aheadMs };
+  if (Math.abs(aheadMs) <= skewMaxMs)
+    return ok("clock", "that of the server is as this one, to some seconds", facts);
+  return warning(
+    "clock",
+    `that of the server is ${aheadMs > 0 ? "ahead of" : "behind"} this one by ${formatSpan(aheadMs)}`,
+    "Set both by a time server. Timers go by the clock of the server.",
+    facts,
+  );
+}
+
+function* skipAll(checks: readonly CheckName[], why: string): Generator<Finding> {
+  for (const check of checks) yield skipped(check, why);
+}

@@ -1,0 +1,140 @@
+import type { Payload } from "../core/payload.ts";
+import type { TaskFrame, TaskToken } from "../protocol/frames.ts";
+import type { EngineLink } from "../protocol/transport.ts";
+import type { OpenAttempt, TaskAddress } from "./attempt.ts";
+import type { WaitingTask } from "./task-queues.ts";
+
+/** One worker, from its registration until it leaves or is lost. It may be cut off in between, and come back. */
+export interface WorkerSession {
+  readonly identity: string;
+  /** What it has to show to be taken for the same one. */
+  readonly secret: string;
+  build: string | undefined;
+  taskQueues: ReadonlySet<string>;
+  activityTypes: ReadonlySet<string>;
+  capacity: number;
+  /** `undefined`: it is cut off. */
+  link: EngineLink | undefined;
+  /** It has reported again what was not acknowledged. */
+  isReady: boolean;
+  isDraining: boolean;
+  /** Its tasks are for others now. */
+  isOver: boolean;
+  /** Credits taken: attempts that it has, or that are about to begin. */
+  underWay: number;
+  readonly leases: Map<string, TaskLease>;
+  /** When it was last given a task, as a number that grows. */
+  givenAt: number;
+  cancelSilence: (() => void) | undefined;
+}
+
+/** What operators see of a worker. */
+export interface WorkerInfo {
+  readonly identity: string;
+  readonly build?: string;
+  /** `cut off`: it has no connection, and may come back. */
+  readonly state: "ready" | "draining" | "cut off";
+  readonly taskQueues: readonly string[];
+  readonly activityTypes: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has, or is about to get. */
+  readonly tasksInFlight: number;
+}
+
+/** A credit of a worker and a place in its queue, for one activity. */
+export interface Grant {
+  readonly worker: WorkerSession;
+  readonly task: WaitingTask;
+}
+
+/** An attempt that a worker has, or is to have as soon as it comes back. In memory only: that it is open is in the history. */
+export interface TaskLease extends OpenAttempt {
+  readonly key: string;
+  readonly address: TaskAddress;
+  readonly identity: string;
+  /** `undefined`: no worker with that identity has come to this engine yet. */
+  worker: WorkerSession | undefined;
+  /** `undefined`: an earlier engine gave it out, and only its worker knows it. */
+  token: TaskToken | undefined;
+  /** `undefined`: the worker has it. */
+  unsent: TaskFrame | undefined;
+  readonly frame: Omit<TaskFrame, "token">;
+  readonly taskQueue: string;
+  readonly heartbeatMs: number | undefined;
+  /** Its outcome is on its way to the disk. */
+  isReported: boolean;
+  isCancelRequested: boolean;
+  heartbeat: Payload | undefined;
+}
+
+export function hasCredit(worker: WorkerSession): boolean {
+  return (
+    worker.link !== undefined &&
+    worker.isReady &&
+    !worker.isDraining &&
+    !worker.isOver &&
+    worker.underWay < worker.capacity
+  );
+}
+
+/**
+ * The preferred one if it has credit; else the one with the most credit left, of equals the one that has waited longest. `undefined`:
+ * nobody can take it now.
+ */
+export function pickWorker(
+  workers: ReadonlyMap<string, WorkerSession>,
+  task: WaitingTask,
+): WorkerSession | undefined {
+  const preferred = task.preferred === undefined ? undefined : workers.get(task.preferred);
+  if (preferred !== undefined && serves(preferred, task) && hasCredit(preferred)) return preferred;
+  let best: WorkerSession | undefined;
+  for (const worker of workers.values()) {
+    if (!hasCredit(worker) || !serves(worker, task)) continue;
+    if (best === undefined) {
+      best = worker;
+      continue;
+    }
+    const more = worker.capacity - worker.underWay - (best.capacity - best.underWay);
+    if (more > 0 || (more === 0 && worker.givenAt < best.givenAt)) best = worker;
+  }
+  return best;
+}
+
+export function serves(
+  worker: WorkerSession,
+  { taskQueue, activityType }: Pick<WaitingTask, "taskQueue" | "activityType">,
+): boolean {
+  return worker.taskQueues.has(taskQueue) && worker.activityTypes.has(activityType);
+}
+
+export function toInfo(worker: WorkerSession): WorkerInfo {
+  const { identity, build, isDraining, link, taskQueues, activityTypes, capacity, underWay } = worker;
+  return {
+    identity,
+    ...(build === undefined ? {} : { build }),
+    state: link === undefined ? "cut off" : isDraining ? "draining" : "ready",
+    taskQueues: [...taskQueues],
+    activityTypes: [...activityTypes],
+    capacity,
+    tasksInFlight: underWay,
+  };
+}
+
+export function newSession(identity: string, secret: string): WorkerSession {
+  return {
+    identity,
+    secret,
+    build: undefined,
+    taskQueues: new Set(),
+    activityTypes: new Set(),
+    capacity: 0,
+    link: undefined,
+    isReady: false,
+    isDraining: false,
+    isOver: false,
+    underWay: 0,
+    leases: new Map(),
+    givenAt: 0,
+    cancelSilence: undefined,
+  };
+}

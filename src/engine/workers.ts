@@ -1,0 +1,581 @@
+import { assert } from "../core/errors.ts";
+import { defaultTaskQueue } from "../core/event.ts";
+import type { TimeoutKind } from "../core/failure.ts";
+import { toFailure } from "../core/failure.ts";
+import type { RunId } from "../core/ids.ts";
+import type { Payload } from "../core/payload.ts";
+import { parsePayload } from "../core/payload.ts";
+import type { Ports } from "../core/ports.ts";
+import type {
+  AcknowledgedFrame,
+  CancelFrame,
+  HeartbeatFrame,
+  RegisterFrame,
+  ReportFrame,
+  TaskOutcome,
+  TaskToken,
+} from "../protocol/frames.ts";
+import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
+import type { OpenActivity } from "../replay/run-state.ts";
+import type { TaskAddress, ToEvent } from "./attempt.ts";
+import {
+  armHeartbeat,
+  armTimers,
+  disarm,
+  ifCurrent,
+  keyOf,
+  toFailedEvent,
+  toLostEvent,
+  toTimedOutEvent,
+} from "./attempt.ts";
+import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import { TaskQueues } from "./task-queues.ts";
+import type { TokenClaim } from "./task-token.ts";
+import { fromToken, toToken } from "./task-token.ts";
+import type { ConnectionsHost } from "./worker-connections.ts";
+import { WorkerConnections } from "./worker-connections.ts";
+import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import { pickWorker, serves, toInfo } from "./worker-session.ts";
+
+export interface WorkerOptions {
+  /** A worker that is silent for longer is lost. */
+  readonly sessionTimeoutMs: number;
+  readonly taskQueues: Readonly<Record<string, TaskQueueLimits>>;
+  /** Workers at once; others are refused. */
+  readonly workersMax: number;
+}
+
+export const workerOptionsDefault: WorkerOptions = {
+  sessionTimeoutMs: 30_000,
+  taskQueues: {},
+  workersMax: 1_000,
+};
+
+export interface WorkersHost {
+  /** An attempt has ended. One of the two is called in the end, unless the engine stops before. */
+  settled(
+    address: TaskAddress,
+    outcome: { readonly toEvent: ToEvent; onDurable?(): void; onDropped?(): void },
+  ): void;
+  /** A worker is there for an activity that waited: it may begin its next attempt. */
+  slotFree(address: TaskAddress): void;
+  heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
+  /** Whether the history has the outcome of that attempt. */
+  isRecorded(address: TaskAddress, attempt: number): Promise<boolean>;
+}
+
+/**
+ * Attempts of activities on workers. Owner: the kernel. What is open, and which attempt is the current one, is in the histories;
+ * who has it, in memory.
+ *
+ * Laws:
+ *  1. An attempt goes to a worker only after its ActivityStarted, which names the worker, is on disk. A credit of the worker is taken
+ *     before that event is written, and given back when the attempt ends or the commit fails.
+ *  2. A report is acknowledged when its outcome is on disk, or will never be. It is held against the history's open attempt; what is
+ *     late, or is not the worker's, changes nothing.
+ *  3. A connection that is cut is no lost worker: its tasks stay its own until it has been silent for the session's time-out. So do
+ *     those that an earlier engine gave out.
+ *  4. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
+ */
+export class Workers implements WorkerAcceptor, ConnectionsHost {
+  readonly #ports: Ports;
+  readonly #host: WorkersHost;
+  readonly #options: WorkerOptions;
+  readonly #payloadLimitBytes: number;
+  readonly #epoch: number;
+  readonly #queues: TaskQueues;
+  readonly #connections: WorkerConnections;
+  /** Attempts that workers have, by key. */
+  readonly #leases = new Map<string, TaskLease>();
+  /** Those of earlier engines whose workers have not come yet, by identity. */
+  readonly #orphans = new Map<string, Set<TaskLease>>();
+  /** Attempts that are over for their workers, until that is on disk. */
+  readonly #undecided = new Map<string, Promise<void>>();
+  /** Given to activities that were told so and have not begun yet. */
+  readonly #offered = new Map<string, Grant>();
+  /** Of attempts whose start is on its way to the disk. */
+  readonly #reserved = new Map<string, Grant>();
+  #givenCount = 0;
+  #isOffering = false;
+  #isStopped = false;
+
+  constructor(of: {
+    readonly ports: Ports;
+    readonly host: WorkersHost;
+    readonly options: WorkerOptions;
+    readonly payloadLimitBytes: number;
+    readonly epoch: number;
+  }) {
+    this.#ports = of.ports;
+    this.#host = of.host;
+    this.#options = of.options;
+    this.#payloadLimitBytes = of.payloadLimitBytes;
+    this.#epoch = of.epoch;
+    this.#connections = new WorkerConnections(of.ports, this, {
+      ...of.options,
+      payloadLimitBytes: of.payloadLimitBytes,
+    });
+    this.#queues = new TaskQueues(of.options.taskQueues, of.ports, () => this.#offer());
+  }
+
+  /** Takes workers. Before, what is open in the histories is not known. */
+  open(): void {
+    this.#connections.open();
+  }
+
+  list(): readonly WorkerInfo[] {
+    return [...this.#connections.sessions.values()].map(toInfo);
+  }
+
+  listQueues(): readonly TaskQueueInfo[] {
+    return this.#queues.list();
+  }
+
+  get inFlightCount(): number {
+    return this.#leases.size;
+  }
+
+  isUnderWay(runId: RunId, ordinal: number): boolean {
+    return this.#leases.has(keyOf(runId, ordinal));
+  }
+
+  progressOf(runId: RunId, ordinal: number): Payload | undefined {
+    return this.#leases.get(keyOf(runId, ordinal))?.heartbeat;
+  }
+
+  isServed(activity: OpenActivity): boolean {
+    const what = { taskQueue: queueOf(activity), activityType: activity.activityType };
+    for (const worker of this.#connections.sessions.values()) {
+      if (!worker.isDraining && serves(worker, what)) return true;
+    }
+    return false;
+  }
+
+  // Slots.
+
+  /** Takes a credit of a worker for an attempt that is about to be recorded as started, and names it. `undefined`: it must wait. */
+  reserve(address: TaskAddress, activity: OpenActivity, preferred: string | undefined): string | undefined {
+    const key = keyOf(address.runId, address.ordinal);
+    const offered = this.#offered.get(key);
+    if (offered !== undefined) {
+      this.#offered.delete(key);
+      this.#reserved.set(key, offered);
+      return offered.worker.identity;
+    }
+    const { activityType } = activity;
+    const task: WaitingTask = { address, taskQueue: queueOf(activity), activityType, preferred };
+    if (!this.#isStopped && !this.#queues.hasLine(task.taskQueue, activityType)) {
+      const worker = pickWorker(this.#connections.sessions, task);
+      if (worker !== undefined && this.#queues.take(task.taskQueue)) {
+        this.#reserved.set(key, this.#grant(worker, task));
+        return worker.identity;
+      }
+    }
+    this.#queues.join(task);
+    return undefined;
+  }
+
+  #grant(worker: WorkerSession, task: WaitingTask): Grant {
+    worker.underWay += 1;
+    worker.givenAt = this.#givenCount += 1;
+    return { worker, task };
+  }
+
+  /** The attempt does not begin: its start was not recorded. */
+  release(runId: RunId, ordinal: number): void {
+    const key = keyOf(runId, ordinal);
+    const grant = this.#reserved.get(key);
+    if (grant === undefined) return;
+    this.#reserved.delete(key);
+    this.#giveUp(grant);
+    this.#offer();
+  }
+
+  #giveUp({ worker, task }: Grant): void {
+    worker.underWay -= 1;
+    this.#queues.giveBack(task.taskQueue, true);
+  }
+
+  /** An activity that was offered a worker does not begin after all. */
+  decline({ runId, ordinal }: TaskAddress): void {
+    const key = keyOf(runId, ordinal);
+    const grant = this.#offered.get(key);
+    if (grant === undefined) return;
+    this.#offered.delete(key);
+    this.#giveUp(grant);
+    this.#offer();
+  }
+
+  leave(address: TaskAddress, activity: OpenActivity): void {
+    this.#queues.leave(queueOf(activity), activity.activityType, keyOf(address.runId, address.ordinal));
+    this.decline(address);
+  }
+
+  /** Nothing of the run stands in line any more. */
+  leaveRun(runId: RunId): void {
+    this.#queues.leaveRun(runId);
+    for (const { task } of [...this.#offered.values()]) {
+      if (task.address.runId === runId) this.decline(task.address);
+    }
+  }
+
+  #offer(): void {
+    // Whoever is told may begin at once, and end up here again.
+    if (this.#isOffering || this.#isStopped) return;
+    this.#isOffering = true;
+    try {
+      for (;;) {
+        const next = this.#queues.next((task) => pickWorker(this.#connections.sessions, task));
+        if (next === undefined) return;
+        const { address } = next.task;
+        this.#offered.set(keyOf(address.runId, address.ordinal), this.#grant(next.found, next.task));
+        this.#host.slotFree(address);
+      }
+    } finally {
+      this.#isOffering = false;
+    }
+  }
+
+  // Attempts.
+
+  /** Hands an attempt whose credit is taken and whose start is on disk to its worker. */
+  begin(address: TaskAddress, activity: OpenActivity): void {
+    const key = keyOf(address.runId, address.ordinal);
+    const grant = this.#reserved.get(key);
+    this.#reserved.delete(key);
+    if (this.#isStopped) return;
+    assert(grant !== undefined, "an attempt of a worker begins with the credit that was taken for it");
+    const { worker } = grant;
+    const token = toToken({ address, attempt: activity.attempt, epoch: this.#epoch });
+    const lease = this.#toLease(address, activity, worker.identity);
+    lease.worker = worker;
+    lease.token = token;
+    lease.unsent = { ...lease.frame, token };
+    this.#leases.set(key, lease);
+    worker.leases.set(key, lease);
+    armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout));
+    if (worker.isOver) this.#lose(lease, "silent");
+    else if (worker.isReady) this.#send(lease);
+  }
+
+  /**
+   * An attempt that history has with a worker, from before this engine: its worker has one session's time-out to come back to it.
+   */
+  adopt(address: TaskAddress, activity: OpenActivity, identity: string): void {
+    const lease = this.#toLease(address, activity, identity);
+    this.#leases.set(lease.key, lease);
+    this.#queues.force(lease.taskQueue);
+    const { sessionTimeoutMs } = this.#options;
+    const since = { startedAt: activity.startedAt ?? activity.scheduledAt, graceMs: sessionTimeoutMs };
+    armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout), since);
+    const orphans = this.#orphans.get(identity) ?? new Set();
+    this.#orphans.set(identity, orphans.add(lease));
+    // One that is here already has been told that nobody knows of it.
+    const isHere = this.#connections.sessions.has(identity);
+    lease.cancelTimers.push(
+      this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
+        if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
+      }),
+    );
+  }
+
+  #toLease(address: TaskAddress, activity: OpenActivity, identity: string): TaskLease {
+    const { activityType, attempt, input, heartbeat, options } = activity;
+    const { workflowId, runId } = address;
+    const key = keyOf(runId, address.ordinal);
+    const { heartbeatMs } = options;
+    return {
+      key,
+      address,
+      identity,
+      attempt,
+      taskQueue: queueOf(activity),
+      heartbeatMs,
+      frame: {
+        type: "task",
+        activityType,
+        workflowId,
+        runId,
+        attempt,
+        idempotencyKey: key,
+        input,
+        ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
+        ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+      },
+      worker: undefined,
+      token: undefined,
+      unsent: undefined,
+      isReported: false,
+      isCancelRequested: activity.isCancelRequested,
+      heartbeat: undefined,
+      cancelTimers: [],
+      heartbeatTimer: undefined,
+    };
+  }
+
+  #send(lease: TaskLease): void {
+    const { worker, unsent, token } = lease;
+    if (worker?.link === undefined || unsent === undefined || token === undefined) return;
+    lease.unsent = undefined;
+    worker.link.send(unsent);
+    if (lease.isCancelRequested) worker.link.send({ type: "cancel", token, reason: "requested" });
+  }
+
+  /** Tells a worker that the outcome of its attempt is no longer wanted; it is waited for all the same. */
+  cancel(runId: RunId, ordinal: number): void {
+    const lease = this.#leases.get(keyOf(runId, ordinal));
+    if (lease === undefined || lease.isReported || lease.isCancelRequested) return;
+    lease.isCancelRequested = true;
+    if (lease.unsent === undefined) this.#tell(lease, "requested");
+  }
+
+  /** The run has ended: its attempts are told, and their outcomes dropped. */
+  drop(runId: RunId, ordinals: Iterable<number>): void {
+    for (const ordinal of ordinals) {
+      const lease = this.#leases.get(keyOf(runId, ordinal));
+      if (lease === undefined) continue;
+      if (lease.isReported) this.#acknowledge(lease, "not-wanted");
+      else if (this.#end(lease)) this.#tell(lease, "closed");
+    }
+    this.#offer();
+  }
+
+  dropRun(runId: RunId): void {
+    for (const { address } of [...this.#leases.values()]) {
+      if (address.runId === runId) this.drop(runId, [address.ordinal]);
+    }
+  }
+
+  #tell({ worker, token }: TaskLease, reason: CancelFrame["reason"]): void {
+    if (token !== undefined) worker?.link?.send({ type: "cancel", token, reason });
+  }
+
+  #timeOut(lease: TaskLease, timeout: TimeoutKind): void {
+    if (!this.#end(lease)) return;
+    const { random } = this.#ports;
+    const toEvent = ifCurrent(lease, (activity, nowMs) =>
+      toTimedOutEvent(activity, lease, timeout, nowMs, random),
+    );
+    this.#decide(lease, toEvent, () => this.#tell(lease, "timed-out"));
+    this.#offer();
+  }
+
+  #lose(lease: TaskLease, how: "silent" | "left"): void {
+    if (!this.#end(lease)) return;
+    const { random } = this.#ports;
+    const toEvent = ifCurrent(lease, (activity, nowMs) => toLostEvent(activity, lease, how, nowMs, random));
+    this.#decide(lease, toEvent, () => undefined);
+  }
+
+  /** Its worker has no say any more. It is told so when that is on disk: an engine after this one may see it otherwise. */
+  #decide({ key, address }: TaskLease, toEvent: ToEvent, tell: () => void): void {
+    const decision = Promise.withResolvers<void>();
+    this.#undecided.set(key, decision.promise);
+    const over = (): void => {
+      if (this.#undecided.get(key) === decision.promise) this.#undecided.delete(key);
+      decision.resolve();
+      tell();
+    };
+    this.#host.settled(address, { toEvent, onDurable: over, onDropped: over });
+  }
+
+  /** The attempt is over for its worker: credit and place are free. */
+  #end(lease: TaskLease): boolean {
+    if (!this.#release(lease)) return false;
+    this.#leases.delete(lease.key);
+    lease.worker?.leases.delete(lease.key);
+    return true;
+  }
+
+  #release(lease: TaskLease): boolean {
+    if (lease.isReported || this.#leases.get(lease.key) !== lease) return false;
+    disarm(lease);
+    if (lease.worker === undefined) this.#unorphan(lease);
+    else lease.worker.underWay -= 1;
+    this.#queues.giveBack(lease.taskQueue, false);
+    return true;
+  }
+
+  // What workers say (ConnectionsHost).
+
+  acceptWorker(link: EngineLink): EngineReceiver {
+    return this.#connections.acceptWorker(link);
+  }
+
+  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): readonly TaskToken[] {
+    const known = new Set<TaskLease>();
+    const stop: TaskToken[] = [];
+    for (const token of held) {
+      const lease = this.#claim(worker, token);
+      const undecided = lease === undefined ? this.#undecidedOf(token) : undefined;
+      if (lease !== undefined && !lease.isReported) known.add(lease);
+      else if (undecided === undefined) stop.push(token);
+      else void undecided.then(() => worker.link?.send({ type: "cancel", token, reason: "closed" }));
+    }
+    // Its reports tell what becomes of these.
+    for (const token of unacknowledged) {
+      const lease = this.#claim(worker, token);
+      if (lease !== undefined) known.add(lease);
+    }
+    for (const lease of [...worker.leases.values(), ...(this.#orphans.get(worker.identity) ?? [])]) {
+      if (lease.isReported || known.has(lease)) continue;
+      // A process that has just begun knows of none: what it had, died.
+      if (session === undefined) this.#lose(lease, "silent");
+      // What an engine before this one told the worker (that it timed out, that its report was not wanted) may not be on disk.
+      else if (lease.worker === undefined) this.#lose(lease, "left");
+      // It was lost with its connection.
+      else this.#resend(lease);
+    }
+    return stop;
+  }
+
+  #undecidedOf(token: TaskToken): Promise<void> | undefined {
+    const address = fromToken(token)?.address;
+    return address === undefined ? undefined : this.#undecided.get(keyOf(address.runId, address.ordinal));
+  }
+
+  #resend(lease: TaskLease): void {
+    const { frame, token } = lease;
+    if (token !== undefined) lease.unsent = { ...frame, token };
+  }
+
+  /** The lease that a token names, if it is this worker's. */
+  #claim(worker: WorkerSession, token: TaskToken): TaskLease | undefined {
+    const claim = fromToken(token);
+    const lease = claim === undefined ? undefined : this.#leaseOf(claim);
+    if (claim === undefined || lease === undefined || lease.identity !== worker.identity) return undefined;
+    if (lease.attempt !== claim.attempt || lease.address.workflowId !== claim.address.workflowId)
+      return undefined;
+    if (lease.worker === undefined) {
+      // Given out by an engine before this one; a later one there cannot have been.
+      if (claim.epoch >= this.#epoch) return undefined;
+      this.#attach(worker, lease);
+      lease.token = token;
+    }
+    return lease.token === token ? lease : undefined;
+  }
+
+  #leaseOf({ address }: TokenClaim): TaskLease | undefined {
+    return this.#leases.get(keyOf(address.runId, address.ordinal));
+  }
+
+  #attach(worker: WorkerSession, lease: TaskLease): void {
+    this.#unorphan(lease);
+    lease.worker = worker;
+    worker.underWay += 1;
+    worker.leases.set(lease.key, lease);
+  }
+
+  #unorphan(lease: TaskLease): void {
+    const orphans = this.#orphans.get(lease.identity);
+    if (orphans?.delete(lease) === true && orphans.size === 0) this.#orphans.delete(lease.identity);
+  }
+
+  beat(worker: WorkerSession, { token, details }: HeartbeatFrame): void {
+    const lease = this.#claim(worker, token);
+    if (lease === undefined || lease.isReported) return;
+    armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
+    if (details === undefined) return;
+    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
+    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
+    this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
+  }
+
+  report(worker: WorkerSession, { token, outcome }: ReportFrame): boolean {
+    const lease = this.#claim(worker, token);
+    if (lease === undefined) return false;
+    // Told twice: the first report is answered.
+    if (lease.isReported || !this.#release(lease)) return true;
+    lease.isReported = true;
+    let became: AcknowledgedFrame["became"] = "not-wanted";
+    const toOutcomeEvent = this.#toOutcomeEvent(lease, outcome);
+    this.#host.settled(lease.address, {
+      toEvent: (state, nowMs) => {
+        const event = toOutcomeEvent(state, nowMs);
+        became = event === undefined ? "not-wanted" : "recorded";
+        return event;
+      },
+      onDurable: () => this.#acknowledge(lease, became),
+      onDropped: () => this.#acknowledge(lease, "not-wanted"),
+    });
+    this.#offer();
+    return true;
+  }
+
+  /** The history tells whether it was recorded before. */
+  async lookUp(token: TaskToken): Promise<AcknowledgedFrame["became"]> {
+    const claim = fromToken(token);
+    if (claim === undefined || claim.epoch > this.#epoch) return "not-wanted";
+    await this.#undecidedOf(token);
+    return (await this.#host.isRecorded(claim.address, claim.attempt)) ? "already-recorded" : "not-wanted";
+  }
+
+  #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
+    const { address, attempt, frame } = lease;
+    const { ordinal } = address;
+    let failure = outcome.kind === "failed" ? outcome.failure : undefined;
+    if (outcome.kind === "completed") {
+      try {
+        const what = `the result of activity ${JSON.stringify(frame.activityType)}`;
+        const result = parsePayload(outcome.result, what, this.#payloadLimitBytes);
+        return ifCurrent(lease, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
+      } catch (error) {
+        failure = toFailure(error);
+      }
+    }
+    const { random } = this.#ports;
+    return ifCurrent(lease, (activity, nowMs) =>
+      toFailedEvent(activity, lease, failure ?? toFailure("no outcome"), nowMs, random),
+    );
+  }
+
+  #acknowledge(lease: TaskLease, became: AcknowledgedFrame["became"]): void {
+    if (this.#leases.get(lease.key) !== lease) return;
+    this.#leases.delete(lease.key);
+    lease.worker?.leases.delete(lease.key);
+    if (lease.token !== undefined)
+      lease.worker?.link?.send({ type: "acknowledged", token: lease.token, became });
+  }
+
+  registered(worker: WorkerSession): void {
+    for (const lease of worker.leases.values()) {
+      if (lease.isCancelRequested && !lease.isReported && lease.unsent === undefined)
+        this.#tell(lease, "requested");
+    }
+  }
+
+  ready(worker: WorkerSession): void {
+    for (const lease of worker.leases.values()) this.#send(lease);
+    this.#offer();
+  }
+
+  /** What it has reported is being recorded; the rest is begun anew by others. */
+  gone(worker: WorkerSession, how: "silent" | "left"): void {
+    for (const [key, grant] of [...this.#offered]) {
+      if (grant.worker !== worker) continue;
+      this.#offered.delete(key);
+      this.#giveUp(grant);
+      this.#queues.rejoin(grant.task);
+    }
+    for (const lease of [...worker.leases.values()]) this.#lose(lease, how);
+    this.#offer();
+  }
+
+  /** Nothing is given out or recorded any more. Tasks stay with their workers, for the next engine. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#connections.stop();
+    for (const lease of this.#leases.values()) disarm(lease);
+    this.#queues.stop();
+    this.#leases.clear();
+    this.#undecided.clear();
+    this.#orphans.clear();
+    this.#offered.clear();
+    this.#reserved.clear();
+  }
+}
+
+function queueOf({ options }: OpenActivity): string {
+  return options.taskQueue ?? defaultTaskQueue;
+}

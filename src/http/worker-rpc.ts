@@ -1,0 +1,71 @@
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { defaultNamespace } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
+import type { EngineReceiver } from "../protocol/transport.ts";
+import type { AppOptions } from "./app.ts";
+import { toAionError } from "./errors.ts";
+import { FrameQueue } from "./frame-queue.ts";
+import type { WorkRequest, WorkResponse } from "./gen/aion/v1/workers_pb.ts";
+import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
+import { toConnectError } from "./rpc-error.ts";
+import { fromWorkRequest, toWorkResponse } from "./worker-frames.ts";
+
+/** More than an engine ever has to say at once to a worker of the largest capacity. */
+const framesMax = 50_000;
+
+/** Workers, over a stream in each direction. Who they work for is in their first frame. */
+export function addWorkers(router: ConnectRouter, options: AppOptions): void {
+  router.rpc(WorkerService.method.work, async function* work(requests, context) {
+    const queue = new FrameQueue<WorkResponse>(framesMax);
+    const gone = AbortSignal.any([context.signal, options.closing]);
+    gone.addEventListener("abort", () => queue.end(), { once: true });
+    const frames = requests[Symbol.asyncIterator]();
+    let receiver: EngineReceiver | undefined;
+    try {
+      receiver = await register(frames, queue, { context, options });
+      void receive(frames, receiver).finally(() => queue.end());
+      yield* queue;
+    } catch (reason) {
+      throw toConnectError(toAionError(reason));
+    } finally {
+      receiver?.closed();
+    }
+  });
+}
+
+async function register(
+  frames: AsyncIterator<WorkRequest>,
+  queue: FrameQueue<WorkResponse>,
+  { context, options }: { readonly context: HandlerContext; readonly options: AppOptions },
+): Promise<EngineReceiver> {
+  const first = await frames.next();
+  if (first.done === true || first.value.frame.case !== "register") {
+    throw new AionError("invalid_argument", "the first frame of a worker must be its registration");
+  }
+  const { namespace = defaultNamespace, ...registration } = fromWorkRequest(first.value);
+  if (typeof namespace !== "string") throw new AionError("invalid_argument", "a namespace is a text");
+  await options.admit?.({
+    operation: "work",
+    namespace,
+    host: new URL(context.url).host,
+    headers: context.requestHeader,
+  });
+  const acceptor = options.workersOf?.(namespace);
+  if (acceptor === undefined) throw new AionError("endpoint_unknown", "no workers are taken here");
+  const receiver = acceptor.acceptWorker({
+    send: (frame) => queue.push(toWorkResponse(frame)),
+    close: () => queue.end(),
+  });
+  receiver.receive(registration);
+  return receiver;
+}
+
+async function receive(frames: AsyncIterator<WorkRequest>, receiver: EngineReceiver): Promise<void> {
+  try {
+    for (let next = await frames.next(); next.done !== true; next = await frames.next()) {
+      receiver.receive(fromWorkRequest(next.value));
+    }
+  } catch {
+    // It was cut off. The engine learns it when the call ends.
+  }
+}
