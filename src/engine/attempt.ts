@@ -151,12 +151,13 @@ export function toTimedOutEvent(
 
 /** So many workers in a row that fall silent with one activity are taken for its own doing. */
 const lossesMax = 5;
-/** After the second loss in a row; doubled at each one after it. */
+/** After the second loss in a row; doubled at each one after it, up to a minute. */
 const lossBackoffMs = 1_000;
+const lossBackoffMaxMs = 60_000;
 
 /**
  * The worker of the attempt is gone. That is not the activity's fault, so its policy does not count it and the next attempt begins: at
- * once, and the more slowly the more workers in a row have fallen silent. The fifth of them is a failure like any other.
+ * once, and the more slowly the more workers in a row have gone. The fifth that has fallen silent is a failure like any other.
  */
 export function toLostEvent(
   activity: OpenActivity,
@@ -179,7 +180,8 @@ export function toLostEvent(
     };
     return toFailedEvent(activity, lost, failure, nowMs, random);
   }
-  const waitMs = how === "left" || lostCount < 2 ? 0 : lossBackoffMs * 2 ** (lostCount - 2);
+  const count = how === "silent" ? lostCount : activity.leftCount + 1;
+  const waitMs = count < 2 ? 0 : Math.min(lossBackoffMaxMs, lossBackoffMs * 2 ** (count - 2));
   return {
     type: "ActivityFailed",
     ordinal,

@@ -5,9 +5,14 @@ const lookMax = 16;
 
 /**
  * Makes room among the resident runs. The map is in order of use: the run that rests goes to its end, and those unused for longest
- * leave. A run with work under way stays, since its outcome comes here.
+ * leave. `isAtWork`: a run with work under way stays, since its outcome comes here.
  */
-export function evict(runs: Map<WorkflowId, ResidentRun>, resting: ResidentRun, residentMax: number): void {
+export function evict(
+  runs: Map<WorkflowId, ResidentRun>,
+  resting: ResidentRun,
+  residentMax: number,
+  isAtWork: (run: ResidentRun) => boolean,
+): void {
   runs.delete(resting.workflowId);
   runs.set(resting.workflowId, resting);
   let looked = 0;
@@ -15,7 +20,7 @@ export function evict(runs: Map<WorkflowId, ResidentRun>, resting: ResidentRun, 
     if (runs.size <= residentMax || ++looked > lookMax) return;
     if (!candidate.isIdle || candidate === resting || candidate.runKey === undefined) continue;
     runs.delete(candidate.workflowId);
-    if (candidate.state.activities.size > 0) runs.set(candidate.workflowId, candidate);
+    if (isAtWork(candidate)) runs.set(candidate.workflowId, candidate);
     else candidate.discard();
   }
 }

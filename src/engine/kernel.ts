@@ -129,7 +129,12 @@ export class Kernel implements RunHost {
         return event;
       },
       runId,
-      onRefused: decline,
+      onRefused: (error) => {
+        decline();
+        // Nothing is wrong with the run: it stands in line no more, and comes back to it when it is read.
+        if (error.code === "store_unavailable")
+          this.insist("bringing a run back", () => this.residency.resident(workflowId));
+      },
     });
   }
 
@@ -310,6 +315,14 @@ export class Kernel implements RunHost {
 
   #isHere({ isStep, activityType }: OpenActivity): boolean {
     return isStep || this.dispatcher.hasImplementation(activityType);
+  }
+
+  /** Runs that only wait for workers may be many, and wait for long: the lines know them, and bring them back. */
+  isAtWork({ state }: ResidentRun): boolean {
+    for (const activity of state.activities.values()) {
+      if (activity.startedAt !== undefined || this.#isHere(activity)) return true;
+    }
+    return false;
   }
 
   release(run: ResidentRun, { ordinal, activityType, worker }: NewAttempt): void {

@@ -42,6 +42,8 @@ export interface ResidencyHost extends RunHost {
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   insist(what: string, work: () => Promise<unknown>): void;
   pause(): Promise<void>;
+  /** Whether the run has activities that are more than in line for a worker. */
+  isAtWork(run: ResidentRun): boolean;
   /** What came due while the run was not in memory. */
   dueInputs(run: ResidentRun): readonly Input[];
   arm(run: ResidentRun, at: number | null): void;
@@ -558,7 +560,8 @@ export class Residency {
   /** Nothing is left to do for now: the run may have to make room. */
   rested(run: ResidentRun): void {
     const { residentMax } = this.#host.options;
-    if (this.#runs.size > residentMax) evict(this.#runs, run, residentMax);
+    if (this.#runs.size > residentMax)
+      evict(this.#runs, run, residentMax, (each) => this.#host.isAtWork(each));
   }
 
   /** Forgets what was not committed, reads the run anew, and offers again what nobody was told about. */

@@ -189,6 +189,105 @@ describe("a credit", () => {
   });
 });
 
+describe("a line", () => {
+  it("is left by all activities of a run that is read anew", () => {
+    stage.reserve(0);
+    stage.reserve(1);
+    stage.workers.leaveRun(runId);
+    stage.join();
+    expect(stage.free).toEqual([]);
+    expect(stage.reserve(1)).toBe("w1");
+  });
+});
+
+describe("a run that has ended", () => {
+  it("leaves nothing with its workers: they are told, and have room again", async () => {
+    const worker = stage.join({ capacity: 2 });
+    stage.begin(0);
+    stage.begin(1);
+    worker.complete(worker.task(1), 1);
+    stage.workers.dropRun(runId);
+    expect(worker.all("cancel")).toMatchObject([{ token: worker.task(0).token, reason: "closed" }]);
+    expect(worker.answers).toEqual(["not-wanted"]);
+    expect([0, 1].map((ordinal) => stage.workers.isUnderWay(runId, ordinal))).toEqual([false, false]);
+    expect([stage.reserve(2), stage.reserve(3), stage.reserve(4)]).toEqual(["w1", "w1", undefined]);
+    // What became of the report is told once.
+    stage.record();
+    expect(worker.answers).toEqual(["not-wanted"]);
+  });
+});
+
+describe("a worker that comes back", () => {
+  it("is not sent again what is over", async () => {
+    stage.schedule(9, { startToCloseMs: 1_000 });
+    const worker = stage.join();
+    stage.begin(9);
+    await stage.hand.pass(1_000);
+    stage.record();
+    worker.cut();
+    worker.join(stage.workers);
+    expect(worker.tasks).toHaveLength(1);
+  });
+
+  it("drains no more unless it says so again", () => {
+    const worker = stage.join();
+    worker.send({ type: "drain" }).cut();
+    worker.join(stage.workers);
+    expect(stage.reserve(0)).toBe("w1");
+  });
+
+  it("is told once of a cancellation that came before its task was sent again", () => {
+    const worker = stage.join();
+    stage.begin(0);
+    worker.cut();
+    stage.workers.cancel(runId, 0);
+    worker.join(stage.workers);
+    expect(worker.frames.map(({ type }) => type)).toEqual([
+      "registered",
+      "task",
+      "registered",
+      "task",
+      "cancel",
+    ]);
+  });
+});
+
+describe("an engine", () => {
+  it("takes no worker before it knows what is open, and the worker is to come again", () => {
+    const early = new Workers({
+      ports: stage.hand.ports,
+      options: workerOptionsDefault,
+      payloadLimitBytes: 1_000,
+      epoch,
+      host: {
+        settled: () => undefined,
+        slotFree: () => undefined,
+        heartbeat: () => undefined,
+        isRecorded: async () => false,
+      },
+    });
+    const worker = new ScriptedWorker({ activityTypes: ["work"] }).connect(early);
+    expect(worker.frames).toMatchObject([{ type: "refused", isFinal: false }]);
+    expect(worker.isConnected).toBe(false);
+  });
+
+  it("that stops leaves no timer, and gives nothing out", async () => {
+    stage.schedule(9, { startToCloseMs: 1_000, heartbeatMs: 1_000 });
+    const worker = stage.join();
+    stage.begin(9);
+    stage.reserve(0);
+    new ScriptedWorker({ activityTypes: ["work"] }).connect(stage.workers).cut();
+    new ScriptedWorker({ activityTypes: ["work"] }).connect(stage.workers);
+    stage.workers.stop();
+    expect(stage.hand.waitingCount).toBe(0);
+    stage.add({ type: "ActivityStarted", ordinal: 0, attempt: 1, worker: "w1" });
+    stage.workers.begin(at(0), stage.activity(0));
+    expect(worker.frames.map(({ type }) => type)).toEqual(["registered", "task", "closing"]);
+    expect(stage.reserve(1)).toBeUndefined();
+    expect([stage.workers.inFlightCount, stage.free]).toEqual([0, []]);
+  });
+});
+
 describe("a report", () => {
   it("is answered when it is known what became of it", () => {
     const worker = stage.join();
@@ -311,6 +410,18 @@ describe("an attempt of an engine before this one", () => {
     worker.send({ type: "report", token, outcome: { kind: "completed", result: "1" } });
     expect(stage.record()).toEqual(["ActivityCompleted"]);
     expect(worker.answers).toEqual(["recorded"]);
+  });
+
+  it("counts against the concurrency of its queue", () => {
+    stage = new Stage({ taskQueues: { default: { concurrency: 1 } } });
+    stage.schedule(0);
+    stage.schedule(1);
+    stage.add({ type: "ActivityStarted", ordinal: 0, attempt: 1, worker: "gone" });
+    stage.workers.adopt(at(0), stage.activity(0), "gone");
+    stage.join();
+    expect(stage.reserve(1)).toBeUndefined();
+    stage.workers.drop(runId, [0]);
+    expect(stage.free).toEqual([1]);
   });
 
   it("counts against the room of its worker", () => {

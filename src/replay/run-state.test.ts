@@ -76,6 +76,7 @@ describe("the state of a run", () => {
         worker: undefined,
         failedCount: 0,
         lostCount: 0,
+        leftCount: 0,
         retryAt: undefined,
         heartbeat: undefined,
         heartbeatAttempt: 0,

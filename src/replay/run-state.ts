@@ -27,6 +27,8 @@ export interface OpenActivity {
   failedCount: number;
   /** Workers that fell silent with an attempt of it, one after the other. */
   lostCount: number;
+  /** Workers that left with an attempt of it under way, one after the other. */
+  leftCount: number;
   /** The next attempt starts no earlier. */
   retryAt: number | undefined;
   heartbeat: Payload | undefined;
@@ -215,6 +217,7 @@ export class RunState {
           worker: undefined,
           failedCount: 0,
           lostCount: 0,
+          leftCount: 0,
           retryAt: undefined,
           heartbeat: undefined,
           heartbeatAttempt: 0,
@@ -361,9 +364,11 @@ export class RunState {
       activity.worker = undefined;
       if (event.type === "ActivityFailed" && event.lost !== undefined) {
         if (event.lost === "silent") activity.lostCount += 1;
+        else activity.leftCount += 1;
       } else {
         activity.failedCount += 1;
         activity.lostCount = 0;
+        activity.leftCount = 0;
       }
       activity.retryAt = event.retryAt;
       if (event.heartbeat !== undefined) {

@@ -164,8 +164,8 @@ describe.each(transports)("%s", (_name, open) => {
     });
     await packages.deploy({ archive: Uint8Array.from([0, 255, 80]), isRouted: false });
     expect((await packages.listPackages({})).routes[0]).toMatchObject({ routedAt: 6 });
-    await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32) });
-    await packages.unload({ version: "ab".repeat(32) });
+    await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" });
+    await packages.unload({ version: "ab".repeat(32), requestId: "u" });
     expect(received).toEqual([
       {
         workflowType: "t",
@@ -187,9 +187,33 @@ describe.each(transports)("%s", (_name, open) => {
       { after: "oldest", limit: 500, waitMs: 5, filter: { types: ["TimerFired", "TimerStarted"] } },
       { archive: [0, 255, 80], isRouted: false },
       {},
-      { workflowTypes: ["t"], version: "ab".repeat(32) },
-      { version: "ab".repeat(32) },
+      { workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" },
+      { version: "ab".repeat(32), requestId: "u" },
     ]);
+  });
+
+  it("reads the feed of all runs", async () => {
+    const item = { cursor: "1.2.0", workflowId: "a", runId: "r1", workflowType: "t" };
+    const [event] = events;
+    if (event === undefined) throw new Error("there are events");
+    const asked: unknown[] = [];
+    const { url } = await serve({
+      feed: async (request) => {
+        asked.push(request);
+        return { events: [{ ...item, event }], nextCursor: "1.2.0", isAtHead: true };
+      },
+    });
+    const workflows = createClient(WorkflowService, open(url));
+    const reply = await workflows.feed({ after: "oldest", types: "TimerFired", workflowId: "a" });
+    expect(asked).toEqual([
+      { after: "oldest", limit: 500, filter: { workflowId: "a", types: ["TimerFired"] } },
+    ]);
+    expect(reply).toMatchObject({
+      nextCursor: "1.2.0",
+      isAtHead: true,
+      events: [{ cursor: "1.2.0", runId: "r1" }],
+    });
+    expect(reply.events[0]?.event?.["type"]).toBe(event.type);
   });
 
   it("follows events, and goes on where it was", async () => {

@@ -236,15 +236,20 @@ describe("a worker", () => {
     expect(await world.during(run.result())).toEqual([1, 2]);
   });
 
-  it("that leaves with tasks under way gives them to others at once, and nobody counts that", async () => {
+  it("that leaves with tasks under way gives them to others, and nobody counts that", async () => {
     const { world, start, join } = await openRemoteWorld();
     const run = await start("a", "x");
+    const waits: (number | undefined)[] = [];
     for (let count = 1; count <= 7; count++) {
       const worker = await join({ identity: `w${count}` });
       worker.send({ type: "leave" });
       await world.settle();
-      await world.advance(0);
+      const { recordedAt, ...event } = (await world.history("a")).at(-1) ?? {};
+      waits.push("retryAt" in event ? Number(event.retryAt) - Number(recordedAt) : undefined);
+      await world.advance(waits.at(-1) ?? 0);
     }
+    // A process that ends itself each time is not to do so without a pause.
+    expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000]);
     const last = await join({ identity: "last" });
     expect(last.task()).toMatchObject({ attempt: 8 });
     last.complete(last.task(), "done");
@@ -382,6 +387,7 @@ describe("a worker whose connection is cut", () => {
 });
 
 describe("a cancellation", () => {
+  // I-38
   it("is told to the worker, and its outcome waited for", async () => {
     const { world, start, join } = await openRemoteWorld();
     const worker = await join();
@@ -628,7 +634,7 @@ describe("an engine that was killed", () => {
     expect(worker.answers).toEqual(["recorded"]);
   });
 
-  // I-17
+  // I-16, I-19
   it("and replaced while it lived gives nothing: no task, no acknowledgement", async () => {
     const { world, start, join } = await openRemoteWorld();
     const worker = await join();

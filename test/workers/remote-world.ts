@@ -9,7 +9,8 @@ import type { WorldOptions } from "../recovery/world.ts";
 import { World } from "../recovery/world.ts";
 import { ScriptedWorker } from "./scripted-worker.ts";
 
-interface RemoteOptions extends Pick<WorldOptions, "fault" | "onAppend" | "restarts"> {
+interface RemoteOptions extends Pick<WorldOptions, "fault" | "onAppend" | "restarts" | "store"> {
+  readonly residentMax?: number;
   readonly work?: ActivityOptions;
   readonly workers?: Partial<WorkerOptions>;
   readonly workflows?: (work: Work) => readonly AnyWorkflow[];
@@ -37,7 +38,11 @@ export async function openRemoteWorld(options: RemoteOptions = {}) {
   });
   const world = new World({
     workflows: () => [job, ...(options.workflows?.(work) ?? [])],
-    kernel: { workers: { ...workerOptionsDefault, ...options.workers } },
+    kernel: {
+      workers: { ...workerOptionsDefault, ...options.workers },
+      ...(options.residentMax === undefined ? {} : { residentMax: options.residentMax }),
+    },
+    ...(options.store === undefined ? {} : { store: options.store }),
     ...(options.fault === undefined ? {} : { fault: options.fault }),
     ...(options.onAppend === undefined ? {} : { onAppend: options.onAppend }),
     restarts: options.restarts ?? false,

@@ -23,6 +23,7 @@ async function playStorm(seed: number) {
     work: { retry: { initialDelay: 100, jitter: 0 }, heartbeat: "8s", startToClose: "20s" },
     workers: { sessionTimeoutMs: 5_000, taskQueues: { default: { perSecond: 20 } } },
     restarts: true,
+    residentMax: 2,
     fault: ({ number }) =>
       isStormy && number > 3 && isLikely(0.04)
         ? faults[Math.floor(random.number() * faults.length)]

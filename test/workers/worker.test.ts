@@ -230,6 +230,32 @@ describe("a worker", () => {
     expect(reasons).toMatchObject([{ code: "result_timeout" }]);
   });
 
+  it("says nothing of an attempt that is over, though it goes on", async () => {
+    const { world, start } = await openRemoteWorld({ work: { startToClose: "5s" } });
+    const said: string[] = [];
+    startWorker(
+      world,
+      async (_input, task) => {
+        while (!task.signal.aborted) await world.idle(1_000);
+        for (let count = 0; count < 5; count++) {
+          task.heartbeat(count);
+          await world.idle(1_000);
+        }
+        return "late";
+      },
+      {
+        fate: (frame, to) => {
+          if (to === "engine" && frame.type !== "alive") said.push(frame.type);
+          return "arrives";
+        },
+      },
+    );
+    const run = await start("a", "x");
+    expect(await errorOf(world.during(run.result()))).toMatchObject({ kind: "activity" });
+    await world.advance(20_000);
+    expect(said).toEqual(["register", "ready"]);
+  });
+
   it("stops gracefully: what it has ends and is recorded, and nothing new begins", async () => {
     const { world, start } = await openRemoteWorld();
     const { worker, working } = startWorker(
