@@ -1,4 +1,6 @@
 import type { RunHandle } from "aion/client";
+import type { Store } from "aion/store";
+import { openMemoryStore } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
   activity,
@@ -80,6 +82,45 @@ describe("a request to terminate", () => {
     expect(await eventsOfType(run, "WorkflowTerminated")).toHaveLength(1);
   });
 });
+
+it.each(["terminate", "cancel"] as const)(
+  "a request to %s that is made twice at one time does not reach a run that is begun meanwhile",
+  async (what) => {
+    const inner = openMemoryStore();
+    const gate = Promise.withResolvers<void>();
+    let isHeld = false;
+    const store: Store = new Proxy(inner, {
+      get: (target, key) => {
+        const member: unknown = Reflect.get(target, key, target);
+        if (typeof member !== "function") return member;
+        return async (...args: readonly unknown[]): Promise<unknown> => {
+          const answer: unknown = await Reflect.apply(member, target, args);
+          // What it was told of the runs of the id is old when it goes on.
+          if (key === "readRunChain" && isHeld) {
+            isHeld = false;
+            await gate.promise;
+          }
+          return answer;
+        };
+      },
+    });
+    await using t = await TestEngine.open({ ...setup, store });
+    // Not begun: a cancellation ends it at once, too.
+    const first = await t.client.start(job, 1, { id: "a", startDelay: "1h" });
+    const run = t.client.get("a");
+    isHeld = true;
+    const slow = run[what](undefined, { requestId: "r-1" });
+    await expect.poll(() => isHeld, { interval: 1 }).toBe(false);
+    await run[what](undefined, { requestId: "r-1" });
+    const next = await t.client.start(job, 1, { id: "a", reuse: "after-close", startDelay: "1h" });
+    expect(next.runId).not.toBe(first.runId);
+    gate.resolve();
+    await slow;
+    await t.settle();
+    expect((await next.describe()).status).toBe("running");
+    expect(await typesOf(next)).toHaveLength(3);
+  },
+);
 
 describe("a request to cancel", () => {
   it("is recorded once for its id, and answered again after the run has ended", async () => {

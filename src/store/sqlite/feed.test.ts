@@ -175,6 +175,16 @@ it("a page ends when it has so much text, with one item at the least", async () 
   expect(sizes).toEqual([3, 2]);
 });
 
+it("a cursor behind the head is refused: by this feed it was not given", async () => {
+  await world.start("w");
+  const { nextCursor } = await store.readFeed({ after: "oldest", limit: 10 });
+  const [era, position] = nextCursor.split(".");
+  const read = (after: string) => store.readFeed({ after, limit: 10 });
+  await expect(read(`${era}.${Number(position) + 1}.0`)).rejects.toMatchObject({ code: "cursor_expired" });
+  await expect(read(`${era}.${position}.1`)).rejects.toMatchObject({ code: "invalid_argument" });
+  await expect(read(`${era}.1.9`)).rejects.toMatchObject({ code: "invalid_argument" });
+});
+
 it("a cursor of the original is not one of a copy, whose feed goes another way", async () => {
   const run = await world.start("w");
   const { nextCursor } = await store.readFeed({ after: "oldest", limit: 10 });
