@@ -8,6 +8,7 @@ import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
+import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
@@ -91,6 +92,7 @@ Examples:
   addKeepCommands(program);
   addBuildCommands(program);
   addDeployCommands(program);
+  addDevCommand(program);
   addServerCommands(program);
   addWorkerCommand(program);
   addDoctorCommand(program);

@@ -149,6 +149,18 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  dev: z
+    .object({
+      what: z.enum(["serving", "waiting", "built", "worker", "started", "completed", "ended"]),
+      url: maybe(z.string()),
+      file: maybe(z.string()),
+      version: maybe(z.string()),
+      workflowTypes: maybe(list(z.string())),
+      workflowId: maybe(z.string()),
+      result: maybe(json),
+      message: maybe(z.string()),
+    })
+    .describe("A line for each thing that happens."),
   worker: z.object({
     identity: z.string(),
     activities: list(z.string()),

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { AionError } from "../core/errors.ts";
 import { parseDuration } from "../core/duration.ts";
+import { defaultTaskQueue } from "../core/event.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
@@ -22,7 +23,10 @@ export function addWorkerCommand(program: Command): void {
     .command("worker")
     .description("Runs the activities that files export, for a server.")
     .argument("<files...>", "files of workflows and activities, as Node runs them")
-    .option("--task-queue <names...>", "the lines that it takes tasks from (default: default)")
+    .option(
+      "--task-queue <names...>",
+      "the lines that it takes tasks from (default: those that its activities name)",
+    )
     .option(
       "--concurrency <number>",
       "tasks at once (default: 100)",
@@ -53,7 +57,9 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     ...(token === undefined ? {} : { token }),
     ...(namespace === undefined ? {} : { namespace }),
     activities,
-    ...(flags.taskQueue === undefined ? {} : { taskQueues: flags.taskQueue }),
+    taskQueues: flags.taskQueue ?? [
+      ...new Set(activities.map(({ options }) => options.taskQueue ?? defaultTaskQueue)),
+    ],
     ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
     ...(flags.identity === undefined ? {} : { identity: flags.identity }),
     log: serverLog(output.isJson ? "json" : undefined, "info"),

@@ -91,7 +91,9 @@ describe("every command", () => {
     expect(Object.keys(documents).toSorted()).toEqual(commands.toSorted());
     const cases = readFileSync(import.meta.filename, "utf8");
     const missing = commands.filter(
-      (name) => !["Document", "Fits"].some((how) => cases.includes(`expect${how}("${name}"`)),
+      // The documents of `dev` are held against their schema where it is tested.
+      (name) =>
+        name !== "dev" && !["Document", "Fits"].some((how) => cases.includes(`expect${how}("${name}"`)),
     );
     expect(missing).toEqual([]);
   });

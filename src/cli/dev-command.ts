@@ -1,0 +1,261 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, readdirSync, statSync, watch } from "node:fs";
+import path from "node:path";
+import type { Command } from "commander";
+import { Client } from "../client/client.ts";
+import { connectRemote } from "../client/remote.ts";
+import type { Service } from "../client/service.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import { fromPayload, messageOf, nullPayload } from "../core/payload.ts";
+import type { Payload } from "../core/payload.ts";
+import { describeProblem } from "../package/problem.ts";
+import type { Server } from "../server/server.ts";
+import type { DocumentOf } from "./documents.ts";
+import { Output, style } from "./output.ts";
+import { printable } from "./printable.ts";
+import { serverLog } from "./server-log.ts";
+import { countOption, parseJsonOption, usageError } from "./usage.ts";
+
+interface DevFlags {
+  readonly port: number;
+  readonly data?: string;
+  readonly run?: string;
+  readonly input?: string;
+}
+
+/** What is not the author's, or is made by what he runs. */
+const passedOver: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
+const codeEnding = /\.(?:ts|mts|js|mjs)$/;
+const testEnding = /\.(?:test|spec|d)\.[mc]?[jt]s$/;
+/** An editor writes a file in several steps. */
+const settleMs = 100;
+const portMax = 65_535;
+const portDefault = 4_466;
+
+/** The command for writing workflows: a server, a worker, and each change of a file taken up at once. */
+export function addDevCommand(program: Command): void {
+  program
+    .command("dev")
+    .description(
+      "Serves the workflows of a directory while you write them: each change is built and deployed at once.",
+    )
+    .argument("[dir]", "the directory, or one file in it", ".")
+    .option("--port <number>", "where the server listens", countOption("--port", portMax), portDefault)
+    .option("--data <dir>", "the directory of its data (default: .aion in the directory)")
+    .option("--run <workflow-type>", "starts a run after each change, and shows what becomes of it")
+    .option("--input <json>", "the input of that run")
+    .addHelpText(
+      "after",
+      `
+It is a server, and a worker that runs the activities. Runs that are under way stay on the version that they were begun with; new ones
+get the one that you see. Files that import aion/workflow and define a workflow are built; tests are not.`,
+    )
+    .action(develop);
+}
+
+async function develop(directory: string, flags: DevFlags, command: Command): Promise<void> {
+  const mode = command.optsWithGlobals<{ readonly json?: boolean }>();
+  const output = new Output({ isJson: mode.json === true });
+  const place = path.resolve(directory);
+  const found = statSync(place, { throwIfNoEntry: false });
+  if (found === undefined)
+    throw usageError(`there is no ${place}`, "Name a directory with workflow files in it.");
+  const root = found.isDirectory() ? place : path.dirname(place);
+  const input = flags.input === undefined ? nullPayload : parseJsonOption(flags.input, "--input");
+  // Only who develops needs all of it.
+  const { Server: Opened } = await import("../server/server.ts");
+  const data = path.resolve(flags.data ?? path.join(root, ".aion"));
+  const server = await Opened.open({ data, port: flags.port, log: serverLog(undefined, "warn") });
+  output.told("dev", `${style("bold", "aion dev")} serves ${root} at ${server.url}`, {
+    what: "serving",
+    url: server.url,
+  });
+  const development = new Development({
+    server,
+    root,
+    only: found.isDirectory() ? undefined : place,
+    data,
+    output,
+    ...(flags.run === undefined ? {} : { run: { workflowType: flags.run, input } }),
+  });
+  await development.go();
+}
+
+interface DevelopmentOptions {
+  readonly server: Server;
+  readonly root: string;
+  readonly only: string | undefined;
+  readonly data: string;
+  readonly output: Output;
+  readonly run?: { readonly workflowType: string; readonly input: Payload };
+}
+
+/** One `aion dev`: what is built, the worker, and the watch over the files. */
+class Development {
+  readonly #of: DevelopmentOptions;
+  readonly #service: Service;
+  /** By file, as it was deployed last. */
+  readonly #deployed = new Map<string, { readonly version: string; readonly hasActivities: boolean }>();
+  #worker: ChildProcess | undefined;
+  #isStopping = false;
+  #round: Promise<void> = Promise.resolve();
+
+  constructor(of: DevelopmentOptions) {
+    this.#of = of;
+    this.#service = connectRemote({ url: of.server.url, patience: 0 });
+  }
+
+  /** Until a signal comes. */
+  async go(): Promise<void> {
+    const { root, server } = this.#of;
+    this.#round = this.#takeUp();
+    let timer: NodeJS.Timeout | undefined;
+    const watcher = watch(root, { recursive: true }, (_kind, name) => {
+      if (name !== null && !this.#isSource(path.join(root, name))) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        this.#round = this.#round.then(() => this.#takeUp());
+      }, settleMs);
+    });
+    const signalled = Promise.withResolvers<void>();
+    process.once("SIGINT", signalled.resolve);
+    process.once("SIGTERM", signalled.resolve);
+    await signalled.promise;
+    this.#isStopping = true;
+    watcher.close();
+    clearTimeout(timer);
+    await this.#round;
+    await this.#stopWorker();
+    await server.close({ drain: 0 });
+  }
+
+  #isSource(file: string): boolean {
+    const { root, data, only } = this.#of;
+    if (file === data || file.startsWith(`${data}${path.sep}`)) return false;
+    const parts = path.relative(root, file).split(path.sep);
+    if (parts.some((part) => passedOver.has(part) || (part.startsWith(".") && part !== "."))) return false;
+    return codeEnding.test(file) && (only === undefined || !testEnding.test(file));
+  }
+
+  /** Builds and deploys what has changed, and has the worker run what there is now. Never rejects. */
+  async #takeUp(): Promise<void> {
+    if (this.#isStopping) return;
+    try {
+      const files = this.#findFiles();
+      if (files.length === 0) {
+        this.#say("no file here defines a workflow; waiting for one", { what: "waiting" });
+      }
+      let isChanged = false;
+      for (const file of files) isChanged = (await this.#deploy(file)) || isChanged;
+      await this.#startWorker(files.filter((file) => this.#deployed.get(file)?.hasActivities === true));
+      if (isChanged && this.#of.run !== undefined) await this.#run(this.#of.run);
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
+  #findFiles(): readonly string[] {
+    const { root, only } = this.#of;
+    if (only !== undefined) return [only];
+    const files: string[] = [];
+    for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+      const file = path.join(entry.parentPath, entry.name);
+      if (!entry.isFile() || !this.#isSource(file) || testEnding.test(file)) continue;
+      const text = readFileSync(file, "utf8");
+      if (/["']aion\/workflow["']/.test(text) && /\bworkflow\s*[(<]/.test(text)) files.push(file);
+    }
+    return files.toSorted();
+  }
+
+  /** Returns whether there is something new. */
+  async #deploy(file: string): Promise<boolean> {
+    const shown = path.relative(this.#of.root, file);
+    const begunAt = performance.now();
+    try {
+      const { buildPackage } = await import("../package/build.ts");
+      const { bytes, hash: version, warnings, manifest } = await buildPackage(file);
+      if (this.#deployed.get(file)?.version === version) return false;
+      for (const warning of warnings) this.#of.output.note(describeProblem(warning));
+      const { workflowTypes } = await this.#service.deploy({ archive: bytes });
+      this.#deployed.set(file, { version, hasActivities: manifest.activities.length > 0 });
+      const took = Math.round(performance.now() - begunAt);
+      const types = workflowTypes.map(printable).join(", ");
+      this.#say(
+        `${style("green", "built")} ${shown} in ${took} ms: ${types} (${version.slice(0, 12)}); new runs get it`,
+        { what: "built", file: shown, version, workflowTypes },
+      );
+      return true;
+    } catch (error) {
+      this.#tell(error);
+      return false;
+    }
+  }
+
+  /** The code of activities is loaded once by a process, so each change needs another. */
+  async #startWorker(files: readonly string[]): Promise<void> {
+    await this.#stopWorker();
+    if (this.#isStopping || files.length === 0) return;
+    const [main = ""] = process.argv.slice(1);
+    const worker = spawn(
+      process.execPath,
+      [...process.execArgv, main, "worker", ...files, "--url", this.#of.server.url, "--drain", "1s"],
+      { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, AION_STORE: "", AION_NAMESPACE: "" } },
+    );
+    this.#worker = worker;
+    worker.stdout.setEncoding("utf8").on("data", (text: string) => {
+      this.#say(text.trimEnd(), { what: "worker", message: text.trimEnd() });
+    });
+  }
+
+  async #stopWorker(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined || worker.exitCode !== null || worker.signalCode !== null) return;
+    const ended = once(worker, "exit");
+    worker.kill("SIGTERM");
+    await ended;
+  }
+
+  async #run({ workflowType, input }: NonNullable<DevelopmentOptions["run"]>): Promise<void> {
+    try {
+      const run = await new Client(this.#service).start(workflowType, fromPayload(input));
+      const { workflowId } = run;
+      this.#say(`${style("cyan", "started")} ${workflowType} as ${workflowId}`, {
+        what: "started",
+        workflowId,
+      });
+      void run.result().then(
+        (result) => {
+          const shown = printable(JSON.stringify(result));
+          this.#say(`${style("green", "completed")} ${workflowId}: ${shown}`, {
+            what: "completed",
+            workflowId,
+            result,
+          });
+        },
+        (error: unknown) => {
+          if (this.#isStopping) return;
+          const message = messageOf(error);
+          this.#say(`${style("red", "ended")} ${workflowId}: ${printable(message)}`, {
+            what: "ended",
+            workflowId,
+            message,
+          });
+        },
+      );
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
+  #say(text: string, document: DocumentOf<"dev">): void {
+    this.#of.output.told("dev", text, document);
+  }
+
+  #tell(error: unknown): void {
+    this.#of.output.error(
+      isAionError(error) ? error : new AionError("internal", messageOf(error), { cause: error }),
+    );
+  }
+}

@@ -1,0 +1,114 @@
+/** `aion dev`: each change of a file is what new runs get. */
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { once } from "node:events";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { z } from "zod";
+import { documents } from "../../src/cli/documents.ts";
+import { CommandTest } from "./command.ts";
+
+let test: CommandTest;
+beforeEach(() => {
+  test = new CommandTest();
+  // As in a project that has it installed.
+  writeFileSync(path.join(test.directory, "package.json"), '{"type":"module"}');
+  mkdirSync(path.join(test.directory, "node_modules"));
+  symlinkSync(path.resolve("."), path.join(test.directory, "node_modules", "aion"));
+});
+afterEach(() => test.dispose());
+
+type Told = z.output<(typeof documents)["dev"]>;
+
+class Dev {
+  readonly process: ReturnType<CommandTest["spawn"]>;
+  readonly told: Told[] = [];
+  errors = "";
+
+  constructor(args: readonly string[]) {
+    this.process = test.spawn([
+      "dev",
+      ".",
+      "--port",
+      String(20_000 + (process.pid % 20_000)),
+      "--json",
+      ...args,
+    ]);
+    createInterface(this.process.stdout).on("line", (line) =>
+      this.told.push(documents.dev.parse(JSON.parse(line))),
+    );
+    this.process.stderr.setEncoding("utf8").on("data", (text: string) => (this.errors += text));
+  }
+
+  /** The first such thing that is told from the `from`th on. */
+  async hear(what: Told["what"], from = 0): Promise<Told> {
+    const find = (): Told | undefined => this.told.slice(from).find((told) => told.what === what);
+    await expect.poll(find, { timeout: 40_000, message: `${what}: ${this.errors}` }).toBeDefined();
+    return find() ?? { what };
+  }
+}
+
+function write(answer: string, activity: string): void {
+  writeFileSync(
+    path.join(test.directory, "greet.ts"),
+    `import { activity, workflow } from "aion/workflow";
+     import { hostname } from "node:os";
+     export const shout = activity("shout", { taskQueue: "loud" }, async (text: string) => "${activity} " + text + hostname().slice(0, 0));
+     export const greet = workflow("greet", async (name: string) => await shout("${answer} " + name));`,
+  );
+}
+
+describe("aion dev", () => {
+  it("takes up each change, tells what is wrong, and goes on", { timeout: 180_000 }, async () => {
+    write("hello", "one");
+    writeFileSync(
+      path.join(test.directory, "greet.test.ts"),
+      'import "aion/workflow"; const workflow = (x) => x; workflow(");',
+    );
+    const dev = new Dev(["--run", "greet", "--input", '"you"']);
+    const { url } = await dev.hear("serving");
+    expect(await dev.hear("built")).toMatchObject({ file: "greet.ts", workflowTypes: ["greet"] });
+    expect(await dev.hear("completed")).toMatchObject({ result: "one hello you" });
+
+    let from = dev.told.length;
+    write("good day", "two");
+    expect(await dev.hear("completed", from)).toMatchObject({ result: "two good day you" });
+
+    // What does not build changes nothing.
+    from = dev.told.length;
+    writeFileSync(
+      path.join(test.directory, "greet.ts"),
+      'import { workflow } from "aion/workflow";\nexport const greet = workflow("greet", async () => {;',
+    );
+    await expect.poll(() => dev.errors, { timeout: 40_000 }).toContain("greet.ts:2:");
+    expect(dev.errors).toContain('"code":"build_failed"');
+    const env = { AION_STORE: "", AION_URL: url ?? "" };
+    await test.json(["start", "greet", "--id", "still", "--input", '"you"'], { env });
+    expect(await test.json(["describe", "still"], { env })).toMatchObject({ status: "running" });
+
+    from = dev.told.length;
+    write("bye", "three");
+    expect(await dev.hear("completed", from)).toMatchObject({ result: "three bye you" });
+    // It went on with the version that it was begun with, on the worker that is there now.
+    expect(await test.json(["result", "still", "--wait"], { env })).toMatchObject({
+      result: "three good day you",
+    });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
+  it("waits for a first workflow", { timeout: 60_000 }, async () => {
+    const dev = new Dev([]);
+    await dev.hear("waiting");
+    write("hello", "one");
+    await dev.hear("built");
+    await dev.hear("worker");
+    dev.process.kill("SIGTERM");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
+  it("says what is wrong with its place", async () => {
+    const result = await test.run(["dev", "nowhere"]);
+    expect(result).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("there is no ") as string });
+  });
+});
