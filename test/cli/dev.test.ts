@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { z } from "zod";
 import { documents } from "../../src/cli/documents.ts";
 import { CommandTest } from "./command.ts";
@@ -42,9 +42,14 @@ class Dev {
 
   /** The first such thing that is told from the `from`th on. */
   async hear(what: Told["what"], from = 0): Promise<Told> {
-    const find = (): Told | undefined => this.told.slice(from).find((told) => told.what === what);
-    await expect.poll(find, { timeout: 40_000, message: `${what}: ${this.errors}` }).toBeDefined();
-    return find() ?? { what };
+    return await vi.waitFor(
+      () => {
+        const found = this.told.slice(from).find((told) => told.what === what);
+        if (found === undefined) throw new Error(`nothing of ${what}: ${this.errors}`);
+        return found;
+      },
+      { timeout: 40_000 },
+    );
   }
 }
 
