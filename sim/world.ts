@@ -96,6 +96,7 @@ class World {
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
   readonly #seats: readonly Seat[];
+  readonly #frozen = new Set<EngineLife>();
   readonly #clients: readonly SimClient[];
   #failure: SimulationFailure | undefined;
   #isCalm = false;
@@ -485,9 +486,11 @@ class World {
     const forMs = Math.round(leaseMs * (draw < 0.3 ? draw : draw * 3));
     const epoch = life.epoch;
     life.isHalted = true;
+    this.#frozen.add(life);
     this.#trace.add(`  ${life.name} freezes for ${forMs}`);
     this.#schedule.after(forMs, new Lane(this.#actor), `${life.name} goes on`, () => {
       life.isHalted = false;
+      this.#frozen.delete(life);
       if (forMs > leaseMs) this.#statistics.note("engine frozen beyond its lease");
       if (epoch > 0 && this.#auditor.epoch > epoch) this.#statistics.note("engine replaced while it lived");
     });
@@ -538,6 +541,7 @@ class World {
     this.#trace.add("  all is well");
     this.#isCalm = true;
     this.#isOut = false;
-    for (const { life } of this.#seats) if (life !== undefined) life.isHalted = false;
+    // Also one that is being closed, and has no seat any more.
+    for (const life of this.#frozen) life.isHalted = false;
   }
 }
