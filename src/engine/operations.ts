@@ -124,6 +124,8 @@ export class Operations implements Service {
     signal: StartSignal | undefined,
   ): Promise<StartReply> {
     const { residency } = this.#kernel;
+    // What is still on its way to the id, from a time when there was a run of it, comes before what is sent with this start.
+    if (signal !== undefined) await this.#kernel.mailbox.settled(workflowId);
     // A new id costs no look at the disk: if it is taken after all, the commit tells.
     if (residency.get(workflowId) === undefined) {
       try {

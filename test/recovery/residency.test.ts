@@ -2,6 +2,7 @@
 import { expect, it } from "vitest";
 import { AionError } from "../../src/core/errors.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
+import { deleteClosedRuns } from "../../src/engine/retention.ts";
 import type { Program } from "../../src/program/program.ts";
 import type { Store } from "../../src/store/contract.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -370,6 +371,53 @@ it("what was sent to a run that was held is not heard by the next one after what
   );
   await world.during(run.signal(go, 3));
   expect(await world.during(run.result())).not.toEqual([2, 1]);
+  await checkAtRest(world);
+});
+
+// I-23
+it("what was sent to a run that is gone is not heard by the next one after what was sent later", async () => {
+  let isMissing = false;
+  let isSick = false;
+  const world = worldOver(
+    (inner) => ({
+      findRun: async (workflowId, runId) => {
+        if (isSick) throw new AionError("store_unavailable", "busy");
+        return inner.findRun(workflowId, runId);
+      },
+      append: async (token, commits) => {
+        const results = await inner.append(token, commits);
+        // What the run was sent cannot be looked after from its end on.
+        if (commits.some(({ run }) => run?.status === "terminated")) isSick = true;
+        return results;
+      },
+    }),
+    {
+      workflows: () => [workflow("main", async () => [await receive(go), await receive(go)])],
+      wrapPrograms: (programs) => ({
+        ...programs,
+        find: (type, version) => (isMissing ? undefined : programs.find(type, version)),
+      }),
+    },
+  );
+  const { client } = await world.open();
+  await world.during(client.start("main", null, { id: "main" }));
+  world.kill();
+  isMissing = true;
+  const held = await world.during(world.up());
+  await world.during(held.client.get("main").signal(go, 1));
+  await world.during(held.client.get("main").terminate());
+  expect(isSick).toBe(true);
+  // Meanwhile the run is deleted, and its id is new again.
+  await world.advance(10);
+  await world.during(deleteClosedRuns(held.kernel, 0));
+  isMissing = false;
+  const starting = held.client.start("main", null, { id: "main", signal: [go, 2] });
+  await world.advance(3_000);
+  isSick = false;
+  const run = await world.during(starting, 60_000);
+  await world.advance(60_000);
+  await world.during(run.signal(go, 3)).catch(() => undefined);
+  expect(await world.during(run.result(), 60_000)).not.toEqual([2, 1]);
   await checkAtRest(world);
 });
 
