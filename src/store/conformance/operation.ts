@@ -619,7 +619,7 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
         }),
       },
       { weight: 2, arbitrary: retain },
-      { weight: 4, arbitrary: change },
+      { weight: 7, arbitrary: change },
     ),
     read: fc.oneof(
       {
