@@ -2,7 +2,7 @@
  * What is soaked: an engine with a steady stream of mixed workflows, few of which stay in memory, and retention. Started
  * and killed by `main.ts`; tells what it uses, a JSON line each time.
  */
-import { statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Engine } from "aion";
@@ -122,6 +122,32 @@ function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** What of the resident memory are pages of files (the code of Node), and what lies in the arenas of malloc; 0 where none tells. */
+function readMaps(): Pick<Sample, "fileBytes" | "mallocBytes"> {
+  let fileBytes = 0;
+  let mallocBytes = 0;
+  let kind: "file" | "malloc" | "other" = "other";
+  for (const line of existsSync("/proc/self/smaps")
+    ? readFileSync("/proc/self/smaps", "utf8").split("\n")
+    : []) {
+    const mapping = /^([0-9a-f]+)-[0-9a-f]+ (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line);
+    if (mapping !== null) {
+      const [, from = "", rights = "", name = ""] = mapping;
+      const isArena = rights.startsWith("rw-p") && BigInt(`0x${from}`) % arenaBytes === 0n;
+      if (name.startsWith("/")) kind = "file";
+      else kind = name === "[heap]" || (name === "" && isArena) ? "malloc" : "other";
+      continue;
+    }
+    const bytes = Number(/^Rss:\s+(\d+) kB$/.exec(line)?.[1] ?? 0) * 1_024;
+    if (kind === "file") fileBytes += bytes;
+    if (kind === "malloc") mallocBytes += bytes;
+  }
+  return { fileBytes, mallocBytes };
+}
+
+/** Where glibc puts the arenas of threads. */
+const arenaBytes = 64n * 1_024n * 1_024n;
+
 function sample(): Sample {
   // Only what is still held counts as a leak.
   globalThis.gc?.();
@@ -131,6 +157,7 @@ function sample(): Sample {
   return {
     uptimeSeconds: process.uptime(),
     rss,
+    ...readMaps(),
     heapTotal,
     heapUsed,
     external: external + arrayBuffers,

@@ -2,6 +2,9 @@
 export interface Sample {
   readonly uptimeSeconds: number;
   readonly rss: number;
+  /** Of it: pages of files, which come as code is first run; and what lies in the arenas of malloc. */
+  readonly fileBytes: number;
+  readonly mallocBytes: number;
   /** What V8 holds for its heap, used or not: the most that a burst needed, and it gives back little. */
   readonly heapTotal: number;
   readonly heapUsed: number;
@@ -66,7 +69,7 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
   const spanHours = hours(end) - hours(first);
   const heapGrowth = (perHour((sample) => sample.heapUsed) * spanHours) / mib;
   const heapMean = samples.reduce((sum, { heapUsed }) => sum + heapUsed, 0) / samples.length / mib;
-  const besideHeap = ({ rss, heapTotal }: Sample): number => rss - heapTotal;
+  const besideHeap = ({ rss, fileBytes, heapTotal }: Sample): number => rss - fileBytes - heapTotal;
   const rssGrowth = (perHour(besideHeap) * spanHours) / mib;
   const handles = (sample: Sample): number =>
     Object.values(sample.resources).reduce((sum, count) => sum + count, 0);
@@ -96,7 +99,7 @@ export function judge(lives: readonly Life[], perSecond: number): readonly Verdi
     },
     {
       what: "memory outside the heap, over the longest life",
-      figure: `${rssGrowth >= 0 ? "+" : ""}${rssGrowth.toFixed(1)} MiB, to ${(besideHeap(end) / mib).toFixed(0)} of ${(end.rss / mib).toFixed(0)} MiB resident`,
+      figure: `${rssGrowth >= 0 ? "+" : ""}${rssGrowth.toFixed(1)} MiB, to ${(besideHeap(end) / mib).toFixed(0)} (${(end.mallocBytes / mib).toFixed(0)} of malloc) of ${(end.rss / mib).toFixed(0)} MiB resident`,
       isFine: rssGrowth < Math.max(16, (0.1 * besideHeap(end)) / mib),
     },
     {

@@ -13,6 +13,8 @@ function hour(of: (minute: number) => Partial<Sample> = () => ({})): Life {
   const samples = Array.from({ length: 60 }, (_, minute): Sample => ({
     uptimeSeconds: 60 * (minute + 1),
     rss: 200 * mib,
+    fileBytes: 50 * mib,
+    mallocBytes: 20 * mib,
     heapTotal: 60 * mib,
     heapUsed: (20 + (minute % 3)) * mib,
     external: 10 * mib,
