@@ -122,29 +122,31 @@ function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** What of the resident memory are pages of files (the code of Node), and what lies in the arenas of malloc; 0 where none tells. */
-function readMaps(): Pick<Sample, "fileBytes" | "mallocBytes"> {
-  let fileBytes = 0;
-  let mallocBytes = 0;
-  let kind: "file" | "malloc" | "other" = "other";
-  for (const line of existsSync("/proc/self/smaps")
-    ? readFileSync("/proc/self/smaps", "utf8").split("\n")
-    : []) {
-    const mapping = /^([0-9a-f]+)-[0-9a-f]+ (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line);
-    if (mapping !== null) {
-      const [, from = "", rights = "", name = ""] = mapping;
-      const isArena = rights.startsWith("rw-p") && BigInt(`0x${from}`) % arenaBytes === 0n;
-      if (name.startsWith("/")) kind = "file";
-      else kind = name === "[heap]" || (name === "" && isArena) ? "malloc" : "other";
+/**
+ * What of the resident memory are pages of files (the code of Node), what lies in the arenas of malloc, and what in pages of V8, of this
+ * thread's heap and of others' (the writer has one); 0 where none tells.
+ */
+function readMaps(): Pick<Sample, "fileBytes" | "mallocBytes" | "heapPageBytes"> {
+  const bytes = { file: 0, malloc: 0, heapPage: 0, other: 0 };
+  let kind: keyof typeof bytes = "other";
+  const lines = existsSync("/proc/self/smaps") ? readFileSync("/proc/self/smaps", "utf8").split("\n") : [];
+  for (const line of lines) {
+    const mapping = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line);
+    if (mapping === null) {
+      bytes[kind] += Number(/^Rss:\s+(\d+) kB$/.exec(line)?.[1] ?? 0) * 1_024;
       continue;
     }
-    const bytes = Number(/^Rss:\s+(\d+) kB$/.exec(line)?.[1] ?? 0) * 1_024;
-    if (kind === "file") fileBytes += bytes;
-    if (kind === "malloc") mallocBytes += bytes;
+    const [, from = "", to = "", rights = "", name = ""] = mapping;
+    const start = BigInt(`0x${from}`);
+    const isPlain = name === "" && rights.startsWith("rw-p");
+    if (name.startsWith("/")) kind = "file";
+    else if (name === "[heap]" || (isPlain && start % arenaBytes === 0n)) kind = "malloc";
+    else kind = isPlain && BigInt(`0x${to}`) - start === heapPageBytes ? "heapPage" : "other";
   }
-  return { fileBytes, mallocBytes };
+  return { fileBytes: bytes.file, mallocBytes: bytes.malloc, heapPageBytes: bytes.heapPage };
 }
 
+const heapPageBytes = 256n * 1_024n;
 /** Where glibc puts the arenas of threads. */
 const arenaBytes = 64n * 1_024n * 1_024n;
 

@@ -15,6 +15,7 @@ function hour(of: (minute: number) => Partial<Sample> = () => ({})): Life {
     rss: 200 * mib,
     fileBytes: 50 * mib,
     mallocBytes: 20 * mib,
+    heapPageBytes: 70 * mib,
     heapTotal: 60 * mib,
     heapUsed: (20 + (minute % 3)) * mib,
     external: 10 * mib,
@@ -47,7 +48,10 @@ describe("the judgement of a soak", () => {
       "heap after collection, over the longest life",
     ]);
     expect(growing(hour((minute) => ({ rss: (200 + minute) * mib })))).toEqual([
-      "memory outside the heap, over the longest life",
+      "memory outside all heaps, over the longest life",
+    ]);
+    expect(growing(hour((minute) => ({ heapPageBytes: (70 + 5 * minute) * mib })))).toEqual([
+      "heaps of other threads, at most",
     ]);
     expect(growing(hour((minute) => ({ resources: { Timeout: 300 + 5 * minute } })))).toEqual([
       "handles and timers, over the longest life",
