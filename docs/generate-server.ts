@@ -45,7 +45,7 @@ Flags of \`aion server\` go before the environment, the environment before the f
 const middle = `
 ## The API
 
-\`GET /openapi.json\` is the whole of it, as OpenAPI 3.1, made of the schemas that requests are checked with. Payloads are JSON values. Errors are
+\`GET /openapi.json\` is the whole of it, as OpenAPI 3.1, made of the schemas that requests are checked with; \`/docs\` shows it in a browser, and lets it be tried. Payloads are JSON values. Errors are
 \`{"error": {"code", "message", "hint", "details"}}\` with the [codes](errors.md) that all of Aion has. Paths begin with
 \`${apiPrefix}{namespace}\`; a namespace that is not named is \`default\` in the client and the command.
 `;

@@ -28,6 +28,13 @@ for (const file of globSync("**/*.sql", { cwd: source })) {
   copyFileSync(path.join(source, file), copy);
 }
 
+// The page that shows the API is Swagger UI's.
+const reference = path.join(target, "http", "reference");
+mkdirSync(reference, { recursive: true });
+for (const file of ["swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE"]) {
+  copyFileSync(path.join(root, "node_modules", "swagger-ui-dist", file), path.join(reference, file));
+}
+
 // What runs inside the realms of packages is one script, and no module.
 await build({
   ...guestBuild,

@@ -15,6 +15,7 @@ import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
+import { showAsset, showReference } from "./reference.ts";
 import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
@@ -83,6 +84,14 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.get("/openapi.json", async (context) => {
     await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return context.json(document);
+  });
+  app.get("/docs", async (context) => {
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
+    return showReference(context);
+  });
+  app.get("/docs/:asset", async (context) => {
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
+    return (await showAsset(context, context.req.param("asset"))) ?? (await context.notFound());
   });
   const { namespaces } = options;
   if (namespaces !== undefined) addNamespaces(app, namespaces, options);

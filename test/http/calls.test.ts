@@ -308,6 +308,22 @@ describe("a caller that is not our client", () => {
     ]);
   });
 
+  it("is shown the API in a browser", async () => {
+    const { url } = await serve({});
+    const page = await fetch(`${url}/docs`);
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
+    const text = await page.text();
+    const parts = [...text.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, part = ""]) => part);
+    expect(parts).toHaveLength(3);
+    for (const part of parts) {
+      const answer = await fetch(`${url}/${part}`);
+      expect([part, answer.status, (await answer.text()).length > 50]).toEqual([part, 200, true]);
+    }
+    for (const nothing of ["/docs/package.json", "/docs/..%2fpackage.json", "/docs/constructor"])
+      expect((await fetch(`${url}${nothing}`)).status).toBe(404);
+  });
+
   it("names its calls by a header", async () => {
     const received: unknown[] = [];
     const note = async (request: object): Promise<void> => {
