@@ -54,6 +54,8 @@ export function rpcHandler(
   return connectNodeAdapter({
     routes: (router) => addRpc(router, options),
     fallback: (request, response) => void fallback(request, response),
+    // Who reads JSON reads a count of 0, and not nothing.
+    jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
     readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
   });
 }
