@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { eventToJson, feedEventToJson } from "../client/json-form.ts";
-import type { JsonObject } from "../client/json-form.ts";
 import { waitMsMax } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
@@ -10,8 +9,11 @@ import { readQuery } from "./operations.ts";
 import type { JsonSchema } from "./operations.ts";
 import { feedFields, parseRequest, toFeedFilter } from "./requests.ts";
 
-/** How many events are read at a time, and so are in memory for a reader who takes none. */
-const eventsPerPage = 100;
+/** How many events are read at a time, and so are in memory for a reader who takes none: few at first, since any may be large. */
+const eventsPerPageFirst = 10;
+const eventsPerPageMax = 100;
+/** The text that a page should not be much longer than. */
+const pageTextMax = 1024 * 1024;
 /** After which a reader whose connection broke comes back. */
 const reconnectMs = 1_000;
 
@@ -39,7 +41,8 @@ export interface StreamEntry {
   /** Where to come back to: behind this one. */
   readonly cursor: string;
   readonly type: string;
-  readonly json: JsonObject;
+  /** JSON. */
+  readonly text: string;
   /** Of a run's event. */
   readonly seq?: number;
 }
@@ -94,16 +97,18 @@ async function* runPages(
   const { fromSeq, ...address } = parseRequest(runSchema, fields, "events");
   let next = fromSeq;
   let waitMs = 0;
+  let limit = eventsPerPageFirst;
   while (!abortSignal.aborted) {
-    const request = { ...address, fromSeq: next, limit: eventsPerPage, waitMs };
+    const request = { ...address, fromSeq: next, limit, waitMs };
     const page = await orAborted(service.history(request, { abortSignal }), abortSignal);
     if (page === undefined) return;
     const entries = page.events.map((event) => ({
       cursor: String(event.seq),
       type: event.type,
-      json: eventToJson(event),
+      text: JSON.stringify(eventToJson(event)),
       seq: event.seq,
     }));
+    limit = nextLimit(limit, entries);
     yield { entries, isEnd: page.isEnd };
     if (page.isEnd) return;
     next = page.nextSeq;
@@ -111,6 +116,14 @@ async function* runPages(
   }
 }
 
+/** More at a time for as long as they are small; what follows large ones is likely to be large. */
+function nextLimit(limit: number, entries: readonly StreamEntry[]): number {
+  const length = entries.reduce((sum, { text }) => sum + text.length, 0);
+  if (length > pageTextMax) return Math.max(1, Math.floor((limit * pageTextMax) / length));
+  return length < pageTextMax / 4 ? Math.min(2 * limit, eventsPerPageMax) : limit;
+}
+
+// The service bounds a page of the feed by the text in it.
 async function* feedPages(
   service: Service,
   fields: StreamRequest["fields"],
@@ -120,13 +133,13 @@ async function* feedPages(
   let next = after ?? "";
   let waitMs = 0;
   while (!abortSignal.aborted) {
-    const request = { after: next, limit: eventsPerPage, waitMs, ...toFeedFilter(filter) };
+    const request = { after: next, limit: eventsPerPageMax, waitMs, ...toFeedFilter(filter) };
     const page = await orAborted(service.feed(request, { abortSignal }), abortSignal);
     if (page === undefined) return;
     const entries = page.events.map((event) => ({
       cursor: event.cursor,
       type: event.event?.type ?? "unreadable",
-      json: feedEventToJson(event),
+      text: JSON.stringify(feedEventToJson(event)),
     }));
     yield { entries, isEnd: false };
     next = page.nextCursor;
@@ -174,8 +187,8 @@ export async function streamEvents(
             controller.close();
             return;
           }
-          for (const { cursor, type, json } of page.value.entries) {
-            text += `id: ${cursor}\nevent: ${type}\ndata: ${JSON.stringify(json)}\n\n`;
+          for (const { cursor, type, text: json } of page.value.entries) {
+            text += `id: ${cursor}\nevent: ${type}\ndata: ${json}\n\n`;
           }
           if (page.value.entries.length === 0) text += ": nothing new\n\n";
         } catch (reason) {

@@ -75,20 +75,20 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
   }
   if (options.workersOf !== undefined) addWorkers(router, options);
   router.rpc(WorkflowService.method.follow, async function* follow(message, context) {
-    for await (const { json, seq = 0 } of entriesOf(
+    for await (const { text, seq = 0 } of entriesOf(
       "run",
       toRequest(WorkflowService.method.follow, message),
       { context, options },
     )) {
-      yield create(FollowResponseSchema, { seq, event: plain(json) });
+      yield create(FollowResponseSchema, { seq, event: JSON.parse(text) as JsonObject });
     }
   });
   router.rpc(WorkflowService.method.watch, async function* watch(message, context) {
-    for await (const { json } of entriesOf("feed", toRequest(WorkflowService.method.watch, message), {
+    for await (const { text } of entriesOf("feed", toRequest(WorkflowService.method.watch, message), {
       context,
       options,
     })) {
-      yield fromJson(FeedEventSchema, plain(json), { ignoreUnknownFields: true });
+      yield fromJson(FeedEventSchema, JSON.parse(text) as JsonObject, { ignoreUnknownFields: true });
     }
   });
 }

@@ -74,8 +74,8 @@ export class WebSockets {
     const watch = watchPulse(webSocket);
     try {
       for (let page = first; page.done !== true; page = await pages.next()) {
-        for (const { json, seq } of page.value.entries) {
-          await write(webSocket, JSON.stringify(seq === undefined ? json : { cursor: seq, event: json }));
+        for (const { text, seq } of page.value.entries) {
+          await write(webSocket, seq === undefined ? text : `{"cursor":${seq},"event":${text}}`);
         }
         if (page.value.isEnd) await write(webSocket, JSON.stringify({ end: true }));
       }

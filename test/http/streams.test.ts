@@ -134,9 +134,23 @@ describe("server-sent events", () => {
     // Buffers of sockets are some megabytes; all of it would be thirty.
     const asked = source.asked.length;
     expect(asked).toBeLessThan(120);
+    expect(Math.max(...source.asked.map(({ limit }) => limit))).toBe(100);
     await delay(200);
     expect(source.asked.length).toBe(asked);
     await reader.cancel();
+  });
+
+  it("that are large are read few at a time", async () => {
+    const source = growing(Array.from({ length: 60 }, (_, index) => fired(index + 1, "x".repeat(500_000))));
+    source.end();
+    const { url } = await serve({ history: source.history });
+    let count = 0;
+    for await (const { id } of readEvents(await fetch(under(url, "/workflows/a/events"))))
+      if (id !== undefined) count += 1;
+    expect(count).toBe(60);
+    const [first, ...later] = source.asked.map(({ limit }) => limit);
+    expect(first).toBe(10);
+    expect(Math.max(...later)).toBeLessThanOrEqual(2);
   });
 
   it("end when the server closes, with nothing that looks like the end of the run", async () => {
