@@ -29,6 +29,8 @@ interface DevFlags {
 const passedOver: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
 const codeEnding = /\.(?:ts|mts|js|mjs)$/;
 const testEnding = /\.(?:test|spec|d)\.[mc]?[jt]s$/;
+/** A worker whose code never yields hears no signal. It has a second to drain, and one to say that it leaves. */
+const workerEndMs = 3_000;
 /** An editor writes a file in several steps. */
 const settleMs = 100;
 const portMax = 65_535;
@@ -119,11 +121,19 @@ class Development {
         this.#round = this.#round.then(() => this.#takeUp());
       }, settleMs);
     });
+    watcher.on("error", (error) => this.#tell(error));
     const signalled = Promise.withResolvers<void>();
-    process.once("SIGINT", signalled.resolve);
-    process.once("SIGTERM", signalled.resolve);
+    const onSignal = (): void => {
+      if (this.#isStopping) {
+        this.#worker?.kill("SIGKILL");
+        process.exit(130);
+      }
+      this.#isStopping = true;
+      signalled.resolve();
+    };
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
     await signalled.promise;
-    this.#isStopping = true;
     watcher.close();
     clearTimeout(timer);
     await this.#round;
@@ -201,10 +211,14 @@ class Development {
     const worker = spawn(
       process.execPath,
       [...process.execArgv, main, "worker", ...files, "--url", this.#of.server.url, "--drain", "1s"],
-      { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, AION_STORE: "", AION_NAMESPACE: "" } },
+      // By the channel it notices when this process is gone.
+      {
+        stdio: ["ignore", "pipe", "inherit", "ipc"],
+        env: { ...process.env, AION_STORE: "", AION_NAMESPACE: "" },
+      },
     );
     this.#worker = worker;
-    worker.stdout.setEncoding("utf8").on("data", (text: string) => {
+    worker.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.#say(text.trimEnd(), { what: "worker", message: text.trimEnd() });
     });
   }
@@ -214,7 +228,9 @@ class Development {
     if (worker === undefined || worker.exitCode !== null || worker.signalCode !== null) return;
     const ended = once(worker, "exit");
     worker.kill("SIGTERM");
+    const timer = setTimeout(() => worker.kill("SIGKILL"), workerEndMs);
     await ended;
+    clearTimeout(timer);
   }
 
   async #run({ workflowType, input }: NonNullable<DevelopmentOptions["run"]>): Promise<void> {

@@ -79,6 +79,8 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  // Of `aion dev`, which started it: a worker of its code is not to stay behind.
+  if (process.connected) process.once("disconnect", onSignal);
   await worker.run();
 }
 

@@ -132,9 +132,10 @@ export function createApp(options: AppOptions): Hono<Env> {
       statusOf("endpoint_unknown"),
     );
   });
-  app.onError((reason) => {
+  app.onError((reason, context) => {
     const error = toAionError(reason);
-    if (error.code === "internal") {
+    // What is thrown at a caller who hung up before the end of the request is no bug.
+    if (error.code === "internal" && !context.req.raw.signal.aborted) {
       options.log?.("error", "a call met a bug", { error: error.message, stack: error.stack });
     }
     return toResponse(error, statusOf(error.code));

@@ -3,8 +3,10 @@ import { createServer as createHttp2Server } from "node:http2";
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { AionError } from "../core/errors.ts";
 import { createApp } from "./app.ts";
 import type { AppOptions } from "./app.ts";
+import { errorToJson, statusOf, toAionError } from "./errors.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
 import { WebSockets } from "./web-sockets.ts";
 
@@ -41,6 +43,10 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   let rpc: Promise<NodeHandler> | undefined;
   const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
     if (request.url?.startsWith(rpcPrefix) !== true) return await api(request, response);
+    const authority = ("authority" in request ? request.authority : request.headers.host) ?? "";
+    if (!URL.canParse(request.url, `http://${authority}`)) {
+      throw new AionError("invalid_argument", "the request names no host, or none that can be");
+    }
     // The half of what there is to load, and most engines are never asked that way.
     rpc ??= import("./rpc.ts").then(({ rpcHandler }) => rpcHandler(appOptions, api));
     (await rpc)(request, response);
@@ -53,10 +59,15 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
     underWay.add(answered);
     // HTTP/2 has a farewell of its own.
     if (closing.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
-    void answer(request, response);
+    answer(request, response).catch((reason: unknown) => refuse(response, reason));
   };
   const first = createServer(
-    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs },
+    {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      // Whoever offers another protocol takes this one as well: clients that would rather have HTTP/2 ask so.
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+    },
     listener,
   );
   const sockets = new WebSockets(appOptions);
@@ -71,8 +82,11 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   // They listen to nothing themselves; this is when the one begins to watch for callers that take too long.
   first.emit("listening");
   const undecided = new Set<Socket>();
+  const callers = new Set<Socket>();
   return {
     take: (caller) => {
+      callers.add(caller);
+      caller.once("close", () => callers.delete(caller));
       undecided.add(caller);
       caller.once("close", () => undecided.delete(caller));
       void decide(caller).then((isSecond) => {
@@ -96,10 +110,24 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       first.closeAllConnections();
       for (const session of sessions) session.destroy();
       sockets.cut();
+      // Of a session that has ended the caller may have heard, and not hung up.
+      for (const caller of callers) caller.destroy();
       first.close();
       second.close();
     },
   };
+}
+
+/** The answer to what nobody else has answered. */
+function refuse(response: NodeResponse, reason: unknown): void {
+  const error = toAionError(reason);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.statusCode = statusOf(error.code);
+  response.setHeader("content-type", "application/json");
+  response.end(errorToJson(error));
 }
 
 /** Whether the caller begins with HTTP/2; `undefined`: it went away, or said nothing for too long. */

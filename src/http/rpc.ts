@@ -20,6 +20,7 @@ import {
 } from "./gen/aion/v1/workflows_pb.ts";
 import { operationsFor, orClosing } from "./operations.ts";
 import type { Operation } from "./operations.ts";
+import { plain } from "./plain-json.ts";
 import { toConnectError } from "./rpc-error.ts";
 import { addWorkers } from "./worker-rpc.ts";
 
@@ -91,11 +92,6 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
       yield fromJson(FeedEventSchema, JSON.parse(text) as JsonObject, { ignoreUnknownFields: true });
     }
   });
-}
-
-/** As JSON has it: a field that is not set is not there. */
-function plain(json: object): JsonObject {
-  return JSON.parse(JSON.stringify(json)) as JsonObject;
 }
 
 async function* entriesOf(

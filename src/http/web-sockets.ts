@@ -41,7 +41,8 @@ export class WebSockets {
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
     try {
-      const url = new URL(request.url ?? "/", "http://localhost");
+      const url = URL.parse(request.url ?? "/", "http://localhost");
+      if (url === null) throw new AionError("invalid_argument", "the address is no valid URL");
       const { kind, namespace, params } = addressOf(url.pathname);
       const headers = new Headers();
       for (const [name, value] of Object.entries(request.headers)) {
@@ -123,6 +124,8 @@ function write(webSocket: WebSocket, text: string): Promise<void> {
 function refuse(socket: Duplex, error: AionError): void {
   const status = statusOf(error.code);
   const body = errorToJson(error);
+  // Whoever does not hang up would stay, and nobody knows of it any more.
+  socket.once("finish", () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );

@@ -1,6 +1,8 @@
 /** Frames of workers and engines as messages and back. */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import type { Failure } from "../core/failure.ts";
+import type { Payload } from "../core/payload.ts";
 import { toPayload } from "../core/payload.ts";
 import type { EngineFrame, WorkerFrame } from "../protocol/frames.ts";
 import { WorkRequestSchema, WorkResponseSchema } from "./gen/aion/v1/workers_pb.ts";
@@ -115,5 +117,43 @@ describe("a frame as a message", () => {
     const empty = fromBinary(WorkRequestSchema, new Uint8Array());
     expect(fromWorkRequest(empty)).toEqual({});
     expect(fromWorkResponse(fromBinary(WorkResponseSchema, new Uint8Array()))).toBeUndefined();
+  });
+});
+
+describe("a failure that no message can hold", () => {
+  const failed = (failure: Failure): unknown => {
+    const frame: WorkerFrame = { type: "report", token: "t", outcome: { kind: "failed", failure } };
+    const bytes = toBinary(WorkRequestSchema, toWorkRequest(frame));
+    return fromWorkRequest(fromBinary(WorkRequestSchema, bytes));
+  };
+  const nested = (depth: number): Payload => `${"[".repeat(depth)}${"]".repeat(depth)}` as Payload;
+
+  it("for half a character arrives without that", () => {
+    const failure = { kind: "application", message: "a\uD83D", stack: "\uDE00b", type: "T" } as const;
+    expect(failed(failure)).toMatchObject({
+      outcome: { failure: { message: "a\uFFFD", stack: "\uFFFDb", type: "T" } },
+    });
+  });
+
+  it("arrives without its details if they are nested too deeply", () => {
+    for (const depth of [20, 40, 60, 99, 3_000]) {
+      const details = nested(depth);
+      const failure = { kind: "application", message: "m", type: "T", nonRetryable: true, details } as const;
+      const { details: _, ...rest } = failure;
+      const expected = depth <= 40 ? failure : rest;
+      expect(failed(failure)).toEqual({
+        type: "report",
+        token: "t",
+        outcome: { kind: "failed", failure: expected },
+      });
+    }
+  });
+
+  it("arrives without a number that is none", () => {
+    expect(failed({ kind: "activity", message: "m", of: "a", attempt: 1.5 })).toEqual({
+      type: "report",
+      token: "t",
+      outcome: { kind: "failed", failure: { kind: "activity", message: "m" } },
+    });
   });
 });

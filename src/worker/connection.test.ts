@@ -229,6 +229,23 @@ describe("a connection", () => {
     expect([stage.wires.length, stage.refusal, stage.hand.waitingCount]).toEqual([1, "never", 0]);
   });
 
+  it.each([
+    ["hangs up", (wire: Wire) => wire.worker.closed()],
+    ["says nothing", () => undefined],
+  ])("is left when the engine has heard it, or %s", async (_what, answer) => {
+    await stage.open();
+    stage.wire.worker.receive(registered);
+    let isLeft = false;
+    const leaving = stage.connection.leave().then(() => (isLeft = true));
+    await stage.hand.settle();
+    expect([stage.wire.said.at(-1), stage.wire.isClosed, isLeft]).toEqual([{ type: "leave" }, false, false]);
+    answer(stage.wire);
+    await stage.hand.pass(1_000);
+    await leaving;
+    await stage.hand.pass(60_000);
+    expect([stage.wires.length, stage.wire.isClosed, stage.hand.waitingCount]).toEqual([1, true, 0]);
+  });
+
   it("that is closed leaves nothing behind", async () => {
     await stage.open();
     stage.connection.close();

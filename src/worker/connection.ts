@@ -18,6 +18,8 @@ export interface ConnectionUser {
 const answerWithinMs = 30_000;
 const backoffFirstMs = 100;
 const backoffMaxMs = 10_000;
+/** For who leaves: an engine that has heard it hangs up. */
+const goodbyeMs = 1_000;
 /** Four frames may be lost or late before the session is. */
 const alivesPerSession = 4;
 
@@ -40,6 +42,8 @@ export class Connection {
   #cancelPatience: (() => void) | undefined;
   #cancelAlive: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
+  /** Of who leaves: the connection is over. */
+  #onOver: (() => void) | undefined;
   #isClosed = false;
 
   constructor(transport: WorkerTransport, ports: WorkerPorts, user: ConnectionUser) {
@@ -89,9 +93,22 @@ export class Connection {
     );
   }
 
+  /** For good, and tells the engine. Resolves when that has heard it, or is not there. */
+  async leave(): Promise<void> {
+    if (this.#isRegistered) {
+      await new Promise<void>((resolve) => {
+        this.#onOver = resolve;
+        this.#cancelRetry = this.#ports.scheduler.delay(goodbyeMs, resolve);
+        this.#put({ type: "leave" });
+      });
+    }
+    this.close();
+  }
+
   /** For good. */
   close(): void {
     this.#isClosed = true;
+    this.#onOver?.();
     this.#cancelRetry?.();
     this.#reset();
   }
@@ -141,6 +158,10 @@ export class Connection {
   #over(number: number, why: string): void {
     if (number !== this.#number || this.#isClosed) return;
     this.#reset();
+    if (this.#onOver !== undefined) {
+      this.#onOver();
+      return;
+    }
     this.#failureCount += 1;
     const full = Math.min(backoffMaxMs, backoffFirstMs * 2 ** (this.#failureCount - 1));
     // Many workers lose an engine at once, and are not to come back at once.

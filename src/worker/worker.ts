@@ -218,7 +218,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
       }
       const reason = new AionError("engine_closed", "the worker is stopping");
       for (const task of this.#tasks.values()) this.#forget(task, reason);
-      this.#connection.send({ type: "leave" });
+      await this.#connection.leave();
     }
     this.#finish(undefined);
   }

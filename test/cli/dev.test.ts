@@ -112,8 +112,39 @@ describe("aion dev", () => {
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
 
+  it.each([
+    ["that is stopped, with code that never yields,", "for (;;) {}", "SIGINT"],
+    ["that is killed", "return", "SIGKILL"],
+  ] as const)("%s leaves no worker behind", { timeout: 60_000 }, async (_how, body, signal) => {
+    writeFileSync(
+      path.join(test.directory, "spin.ts"),
+      `import { activity, workflow } from "aion/workflow";
+       const spin = activity("spin", async () => { ${body}; });
+       export const spinning = workflow("spinning", async () => await spin());
+       export { spin };`,
+    );
+    const dev = new Dev(["--run", "spinning"]);
+    const { message = "" } = (await dev.hear("worker")) as { readonly message?: string };
+    const worker = Number(/^worker .*?:(\d+):/.exec(message)?.[1]);
+    expect(worker).toBeGreaterThan(0);
+    await dev.hear("started");
+    // It may have got its task, and not come back from it.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    dev.process.kill(signal);
+    await once(dev.process, "exit");
+    await expect.poll(() => isThere(worker), { timeout: 10_000 }).toBe(false);
+  });
+
   it("says what is wrong with its place", async () => {
     const result = await test.run(["dev", "nowhere"]);
     expect(result).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("there is no ") as string });
   });
 });
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -458,8 +458,12 @@ describe("hostile input", () => {
   it("leaves the server answering", async () => {
     const { url, service } = await serve({ count: async () => 3 });
     const { port, hostname } = new URL(url);
+    const rpc = "POST /aion.v1.WorkflowService/Count HTTP/1.1\r\ncontent-length: 0\r\n";
     for (const text of [
       "POST /v1/namespaces/default/workflows HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{",
+      `${rpc}host: [\r\n\r\n`,
+      `${rpc}host:\r\n\r\n`,
+      rpc.replace("1.1", "1.0").concat("\r\n"),
       "\u0000\u0001",
       "GET / HTTP/9\r\n\r\n",
     ]) {
@@ -472,7 +476,75 @@ describe("hostile input", () => {
     }
     expect(await service.count({})).toBe(3);
   });
+
+  it("to a host that cannot be is refused, over whatever protocol", async () => {
+    const { url } = await serve({});
+    const headers = "content-type: application/json\r\ncontent-length: 2\r\nconnection: close";
+    const { text } = await say(
+      url,
+      `POST /aion.v1.WorkflowService/Count HTTP/1.1\r\nhost: a b\r\n${headers}\r\n\r\n{}`,
+    );
+    expect(text).toContain("400 Bad Request");
+    expect(text).toContain("invalid_argument");
+  });
+
+  it("that would rather have another protocol is answered over this one", async () => {
+    const { url } = await serve({ count: async () => 3 });
+    const upgrade =
+      "connection: Upgrade, HTTP2-Settings, close\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA";
+    const { text } = await say(
+      url,
+      `GET /v1/namespaces/default/workflow-count HTTP/1.1\r\nhost: a\r\n${upgrade}\r\n\r\n`,
+    );
+    expect(text).toContain("200 OK");
+    expect(text).toContain('{"count":3}');
+  });
+
+  it("that is cut off is no bug of the server", async () => {
+    const logged: string[] = [];
+    const { url, close } = await serve({}, { log: (_level, message) => logged.push(message) });
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    socket.write("POST /v1/namespaces/default/workflows HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{");
+    await delay(50);
+    socket.destroy();
+    await delay(50);
+    await close();
+    expect(logged).toEqual([]);
+  });
 });
+
+describe("a caller who does not hang up", () => {
+  it.each([
+    [
+      "after a refusal",
+      "GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    ],
+    ["before it has begun", "PRI * HTTP/2.0\r\n"],
+  ])("%s does not hold up the server's end", { timeout: 20_000 }, async (_when, text) => {
+    const { url, server, close } = await serve({});
+    const { socket } = await say(url, text, 100);
+    closers.pop();
+    const over = once(server, "close").then(() => "over");
+    await close();
+    expect(await over).toBe("over");
+    socket.destroy();
+  });
+});
+
+/** Says something and keeps its side open; what comes until the other side has ended, or for so long. */
+async function say(
+  url: string,
+  text: string,
+  forMs = 2_000,
+): Promise<{ readonly text: string; readonly socket: Socket }> {
+  const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", allowHalfOpen: true });
+  let heard = "";
+  socket.on("error", () => undefined);
+  socket.on("data", (data) => (heard += String(data)));
+  socket.write(text);
+  await Promise.race([once(socket, "end"), delay(forMs)]);
+  return { text: heard, socket };
+}
 
 describe("a broken connection", () => {
   it("is told when nobody listens", async () => {

@@ -47,6 +47,7 @@ function fakeService(overrides: Overrides): Service {
 interface Served {
   readonly url: string;
   readonly service: HttpService;
+  readonly server: Server;
   readonly close: () => Promise<void>;
 }
 
@@ -69,7 +70,7 @@ export async function serve(overrides: Overrides, options: Partial<HttpOptions> 
     await answers.close();
   };
   closers.push(close);
-  return { url, service: new HttpService({ send: fetchSend({ url }) }), close };
+  return { url, service: new HttpService({ send: fetchSend({ url }) }), server, close };
 }
 
 export async function listen(server: Server): Promise<string> {

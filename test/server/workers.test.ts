@@ -129,6 +129,19 @@ describe("a worker of a server", () => {
     expect(await over).toBe("stopped");
   });
 
+  it("that leaves is gone at once, and its tasks are for others", async () => {
+    const server = await open();
+    gate("held");
+    const { worker, over } = startWorker(server.url);
+    const run = await new Client({ url: server.url }).start(one, "held");
+    await expect.poll(() => worker.tasksInFlight).toBe(1);
+    await worker.stop({ drain: 0 });
+    await over;
+    gates.delete("held");
+    startWorker(server.url);
+    expect(await run.result({ timeout: "5s" })).toBe("done held");
+  });
+
   it("is told when an outcome is not wanted any more", async () => {
     const server = await open();
     startWorker(server.url);
