@@ -8,6 +8,7 @@ import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
+import { messageOf } from "../core/payload.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { pagesOf } from "./event-stream.ts";
@@ -133,8 +134,13 @@ async function answer(
   return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
 }
 
+/** Error: `invalid_argument` (a value that JSON does not have). */
 function toRequest(method: DescMethod, message: Message): Record<string, unknown> {
-  return { ...(toJson(method.input, message, { alwaysEmitImplicit: false }) as JsonObject) };
+  try {
+    return { ...(toJson(method.input, message, { alwaysEmitImplicit: false }) as JsonObject) };
+  } catch (error) {
+    throw new AionError("invalid_argument", `the request is no JSON: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Takes the namespace out of the request, and lets nobody pass who may not. */

@@ -40,6 +40,7 @@ export class Namespaces {
   readonly #options: NamespacesOptions;
   readonly #namespaces = new Map<string, Namespace>();
   readonly #making = new Map<string, Promise<void>>();
+  readonly #opening = new Set<Promise<void>>();
   readonly #closing = new AbortController();
 
   constructor(options: NamespacesOptions) {
@@ -120,13 +121,20 @@ export class Namespaces {
   /** Takes no more calls, and closes every engine. */
   async close(drainMs: number): Promise<void> {
     this.#closing.abort();
-    await Promise.allSettled(this.#making.values());
+    // One that is being opened is given up when it is.
+    await Promise.allSettled([...this.#making.values(), ...this.#opening]);
     await Promise.all(
       [...this.#namespaces.values()].map(async ({ engine }) => await engine?.close({ drain: drainMs })),
     );
   }
 
   async #open(namespace: Namespace): Promise<void> {
+    const opening = this.#openNow(namespace).finally(() => this.#opening.delete(opening));
+    this.#opening.add(opening);
+    await opening;
+  }
+
+  async #openNow(namespace: Namespace): Promise<void> {
     const { directory, engine, log } = this.#options;
     const { name } = namespace;
     try {

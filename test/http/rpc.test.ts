@@ -402,6 +402,17 @@ describe("the port", () => {
     expect(await service.count({})).toBe(3);
   });
 
+  it("refuses values that JSON does not have, as a mistake of the caller", async () => {
+    const { url } = await serve({});
+    const client = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
+    for (const kind of [{ case: undefined }, { case: "numberValue", value: Number.NaN }] as const) {
+      const refusal: unknown = await client
+        .start({ workflowType: "t", input: { kind } })
+        .catch((error: unknown) => error);
+      expect(ConnectError.from(refusal)).toMatchObject({ code: Code.InvalidArgument });
+    }
+  });
+
   it("has a code of the protocol for every error", () => {
     for (const code of Object.keys(errorTable) as ErrorCode[]) {
       expect([code, Code[rpcCodeOf(code)]]).toEqual([code, expect.any(String)]);

@@ -3,10 +3,12 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Client } from "../../src/client/index.ts";
 import { createNamespace, listNamespaces } from "../../src/client/server-client.ts";
-import { isAionError } from "../../src/core/errors.ts";
+import { AionError, isAionError } from "../../src/core/errors.ts";
+import { Engine } from "../../src/embedded/engine.ts";
+import { Namespaces } from "../../src/server/namespaces.ts";
 import { Server } from "../../src/server/server.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
 import { receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
@@ -211,6 +213,37 @@ describe("namespaces", () => {
     expect(logged).toContainEqual(
       expect.objectContaining({ level: "error", message: "a namespace cannot be opened" }),
     );
+  });
+
+  // I-36
+  it("that are being opened again when the server closes are given up before that ends", async () => {
+    const real = Engine.open.bind(Engine);
+    const opened = Promise.withResolvers<Engine>();
+    const gate = Promise.withResolvers<void>();
+    vi.spyOn(Engine, "open")
+      .mockRejectedValueOnce(new AionError("store_unavailable", "not yet"))
+      .mockImplementationOnce(async (options) => {
+        const engine = await real(options);
+        opened.resolve(engine);
+        await gate.promise;
+        return engine;
+      });
+    const namespaces = new Namespaces({
+      directory: data,
+      engine: {},
+      log: () => undefined,
+      reopenMs: { first: 1, most: 1 },
+    });
+    await namespaces.open(["late"]);
+    const close = vi.spyOn(await opened.promise, "close");
+    const closing = namespaces.close(0);
+    gate.resolve();
+    await closing;
+    expect(close).toHaveBeenCalled();
+    // Nobody owns the file any more.
+    const engine = await real({ store: `sqlite:${path.join(data, "late.db")}` });
+    await engine.close();
+    vi.restoreAllMocks();
   });
 });
 
