@@ -137,14 +137,25 @@ export class Namespaces {
   async #openNow(namespace: Namespace): Promise<void> {
     const { directory, engine, log } = this.#options;
     const { name } = namespace;
+    let isThere = false;
+    let stoppedEarly: AionError | undefined;
     try {
       const opened = await Engine.open({
         ...engine,
         feed: true,
         store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
-        onStopped: (error) => void this.#stopped(namespace, error),
+        onStopped: (error) => {
+          if (isThere) void this.#stopped(namespace, error);
+          else stoppedEarly = error;
+        },
       });
+      // It stopped before it was there: then it never was.
+      if (stoppedEarly !== undefined) {
+        await opened.close({ drain: 0 });
+        throw stoppedEarly;
+      }
+      isThere = true;
       if (this.#closing.signal.aborted) {
         await opened.close();
         return;
@@ -169,7 +180,12 @@ export class Namespaces {
       code,
       error: message,
     });
-    await engine?.close({ drain: 0 });
+    try {
+      await engine?.close({ drain: 0 });
+    } catch (reason) {
+      const { message: why } = toAionError(reason);
+      this.#options.log("warn", "a stopped engine did not close", { namespace: namespace.name, error: why });
+    }
     await this.#openAgain(namespace);
   }
 
