@@ -95,6 +95,8 @@ interface DevelopmentOptions {
 }
 
 /** One `aion dev`: what is built, the worker, and the watch over the files. */
+type Deployed = "new" | "unchanged" | "failed";
+
 class Development {
   readonly #of: DevelopmentOptions;
   readonly #service: Service;
@@ -157,10 +159,13 @@ class Development {
       if (files.length === 0) {
         this.#say("no file here defines a workflow; waiting for one", { what: "waiting" });
       }
-      let isChanged = false;
-      for (const file of files) isChanged = (await this.#deploy(file)) || isChanged;
-      await this.#startWorker(files.filter((file) => this.#deployed.get(file)?.hasActivities === true));
-      if (isChanged && this.#of.run !== undefined) await this.#run(this.#of.run);
+      const outcomes: Deployed[] = [];
+      for (const file of files) outcomes.push(await this.#deploy(file));
+      // What does not build would end a new worker at once, so the one there is goes on.
+      if (!outcomes.includes("failed") || !this.#hasWorker()) {
+        await this.#startWorker(files.filter((file) => this.#deployed.get(file)?.hasActivities === true));
+      }
+      if (outcomes.includes("new") && this.#of.run !== undefined) await this.#run(this.#of.run);
     } catch (error) {
       this.#tell(error);
     }
@@ -179,14 +184,13 @@ class Development {
     return files.toSorted();
   }
 
-  /** Returns whether there is something new. */
-  async #deploy(file: string): Promise<boolean> {
+  async #deploy(file: string): Promise<Deployed> {
     const shown = path.relative(this.#of.root, file);
     const begunAt = performance.now();
     try {
       const { buildPackage } = await import("../package/build.ts");
       const { bytes, hash: version, warnings, manifest } = await buildPackage(file);
-      if (this.#deployed.get(file)?.version === version) return false;
+      if (this.#deployed.get(file)?.version === version) return "unchanged";
       for (const warning of warnings) this.#of.output.note(describeProblem(warning));
       const { workflowTypes } = await this.#service.deploy({ archive: bytes });
       this.#deployed.set(file, { version, hasActivities: manifest.activities.length > 0 });
@@ -196,11 +200,15 @@ class Development {
         `${style("green", "built")} ${shown} in ${took} ms: ${types} (${version.slice(0, 12)}); new runs get it`,
         { what: "built", file: shown, version, workflowTypes },
       );
-      return true;
+      return "new";
     } catch (error) {
       this.#tell(error);
-      return false;
+      return "failed";
     }
+  }
+
+  #hasWorker(): boolean {
+    return this.#worker !== undefined && this.#worker.exitCode === null && this.#worker.signalCode === null;
   }
 
   /** The code of activities is loaded once by a process, so each change needs another. */
@@ -225,7 +233,7 @@ class Development {
 
   async #stopWorker(): Promise<void> {
     const worker = this.#worker;
-    if (worker === undefined || worker.exitCode !== null || worker.signalCode !== null) return;
+    if (worker === undefined || !this.#hasWorker()) return;
     const ended = once(worker, "exit");
     worker.kill("SIGTERM");
     const timer = setTimeout(() => worker.kill("SIGKILL"), workerEndMs);
