@@ -31,6 +31,7 @@ type EngineSettings = Pick<
   | "activities"
   | "activityConcurrency"
   | "activityConcurrencyPerType"
+  | "tracing"
 >;
 
 export interface ServerOptions extends EngineSettings {
@@ -114,6 +115,7 @@ export class Server {
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
       version: thisVersion(),
       log,
+      tracing: engine.tracing,
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
