@@ -42,6 +42,11 @@ export class Replay {
     return this.#unheardSeq;
   }
 
+  /** The event that the code learned of last. */
+  get lastInput(): { readonly seq: number; readonly recordedAt: number } {
+    return this.#current ?? beginning;
+  }
+
   /** The next recorded events. */
   push(events: readonly Event[]): void {
     this.#queue.splice(0, this.#at);
@@ -155,6 +160,8 @@ export class Replay {
     );
   }
 }
+
+const beginning = Object.freeze({ seq: 0, recordedAt: 0 });
 
 /** Most turns of a wide history ask for nothing. */
 const none: readonly never[] = [];
