@@ -17,6 +17,7 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -95,6 +96,7 @@ Examples:
   addDevCommand(program);
   addServerCommands(program);
   addWorkerCommand(program);
+  addWorkersCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

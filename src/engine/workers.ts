@@ -29,13 +29,14 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
+import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
 import type { ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
 
 export interface WorkerOptions {
