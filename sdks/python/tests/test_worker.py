@@ -113,6 +113,23 @@ async def test_hands_code_its_input_and_its_task(engine: FakeEngine) -> None:
         assert (task.idempotency_key, task.attempt, task.activity_type) == ("run-1:t1", 2, "charge")
         assert (task.workflow_id, task.run_id, task.last_heartbeat) == ("order-1", "run-1", {"row": 7})
         assert not task.cancelled.is_set()
+        assert task.trace is None
+
+
+async def test_hands_code_the_trace_that_it_is_part_of(engine: FakeEngine) -> None:
+    traces: list[Any] = []
+
+    @activity("trace")
+    async def trace(task: Task) -> None:
+        traces.append(task.trace)
+
+    async with working(engine, trace):
+        wire = await ready(engine)
+        wire.give("t1", "trace", trace={"traceparent": "00-1-2-01"})
+        await wire.outcome("t1")
+        wire.give("t2", "trace", trace={"traceparent": "00-1-3-01", "tracestate": "a=b"})
+        await wire.outcome("t2")
+    assert traces == [{"traceparent": "00-1-2-01"}, {"traceparent": "00-1-3-01", "tracestate": "a=b"}]
 
 
 async def test_runs_plain_functions_in_threads_with_the_context_of_the_worker(engine: FakeEngine) -> None:

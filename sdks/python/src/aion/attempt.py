@@ -127,6 +127,7 @@ class Attempt:
             workflow_id=frame.workflow_id,
             run_id=frame.run_id,
             last_heartbeat=json.loads(frame.last_heartbeat) if frame.HasField("last_heartbeat") else None,
+            trace=_trace_of(frame),
             heartbeat=self._heartbeat,
         )
         if self._cancel_reason is not None:
@@ -194,6 +195,15 @@ class Attempt:
             self._pause.cancel()
             self._pause = None
         self._has_beaten = False
+
+
+def _trace_of(frame: frames.Task) -> dict[str, str] | None:
+    if not frame.HasField("trace"):
+        return None
+    trace = {"traceparent": frame.trace.traceparent}
+    if frame.trace.HasField("tracestate"):
+        trace["tracestate"] = frame.trace.tracestate
+    return trace
 
 
 async def _in_thread(call: Callable[[], Any], *, name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, final
 
 CancelReason = Literal["requested", "timed-out", "closed", "stopping"]
@@ -30,6 +30,7 @@ class Task:
         "idempotency_key",
         "last_heartbeat",
         "run_id",
+        "trace",
         "workflow_id",
     )
 
@@ -42,6 +43,7 @@ class Task:
         workflow_id: str = "workflow",
         run_id: str = "run",
         last_heartbeat: Any = None,
+        trace: Mapping[str, str] | None = None,
         heartbeat: Callable[[object], None] = lambda _details: None,
     ) -> None:
         self.activity_type = activity_type
@@ -52,6 +54,9 @@ class Task:
         self.run_id = run_id
         self.last_heartbeat = last_heartbeat
         """Details that an earlier attempt left; None if none did."""
+        self.trace = trace
+        """The span that the attempt is inside, as headers of W3C Trace Context (`traceparent`, `tracestate`): a carrier for
+        `opentelemetry.propagate.extract`. None if its run is part of no trace."""
         self.cancelled = threading.Event()
         """Set when the attempt is to stop. What an `async def` waits for is cancelled as well; a function in a thread has to look."""
         self.cancel_reason: CancelReason | None = None

@@ -130,7 +130,7 @@ class Refused(_message.Message):
     def __init__(self, message: _Optional[str] = ..., is_final: bool = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("token", "activity_type", "workflow_id", "run_id", "attempt", "idempotency_key", "input", "last_heartbeat", "heartbeat_ms")
+    __slots__ = ("token", "activity_type", "workflow_id", "run_id", "attempt", "idempotency_key", "input", "last_heartbeat", "heartbeat_ms", "trace")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class Task(_message.Message):
     INPUT_FIELD_NUMBER: _ClassVar[int]
     LAST_HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     token: str
     activity_type: str
     workflow_id: str
@@ -149,7 +150,16 @@ class Task(_message.Message):
     input: str
     last_heartbeat: str
     heartbeat_ms: float
-    def __init__(self, token: _Optional[str] = ..., activity_type: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., idempotency_key: _Optional[str] = ..., input: _Optional[str] = ..., last_heartbeat: _Optional[str] = ..., heartbeat_ms: _Optional[float] = ...) -> None: ...
+    trace: TraceContext
+    def __init__(self, token: _Optional[str] = ..., activity_type: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., idempotency_key: _Optional[str] = ..., input: _Optional[str] = ..., last_heartbeat: _Optional[str] = ..., heartbeat_ms: _Optional[float] = ..., trace: _Optional[_Union[TraceContext, _Mapping]] = ...) -> None: ...
+
+class TraceContext(_message.Message):
+    __slots__ = ("traceparent", "tracestate")
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    TRACESTATE_FIELD_NUMBER: _ClassVar[int]
+    traceparent: str
+    tracestate: str
+    def __init__(self, traceparent: _Optional[str] = ..., tracestate: _Optional[str] = ...) -> None: ...
 
 class Cancel(_message.Message):
     __slots__ = ("token", "reason")
