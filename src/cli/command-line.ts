@@ -7,6 +7,7 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
+import { addConformanceCommand } from "./conformance-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
@@ -97,6 +98,7 @@ Examples:
   addServerCommands(program);
   addWorkerCommand(program);
   addWorkersCommand(program);
+  addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

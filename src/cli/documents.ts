@@ -169,6 +169,17 @@ export const documents = {
     pid: z.number(),
   }),
   workers,
+  "worker-conformance": z.object({
+    command: list(z.string()),
+    scenarios: list(
+      z.object({
+        name: z.string(),
+        status: z.enum(["passed", "failed"]),
+        message: maybe(z.string()).describe("At which step the worker went another way, and what it said."),
+        output: maybe(z.string()).describe("The end of what it wrote."),
+      }),
+    ),
+  }),
   server: z.object({ url: z.string(), pid: z.number(), namespaces: list(namespaceSummary) }),
   completion: z.object({ shell: z.enum(["bash", "zsh", "fish"]), script: z.string() }),
 };

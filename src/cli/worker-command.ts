@@ -3,6 +3,7 @@ import { AionError } from "../core/errors.ts";
 import { parseDuration } from "../core/duration.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
+import { isImplemented } from "../workflow/definition.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
 import { asUsage, countOption, usageError } from "./usage.ts";
@@ -96,5 +97,5 @@ async function loadActivities(files: readonly string[]): Promise<readonly AnyAct
 
 function isActivity(value: unknown): value is AnyActivity {
   const mayBe = typeof value === "function" || (typeof value === "object" && value !== null);
-  return mayBe && "kind" in value && value.kind === "activity";
+  return mayBe && "kind" in value && value.kind === "activity" && isImplemented(value as AnyActivity);
 }
