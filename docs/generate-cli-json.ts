@@ -92,6 +92,7 @@ export async function renderPage(): Promise<string> {
   const partTexts: Readonly<Record<keyof typeof parts, string>> = {
     Event:
       "By `type`; each has the fields `seq`, `recordedAt`, `workflowId` and `type`, and those named here.",
+    LogsLine: "What workflow code said: see [logs](logging.md).",
     Failure: "What user code failed with, as it is recorded.",
     RunSummary: "",
     Error: "What Aion itself refuses or fails with: see [errors](errors.md).",

@@ -16,7 +16,7 @@ import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
-import { showAsset, showReference } from "./reference.ts";
+import { showAsset, showIndex, showReference } from "./reference.ts";
 import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
@@ -84,6 +84,10 @@ export function createApp(options: AppOptions): Hono<Env> {
       ? context.json({ isReady: false }, 503)
       : context.json({ isReady: true }),
   );
+  app.get("/", async (context) => {
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
+    return showIndex(context);
+  });
   app.get("/openapi.json", async (context) => {
     await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return context.json(document);
