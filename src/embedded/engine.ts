@@ -7,6 +7,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Ports } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { Operations } from "../engine/operations.ts";
@@ -67,6 +68,8 @@ export interface EngineOptions {
   readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
+  /** Makes spans of runs and activities, and of the calls of `engine.client`: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing | undefined;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
   /** Called for each run that had to be taken up when the engine was opened. */
@@ -118,6 +121,7 @@ export class Engine implements WorkerAcceptor {
     readonly loader: ProcessLoader;
     readonly recoveredCount: number;
     readonly release: () => void;
+    readonly tracing: Tracing | undefined;
   }) {
     this.#kernel = of.kernel;
     this.#store = of.store;
@@ -125,7 +129,7 @@ export class Engine implements WorkerAcceptor {
     this.#loader = of.loader;
     this.service = of.service;
     this.#release = of.release;
-    this.client = new Client(of.service);
+    this.client = new Client(of.service, { tracing: of.tracing });
     this.recoveredCount = of.recoveredCount;
   }
 
@@ -171,6 +175,7 @@ export class Engine implements WorkerAcceptor {
         workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
         outsideWorkflow,
+        tracing: options.tracing,
         ...numbers,
         ...(options.onRecovery === undefined ? {} : { onRecovery: options.onRecovery }),
         onStopped: (error) => {
@@ -190,7 +195,16 @@ export class Engine implements WorkerAcceptor {
           log: ports.log,
         });
       }
-      return new Engine({ kernel, store, service, server, loader, recoveredCount, release });
+      return new Engine({
+        kernel,
+        store,
+        service,
+        server,
+        loader,
+        recoveredCount,
+        release,
+        tracing: options.tracing,
+      });
     } catch (error) {
       release();
       await server?.close();

@@ -6,6 +6,7 @@ import type { NamespaceSummary } from "../client/server-client.ts";
 import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { WorkerAcceptor } from "../protocol/transport.ts";
 import { addAccess } from "./access.ts";
 import type { AccessOptions } from "./access.ts";
@@ -17,7 +18,7 @@ import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orOver, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
-import { showAsset, showReference } from "./reference.ts";
+import { showAsset, showIndex, showReference } from "./reference.ts";
 import { askedOf, parseJson } from "./request-context.ts";
 import type { Env } from "./request-context.ts";
 import { parseRequest } from "./requests.ts";
@@ -46,6 +47,8 @@ export interface AppOptions {
   /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
   readonly closing: AbortSignal;
   readonly log?: Log;
+  /** Makes a span of each call that changes or asks something of a run. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** The API as an application that takes requests; where they come from is others' business. */
@@ -71,6 +74,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   );
   const described = async (context: Context<Env>, answer: () => Promise<Response>): Promise<Response> =>
     await underAdmission(options.admit, askedOf(context, "describeApi"), answer);
+  app.get("/", (context) => described(context, async () => showIndex(context)));
   app.get("/openapi.json", (context) => described(context, async () => context.json(document)));
   app.get("/docs", (context) => described(context, async () => showReference(context)));
   app.get("/docs/:asset", (context) =>
@@ -93,7 +97,12 @@ export function createApp(options: AppOptions): Hono<Env> {
         await begin(request);
         const service = options.serviceOf(namespace);
         const answer = await orOver(operation, { closing, admission }, (abortSignal) =>
-          operation.perform(service, request, { abortSignal }),
+          operation.perform(service, request, {
+            abortSignal,
+            headers: context.req.raw.headers,
+            namespace,
+            tracing: options.tracing,
+          }),
         );
         if (answer.body === undefined) return context.body(null, answer.status as 204);
         note(answer.body);

@@ -141,7 +141,12 @@ async function answer(
     const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
     const of = { closing: options.closing, admission };
     const { body = {} } = await orOver(operation, of, (abortSignal) =>
-      operation.perform(service, whole, { abortSignal }),
+      operation.perform(service, whole, {
+        abortSignal,
+        headers: context.requestHeader,
+        namespace: asked.namespace,
+        tracing: options.tracing,
+      }),
     );
     note(body);
     return fromJson(method.output, plain(body), { ignoreUnknownFields: true });
