@@ -1,9 +1,11 @@
 import { abortable } from "./abortable.ts";
+import { CodedService } from "./coded-service.ts";
 import { connectRemote } from "./remote.ts";
 import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
@@ -23,6 +25,14 @@ const listPageRuns = 200;
 const feedPageEvents = 200;
 /** One call waits no longer than this; longer waits are several calls. */
 const feedWaitMs = 60_000;
+
+export interface ClientOptions {
+  /**
+   * Encodes what is sent (inputs, payloads of signals, inputs of queries) and decodes what is read. `aes256gcm` of `aion/codec`, in
+   * browsers `webAes256gcm`, or your own.
+   */
+  readonly codec?: PayloadCodec;
+}
 
 export interface StartOptions<Sent = unknown> {
   /** The workflow id: names the chain of runs. Default: one that the engine makes up. */
@@ -87,8 +97,10 @@ export class Client {
    * @example
    * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
    */
-  constructor(of: Service | RemoteOptions) {
-    this.#service = "url" in of ? connectRemote(of) : of;
+  constructor(of: Service | (RemoteOptions & ClientOptions), options: ClientOptions = {}) {
+    const { codec = "url" in of ? of.codec : undefined } = options;
+    const service = "url" in of ? connectRemote(of) : of;
+    this.#service = codec === undefined ? service : new CodedService(service, codec);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { AionError } from "../core/errors.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { OwnerToken, Store } from "../store/contract.ts";
@@ -23,6 +24,8 @@ export interface KernelOptions {
   readonly residentMax: number;
   readonly payloadLimitBytes: number;
   readonly onNondeterminism: "fail" | "block";
+  /** Of activities in the process of the engine. The programs have theirs already: see `withCodec`. */
+  readonly codec?: SyncPayloadCodec;
   readonly outsideWorkflow: <Result>(run: () => Result) => Result;
   readonly onRecovery?: (report: RecoveryReport) => void;
   /** The engine can write no more: another owner took over, or the disk failed. */

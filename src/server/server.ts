@@ -24,6 +24,7 @@ type EngineSettings = Pick<
   | "residentMax"
   | "payloadLimitBytes"
   | "onNondeterminism"
+  | "codec"
   | "lease"
   | "activationBudget"
   | "packageMemoryMb"
