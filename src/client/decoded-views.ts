@@ -29,7 +29,9 @@ export function decodeEvent(event: Event, decode: PayloadMap): Event {
   const decoded: Writable = { ...event };
   for (const [field, kind] of payloadFields) {
     const payload = decoded[field];
-    if (typeof payload !== "string") continue;
+    // The input of a step is nothing, and not encoded.
+    const isStep = event.type === "ActivityScheduled" && event.isStep === true;
+    if (typeof payload !== "string" || isStep) continue;
     const isStart = field === "input" && startTypes.has(event.type);
     const of = event.type === "ChildWorkflowStarted" ? event.childWorkflowId : workflowId;
     decoded[field] = decode(payload as Payload, { kind: isStart ? "start" : kind, workflowId: of });
