@@ -29,6 +29,7 @@ export {
   isCancelled,
   isFailure,
 } from "../core/failure.ts";
+export type { TraceContext, Tracing } from "../core/tracing.ts";
 export type { Failure, WorkflowFailure } from "../core/failure.ts";
 export { fromPayload } from "../core/payload.ts";
 export type { Payload } from "../core/payload.ts";

@@ -9,6 +9,7 @@ import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
 import type { Log, Ports } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { Operations } from "../engine/operations.ts";
@@ -76,6 +77,8 @@ export interface EngineOptions {
    * code can pass encoded values on, and not read them. `engine.client` has it, too.
    */
   readonly codec?: PayloadCodec;
+  /** Makes spans of runs and activities, and of the calls of `engine.client`: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing | undefined;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
   /** Called for each run that had to be taken up when the engine was opened. */
@@ -128,6 +131,7 @@ export class Engine implements WorkerAcceptor {
     readonly recoveredCount: number;
     readonly release: () => void;
     readonly codec: SyncPayloadCodec | undefined;
+    readonly tracing: Tracing | undefined;
   }) {
     this.#kernel = of.kernel;
     this.#store = of.store;
@@ -135,7 +139,8 @@ export class Engine implements WorkerAcceptor {
     this.#loader = of.loader;
     this.service = of.service;
     this.#release = of.release;
-    this.client = new Client(of.service, of.codec === undefined ? {} : { codec: of.codec });
+    const { codec, tracing } = of;
+    this.client = new Client(of.service, { tracing, ...(codec === undefined ? {} : { codec }) });
     this.recoveredCount = of.recoveredCount;
   }
 
@@ -183,6 +188,7 @@ export class Engine implements WorkerAcceptor {
         workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
         outsideWorkflow,
+        tracing: options.tracing,
         ...numbers,
         ...(options.onRecovery === undefined ? {} : { onRecovery: options.onRecovery }),
         onStopped: (error) => {
@@ -202,7 +208,17 @@ export class Engine implements WorkerAcceptor {
           log: ports.log,
         });
       }
-      return new Engine({ kernel, store, service, server, loader, recoveredCount, release, codec });
+      return new Engine({
+        kernel,
+        store,
+        service,
+        server,
+        loader,
+        recoveredCount,
+        release,
+        codec,
+        tracing: options.tracing,
+      });
     } catch (error) {
       release();
       await server?.close();

@@ -7,10 +7,12 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, parsePayload, toPayload } from "../core/payload.ts";
 import type { PayloadContext, SyncPayloadCodec } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
+import type { TraceContext, Tracing } from "../core/tracing.ts";
 import type { Execution } from "../attempt/execute.ts";
 import type { AttemptAtWork } from "../attempt/task.ts";
 import { abort, Task } from "../attempt/task.ts";
 import { byType, callActivity, encodeResult, execute } from "../attempt/execute.ts";
+import { callTraced } from "../attempt/traced.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
 import type { OpenAttempt, TaskAddress, ToEvent } from "./attempt.ts";
@@ -51,6 +53,8 @@ interface Waiting {
 interface AttemptOwner {
   decode(running: Attempt, payload: Payload, kind: PayloadContext["kind"]): Payload;
   beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void;
+  readonly tracing: Tracing | undefined;
+  readonly hidesErrors: boolean;
   complete(running: Attempt, value: unknown): void;
   fail(running: Attempt, error: unknown): void;
 }
@@ -72,6 +76,7 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   readonly input: Payload;
   readonly definition: AnyActivity | undefined;
   readonly step: ((task: ActivityTask) => unknown) | undefined;
+  readonly trace: TraceContext | undefined;
 
   constructor(
     owner: AttemptOwner,
@@ -79,6 +84,7 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     { activityType, attempt, input, heartbeat, options }: OpenActivity,
     definition: AnyActivity | undefined,
     step: ((task: ActivityTask) => unknown) | undefined,
+    trace: TraceContext | undefined,
   ) {
     this.owner = owner;
     this.lastHeartbeat = heartbeat;
@@ -90,9 +96,19 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     this.input = input;
     this.definition = definition;
     this.step = step;
+    this.trace = trace;
   }
 
   call(): unknown {
+    const { tracing } = this.owner;
+    return tracing === undefined ? this.callCode() : callTraced(this, tracing, () => this.callCode());
+  }
+
+  get hidesErrors(): boolean {
+    return this.owner.hidesErrors;
+  }
+
+  callCode(): unknown {
     const { lastHeartbeat } = this;
     const last =
       lastHeartbeat === undefined ? undefined : this.owner.decode(this, lastHeartbeat, "heartbeat");
@@ -129,6 +145,8 @@ export class Dispatcher implements AttemptOwner {
   /** What of that is left for the text of a payload. */
   readonly #textLimitBytes: number;
   readonly #codec: SyncPayloadCodec | undefined;
+  readonly tracing: Tracing | undefined;
+  readonly hidesErrors: boolean;
   readonly #attempts = new Map<string, Attempt>();
   readonly #waiting = new Map<string, Map<string, Waiting>>();
   /** Slots taken for activities that were told so and have not begun yet, by key. */
@@ -146,6 +164,7 @@ export class Dispatcher implements AttemptOwner {
     readonly limits: DispatchLimits;
     readonly payloadLimitBytes: number;
     readonly codec?: SyncPayloadCodec | undefined;
+    readonly tracing?: Tracing | undefined;
   }) {
     this.#ports = options.ports;
     this.#host = options.host;
@@ -155,6 +174,8 @@ export class Dispatcher implements AttemptOwner {
     this.#codec = codec;
     this.#textLimitBytes = codec?.plainLimitBytes?.(payloadLimitBytes) ?? payloadLimitBytes;
     this.#implementations = byType(options.activities);
+    this.tracing = options.tracing;
+    this.hidesErrors = codec !== undefined && codec.failureText !== "plain";
   }
 
   get inFlightCount(): number {
@@ -260,6 +281,7 @@ export class Dispatcher implements AttemptOwner {
     address: TaskAddress,
     activity: OpenActivity,
     step: ((task: ActivityTask) => unknown) | undefined,
+    trace?: TraceContext,
   ): void {
     const running = new Attempt(
       this,
@@ -267,6 +289,7 @@ export class Dispatcher implements AttemptOwner {
       activity,
       this.#implementations.get(activity.activityType),
       step,
+      trace,
     );
     this.#attempts.set(running.key, running);
     if (hasTimers(activity))

@@ -10,6 +10,7 @@ import type { Payload } from "../core/payload.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Log } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type {
   CancelFrame,
   EngineFrame,
@@ -53,6 +54,8 @@ export interface WorkerOptions {
   readonly interceptors?: readonly ActivityInterceptor[];
   /** Decodes inputs, and encodes results, heartbeats and failures: the one that the clients and the engine have. */
   readonly codec?: PayloadCodec;
+  /** Makes a span of each attempt, outside the interceptors: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing;
   /** Where it tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
   /** For tests: time and randomness. Default: those of the machine. */
@@ -154,6 +157,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
   readonly scheduler: WorkerPorts["scheduler"];
   readonly interceptors: readonly ActivityInterceptor[];
   readonly codec: PayloadCodec | undefined;
+  readonly tracing: Tracing | undefined;
   payloadLimitBytes = payloadLimitBytesDefault;
   readonly #ports: WorkerPorts;
   readonly #activities: ReadonlyMap<string, AnyActivity>;
@@ -178,6 +182,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
     this.scheduler = this.#ports.scheduler;
     this.interceptors = options.interceptors ?? [];
     this.codec = options.codec;
+    this.tracing = options.tracing;
     this.#activities = byType(options.activities);
     if (this.#activities.size === 0) throw invalid("a worker without activities has nothing to do");
     this.#taskQueues = (options.taskQueues ?? [defaultTaskQueue]).map((name) =>

@@ -13,6 +13,7 @@ import type { PayloadCodec } from "../../src/codec/index.ts";
 import { isAionError } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { Payload } from "../../src/core/payload.ts";
+import type { Tracing } from "../../src/core/tracing.ts";
 import { parseEncoded } from "../../src/core/payload-codec.ts";
 import { InProcessTransport } from "../../src/testing/index.ts";
 import { Worker } from "../../src/worker/index.ts";
@@ -55,7 +56,7 @@ async function open(options: Omit<EngineOptions, "store">): Promise<Engine> {
   return engine;
 }
 
-function work(engine: Engine, options: Omit<WorkerOptions, "transport">): Worker {
+function startWorker(engine: Engine, options: Omit<WorkerOptions, "transport">): Worker {
   const transport = new InProcessTransport(() => engine);
   const worker = new Worker({ transport, log: () => undefined, ...options });
   const working = worker.run();
@@ -230,7 +231,7 @@ describe("a client without a codec, of an engine with one", () => {
     const far = activity("far", { taskQueue: "far" }, async (input: unknown) => ({ FAR: input }));
     const one = workflow("one", async (input: string) => await far(input));
     const engine = await open({ workflows: [one], codec: old });
-    work(engine, { activities: [far], taskQueues: ["far"] });
+    startWorker(engine, { activities: [far], taskQueues: ["far"] });
     const run = await engine.client.start(one, "x", { id: "a" });
     // It was handed ciphertext, and said so in plaintext, which comes back decoded: also what it holds.
     expect(await run.result()).toEqual({ FAR: "x" });
@@ -265,7 +266,7 @@ describe("an engine without a codec", () => {
 
   it("passes on what it cannot read: whole, and within values of its own", async () => {
     const engine = await open({ workflows: [blind, leaf] });
-    work(engine, { activities: [secretly, both], taskQueues: ["far"], codec: old });
+    startWorker(engine, { activities: [secretly, both], taskQueues: ["far"], codec: old });
     const client = new Client(engine.service, { codec: old });
     const run = await client.start(blind, { n: 21 }, { id: "a" });
     await expect.poll(async () => (await run.describe()).pendingActivities.length).toBe(0);
@@ -281,7 +282,7 @@ describe("an engine without a codec", () => {
 
   it("hands on how an activity failed, and its client reads why", async () => {
     const engine = await open({ workflows: [fails] });
-    work(engine, { activities: [failing], taskQueues: ["far"], codec: old });
+    startWorker(engine, { activities: [failing], taskQueues: ["far"], codec: old });
     const client = new Client(engine.service, { codec: old });
     const run = await client.start(fails, "card", { id: "a" });
     await expect(run.result()).rejects.toMatchObject({
@@ -314,14 +315,14 @@ describe("a worker", () => {
   it("with a codec that answers later works as well", async () => {
     const engine = await open({ workflows: [one], codec: old });
     const web = webAes256gcm({ keys: { old: keyOf(1) }, current: "old", requireEncoded: true });
-    work(engine, { activities: [far], taskQueues: ["far"], codec: web });
+    startWorker(engine, { activities: [far], taskQueues: ["far"], codec: web });
     const run = await new Client(engine.service, { codec: web }).start(one, "x");
     expect(await run.result()).toBe("x!");
   });
 
   it("without the key fails its attempt, which is tried again until one has it", async () => {
     const engine = await open({ workflows: [one], codec: old });
-    work(engine, { activities: [far], taskQueues: ["far"], codec: without });
+    startWorker(engine, { activities: [far], taskQueues: ["far"], codec: without });
     const run = await engine.client.start(one, "x", { id: "a" });
     await expect(run.result()).rejects.toMatchObject({
       cause: { kind: "engine", code: "codec_key_unknown" },
@@ -332,7 +333,7 @@ describe("a worker", () => {
 
   it("that encodes with a key that the engine has not fails its attempts, and holds no run", async () => {
     const engine = await open({ workflows: [one], codec: old });
-    work(engine, { activities: [far], taskQueues: ["far"], codec: rotated });
+    startWorker(engine, { activities: [far], taskQueues: ["far"], codec: rotated });
     const run = await engine.client.start(one, "x", { id: "a" });
     await expect(run.result()).rejects.toMatchObject({ cause: { code: "codec_key_unknown" } });
   });
@@ -343,7 +344,7 @@ describe("a worker", () => {
       decode: (text, context) => old.decode(text, context),
     };
     const engine = await open({ workflows: [one], codec: old });
-    work(engine, { activities: [far], taskQueues: ["far"], codec: broken });
+    startWorker(engine, { activities: [far], taskQueues: ["far"], codec: broken });
     const run = await engine.client.start(one, "SECRET", { id: "a" });
     await expect(run.result()).rejects.toMatchObject({ cause: { code: "codec_failed" } });
     expect(JSON.stringify(await historyOf(new Client(engine.service), "a"))).not.toContain("SECRET");
@@ -357,6 +358,43 @@ describe("opening an engine", () => {
     ["makes no JSON", { encode: (text: string) => `!${text}`, decode: (text: string) => text.slice(1) }],
   ])("refuses a codec that %s", async (_what, codec) => {
     expect(await codeOf(() => open({ workflows: [wait], codec }))).toBe("invalid_argument");
+  });
+});
+
+describe("spans", () => {
+  it("of attempts and of calls tell of an error by its type alone", async () => {
+    const told: string[] = [];
+    const tracing: Tracing = {
+      within: async (span, work) => {
+        try {
+          return await work({ traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01` });
+        } catch (error) {
+          told.push(`${span.name}: ${Error.isError(error) ? `${error.name} ${error.stack}` : String(error)}`);
+          throw error;
+        }
+      },
+      emit: (span) => void told.push(JSON.stringify(span)),
+      contextOf: (_seed, parent) => parent,
+    };
+    const fails = async (input: unknown): Promise<unknown> => {
+      throw new ApplicationFailure(`SECRET ${String(input)}`, { type: "Refused" });
+    };
+    const [near, far] = [activity("near", fails), activity("far", { taskQueue: "far" }, fails)];
+    const both = workflow("both", { input: z.string().min(3, { error: "SECRET" }) }, async (input) => {
+      const outcomes = await Promise.allSettled([near(input), far(input)]);
+      return outcomes.map((one) => (one.status === "rejected" ? String(one.reason) : ""));
+    });
+    const engine = await open({ workflows: [both], activities: [near], codec: old, tracing });
+    startWorker(engine, { activities: [far], taskQueues: ["far"], codec: old, tracing });
+    const run = await engine.client.start(both, "input");
+    expect(await run.result()).toEqual([
+      expect.stringContaining("SECRET input"),
+      expect.stringContaining("SECRET input"),
+    ]);
+    await expect(engine.client.start("both", "x")).rejects.toThrow("SECRET");
+    expect(told.filter((line) => /^attempt (near|far): Refused/.test(line))).toHaveLength(2);
+    expect(told.some((line) => line.startsWith("start both"))).toBe(true);
+    expect(told.filter((line) => line.includes("SECRET"))).toEqual([]);
   });
 });
 
