@@ -88,6 +88,7 @@ const table: Readonly<Record<string, Layer>> = {
       "store",
       "engine",
       "client",
+      "codec",
       "local",
       "embedded",
       "package",

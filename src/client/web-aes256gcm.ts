@@ -163,8 +163,10 @@ function toBase64(bytes: Uint8Array): string {
 /** Canonical base64 alone. */
 function fromBase64(text: string): Uint8Array | undefined {
   try {
-    const bytes = Uint8Array.from(atob(text), (unit) => unit.charCodeAt(0));
-    return toBase64(bytes) === text ? bytes : undefined;
+    const units = atob(text);
+    const bytes = new Uint8Array(units.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = units.charCodeAt(at);
+    return btoa(units) === text ? bytes : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, randomFillSync } from "node:crypto";
+import type { Cipheriv } from "node:crypto";
 import type { Envelope, KeyRingOptions } from "../core/key-ring.ts";
 import {
   KeyRing,
@@ -85,11 +86,15 @@ function hashes(
 class KeyCipher {
   readonly check: string;
   readonly #key: Uint8Array;
+  /** One block after the other, each by itself: made once, since making a cipher takes longer than a payload. */
+  readonly #blocks: Cipheriv;
   readonly #zero: Uint8Array;
   #fingerprintKey: Buffer | undefined;
 
   constructor(key: Uint8Array) {
     this.#key = key;
+    this.#blocks = createCipheriv("aes-256-ecb", key, null);
+    this.#blocks.setAutoPadding(false);
     this.#zero = this.#encryptBlocks(new Uint8Array(16));
     this.check = Buffer.from(cutCheck(hmac(key, labels.check))).toString("base64");
   }
@@ -128,9 +133,7 @@ class KeyCipher {
   }
 
   #encryptBlocks(blocks: Uint8Array): Buffer {
-    const cipher = createCipheriv("aes-256-ecb", this.#key, null);
-    cipher.setAutoPadding(false);
-    return Buffer.concat([cipher.update(blocks), cipher.final()]);
+    return this.#blocks.update(blocks);
   }
 }
 

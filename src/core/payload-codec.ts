@@ -237,19 +237,26 @@ export function checkedSync(codec: PayloadCodec): SyncPayloadCodec {
       hint: "An engine needs a codec that is synchronous: `aes256gcm` of `aion/codec` is.",
     });
   };
+  const known = new Recent();
   const checked: SyncPayloadCodec = {
     ...(codec.failureText === undefined ? {} : { failureText: codec.failureText }),
     plainLimitBytes: (limitBytes) => codec.plainLimitBytes?.(limitBytes) ?? limitBytes,
     encode: (text, context) => {
       try {
-        return demandText(codec.encode(text, context), "`encode`");
+        const encoded = demandText(codec.encode(text, context), "`encode`");
+        known.set(encoded, text);
+        return encoded;
       } catch (error) {
         throw toCodecError(error, "codec_failed");
       }
     },
     decode: (text, context) => {
+      const before = known.get(text);
+      if (before !== undefined) return before;
       try {
-        return demandText(codec.decode(text, context), "`decode`");
+        const decoded = demandText(codec.decode(text, context), "`decode`");
+        if (decoded !== text) known.set(text, decoded);
+        return decoded;
       } catch (error) {
         throw toCodecError(error, "payload_undecodable");
       }
@@ -257,8 +264,37 @@ export function checkedSync(codec: PayloadCodec): SyncPayloadCodec {
   };
   const probe = JSON.stringify({ probe: "ä\u2028" });
   const encoded = checked.encode(probe, { kind: "value" });
-  if (checked.decode(encoded, { kind: "value" }) === probe && isJson(encoded)) return checked;
+  // Past what was remembered.
+  const decoded = demandText(codec.decode(encoded, { kind: "value" }), "`decode`");
+  if (decoded === probe && isJson(encoded)) return checked;
   throw new AionError("invalid_argument", "a codec does not give back what it was given, or gives no JSON");
+}
+
+/** In UTF-16 units, of what is encoded. */
+const recentMax = 1_000_000;
+
+/**
+ * What was encoded or decoded last: what one part of an engine encodes another one decodes a moment later. The encoded text is the
+ * key, all of it, so nothing is known again that was changed.
+ */
+class Recent {
+  readonly #texts = new Map<string, string>();
+  #size = 0;
+
+  get(encoded: string): string | undefined {
+    return this.#texts.get(encoded);
+  }
+
+  set(encoded: string, text: string): void {
+    if (encoded.length > recentMax || this.#texts.has(encoded)) return;
+    this.#texts.set(encoded, text);
+    this.#size += encoded.length;
+    for (const [oldest] of this.#texts) {
+      if (this.#size <= recentMax) return;
+      this.#texts.delete(oldest);
+      this.#size -= oldest.length;
+    }
+  }
 }
 
 /** The payload cannot be read, or written, with the codec that is here: with another one, or other keys, it may. */

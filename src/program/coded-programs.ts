@@ -41,10 +41,8 @@ export function withCodec(programs: ProgramSource, codec: SyncPayloadCodec): Pro
   };
 }
 
-/** The codec, and the payload that was decoded last: one is often looked at several times on its way in. */
 class Border {
   readonly codec: SyncPayloadCodec;
-  #last: { readonly encoded: Payload; readonly text: Payload } | undefined;
 
   constructor(codec: SyncPayloadCodec) {
     this.codec = codec;
@@ -52,12 +50,7 @@ class Border {
 
   readonly encode: PayloadMap = (text, context) => this.codec.encode(text, context) as Payload;
 
-  readonly decode: PayloadMap = (encoded, context) => {
-    if (this.#last?.encoded === encoded) return this.#last.text;
-    const text = this.codec.decode(encoded, context) as Payload;
-    this.#last = { encoded, text };
-    return text;
-  };
+  readonly decode: PayloadMap = (encoded, context) => this.codec.decode(encoded, context) as Payload;
 
   /** What code refused, told without what it says of the data. */
   refusal(error: unknown, workflowId?: string): unknown {
