@@ -35,6 +35,8 @@ import { ProcessLoader } from "./package-loader.ts";
 import { logToStderr } from "./stderr-log.ts";
 import { guardRejections } from "./unhandled.ts";
 
+export type { TaskQueueInfo, WorkerInfo };
+
 export interface EngineOptions {
   /** `"sqlite:path/to/file.db"` (made if missing), `"memory:"`, or a store of your own. */
   readonly store: string | Store;
