@@ -19,6 +19,9 @@ export type {
   SignalOptions,
 } from "./run-handle.ts";
 export type * from "./service.ts";
+export { webAes256gcm } from "./web-aes256gcm.ts";
+export type { KeyRingOptions } from "../core/key-ring.ts";
+export type { PayloadCodec, PayloadContext } from "../core/payload-codec.ts";
 export { AionError, isAionError } from "../core/errors.ts";
 export type { ErrorCode } from "../core/errors.ts";
 export type { Event, EventOf, EventType } from "../core/event.ts";

@@ -161,6 +161,7 @@ async function replayOnce(
         options.onActivation?.();
         // Asked for first: what the code begins on the platform must not come back within the turn.
         scheduler.turn(end);
+        instance.expect?.(replay.expected);
         instance.begin(activation);
       };
       const end = (): void => {

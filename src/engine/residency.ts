@@ -3,13 +3,14 @@ import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid } from "../core/ids.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunKey, RunRecord, RunRef } from "../store/contract.ts";
-import type { LogEntry } from "../store/run-log.ts";
+import type { LogEntry, LogLine } from "../store/run-log.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { nextLookAt } from "./due.ts";
@@ -25,7 +26,7 @@ import type { RecoveryFailure, RecoveryOutcome } from "./recovery.ts";
 import { toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun, runEnded } from "./resident-run.ts";
-import { RunLines, fieldsOfRun } from "./run-lines.ts";
+import { RunLines, fieldsOfRun, sealLine } from "./run-lines.ts";
 import { toAionError } from "./to-aion-error.ts";
 import type { Workers } from "./workers.ts";
 
@@ -480,11 +481,15 @@ export class Residency {
     stateOf: () => RunState | undefined,
     options: { readonly isLoading: boolean },
   ): RunLines {
-    const { log } = this.#host.options.ports;
+    const { ports, codec } = this.#host.options;
+    const { log } = ports;
     return new RunLines(
       (level, message, fields) =>
         log(level, message, { ...fields, ...fieldsOfRun(workflowId, stateOf()?.started) }),
-      options,
+      {
+        ...options,
+        ...(codec === undefined ? {} : { seal: (line: LogLine) => sealLine(codec, workflowId, line) }),
+      },
     );
   }
 
@@ -659,7 +664,9 @@ export class Residency {
       count,
       error: String(cause),
     });
-    if (count < crashesMax || run.runKey === undefined) {
+    // What cannot be decoded now cannot be decoded when it is read anew.
+    const isFutile = isCodecError(error) && error.code !== "codec_failed";
+    if ((count < crashesMax && !isFutile) || run.runKey === undefined) {
       this.reload(run, error);
       return;
     }

@@ -2,6 +2,8 @@ import type { EventOf } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { messageOf, toPayload } from "../core/payload.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
+import { encodeFailure, encodedMessage } from "../core/payload-codec.ts";
 import type { Log, LogLevel } from "../core/ports.ts";
 import { traceIdOf } from "../core/tracing.ts";
 import type { LogEntry, LogLine } from "../store/run-log.ts";
@@ -23,6 +25,7 @@ const fieldsBytesMax = 8 * 1_024;
  */
 export class RunLines {
   readonly #tell: Log;
+  readonly #seal: (line: LogLine) => LogLine;
   #isLoading: boolean;
   #lines: LogLine[] = [];
   #chars = 0;
@@ -30,8 +33,19 @@ export class RunLines {
   /** What was said while the run was loaded. */
   #held: (() => void)[] = [];
 
-  constructor(tell: Log, { isLoading }: { readonly isLoading: boolean }) {
+  constructor(
+    tell: Log,
+    {
+      isLoading,
+      seal = (line) => line,
+    }: {
+      readonly isLoading: boolean;
+      /** With a codec: hides what a line says from whoever reads the store. */
+      readonly seal?: ((line: LogLine) => LogLine) | undefined;
+    },
+  ) {
     this.#tell = tell;
+    this.#seal = seal;
     this.#isLoading = isLoading;
   }
 
@@ -64,7 +78,7 @@ export class RunLines {
   /** An activation is over: what it said. */
   take(seq: number, saidAt: number): LogEntry | undefined {
     if (this.#lines.length === 0 && this.#leftOut === 0) return undefined;
-    const lines = this.#lines;
+    const lines = this.#lines.map((line) => this.#seal(line));
     if (this.#leftOut > 0) {
       const message = `${this.#leftOut} more lines of this activation were left out`;
       lines.push({ level: "warn", message });
@@ -81,6 +95,31 @@ export class RunLines {
     const held = this.#held;
     this.#held = [];
     if (isNew) for (const tell of held) tell();
+  }
+}
+
+/** As failures are hidden: the message too, unless the codec leaves those of failures. */
+export function sealLine(codec: SyncPayloadCodec, workflowId: WorkflowId, line: LogLine): LogLine {
+  const { level, message, fields } = line;
+  const said = {
+    kind: "application",
+    message,
+    ...(fields === undefined ? {} : { details: fields }),
+  } as const;
+  const { failureText } = codec;
+  try {
+    const sealed = encodeFailure(said, (text, context) => codec.encode(text, context) as Payload, {
+      workflowId,
+      ...(failureText === undefined ? {} : { failureText }),
+    });
+    return {
+      level,
+      message: sealed.message,
+      ...(sealed.details === undefined ? {} : { fields: sealed.details }),
+    };
+  } catch {
+    // It cannot be encoded now: a line is no reason to stop a run, nor to be written as it is.
+    return { level, message: encodedMessage };
   }
 }
 

@@ -1,8 +1,9 @@
 /** What workflow code says: visible for each run, once, and bounded; the same inline and packaged, over restarts. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { aes256gcm } from "../../src/codec/index.ts";
 import type { LogsLine } from "../../src/client/service.ts";
 import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
@@ -239,6 +240,20 @@ describe("what workflow code says", () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await engine.deleteClosed(1)).toBe(1);
     await expect(linesOf(engine, "c1")).rejects.toMatchObject({ code: "run_not_found" });
+  });
+
+  it("is on disk as it was said only for those who have the key, when there is a codec", async () => {
+    const codec = aes256gcm({ keys: { one: new Uint8Array(32).fill(7) }, current: "one" });
+    const engine = await open({ ...inline, codec });
+    const run = await engine.client.start(chatty, "a secret name", { id: "c1" });
+    await run.signal(go, 7);
+    const [begun] = await linesOf(engine, "c1");
+    expect(begun).toMatchObject({ message: "begun a secret name", fields: '{"name":"a secret name"}' });
+    const { lines } = await engine.service.logs({ workflowId: "c1", limit: 100 });
+    expect(lines.map(({ level }) => level)).toEqual(["info", "debug", "warn", "info"]);
+    expect(JSON.stringify(lines)).not.toMatch(/secret|charging|round/);
+    const files = ["aion.db", "aion.db-wal"].map((name) => readFileSync(path.join(directory, name)));
+    for (const file of files) expect(file.includes("secret name")).toBe(false);
   });
 
   it("is the same from a package", async () => {
