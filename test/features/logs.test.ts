@@ -122,6 +122,7 @@ describe("what workflow code says", () => {
     });
   });
 
+  // I-42
   it("is said once, however often the code is replayed, and by nobody who only asks", async () => {
     const first = await open({ ...inline, residentMax: 1 });
     const run = await first.client.start(chatty, "a", { id: "c1" });
