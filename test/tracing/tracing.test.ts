@@ -228,6 +228,10 @@ describe("a process that is killed", () => {
       "      attempt hold",
     ]);
     expect(named("attempt hold")[0]?.attributes).toMatchObject({ "aion.activity.attempt": 2 });
+    // What the code said on either side of the kill is there once.
+    const said: string[] = [];
+    for await (const { message } of engine.client.get("s1").logs()) said.push(message);
+    expect(said).toEqual(["begun", "charged", "going", "held"]);
     // What is over is replayed once more, and says nothing more.
     const count = spans.length;
     await engine.close();
