@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from repository import aion, needs_repository, root, start_aion, start_python, tests
 
-pytestmark = needs_repository
+pytestmark = [needs_repository, pytest.mark.asyncio(loop_scope="module")]
 
 WITHIN = 60.0
 """A time-out here means hung, never slow."""
@@ -84,23 +85,30 @@ class World:
     def let(self, name: str) -> None:
         (self.folder / name).touch()
 
-    async def close(self) -> None:
-        for process in [*self._workers, self._server]:
-            if process is not None and process.returncode is None:
-                process.kill()
-                await process.wait()
+    async def end_workers(self) -> None:
+        for worker in self._workers:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
+        self._workers.clear()
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    world = World(tmp_path_factory.mktemp("world"))
+    await world.serve()
     try:
-        await world.serve()
         exit_code, _ = await aion("deploy", "--url", world.url, str(tests / "workflows.ts"))
         assert exit_code == 0
         yield world
     finally:
-        await world.close()
+        await world.kill_server()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(serving: World) -> AsyncIterator[World]:
+    yield serving
+    await serving.end_workers()
 
 
 async def test_an_activity_of_a_packaged_workflow_is_run_in_python(world: World) -> None:
@@ -189,5 +197,5 @@ async def test_the_example_runs_with_a_worker_in_each_language(world: World) -> 
     assert exit_code == 0
     await world.work(str(example / "worker.py"))
     await world.work_in_typescript(example / "order.ts")
-    await world.start("order", "o-1", {"id": "1", "amount": 500})
-    assert await world.result("o-1") == {"paymentId": "payment-1", "total": 505}
+    await world.start("order", "e-1", {"id": "1", "amount": 500})
+    assert await world.result("e-1") == {"paymentId": "payment-1", "total": 505}
