@@ -18,6 +18,7 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -96,6 +97,7 @@ Examples:
   addDevCommand(program);
   addServerCommands(program);
   addWorkerCommand(program);
+  addWorkersCommand(program);
   addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);

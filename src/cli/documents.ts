@@ -18,6 +18,7 @@ import {
   runPage,
   runSummary,
   started,
+  workers,
 } from "../http/forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
@@ -167,6 +168,7 @@ export const documents = {
     url: z.string(),
     pid: z.number(),
   }),
+  workers,
   "worker-conformance": z.object({
     command: list(z.string()),
     scenarios: list(

@@ -65,13 +65,6 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     ...(flags.identity === undefined ? {} : { identity: flags.identity }),
     log: serverLog(output.isJson ? "json" : undefined, "info"),
   });
-  const types = activities.map(({ activityType }) => activityType);
-  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
-    identity: worker.identity,
-    activities: types,
-    url,
-    pid: process.pid,
-  });
   let count = 0;
   const onSignal = (): void => {
     count += 1;
@@ -82,6 +75,14 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
   process.on("SIGINT", onSignal);
   // Of `aion dev`, which started it: a worker of its code is not to stay behind.
   if (process.connected) process.once("disconnect", onSignal);
+  // Who has read this may send a signal.
+  const types = activities.map(({ activityType }) => activityType);
+  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
+    identity: worker.identity,
+    activities: types,
+    url,
+    pid: process.pid,
+  });
   await worker.run();
 }
 

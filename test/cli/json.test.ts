@@ -205,7 +205,7 @@ export const fulfil = workflow("fulfil", async (): Promise<void> => {
     expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toHaveProperty("blocked");
   });
 
-  it("the commands for packages print what their schemas say", async () => {
+  it("the commands for packages print what their schemas say", { timeout: 90_000 }, async () => {
     await test.makeStore();
     writeFileSync(
       path.join(test.directory, "greet.ts"),
@@ -223,6 +223,7 @@ export const greet = workflow("greet", { signals: [stop] }, async (name: string)
       manifest: { activities: [{ type: "say" }] },
       dropped: [{ activities: ["say"] }],
     });
+    expect(await expectDocument("workers", [])).toEqual({ workers: [], taskQueues: [] });
     const { version } = (await expectDocument("deploy", ["greet.aion"])) as { readonly version: string };
     expect(await expectDocument("versions", [])).toMatchObject({ packages: [{ version }], routes: [{}] });
     await expectDocument("route", ["greet", "--to", version]);

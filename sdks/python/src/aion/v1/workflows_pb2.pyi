@@ -487,6 +487,52 @@ class TerminateResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ListWorkersRequest(_message.Message):
+    __slots__ = ("namespace", "task_queue")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    task_queue: str
+    def __init__(self, namespace: _Optional[str] = ..., task_queue: _Optional[str] = ...) -> None: ...
+
+class ListWorkersResponse(_message.Message):
+    __slots__ = ("workers", "task_queues")
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUES_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerInfo]
+    task_queues: _containers.RepeatedCompositeFieldContainer[TaskQueueInfo]
+    def __init__(self, workers: _Optional[_Iterable[_Union[WorkerInfo, _Mapping]]] = ..., task_queues: _Optional[_Iterable[_Union[TaskQueueInfo, _Mapping]]] = ...) -> None: ...
+
+class WorkerInfo(_message.Message):
+    __slots__ = ("identity", "build", "state", "task_queues", "activity_types", "capacity", "tasks_in_flight")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUES_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_TYPES_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    TASKS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    build: str
+    state: str
+    task_queues: _containers.RepeatedScalarFieldContainer[str]
+    activity_types: _containers.RepeatedScalarFieldContainer[str]
+    capacity: float
+    tasks_in_flight: float
+    def __init__(self, identity: _Optional[str] = ..., build: _Optional[str] = ..., state: _Optional[str] = ..., task_queues: _Optional[_Iterable[str]] = ..., activity_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[float] = ..., tasks_in_flight: _Optional[float] = ...) -> None: ...
+
+class TaskQueueInfo(_message.Message):
+    __slots__ = ("task_queue", "waiting_count", "waiting_since", "in_flight_count")
+    TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    task_queue: str
+    waiting_count: float
+    waiting_since: float
+    in_flight_count: float
+    def __init__(self, task_queue: _Optional[str] = ..., waiting_count: _Optional[float] = ..., waiting_since: _Optional[float] = ..., in_flight_count: _Optional[float] = ...) -> None: ...
+
 class DeployRequest(_message.Message):
     __slots__ = ("namespace", "archive", "is_routed", "request_id")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
