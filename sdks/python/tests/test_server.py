@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import urllib.request
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,10 @@ class World:
         assert line != b"", (self.folder / "server.log").read_text()
         self.url = json.loads(line)["url"]
 
-    async def work(self, file: str = "activities.py") -> asyncio.subprocess.Process:
-        worker = await start_python(file, self.url, AION_TEST_FOLDER=str(self.folder))
+    async def work(
+        self, file: str = "activities.py", *, url: str | None = None
+    ) -> asyncio.subprocess.Process:
+        worker = await start_python(file, url or self.url, AION_TEST_FOLDER=str(self.folder))
         self._workers.append(worker)
         return worker
 
@@ -91,6 +96,48 @@ class World:
                 worker.kill()
                 await worker.wait()
         self._workers.clear()
+
+
+@dataclass
+class Proxy:
+    url: str
+    cuts: int = 0
+
+
+@asynccontextmanager
+async def cutting_proxy(target: str, length: Callable[[], int]) -> AsyncIterator[Proxy]:
+    """Lets bytes through in both directions, and cuts each connection after so many."""
+    host, _, port = target.removeprefix("http://").partition(":")
+    proxy = Proxy("")
+
+    async def carry(near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
+        far, to_far = await asyncio.open_connection(host, int(port))
+        left = length()
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            nonlocal left
+            while left > 0 and (data := await source.read(4096)):
+                target.write(data[: max(0, left)])
+                left -= len(data)
+                await target.drain()
+
+        pumps = [asyncio.create_task(pump(near, to_far)), asyncio.create_task(pump(far, to_near))]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            proxy.cuts += left <= 0
+            for each in pumps:
+                each.cancel()
+            for writer in (to_near, to_far):
+                writer.close()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        server.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -179,6 +226,24 @@ async def test_a_server_that_is_killed_gets_what_has_ended_meanwhile_and_nothing
     ran = [line.split()[1] for line in world.noted("slow")]
     assert len(ran) == 3
     assert len(set(ran)) == 3
+
+
+async def test_connections_that_are_cut_after_any_byte_lose_nothing_and_run_nothing_twice(
+    world: World,
+) -> None:
+    lengths = random.Random(7)
+    async with cutting_proxy(world.url, lambda: lengths.randint(1, 4_000)) as proxy:
+        await world.work(url=proxy.url)
+        names = [f"cut-{number}" for number in range(60)]
+        await world.start("slowly", "c-1", names)
+        for name in names:
+            world.let(name)
+            await asyncio.sleep(0.02)
+        assert await world.result("c-1") == [f"done {name}" for name in names]
+        assert proxy.cuts > 5
+    ran = [line.split()[1] for line in world.noted("slow") if line.startswith("cut-")]
+    assert len(ran) == len(names)
+    assert len(set(ran)) == len(names)
 
 
 async def test_a_cancellation_reaches_the_code(world: World) -> None:
