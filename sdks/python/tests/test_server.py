@@ -26,24 +26,28 @@ WITHIN = 60.0
 class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.data = str(folder / "data")
+        self.token: str | None = None
         self.url = ""
         self._server: asyncio.subprocess.Process | None = None
         self._workers: list[asyncio.subprocess.Process] = []
 
     async def serve(self) -> None:
         port = self.url.rpartition(":")[2] or "0"
-        data = str(self.folder / "data")
+        auth = "none" if self.token is None else "required"
         with (self.folder / "server.log").open("ab") as log:
-            self._server = await start_aion("server", "--json", "--data", data, "--port", port, stderr=log)
+            self._server = await start_aion(
+                "server", "--json", "--data", self.data, "--port", port, stderr=log, env={"AION_AUTH": auth}
+            )
         assert self._server.stdout is not None
         line = await asyncio.wait_for(self._server.stdout.readline(), WITHIN)
         assert line != b"", (self.folder / "server.log").read_text()
         self.url = json.loads(line)["url"]
 
     async def work(
-        self, file: str = "activities.py", *, url: str | None = None
+        self, file: str = "activities.py", *, url: str | None = None, **env: str
     ) -> asyncio.subprocess.Process:
-        worker = await start_python(file, url or self.url, AION_TEST_FOLDER=str(self.folder))
+        worker = await start_python(file, url or self.url, AION_TEST_FOLDER=str(self.folder), **env)
         self._workers.append(worker)
         return worker
 
@@ -60,7 +64,10 @@ class World:
             request = urllib.request.Request(
                 f"{self.url}/v1/namespaces/default/workflows{path}",
                 data=None if body is None else json.dumps(body).encode(),
-                headers={"content-type": "application/json"},
+                headers={
+                    "content-type": "application/json",
+                    **({} if self.token is None else {"authorization": f"Bearer {self.token}"}),
+                },
             )
             with urllib.request.urlopen(request, timeout=WITHIN) as response:
                 return json.loads(response.read() or b"null")
@@ -264,3 +271,35 @@ async def test_the_example_runs_with_a_worker_in_each_language(world: World) -> 
     await world.work_in_typescript(example / "order.ts")
     await world.start("order", "e-1", {"id": "1", "amount": 500})
     assert await world.result("e-1") == {"paymentId": "payment-1", "total": 505}
+
+
+async def test_a_server_that_asks_takes_a_worker_with_a_key_for_its_queue_and_no_other(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+
+    async def key(subject: str, grant: str) -> str:
+        exit_code, made = await aion("key", "create", subject, "--data", world.data, "--grant", grant)
+        assert exit_code == 0
+        return str(made["token"])
+
+    world.token = await key("ann", "admin@*")
+    of_worker = await key("python", "work@default/python")
+    await world.serve()
+    try:
+        deploy = ["deploy", "--url", world.url, "--token", world.token, str(tests / "workflows.ts")]
+        assert (await aion(*deploy))[0] == 0
+        refused = [
+            await world.work(),
+            await world.work(AION_TOKEN="no key"),
+            await world.work(AION_TOKEN=of_worker, AION_TASK_QUEUES="python,payments"),
+        ]
+        for worker in refused:
+            assert await asyncio.wait_for(worker.wait(), WITHIN) == 1
+        await world.work(AION_TOKEN=of_worker)
+        world.let("it")
+        await world.start("slowly", "s-1", ["it"])
+        assert await world.result("s-1") == ["done it"]
+    finally:
+        await world.end_workers()
+        await world.kill_server()

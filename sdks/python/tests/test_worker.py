@@ -564,6 +564,41 @@ async def test_leaves_when_its_own_task_is_cancelled(engine: FakeEngine) -> None
         await asyncio.wait_for(running, WITHIN)
 
 
+async def test_takes_what_is_larger_than_grpc_takes_unless_told(engine: FakeEngine) -> None:
+    @activity("measure")
+    async def measure(value: str, task: Task) -> list[int]:
+        return [len(value), len(task.last_heartbeat)]
+
+    async with working(engine, measure):
+        wire = await ready(engine)
+        large = "x" * 3_000_000
+        wire.give("t1", "measure", f'"{large}"', last_heartbeat=f'"{large}"')
+        assert (await wire.outcome("t1")).result == "[3000000,3000000]"
+
+
+async def test_a_bug_in_a_connection_ends_that_connection_and_no_task(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = asyncio.Event()
+
+    @activity("hold")
+    async def hold() -> str:
+        await release.wait()
+        return "held"
+
+    async with working(engine, hold) as worker:
+        wire = await ready(engine)
+        wire.give("t1", "hold")
+        await until(lambda: worker.tasks_in_flight == 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "receive", lambda _frame: 1 / 0)
+            wire.give("t2", "hold")
+            await until(lambda: "a connection of a worker failed" in caplog.messages)
+        wire = await ready(engine)
+        release.set()
+        assert (await wire.outcome("t1")).result == '"held"'
+
+
 async def test_does_not_know_frames_of_newer_engines(engine: FakeEngine) -> None:
     async with working(engine):
         wire = await ready(engine)

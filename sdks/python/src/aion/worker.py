@@ -120,6 +120,9 @@ class Worker:
                 self._on_idle.set()
             await self._forget_all()
             await asyncio.wait({talking})
+            if not talking.cancelled():
+                # It has been told, or nobody asks any more.
+                talking.exception()
 
     async def stop(self, *, drain: float = 10.0) -> None:
         """Takes no more tasks, lets those under way end and be recorded for up to `drain` seconds, and leaves; what is not done by
