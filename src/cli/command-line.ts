@@ -54,6 +54,12 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       new Option("--namespace <name>", "which of the server's (default: default)").env("AION_NAMESPACE"),
     )
     .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
+    .addOption(
+      new Option(
+        "--codec <file>",
+        "of encrypted payloads: a key ring (.json), or a module that exports a codec",
+      ).env("AION_CODEC"),
+    )
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({

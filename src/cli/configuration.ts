@@ -61,6 +61,10 @@ const settingsSchema = z.strictObject({
   payloadLimitBytes: whole(1, 256 * 1024 * 1024)
     .default(2 * 1024 * 1024)
     .meta({ description: "The largest payload, in bytes." }),
+  codec: z.string().min(1).optional().meta({
+    description:
+      "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
+  }),
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),

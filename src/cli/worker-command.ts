@@ -45,11 +45,13 @@ its tasks are then begun anew by others.`,
 }
 
 async function work(files: readonly string[], flags: WorkerFlags, command: Command): Promise<void> {
-  const { output, place } = new Session(command);
+  const session = new Session(command);
+  const { output, place } = session;
   if (!("server" in place))
     throw usageError("a worker works for a server", "Pass --url http://127.0.0.1:4466.");
   const drain = asUsage(() => parseDuration(flags.drain, "--drain"));
   const activities = await loadActivities(files);
+  const codec = await session.codec();
   // Only a worker needs it.
   const { Worker } = await import("../worker/index.ts");
   const { url, token, namespace } = place.server;
@@ -57,6 +59,7 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     url,
     ...(token === undefined ? {} : { token }),
     ...(namespace === undefined ? {} : { namespace }),
+    ...(codec === undefined ? {} : { codec }),
     activities,
     taskQueues: flags.taskQueue ?? [
       ...new Set(activities.map(({ options }) => options.taskQueue ?? defaultTaskQueue)),

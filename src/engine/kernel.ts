@@ -90,6 +90,7 @@ export class Kernel implements RunHost {
       activities: options.activities,
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       tracing: options.tracing,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
@@ -104,6 +105,7 @@ export class Kernel implements RunHost {
       ports: options.ports,
       options: options.workers ?? workerOptionsDefault,
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       epoch: options.token.epoch,
       host: {
         settled: ({ workflowId, ordinal }, outcome) =>

@@ -31,6 +31,7 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
+import { isSameInput } from "../core/payload-codec.ts";
 import { isClosed } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
@@ -235,11 +236,20 @@ export class Operations implements Service {
     if (existing.workflowType !== request.workflowType) {
       throw taken(`run ${runId} is of type ${JSON.stringify(existing.workflowType)}`);
     }
-    if (started !== undefined && started.input !== request.input)
+    if (started !== undefined && !this.#isSameInput(started.input, request.input, workflowId))
       throw taken(`run ${runId} was started with another input`);
     if (signal !== undefined)
       throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
     return reply;
+  }
+
+  /** An encoded input is another text each time: what it says is compared, by who can read it. */
+  #isSameInput(left: Payload, right: Payload, workflowId: WorkflowId): boolean {
+    const { codec } = this.#kernel.options;
+    if (isSameInput(left, right)) return true;
+    if (codec === undefined) return false;
+    const context = { kind: "start", workflowId } as const;
+    return codec.decode(left, context) === codec.decode(right, context);
   }
 
   async signal(request: SignalRequest): Promise<void> {

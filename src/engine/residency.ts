@@ -3,6 +3,7 @@ import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid } from "../core/ids.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
@@ -604,7 +605,9 @@ export class Residency {
       count,
       error: String(cause),
     });
-    if (count < crashesMax || run.runKey === undefined) {
+    // What cannot be decoded now cannot be decoded when it is read anew.
+    const isFutile = isCodecError(error) && error.code !== "codec_failed";
+    if ((count < crashesMax && !isFutile) || run.runKey === undefined) {
       this.reload(run, error);
       return;
     }

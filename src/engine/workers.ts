@@ -4,7 +4,9 @@ import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import { parsePayload } from "../core/payload.ts";
+import { messageOf } from "../core/payload.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import type {
@@ -39,6 +41,7 @@ import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
 import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
+import { WorkerSeal } from "./worker-seal.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -88,7 +91,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
   readonly #host: WorkersHost;
   readonly #options: WorkerOptions;
-  readonly #payloadLimitBytes: number;
+  readonly #seal: WorkerSeal;
   readonly #epoch: number;
   readonly #queues: TaskQueues;
   readonly #connections: WorkerConnections;
@@ -113,12 +116,13 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     readonly host: WorkersHost;
     readonly options: WorkerOptions;
     readonly payloadLimitBytes: number;
+    readonly codec?: SyncPayloadCodec | undefined;
     readonly epoch: number;
   }) {
     this.#ports = of.ports;
     this.#host = of.host;
     this.#options = of.options;
-    this.#payloadLimitBytes = of.payloadLimitBytes;
+    this.#seal = new WorkerSeal(of.codec, of.payloadLimitBytes);
     this.#epoch = of.epoch;
     this.#connections = new WorkerConnections(of.ports, this, {
       ...of.options,
@@ -521,8 +525,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     if (lease === undefined || lease.isReported) return;
     armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
     if (details === undefined) return;
-    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
-    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
+    try {
+      lease.heartbeat = this.#seal.payload(details, "heartbeat", lease.frame);
+    } catch (error) {
+      if (!isCodecError(error)) throw error;
+      const { key } = lease;
+      this.#ports.log("warn", "the details of a heartbeat cannot be decoded", {
+        key,
+        error: messageOf(error),
+      });
+      return;
+    }
     this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
   }
 
@@ -577,11 +590,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
     const { address, attempt, frame } = lease;
     const { ordinal } = address;
-    let failure = outcome.kind === "failed" ? outcome.failure : undefined;
+    let failure = outcome.kind === "failed" ? this.#seal.failure(outcome.failure, frame) : undefined;
     if (outcome.kind === "completed") {
       try {
-        const what = `the result of activity ${JSON.stringify(frame.activityType)}`;
-        const result = parsePayload(outcome.result, what, this.#payloadLimitBytes);
+        const result = this.#seal.payload(outcome.result, "result", frame);
         return ifCurrent(lease, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
       } catch (error) {
         failure = toFailure(error);
