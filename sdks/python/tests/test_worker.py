@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import logging
 import os
 import signal
@@ -562,6 +563,34 @@ async def test_leaves_when_its_own_task_is_cancelled(engine: FakeEngine) -> None
     wire.cut()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, WITHIN)
+
+
+async def test_a_converter_has_the_say_over_all_that_code_gives_and_gets(engine: FakeEngine) -> None:
+    class Backwards:
+        def decoder(self, hint: Any) -> Any:
+            del hint
+            return lambda text: json.loads(text)[::-1]
+
+        def encode(self, value: Any) -> str:
+            return json.dumps(value[::-1])
+
+    @activity("turn")
+    async def turn(value: str, task: Task) -> str:
+        task.heartbeat("tip")
+        if value == "fail":
+            raise ApplicationFailure("no", details="why")
+        return f"{value} after {task.last_heartbeat}"
+
+    async with working(engine, turn, converter=Backwards()):
+        wire = await ready(engine)
+        wire.give("t1", "turn", '"won"', last_heartbeat='"neht"')
+        assert (await wire.hear("heartbeat")).details == '"pit"'
+        assert (await wire.outcome("t1")).result == '"neht retfa won"'
+        wire.give("t2", "turn", '"liaf"')
+        assert (await wire.outcome("t2")).failure.details.string_value == "yhw"
+        # What it cannot read is a failure, and no more.
+        wire.give("t3", "turn", "5")
+        assert (await wire.outcome("t3")).failure.type == "payload_invalid"
 
 
 async def test_takes_what_is_larger_than_grpc_takes_unless_told(engine: FakeEngine) -> None:
