@@ -9,11 +9,13 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -626,6 +628,55 @@ async def test_a_bug_in_a_connection_ends_that_connection_and_no_task(
         wire = await ready(engine)
         release.set()
         assert (await wire.outcome("t1")).result == '"held"'
+
+
+async def test_goes_at_once_when_its_task_is_cancelled_while_it_drains(engine: FakeEngine) -> None:
+    @activity("wait")
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    worker = Worker(engine.url, activities=[wait])
+    running = asyncio.create_task(worker.run())
+    wire = await ready(engine)
+    wire.give("t1", "wait")
+    await until(lambda: worker.tasks_in_flight == 1)
+    stopping = asyncio.create_task(worker.stop(drain=1_000))
+    await wire.hear("drain")
+    running.cancel()
+    await wire.hear("leave")
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, WITHIN)
+    await asyncio.wait_for(stopping, WITHIN)
+
+
+async def test_does_not_begin_once_it_was_stopped(engine: FakeEngine) -> None:
+    worker = Worker(engine.url, activities=[echo])
+    await worker.stop()
+    with pytest.raises(AionError, match="runs once"):
+        await worker.run()
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_the_process(
+    engine: FakeEngine, tmp_path: Path, which: signal.Signals
+) -> None:
+    file = Path(__file__).parent / "activities.py"
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable,
+        file,
+        engine.url,
+        env={**os.environ, "AION_TEST_FOLDER": str(tmp_path)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    wire = await ready(engine)
+    wire.give("t1", "slow", '"never"')
+    await until(lambda: (tmp_path / "slow").exists())
+    worker.send_signal(which)
+    await wire.hear("drain")
+    assert worker.returncode is None
+    worker.send_signal(which)
+    # Well before those under way have had their time.
+    assert await asyncio.wait_for(worker.wait(), 8) != 0
 
 
 async def test_does_not_know_frames_of_newer_engines(engine: FakeEngine) -> None:
