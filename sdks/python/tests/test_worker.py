@@ -630,7 +630,10 @@ async def test_a_bug_in_a_connection_ends_that_connection_and_no_task(
         assert (await wire.outcome("t1")).result == '"held"'
 
 
-async def test_goes_at_once_when_its_task_is_cancelled_while_it_drains(engine: FakeEngine) -> None:
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_goes_at_once_when_its_task_is_cancelled_while_it_drains(
+    engine: FakeEngine, is_heard: bool
+) -> None:
     @activity("wait")
     async def wait() -> None:
         await asyncio.Event().wait()
@@ -641,8 +644,13 @@ async def test_goes_at_once_when_its_task_is_cancelled_while_it_drains(engine: F
     wire.give("t1", "wait")
     await until(lambda: worker.tasks_in_flight == 1)
     stopping = asyncio.create_task(worker.stop(drain=1_000))
-    await wire.hear("drain")
-    running.cancel()
+    if is_heard:
+        await wire.hear("drain")
+        running.cancel()
+    else:
+        await asyncio.sleep(0)
+        running.cancel()
+        await wire.hear("drain")
     await wire.hear("leave")
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, WITHIN)

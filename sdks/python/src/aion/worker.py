@@ -83,6 +83,7 @@ class Worker:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._under_way = 0
         self._is_draining = False
+        self._is_hurried = False
         self._is_over = False
         self._stopping: asyncio.Task[None] | None = None
         self._on_idle: asyncio.Event | None = None
@@ -112,6 +113,7 @@ class Worker:
             raise AionError("worker_refused", f"worker {self.identity!r}: {refused}") from None
         except asyncio.CancelledError:
             # Who drains does not go on with it.
+            self._is_hurried = True
             self._end_wait()
             await self.stop(drain=0)
             raise
@@ -140,7 +142,7 @@ class Worker:
             self._is_over = True
             return
         connection.send(frames.WorkRequest(drain=frames.Drain()))
-        if not self._is_idle and drain > 0:
+        if not self._is_idle and drain > 0 and not self._is_hurried:
             self._on_idle = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._on_idle.wait(), drain)
