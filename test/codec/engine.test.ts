@@ -25,6 +25,7 @@ import {
   expose,
   query,
   receive,
+  sideEffect,
   signal,
   workflow,
 } from "../../src/workflow/index.ts";
@@ -358,6 +359,94 @@ describe("opening an engine", () => {
     ["makes no JSON", { encode: (text: string) => `!${text}`, decode: (text: string) => text.slice(1) }],
   ])("refuses a codec that %s", async (_what, codec) => {
     expect(await codeOf(() => open({ workflows: [wait], codec }))).toBe("invalid_argument");
+  });
+});
+
+describe("a replay", () => {
+  const told = activity("told", async (word: string) => `${word}!`);
+  /** The same workflow, as it was and as it is changed. */
+  const says = (
+    word: string,
+    end: (value: string) => unknown,
+    fact: () => string = () => "fact",
+  ): Workflow<void, unknown> =>
+    workflow("says", async () => {
+      const said = await told(word);
+      await child("other", said).catch(() => undefined);
+      sideEffect(fact);
+      await receive(signal("go"));
+      return end(said);
+    }) as Workflow<void, unknown>;
+  const other = workflow("other", async (input: string) => input);
+  const same = says("SECRET", (value) => value);
+
+  async function startWith(definition: Workflow<void, unknown>): Promise<Engine> {
+    const engine = await open({ workflows: [definition, other], activities: [told], codec: old });
+    const run = await engine.client.start(definition, undefined, { id: "a" });
+    await expect.poll(async () => (await run.describe()).historyLength).toBe(7);
+    return engine;
+  }
+
+  it("goes on over a rotation of keys, with side effects as they were recorded", async () => {
+    await (await startWith(same)).close();
+    const facts: string[] = [];
+    const again = says(
+      "SECRET",
+      (value) => value,
+      () => facts.push("again").toString(),
+    );
+    const engine = await open({ workflows: [again, other], activities: [told], codec: rotated });
+    await engine.client.get("a").signal("go");
+    expect(await engine.client.get("a").result()).toBe("SECRET!");
+    expect(facts).toEqual([]);
+  });
+
+  it("finds code that gives an activity something else, and says so without saying what", async () => {
+    await (await startWith(same)).close();
+    const changed = says("OTHER-SECRET", (value) => value);
+    const engine = await open({ workflows: [changed, other], activities: [told], codec: old });
+    // It is at rest: who asks it has it read.
+    await codeOf(() => engine.client.get("a").query("seen"));
+    await expect(engine.client.get("a").result()).rejects.toMatchObject({
+      code: "nondeterminism",
+      message: expect.stringMatching(/run-activity "told" #0.*what it was given is another, encoded/),
+    });
+    expect(JSON.stringify(await historyOf(new Client(engine.service), "a"))).not.toContain("SECRET");
+  });
+
+  it.each(["completed", "failed"] as const)("of a run that has %s answers queries", async (status) => {
+    const seen = query<string>("seen");
+    const ends = workflow("ends", async (word: string) => {
+      expose(seen, () => word);
+      if (status === "failed") throw new ApplicationFailure(`no ${word}`, { details: word });
+      return word;
+    });
+    const first = await open({ workflows: [ends], codec: old });
+    await first.client.start(ends, "SECRET", { id: "a" });
+    await first.close();
+    const engine = await open({ workflows: [ends], codec: rotated });
+    expect((await engine.client.get("a").describe()).status).toBe(status);
+    expect(await engine.client.get("a").query(seen)).toBe("SECRET");
+  });
+
+  it("tells of a rejection that nobody handled without what it said, but to who can read it", async () => {
+    const strays = workflow("strays", async () => {
+      await told("x");
+      void new Promise((_resolve, reject) => setTimeout(() => reject(new Error("SECRET")), 20));
+      await receive(signal("never"));
+    });
+    const logged: string[] = [];
+    const log: EngineOptions["log"] = (_level, message, fields) => {
+      logged.push(`${message} ${JSON.stringify(fields)}`);
+    };
+    const engine = await open({ workflows: [strays], activities: [told], codec: old, log });
+    const run = await engine.client.start(strays, undefined, { id: "a" });
+    await expect(run.result()).rejects.toMatchObject({
+      code: "nondurable_await",
+      message: expect.stringContaining("SECRET"),
+    });
+    expect(JSON.stringify(await historyOf(new Client(engine.service), "a"))).not.toContain("SECRET");
+    expect(logged.join()).not.toContain("SECRET");
   });
 });
 
