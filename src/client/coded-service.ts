@@ -35,6 +35,8 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
 } from "./service.ts";
 
 /**
@@ -139,6 +141,10 @@ export class CodedService implements Service {
 
   listPackages(filter: PackageFilter): Promise<PackagesReply> {
     return this.#service.listPackages(filter);
+  }
+
+  listWorkers(request: WorkersRequest): Promise<WorkersReply> {
+    return this.#service.listWorkers(request);
   }
 
   route(request: RouteRequest): Promise<void> {
