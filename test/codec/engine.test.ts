@@ -370,13 +370,13 @@ describe("a replay", () => {
     end: (value: string) => unknown,
     fact: () => string = () => "fact",
   ): Workflow<void, unknown> =>
-    workflow("says", async () => {
+    workflow("says", async (): Promise<unknown> => {
       const said = await told(word);
       await child("other", said).catch(() => undefined);
       sideEffect(fact);
       await receive(signal("go"));
       return end(said);
-    }) as Workflow<void, unknown>;
+    });
   const other = workflow("other", async (input: string) => input);
   const same = says("SECRET", (value) => value);
 
@@ -532,8 +532,8 @@ describe("the limit of payloads", () => {
     const returns = workflow("returns", async () => "x".repeat(16_000));
     await engine.close();
     const next = await open({ workflows: [returns], codec: old, payloadLimitBytes: 20_000 });
-    await expect(next.client.start(returns).then((run) => run.result())).rejects.toMatchObject({
-      code: "payload_too_large",
-    });
+    // The run has begun, and fails.
+    const run = await next.client.start(returns);
+    await expect(run.result()).rejects.toMatchObject({ code: "payload_too_large" });
   });
 });
