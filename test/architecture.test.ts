@@ -97,6 +97,7 @@ const table: Readonly<Record<string, Layer>> = {
       "auth",
       "server",
       "worker",
+      "otel",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

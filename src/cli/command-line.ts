@@ -19,6 +19,7 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addLogsCommand } from "./logs-command.ts";
 import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
@@ -95,6 +96,7 @@ Examples:
     );
   addInitCommand(program);
   addLookCommands(program);
+  addLogsCommand(program);
   addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);

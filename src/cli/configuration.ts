@@ -65,6 +65,10 @@ const settingsSchema = z.strictObject({
     description:
       "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
   }),
+  tracing: yesOrNo.default(false).meta({
+    description:
+      "Makes spans of calls, runs and activities, through OpenTelemetry: whose SDK is set up by a module that Node imports first (`NODE_OPTIONS=--import=…`).",
+  }),
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),

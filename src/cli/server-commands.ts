@@ -3,6 +3,7 @@ import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
 import { loadCodec } from "./codec-file.ts";
 import { loadConfiguration } from "./configuration.ts";
+import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
@@ -41,13 +42,14 @@ async function serve(flags: Readonly<Record<string, string>>, command: Command):
     codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
     process.env,
   );
-  const { log, logLevel, drain, auth, origins, codec: codecFile, ...rest } = settings;
+  const { log, logLevel, drain, auth, origins, codec: codecFile, tracing, ...rest } = settings;
   const options = codecFile === undefined ? rest : { ...rest, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
     ...(auth === "required" ? { authentication: { origins } } : {}),
+    ...(tracing ? { tracing: await loadTracing() } : {}),
     log: serverLog(log, logLevel),
   });
   // Who has read that it listens may send a signal.

@@ -9,7 +9,7 @@ import {
   toCodecError,
   withMessage,
 } from "../core/payload-codec.ts";
-import { decodeDescription, decodeEvent, decodeFeedEvent } from "./decoded-views.ts";
+import { decodeDescription, decodeEvent, decodeFeedEvent, decodeLine } from "./decoded-views.ts";
 import type {
   CallOptions,
   DeployReply,
@@ -22,6 +22,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  LogsReply,
+  LogsRequest,
   PackageFilter,
   PackagesReply,
   QueryRequest,
@@ -124,6 +126,15 @@ export class CodedService implements Service {
       ...reply,
       events: await this.#show((decode) => events.map((event) => decodeEvent(event, decode))),
     };
+  }
+
+  async logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply> {
+    const reply = await this.#service.logs(request, options);
+    const { workflowId } = request;
+    const lines = await this.#show((decode) =>
+      reply.lines.map((line) => decodeLine(line, decode, { workflowId })),
+    );
+    return { ...reply, lines };
   }
 
   async feed(request: FeedRequest, options?: CallOptions): Promise<FeedReply> {

@@ -2,7 +2,7 @@ import type { Event } from "../core/event.ts";
 import type { Payload } from "../core/payload.ts";
 import type { PayloadContext, PayloadMap } from "../core/payload-codec.ts";
 import { decodeFailure } from "../core/payload-codec.ts";
-import type { FeedEvent, PendingActivity, RunDescription } from "./service.ts";
+import type { FeedEvent, LogsLine, PendingActivity, RunDescription } from "./service.ts";
 
 /** What services tell, with each payload in it decoded. `decode` is asked in one order for one value, whatever it answers. */
 
@@ -45,6 +45,22 @@ export function decodeEvent(event: Event, decode: PayloadMap): Event {
   if ("failure" in event && event.failure !== undefined)
     decoded["failure"] = decodeFailure(event.failure, decode, { workflowId });
   return decoded as unknown as Event;
+}
+
+export function decodeLine(
+  line: LogsLine,
+  decode: PayloadMap,
+  of: { readonly workflowId: string },
+): LogsLine {
+  const { message, fields, ...rest } = line;
+  if (fields === undefined) return line;
+  // Hidden as a failure is.
+  const said = decodeFailure({ kind: "application", message, details: fields }, decode, of);
+  return {
+    ...rest,
+    message: said.message,
+    ...(said.details === undefined ? {} : { fields: said.details }),
+  };
 }
 
 export function decodeFeedEvent(item: FeedEvent, decode: PayloadMap): FeedEvent {

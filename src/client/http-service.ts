@@ -1,6 +1,13 @@
 import { AionError, errorTable, isAionError, isErrorCode } from "../core/errors.ts";
 import { fromPayload } from "../core/payload.ts";
-import { descriptionFromJson, feedFromJson, historyFromJson, resultFromJson, textOf } from "./json-form.ts";
+import {
+  descriptionFromJson,
+  feedFromJson,
+  historyFromJson,
+  logsFromJson,
+  resultFromJson,
+  textOf,
+} from "./json-form.ts";
 import type { JsonObject } from "./json-form.ts";
 import { apiPrefix, defaultNamespace, routes, waitMsMax } from "./routes.ts";
 import type { Route } from "./routes.ts";
@@ -16,6 +23,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  LogsReply,
+  LogsRequest,
   PackageFilter,
   PackagesReply,
   QueryRequest,
@@ -156,6 +165,17 @@ export class HttpService implements Service {
         return historyFromJson(await this.#call("history", { ...request, ...wait }, options));
       },
       (reply) => reply.events.length > 0 || reply.isEnd,
+    );
+  }
+
+  async logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply> {
+    return await inParts(
+      request.waitMs ?? 0,
+      async (waitMs) => {
+        const wait = request.waitMs === undefined ? {} : { waitMs };
+        return logsFromJson(await this.#call("logs", { ...request, ...wait }, options));
+      },
+      (reply) => reply.lines.length > 0 || reply.isEnd,
     );
   }
 

@@ -158,7 +158,7 @@ export class Mailbox {
         )
           break;
         this.#kernel.log("warn", "a message could not be delivered; trying again", {
-          target,
+          workflowId: target,
           error: messageOf(error),
         });
         await new Promise<void>((resolve) => this.#kernel.options.ports.scheduler.delay(retryMs, resolve));

@@ -3,6 +3,8 @@ import type {
   FeedFilter,
   FeedRequest,
   HistoryReply,
+  LogsLine,
+  LogsReply,
   ListFilter,
   PackagesReply,
   PendingActivity,
@@ -183,6 +185,43 @@ export async function readHistoryPage(
   const isEnd =
     isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
   return { events: page, nextSeq, isEnd };
+}
+
+/** Runs that one page looks at, at the most: of a long chain few may have said anything. */
+const logRunsMax = 200;
+
+/** One page of what the runs of a workflow id, or one of them, said. */
+export async function readLogPage(
+  store: Store,
+  { workflowId, runId, afterSeq, limit }: LogPageRequest,
+): Promise<LogsReply> {
+  const latest = await demandRun(store, workflowId, runId);
+  const chain = runId === undefined ? await store.readRunChain(workflowId) : [latest];
+  const lines: LogsLine[] = [];
+  let droppedCount = 0;
+  let cursor = afterSeq;
+  const ahead = chain.filter((run) => run.headSeq > afterSeq);
+  const looked = ahead.slice(0, logRunsMax);
+  for (const run of looked) {
+    const page = await store.readLog(run, afterSeq, limit - lines.length);
+    if (afterSeq < run.firstSeq) droppedCount += page.droppedCount;
+    for (const { seq, saidAt, lines: said } of page.entries) {
+      for (const line of said) lines.push({ runId: run.runId, seq, recordedAt: saidAt, ...line });
+      cursor = seq;
+    }
+    if (lines.length >= limit) return { lines, nextCursor: String(cursor), isEnd: false, droppedCount };
+    // It says nothing any more. An open one may yet say what belongs to an event that is there.
+    if (isClosed(run.status)) cursor = run.headSeq;
+  }
+  const isEnd = looked.length === ahead.length && isClosed((chain.at(-1) ?? latest).status);
+  return { lines, nextCursor: String(cursor), isEnd, droppedCount };
+}
+
+export interface LogPageRequest {
+  readonly workflowId: WorkflowId;
+  readonly runId: string | undefined;
+  readonly afterSeq: number;
+  readonly limit: number;
 }
 
 /** About what it takes as JSON. */

@@ -173,6 +173,14 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       limit: pageLimit.default(historyLimitDefault),
       waitMs: waitMs.exactOptional(),
     }),
+    logs: z.strictObject({
+      ...address,
+      after: z.string().max(200).exactOptional().meta({
+        description: "`nextCursor` of the page before. Absent: from the oldest line that is kept.",
+      }),
+      limit: pageLimit.default(historyLimitDefault),
+      waitMs: waitMs.exactOptional(),
+    }),
     feed: z
       .strictObject({
         ...feedFields,

@@ -116,6 +116,7 @@ describe("with --json", () => {
       expectDocument("list", []),
       expectDocument("count", ["--status", "running"]),
       ...ids.flatMap((id) => [expectDocument("describe", [id]), expectDocument("history", [id])]),
+      expectDocument("logs", ["failed"]),
     ]);
     expect(await expectDocument("list", ["--limit", "1"])).toHaveProperty("nextCursor");
     expect(await expectDocument("describe", ["shipping"])).toMatchObject({ pendingChildren: [{}] });
@@ -123,6 +124,9 @@ describe("with --json", () => {
     const events = stdout.trimEnd().split("\n");
     expect(events.length).toBeGreaterThan(4);
     for (const line of events) expectFits("history-follow", lines["history-follow"], JSON.parse(line));
+    const said = await test.run(["logs", "failed", "--follow", "--json"]);
+    const [line] = said.stdout.trimEnd().split("\n");
+    expectFits("logs-follow", lines["logs-follow"], JSON.parse(line ?? ""));
   });
 
   it("the feed is watched as its schema says, a line for each event", async () => {
