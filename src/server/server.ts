@@ -31,6 +31,8 @@ type EngineSettings = Pick<
   | "activities"
   | "activityConcurrency"
   | "activityConcurrencyPerType"
+  | "workerSession"
+  | "taskQueues"
 >;
 
 export interface ServerOptions extends EngineSettings {
