@@ -31,6 +31,7 @@ const table: Readonly<Record<string, Layer>> = {
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   protocol: { layers: ["core"] },
+  codec: { layers: ["core"], builtins: ["node:crypto"] },
   attempt: { layers: ["core", "workflow"] },
   engine: {
     layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
@@ -73,7 +74,8 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
-  server: { layers: ["core", "client", "http", "store", "embedded"], builtins: "all" },
+  auth: { layers: ["core", "client", "http"], builtins: "all" },
+  server: { layers: ["core", "client", "http", "auth", "store", "embedded"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
@@ -87,10 +89,12 @@ const table: Readonly<Record<string, Layer>> = {
       "store",
       "engine",
       "client",
+      "codec",
       "local",
       "embedded",
       "package",
       "http",
+      "auth",
       "server",
       "worker",
     ],
@@ -98,6 +102,7 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
     loadsUserCode: true,
   },
+  otel: { layers: ["core"], packages: ["@opentelemetry/api"] },
   // src/index.ts, the entry of the package.
   index: { layers: ["core", "engine", "embedded"] },
 };

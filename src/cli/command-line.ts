@@ -7,16 +7,19 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
+import { addConformanceCommand } from "./conformance-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
+import { addKeyCommands } from "./key-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -51,6 +54,12 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       new Option("--namespace <name>", "which of the server's (default: default)").env("AION_NAMESPACE"),
     )
     .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
+    .addOption(
+      new Option(
+        "--codec <file>",
+        "of encrypted payloads: a key ring (.json), or a module that exports a codec",
+      ).env("AION_CODEC"),
+    )
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -94,7 +103,10 @@ Examples:
   addDeployCommands(program);
   addDevCommand(program);
   addServerCommands(program);
+  addKeyCommands(program);
   addWorkerCommand(program);
+  addWorkersCommand(program);
+  addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

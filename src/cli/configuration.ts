@@ -15,6 +15,20 @@ const duration = (what: string): z.ZodType<number> =>
       ),
     );
 
+const names = z.union([
+  z.array(z.string()),
+  z.string().transform((text) => text.split(",").map((name) => name.trim())),
+]);
+const yesOrNo = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
+/** What is no JSON stays text, and is then no object. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 /** Every setting of a server: its name in the file, its default, and what it is. The guide's table is made of it. */
 const settingsSchema = z.strictObject({
   data: z
@@ -25,20 +39,32 @@ const settingsSchema = z.strictObject({
   host: z.string().min(1).default("127.0.0.1").meta({
     description: "Where it listens. Without authentication only addresses of this machine are taken.",
   }),
+  auth: z.enum(["none", "required"]).default("none").meta({
+    description:
+      "Whether callers must show who they are: by API keys (`aion key`). `none` is for development: whoever reaches the address may do everything.",
+  }),
+  origins: names.default([]).meta({
+    description: "Web pages of these origins may call, besides those that the server itself has sent.",
+  }),
+  behindTlsProxy: yesOrNo.default(false).meta({
+    description:
+      "A proxy ends TLS before the server, and nobody else reaches it: then it listens at other addresses without TLS of its own.",
+  }),
   port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
-  namespaces: z
-    .union([z.array(z.string()), z.string().transform((text) => text.split(",").map((name) => name.trim()))])
-    .default(["default"])
-    .meta({
-      description:
-        "Namespaces that are made if they are not there. In the environment: names with commas between.",
-    }),
+  namespaces: names.default(["default"]).meta({
+    description:
+      "Namespaces that are made if they are not there. In the environment: names with commas between.",
+  }),
   connectionsMax: whole(1, 1_000_000)
     .default(10_000)
     .meta({ description: "Connections at once; more are not accepted." }),
   payloadLimitBytes: whole(1, 256 * 1024 * 1024)
     .default(2 * 1024 * 1024)
     .meta({ description: "The largest payload, in bytes." }),
+  codec: z.string().min(1).optional().meta({
+    description:
+      "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
+  }),
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),
@@ -48,6 +74,26 @@ const settingsSchema = z.strictObject({
   packageMemoryMb: whole(16, 1_000_000)
     .default(512)
     .meta({ description: "The heap of the process that runs a namespace's workflow code, in MiB." }),
+  workerSession: duration("workerSession").default(30_000).meta({
+    description:
+      "A worker that has been silent for this long is lost: its tasks are for others. So long a server that was started again waits for those that were at work.",
+  }),
+  taskQueues: z
+    .preprocess(
+      (value) => (typeof value === "string" ? parseJson(value) : value),
+      z.record(
+        z.string().min(1).max(255),
+        z.strictObject({
+          concurrency: whole(1, 1_000_000).exactOptional(),
+          perSecond: z.number().positive().exactOptional(),
+        }),
+      ),
+    )
+    .default({})
+    .meta({
+      description:
+        'What task queues allow, in each namespace: `{"emails": {"concurrency": 10, "perSecond": 5}}`. In the environment: as JSON.',
+    }),
   lease: duration("lease").default(30_000).meta({
     description: "An owner of a namespace's file that has been silent for this long may be replaced.",
   }),

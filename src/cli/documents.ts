@@ -9,6 +9,8 @@ import {
   failure,
   feedEvent,
   json,
+  keySecret,
+  keySummary,
   list,
   maybe,
   milliseconds,
@@ -18,6 +20,7 @@ import {
   runPage,
   runSummary,
   started,
+  workers,
 } from "../http/forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
@@ -149,6 +152,7 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({
       what: z.enum(["serving", "waiting", "built", "worker", "started", "completed", "ended"]),
@@ -166,6 +170,18 @@ export const documents = {
     activities: list(z.string()),
     url: z.string(),
     pid: z.number(),
+  }),
+  workers,
+  "worker-conformance": z.object({
+    command: list(z.string()),
+    scenarios: list(
+      z.object({
+        name: z.string(),
+        status: z.enum(["passed", "failed"]),
+        message: maybe(z.string()).describe("At which step the worker went another way, and what it said."),
+        output: maybe(z.string()).describe("The end of what it wrote."),
+      }),
+    ),
   }),
   server: z.object({ url: z.string(), pid: z.number(), namespaces: list(namespaceSummary) }),
   completion: z.object({ shell: z.enum(["bash", "zsh", "fish"]), script: z.string() }),

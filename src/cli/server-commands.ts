@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
+import { loadCodec } from "./codec-file.ts";
 import { loadConfiguration } from "./configuration.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
@@ -16,6 +17,7 @@ export function addServerCommands(program: Command): void {
     .option("--data <dir>", "the directory of its data (default: ./aion-data)")
     .option("--host <address>", "where it listens (default: 127.0.0.1)")
     .option("--port <number>", "its port, 0 for a free one (default: 4466)")
+    .option("--auth <whether>", "none, or required: callers show who they are (default: none)")
     .option("--config <file>", "its settings (default: aion.config.json, if it is there)")
     .option("--log <format>", "text or json (default: text on a terminal)")
     .option("--log-level <level>", "debug, info, warn or error (default: info)")
@@ -33,19 +35,30 @@ acknowledged is lost either way.`,
 }
 
 async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
-  const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
-  const settings = loadConfiguration(flags, process.env);
-  const { log, logLevel, drain, ...options } = settings;
+  const { json, codec: codecFlag } = command.optsWithGlobals<{ json?: boolean; codec?: string }>();
+  const output = new Output({ isJson: json === true });
+  const settings = loadConfiguration(
+    codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
+    process.env,
+  );
+  const { log, logLevel, drain, auth, origins, codec: codecFile, ...rest } = settings;
+  const options = codecFile === undefined ? rest : { ...rest, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
-  const server = await Opened.open({ ...options, log: serverLog(log, logLevel) });
+  const server = await Opened.open({
+    ...options,
+    ...(auth === "required" ? { authentication: { origins } } : {}),
+    log: serverLog(log, logLevel),
+  });
+  // Who has read that it listens may send a signal.
+  const drained = untilSignal(server, drain);
   const names = server.namespaces.map(({ name }) => name);
   output.told("server", `aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
     url: server.url,
     pid: process.pid,
     namespaces: server.namespaces,
   });
-  await untilSignal(server, drain);
+  await drained;
 }
 
 /** Drains at the first signal; at the second the process ends as it is. */

@@ -1,9 +1,12 @@
 import { abortable } from "./abortable.ts";
+import { CodedService } from "./coded-service.ts";
 import { connectRemote } from "./remote.ts";
 import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
@@ -18,6 +21,7 @@ import type {
   Service,
   StartRequest,
 } from "./service.ts";
+import { traceService } from "./traced-service.ts";
 
 const listPageRuns = 200;
 const feedPageEvents = 200;
@@ -49,6 +53,16 @@ export interface GetOptions<Output> {
   readonly runId?: string;
   /** Gives the handle its types; not checked against the run. */
   readonly workflow?: Workflow<never, Output>;
+}
+
+export interface ClientOptions {
+  /**
+   * Encodes what is sent (inputs, payloads of signals, inputs of queries) and decodes what is read. `aes256gcm` of `aion/codec`, in
+   * browsers `webAes256gcm`, or your own.
+   */
+  readonly codec?: PayloadCodec;
+  /** Makes a span of each call that changes or asks something of a run: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface ListOptions extends CallOptions {
@@ -87,8 +101,12 @@ export class Client {
    * @example
    * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
    */
-  constructor(of: Service | RemoteOptions) {
-    this.#service = "url" in of ? connectRemote(of) : of;
+  constructor(of: Service | (RemoteOptions & Pick<ClientOptions, "codec">), options: ClientOptions = {}) {
+    const { codec = "url" in of ? of.codec : undefined, tracing } = options;
+    const service = "url" in of ? connectRemote(of) : of;
+    const traced = tracing === undefined ? service : traceService(service, tracing);
+    // Outside the spans: what is told of a call that failed is told encoded.
+    this.#service = codec === undefined ? traced : new CodedService(traced, codec);
   }
 
   /**

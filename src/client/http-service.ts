@@ -29,8 +29,11 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
 } from "./service.ts";
 import type { Payload } from "../core/payload.ts";
+import type { TraceContext } from "../core/tracing.ts";
 
 /** One request, on whatever carries it. */
 export interface HttpCall {
@@ -39,6 +42,8 @@ export interface HttpCall {
   readonly path: string;
   readonly body?: string | Uint8Array<ArrayBuffer>;
   readonly contentType?: string;
+  /** The span in which it is made. */
+  readonly trace?: TraceContext;
   /** After which there is no answer to be expected any more. */
   readonly timeoutMs: number;
   readonly abortSignal?: AbortSignal;
@@ -183,6 +188,10 @@ export class HttpService implements Service {
     return (await this.#call("listPackages", { ...filter })) as unknown as PackagesReply;
   }
 
+  async listWorkers(request: WorkersRequest): Promise<WorkersReply> {
+    return (await this.#call("listWorkers", { ...request })) as unknown as WorkersReply;
+  }
+
   async route(request: RouteRequest): Promise<void> {
     await this.#call("route", this.#named(request));
   }
@@ -203,8 +212,11 @@ export class HttpService implements Service {
     { abortSignal }: CallOptions = {},
     archive?: Uint8Array,
   ): Promise<JsonObject> {
+    // How a caller's span goes over HTTP is a standard, with headers of its own.
+    const { trace, ...fields } = request as Rest & { readonly trace?: TraceContext };
     const call: HttpCall = {
-      ...toCall(this.#prefix, routes[method], request, archive),
+      ...toCall(this.#prefix, routes[method], fields, archive),
+      ...(trace === undefined ? {} : { trace }),
       timeoutMs: waitMsMax + answerTimeoutMs,
       ...(abortSignal === undefined ? {} : { abortSignal }),
     };

@@ -2,6 +2,13 @@ import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
+import type { TraceContext } from "../core/tracing.ts";
+
+/** A call that may be part of a trace. */
+export interface Traced {
+  /** The span in which it is made. One that is malformed is none. */
+  readonly trace?: TraceContext;
+}
 
 /** For calls that wait. */
 export interface CallOptions {
@@ -35,6 +42,8 @@ export interface Service {
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
   listPackages(filter: PackageFilter): Promise<PackagesReply>;
+  /** Who works for the engine, and what waits for workers, as it is in this moment. */
+  listWorkers(request: WorkersRequest): Promise<WorkersReply>;
   /** All of the types or none: new runs of them get that version. */
   route(request: RouteRequest): Promise<void>;
   /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
@@ -81,6 +90,42 @@ export interface PackageSummary {
   readonly routedTypes: readonly string[];
 }
 
+export interface WorkersRequest {
+  /** Only this task queue, and who takes tasks from it. */
+  readonly taskQueue?: string;
+}
+
+export interface WorkersReply {
+  /** Workers that are here, or may come back. */
+  readonly workers: readonly WorkerInfo[];
+  /** Task queues in which an activity waits for a worker, or has one. */
+  readonly taskQueues: readonly TaskQueueInfo[];
+}
+
+/** What operators see of a worker. */
+export interface WorkerInfo {
+  readonly identity: string;
+  readonly build?: string;
+  /** `cut off`: it has no connection, and may come back. */
+  readonly state: "ready" | "draining" | "cut off";
+  readonly taskQueues: readonly string[];
+  readonly activityTypes: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has, or is about to get. */
+  readonly tasksInFlight: number;
+}
+
+/** What operators see of a task queue. */
+export interface TaskQueueInfo {
+  readonly taskQueue: string;
+  /** Activities that stand in line. */
+  readonly waitingCount: number;
+  /** Since when the first of them does, in milliseconds since 1970; absent: nobody waits. */
+  readonly waitingSince?: number;
+  /** Attempts that workers have, or are about to get. */
+  readonly inFlightCount: number;
+}
+
 export interface RouteRequest {
   readonly workflowTypes: readonly string[];
   readonly version: string;
@@ -110,7 +155,7 @@ export interface RunAddress {
  */
 export type ReusePolicy = "return" | "reject" | "after-close" | "after-failure" | "terminate";
 
-export interface StartRequest {
+export interface StartRequest extends Traced {
   readonly workflowType: string;
   readonly input: Payload;
   readonly workflowId?: string;
@@ -130,18 +175,18 @@ export interface StartReply {
   readonly isNew: boolean;
 }
 
-export interface SignalRequest extends RunAddress {
+export interface SignalRequest extends RunAddress, Traced {
   readonly name: string;
   readonly payload: Payload;
   readonly signalId?: string;
 }
 
-export interface QueryRequest extends RunAddress {
+export interface QueryRequest extends RunAddress, Traced {
   readonly name: string;
   readonly input: Payload;
 }
 
-export interface EndRequest extends RunAddress {
+export interface EndRequest extends RunAddress, Traced {
   readonly reason?: string;
   /** Names this call: repeated with the same one, it is answered as it was, though the run has ended, or another has begun. */
   readonly requestId?: string;

@@ -29,6 +29,27 @@ export const errorTable = {
     cause: "The server has nothing at that address.",
     hint: "`GET /openapi.json` has what there is. The client and the server may be of versions that do not fit.",
   },
+  unauthenticated: {
+    kind: "denied",
+    cause:
+      "The server asks who calls, and the call does not say so: no credentials, or none that hold (any more).",
+    hint: "Pass an API key or a token (`token`, `AION_TOKEN`), or one that has not expired or been revoked. Nothing was done.",
+  },
+  identity_unavailable: {
+    kind: "unavailable",
+    cause: "The keys that tokens are checked with cannot be had just now, so nobody can be told by one.",
+    hint: "Look whether the server reaches the key set (`jwt.jwks`); its log says what is wrong. Repeat the call.",
+  },
+  audit_unavailable: {
+    kind: "unavailable",
+    cause: "The audit log cannot be written, and what must be in it is not done without.",
+    hint: "Look after the disk of the server's data; its log says what is wrong. Nothing was done; repeat the call.",
+  },
+  key_not_found: {
+    kind: "not_found",
+    cause: "There is no API key of that id.",
+    hint: "`aion key list` shows those that there are.",
+  },
   permission_denied: {
     kind: "denied",
     cause: "The caller may not do that.",
@@ -63,6 +84,22 @@ export const errorTable = {
     kind: "usage",
     cause: "A payload is larger than the limit.",
     hint: "Store the data elsewhere and pass a reference, or raise `payloadLimitBytes`.",
+  },
+  payload_undecodable: {
+    kind: "failed",
+    cause:
+      "A payload is encoded and cannot be read here: it was changed, or encoded with another key or in another scope, or there is no codec; or it is not encoded, and has to be.",
+    hint: "Give the client, the worker or the engine that reads it the codec that it was encoded with: the same key under the same name, and the same `scope`. Nothing was guessed at.",
+  },
+  codec_key_unknown: {
+    kind: "failed",
+    cause: "A payload is encoded with a key that this process does not have.",
+    hint: "Add the key that the message names to `keys`. A new key goes to everyone who decodes before anyone encodes with it; an old one stays until nothing is kept that needs it.",
+  },
+  codec_failed: {
+    kind: "failed",
+    cause: "The codec could not encode a payload. It was not sent, nor recorded, as it was.",
+    hint: "The message says what the codec threw; the cause is most likely where its keys come from.",
   },
   workflow_already_exists: {
     kind: "conflict",

@@ -25,6 +25,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
 import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
 import type { LabourView } from "./views.ts";
@@ -54,6 +55,7 @@ export class Kernel implements RunHost {
   readonly heartbeats: HeartbeatKeeper;
   readonly dispatcher: Dispatcher;
   readonly workers: Workers;
+  readonly spans: RunSpans;
   readonly #wakes: WakeQueue;
   #settling: ResidentRun[] = [];
   #isTurnAsked = false;
@@ -63,6 +65,7 @@ export class Kernel implements RunHost {
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
+    this.spans = new RunSpans(options.tracing);
     const lose = (error: AionError): void => this.#lose(error);
     this.feed = new Feed(options.store, options.ports.scheduler);
     this.recorder = new Recorder(
@@ -87,6 +90,8 @@ export class Kernel implements RunHost {
       activities: options.activities,
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
+      tracing: options.tracing,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
         settled: ({ workflowId, ordinal }, toEvent) =>
@@ -100,6 +105,7 @@ export class Kernel implements RunHost {
       ports: options.ports,
       options: options.workers ?? workerOptionsDefault,
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       epoch: options.token.epoch,
       host: {
         settled: ({ workflowId, ordinal }, outcome) =>
@@ -335,6 +341,7 @@ export class Kernel implements RunHost {
     const { workflowId, state } = run;
     const { runId } = state.started;
     this.residency.committed(run, batch);
+    this.spans.emit(batch.spans);
     for (const input of batch.inputs) input.onDurable?.();
     if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
@@ -343,9 +350,12 @@ export class Kernel implements RunHost {
         const { ordinal, worker } = attempt;
         const activity = state.activities.get(ordinal);
         if (activity === undefined) this.release(run, attempt);
-        else if (worker === undefined)
-          this.dispatcher.run({ workflowId, runId, ordinal }, activity, run.instance?.stepFunction(ordinal));
-        else this.workers.begin({ workflowId, runId, ordinal }, activity);
+        else {
+          const address = { workflowId, runId, ordinal };
+          const trace = this.spans.contextOfActivity(state.started, ordinal);
+          if (worker !== undefined) this.workers.begin(address, activity, trace);
+          else this.dispatcher.run(address, activity, run.instance?.stepFunction(ordinal), trace);
+        }
       }
       for (const ordinal of batch.cancelled) {
         this.dispatcher.cancel(runId, ordinal);

@@ -156,6 +156,7 @@ async function replayOnce(
         tracker?.delivered(activation.delivery);
         // Asked for first: what the code begins on the platform must not come back within the turn.
         scheduler.turn(end);
+        instance.expect?.(replay.expected);
         instance.begin(activation);
       };
       const end = (): void => {

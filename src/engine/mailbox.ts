@@ -5,6 +5,7 @@ import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
 import { isChildOf, toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
@@ -183,12 +184,13 @@ export class Mailbox {
         return;
       }
       case "signal": {
-        const { name, payload, signalId, from } = message;
+        const { name, payload, signalId, from, trace } = message;
         const event: EventBody = {
           type: "SignalReceived",
           name,
           payload,
           ...(signalId === undefined ? {} : { signalId }),
+          ...(trace === undefined ? {} : { trace }),
         };
         const settled = (failure?: ReturnType<typeof toFailure>): OutgoingMessage[] =>
           from === undefined
@@ -283,7 +285,7 @@ export class Mailbox {
 
   async #startChild(stored: Letter, message: Message & { readonly kind: "start-child" }): Promise<void> {
     const { target, messageId } = stored;
-    const { workflowType, parent, runTimeoutMs } = message;
+    const { workflowType, parent, runTimeoutMs, trace } = message;
     const fail = (error: AionError): Promise<void> => {
       const { runId, ordinal, workflowId } = parent;
       const outcome = { type: "ChildWorkflowFailed", failure: toFailure(error) } as const;
@@ -305,7 +307,8 @@ export class Mailbox {
     try {
       input = await program.parseInput(message.input);
     } catch (error) {
-      if (!isAionError(error)) throw error;
+      // Without a key that will come (or come back), or with another one by mistake: the child waits.
+      if (!isAionError(error) || isCodecError(error)) throw error;
       return fail(error);
     }
     const existing = await this.#kernel.residency.latest(target);
@@ -326,6 +329,7 @@ export class Mailbox {
             input,
             parent,
             ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+            trace,
           }),
           messageId,
           onDurable: resolve,

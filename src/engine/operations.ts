@@ -22,6 +22,8 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, StartSignal } from "../core/event.ts";
@@ -29,7 +31,10 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
+import { isSameInput } from "../core/payload-codec.ts";
 import { isClosed } from "../core/status.ts";
+import type { TraceContext } from "../core/tracing.ts";
+import { toTraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
@@ -170,6 +175,7 @@ export class Operations implements Service {
             ? {}
             : { executionTimeoutMs: request.executionTimeoutMs }),
           ...(signal === undefined ? {} : { signals: [signal] }),
+          trace: traceOf(request),
         }),
         onDurable: () => resolve({ workflowId, runId, isNew: true }),
         onRefused: reject,
@@ -195,7 +201,7 @@ export class Operations implements Service {
     const reuse = request.reuse ?? (signal === undefined ? "return" : "after-close");
     if (signal !== undefined && isOpen && reuse !== "terminate" && reuse !== "reject") {
       await this.#kernel.mailbox.settled(workflowId);
-      await this.#deliverSignal(workflowId, runId, signal);
+      await this.#deliverSignal(workflowId, runId, signal, traceOf(request));
       return reply;
     }
     // Repeated because the first answer was lost: the signal has arrived, and this is the run that it reached.
@@ -230,11 +236,20 @@ export class Operations implements Service {
     if (existing.workflowType !== request.workflowType) {
       throw taken(`run ${runId} is of type ${JSON.stringify(existing.workflowType)}`);
     }
-    if (started !== undefined && started.input !== request.input)
+    if (started !== undefined && !this.#isSameInput(started.input, request.input, workflowId))
       throw taken(`run ${runId} was started with another input`);
     if (signal !== undefined)
       throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
     return reply;
+  }
+
+  /** An encoded input is another text each time: what it says is compared, by who can read it. */
+  #isSameInput(left: Payload, right: Payload, workflowId: WorkflowId): boolean {
+    const { codec } = this.#kernel.options;
+    if (isSameInput(left, right)) return true;
+    if (codec === undefined) return false;
+    const context = { kind: "start", workflowId } as const;
+    return codec.decode(left, context) === codec.decode(right, context);
   }
 
   async signal(request: SignalRequest): Promise<void> {
@@ -250,15 +265,22 @@ export class Operations implements Service {
       payloadLimitBytes,
     );
     await this.#kernel.mailbox.settled(workflowId);
-    await this.#deliverSignal(workflowId, runId, {
-      name,
-      payload,
-      ...(signalId === undefined ? {} : { signalId }),
-    });
+    await this.#deliverSignal(
+      workflowId,
+      runId,
+      { name, payload, ...(signalId === undefined ? {} : { signalId }) },
+      traceOf(request),
+    );
   }
 
-  async #deliverSignal(workflowId: WorkflowId, runId: RunId | undefined, signal: StartSignal): Promise<void> {
+  async #deliverSignal(
+    workflowId: WorkflowId,
+    runId: RunId | undefined,
+    signal: StartSignal,
+    trace: TraceContext | undefined,
+  ): Promise<void> {
     const { name, payload, signalId } = signal;
+    const traced = trace === undefined ? {} : { trace };
     try {
       const run = await this.#kernel.residency.resident(workflowId);
       // It may have been blocked until now: what was sent to it meanwhile comes first.
@@ -269,7 +291,7 @@ export class Operations implements Service {
         toEvent: (state) =>
           signalId !== undefined && state.hasSignal(signalId)
             ? undefined
-            : { type: "SignalReceived", ...signal, payload: checked },
+            : { type: "SignalReceived", ...signal, payload: checked, ...traced },
         ...(runId === undefined ? { followsChain: true as const } : {}),
       });
     } catch (error) {
@@ -279,7 +301,7 @@ export class Operations implements Service {
       if (isClosedNow && (await hasReceived(this.#kernel.store, workflowId, runId, signalId))) return;
       if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
-      await this.#send(workflowId, { kind: "signal", ...signal });
+      await this.#send(workflowId, { kind: "signal", ...signal, ...traced });
     }
   }
 
@@ -575,6 +597,16 @@ export class Operations implements Service {
     return toPackagesReply(await this.#kernel.store.readCatalog(), workflowType);
   }
 
+  async listWorkers({ taskQueue }: WorkersRequest): Promise<WorkersReply> {
+    this.#kernel.demandOpen();
+    const { workers } = this.#kernel;
+    const isAsked = (name: string): boolean => taskQueue === undefined || name === taskQueue;
+    return {
+      workers: workers.list().filter(({ taskQueues }) => taskQueues.some(isAsked)),
+      taskQueues: workers.listQueues().filter((queue) => isAsked(queue.taskQueue)),
+    };
+  }
+
   async route({ workflowTypes, version, requestId }: RouteRequest): Promise<void> {
     this.#kernel.demandOpen();
     const types = workflowTypes.map((type) => parseName(type, "workflow type"));
@@ -639,4 +671,8 @@ function parseLimit(limit: number, max: number): number {
     throw new AionError("invalid_argument", `limit must be a whole number of 1 or more, got ${limit}`);
   }
   return Math.min(limit, max);
+}
+
+function traceOf({ trace }: { readonly trace?: TraceContext }): TraceContext | undefined {
+  return trace === undefined ? undefined : toTraceContext(trace.traceparent, trace.tracestate);
 }

@@ -3,6 +3,7 @@ import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid } from "../core/ids.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
@@ -411,7 +412,12 @@ export class Residency {
           host.workers.isUnderWay(runId, ordinal);
         // One that a worker was given did not: the worker may come back to it.
         if (!isAlive && worker !== undefined)
-          host.workers.adopt({ workflowId, runId, ordinal }, activity, worker);
+          host.workers.adopt(
+            { workflowId, runId, ordinal },
+            activity,
+            worker,
+            host.spans.contextOfActivity(state.started, ordinal),
+          );
         else if (!isAlive) activity.startedAt = undefined;
       }
       const run = this.#admit(row, state, program, instance);
@@ -599,7 +605,9 @@ export class Residency {
       count,
       error: String(cause),
     });
-    if (count < crashesMax || run.runKey === undefined) {
+    // What cannot be decoded now cannot be decoded when it is read anew.
+    const isFutile = isCodecError(error) && error.code !== "codec_failed";
+    if ((count < crashesMax && !isFutile) || run.runKey === undefined) {
       this.reload(run, error);
       return;
     }

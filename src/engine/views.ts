@@ -147,6 +147,11 @@ function standingAfter(
 
 const outcomePageEvents = 1_000;
 
+/** A page ends with the event that makes it larger, in characters: a thousand of the largest payloads are more than a process holds. */
+const historyPageLength = 8 * 1024 * 1024;
+/** So few are read at first: they may be large ones. */
+const historySliceFirst = 16;
+
 /** One page of a history, of the whole chain or of one run. */
 export async function readHistoryPage(
   store: Store,
@@ -157,16 +162,37 @@ export async function readHistoryPage(
 ): Promise<HistoryReply> {
   const record = await demandRun(store, workflowId, runId);
   const from = runId === undefined ? fromSeq : Math.max(fromSeq, record.firstSeq);
-  const events =
+  const read = (seq: number, count: number): Promise<readonly Event[]> =>
     runId === undefined
-      ? await store.readHistoryFrom(workflowId, from, limit)
-      : await store.readSegment(record, from, limit);
-  const page = events.slice(0, limit);
+      ? store.readHistoryFrom(workflowId, seq, count)
+      : store.readSegment(record, seq, count);
+  const page: Event[] = [];
+  let length = 0;
+  for (let slice = historySliceFirst; page.length < limit && length < historyPageLength; slice *= 2) {
+    const count = Math.min(slice, limit - page.length);
+    const events = await read((page.at(-1)?.seq ?? from - 1) + 1, count);
+    for (const event of events.slice(0, limit - page.length)) {
+      if (length >= historyPageLength) break;
+      page.push(event);
+      length += lengthOf(event);
+    }
+    if (events.length < count) break;
+  }
   const last = page.at(-1);
   const nextSeq = last === undefined ? from : last.seq + 1;
   const isEnd =
     isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
   return { events: page, nextSeq, isEnd };
+}
+
+/** About what it takes as JSON. */
+function lengthOf(event: Event): number {
+  let length = 200;
+  for (const value of Object.values(event)) {
+    if (typeof value === "string") length += value.length;
+    else if (typeof value === "object") length += JSON.stringify(value).length;
+  }
+  return length;
 }
 
 /** The packages of a store, or those that have a workflow type. */

@@ -4,8 +4,11 @@ import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import { parsePayload } from "../core/payload.ts";
+import { messageOf } from "../core/payload.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
+import type { TraceContext } from "../core/tracing.ts";
 import type {
   AcknowledgedFrame,
   CancelFrame,
@@ -28,15 +31,17 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
+import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
 import type { AttemptStanding } from "./views.ts";
 import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
+import { WorkerSeal } from "./worker-seal.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -86,7 +91,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
   readonly #host: WorkersHost;
   readonly #options: WorkerOptions;
-  readonly #payloadLimitBytes: number;
+  readonly #seal: WorkerSeal;
   readonly #epoch: number;
   readonly #queues: TaskQueues;
   readonly #connections: WorkerConnections;
@@ -111,12 +116,13 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     readonly host: WorkersHost;
     readonly options: WorkerOptions;
     readonly payloadLimitBytes: number;
+    readonly codec?: SyncPayloadCodec | undefined;
     readonly epoch: number;
   }) {
     this.#ports = of.ports;
     this.#host = of.host;
     this.#options = of.options;
-    this.#payloadLimitBytes = of.payloadLimitBytes;
+    this.#seal = new WorkerSeal(of.codec, of.payloadLimitBytes);
     this.#epoch = of.epoch;
     this.#connections = new WorkerConnections(of.ports, this, {
       ...of.options,
@@ -246,7 +252,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   // Attempts.
 
   /** Hands an attempt whose credit is taken and whose start is on disk to its worker. */
-  begin(address: TaskAddress, activity: OpenActivity): void {
+  begin(address: TaskAddress, activity: OpenActivity, trace?: TraceContext): void {
     const key = keyOf(address.runId, address.ordinal);
     const grant = this.#reserved.get(key);
     this.#reserved.delete(key);
@@ -254,7 +260,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     assert(grant !== undefined, "an attempt of a worker begins with the credit that was taken for it");
     const { worker } = grant;
     const token = toToken({ address, attempt: activity.attempt, epoch: this.#epoch });
-    const lease = this.#toLease(address, activity, worker.identity);
+    const lease = this.#toLease(address, activity, worker.identity, trace);
     lease.worker = worker;
     lease.token = token;
     lease.unsent = { ...lease.frame, token };
@@ -268,8 +274,8 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   /**
    * An attempt that history has with a worker, from before this engine: its worker has one session's time-out to come back to it.
    */
-  adopt(address: TaskAddress, activity: OpenActivity, identity: string): void {
-    const lease = this.#toLease(address, activity, identity);
+  adopt(address: TaskAddress, activity: OpenActivity, identity: string, trace?: TraceContext): void {
+    const lease = this.#toLease(address, activity, identity, trace);
     this.#leases.set(lease.key, lease);
     this.#queues.force(lease.taskQueue);
     const { sessionTimeoutMs } = this.#options;
@@ -291,7 +297,12 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     );
   }
 
-  #toLease(address: TaskAddress, activity: OpenActivity, identity: string): TaskLease {
+  #toLease(
+    address: TaskAddress,
+    activity: OpenActivity,
+    identity: string,
+    trace: TraceContext | undefined,
+  ): TaskLease {
     const { activityType, attempt, input, heartbeat, options } = activity;
     const { workflowId, runId } = address;
     const key = keyOf(runId, address.ordinal);
@@ -313,6 +324,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
         input,
         ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
         ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+        ...(trace === undefined ? {} : { trace }),
       },
       worker: undefined,
       token: undefined,
@@ -431,7 +443,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       if (lease !== undefined) known.add(lease);
     }
     for (const lease of [...worker.leases.values(), ...(this.#orphans.get(worker.identity) ?? [])]) {
-      if (lease.isReported || known.has(lease)) continue;
+      if (lease.isReported || known.has(lease) || !this.#mayHave(worker, lease)) continue;
       // A process that has just begun knows of none: what it had, died.
       if (session === undefined) this.#lose(lease, "silent");
       // What an engine before this one told the worker (that it timed out, that its report was not wanted) may not be on disk.
@@ -477,11 +489,19 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       return undefined;
     if (lease.worker === undefined) {
       // Given out by an engine before this one; a later one there cannot have been.
-      if (claim.epoch >= this.#epoch) return undefined;
+      if (claim.epoch >= this.#epoch || !this.#mayHave(worker, lease)) return undefined;
       this.#attach(worker, lease);
       lease.token = token;
     }
     return lease.token === token ? lease : undefined;
+  }
+
+  /**
+   * Of an engine before this one only the name of the worker is known, and anybody may call himself so: he gets nothing of a queue that
+   * he may not serve.
+   */
+  #mayHave(worker: WorkerSession, lease: TaskLease): boolean {
+    return lease.worker !== undefined || worker.taskQueues.has(lease.taskQueue);
   }
 
   #leaseOf({ address }: TokenClaim): TaskLease | undefined {
@@ -505,8 +525,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     if (lease === undefined || lease.isReported) return;
     armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
     if (details === undefined) return;
-    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
-    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
+    try {
+      lease.heartbeat = this.#seal.payload(details, "heartbeat", lease.frame);
+    } catch (error) {
+      if (!isCodecError(error)) throw error;
+      const { key } = lease;
+      this.#ports.log("warn", "the details of a heartbeat cannot be decoded", {
+        key,
+        error: messageOf(error),
+      });
+      return;
+    }
     this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
   }
 
@@ -561,11 +590,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
     const { address, attempt, frame } = lease;
     const { ordinal } = address;
-    let failure = outcome.kind === "failed" ? outcome.failure : undefined;
+    let failure = outcome.kind === "failed" ? this.#seal.failure(outcome.failure, frame) : undefined;
     if (outcome.kind === "completed") {
       try {
-        const what = `the result of activity ${JSON.stringify(frame.activityType)}`;
-        const result = parsePayload(outcome.result, what, this.#payloadLimitBytes);
+        const result = this.#seal.payload(outcome.result, "result", frame);
         return ifCurrent(lease, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
       } catch (error) {
         failure = toFailure(error);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import {
   anyEvent,
+  auditPage,
   count,
   deployed,
   description,
@@ -10,12 +11,15 @@ import {
   feedPage,
   historyPage,
   json,
+  keySecret,
+  keySummary,
   namespaceSummary,
   packages,
   results,
   runPage,
   runSummary,
   started,
+  workers,
 } from "./forms.ts";
 
 /** What each method answers with, by the name that the form has in the document; `undefined`: nothing but that it was done. */
@@ -33,6 +37,7 @@ export const replyNames = {
   feed: "Feed",
   deploy: "Deployed",
   listPackages: "Packages",
+  listWorkers: "Workers",
   route: undefined,
   unload: undefined,
 } as const satisfies Readonly<Record<keyof Service, string | undefined>>;
@@ -49,8 +54,13 @@ export const replySchemas = {
   FeedEvent: feedEvent,
   Deployed: deployed,
   Packages: packages,
+  Workers: workers,
   Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
   Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
+  Keys: z.object({ keys: z.array(keySummary) }),
+  Key: keySummary,
+  KeySecret: keySecret,
+  Audit: auditPage,
   Error: z.object({
     error: z.object({
       code: z.string().describe("Stable: what programs match on."),

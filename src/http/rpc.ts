@@ -9,6 +9,8 @@ import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
+import { underAdmission, whyEnded } from "./admission.ts";
+import type { Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { pagesOf } from "./event-stream.ts";
@@ -19,9 +21,10 @@ import {
   PackageService,
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
-import { operationsFor, orClosing } from "./operations.ts";
+import { operationsFor, orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
+import { rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { toConnectError } from "./rpc-error.ts";
 import { addWorkers } from "./worker-rpc.ts";
 
@@ -40,6 +43,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
+  listWorkers: [WorkflowService, "listWorkers"],
   unload: [PackageService, "unload"],
   route: [PackageService, "route"],
 };
@@ -57,6 +61,7 @@ export function rpcHandler(
     routes: (router) => addRpc(router, options),
     fallback: (request, response) => void fallback(request, response),
     // Who reads JSON reads a count of 0, and not nothing.
+    contextValues: rpcContextOf,
     jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
     readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
   });
@@ -102,10 +107,14 @@ async function* entriesOf(
 ): AsyncGenerator<StreamEntry, void, undefined> {
   const { context, options } = call;
   try {
-    const namespace = await admitted("events", request, call);
-    const service = options.serviceOf(namespace);
-    const gone = AbortSignal.any([context.signal, options.closing]);
+    const asked = askedOf("events", request, context);
+    const admission = await underAdmission(options.admit, asked, async (admitted) => admitted.admission);
+    const service = options.serviceOf(asked.namespace);
+    const over = admission.ends === undefined ? [] : [admission.ends];
+    const gone = AbortSignal.any([context.signal, options.closing, ...over]);
     for await (const page of pagesOf(service, { kind, fields: request }, gone)) yield* page.entries;
+    const why = whyEnded(admission);
+    if (why !== undefined) throw why;
     if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
   } catch (reason) {
     throw toConnectError(toAionError(reason));
@@ -124,14 +133,25 @@ async function answer(
   call: Call,
 ): Promise<Message> {
   const { archive, ...request } = toRequest(method, message);
-  const namespace = await admitted(operation.method, request, call);
-  const service = call.options.serviceOf(namespace);
-  // Bytes are text in JSON, and were none before.
-  const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
-  const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
-    operation.perform(service, whole, { abortSignal }),
-  );
-  return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
+  const { context, options } = call;
+  const asked = askedOf(operation.method, request, context);
+  return await underAdmission(options.admit, asked, async ({ admission, begin, note }) => {
+    await begin(request);
+    const service = options.serviceOf(asked.namespace);
+    // Bytes are text in JSON, and were none before.
+    const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
+    const of = { closing: options.closing, admission };
+    const { body = {} } = await orOver(operation, of, (abortSignal) =>
+      operation.perform(service, whole, {
+        abortSignal,
+        headers: context.requestHeader,
+        namespace: asked.namespace,
+        tracing: options.tracing,
+      }),
+    );
+    note(body);
+    return fromJson(method.output, plain(body), { ignoreUnknownFields: true });
+  });
 }
 
 /** Error: `invalid_argument` (a value that JSON does not have). */
@@ -143,22 +163,16 @@ function toRequest(method: DescMethod, message: Message): Record<string, unknown
   }
 }
 
-/** Takes the namespace out of the request, and lets nobody pass who may not. */
-async function admitted(
+/** Takes the namespace out of the request. */
+function askedOf(
   operation: Operation["method"] | "events",
   request: Record<string, unknown>,
-  { context, options }: Call,
-): Promise<string> {
+  context: HandlerContext,
+): Asked & { readonly namespace: string } {
   const { namespace: named } = request;
   const namespace = typeof named === "string" ? named : defaultNamespace;
   delete request["namespace"];
-  await options.admit?.({
-    operation,
-    namespace,
-    host: new URL(context.url).host,
-    headers: context.requestHeader,
-  });
-  return namespace;
+  return { operation, namespace, ...rpcCallerOf(context) };
 }
 
 async function asRpc<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -42,6 +42,11 @@ export class Replay {
     return this.#unheardSeq;
   }
 
+  /** The records of what the code is to ask for in the activation that was given out last, in order. */
+  get expected(): readonly Event[] {
+    return this.#expected;
+  }
+
   /** The next recorded events. */
   push(events: readonly Event[]): void {
     this.#queue.splice(0, this.#at);

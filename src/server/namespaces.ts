@@ -1,10 +1,12 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { namespaceNotFound } from "../auth/policy.ts";
 import { namespacePattern } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import { spanAttribute, withAttributes } from "../core/tracing.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { Engine } from "../embedded/engine.ts";
 import { toAionError } from "../http/errors.ts";
@@ -84,7 +86,7 @@ export class Namespaces {
   /** Errors: `namespace_not_found`; why its engine is not there. */
   engineOf(name: string): Engine {
     const namespace = this.#namespaces.get(name);
-    if (namespace === undefined) throw notFound(name);
+    if (namespace === undefined) throw namespaceNotFound(name);
     if (namespace.engine !== undefined) return namespace.engine;
     throw namespace.error ?? new AionError("engine_closed", `namespace ${name} is being opened`);
   }
@@ -142,6 +144,9 @@ export class Namespaces {
     try {
       const opened = await Engine.open({
         ...engine,
+        ...(engine.tracing === undefined
+          ? {}
+          : { tracing: withAttributes(engine.tracing, { [spanAttribute.namespace]: name }) }),
         feed: true,
         store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
@@ -199,10 +204,6 @@ export class Namespaces {
       if (namespace.engine !== undefined) return;
     }
   }
-}
-
-function notFound(name: string): AionError {
-  return new AionError("namespace_not_found", `there is no namespace ${JSON.stringify(name.slice(0, 100))}`);
 }
 
 /** Errors: `invalid_argument`. */

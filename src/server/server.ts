@@ -6,12 +6,15 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
+import { checkedSync } from "../core/payload-codec.ts";
 import type { Log } from "../core/ports.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { logToStderr } from "../embedded/stderr-log.ts";
 import { answerHttp } from "../http/node-http.ts";
 import type { HttpAnswers } from "../http/node-http.ts";
 import { thisVersion } from "../store/sqlite/version.ts";
+import { Door } from "./door.ts";
+import type { AuthenticationOptions } from "./door.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
 
@@ -24,6 +27,7 @@ type EngineSettings = Pick<
   | "residentMax"
   | "payloadLimitBytes"
   | "onNondeterminism"
+  | "codec"
   | "lease"
   | "activationBudget"
   | "packageMemoryMb"
@@ -33,6 +37,7 @@ type EngineSettings = Pick<
   | "activityConcurrencyPerType"
   | "workerSession"
   | "taskQueues"
+  | "tracing"
 >;
 
 export interface ServerOptions extends EngineSettings {
@@ -40,6 +45,10 @@ export interface ServerOptions extends EngineSettings {
   readonly data: string;
   /** Where it listens. Default `127.0.0.1`. Without authentication only addresses of this machine are taken. */
   readonly host?: string;
+  /** How callers show who they are. Absent: nobody is asked, and whoever reaches this machine's own address may do everything. */
+  readonly authentication?: AuthenticationOptions;
+  /** Another server ends TLS before this one, so that nobody else reaches it. Default false. */
+  readonly behindTlsProxy?: boolean;
   /** Default 4466; 0: one that is free. */
   readonly port?: number;
   /** Namespaces that are made if they are not there. Default: `default`. */
@@ -67,6 +76,7 @@ export class Server {
   readonly #listener: NetServer;
   readonly #answers: HttpAnswers;
   readonly #namespaces: Namespaces;
+  readonly #door: Door | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(of: {
@@ -74,16 +84,18 @@ export class Server {
     readonly listener: NetServer;
     readonly answers: HttpAnswers;
     readonly namespaces: Namespaces;
+    readonly door: Door | undefined;
   }) {
     this.url = of.url;
     this.#listener = of.listener;
     this.#answers = of.answers;
     this.#namespaces = of.namespaces;
+    this.#door = of.door;
   }
 
   /**
    * Listens, then opens the namespaces: a port that is taken is found before anything is claimed. One that cannot be opened does not
-   * keep the others from being there. Errors: `invalid_argument`, `permission_denied` (an address that others reach),
+   * keep the others from being there. Errors: `invalid_argument` (also of a codec), `permission_denied` (an address that others reach),
    * `transport_failed` (the port), `store_unavailable` (the directory).
    */
   static async open(options: ServerOptions): Promise<Server> {
@@ -93,22 +105,23 @@ export class Server {
       port = defaultPort,
       log = logToStderr,
       connectionsMax,
+      authentication,
+      behindTlsProxy = false,
       ...rest
     } = options;
     const { namespaces: names = [defaultNamespace], ...engine } = rest;
-    if (!isLoopback(host)) {
-      throw new AionError(
-        "permission_denied",
-        `the server does not listen at ${host} without authentication`,
-        {
-          hint: "Listen at 127.0.0.1, and let a proxy that asks who calls stand before it.",
-        },
-      );
-    }
+    demandSafeAddress({ host, isAsking: authentication !== undefined, isEncrypted: behindTlsProxy });
+    // What is wrong with it would be found by each namespace, again and again.
+    if (options.codec !== undefined) checkedSync(options.codec);
     const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });
     let isReady = false;
+    const door =
+      authentication === undefined
+        ? undefined
+        : Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
     const answers = answerHttp({
-      admit: admitLocal,
+      admit: door?.admit ?? admitLocal,
+      ...(door === undefined ? {} : { access: door, origins: authentication?.origins ?? [] }),
       serviceOf: (name) => namespaces.engineOf(name).service,
       workersOf: (name) => namespaces.engineOf(name),
       namespaces,
@@ -116,11 +129,15 @@ export class Server {
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
       version: thisVersion(),
       log,
+      tracing: engine.tracing,
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
-    const url = await listen(listener, host, port);
-    const server = new Server({ url, listener, answers, namespaces });
+    const url = await listen(listener, host, port).catch((error: unknown) => {
+      door?.close();
+      throw error;
+    });
+    const server = new Server({ url, listener, answers, namespaces, door });
     try {
       await namespaces.open(names);
       isReady = true;
@@ -150,11 +167,31 @@ export class Server {
     await this.#answers.close();
     await this.#namespaces.close(drainMs);
     await closed;
+    this.#door?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Error: `permission_denied`. */
+function demandSafeAddress(of: {
+  readonly host: string;
+  readonly isAsking: boolean;
+  readonly isEncrypted: boolean;
+}): void {
+  const { host, isAsking, isEncrypted } = of;
+  if (isLoopback(host)) return;
+  if (!isAsking) {
+    throw new AionError("permission_denied", `the server does not listen at ${host} without authentication`, {
+      hint: "Set `auth` to `required`, and make a first key: `aion key create --data DIR --grant 'admin@*'`.",
+    });
+  }
+  if (isEncrypted) return;
+  throw new AionError("permission_denied", `the server does not listen at ${host} without TLS`, {
+    hint: "Set `tlsCert` and `tlsKey`; or `behindTlsProxy`, if a proxy ends TLS and nobody else reaches the server.",
+  });
 }
 
 async function listen(listener: NetServer, host: string, port: number): Promise<string> {

@@ -136,6 +136,24 @@ describe("a call over HTTP", () => {
         routes: [{ workflowType: "fulfil", version, routedAt: 2 }],
       },
     ],
+    [
+      "listWorkers",
+      { taskQueue: "default" },
+      {
+        workers: [
+          {
+            identity: "w1",
+            build: "7",
+            state: "ready",
+            taskQueues: ["default"],
+            activityTypes: ["charge"],
+            capacity: 10,
+            tasksInFlight: 2,
+          },
+        ],
+        taskQueues: [{ taskQueue: "default", waitingCount: 1, waitingSince: 5, inFlightCount: 2 }],
+      },
+    ],
     ["route", { workflowTypes: ["fulfil", "a/b"], version, requestId: "r" }, undefined],
     ["unload", { version, requestId: "u" }, undefined],
   ] as const)("carries %s there and its answer back", async (method, request, reply) => {
@@ -178,7 +196,11 @@ describe("a call over HTTP", () => {
       bug: 500,
       unavailable: 503,
     };
-    expect(status).toBe(code.endsWith("_too_large") ? 413 : statuses[errorTable[code].kind]);
+    const own = { unauthenticated: 401, payload_too_large: 413, package_too_large: 413 } as Record<
+      string,
+      number
+    >;
+    expect(status).toBe(own[code] ?? statuses[errorTable[code].kind]);
   });
 
   it("brings back an error whose details are no JSON", async () => {
@@ -306,6 +328,19 @@ describe("a caller that is not our client", () => {
       { workflowId: "a", name: "stage", input: "null" },
       { filter: { status: "running", workflowId: "7", startedAfter: 5 }, limit: 100 },
     ]);
+  });
+
+  it("a browser that knows nothing but the address is shown where to look", async () => {
+    const { url } = await serve({});
+    const index = await fetch(url);
+    expect(index.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    const text = await index.text();
+    expect(text).toContain(`aion list --url ${url}`);
+    const links = [...text.matchAll(/href="([^"]+)"/g)].map(([, link]) => link ?? "");
+    expect(links).toContain("docs");
+    // This one serves a single engine.
+    for (const link of links.filter((to) => to !== "v1/namespaces"))
+      expect([link, (await fetch(`${url}/${link}`)).status]).toEqual([link, 200]);
   });
 
   it("is shown the API in a browser", async () => {
