@@ -10,11 +10,15 @@ export interface CuttingProxy {
   close(): void;
 }
 
-/** Breaks one connection of two, in either direction, until it is told to stop doing so. */
+/** Breaks some connections, in either direction, after `bytesMax` at the most. */
 export async function openCuttingProxy(
   targetPort: number,
   draws: Draws,
-  isCutting: () => boolean,
+  {
+    isCutting = () => true,
+    share = 0.25,
+    bytesMax = 30_000,
+  }: { readonly isCutting?: () => boolean; readonly share?: number; readonly bytesMax?: number } = {},
 ): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
   let cutCount = 0;
@@ -29,7 +33,7 @@ export async function openCuttingProxy(
       [far, near],
     ] as const) {
       sockets.add(from);
-      let left = draws.chance(0.25) ? draws.between(1, 30_000) : Number.POSITIVE_INFINITY;
+      let left = draws.chance(share) ? draws.between(1, bytesMax) : Number.POSITIVE_INFINITY;
       from.on("data", (bytes) => {
         if (!isCutting()) left = Number.POSITIVE_INFINITY;
         if (bytes.length < left) {

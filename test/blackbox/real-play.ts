@@ -88,7 +88,9 @@ class RealWorld {
   async prepare(): Promise<void> {
     if (!this.#isServed) return;
     this.#port = await freePort();
-    this.#proxy = await openCuttingProxy(this.#port, this.#draws, () => !this.#isOver);
+    this.#proxy = await openCuttingProxy(this.#port, this.#draws, {
+      isCutting: () => !this.#isOver,
+    });
     for (const index of this.#workers.keys()) this.#openWorker(index);
   }
 

@@ -42,7 +42,6 @@ import { parseNamespace } from "../../src/server/namespaces.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { parseCursor } from "../../src/store/commit.ts";
 import { events as eventsOfAllForms } from "../http/serve.ts";
-import type { JsonForm } from "./json.ts";
 import { spoiled, spoiledBytes, spoiledText, valuesOf } from "./json.ts";
 import { decodeUnderLaw } from "./law.ts";
 
@@ -71,7 +70,8 @@ describe("requests over HTTP", () => {
   it.each(operations.map((operation) => [operation.method, operation] as const))(
     "%s",
     async (method, { schema, form }) => {
-      const values = valuesOf(form as JsonForm);
+      expect.hasAssertions();
+      const values = valuesOf(form);
       // Of what the form allows, something is taken.
       let takenCount = 0;
       for (const value of fc.sample(values, { numRuns: 30, seed: 1 })) {
@@ -106,6 +106,7 @@ describe("requests over HTTP", () => {
   it(
     "subscriptions to streams",
     async () => {
+      expect.hasAssertions();
       const service = {
         history: async () => ({ events: [], nextSeq: 1, isEnd: true }),
         feed: async () => ({ events: [], nextCursor: "", isAtHead: true }),
@@ -137,7 +138,7 @@ describe("requests over HTTP", () => {
   );
 });
 
-const name = fc.string({ unit: fc.constantFrom(..."abcé-:"), minLength: 1, maxLength: 20 });
+const name = fc.string({ unit: fc.constantFrom("a", "b", "c", "é", "-", ":"), minLength: 1, maxLength: 20 });
 const payload = fc.json({ maxDepth: 3 }).map((text) => JSON.stringify(JSON.parse(text)));
 const failure: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   failure: fc.record(
@@ -261,6 +262,7 @@ describe("frames of workers", () => {
   it(
     "as bytes",
     async () => {
+      expect.hasAssertions();
       const bytes = workerFrames.map((frame) =>
         toBinary(WorkRequestSchema, toWorkRequest(frame as WorkerFrame)),
       );
@@ -339,6 +341,7 @@ describe("packages", () => {
   it(
     "as archives",
     async () => {
+      expect.hasAssertions();
       const archive = writeArchive({
         manifest,
         schemas,
@@ -359,6 +362,7 @@ describe("packages", () => {
   it(
     "in their parts",
     async () => {
+      expect.hasAssertions();
       await fuzz(spoiled(fc.constant(manifest)), async (value) => {
         await decodeUnderLaw(() => parseManifest(JSON.stringify(value) ?? ""));
       });
@@ -385,6 +389,7 @@ describe("what lies in a store", () => {
   it(
     "as rows of events",
     async () => {
+      expect.hasAssertions();
       const rows = fc
         .subarray(eventsOfAllForms, { minLength: 1 })
         .map((some) => encodeRow(some as readonly NewEvent[]));
@@ -406,6 +411,7 @@ describe("what lies in a store", () => {
   it(
     "behind cursors",
     async () => {
+      expect.hasAssertions();
       const store = openMemoryStore({ clock: { now: () => 5 } });
       await store.claim({ leaseMs: 1_000, feed: { keepMs: 1_000 } });
       await fuzz(spoiledText(fc.constantFrom("1.0.0", "5.1.3", "12", "oldest", "")), async (cursor) => {
@@ -423,6 +429,7 @@ describe("what people write", () => {
   it(
     "as durations, instants, names, addresses and policies",
     async () => {
+      expect.hasAssertions();
       // They are told back to who wrote them.
       const own = { messageMax: 1_000_000 };
       const texts = spoiledText(
@@ -438,7 +445,7 @@ describe("what people write", () => {
         ),
       );
       await fuzz(texts, async (text) => {
-        const { value } = await decodeUnderLaw(() => parseDuration(text as Duration), own);
+        const { value } = await decodeUnderLaw(() => parseDuration(text), own);
         if (value !== undefined) expect(Number.isFinite(value)).toBe(true);
         const { value: at } = await decodeUnderLaw(() => parseInstant(text, 5), own);
         if (at !== undefined) expect(Number.isFinite(at)).toBe(true);
@@ -469,6 +476,7 @@ describe("what people write", () => {
   it(
     "as configuration: a file, variables, flags",
     async () => {
+      expect.hasAssertions();
       const file = path.join(directory, "aion.config.json");
       const config = fc.constant({ host: "127.0.0.1", port: 0, logLevel: "info", activationBudget: "1s" });
       const texts = fc.oneof(
