@@ -1078,7 +1078,7 @@ let latestMs = 0;`,
         "    if (lease.attempt !== claim.attempt || lease.address.workflowId !== claim.address.workflowId)\n      return undefined;\n",
         "",
       ),
-      edit("engine/workers.ts", "    return lease.token === token ? lease : undefined;", "    return lease;"),
+      edit("engine/workers.ts", "    if (lease.token !== token) return undefined;", "    return lease;"),
     ],
   },
 ];

@@ -365,6 +365,11 @@ export class WorkerOracle implements AttemptWatch {
     if (frame.type === "register") {
       const { taskQueues, activityTypes } = frame;
       wire.serves = { taskQueues, activityTypes };
+      // What an engine before this one gave out, and did not come to it.
+      const named = new Set([...frame.held, ...frame.unacknowledged]);
+      for (const [token, of] of this.#out)
+        if (of === identity && !named.has(token) && parse(token).epoch < wire.life.epoch)
+          this.#out.delete(token);
       if (frame.session !== undefined && frame.held.length > 0)
         this.#statistics.note("worker came back with tasks under way");
     } else if (frame.type === "leave") this.disturbed(identity);
@@ -502,7 +507,9 @@ function outcomeOf(
     (event) =>
       (event.type === "ActivityCompleted" ||
         event.type === "ActivityCancelled" ||
-        (event.type === "ActivityFailed" && event.lost === undefined)) &&
+        (event.type === "ActivityFailed" &&
+          event.lost === undefined &&
+          event.failure.type !== "worker_lost")) &&
       event.ordinal === ordinal &&
       event.attempt === attempt,
   );

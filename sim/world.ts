@@ -420,8 +420,17 @@ class World {
     return new SimulationFailure(
       "liveness",
       `${why}; open: ${open.join("; ")}; clients: ${clients.join()}; messages: ${messages.join()}; ` +
-        `now ${this.#schedule.time.clock.now()}`,
+        `now ${this.#schedule.time.clock.now()}${this.#tellWorkers()}`,
     );
+  }
+
+  #tellWorkers(): string {
+    if (this.#shop === undefined) return "";
+    const kernel = this.#seats.find(({ life }) => life?.isUp === true)?.life?.kernel;
+    const workers = kernel?.workers.list().map(({ identity, state, tasksInFlight, capacity }) => {
+      return `${identity} ${state} ${tasksInFlight} of ${capacity}`;
+    });
+    return `; workers: ${workers?.join()}; queues: ${JSON.stringify(kernel?.workers.listQueues())}`;
   }
 
   async #judge(): Promise<void> {
