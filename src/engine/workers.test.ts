@@ -728,3 +728,39 @@ describe("a token", () => {
     expect(fromToken(text)).toBeUndefined();
   });
 });
+
+describe("who is taken for lost", () => {
+  // I-13
+  it("with an attempt from an engine before leaves its place in the queue to who waits for it", async () => {
+    stage = new Stage({ taskQueues: { default: { concurrency: 1 } } });
+    stage.schedule(0);
+    stage.schedule(1);
+    stage.add({ type: "ActivityStarted", ordinal: 0, attempt: 1, worker: "gone" });
+    stage.workers.adopt(at(0), stage.activity(0), "gone");
+    const worker = stage.join({ identity: "here" });
+    expect(stage.reserve(1)).toBeUndefined();
+    for (let left = workerOptionsDefault.sessionTimeoutMs; left > 0; left -= 10_000) {
+      worker.send({ type: "alive" });
+      await stage.hand.pass(10_000);
+    }
+    expect(stage.record()).toEqual(["ActivityFailed"]);
+    expect(stage.free).toEqual([1]);
+  });
+
+  // I-7, I-13
+  it("while its report is on its way to the disk hears of it when it has come back", async () => {
+    const worker = stage.join();
+    stage.begin(0);
+    worker.complete(worker.task(), "done");
+    worker.cut();
+    await stage.hand.pass(workerOptionsDefault.sessionTimeoutMs);
+    const { token } = worker.task();
+    worker
+      .connect(stage.workers)
+      .register({ unacknowledged: [token] })
+      .complete(worker.task(), "done");
+    expect(worker.answers).toEqual([]);
+    expect(stage.record()).toEqual(["ActivityCompleted"]);
+    expect(worker.answers).toEqual(["recorded"]);
+  });
+});
