@@ -65,12 +65,6 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     log: serverLog(output.isJson ? "json" : undefined, "info"),
   });
   const types = activities.map(({ activityType }) => activityType);
-  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
-    identity: worker.identity,
-    activities: types,
-    url,
-    pid: process.pid,
-  });
   let count = 0;
   const onSignal = (): void => {
     count += 1;
@@ -81,6 +75,13 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
   process.on("SIGINT", onSignal);
   // Of `aion dev`, which started it: a worker of its code is not to stay behind.
   if (process.connected) process.once("disconnect", onSignal);
+  // Whoever reads this may stop it at once.
+  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
+    identity: worker.identity,
+    activities: types,
+    url,
+    pid: process.pid,
+  });
   await worker.run();
 }
 
