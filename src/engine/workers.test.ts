@@ -668,7 +668,7 @@ describe("a worker that does not behave", () => {
   });
 });
 
-const token = fc.oneof(
+const anyToken = fc.oneof(
   fc.string(),
   fc
     .record({ ordinal: fc.nat(3), attempt: fc.nat(3), of: fc.nat(9) })
@@ -682,14 +682,14 @@ const arbitraryFrame = fc.oneof(
     taskQueues: fc.constantFrom(["default"], ["other"], []),
     activityTypes: fc.constantFrom(["work"], ["play"]),
     capacity: fc.nat(4),
-    held: fc.array(token, { maxLength: 3 }),
-    unacknowledged: fc.array(token, { maxLength: 3 }),
+    held: fc.array(anyToken, { maxLength: 3 }),
+    unacknowledged: fc.array(anyToken, { maxLength: 3 }),
   }),
   fc.record({ type: fc.constantFrom("ready", "alive", "drain", "leave") }),
-  fc.record({ type: fc.constant("heartbeat"), token, details: fc.oneof(fc.json(), fc.string()) }),
+  fc.record({ type: fc.constant("heartbeat"), token: anyToken, details: fc.oneof(fc.json(), fc.string()) }),
   fc.record({
     type: fc.constant("report"),
-    token,
+    token: anyToken,
     outcome: fc.oneof(
       fc.record({ kind: fc.constant("completed"), result: fc.oneof(fc.json(), fc.string()) }),
       fc.record({ kind: fc.constant("failed"), failure: fc.jsonValue() }),
