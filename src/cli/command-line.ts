@@ -5,6 +5,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
+import { addAuditCommand } from "./audit-command.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
 import { addConformanceCommand } from "./conformance-command.ts";
@@ -106,6 +107,7 @@ Examples:
   addDevCommand(program);
   addServerCommands(program);
   addKeyCommands(program);
+  addAuditCommand(program);
   addWorkerCommand(program);
   addWorkersCommand(program);
   addConformanceCommand(program);

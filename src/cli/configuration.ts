@@ -50,6 +50,9 @@ const settingsSchema = z.strictObject({
     description:
       "A proxy ends TLS before the server, and nobody else reaches it: then it listens at other addresses without TLS of its own.",
   }),
+  auditRetention: duration("auditRetention")
+    .default(90 * 24 * 60 * 60 * 1_000)
+    .meta({ description: "How long the audit log keeps what was asked of the server (`aion audit`)." }),
   port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
   namespaces: names.default(["default"]).meta({
     description:

@@ -3,6 +3,7 @@ import { errorTable } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import {
   anyEvent,
+  auditPage,
   count,
   deployed,
   description,
@@ -164,6 +165,7 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  audit: auditPage,
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({

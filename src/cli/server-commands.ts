@@ -42,13 +42,23 @@ async function serve(flags: Readonly<Record<string, string>>, command: Command):
     codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
     process.env,
   );
-  const { log, logLevel, drain, auth, origins, codec: codecFile, tracing, ...rest } = settings;
+  const {
+    log,
+    logLevel,
+    drain,
+    auth,
+    origins,
+    auditRetention,
+    codec: codecFile,
+    tracing,
+    ...rest
+  } = settings;
   const options = codecFile === undefined ? rest : { ...rest, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
-    ...(auth === "required" ? { authentication: { origins } } : {}),
+    ...(auth === "required" ? { authentication: { origins, auditRetention } } : {}),
     ...(tracing ? { tracing: await loadTracing() } : {}),
     log: serverLog(log, logLevel),
   });

@@ -112,6 +112,49 @@ describe("AES-256-GCM for payloads", () => {
     }
   });
 
+  // Payloads are kept for years: what one version encoded every later one decodes. Lines may be added here, and none changed.
+  it.each([
+    [
+      '{"$aion":"xaes-256-gcm","key":"2026-11","check":"uTsfPKi4","same":{"2026-05":"WI0YqWSb+et42jGZIfleMg==","2026-11":"q2L4aADFQGuEkjG0ZtAOgw=="},"data":"kTdu4CAoVDWpb/+V8MEaA54QQV08M1CzdZEc6hQoNFcr8d81H2+lNUxtM35N1fPofaAbX7YBq3AIGi6n9L7whIhB"}',
+      "golden",
+      '{"amount":5,"to":"ann ü"}',
+    ],
+    [
+      '{"$aion":"xaes-256-gcm","key":"2026-11","check":"uTsfPKi4","data":"qNjwRWzVsT/nnOfMbUoZ5XQchXKcqen1OT9OgwkhLWq/+A5RrSEB+p3Q/bgtcwtDAvcqFTytGplVW8rWetYH2RNI"}',
+      "golden",
+      '{"amount":5,"to":"ann ü"}',
+    ],
+    [
+      '{"$aion":"xaes-256-gcm","key":"2026-05","check":"8qrOW2gx","data":"NJvljfiK63kj57ismcwSVxrkM6IAYt4IAGeGJyiB6fzuejd0LYIyf/nKD60="}',
+      "",
+      "null",
+    ],
+  ])("decodes %s", (encoded, scope, text) => {
+    const keys = { "2026-05": keyOf(5), "2026-11": keyOf(11) };
+    const now = aes256gcm({ keys, current: "2026-05", scope, requireEncoded: true });
+    expect(now.decode(encoded, context)).toBe(text);
+    const again = now.encode(text, start);
+    if (encoded.includes('"same"')) expect(isSameInput(encoded as Payload, again as Payload)).toBe(true);
+  });
+
+  it("gives back or refuses with a code whatever JSON it is given", () => {
+    const piece = fc.oneof(
+      fc.json().map((text): unknown => JSON.parse(text)),
+      fc.constantFrom<unknown>("xaes-256-gcm", "a", "", "AAAA", {}, null, 1),
+    );
+    const names = fc.constantFrom("$aion", "key", "check", "same", "data", "__proto__", "more");
+    const lookalike = fc
+      .array(fc.tuple(names, piece))
+      .map((fields) => JSON.stringify(Object.fromEntries(fields)));
+    fc.assert(
+      fc.property(fc.oneof(lookalike, jsonText), (text) => {
+        const code = codeOf(() => expect(typeof codec.decode(text, context)).toBe("string"));
+        expect([undefined, "payload_undecodable", "codec_key_unknown"]).toContain(code);
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+
   it("refuses what was changed at any of its bytes", () => {
     for (const of of [context, start]) {
       const encoded = codec.encode(JSON.stringify({ amount: 5, to: "ann" }), of);

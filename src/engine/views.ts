@@ -141,7 +141,10 @@ function standingAfter(
     case "ActivityCancelled":
       return { kind: "recorded", as: event.type };
     case "ActivityFailed":
-      return event.lost === undefined ? { kind: "recorded", as: event.type } : { kind: "over" };
+      // The last of too many silences is no outcome of its own either.
+      return event.lost === undefined && event.failure.type !== "worker_lost"
+        ? { kind: "recorded", as: event.type }
+        : { kind: "over" };
     case "ActivityTimedOut":
       return { kind: "over" };
   }

@@ -267,8 +267,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     this.#leases.set(key, lease);
     worker.leases.set(key, lease);
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout));
-    if (worker.isOver) this.#lose(lease, "silent");
-    else if (worker.isReady) this.#send(lease);
+    if (worker.isOver) {
+      this.#lose(lease, "silent");
+      this.#offer();
+    } else if (worker.isReady) this.#send(lease);
   }
 
   /**
@@ -293,6 +295,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
+        this.#offer();
       }),
     );
   }
@@ -451,6 +454,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // It was lost with its connection.
       else this.#resend(lease);
     }
+    this.#offer();
     return { stop, unsure };
   }
 
@@ -493,7 +497,14 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       this.#attach(worker, lease);
       lease.token = token;
     }
-    return lease.token === token ? lease : undefined;
+    if (lease.token !== token) return undefined;
+    // It was taken for lost while its report was on its way to the disk: who has come back is to hear of that.
+    if (lease.isReported && lease.worker !== worker) {
+      lease.worker?.leases.delete(lease.key);
+      lease.worker = worker;
+      worker.leases.set(lease.key, lease);
+    }
+    return lease;
   }
 
   /**

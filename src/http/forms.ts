@@ -377,7 +377,9 @@ export const auditEntry = z.object({
   address: z.string().describe("Where the call came from."),
   outcome: z
     .string()
-    .describe("`ok`, the code of the error, or `unknown`: the server ended before the call did."),
+    .describe(
+      "`ok`, the code of the error, or `unknown`: the call is under way, or the server ended before it did.",
+    ),
   count: z
     .number()
     .describe("More than 1: so many refusals alike, of which the later ones were only counted."),

@@ -8,7 +8,13 @@ import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import type { PayloadContext, PayloadMap, SyncPayloadCodec } from "../core/payload-codec.ts";
-import { decodeFailure, encodeError, encodeFailure, parseEncoded } from "../core/payload-codec.ts";
+import {
+  decodeFailure,
+  encodedMessage,
+  encodeError,
+  encodeFailure,
+  parseEncoded,
+} from "../core/payload-codec.ts";
 import type { ActivityTask } from "../workflow/definition.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "./program.ts";
 import { unhandledRejection } from "./marker.ts";
@@ -332,9 +338,11 @@ class CodedInstance implements ProgramInstance {
 
   /** A history is matched by what a failure says, not by its stack. */
   #failAgain(failure: Failure, recorded: Failure | undefined): Failure {
-    if (recorded !== undefined && recorded.kind === failure.kind) {
-      if (this.#decodeFailure(recorded).message === failure.message) return recorded;
-    }
-    return encodeFailure(failure, this.#border.encode, this.#of);
+    const encoded = (): Failure => encodeFailure(failure, this.#border.encode, this.#of);
+    if (recorded === undefined) return encoded();
+    if (recorded.kind === failure.kind && this.#decodeFailure(recorded).message === failure.message)
+      return recorded;
+    // Two messages that are encoded look alike: this is to be found out.
+    return { ...encoded(), message: `${encodedMessage}, and not what was recorded` };
   }
 }

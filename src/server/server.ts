@@ -118,7 +118,7 @@ export class Server {
     const door =
       authentication === undefined
         ? undefined
-        : Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
+        : await Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
     const answers = answerHttp({
       admit: door?.admit ?? admitLocal,
       ...(door === undefined ? {} : { access: door, origins: authentication?.origins ?? [] }),
@@ -133,8 +133,8 @@ export class Server {
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
-    const url = await listen(listener, host, port).catch((error: unknown) => {
-      door?.close();
+    const url = await listen(listener, host, port).catch(async (error: unknown) => {
+      await door?.close();
       throw error;
     });
     const server = new Server({ url, listener, answers, namespaces, door });
@@ -167,7 +167,7 @@ export class Server {
     await this.#answers.close();
     await this.#namespaces.close(drainMs);
     await closed;
-    this.#door?.close();
+    await this.#door?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

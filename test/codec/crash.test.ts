@@ -10,6 +10,7 @@ import type { CrashProgram } from "../recovery/crash-programs.ts";
 import { checkAtRest, checkLaws, essenceOf } from "../recovery/laws.ts";
 import type { Fault } from "../recovery/world.ts";
 import { World } from "../recovery/world.ts";
+import { child as startChild, sleep, workflow } from "../../src/workflow/index.ts";
 
 const codec = aes256gcm({ keys: { k: new Uint8Array(32).fill(7) }, current: "k", requireEncoded: true });
 
@@ -86,4 +87,46 @@ describe.each(crashPrograms)("with a codec, $name", (program) => {
       }
     }
   });
+});
+
+it("a child whose start was on its way when the key went missing begins when it is back", async () => {
+  const [had, has] = [codec, aes256gcm({ keys: { other: new Uint8Array(32).fill(8) }, current: "other" })];
+  let by = had;
+  const swapped: SyncPayloadCodec = {
+    encode: (text, context) => by.encode(text, context),
+    decode: (text, context) => by.decode(text, context),
+  };
+  const child = workflow("child", async (word: string) => `${word}!`);
+  const parent = workflow("parent", async () => {
+    await sleep(10);
+    return await startChild(child, "SECRET", { id: "kid" });
+  });
+  let crashed = false;
+  const world = new World({
+    workflows: () => [parent, child],
+    codec: swapped,
+    fault: ({ commits }) => {
+      const isOnItsWay = commits.some(({ send }) =>
+        send?.some(({ message }) => message.kind === "start-child"),
+      );
+      if (!isOnItsWay || crashed) return undefined;
+      crashed = true;
+      by = has;
+      return "crash-after";
+    },
+  });
+  await world.open();
+  await world.during(
+    (async () => {
+      await world.call((client) => client.start(parent, undefined, { id: "main" }));
+      await world.idle(5_000);
+      const runs = await world.runs();
+      expect(runs.map(({ workflowId, status }) => [workflowId, status])).toEqual([["main", "running"]]);
+      expect(world.logged.some(({ message }) => message.includes("could not be delivered"))).toBe(true);
+      by = had;
+      world.kill();
+      await world.idle(5_000);
+      expect(await world.call((client) => client.get("main").result())).toBe("SECRET!");
+    })(),
+  );
 });

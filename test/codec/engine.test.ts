@@ -15,6 +15,7 @@ import type { Event } from "../../src/core/event.ts";
 import type { Payload } from "../../src/core/payload.ts";
 import type { Tracing } from "../../src/core/tracing.ts";
 import { parseEncoded } from "../../src/core/payload-codec.ts";
+import { FileWrites } from "../../src/cli/file-writes.ts";
 import { InProcessTransport } from "../../src/testing/index.ts";
 import { Worker } from "../../src/worker/index.ts";
 import type { WorkerOptions } from "../../src/worker/index.ts";
@@ -25,6 +26,7 @@ import {
   expose,
   query,
   receive,
+  sideEffect,
   signal,
   workflow,
 } from "../../src/workflow/index.ts";
@@ -208,6 +210,26 @@ describe("histories from before", () => {
   });
 });
 
+it("a signal that was left in the file and cannot be decoded holds its run at once, and no other", async () => {
+  const first = await open({ workflows: [wait], codec: old });
+  for (const id of ["a", "b"]) await first.client.start(wait, "x", { id });
+  await first.close();
+  const payload = rotated.encode('"from another"', { kind: "signal" }) as Payload;
+  await new FileWrites(store.slice("sqlite:".length)).signal({ workflowId: "a", name: "go", payload });
+  const logged: string[] = [];
+  const log: EngineOptions["log"] = (_level, message) => void logged.push(message);
+  const engine = await open({ workflows: [wait], codec: old, log });
+  await engine.client.get("b").signal("go", 1);
+  expect(await engine.client.get("b").result()).toEqual({ input: "x", heard: 1 });
+  await expect
+    .poll(async () => (await engine.client.get("a").describe()).blocked)
+    .toContain("codec_key_unknown");
+  expect(logged.filter((message) => message.includes("crashed"))).toHaveLength(1);
+  await engine.close();
+  const again = await open({ workflows: [wait], codec: rotated });
+  expect(await again.client.get("a").result()).toEqual({ input: "x", heard: "from another" });
+});
+
 describe("a client without a codec, of an engine with one", () => {
   it("is served, what it sends is encrypted on its way to the disk, and what it reads is ciphertext", async () => {
     const engine = await open({ workflows: [wait], codec: old });
@@ -216,6 +238,14 @@ describe("a client without a codec, of an engine with one", () => {
     expect(await run.result()).toMatchObject({ $aion: "xaes-256-gcm" });
     expect(JSON.stringify(await historyOf(blind, "a"))).not.toContain("PLAIN");
     expect(await engine.client.get("a").result()).toEqual({ input: "PLAIN-INPUT", heard: "PLAIN-SIGNAL" });
+  });
+
+  it("does not harm it with what is nested without an end", async () => {
+    const engine = await open({ workflows: [wait], codec: old });
+    const deep = `{"$aion": 1, "x": ${"[".repeat(200_000)}1${"]".repeat(200_000)}}` as Payload;
+    const started = engine.service.start({ workflowType: "wait", input: deep, workflowId: "deep" });
+    expect(await codeOf(() => started)).toBe("payload_undecodable");
+    expect((await engine.client.start(wait, 1, { id: "a" })).isNew).toBe(true);
   });
 
   it("is refused if the codec takes nothing else", async () => {
@@ -338,6 +368,22 @@ describe("a worker", () => {
     await expect(run.result()).rejects.toMatchObject({ cause: { code: "codec_key_unknown" } });
   });
 
+  it("whose heartbeats cannot be decoded is not cut off: its result counts", async () => {
+    const beats = activity("beats", { taskQueue: "far" }, async (input: string, task) => {
+      task.heartbeat({ at: input });
+      return "done";
+    });
+    const asks = workflow("asks", async (input: string) => await beats(input));
+    const engine = await open({ workflows: [asks], codec: old });
+    const codec: PayloadCodec = {
+      encode: (text, context) => (context.kind === "heartbeat" ? rotated : old).encode(text, context),
+      decode: (text, context) => old.decode(text, context),
+    };
+    startWorker(engine, { activities: [beats], taskQueues: ["far"], codec });
+    expect(await engine.client.start(asks, "x").then((run) => run.result())).toBe("done");
+    expect(engine.workers).toHaveLength(1);
+  });
+
   it("whose codec cannot encode sends nothing as it is", async () => {
     const broken: PayloadCodec = {
       encode: () => Promise.reject(new Error("the vault is closed")),
@@ -358,6 +404,113 @@ describe("opening an engine", () => {
     ["makes no JSON", { encode: (text: string) => `!${text}`, decode: (text: string) => text.slice(1) }],
   ])("refuses a codec that %s", async (_what, codec) => {
     expect(await codeOf(() => open({ workflows: [wait], codec }))).toBe("invalid_argument");
+  });
+});
+
+describe("a replay", () => {
+  const told = activity("told", async (word: string) => `${word}!`);
+  /** The same workflow, as it was and as it is changed. */
+  const says = (
+    word: string,
+    end: (value: string) => unknown,
+    fact: () => string = () => "fact",
+  ): Workflow<void, unknown> =>
+    workflow("says", async (): Promise<unknown> => {
+      const said = await told(word);
+      await child("other", said).catch(() => undefined);
+      sideEffect(fact);
+      await receive(signal("go"));
+      return end(said);
+    });
+  const other = workflow("other", async (input: string) => input);
+  const same = says("SECRET", (value) => value);
+
+  async function startWith(definition: Workflow<void, unknown>): Promise<Engine> {
+    const engine = await open({ workflows: [definition, other], activities: [told], codec: old });
+    const run = await engine.client.start(definition, undefined, { id: "a" });
+    await expect.poll(async () => (await run.describe()).historyLength).toBe(7);
+    return engine;
+  }
+
+  it("goes on over a rotation of keys, with side effects as they were recorded", async () => {
+    await (await startWith(same)).close();
+    const facts: string[] = [];
+    const again = says(
+      "SECRET",
+      (value) => value,
+      () => facts.push("again").toString(),
+    );
+    const engine = await open({ workflows: [again, other], activities: [told], codec: rotated });
+    await engine.client.get("a").signal("go");
+    expect(await engine.client.get("a").result()).toBe("SECRET!");
+    expect(facts).toEqual([]);
+  });
+
+  it("finds code that gives an activity something else, and says so without saying what", async () => {
+    await (await startWith(same)).close();
+    const changed = says("OTHER-SECRET", (value) => value);
+    const engine = await open({ workflows: [changed, other], activities: [told], codec: old });
+    // It is at rest: who asks it has it read.
+    await codeOf(() => engine.client.get("a").query("seen"));
+    await expect(engine.client.get("a").result()).rejects.toMatchObject({
+      code: "nondeterminism",
+      message: expect.stringMatching(/run-activity "told" #0.*what it was given is another, encoded/),
+    });
+    expect(JSON.stringify(await historyOf(new Client(engine.service), "a"))).not.toContain("SECRET");
+  });
+
+  it.each(["completed", "failed"] as const)("of a run that has %s answers queries", async (status) => {
+    const seen = query<string>("seen");
+    const ends = workflow("ends", async (word: string) => {
+      expose(seen, () => word);
+      if (status === "failed") throw new ApplicationFailure(`no ${word}`, { details: word });
+      return word;
+    });
+    const first = await open({ workflows: [ends], codec: old });
+    await first.client.start(ends, "SECRET", { id: "a" });
+    await first.close();
+    const engine = await open({ workflows: [ends], codec: rotated });
+    expect((await engine.client.get("a").describe()).status).toBe(status);
+    expect(await engine.client.get("a").query(seen)).toBe("SECRET");
+  });
+
+  it("finds code that fails with something else, though both messages are encoded", async () => {
+    const fails = (message: string) =>
+      workflow("ends", async () => {
+        expose(query("seen"), () => 1);
+        throw new ApplicationFailure(message);
+      });
+    const first = await open({ workflows: [fails("SECRET")], codec: old });
+    await first.client.start("ends", undefined, { id: "a" });
+    await first.close();
+    for (const [message, code] of [
+      ["SECRET", undefined],
+      ["OTHER", "nondeterminism"],
+    ] as const) {
+      const engine = await open({ workflows: [fails(message)], codec: old });
+      expect(await codeOf(() => engine.client.get("a").query("seen"))).toBe(code);
+      await engine.close();
+    }
+  });
+
+  it("tells of a rejection that nobody handled without what it said, but to who can read it", async () => {
+    const strays = workflow("strays", async () => {
+      await told("x");
+      void new Promise((_resolve, reject) => setTimeout(() => reject(new Error("SECRET")), 20));
+      await receive(signal("never"));
+    });
+    const logged: string[] = [];
+    const log: EngineOptions["log"] = (_level, message, fields) => {
+      logged.push(`${message} ${JSON.stringify(fields)}`);
+    };
+    const engine = await open({ workflows: [strays], activities: [told], codec: old, log });
+    const run = await engine.client.start(strays, undefined, { id: "a" });
+    await expect(run.result()).rejects.toMatchObject({
+      code: "nondurable_await",
+      message: expect.stringContaining("SECRET"),
+    });
+    expect(JSON.stringify(await historyOf(new Client(engine.service), "a"))).not.toContain("SECRET");
+    expect(logged.join()).not.toContain("SECRET");
   });
 });
 
@@ -443,8 +596,8 @@ describe("the limit of payloads", () => {
     const returns = workflow("returns", async () => "x".repeat(16_000));
     await engine.close();
     const next = await open({ workflows: [returns], codec: old, payloadLimitBytes: 20_000 });
-    await expect(next.client.start(returns).then((run) => run.result())).rejects.toMatchObject({
-      code: "payload_too_large",
-    });
+    // The run has begun, and fails.
+    const run = await next.client.start(returns);
+    await expect(run.result()).rejects.toMatchObject({ code: "payload_too_large" });
   });
 });
