@@ -53,6 +53,11 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       new Option("--namespace <name>", "which of the server's (default: default)").env("AION_NAMESPACE"),
     )
     .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
+    .addOption(
+      new Option("--ca <file>", "the authority that has signed a server's certificate").env("AION_CA"),
+    )
+    .addOption(new Option("--cert <file>", "the certificate to show to a server").env("AION_CERT"))
+    .addOption(new Option("--key <file>", "its key").env("AION_KEY"))
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({

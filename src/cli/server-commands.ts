@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
-import { loadConfiguration } from "./configuration.ts";
+import { loadConfiguration, toServerOptions } from "./configuration.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
@@ -36,12 +36,12 @@ acknowledged is lost either way.`,
 async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
   const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
   const settings = loadConfiguration(flags, process.env);
-  const { log, logLevel, drain, auth, origins, auditRetention, ...options } = settings;
+  const { log, logLevel, drain, ...rest } = settings;
+  const options = toServerOptions(rest);
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
-    ...(auth === "required" ? { authentication: { origins, auditRetention } } : {}),
     log: serverLog(log, logLevel),
   });
   const names = server.namespaces.map(({ name }) => name);
