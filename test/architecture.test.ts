@@ -31,6 +31,7 @@ const table: Readonly<Record<string, Layer>> = {
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   protocol: { layers: ["core"] },
+  codec: { layers: ["core"], builtins: ["node:crypto"] },
   attempt: { layers: ["core", "workflow"] },
   engine: {
     layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
@@ -88,6 +89,7 @@ const table: Readonly<Record<string, Layer>> = {
       "store",
       "engine",
       "client",
+      "codec",
       "local",
       "embedded",
       "package",
@@ -95,6 +97,7 @@ const table: Readonly<Record<string, Layer>> = {
       "auth",
       "server",
       "worker",
+      "otel",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

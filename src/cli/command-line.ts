@@ -8,6 +8,7 @@ import { addAskCommands } from "./ask-commands.ts";
 import { addAuditCommand } from "./audit-command.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
+import { addConformanceCommand } from "./conformance-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
@@ -19,6 +20,8 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addLogsCommand } from "./logs-command.ts";
+import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -58,6 +61,12 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
     )
     .addOption(new Option("--cert <file>", "the certificate to show to a server").env("AION_CERT"))
     .addOption(new Option("--key <file>", "its key").env("AION_KEY"))
+    .addOption(
+      new Option(
+        "--codec <file>",
+        "of encrypted payloads: a key ring (.json), or a module that exports a codec",
+      ).env("AION_CODEC"),
+    )
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -93,6 +102,7 @@ Examples:
     );
   addInitCommand(program);
   addLookCommands(program);
+  addLogsCommand(program);
   addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);
@@ -104,6 +114,8 @@ Examples:
   addKeyCommands(program);
   addAuditCommand(program);
   addWorkerCommand(program);
+  addWorkersCommand(program);
+  addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

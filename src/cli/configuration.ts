@@ -107,6 +107,14 @@ const settingsSchema = z.strictObject({
   payloadLimitBytes: whole(1, 256 * 1024 * 1024)
     .default(2 * 1024 * 1024)
     .meta({ description: "The largest payload, in bytes." }),
+  codec: z.string().min(1).optional().meta({
+    description:
+      "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
+  }),
+  tracing: yesOrNo.default(false).meta({
+    description:
+      "Makes spans of calls, runs and activities, through OpenTelemetry: whose SDK is set up by a module that Node imports first (`NODE_OPTIONS=--import=…`).",
+  }),
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),
@@ -227,7 +235,7 @@ export function describeSettings(): readonly {
   });
 }
 
-type OpeningSettings = Omit<ServerSettings, "log" | "logLevel" | "drain">;
+type OpeningSettings = Omit<ServerSettings, "log" | "logLevel" | "drain" | "codec" | "tracing">;
 
 /** The settings as the server is opened with them. Wrong usage: those that make no sense without another. */
 export function toServerOptions(settings: OpeningSettings): ServerOptions {

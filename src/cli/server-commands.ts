@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
+import { loadCodec } from "./codec-file.ts";
 import { loadConfiguration, toServerOptions } from "./configuration.ts";
+import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
@@ -34,23 +36,31 @@ acknowledged is lost either way.`,
 }
 
 async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
-  const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
-  const settings = loadConfiguration(flags, process.env);
-  const { log, logLevel, drain, ...rest } = settings;
-  const options = toServerOptions(rest);
+  const { json, codec: codecFlag } = command.optsWithGlobals<{ json?: boolean; codec?: string }>();
+  const output = new Output({ isJson: json === true });
+  const settings = loadConfiguration(
+    codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
+    process.env,
+  );
+  const { log, logLevel, drain, codec: codecFile, tracing, ...rest } = settings;
+  const given = toServerOptions(rest);
+  const options = codecFile === undefined ? given : { ...given, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
+    ...(tracing ? { tracing: await loadTracing() } : {}),
     log: serverLog(log, logLevel),
   });
+  // Who has read that it listens may send a signal.
+  const drained = untilSignal(server, drain);
   const names = server.namespaces.map(({ name }) => name);
   output.told("server", `aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
     url: server.url,
     pid: process.pid,
     namespaces: server.namespaces,
   });
-  await untilSignal(server, drain);
+  await drained;
 }
 
 /** Drains at the first signal; at the second the process ends as it is. */

@@ -53,9 +53,11 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     list: answer("list"),
     count: answer("count"),
     history: answer("history"),
+    logs: answer("logs"),
     feed: answer("feed"),
     deploy: answer("deploy"),
     listPackages: answer("listPackages"),
+    listWorkers: answer("listWorkers"),
     route: answer("route"),
     unload: answer("unload"),
   };

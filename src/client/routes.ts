@@ -29,6 +29,7 @@ export const routes = {
   describe: { verb: "GET", path: "/workflows/{workflowId}", rest: "query" },
   result: { verb: "GET", path: "/workflows/{workflowId}/result", rest: "query" },
   history: { verb: "GET", path: "/workflows/{workflowId}/history", rest: "query" },
+  logs: { verb: "GET", path: "/workflows/{workflowId}/logs", rest: "query" },
   signal: { verb: "POST", path: "/workflows/{workflowId}/signal", rest: "body", idempotencyKey: "signalId" },
   query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body", onlyReads: true },
   cancel: {
@@ -46,6 +47,7 @@ export const routes = {
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },
+  listWorkers: { verb: "GET", path: "/workers", rest: "query" },
   unload: { verb: "DELETE", path: "/packages/{version}", rest: "query", idempotencyKey: "requestId" },
   route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
 } as const satisfies Readonly<Record<keyof Service, Route>>;

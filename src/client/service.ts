@@ -1,6 +1,7 @@
 import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
 import type { RunStatus } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 
@@ -34,6 +35,11 @@ export interface Service {
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
   history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply>;
   /**
+   * What the code of a workflow id's runs said (`log`): lines after a cursor; with `waitMs`, waits up to that long for something to
+   * happen to the workflow. There may be none in a page though there are more.
+   */
+  logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply>;
+  /**
    * Events of all runs, in the order of their commits: those after a cursor; with `waitMs`, waits that long for the first one.
    * Only what is on disk. Errors: `feed_off`, `cursor_expired` (something after the cursor may be missing).
    */
@@ -42,6 +48,8 @@ export interface Service {
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
   listPackages(filter: PackageFilter): Promise<PackagesReply>;
+  /** Who works for the engine, and what waits for workers, as it is in this moment. */
+  listWorkers(request: WorkersRequest): Promise<WorkersReply>;
   /** All of the types or none: new runs of them get that version. */
   route(request: RouteRequest): Promise<void>;
   /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
@@ -86,6 +94,42 @@ export interface PackageSummary {
   readonly workflowTypes: readonly string[];
   /** Those of its types whose new runs get it. */
   readonly routedTypes: readonly string[];
+}
+
+export interface WorkersRequest {
+  /** Only this task queue, and who takes tasks from it. */
+  readonly taskQueue?: string;
+}
+
+export interface WorkersReply {
+  /** Workers that are here, or may come back. */
+  readonly workers: readonly WorkerInfo[];
+  /** Task queues in which an activity waits for a worker, or has one. */
+  readonly taskQueues: readonly TaskQueueInfo[];
+}
+
+/** What operators see of a worker. */
+export interface WorkerInfo {
+  readonly identity: string;
+  readonly build?: string;
+  /** `cut off`: it has no connection, and may come back. */
+  readonly state: "ready" | "draining" | "cut off";
+  readonly taskQueues: readonly string[];
+  readonly activityTypes: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has, or is about to get. */
+  readonly tasksInFlight: number;
+}
+
+/** What operators see of a task queue. */
+export interface TaskQueueInfo {
+  readonly taskQueue: string;
+  /** Activities that stand in line. */
+  readonly waitingCount: number;
+  /** Since when the first of them does, in milliseconds since 1970; absent: nobody waits. */
+  readonly waitingSince?: number;
+  /** Attempts that workers have, or are about to get. */
+  readonly inFlightCount: number;
 }
 
 export interface RouteRequest {
@@ -247,6 +291,37 @@ export interface HistoryReply {
   readonly nextSeq: number;
   /** The latest run has ended, and these events reach its end. */
   readonly isEnd: boolean;
+}
+
+/** Of all runs of the id, or with a run id of that one. */
+export interface LogsRequest extends RunAddress {
+  /** `nextCursor` of the page before. Absent: from the oldest line that is kept. */
+  readonly after?: string;
+  /** Lines; what one activation said is never parted, so there may be a few more. */
+  readonly limit: number;
+  readonly waitMs?: number;
+}
+
+export interface LogsReply {
+  readonly lines: readonly LogsLine[];
+  /** Where to read on. */
+  readonly nextCursor: string;
+  /** The latest run (or that run) has ended, and there is nothing more. */
+  readonly isEnd: boolean;
+  /** Lines that would stand before those of this page, and were dropped for newer ones. */
+  readonly droppedCount: number;
+}
+
+export interface LogsLine {
+  readonly runId: string;
+  /** Of the event at which the code said it. */
+  readonly seq: number;
+  /** When that was recorded. */
+  readonly recordedAt: number;
+  readonly level: LogLevel;
+  readonly message: string;
+  /** An object, as JSON text. */
+  readonly fields?: Payload;
 }
 
 export interface FeedRequest {

@@ -25,11 +25,12 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { fieldsOfRun } from "./run-lines.ts";
 import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
 import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
 import type { LabourView } from "./views.ts";
-import { isOutcomeRecorded } from "./views.ts";
+import { standingOf } from "./views.ts";
 import { WakeQueue } from "./wake-queue.ts";
 import { Watchers } from "./watchers.ts";
 import { Workers, workerOptionsDefault } from "./workers.ts";
@@ -90,6 +91,7 @@ export class Kernel implements RunHost {
       activities: options.activities,
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       tracing: options.tracing,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
@@ -104,13 +106,15 @@ export class Kernel implements RunHost {
       ports: options.ports,
       options: options.workers ?? workerOptionsDefault,
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       epoch: options.token.epoch,
       host: {
         settled: ({ workflowId, ordinal }, outcome) =>
           this.residency.offer(workflowId, { ...outcome, settles: ordinal }),
         slotFree: (address) => this.#slotFree(address),
         heartbeat: (address, attempt, details) => this.heartbeats.note(address, attempt, details),
-        isRecorded: (address, attempt) => isOutcomeRecorded(this.store, address, attempt),
+        isAtHand: (workflowId) => this.residency.get(workflowId)?.isHere === true,
+        standingOf: (address, attempt) => standingOf(this.store, address, attempt),
       },
     });
   }
@@ -210,7 +214,7 @@ export class Kernel implements RunHost {
     this.workers.stop();
     void this.dispatcher.stop(0);
     this.lease.stop();
-    this.log("error", "the engine stopped", { code: error.code, message: error.message });
+    this.log("error", "the engine stopped", { code: error.code, error: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
   }
@@ -294,17 +298,9 @@ export class Kernel implements RunHost {
   instantiate(run: ResidentRun): ProgramInstance {
     const { program } = run;
     if (program === undefined) throw new AionError("internal", "a run without code was activated");
-    const { ports, payloadLimitBytes } = this.options;
+    const { payloadLimitBytes } = this.options;
     return program.instantiate({
-      ...toInit(
-        run.state,
-        {
-          payloadLimitBytes,
-          log: (level, message, fields) =>
-            ports.log(level, message, { ...fields, workflowId: run.workflowId }),
-        },
-        false,
-      ),
+      ...toInit(run.state, { payloadLimitBytes, log: run.lines.say }, false),
       ...this.residency.liveOf(() => run),
     });
   }
@@ -378,6 +374,7 @@ export class Kernel implements RunHost {
     this.watchers.closed(workflowId, runId, terminal);
     // Who sent it something while it was blocked is to hear what became of it.
     if (this.blocked.ended(workflowId)) this.mailbox.listAgain();
+    this.workers.hear(workflowId);
   }
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
@@ -394,8 +391,11 @@ export class Kernel implements RunHost {
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
     const { workflowId } = run;
-    const { message } = error;
-    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
+    this.log("error", "workflow code broke a law of durable execution", {
+      ...fieldsOfRun(workflowId, run.state.started),
+      code: error.code,
+      error: error.message,
+    });
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.residency.hold(run, error);
     return "block";
@@ -418,7 +418,8 @@ export class Kernel implements RunHost {
       run.armedAt = null;
       const inputs = this.dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
-      else this.arm(run, nextLookAt(run.state));
+      // What is due and not to be begun is on its way to the disk: the commit that holds it tells what comes next.
+      else this.arm(run, nextLookAt(run.state, this.now()));
     } catch (error) {
       this.log("warn", "a run could not be woken; trying again", { workflowId, error: messageOf(error) });
       await this.pause();

@@ -2,9 +2,11 @@ import { assert } from "../core/errors.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
-import type { RunId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import { parsePayload } from "../core/payload.ts";
+import { messageOf } from "../core/payload.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import type {
@@ -29,14 +31,17 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
+import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
-import type { ConnectionsHost } from "./worker-connections.ts";
+import type { AttemptStanding } from "./views.ts";
+import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
+import { WorkerSeal } from "./worker-seal.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -61,8 +66,10 @@ export interface WorkersHost {
   /** A worker is there for an activity that waited: it may begin its next attempt. */
   slotFree(address: TaskAddress): void;
   heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
-  /** Whether the history has the outcome of that attempt. */
-  isRecorded(address: TaskAddress, attempt: number): Promise<boolean>;
+  /** Whether the workflow's run is in memory, so that of its attempts none is open but those that are known here. */
+  isAtHand(workflowId: WorkflowId): boolean;
+  /** What the attempt has come to by its history. */
+  standingOf(address: TaskAddress, attempt: number): Promise<AttemptStanding>;
 }
 
 /**
@@ -76,13 +83,15 @@ export interface WorkersHost {
  *     late, or is not the worker's, changes nothing.
  *  3. A connection that is cut is no lost worker: its tasks stay its own until it has been silent for the session's time-out. So do
  *     those that an earlier engine gave out.
- *  4. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
+ *  4. Of a run that cannot be turned to now (it is blocked, or being read) no worker is told what becomes of an attempt. When it can be,
+ *     those who named one of its attempts are asked to come again, and say it anew.
+ *  5. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
  */
 export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
   readonly #host: WorkersHost;
   readonly #options: WorkerOptions;
-  readonly #payloadLimitBytes: number;
+  readonly #seal: WorkerSeal;
   readonly #epoch: number;
   readonly #queues: TaskQueues;
   readonly #connections: WorkerConnections;
@@ -92,6 +101,8 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #orphans = new Map<string, Set<TaskLease>>();
   /** Attempts that are over for their workers, until that is on disk. */
   readonly #undecided = new Map<string, Promise<void>>();
+  /** Workers that named an open attempt of a run that cannot be turned to now, by workflow and token. */
+  readonly #unheard = new Map<WorkflowId, Map<TaskToken, WorkerSession>>();
   /** Given to activities that were told so and have not begun yet. */
   readonly #offered = new Map<string, Grant>();
   /** Of attempts whose start is on its way to the disk. */
@@ -105,12 +116,13 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     readonly host: WorkersHost;
     readonly options: WorkerOptions;
     readonly payloadLimitBytes: number;
+    readonly codec?: SyncPayloadCodec | undefined;
     readonly epoch: number;
   }) {
     this.#ports = of.ports;
     this.#host = of.host;
     this.#options = of.options;
-    this.#payloadLimitBytes = of.payloadLimitBytes;
+    this.#seal = new WorkerSeal(of.codec, of.payloadLimitBytes);
     this.#epoch = of.epoch;
     this.#connections = new WorkerConnections(of.ports, this, {
       ...of.options,
@@ -255,8 +267,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     this.#leases.set(key, lease);
     worker.leases.set(key, lease);
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout));
-    if (worker.isOver) this.#lose(lease, "silent");
-    else if (worker.isReady) this.#send(lease);
+    if (worker.isOver) {
+      this.#lose(lease, "silent");
+      this.#offer();
+    } else if (worker.isReady) this.#send(lease);
   }
 
   /**
@@ -271,11 +285,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout), since);
     const orphans = this.#orphans.get(identity) ?? new Set();
     this.#orphans.set(identity, orphans.add(lease));
-    // One that is here already has been told that nobody knows of it.
-    const isHere = this.#connections.sessions.has(identity);
+    const worker = this.#connections.sessions.get(identity);
+    const isUnheard = [...(this.#unheard.get(address.workflowId)?.values() ?? [])].some(
+      (of) => of === worker,
+    );
+    if (isUnheard) this.#ports.scheduler.delay(0, () => this.hear(address.workflowId));
+    // Another one that is here already does not have it.
+    const isHere = worker !== undefined && !isUnheard;
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
+        this.#offer();
       }),
     );
   }
@@ -409,14 +429,15 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     return this.#connections.acceptWorker(link);
   }
 
-  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): readonly TaskToken[] {
+  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): Arrival {
     const known = new Set<TaskLease>();
     const stop: TaskToken[] = [];
+    const unsure: TaskToken[] = [];
     for (const token of held) {
       const lease = this.#claim(worker, token);
       const undecided = lease === undefined ? this.#undecidedOf(token) : undefined;
       if (lease !== undefined && !lease.isReported) known.add(lease);
-      else if (undecided === undefined) stop.push(token);
+      else if (undecided === undefined) (this.#isOver(token) ? stop : unsure).push(token);
       else void undecided.then(() => worker.link?.send({ type: "cancel", token, reason: "closed" }));
     }
     // Its reports tell what becomes of these.
@@ -433,7 +454,24 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // It was lost with its connection.
       else this.#resend(lease);
     }
-    return stop;
+    this.#offer();
+    return { stop, unsure };
+  }
+
+  /** Nothing has the attempt for open, as far as is known without reading. */
+  #isOver(token: TaskToken): boolean {
+    const claim = fromToken(token);
+    return (
+      claim === undefined || (claim.epoch <= this.#epoch && this.#host.isAtHand(claim.address.workflowId))
+    );
+  }
+
+  /** The run can be turned to, or has ended: whoever named an attempt of it is to come again. */
+  hear(workflowId: WorkflowId): void {
+    const unheard = this.#unheard.get(workflowId);
+    if (unheard === undefined) return;
+    this.#unheard.delete(workflowId);
+    for (const worker of new Set(unheard.values())) this.#connections.reconnect(worker);
   }
 
   #undecidedOf(token: TaskToken): Promise<void> | undefined {
@@ -459,7 +497,14 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       this.#attach(worker, lease);
       lease.token = token;
     }
-    return lease.token === token ? lease : undefined;
+    if (lease.token !== token) return undefined;
+    // It was taken for lost while its report was on its way to the disk: who has come back is to hear of that.
+    if (lease.isReported && lease.worker !== worker) {
+      lease.worker?.leases.delete(lease.key);
+      lease.worker = worker;
+      worker.leases.set(lease.key, lease);
+    }
+    return lease;
   }
 
   /**
@@ -491,8 +536,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     if (lease === undefined || lease.isReported) return;
     armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
     if (details === undefined) return;
-    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
-    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
+    try {
+      lease.heartbeat = this.#seal.payload(details, "heartbeat", lease.frame);
+    } catch (error) {
+      if (!isCodecError(error)) throw error;
+      const { key } = lease;
+      this.#ports.log("warn", "the details of a heartbeat cannot be decoded", {
+        key,
+        error: messageOf(error),
+      });
+      return;
+    }
     this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
   }
 
@@ -517,22 +571,40 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     return true;
   }
 
-  /** The history tells whether it was recorded before. */
-  async lookUp(token: TaskToken): Promise<AcknowledgedFrame["became"]> {
+  async lookUp(
+    worker: WorkerSession,
+    token: TaskToken,
+    outcome: TaskOutcome | undefined,
+  ): Promise<AcknowledgedFrame["became"] | undefined> {
     const claim = fromToken(token);
-    if (claim === undefined || claim.epoch > this.#epoch) return "not-wanted";
+    if (claim === undefined) return "not-wanted";
+    // What a later engine gave out is not known here, and not for this one to judge.
+    if (claim.epoch > this.#epoch) return undefined;
+    const { workflowId } = claim.address;
     await this.#undecidedOf(token);
-    return (await this.#host.isRecorded(claim.address, claim.attempt)) ? "already-recorded" : "not-wanted";
+    const unheard = this.#unheard.get(workflowId) ?? new Map<TaskToken, WorkerSession>();
+    // Noted before the history is read: the run may be brought back meanwhile.
+    if (!this.#host.isAtHand(workflowId)) this.#unheard.set(workflowId, unheard.set(token, worker));
+    let isOpen = false;
+    try {
+      const standing = await this.#host.standingOf(claim.address, claim.attempt);
+      isOpen = standing.kind === "open" && standing.worker === worker.identity && unheard.has(token);
+      if (isOpen) return undefined;
+      return standing.kind === "recorded" && isOutcomeOf(standing.as, outcome)
+        ? "already-recorded"
+        : "not-wanted";
+    } finally {
+      if (!isOpen && unheard.delete(token) && unheard.size === 0) this.#unheard.delete(workflowId);
+    }
   }
 
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
     const { address, attempt, frame } = lease;
     const { ordinal } = address;
-    let failure = outcome.kind === "failed" ? outcome.failure : undefined;
+    let failure = outcome.kind === "failed" ? this.#seal.failure(outcome.failure, frame) : undefined;
     if (outcome.kind === "completed") {
       try {
-        const what = `the result of activity ${JSON.stringify(frame.activityType)}`;
-        const result = parsePayload(outcome.result, what, this.#payloadLimitBytes);
+        const result = this.#seal.payload(outcome.result, "result", frame);
         return ifCurrent(lease, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
       } catch (error) {
         failure = toFailure(error);
@@ -586,9 +658,19 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     this.#leases.clear();
     this.#undecided.clear();
     this.#orphans.clear();
+    this.#unheard.clear();
     this.#offered.clear();
     this.#reserved.clear();
   }
+}
+
+/** A result that was too large, say, was recorded as a failure; one of an attempt that was cancelled and out of time was not. */
+function isOutcomeOf(
+  recorded: (AttemptStanding & { readonly kind: "recorded" })["as"],
+  outcome: TaskOutcome | undefined,
+): boolean {
+  if (recorded === "ActivityFailed") return true;
+  return outcome?.kind === (recorded === "ActivityCompleted" ? "completed" : "failed");
 }
 
 function queueOf({ options }: OpenActivity): string {

@@ -11,6 +11,7 @@ import {
   feedPage,
   historyPage,
   json,
+  logsPage,
   keySecret,
   keySummary,
   namespaceSummary,
@@ -19,6 +20,7 @@ import {
   runPage,
   runSummary,
   started,
+  workers,
 } from "./forms.ts";
 
 /** What each method answers with, by the name that the form has in the document; `undefined`: nothing but that it was done. */
@@ -33,9 +35,11 @@ export const replyNames = {
   list: "RunPage",
   count: "Count",
   history: "History",
+  logs: "Logs",
   feed: "Feed",
   deploy: "Deployed",
   listPackages: "Packages",
+  listWorkers: "Workers",
   route: undefined,
   unload: undefined,
 } as const satisfies Readonly<Record<keyof Service, string | undefined>>;
@@ -48,10 +52,12 @@ export const replySchemas = {
   RunPage: runPage,
   Count: count,
   History: historyPage,
+  Logs: logsPage,
   Feed: feedPage,
   FeedEvent: feedEvent,
   Deployed: deployed,
   Packages: packages,
+  Workers: workers,
   Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
   Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
   Keys: z.object({ keys: z.array(keySummary) }),

@@ -36,6 +36,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   describe: [WorkflowService, "describe"],
   result: [WorkflowService, "result"],
   history: [WorkflowService, "history"],
+  logs: [WorkflowService, "logs"],
   feed: [WorkflowService, "feed"],
   signal: [WorkflowService, "signal"],
   query: [WorkflowService, "query"],
@@ -43,6 +44,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
+  listWorkers: [WorkflowService, "listWorkers"],
   unload: [PackageService, "unload"],
   route: [PackageService, "route"],
 };

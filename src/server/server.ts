@@ -6,6 +6,7 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
+import { checkedSync } from "../core/payload-codec.ts";
 import type { Log } from "../core/ports.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { logToStderr } from "../embedded/stderr-log.ts";
@@ -28,6 +29,7 @@ type EngineSettings = Pick<
   | "residentMax"
   | "payloadLimitBytes"
   | "onNondeterminism"
+  | "codec"
   | "lease"
   | "activationBudget"
   | "packageMemoryMb"
@@ -97,7 +99,7 @@ export class Server {
 
   /**
    * Listens, then opens the namespaces: a port that is taken is found before anything is claimed. One that cannot be opened does not
-   * keep the others from being there. Errors: `invalid_argument`, `permission_denied` (an address that others reach),
+   * keep the others from being there. Errors: `invalid_argument` (also of a codec), `permission_denied` (an address that others reach),
    * `transport_failed` (the port), `store_unavailable` (the directory).
    */
   static async open(options: ServerOptions): Promise<Server> {
@@ -118,6 +120,8 @@ export class Server {
       isAsking: authentication !== undefined,
       isEncrypted: behindTlsProxy || tls !== undefined,
     });
+    // What is wrong with it would be found by each namespace, again and again.
+    if (options.codec !== undefined) checkedSync(options.codec);
     const secure =
       tls === undefined ? undefined : new TlsListener(tls, log, (caller) => answers.take(caller));
     const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });

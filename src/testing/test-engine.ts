@@ -410,9 +410,11 @@ export class TestEngine {
       list: (request) => this.#read((service) => service.list(request)),
       count: (filter) => this.#read((service) => service.count(filter)),
       history: (request) => this.#read((service) => service.history(request)),
+      logs: (request) => this.#read((service) => service.logs(request)),
       feed: (request) => this.#read((service) => service.feed(request)),
       deploy: (request) => this.#write((service) => service.deploy(request)),
       listPackages: (filter) => this.#read((service) => service.listPackages(filter)),
+      listWorkers: (request) => this.#read((service) => service.listWorkers(request)),
       route: (request) => this.#write((service) => service.route(request)),
       unload: (request) => this.#write((service) => service.unload(request)),
     };
