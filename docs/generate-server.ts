@@ -6,7 +6,15 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { describeSettings } from "../src/cli/configuration.ts";
-import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../src/client/routes.ts";
+import {
+  apiPrefix,
+  auditPath,
+  keysPath,
+  livePath,
+  namespacesPath,
+  readyPath,
+  streamPaths,
+} from "../src/client/routes.ts";
 import { summaryOf } from "../src/http/openapi.ts";
 import { operationsFor } from "../src/http/operations.ts";
 import { formatMarkdown } from "./format-markdown.ts";
@@ -27,14 +35,56 @@ aion start fulfil --id order-42 --input '{"id": "42", "amount": 99}' --url http:
 
 Activities run on [workers](guide.md#workers): \`aion worker order.ts --url http://127.0.0.1:4466\`. One that nobody serves waits, visibly.
 
-**Not there yet**: authentication and TLS (so the server listens to its own machine alone, and to no web page of another site).
-
 ## Namespaces
 
 A namespace is a store of its own, on a file of its own (\`DATA/namespaces/NAME.db\`), with an engine of its own. Nothing of one can be met
 from another, and a file that is damaged or a disk that fails is not felt in another: calls to that namespace are refused with the
 reason, and the server opens it again when it can. \`aion namespace create NAME\` makes one, \`aion namespace list\` shows them. The file is
 an ordinary one: \`aion backup --store sqlite:DATA/namespaces/NAME.db FILE\` copies it while the server runs.
+
+## Who may call
+
+Without more, the server asks nobody who he is, and listens to its own machine alone, and to no web page of another site: that is for
+development. \`auth: "required"\` makes callers show who they are. Other addresses than this machine's take that, and TLS.
+
+\`\`\`sh
+aion key create ann --data ./aion-data --grant 'admin@*'      # the first key, on the machine of the server
+aion server --auth required                                   # AION_TLS_CERT, AION_TLS_KEY, and --host for other machines
+AION_TOKEN=aion_… aion list --url https://aion.example:4466
+\`\`\`
+
+**Grants** are roles in namespaces, for workers in task queues, too: \`read,start@team-a\`, \`work@team-a/gpu\`, \`admin@*\`; or
+\`{"roles": ["work"], "namespaces": ["team-a"], "taskQueues": ["gpu"]}\`. Grants add up. No role includes another, but \`admin\` includes all.
+
+| role | what it allows |
+| --- | --- |
+| \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the list of packages |
+| \`start\` | start runs; with a signal it takes \`signal\`, with \`reuse: "terminate"\` it takes \`operate\`, too |
+| \`signal\` | send signals |
+| \`operate\` | cancel and terminate |
+| \`deploy\` | deploy, route and unload packages. **That is the right to run code on the server.** |
+| \`work\` | be a worker, of the task queues of the grant |
+| \`admin\` | all of these. In all namespaces (\`admin@*\`): keys, the audit log, and making namespaces, too |
+
+Without a grant in a namespace its name leads to \`namespace_not_found\`, whether it is there or not; without the role to
+\`permission_denied\` (HTTP 403); without credentials that hold to \`unauthenticated\` (401). What is open with a key, a token or a certificate
+ends when that does.
+
+- **API keys**: \`aion key create SUBJECT --grant …\`, \`list\`, \`rotate ID --overlap 1h\` (a new secret; the one before is taken for that long,
+  too), \`revoke ID\`; with \`--data DIR\` on the machine, whether the server runs or not, or over the network with the key of an admin
+  (\`GET\` and \`POST ${keysPath}\`, \`DELETE ${keysPath}/ID\`, \`POST ${keysPath}/ID/rotate\`). A key is shown once. It goes with calls as
+  \`Authorization: Bearer aion_…\`: \`token\` of \`Client\` and \`Worker\`, \`--token\` or \`AION_TOKEN\` of the commands.
+- **Tokens** (JWT; OpenID Connect): \`jwtIssuer\`, \`jwtAudience\` and \`jwtJwks\`. Grants are in the claim \`aion_grants\`, or come from other claims by
+  \`jwtRules\`. \`token\` of \`Client\` and \`Worker\` may be a function that gets a fresh one. When the keys of the issuer cannot be had, nobody is
+  let in by a token: \`identity_unavailable\`.
+- **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
+  the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
+- **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
+  \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
+- **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
+- **The audit log**: \`aion audit\`, \`GET ${auditPath}\`. What changes something is in it before it is done, and so are refusals.
+
+[SECURITY.md](../SECURITY.md) says what is defended, and what is not.
 
 ## Settings
 
@@ -114,6 +164,8 @@ export async function renderServer(): Promise<string> {
       `| \`GET ${streamPaths.run}\` | Follow the events of a run |`,
       `| \`GET ${streamPaths.feed}\` | Follow the events of all runs |`,
       `| \`GET ${namespacesPath}\`, \`POST ${namespacesPath}\` | List namespaces, make one (\`{"name"}\`) |`,
+      `| \`GET ${keysPath}\`, \`POST ${keysPath}\`, \`DELETE ${keysPath}/{id}\`, \`POST ${keysPath}/{id}/rotate\` | API keys |`,
+      `| \`GET ${auditPath}\` | What was asked of the server |`,
       `| \`GET ${livePath}\`, \`GET ${readyPath}\` | Whether it answers, whether it takes calls |`,
       end,
     ].join("\n"),

@@ -74,7 +74,7 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
-  auth: { layers: ["core", "client", "http"], builtins: "all" },
+  auth: { layers: ["core", "client", "http"], packages: ["jose"], builtins: "all" },
   server: { layers: ["core", "client", "http", "auth", "store", "embedded"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],

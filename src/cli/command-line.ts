@@ -57,6 +57,11 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
     )
     .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
     .addOption(
+      new Option("--ca <file>", "the authority that has signed a server's certificate").env("AION_CA"),
+    )
+    .addOption(new Option("--cert <file>", "the certificate to show to a server").env("AION_CERT"))
+    .addOption(new Option("--key <file>", "its key").env("AION_KEY"))
+    .addOption(
       new Option(
         "--codec <file>",
         "of encrypted payloads: a key ring (.json), or a module that exports a codec",

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import type { Grant } from "../client/access.ts";
 import { parseDuration } from "../core/duration.ts";
+import type { ServerOptions } from "../server/server.ts";
 import { messageOf } from "../core/payload.ts";
 import { asUsage, usageError } from "./usage.ts";
 
@@ -29,6 +31,13 @@ function parseJson(text: string): unknown {
   }
 }
 
+const jsonOr = <Schema extends z.ZodType>(schema: Schema) =>
+  z.preprocess((value) => (typeof value === "string" ? parseJson(value) : value), schema);
+/** Whoever hands them on looks at what they say. */
+const grants = z.array(z.union([z.string(), z.custom<Grant>((value) => typeof value === "object")]));
+const certificateRule = z.strictObject({ match: z.string(), subject: z.string().exactOptional(), grants });
+const claimRule = z.strictObject({ claim: z.string().min(1), value: z.string(), grants });
+
 /** Every setting of a server: its name in the file, its default, and what it is. The guide's table is made of it. */
 const settingsSchema = z.strictObject({
   data: z
@@ -49,6 +58,40 @@ const settingsSchema = z.strictObject({
   behindTlsProxy: yesOrNo.default(false).meta({
     description:
       "A proxy ends TLS before the server, and nobody else reaches it: then it listens at other addresses without TLS of its own.",
+  }),
+  tlsCert: z.string().min(1).optional().meta({
+    description: "The certificate of the server (PEM). With it, it speaks TLS. Read again when it changes.",
+  }),
+  tlsKey: z.string().min(1).optional().meta({ description: "The key of the certificate (PEM)." }),
+  tlsClientCa: z.string().min(1).optional().meta({
+    description: "Authorities that sign certificates of callers (PEM): see `certificates`.",
+  }),
+  tlsClientCertificates: z.enum(["optional", "required"]).default("optional").meta({
+    description: "Whether a caller without a certificate gets a connection at all.",
+  }),
+  certificates: jsonOr(z.array(certificateRule)).default([]).meta({
+    description:
+      'What callers with a certificate may do: `[{"match": "CN=worker-1", "grants": ["work@team-a"]}]`. In the environment: as JSON.',
+  }),
+  jwtIssuer: z.string().min(1).optional().meta({
+    description: "Whose tokens (JWT) are taken, too: the `iss` that they must have.",
+  }),
+  jwtAudience: names.default([]).meta({ description: "For whom a token must be (`aud`): one of these." }),
+  jwtJwks: z.string().min(1).optional().meta({
+    description: "The keys of the issuer: a URL (`https:`), or a file.",
+  }),
+  jwtAlgorithms: names.default(["RS256", "PS256", "ES256", "EdDSA"]).meta({
+    description: "How tokens may be signed.",
+  }),
+  jwtClockTolerance: duration("jwtClockTolerance")
+    .default(30_000)
+    .meta({ description: "How far the clock of the issuer may be apart." }),
+  jwtGrantsClaim: z.string().min(1).default("aion_grants").meta({
+    description: 'The claim that holds grants: `["read,start@team-a"]`.',
+  }),
+  jwtRules: jsonOr(z.array(claimRule)).default([]).meta({
+    description:
+      'What other claims grant: `[{"claim": "groups", "value": "ops", "grants": ["operate,read@*"]}]`. In the environment: as JSON.',
   }),
   auditRetention: duration("auditRetention")
     .default(90 * 24 * 60 * 60 * 1_000)
@@ -190,4 +233,61 @@ export function describeSettings(): readonly {
       text: schema.meta()?.description ?? "",
     };
   });
+}
+
+type OpeningSettings = Omit<ServerSettings, "log" | "logLevel" | "drain" | "codec" | "tracing">;
+
+/** The settings as the server is opened with them. Wrong usage: those that make no sense without another. */
+export function toServerOptions(settings: OpeningSettings): ServerOptions {
+  const { auth, origins, auditRetention, certificates, ...rest } = settings;
+  const { tlsCert, tlsKey, tlsClientCa, tlsClientCertificates, ...beyond } = rest;
+  const { jwtIssuer, jwtAudience, jwtJwks, jwtAlgorithms, jwtClockTolerance, ...more } = beyond;
+  const { jwtGrantsClaim, jwtRules, ...options } = more;
+  const demand = (claim: boolean, what: string, hint: string): void => {
+    if (!claim) throw usageError(what, hint);
+  };
+  const hasTls = tlsCert !== undefined && tlsKey !== undefined;
+  demand(
+    hasTls || (tlsCert ?? tlsKey) === undefined,
+    "TLS needs a certificate and its key",
+    "Set tlsCert and tlsKey.",
+  );
+  demand(hasTls || tlsClientCa === undefined, "certificates of callers need TLS", "Set tlsCert and tlsKey.");
+  const hasCertificates = certificates.length > 0;
+  demand(
+    !hasCertificates || tlsClientCa !== undefined,
+    "certificates of callers need an authority",
+    "Set tlsClientCa.",
+  );
+  const hasJwt = jwtIssuer !== undefined && jwtJwks !== undefined && jwtAudience.length > 0;
+  demand(
+    hasJwt || ((jwtIssuer ?? jwtJwks) === undefined && jwtAudience.length === 0),
+    "tokens need an issuer, its keys and an audience",
+    "Set jwtIssuer, jwtJwks and jwtAudience.",
+  );
+  const isAsking = auth === "required";
+  demand(
+    isAsking || !(hasJwt || hasCertificates || origins.length > 0),
+    "nobody is asked who he is",
+    "Set auth to required: without it certificates, origins and the settings of tokens mean nothing.",
+  );
+  const jwt = {
+    algorithms: jwtAlgorithms,
+    clockTolerance: jwtClockTolerance,
+    grantsClaim: jwtGrantsClaim,
+    rules: jwtRules,
+  };
+  const authentication = {
+    origins,
+    auditRetention,
+    ...(hasCertificates ? { certificates } : {}),
+    ...(hasJwt ? { jwt: { issuer: jwtIssuer, audience: jwtAudience, jwks: jwtJwks, ...jwt } } : {}),
+  };
+  const callers =
+    tlsClientCa === undefined ? {} : { clientCa: tlsClientCa, clientCertificates: tlsClientCertificates };
+  return {
+    ...options,
+    ...(isAsking ? { authentication } : {}),
+    ...(hasTls ? { tls: { cert: tlsCert, key: tlsKey, ...callers } } : {}),
+  };
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
 import { loadCodec } from "./codec-file.ts";
-import { loadConfiguration } from "./configuration.ts";
+import { loadConfiguration, toServerOptions } from "./configuration.ts";
 import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
@@ -42,23 +42,13 @@ async function serve(flags: Readonly<Record<string, string>>, command: Command):
     codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
     process.env,
   );
-  const {
-    log,
-    logLevel,
-    drain,
-    auth,
-    origins,
-    auditRetention,
-    codec: codecFile,
-    tracing,
-    ...rest
-  } = settings;
-  const options = codecFile === undefined ? rest : { ...rest, codec: await loadCodec(codecFile) };
+  const { log, logLevel, drain, codec: codecFile, tracing, ...rest } = settings;
+  const given = toServerOptions(rest);
+  const options = codecFile === undefined ? given : { ...given, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
-    ...(auth === "required" ? { authentication: { origins, auditRetention } } : {}),
     ...(tracing ? { tracing: await loadTracing() } : {}),
     log: serverLog(log, logLevel),
   });

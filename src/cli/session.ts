@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import type { RemoteOptions } from "../client/remote.ts";
@@ -7,7 +8,10 @@ import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Connection, ConnectOptions } from "./connect.ts";
 import { loadCodec } from "./codec-file.ts";
 import { connect, isGone, parseStoreUrl } from "./connect.ts";
+import { messageOf } from "../core/payload.ts";
 import { Output } from "./output.ts";
+import { tlsFetch } from "./tls-fetch.ts";
+import type { TlsFiles } from "./tls-fetch.ts";
 import { asUsage, usageError } from "./usage.ts";
 
 interface GlobalOptions {
@@ -15,12 +19,20 @@ interface GlobalOptions {
   readonly url?: string;
   readonly namespace?: string;
   readonly token?: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
   readonly codec?: string;
   readonly json?: boolean;
 }
 
 /** Where the runs are: in a file on this machine, or at a server. */
-export type Place = { readonly store: string } | { readonly server: RemoteOptions };
+export type Place = { readonly store: string } | { readonly server: RemoteServer };
+
+interface RemoteServer extends RemoteOptions {
+  /** What `fetch` has in it, for those who call by other means. */
+  readonly tls?: TlsFiles;
+}
 
 const reconnectMs = 250;
 const writeAttemptsMax = 3;
@@ -125,6 +137,7 @@ function placeOf(command: Command, options: GlobalOptions): Place {
       patience: patienceMs,
       ...(namespace === undefined ? {} : { namespace }),
       ...(token === undefined ? {} : { token }),
+      ...tlsOf(options),
     };
     // Says now what is wrong with the address.
     asUsage(() => connectRemote(server));
@@ -139,4 +152,21 @@ function placeOf(command: Command, options: GlobalOptions): Place {
   if (isFlag("namespace")) throw usageError("a file has no namespaces", "Pass --namespace with --url.");
   asUsage(() => parseStoreUrl(store));
   return { store };
+}
+
+function tlsOf({ ca, cert, key }: GlobalOptions): Pick<RemoteServer, "tls" | "fetch"> {
+  const named = Object.entries({ ca, cert, key }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "",
+  );
+  if (named.length === 0) return {};
+  const tls: TlsFiles = Object.fromEntries(
+    named.map(([name, file]) => {
+      try {
+        return [name, readFileSync(file)];
+      } catch (error) {
+        throw usageError(`cannot read --${name}: ${messageOf(error)}`, "Name a file in PEM.");
+      }
+    }),
+  );
+  return { tls, fetch: tlsFetch(tls) };
 }

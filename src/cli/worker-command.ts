@@ -57,10 +57,11 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
   const codec = await session.codec();
   // Only a worker needs it.
   const { Worker } = await import("../worker/index.ts");
-  const { url, token, namespace } = place.server;
+  const { url, token, tls, namespace } = place.server;
   const worker = new Worker({
     url,
     ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(codec === undefined ? {} : { codec }),
     activities,

@@ -5,7 +5,8 @@ import type { HttpSend } from "./http-service.ts";
 export interface FetchSendOptions {
   /** Of the server: `http://127.0.0.1:4466`. A path in it is kept, for servers behind a proxy. */
   readonly url: string;
-  readonly token?: string;
+  /** An API key, or a token of the issuer that the server trusts. A function is asked before each call: tokens expire. */
+  readonly token?: string | (() => string | Promise<string>);
   /** The platform's, unless another is handed in. */
   readonly fetch?: typeof fetch;
 }
@@ -15,12 +16,13 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
   const base = parseServerUrl(url);
   return async ({ verb, path, body, contentType, trace, timeoutMs, abortSignal }) => {
     const timeout = AbortSignal.timeout(timeoutMs);
+    const shown = typeof token === "function" ? await token() : token;
     try {
       const response = await fetch(`${base}${path}`, {
         method: verb,
         headers: {
           ...(contentType === undefined ? {} : { "content-type": contentType }),
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(shown === undefined ? {} : { authorization: `Bearer ${shown}` }),
           ...trace,
         },
         ...(body === undefined ? {} : { body }),

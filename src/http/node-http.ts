@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { AionError } from "../core/errors.ts";
 import { createApp } from "./app.ts";
@@ -93,7 +94,10 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       caller.once("close", () => callers.delete(caller));
       undecided.add(caller);
       caller.once("close", () => undecided.delete(caller));
-      void decide(caller).then((isSecond) => {
+      // Over TLS the two have agreed on it before.
+      const decided =
+        caller instanceof TLSSocket ? Promise.resolve(caller.alpnProtocol === "h2") : decide(caller);
+      void decided.then((isSecond) => {
         undecided.delete(caller);
         if (isSecond === undefined) return;
         (isSecond ? second : first).emit("connection", caller);

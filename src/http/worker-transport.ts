@@ -1,3 +1,4 @@
+import type { SecureClientSessionOptions } from "node:http2";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
 import type { FetchSendOptions } from "../client/fetch-send.ts";
@@ -13,6 +14,16 @@ import { fromWorkResponse, toWorkRequest } from "./worker-frames.ts";
 export interface RemoteWorkerOptions extends Pick<FetchSendOptions, "url" | "token"> {
   /** Default `"default"`. */
   readonly namespace?: string;
+  readonly tls?: ClientTls;
+}
+
+/** For a server over TLS: contents of files in PEM. */
+export interface ClientTls {
+  /** The authority that has signed the certificate of the server. Default: those that Node knows (and `NODE_EXTRA_CA_CERTS`). */
+  readonly ca?: string | Uint8Array;
+  /** The certificate that this side shows, and its key. */
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
 }
 
 /** More than a worker with the largest capacity ever has to say at once. */
@@ -26,13 +37,15 @@ const finalCodes: ReadonlySet<Code> = new Set([
 ]);
 
 /** A worker's way to a server: a stream of gRPC in each direction. Error: `invalid_argument` (no address of a server). */
-export function grpcWorkerTransport({ url, token, namespace }: RemoteWorkerOptions): WorkerTransport {
+export function grpcWorkerTransport(options: RemoteWorkerOptions): WorkerTransport {
+  const { url, token, namespace, tls } = options;
   const baseUrl = parseServerUrl(url);
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return {
     connect: async (worker): Promise<WorkerLink> => {
+      const shown = typeof token === "function" ? await token() : token;
+      const headers = shown === undefined ? {} : { authorization: `Bearer ${shown}` };
       // A connection of its own each time: one that broke is not waited for.
-      const sessionManager = new Http2SessionManager(baseUrl);
+      const sessionManager = new Http2SessionManager(baseUrl, undefined, toNodeTls(tls));
       const client = createClient(WorkerService, createGrpcTransport({ baseUrl, sessionManager }));
       const queue = new FrameQueue<WorkRequest>(framesMax);
       const abort = new AbortController();
@@ -42,7 +55,9 @@ export function grpcWorkerTransport({ url, token, namespace }: RemoteWorkerOptio
         isOver = true;
         if (error !== undefined) {
           const { code, rawMessage: message } = ConnectError.from(error);
-          worker.receive({ type: "refused", message, isFinal: finalCodes.has(code) });
+          // Whoever is asked for a token each time may have another one the next time.
+          const mayPass = code === Code.Unauthenticated && typeof token === "function";
+          worker.receive({ type: "refused", message, isFinal: finalCodes.has(code) && !mayPass });
         }
         queue.end();
         abort.abort();
@@ -62,4 +77,14 @@ export function grpcWorkerTransport({ url, token, namespace }: RemoteWorkerOptio
       };
     },
   };
+}
+
+function toNodeTls(tls: ClientTls | undefined): SecureClientSessionOptions {
+  const toBuffer = (content: string | Uint8Array): Buffer => Buffer.from(content as Uint8Array);
+  return Object.fromEntries(
+    Object.entries(tls ?? {}).map(([name, content]: [string, string | Uint8Array]) => [
+      name,
+      toBuffer(content),
+    ]),
+  );
 }

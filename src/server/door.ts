@@ -1,6 +1,10 @@
 import { AuditLog } from "../auth/audit-log.ts";
+import { certificateProver } from "../auth/certificates.ts";
+import type { CertificateRule } from "../auth/certificates.ts";
 import { Gatekeeper } from "../auth/gatekeeper.ts";
 import { KeyStore } from "../auth/key-store.ts";
+import { tokenProver } from "../auth/tokens.ts";
+import type { JwtOptions } from "../auth/tokens.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import type { Log } from "../core/ports.ts";
@@ -13,6 +17,10 @@ const auditRetentionDefault = "90 days";
 export interface AuthenticationOptions {
   /** Web pages of these origins may call, besides those that the server itself has sent. Default: none. */
   readonly origins?: readonly string[];
+  /** Tokens of another server are taken, too. */
+  readonly jwt?: JwtOptions;
+  /** Certificates of callers are taken, too: what each of them may do. */
+  readonly certificates?: readonly CertificateRule[];
   /** How long the audit log keeps what was asked. Default 90 days. */
   readonly auditRetention?: Duration;
 }
@@ -39,12 +47,17 @@ export class Door implements AccessOptions {
   }
 
   /** Errors: `invalid_argument`; `store_unavailable` (the files of the keys and of the audit log). */
-  static async open({ directory, auditRetention, ...options }: DoorOptions): Promise<Door> {
+  static async open(of: DoorOptions): Promise<Door> {
+    const { directory, auditRetention, jwt, certificates, ...options } = of;
+    const provers = {
+      ...(jwt === undefined ? {} : { proveToken: tokenProver(jwt, options) }),
+      ...(certificates === undefined ? {} : { proveCertificate: certificateProver(certificates) }),
+    };
     const retentionMs = parseDuration(auditRetention ?? auditRetentionDefault, "auditRetention");
     const keys = new KeyStore(directory);
     try {
       const audit = await AuditLog.open({ directory, retentionMs, log: options.log });
-      return new Door(keys, audit, new Gatekeeper({ ...options, keys, audit }));
+      return new Door(keys, audit, new Gatekeeper({ ...options, ...provers, keys, audit }));
     } catch (error) {
       keys.close();
       throw error;

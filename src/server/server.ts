@@ -17,6 +17,8 @@ import { Door } from "./door.ts";
 import type { AuthenticationOptions } from "./door.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
+import { TlsListener } from "./tls.ts";
+import type { TlsOptions } from "./tls.ts";
 
 export const defaultPort = 4_466;
 const connectionsMaxDefault = 10_000;
@@ -47,6 +49,8 @@ export interface ServerOptions extends EngineSettings {
   readonly host?: string;
   /** How callers show who they are. Absent: nobody is asked, and whoever reaches this machine's own address may do everything. */
   readonly authentication?: AuthenticationOptions;
+  /** Absent: it speaks without TLS, and so to this machine alone. */
+  readonly tls?: TlsOptions;
   /** Another server ends TLS before this one, so that nobody else reaches it. Default false. */
   readonly behindTlsProxy?: boolean;
   /** Default 4466; 0: one that is free. */
@@ -76,7 +80,7 @@ export class Server {
   readonly #listener: NetServer;
   readonly #answers: HttpAnswers;
   readonly #namespaces: Namespaces;
-  readonly #door: Door | undefined;
+  readonly #closeRest: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
   private constructor(of: {
@@ -84,13 +88,13 @@ export class Server {
     readonly listener: NetServer;
     readonly answers: HttpAnswers;
     readonly namespaces: Namespaces;
-    readonly door: Door | undefined;
+    readonly closeRest: () => Promise<void>;
   }) {
     this.url = of.url;
     this.#listener = of.listener;
     this.#answers = of.answers;
     this.#namespaces = of.namespaces;
-    this.#door = of.door;
+    this.#closeRest = of.closeRest;
   }
 
   /**
@@ -107,12 +111,19 @@ export class Server {
       connectionsMax,
       authentication,
       behindTlsProxy = false,
+      tls,
       ...rest
     } = options;
     const { namespaces: names = [defaultNamespace], ...engine } = rest;
-    demandSafeAddress({ host, isAsking: authentication !== undefined, isEncrypted: behindTlsProxy });
+    demandSafeAddress({
+      host,
+      isAsking: authentication !== undefined,
+      isEncrypted: behindTlsProxy || tls !== undefined,
+    });
     // What is wrong with it would be found by each namespace, again and again.
     if (options.codec !== undefined) checkedSync(options.codec);
+    const secure =
+      tls === undefined ? undefined : new TlsListener(tls, log, (caller) => answers.take(caller));
     const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });
     let isReady = false;
     const door =
@@ -131,13 +142,19 @@ export class Server {
       log,
       tracing: engine.tracing,
     });
-    const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
+    const listener =
+      secure?.server ?? createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
-    const url = await listen(listener, host, port).catch(async (error: unknown) => {
+    const close = async (): Promise<void> => {
+      secure?.close();
       await door?.close();
+    };
+    const protocol = secure === undefined ? "http" : "https";
+    const url = await listen(listener, { protocol, host, port }).catch(async (error: unknown) => {
+      await close();
       throw error;
     });
-    const server = new Server({ url, listener, answers, namespaces, door });
+    const server = new Server({ url, listener, answers, namespaces, closeRest: close });
     try {
       await namespaces.open(names);
       isReady = true;
@@ -167,7 +184,7 @@ export class Server {
     await this.#answers.close();
     await this.#namespaces.close(drainMs);
     await closed;
-    await this.#door?.close();
+    await this.#closeRest();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -194,7 +211,14 @@ function demandSafeAddress(of: {
   });
 }
 
-async function listen(listener: NetServer, host: string, port: number): Promise<string> {
+async function listen(
+  listener: NetServer,
+  {
+    protocol,
+    host,
+    port,
+  }: { readonly protocol: "http" | "https"; readonly host: string; readonly port: number },
+): Promise<string> {
   const listening = Promise.withResolvers<void>();
   listener.once("error", listening.reject);
   listener.listen(port, host, listening.resolve);
@@ -207,5 +231,5 @@ async function listen(listener: NetServer, host: string, port: number): Promise<
     });
   }
   const { port: actualPort } = listener.address() as AddressInfo;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${actualPort}`;
+  return `${protocol}://${host.includes(":") ? `[${host}]` : host}:${actualPort}`;
 }

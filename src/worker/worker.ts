@@ -22,6 +22,7 @@ import type {
   TaskToken,
 } from "../protocol/frames.ts";
 import { protocolVersion } from "../protocol/frames.ts";
+import type { ClientTls } from "../http/worker-transport.ts";
 import type { WorkerTransport } from "../protocol/transport.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
 import type { ConnectionUser } from "./connection.ts";
@@ -34,8 +35,10 @@ import { WorkerTask } from "./worker-task.ts";
 export interface WorkerOptions {
   /** The server that it works for: `http://127.0.0.1:4466`. This, or a `transport`. */
   readonly url?: string;
-  /** For a server that asks who calls. */
-  readonly token?: string;
+  /** For a server that asks who calls. A function is asked before each connection: tokens expire. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** For a server over TLS: an authority of its own, a certificate of the worker. */
+  readonly tls?: ClientTls;
   /** Of the server. Default `"default"`. */
   readonly namespace?: string;
   /** Another way to an engine. */
@@ -130,13 +133,14 @@ export class Worker {
   }
 }
 
-function toTransport({ url, token, namespace, transport }: WorkerOptions): WorkerTransport {
+function toTransport({ url, token, tls, namespace, transport }: WorkerOptions): WorkerTransport {
   if ((url === undefined) === (transport === undefined))
     throw invalid("a worker needs either the `url` of a server or a `transport`");
   if (transport !== undefined) return transport;
   const options = {
     url: parseServerUrl(url ?? ""),
     ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
     ...(namespace === undefined ? {} : { namespace: parseName(namespace, "namespace") }),
   };
   // Only who works over a network needs what that takes.

@@ -1,9 +1,10 @@
 /** What is open on the strength of a key, and what becomes of it when the key holds no more. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { KeyStore } from "../../src/auth/key-store.ts";
@@ -229,6 +230,48 @@ describe("a key", () => {
       code: "permission_denied",
     });
     await expect(createNamespace(by, "more")).rejects.toMatchObject({ code: "permission_denied" });
+  });
+});
+
+describe("a token of another issuer", () => {
+  it("ends what is open with it when it expires, and is forgotten by nobody's leave", async () => {
+    const { privateKey, publicKey } = await generateKeyPair("ES256");
+    const jwks = path.join(data, "jwks.json");
+    writeFileSync(jwks, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), alg: "ES256" }] }));
+    await server.close({ drain: 0 });
+    server = await Server.open({
+      data,
+      port: 0,
+      workflows: [waiting],
+      authentication: {
+        jwt: { issuer: "https://login.example", audience: ["aion"], jwks, clockTolerance: 0 },
+      },
+      log: () => undefined,
+    });
+    const sign = (seconds: number): Promise<string> =>
+      new SignJWT({ aion_grants: ["read,work@default"] })
+        .setProtectedHeader({ alg: "ES256" })
+        .setIssuer("https://login.example")
+        .setAudience("aion")
+        .setSubject("ann")
+        .setExpirationTime(Math.floor(Date.now() / 1_000) + seconds)
+        .sign(privateKey);
+    const shown = await sign(3);
+    const over = await Promise.all(opens.map(async ([, open]) => (await open(shown)).over));
+    // A worker's refusal says that it was a token.
+    expect(over.slice(0, -1)).toEqual(opens.slice(1).map(() => "unauthenticated"));
+    // Whoever is asked for a token each time goes on with the next one.
+    let count = 0;
+    const worker = new Worker({
+      url: server.url,
+      token: async () => await sign((count += 1) === 1 ? 2 : 60),
+      activities: [idle],
+      log: () => undefined,
+    });
+    const working = worker.run();
+    await expect.poll(() => count, { timeout: 10_000 }).toBe(2);
+    await worker.stop();
+    await working;
   });
 });
 

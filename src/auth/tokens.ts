@@ -1,0 +1,198 @@
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify } from "jose";
+import type { JSONWebKeySet, JWTPayload, JWTVerifyGetKey } from "jose";
+import type { Grant } from "../client/access.ts";
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
+import { AionError } from "../core/errors.ts";
+import { parseName } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Log } from "../core/ports.ts";
+import { unauthenticated } from "./gatekeeper.ts";
+import type { Proof } from "./gatekeeper.ts";
+import { parseGrants } from "./grants.ts";
+
+/** Tokens (JWT) that another server gives out, for OpenID Connect and OAuth 2. */
+export interface JwtOptions {
+  readonly issuer: string;
+  /** For whom a token must be: one of these. */
+  readonly audience: readonly string[];
+  /** Its keys: a URL (`https:`, or `http:` on this machine), or a file. */
+  readonly jwks: string;
+  /** Default: RS256, PS256, ES256 and EdDSA. Only those with two keys. */
+  readonly algorithms?: readonly string[];
+  /** How far the clocks may be apart. Default 30 s. */
+  readonly clockTolerance?: Duration;
+  /** The claim that holds grants. Default `aion_grants`. */
+  readonly grantsClaim?: string;
+  /** Whose claim is, or holds, the value may do that. */
+  readonly rules?: readonly ClaimRule[];
+}
+
+export interface ClaimRule {
+  readonly claim: string;
+  readonly value: string;
+  readonly grants: readonly (Grant | string)[];
+}
+
+const algorithmsDefault = ["RS256", "PS256", "ES256", "EdDSA"];
+const asymmetric: ReadonlySet<string> = new Set([
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+]);
+const tokenLengthMax = 16_384;
+/** A key that was withdrawn is noticed after this time. */
+const provenMs = 60_000;
+const provenMax = 10_000;
+/** After the keys could not be had, how long they are not asked for again. */
+const pauseMs = 5_000;
+const fetchTimeoutMs = 5_000;
+const fileLookMs = 1_000;
+
+/**
+ * Tells callers by tokens. A token that was checked is known for a minute, so that a caller with many calls costs one signature.
+ * Errors: `invalid_argument` (the options); of the function: `unauthenticated`, `identity_unavailable` (the keys cannot be had).
+ */
+export function tokenProver(
+  options: JwtOptions,
+  { log, now = Date.now }: { readonly log: Log; readonly now?: () => number },
+): (token: string) => Promise<Proof> {
+  const { issuer, audience, algorithms = algorithmsDefault, grantsClaim = "aion_grants" } = options;
+  const stray = algorithms.find((algorithm) => !asymmetric.has(algorithm));
+  if (stray !== undefined || algorithms.length === 0)
+    throw invalid(
+      `tokens cannot be signed by ${JSON.stringify(stray)}: there are ${[...asymmetric].join(", ")}`,
+    );
+  if (issuer === "" || audience.length === 0) throw invalid("tokens need an issuer and an audience");
+  const toleranceMs = parseDuration(options.clockTolerance ?? 30_000, "clockTolerance");
+  const rules = (options.rules ?? []).map((rule) => ({ ...rule, grants: parseGrants(rule.grants) }));
+  const keys = careful(toKeys(options.jwks, now), log, now);
+  const proven = new Map<string, { readonly proof: Proof; readonly until: number }>();
+
+  const check = async (token: string): Promise<Proof & { readonly expiresAt: number }> => {
+    if (token.length > tokenLengthMax) throw unauthenticated("the token is too long to be one");
+    let payload: JWTPayload;
+    try {
+      ({ payload } = await jwtVerify(token, keys, {
+        issuer,
+        audience: [...audience],
+        algorithms: [...algorithms],
+        clockTolerance: Math.round(toleranceMs / 1_000),
+        requiredClaims: ["exp", "sub"],
+        currentDate: new Date(now()),
+      }));
+    } catch (error) {
+      if (error instanceof AionError) throw error;
+      // What is wrong with it is no secret: whoever has it can read it. The text of it is one.
+      const why = error instanceof errors.JOSEError ? error.code : "it cannot be read";
+      throw unauthenticated(`the token does not hold: ${why}`);
+    }
+    return toProof(payload);
+  };
+
+  const toProof = (payload: JWTPayload): Proof & { readonly expiresAt: number } => {
+    const expiresAt = (payload.exp ?? 0) * 1_000 + toleranceMs;
+    let principal: Proof["principal"];
+    try {
+      const held: unknown = payload[grantsClaim] ?? [];
+      principal = {
+        subject: `jwt:${parseName(payload.sub, "the claim sub")}`,
+        grants: [
+          ...parseGrants(held),
+          ...rules
+            .filter(({ claim, value }) =>
+              holds(Object.hasOwn(payload, claim) ? payload[claim] : undefined, value),
+            )
+            .flatMap(({ grants }) => grants),
+        ],
+      };
+    } catch (error) {
+      throw unauthenticated(`the token has claims that cannot be used: ${messageOf(error)}`);
+    }
+    return {
+      principal,
+      id: "",
+      expiresAt,
+      whyOver: () => (now() < expiresAt ? undefined : unauthenticated("the token has expired")),
+    };
+  };
+
+  return async (token) => {
+    const id = `jwt:${createHash("sha256").update(token).digest("base64url")}`;
+    const known = proven.get(id);
+    if (known !== undefined && now() < known.until) {
+      const why = known.proof.whyOver();
+      if (why === undefined) return known.proof;
+    }
+    proven.delete(id);
+    const { expiresAt, ...checked } = await check(token);
+    const proof: Proof = { ...checked, id };
+    if (proven.size >= provenMax) for (const oldest of proven.keys()) if (proven.delete(oldest)) break;
+    proven.set(id, { proof, until: Math.min(expiresAt, now() + provenMs) });
+    return proof;
+  };
+}
+
+function holds(claim: unknown, value: string): boolean {
+  return claim === value || (Array.isArray(claim) && claim.includes(value));
+}
+
+function toKeys(jwks: string, now: () => number): JWTVerifyGetKey {
+  const url = /^[a-z]+:\/\//i.test(jwks) ? URL.parse(jwks) : undefined;
+  if (url === null) throw invalid(`${JSON.stringify(jwks)} is no URL`);
+  if (url === undefined) return fileKeys(jwks, now);
+  const isOwn = url.protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
+  if (url.protocol !== "https:" && !isOwn)
+    throw invalid(
+      `the keys of tokens are not to be had from ${jwks}: anybody on the way could put in his own`,
+    );
+  return createRemoteJWKSet(url, { timeoutDuration: fetchTimeoutMs });
+}
+
+/** Read again when it changes. */
+function fileKeys(file: string, now: () => number): JWTVerifyGetKey {
+  let [stamp, lookedAt] = [-1, -Infinity];
+  let keys: JWTVerifyGetKey | undefined;
+  return async (header, token) => {
+    if (keys === undefined || now() - lookedAt >= fileLookMs) {
+      const { mtimeMs } = statSync(file);
+      if (keys === undefined || mtimeMs !== stamp) {
+        keys = createLocalJWKSet(JSON.parse(readFileSync(file, "utf8")) as JSONWebKeySet);
+        stamp = mtimeMs;
+      }
+      lookedAt = now();
+    }
+    return await keys(header, token);
+  };
+}
+
+/** Whoever cannot be told by a key that is not to be had is not let in; that it is not to be had is told as such. */
+function careful(keys: JWTVerifyGetKey, log: Log, now: () => number): JWTVerifyGetKey {
+  let failedAt = -Infinity;
+  let why = "";
+  return async (header, token) => {
+    if (now() - failedAt < pauseMs) throw unavailable(why);
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      const isAnswer =
+        error instanceof errors.JWKSNoMatchingKey ||
+        error instanceof errors.JWKSMultipleMatchingKeys ||
+        error instanceof errors.JOSENotSupported;
+      if (isAnswer) throw error;
+      failedAt = now();
+      why = messageOf(error);
+      log("error", "the keys of tokens cannot be had; nobody is let in by one", { error: why });
+      throw unavailable(why);
+    }
+  };
+}
+
+function unavailable(why: string): AionError {
+  return new AionError("identity_unavailable", `the keys of tokens cannot be had: ${why}`);
+}
+
+function invalid(what: string): AionError {
+  return new AionError("invalid_argument", what);
+}

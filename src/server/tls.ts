@@ -1,0 +1,100 @@
+import { readFileSync, statSync } from "node:fs";
+import { createSecureContext, createServer } from "node:tls";
+import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
+import { AionError } from "../core/errors.ts";
+import { messageOf } from "../core/payload.ts";
+import type { Log } from "../core/ports.ts";
+
+/** Files in PEM. They are read again when they change, within ten seconds. */
+export interface TlsOptions {
+  /** The certificate of the server, and those between it and the authority. */
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities that sign certificates of callers. Absent: callers are asked for none. */
+  readonly clientCa?: string;
+  /** Whether a caller without one gets a connection at all. Default `"optional"`: a token will do as well. */
+  readonly clientCertificates?: "optional" | "required";
+}
+
+const lookMs = 10_000;
+const handshakeTimeoutMs = 10_000;
+
+/** Connections over TLS 1.2 or later, once both sides are known; HTTP/2 or HTTP/1.1 as the caller would rather. */
+export class TlsListener {
+  readonly server: TlsServer;
+  readonly #options: TlsOptions;
+  readonly #log: Log;
+  readonly #timer: NodeJS.Timeout;
+  #stamp: string;
+
+  /** Error: `invalid_argument` (the files). */
+  constructor(options: TlsOptions, log: Log, take: (caller: TLSSocket) => void) {
+    this.#options = options;
+    this.#log = log;
+    this.#stamp = stampOf(options);
+    const { clientCa, clientCertificates = "optional" } = options;
+    this.server = createServer(
+      {
+        ...readFiles(options),
+        ALPNProtocols: ["h2", "http/1.1"],
+        handshakeTimeout: handshakeTimeoutMs,
+        requestCert: clientCa !== undefined,
+        rejectUnauthorized: clientCa !== undefined && clientCertificates === "required",
+      },
+      (caller) => {
+        // One who shows a certificate means to be known by it: he is not to be taken for somebody without.
+        if (!caller.authorized && caller.getPeerX509Certificate() !== undefined) caller.destroy();
+        else take(caller);
+      },
+    );
+    this.#timer = setInterval(() => this.look(), lookMs).unref();
+  }
+
+  /** Takes the files that are there now, if they are others. What cannot be used leaves those of before. */
+  look(): void {
+    const stamp = stampOf(this.#options);
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
+    try {
+      this.server.setSecureContext(readFiles(this.#options));
+      this.#log("info", "the certificates were read again");
+    } catch (error) {
+      this.#log("error", "the certificates cannot be used; those of before stay", {
+        error: messageOf(error),
+      });
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function readFiles({ cert, key, clientCa }: TlsOptions): SecureContextOptions {
+  try {
+    const options: SecureContextOptions = {
+      cert: readFileSync(cert),
+      key: readFileSync(key),
+      ...(clientCa === undefined ? {} : { ca: readFileSync(clientCa) }),
+      minVersion: "TLSv1.2",
+    };
+    // Says now what is wrong with them.
+    createSecureContext(options);
+    return options;
+  } catch (error) {
+    throw new AionError("invalid_argument", `the files for TLS cannot be used: ${messageOf(error)}`, {
+      cause: error,
+      hint: "`tlsCert` and `tlsKey` name a certificate and its key, `tlsClientCa` certificates, all in PEM.",
+    });
+  }
+}
+
+/** Changes when one of them does. */
+function stampOf({ cert, key, clientCa = "" }: TlsOptions): string {
+  return [cert, key, clientCa]
+    .map((file) => {
+      const found = file === "" ? undefined : statSync(file, { throwIfNoEntry: false });
+      return found === undefined ? "" : `${found.ino} ${found.mtimeMs} ${found.size}`;
+    })
+    .join("\n");
+}
