@@ -6,6 +6,7 @@ import {
   child,
   continueAsNew,
   expose,
+  log,
   query,
   receive,
   sideEffect,
@@ -31,6 +32,7 @@ const words = [
   "near-details",
   "step-result",
   "side-effect",
+  "log-line",
   "signal-payload",
   "start-signal",
   "sent-signal",
@@ -132,6 +134,7 @@ export const everything: Workflow<Input, unknown> = workflow(
     }
     of.push(await far(secret("far-input")), await near(secret("near-input")));
     of.push(await step("inline", () => secret("step-result")));
+    log.info(secret("log-line"));
     of.push(sideEffect(() => secret("side-effect")));
     of.push(await receive(go), await receive(go));
     await signalWorkflow(input.listener, note, { text: secret("sent-signal") });

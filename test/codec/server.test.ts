@@ -115,6 +115,7 @@ async function play(open: () => ReturnType<typeof serve>): Promise<readonly Wire
   expect(await at.client.get("main").query("stage", "x")).toEqual({ at: secret("query-answer"), of: "x" });
   const events = [];
   for await (const event of at.client.get("main").history()) events.push(event);
+  for await (const line of at.client.get("main").logs()) events.push(line);
   const history = JSON.stringify(events);
   const never: readonly Word[] = [
     "query-input",
