@@ -9,3 +9,4 @@ export type { RecoveryOutcome, RecoveryReport } from "./engine/recovery.ts";
 export type { TaskQueueInfo, TaskQueueLimits } from "./engine/task-queues.ts";
 export type { WorkerInfo } from "./engine/worker-session.ts";
 export type { Log, LogLevel } from "./core/ports.ts";
+export { Metrics, contentType as metricsContentType } from "./metrics/metrics.ts";

@@ -30,6 +30,7 @@ const table: Readonly<Record<string, Layer>> = {
   host: { layers: ["core", "program", "guest"], packages: ["esbuild"], builtins: "all" },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
+  metrics: { layers: ["core"], builtins: ["node:perf_hooks"] },
   protocol: { layers: ["core"] },
   attempt: { layers: ["core", "workflow"] },
   engine: {
@@ -64,6 +65,7 @@ const table: Readonly<Record<string, Layer>> = {
       "client",
       "local",
       "protocol",
+      "metrics",
     ],
     packages: ["zod"],
     builtins: "all",
@@ -73,7 +75,7 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
-  server: { layers: ["core", "client", "http", "store", "embedded"], builtins: "all" },
+  server: { layers: ["core", "client", "http", "store", "embedded", "metrics"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
@@ -99,7 +101,7 @@ const table: Readonly<Record<string, Layer>> = {
     loadsUserCode: true,
   },
   // src/index.ts, the entry of the package.
-  index: { layers: ["core", "engine", "embedded"] },
+  index: { layers: ["core", "engine", "embedded", "metrics"] },
 };
 
 /** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node too. */

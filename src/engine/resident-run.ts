@@ -22,11 +22,14 @@ import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
 import { nextLookAt } from "./due.ts";
+import type { EngineMeter, Measure } from "./engine-meter.ts";
+import { measureOf } from "./engine-meter.ts";
 import type { Input } from "./input.ts";
 import { toEvent } from "./to-event.ts";
 
 /** What a run asks of the kernel. */
 export interface RunHost {
+  readonly meter: EngineMeter;
   now(): number;
   newRunId(): RunId;
   /** The version that a new run of the type gets; `undefined`: the type is unknown. */
@@ -57,6 +60,8 @@ export interface NewAttempt {
 /** What one commit of a run holds, while it is put together. */
 export interface Batch {
   readonly events: NewEvent[];
+  /** Of those of them that close something. */
+  readonly measures: Measure[];
   readonly inputs: Input[];
   readonly send: OutgoingMessage[];
   readonly consume: number[];
@@ -108,6 +113,8 @@ export class ResidentRun {
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
   #fault: AionError | undefined;
+  /** When its code was given the latest event. */
+  #activatedAt = 0;
   readonly #isHeld: boolean;
 
   constructor(options: {
@@ -230,6 +237,7 @@ export class ResidentRun {
       this.#host.activate(this);
       return;
     }
+    this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
       if (turn.isStuck) this.#fault = stuck(this.state);
@@ -246,6 +254,7 @@ export class ResidentRun {
     this.#phase = "activating";
     this.#batch = {
       events: [],
+      measures: [],
       inputs: [],
       send: [],
       consume: [],
@@ -300,6 +309,7 @@ export class ResidentRun {
     }
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
+    this.#activatedAt = this.#host.meter.now();
     this.instance.begin({
       delivery: activation,
       nowMs,
@@ -320,8 +330,10 @@ export class ResidentRun {
     event.seq = seq;
     event.recordedAt = nowMs;
     event.workflowId = this.workflowId;
+    const measure = measureOf(body, this.state, nowMs);
     const delivery = this.state.apply(event);
     batch.events.push(event);
+    if (measure !== undefined) batch.measures.push(measure);
     if (body.type === "ActivityStarted") {
       const activity = this.state.activities.get(body.ordinal);
       if (activity !== undefined) {

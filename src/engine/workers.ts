@@ -62,6 +62,8 @@ export interface WorkersHost {
   heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
   /** Whether the history has the outcome of that attempt. */
   isRecorded(address: TaskAddress, attempt: number): Promise<boolean>;
+  /** The tasks of a worker are for others. */
+  gone?(how: "silent" | "left"): void;
 }
 
 /**
@@ -551,6 +553,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
 
   /** What it has reported is being recorded; the rest is begun anew by others. */
   gone(worker: WorkerSession, how: "silent" | "left"): void {
+    this.#host.gone?.(how);
     for (const [key, grant] of [...this.#offered]) {
       if (grant.worker !== worker) continue;
       this.#offered.delete(key);

@@ -1,10 +1,18 @@
 import { Hono } from "hono";
+import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import type { Context } from "hono";
 import type { HttpBindings } from "@hono/node-server";
 import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
-import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../client/routes.ts";
+import {
+  apiPrefix,
+  livePath,
+  metricsPath,
+  namespacesPath,
+  readyPath,
+  streamPaths,
+} from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
@@ -12,6 +20,7 @@ import type { WorkerAcceptor } from "../protocol/transport.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
+import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
@@ -26,7 +35,8 @@ export interface Asked {
     | "work"
     | "listNamespaces"
     | "createNamespace"
-    | "describeApi";
+    | "describeApi"
+    | "metrics";
   /** Of those that concern one. */
   readonly namespace?: string;
   /** The name, and the port, under which the server was addressed. */
@@ -49,6 +59,9 @@ export interface AppOptions {
   readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */
   readonly namespaces?: NamespaceDirectory;
+  /** What was counted, as text for Prometheus. Absent: nobody is told. */
+  readonly metrics?: () => Promise<string>;
+  readonly httpMeter?: HttpMeter;
   /** False while what it stands on is being opened. Default: it is ready. */
   readonly isReady?: () => boolean;
   readonly payloadLimitBytes: number;
@@ -66,6 +79,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   const operations = operationsFor(payloadLimitBytes);
   const document = documentOf(operations, options.version);
+  countRequests(app, operations, options);
 
   app.use(async (context, next) => {
     try {
@@ -93,7 +107,13 @@ export function createApp(options: AppOptions): Hono<Env> {
     await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return (await showAsset(context, context.req.param("asset"))) ?? (await context.notFound());
   });
-  const { namespaces } = options;
+  const { namespaces, metrics } = options;
+  if (metrics !== undefined) {
+    app.get(metricsPath, async (context) => {
+      await options.admit?.({ operation: "metrics", ...addressOf(context) });
+      return context.body(await metrics(), 200, { "content-type": metricsType });
+    });
+  }
   if (namespaces !== undefined) addNamespaces(app, namespaces, options);
 
   for (const operation of operations) {
@@ -120,7 +140,10 @@ export function createApp(options: AppOptions): Hono<Env> {
       const query = new URL(context.req.url).searchParams;
       const lastEventId = headers.get("last-event-id") ?? undefined;
       const request = toStreamRequest({ kind, params, query, lastEventId });
-      return await streamEvents(service, request, { abortSignal: AbortSignal.any([signal, closing]) });
+      return await streamEvents(service, request, {
+        abortSignal: AbortSignal.any([signal, closing]),
+        meter: options.httpMeter,
+      });
     });
   }
 
@@ -142,6 +165,40 @@ export function createApp(options: AppOptions): Hono<Env> {
   });
   return app;
 }
+
+/** The text format of Prometheus. */
+const metricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Each request with what it asked for and what became of it; which of them it was is known when it has been answered. */
+function countRequests(app: Hono<Env>, operations: readonly Operation[], { httpMeter }: AppOptions): void {
+  if (httpMeter === undefined) return;
+  const names = new Map<string, string>([
+    [`GET ${livePath}`, "health"],
+    [`GET ${readyPath}`, "health"],
+    [`GET ${metricsPath}`, "metrics"],
+    ["GET /openapi.json", "describeApi"],
+    ["GET /docs", "describeApi"],
+    ["GET /docs/:asset", "describeApi"],
+    [`GET ${namespacesPath}`, "listNamespaces"],
+    [`POST ${namespacesPath}`, "createNamespace"],
+    ...operations.map(({ method, route }) => [`${route.verb} ${toPattern(route.path)}`, method] as const),
+    ...Object.values(streamPaths).map((path) => [`GET ${toPattern(path)}`, "events"] as const),
+  ]);
+  app.use(async (context, next) => {
+    const since = httpMeter.now();
+    await next();
+    const path = matchedRoutes(context).at(-1)?.path ?? "";
+    const operation = names.get(`${context.req.method} ${path}`) ?? "unknown";
+    httpMeter.answered(
+      "http",
+      operation,
+      since,
+      context.res.status === 404 && operation === "unknown" ? notThere : context.error,
+    );
+  });
+}
+
+const notThere = new AionError("endpoint_unknown", "there is no such endpoint");
 
 const namespaceSchema = z.strictObject({ name: z.string().max(200) });
 

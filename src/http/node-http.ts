@@ -4,9 +4,11 @@ import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { AionError } from "../core/errors.ts";
+import type { Meter } from "../core/ports.ts";
 import { createApp } from "./app.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { HttpMeter } from "./http-meter.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
 import { WebSockets } from "./web-sockets.ts";
 
@@ -29,12 +31,21 @@ export interface HttpAnswers {
   close(): Promise<void>;
 }
 
-export type HttpOptions = Omit<AppOptions, "closing">;
+export type HttpOptions = Omit<AppOptions, "closing" | "httpMeter"> & {
+  /** Where requests are counted. Absent: nowhere. */
+  readonly meter?: Meter;
+};
 
 /** Speaks HTTP/1.1 and HTTP/2 without TLS, whichever the caller begins with: gRPC needs the latter. */
 export function answerHttp(options: HttpOptions): HttpAnswers {
   const closing = new AbortController();
-  const appOptions = { ...options, closing: closing.signal };
+  const { meter } = options;
+  const httpMeter = meter === undefined ? undefined : new HttpMeter(meter);
+  const appOptions = {
+    ...options,
+    closing: closing.signal,
+    ...(httpMeter === undefined ? {} : { httpMeter }),
+  };
   // The two describe the same requests and responses of Node by types of their own.
   const api = getRequestListener(createApp(appOptions).fetch, { overrideGlobalObjects: false }) as (
     request: unknown,
@@ -83,6 +94,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   first.emit("listening");
   const undecided = new Set<Socket>();
   const callers = new Set<Socket>();
+  const unwatch = httpMeter?.watch(() => callers.size);
   return {
     take: (caller) => {
       callers.add(caller);
@@ -114,6 +126,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       for (const caller of callers) caller.destroy();
       first.close();
       second.close();
+      unwatch?.();
     },
   };
 }

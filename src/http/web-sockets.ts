@@ -40,6 +40,8 @@ export class WebSockets {
   /** Errors are answers of HTTP: `endpoint_unknown`, `run_not_found`, and what stands against the caller. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
+    const { httpMeter } = this.#options;
+    const since = httpMeter?.now() ?? 0;
     try {
       const url = URL.parse(request.url ?? "/", "http://localhost");
       if (url === null) throw new AionError("invalid_argument", "the address is no valid URL");
@@ -53,13 +55,15 @@ export class WebSockets {
       const service = this.#options.serviceOf(namespace);
       const asked = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
       const gone = new AbortController();
-      const pages = pagesOf(service, asked, AbortSignal.any([gone.signal, this.#options.closing]));
+      const pages = pagesOf(service, asked, AbortSignal.any([gone.signal, this.#options.closing]), httpMeter);
       const first = await pages.next();
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
         const sent = this.#send(webSocket, first, pages, gone).finally(() => this.#underWay.delete(sent));
         this.#underWay.add(sent);
       });
+      httpMeter?.answered("websocket", "events", since);
     } catch (reason) {
+      httpMeter?.answered("websocket", "events", since, reason);
       refuse(socket, toAionError(reason));
     }
   }

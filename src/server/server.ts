@@ -6,14 +6,16 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
-import type { Log } from "../core/ports.ts";
+import type { Log, Meter } from "../core/ports.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { logToStderr } from "../embedded/stderr-log.ts";
 import { answerHttp } from "../http/node-http.ts";
 import type { HttpAnswers } from "../http/node-http.ts";
+import { Metrics } from "../metrics/metrics.ts";
 import { thisVersion } from "../store/sqlite/version.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
+import { meterProcess } from "./process-meter.ts";
 
 export const defaultPort = 4_466;
 const connectionsMaxDefault = 10_000;
@@ -65,6 +67,7 @@ export class Server {
   readonly #listener: NetServer;
   readonly #answers: HttpAnswers;
   readonly #namespaces: Namespaces;
+  readonly #stopMeters: readonly (() => void)[];
   #closing: Promise<void> | undefined;
 
   private constructor(of: {
@@ -72,11 +75,13 @@ export class Server {
     readonly listener: NetServer;
     readonly answers: HttpAnswers;
     readonly namespaces: Namespaces;
+    readonly stopMeters: readonly (() => void)[];
   }) {
     this.url = of.url;
     this.#listener = of.listener;
     this.#answers = of.answers;
     this.#namespaces = of.namespaces;
+    this.#stopMeters = of.stopMeters;
   }
 
   /**
@@ -103,7 +108,13 @@ export class Server {
         },
       );
     }
-    const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });
+    const metrics = new Metrics({ log });
+    const meter = metrics.meter();
+    const namespaces = new Namespaces({
+      directory: path.join(data, "namespaces"),
+      engine: { ...engine, metrics },
+      log,
+    });
     let isReady = false;
     const answers = answerHttp({
       admit: admitLocal,
@@ -111,6 +122,8 @@ export class Server {
       workersOf: (name) => namespaces.engineOf(name),
       namespaces,
       isReady: () => isReady,
+      meter,
+      metrics: () => metrics.text(),
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
       version: thisVersion(),
       log,
@@ -118,7 +131,9 @@ export class Server {
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
     const url = await listen(listener, host, port);
-    const server = new Server({ url, listener, answers, namespaces });
+    const stopMeters = [meterProcess(meter, thisVersion())];
+    const server = new Server({ url, listener, answers, namespaces, stopMeters });
+    stopMeters.push(meterState(meter, namespaces, () => isReady && server.#closing === undefined));
     try {
       await namespaces.open(names);
       isReady = true;
@@ -148,11 +163,22 @@ export class Server {
     await this.#answers.close();
     await this.#namespaces.close(drainMs);
     await closed;
+    for (const stop of this.#stopMeters) stop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function meterState(meter: Meter, namespaces: Namespaces, isReady: () => boolean): () => void {
+  const ready = meter.gauge("aion_server_ready");
+  const count = meter.gauge("aion_namespaces");
+  return meter.collect(() => {
+    ready.set(isReady() ? 1 : 0);
+    for (const state of ["open", "unavailable"] as const)
+      count.set(namespaces.list().filter((each) => each.state === state).length, state);
+  });
 }
 
 async function listen(listener: NetServer, host: string, port: number): Promise<string> {
