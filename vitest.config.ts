@@ -17,7 +17,8 @@ if (process.versions.node !== pinned) {
 
 // `aion/…` means the source of this tree, here and in the processes that tests start.
 const condition = "aion-source";
-const conditions = [condition, "module", "node", "development|production"];
+// Those of Node: it loads what is not transformed here, and knows no `module`.
+const conditions = [condition, "node", "development|production"];
 
 export default defineConfig({
   resolve: { conditions },

@@ -120,6 +120,17 @@ const columns: Readonly<Record<WorkloadId, readonly Column[]>> = {
     numberColumn("queries per minute", "queriesPerMinute", 1),
     fsyncsColumn,
   ],
+  W9: [
+    countColumn("workflows"),
+    numberColumn("in flight", "inFlight"),
+    numberColumn("workflows/s", "workflowsPerSecond"),
+    numberColumn("p50 ms, one at a time", "p50Ms", 2),
+    numberColumn("p99 ms", "p99Ms", 2),
+    fsyncsColumn,
+    numberColumn("CPU s", "cpuSeconds", 1),
+    numberColumn("of it caller", "callerCpuSeconds", 1),
+    numberColumn("peak RSS MiB", "peakRssMib"),
+  ],
 };
 
 const engineTitles: Readonly<Record<EngineName, string>> = {

@@ -128,6 +128,14 @@ export function evaluateTargets(rows: readonly ResultRow[]): readonly TargetResu
       digits: 1,
     });
   }
+  for (const row of aionRows("W9")) {
+    const restate = metric(rowOf("W9", "restate"), "workflowsPerSecond");
+    check("W9", "Restate", {
+      value: metric(row, "workflowsPerSecond") / restate,
+      atLeast: 6,
+      unit: " ×",
+    });
+  }
   return results;
 }
 

@@ -1,7 +1,7 @@
 import type { EngineName } from "./engine-under-test.ts";
 import type { FsyncRate } from "./fsync-rate.ts";
 
-export const workloadIds = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8"] as const;
+export const workloadIds = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9"] as const;
 export type WorkloadId = (typeof workloadIds)[number];
 
 /** One size of a workload on one engine. */

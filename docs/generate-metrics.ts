@@ -39,9 +39,6 @@ createServer(async (_request, response) => {
 Engines that are to be shown together are given one \`Metrics\` and a \`namespace\` each. The local socket of an engine answers
 \`/metrics\` too.
 
-[grafana/aion.json](grafana/aion.json) is a dashboard to import, and [grafana/alerts.yaml](grafana/alerts.yaml) are rules for alerts,
-each with what to do. Tests hold both against the table below.
-
 ## What to know
 
 - **Counters begin at 0 with the process.** They count what this process did: a replay counts no event, and a restart none that is in
@@ -55,8 +52,6 @@ each with what to do. Tests hold both against the table below.
   milliseconds, and jump with the clock of the machine. All others are measured by a clock that does not.
 - A counter or a histogram with names from outside appears with the first thing that it counts; the others are there from the
   beginning.
-- No library is behind it. The text format is a page of code, and to count is to find a number and to add to it:
-  \`node scripts/bootstrap.mjs bench/metrics.ts\` tells what that costs here.
 `;
 
 const groups: readonly {

@@ -10,3 +10,4 @@ export type { TaskQueueInfo, TaskQueueLimits } from "./engine/task-queues.ts";
 export type { WorkerInfo } from "./engine/worker-session.ts";
 export type { Log, LogLevel } from "./core/ports.ts";
 export { Metrics, contentType as metricsContentType } from "./metrics/metrics.ts";
+export type { TraceContext, Tracing } from "./core/tracing.ts";

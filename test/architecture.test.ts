@@ -100,6 +100,7 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
     loadsUserCode: true,
   },
+  otel: { layers: ["core"], packages: ["@opentelemetry/api"] },
   // src/index.ts, the entry of the package.
   index: { layers: ["core", "engine", "embedded", "metrics"] },
 };

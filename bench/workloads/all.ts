@@ -5,6 +5,7 @@ import { latency } from "./latency.ts";
 import { longHistory } from "./long-history.ts";
 import { messages } from "./messages.ts";
 import { sequence } from "./sequence.ts";
+import { networked } from "./networked.ts";
 import { sleepers } from "./sleepers.ts";
 import { throughput } from "./throughput.ts";
 
@@ -17,6 +18,7 @@ export const workloads: readonly Workload[] = [
   messages,
   longHistory,
   idle,
+  networked,
 ];
 
 export function workloadOf(id: WorkloadId): Workload {

@@ -5,11 +5,7 @@ import { fileURLToPath } from "node:url";
 /** Everything that a run leaves behind. A fresh start removes these and nothing else, whatever directory it is given. */
 const remains = [
   "orders.jsonl",
-  "orders.db",
-  "orders.db-wal",
-  "orders.db-shm",
-  "orders.db-journal",
-  "orders.db.sock",
+  "server",
   "payments.ledger.jsonl",
   "approvals.journal.jsonl",
   "payment-service.log",
@@ -21,11 +17,9 @@ const remains = [
   "outbox",
 ];
 
-export const STANDARD_DATA_DIRECTORY = fileURLToPath(
-  new URL("../../.data/order-fulfilment", import.meta.url),
-);
+export const STANDARD_DATA_DIRECTORY = fileURLToPath(new URL("../../.data/shop", import.meta.url));
 
-/** `--data`, else `AION_DATA`, else `.data/order-fulfilment` in the repository. */
+/** `--data`, else `AION_DATA`, else `.data/shop` in the repository. */
 export function resolveDataDirectory(flag: string | undefined, environment: NodeJS.ProcessEnv): string {
   const given = flag ?? environment["AION_DATA"];
   return given === undefined || given === "" ? STANDARD_DATA_DIRECTORY : resolve(given);

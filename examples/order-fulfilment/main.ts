@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { isAionError } from "aion/client";
-import { type ChaosHooks, runWithKills } from "./chaos.ts";
+import type { Victim } from "./backend.ts";
 import {
   chaosDirectoryIn,
   emptyDataDirectory,
@@ -14,9 +14,9 @@ import { Display } from "./display.ts";
 import { ORDER_COUNT_MAX } from "./order-file.ts";
 import { acquireInstanceLock } from "./outside/single-instance.ts";
 import { countAll, type Snapshot } from "./progress.ts";
-import { runOrders } from "./run-orders.ts";
+import { type RunHooks, runOrders } from "./run-orders.ts";
 import { renderSummary } from "./summary.ts";
-import { storeUrl, World } from "./world.ts";
+import { World } from "./world.ts";
 
 interface Flags {
   readonly orders: number;
@@ -24,6 +24,7 @@ interface Flags {
   readonly faultRate: number;
   readonly seed: number;
   readonly kills: number;
+  readonly port: number;
   readonly data?: string;
   readonly chaos?: true;
   readonly fresh?: true;
@@ -33,14 +34,13 @@ interface Flags {
 /** What happened so far, for the display and the summary. */
 interface Seen {
   snapshot?: Snapshot;
-  /** What the first process found, before it did anything. */
+  /** What was found, before anything was done. */
   endedBeforeCount?: number;
-  /** All processes together. */
-  recoveredCount: number;
-  killCount: number;
+  readonly kills: Record<Victim, number>;
 }
 
 const ORDER_COUNT = 1_000;
+const PORT = 4_466;
 const EXIT_INTERRUPTED = 130;
 
 const program = new Command("npm start --")
@@ -54,8 +54,9 @@ const program = new Command("npm start --")
     0.2,
   )
   .option("--seed <number>", "which calls go wrong, and when --chaos kills", wholeNumber(0, 2 ** 31), 1)
-  .option("--chaos", "begin again, and kill the engine's process with SIGKILL on the way")
+  .option("--chaos", "begin again, and kill the server and the worker with SIGKILL on the way")
   .option("--kills <count>", "how often --chaos kills", wholeNumber(0, 1_000), 20)
+  .option("--port <number>", "where the server listens, 0 for a free port", wholeNumber(0, 65_535), PORT)
   .option("--fresh", "forget earlier runs and begin again")
   .option(
     "--data <directory>",
@@ -82,34 +83,39 @@ async function main(flags: Flags): Promise<number> {
 }
 
 async function runLocked(flags: Flags, dataDir: string): Promise<number> {
-  const { faultRate: rate, seed, orders: orderCount, inFlight: inFlightMax } = flags;
+  const { faultRate: rate, seed, orders: orderCount, inFlight: inFlightMax, port } = flags;
   const isChaos = flags.chaos === true;
-  const options = { dataDir, faultRate: rate, seed, orderCount, inFlightMax };
+  const killCount = isChaos ? flags.kills : 0;
   const startedAtMs = Date.now();
-  const world = new World(options);
+  // To find and end the services, wherever the server may be.
+  const world = new World({ dataDir, faultRate: rate, seed, serverUrl: "" });
   if (flags.fresh === true || isChaos) {
     await world.disconnect();
     emptyDataDirectory(dataDir);
   }
-  const seen: Seen = { killCount: 0, recoveredCount: 0 };
+  const seen: Seen = { kills: { server: 0, worker: 0 } };
   const display = new Display({
     stream: process.stdout,
     isPlain: flags.plain === true,
-    read: () => ({ snapshot: seen.snapshot, ...(isChaos ? { killCount: seen.killCount } : {}) }),
+    read: () => ({
+      snapshot: seen.snapshot,
+      ...(isChaos ? { killCount: seen.kills.server + seen.kills.worker } : {}),
+    }),
   });
-  const hooks: ChaosHooks = {
-    onOpened: ({ endedCount, recoveredCount }) => {
-      seen.endedBeforeCount ??= endedCount;
-      seen.recoveredCount += recoveredCount;
+  const hooks: RunHooks = {
+    onOpened: ({ url, endedCount, recoveredCount }) => {
+      seen.endedBeforeCount = endedCount;
       if (recoveredCount > 0)
         display.note(`recovered ${recoveredCount} orders under way; ${endedCount} had ended before`);
       else if (endedCount > 0) display.note(`${endedCount} orders had ended before`);
+      display.note(`The server is at ${url} (in a browser: ${url}/docs).`);
+      display.note(`Look inside from another terminal: npm run --silent aion -- list --url ${url}`);
     },
     onSnapshot: (snapshot) => {
       seen.snapshot = snapshot;
     },
-    onKill: (killCount) => {
-      seen.killCount = killCount;
+    onKill: (victim) => {
+      seen.kills[victim] += 1;
     },
     onNote: (text) => display.note(text),
     signal: stopOnSignals((text) => display.note(text)),
@@ -117,9 +123,10 @@ async function runLocked(flags: Flags, dataDir: string): Promise<number> {
   introduce(flags, dataDir, (text) => display.note(text));
   display.start();
   try {
-    const report = await (isChaos
-      ? runWithKills({ ...options, killCount: flags.kills }, hooks)
-      : runOrders(options, hooks));
+    const report = await runOrders(
+      { dataDir, faultRate: rate, seed, port, orderCount, inFlightMax, killCount },
+      hooks,
+    );
     display.stop();
     if (report === undefined) {
       const endedCount = seen.snapshot === undefined ? 0 : countAll(seen.snapshot.ended);
@@ -131,7 +138,9 @@ async function runLocked(flags: Flags, dataDir: string): Promise<number> {
     const endedNowCount = orderCount - (seen.endedBeforeCount ?? 0);
     const hasColor = process.stdout.isTTY && process.stdout.hasColors();
     const elapsedMs = Date.now() - startedAtMs;
-    print(renderSummary(report, { hasColor, elapsedMs, endedNowCount, kills: isChaos ? seen : undefined }));
+    print(
+      renderSummary(report, { hasColor, elapsedMs, endedNowCount, kills: isChaos ? seen.kills : undefined }),
+    );
     if (endedNowCount === 0) print("Everything was done already. `npm start -- --fresh` begins again.");
     return report.audit.findings.length === 0 ? 0 : 1;
   } finally {
@@ -147,10 +156,9 @@ function introduce(flags: Flags, dataDir: string, note: (text: string) => void):
   );
   note(
     flags.chaos === true
-      ? `The engine runs in a process of its own, which is killed ${kills} times on the way.`
-      : `Kill this process at any moment (kill -9 ${process.pid}) and start it again: it goes on.`,
+      ? `Server and worker are processes of their own, which are killed ${kills} times on the way.`
+      : `Kill this process at any moment (kill -9 ${process.pid}), or the server, or the worker: it goes on.`,
   );
-  note(`Look inside from another terminal: npm run aion -- list --store ${storeUrl(shortPath(dataDir))}`);
 }
 
 function directoryOf(flags: Flags): string {
@@ -162,6 +170,7 @@ function commandToGoOn(flags: Flags, dataDir: string): string {
   const words = [
     ...(dataDir === STANDARD_DATA_DIRECTORY ? [] : ["--data", shortPath(dataDir)]),
     ...(flags.orders === ORDER_COUNT ? [] : ["--orders", String(flags.orders)]),
+    ...(flags.port === PORT ? [] : ["--port", String(flags.port)]),
   ];
   return ["npm start", ...(words.length === 0 ? [] : ["--", ...words])].join(" ");
 }
@@ -170,7 +179,7 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** The first Ctrl-C closes the engine in good order, the second ends the process; either way nothing is lost. */
+/** The first Ctrl-C stops server and worker in good order, the second ends the process; either way nothing is lost. */
 function stopOnSignals(note: (text: string) => void): AbortSignal {
   const stopping = new AbortController();
   const onSignal = (): void => {

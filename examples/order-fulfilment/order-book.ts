@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Client, RunHandleOf } from "aion/client";
 import type { Order } from "./order.ts";
 import { type Outcome, type OutcomeKind, outcomeOfFailure } from "./outcome.ts";
-import type { Counts, ShownStage, Snapshot } from "./progress.ts";
+import { type Counts, type ShownStage, type Snapshot, stages } from "./progress.ts";
 import { RateMeter } from "./rate-meter.ts";
 import { fulfil, stage } from "./workflow.ts";
 
@@ -13,8 +13,8 @@ const SNAPSHOT_INTERVAL_MS = 200;
 /**
  * Which orders have ended how, and which are under way.
  *
- * Owner: the process that has the engine. It holds no truth of its own: all of it is in the engine's store, and
- * `takeStock` reads it again after a crash.
+ * Owner: the process that starts the orders. It holds no truth of its own: all of it is with the server, and `takeStock` asks
+ * for it again after a crash.
  */
 export class OrderBook {
   readonly #client: Client;
@@ -22,6 +22,8 @@ export class OrderBook {
   readonly #outcomes = new Map<string, Outcome>();
   readonly #inFlight = new Map<string, OrderRun>();
   readonly #rate = new RateMeter(Date.now());
+  #onEnded: (() => void)[] = [];
+  #stagesSeen: Counts<ShownStage> = {};
 
   constructor(client: Client, orders: readonly Order[]) {
     this.#client = client;
@@ -50,19 +52,33 @@ export class OrderBook {
     const work = async (): Promise<void> => {
       for (const order of waiting) {
         if (signal.aborted) return;
-        await this.#run(order);
+        await this.#run(order, signal);
       }
     };
-    const stopped = new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    // Whatever still waits for a result when the engine closes under it is told so, and nobody needs to know.
-    const workers = Array.from({ length: inFlightMax }, () =>
-      work().catch((error: unknown) => {
-        if (!signal.aborted) throw error;
-      }),
+    // Who still waits for a result then waits no more; that is no error.
+    const stopIsFine = (error: unknown): void => {
+      if (!signal.aborted) throw error;
+    };
+    await Promise.all(Array.from({ length: inFlightMax }, () => work().catch(stopIsFine)));
+  }
+
+  /** When so many orders have ended, or the signal is aborted. */
+  async untilEnded(count: number, signal: AbortSignal): Promise<void> {
+    while (this.#outcomes.size < count && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onEnded.push(resolve);
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** How far it has come. */
+  describe(): string {
+    const counts = stages.flatMap((at) =>
+      this.#stagesSeen[at] === undefined ? [] : `${at} ${this.#stagesSeen[at]}`,
     );
-    await Promise.race([Promise.all(workers), stopped]);
+    const details = counts.length === 0 ? "" : ` (${counts.join(", ")})`;
+    return `${this.#outcomes.size}/${this.#orders.length} done, ${this.#inFlight.size} in flight${details}`;
   }
 
   /** Tells `onSnapshot` how things stand, again and again until the signal is aborted, and then once more. */
@@ -71,15 +87,14 @@ export class OrderBook {
     retryCount: () => number,
     onSnapshot: (snapshot: Snapshot) => void,
   ): Promise<void> {
-    let inFlight: Counts<ShownStage> = {};
     for (;;) {
       const isLast = signal.aborted;
-      // The last time the engine may be closing; what is still under way then stays where it was.
-      if (!isLast || this.#inFlight.size === 0) inFlight = await this.#countStages();
+      // The last time nobody may answer any more; what is still under way then stays where it was.
+      if (!isLast || this.#inFlight.size === 0) this.#stagesSeen = await this.#countStages();
       onSnapshot({
         orderCount: this.#orders.length,
         ended: this.outcomeCounts(),
-        inFlight,
+        inFlight: this.#stagesSeen,
         retryCount: retryCount(),
         ratePerSecond: this.#rate.perSecond(Date.now()),
       });
@@ -98,13 +113,16 @@ export class OrderBook {
     );
   }
 
-  async #run(order: Order): Promise<void> {
+  async #run(order: Order, signal: AbortSignal): Promise<void> {
     // The order's id is the workflow's: should a crash hide that it was started, starting it again finds it.
     const run = this.#inFlight.get(order.id) ?? (await this.#client.start(fulfil, order, { id: order.id }));
     this.#inFlight.set(order.id, run);
-    this.#outcomes.set(order.id, await outcomeOf(run));
+    this.#outcomes.set(order.id, await outcomeOf(run, signal));
     this.#inFlight.delete(order.id);
     this.#rate.count(Date.now());
+    const waiting = this.#onEnded;
+    this.#onEnded = [];
+    for (const resolve of waiting) resolve();
   }
 
   async #countStages(): Promise<Counts<ShownStage>> {
@@ -116,9 +134,9 @@ export class OrderBook {
   }
 }
 
-async function outcomeOf(run: OrderRun): Promise<Outcome> {
+async function outcomeOf(run: OrderRun, abortSignal?: AbortSignal): Promise<Outcome> {
   try {
-    return { kind: "fulfilled", ...(await run.result()) };
+    return { kind: "fulfilled", ...(await run.result(abortSignal === undefined ? {} : { abortSignal })) };
   } catch (error) {
     return outcomeOfFailure(error);
   }

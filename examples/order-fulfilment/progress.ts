@@ -7,12 +7,11 @@ export type ShownStage = (typeof stages)[number];
 
 export type Counts<Key extends string> = Readonly<Partial<Record<Key, number>>>;
 
-/** Plain data: in chaos mode it crosses from the engine's process to the one that kills it. */
 export interface Snapshot {
   readonly orderCount: number;
   readonly ended: Counts<OutcomeKind>;
   readonly inFlight: Counts<ShownStage>;
-  /** Attempts after the first, of this process. */
+  /** Attempts after the first, since this program was started. */
   readonly retryCount: number;
   /** Orders that ended in the last seconds, per second. */
   readonly ratePerSecond: number;

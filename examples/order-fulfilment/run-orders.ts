@@ -1,26 +1,40 @@
 import { join } from "node:path";
-import { Engine } from "aion";
 import { type Audit, auditOrders } from "./audit.ts";
+import { Backend, type Victim } from "./backend.ts";
+import { killByPlan } from "./chaos.ts";
+import { makeKillPlan } from "./kill-plan.ts";
 import { OrderBook } from "./order-book.ts";
 import { ensureOrders } from "./order-file.ts";
 import type { OutcomeKind } from "./outcome.ts";
 import type { Counts, Snapshot } from "./progress.ts";
-import { connectServices } from "./services.ts";
-import { activities, workflows } from "./workflow.ts";
-import { storeUrl, World, type WorldOptions } from "./world.ts";
+import { World } from "./world.ts";
 
-export interface RunOptions extends WorldOptions {
+export interface RunOptions {
+  readonly dataDir: string;
+  readonly faultRate: number;
+  readonly seed: number;
+  readonly port: number;
   readonly orderCount: number;
   /** Orders that are under way at a time. */
   readonly inFlightMax: number;
+  /** How often the server or the worker is killed on the way. */
+  readonly killCount: number;
+}
+
+export interface Opened {
+  readonly url: string;
+  /** So many orders had ended before … */
+  readonly endedCount: number;
+  /** … and so many were under way and go on now. */
+  readonly recoveredCount: number;
 }
 
 export interface RunHooks {
-  /** The engine is open: so many orders had ended before, so many were under way and go on now. */
-  readonly onOpened: (opened: { readonly endedCount: number; readonly recoveredCount: number }) => void;
+  readonly onOpened: (opened: Opened) => void;
   readonly onSnapshot: (snapshot: Snapshot) => void;
+  readonly onKill: (victim: Victim) => void;
   readonly onNote: (text: string) => void;
-  /** Aborted: begin no order any more, leave the others where they are, close. */
+  /** Aborted: begin no order any more, leave the others where they are, stop. */
   readonly signal: AbortSignal;
 }
 
@@ -33,39 +47,40 @@ export interface Report {
 
 /** Runs every order to its end and audits what was done; undefined when it was told to stop before. */
 export async function runOrders(options: RunOptions, hooks: RunHooks): Promise<Report | undefined> {
-  const all = ensureOrders(join(options.dataDir, "orders.jsonl"), options.orderCount);
-  const orders = all.slice(0, options.orderCount);
-  const world = new World(options);
+  const { dataDir, faultRate, seed, port, orderCount, inFlightMax, killCount } = options;
+  const all = ensureOrders(join(dataDir, "orders.jsonl"), orderCount);
+  const orders = all.slice(0, orderCount);
   let retryCount = 0;
-  connectServices({
-    payments: world.payments,
-    approvals: world.approvals,
-    carrier: world.carrier,
-    outbox: world.outbox,
-    onRetry: () => {
-      retryCount += 1;
+  const backend = new Backend(
+    { data: join(dataDir, "server"), port, dataDir, faultRate, seed },
+    {
+      onNote: hooks.onNote,
+      onRetry: () => {
+        retryCount += 1;
+      },
     },
-  });
-  await world.connect();
-  const engine = await Engine.open({
-    store: storeUrl(options.dataDir),
-    workflows,
-    activities,
-    log: (level, message, fields) => {
-      // The display has the terminal: what the engine has to say goes through it, or it would tear the block.
-      if (level === "warn" || level === "error")
-        hooks.onNote(`${level}: ${message} ${JSON.stringify(fields)}`);
-    },
-  });
+  );
   const closing = new AbortController();
   try {
-    const book = new OrderBook(engine.client, orders);
-    hooks.onOpened(await book.takeStock());
+    const { url, client } = await backend.serve();
+    const world = new World({ dataDir, faultRate, seed, serverUrl: url });
+    await world.connect();
+    backend.work();
+    const book = new OrderBook(client, orders);
+    hooks.onOpened({ url, ...(await book.takeStock()) });
     world.watch(closing.signal, hooks.onNote);
     const reporting = book.report(closing.signal, () => retryCount, hooks.onSnapshot);
-    await book.runAll(options.inFlightMax, hooks.signal);
+    const killing = killByPlan({
+      backend,
+      book,
+      plan: makeKillPlan({ killCount, orderCount, seed }),
+      onKill: hooks.onKill,
+      onNote: hooks.onNote,
+      signal: AbortSignal.any([closing.signal, hooks.signal]),
+    });
+    await Promise.race([book.runAll(inFlightMax, hooks.signal), backend.failed]);
     closing.abort();
-    await reporting;
+    await Promise.all([reporting, killing]);
     if (hooks.signal.aborted) return undefined;
     const [ledger, parcels, { faults }] = await Promise.all([
       world.payments.ledger(),
@@ -86,6 +101,6 @@ export async function runOrders(options: RunOptions, hooks: RunHooks): Promise<R
     };
   } finally {
     closing.abort();
-    await engine.close();
+    await backend.stop();
   }
 }

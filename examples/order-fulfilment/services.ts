@@ -1,7 +1,7 @@
 /**
  * The services that the activities work with.
  *
- * Owner: the process that runs the activities connects them once, before the engine opens.
+ * Owner: the process that runs the activities connects them once, before the worker begins.
  * Law: workflow code never reaches them; only what an activity returns reaches workflow code.
  */
 import type { Approvals } from "./outside/approvals.ts";

@@ -1,16 +1,13 @@
 import { styleText } from "node:util";
 import Table from "cli-table3";
+import type { Victim } from "./backend.ts";
 import { outcomeKinds } from "./outcome.ts";
 import { countAll } from "./progress.ts";
 import type { Report } from "./run-orders.ts";
 
 const LISTED_MAX = 30;
 
-export interface Kills {
-  readonly killCount: number;
-  /** Orders that were under way when the engine was opened after a kill, all kills together. */
-  readonly recoveredCount: number;
-}
+export type Kills = Readonly<Record<Victim, number>>;
 
 export interface SummaryOptions {
   readonly hasColor: boolean;
@@ -52,7 +49,7 @@ export function renderSummary(report: Report, options: SummaryOptions): string {
     ...(kills === undefined
       ? []
       : [
-          `Kills:   ${formatCount(kills.killCount)} × SIGKILL; ${formatCount(kills.recoveredCount)} times an order under way was recovered`,
+          `Kills:   ${formatCount(kills.server)} × SIGKILL for the server, ${formatCount(kills.worker)} × for the worker`,
         ]),
     ...(endedNowCount === 0
       ? []

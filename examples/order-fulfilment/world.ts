@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { Approvals } from "./outside/approvals.ts";
 import { Carrier } from "./outside/carrier.ts";
 import { APPROVAL_DESK, Companion, PAYMENT_SERVICE } from "./outside/companion.ts";
@@ -10,6 +9,8 @@ export interface WorldOptions {
   /** The part of the calls to payment provider and carrier that go wrong, from 0 to 1. */
   readonly faultRate: number;
   readonly seed: number;
+  /** Where the approver sends its decisions. */
+  readonly serverUrl: string;
 }
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -23,8 +24,7 @@ export class World {
   readonly #services: readonly { readonly name: string; readonly companion: Companion }[];
 
   constructor(options: WorldOptions) {
-    const { dataDir, faultRate, seed } = options;
-    const store = storeUrl(dataDir);
+    const { dataDir, faultRate, seed, serverUrl } = options;
     const provider = new Companion({
       name: PAYMENT_SERVICE,
       dataDir,
@@ -36,8 +36,8 @@ export class World {
       name: APPROVAL_DESK,
       dataDir,
       script: "approver.ts",
-      arguments: ["--data", dataDir, "--store", store],
-      settings: { store },
+      arguments: ["--data", dataDir, "--url", serverUrl],
+      settings: { serverUrl },
     });
     this.#services = [
       { name: "payment service", companion: provider },
@@ -74,8 +74,4 @@ export class World {
   async disconnect(): Promise<void> {
     await Promise.all(this.#services.map(({ companion }) => companion.stop()));
   }
-}
-
-export function storeUrl(dataDir: string): string {
-  return `sqlite:${join(dataDir, "orders.db")}`;
 }

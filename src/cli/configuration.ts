@@ -15,6 +15,15 @@ const duration = (what: string): z.ZodType<number> =>
       ),
     );
 
+/** What is no JSON stays text, and is then no object. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 /** Every setting of a server: its name in the file, its default, and what it is. The guide's table is made of it. */
 const settingsSchema = z.strictObject({
   data: z
@@ -48,6 +57,26 @@ const settingsSchema = z.strictObject({
   packageMemoryMb: whole(16, 1_000_000)
     .default(512)
     .meta({ description: "The heap of the process that runs a namespace's workflow code, in MiB." }),
+  workerSession: duration("workerSession").default(30_000).meta({
+    description:
+      "A worker that has been silent for this long is lost: its tasks are for others. So long a server that was started again waits for those that were at work.",
+  }),
+  taskQueues: z
+    .preprocess(
+      (value) => (typeof value === "string" ? parseJson(value) : value),
+      z.record(
+        z.string().min(1).max(255),
+        z.strictObject({
+          concurrency: whole(1, 1_000_000).exactOptional(),
+          perSecond: z.number().positive().exactOptional(),
+        }),
+      ),
+    )
+    .default({})
+    .meta({
+      description:
+        'What task queues allow, in each namespace: `{"emails": {"concurrency": 10, "perSecond": 5}}`. In the environment: as JSON.',
+    }),
   lease: duration("lease").default(30_000).meta({
     description: "An owner of a namespace's file that has been silent for this long may be replaced.",
   }),

@@ -4,6 +4,7 @@ import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
 import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
@@ -18,6 +19,7 @@ import type {
   Service,
   StartRequest,
 } from "./service.ts";
+import { traceService } from "./traced-service.ts";
 
 const listPageRuns = 200;
 const feedPageEvents = 200;
@@ -49,6 +51,11 @@ export interface GetOptions<Output> {
   readonly runId?: string;
   /** Gives the handle its types; not checked against the run. */
   readonly workflow?: Workflow<never, Output>;
+}
+
+export interface ClientOptions {
+  /** Makes a span of each call that changes or asks something of a run: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface ListOptions extends CallOptions {
@@ -87,8 +94,9 @@ export class Client {
    * @example
    * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
    */
-  constructor(of: Service | RemoteOptions) {
-    this.#service = "url" in of ? connectRemote(of) : of;
+  constructor(of: Service | RemoteOptions, { tracing }: ClientOptions = {}) {
+    const service = "url" in of ? connectRemote(of) : of;
+    this.#service = tracing === undefined ? service : traceService(service, tracing);
   }
 
   /**

@@ -13,7 +13,7 @@ export interface FetchSendOptions {
 /** Calls over the platform's `fetch`. Error: `invalid_argument` (no address of a server). */
 export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOptions): HttpSend {
   const base = parseServerUrl(url);
-  return async ({ verb, path, body, contentType, timeoutMs, abortSignal }) => {
+  return async ({ verb, path, body, contentType, trace, timeoutMs, abortSignal }) => {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${base}${path}`, {
@@ -21,6 +21,7 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
         headers: {
           ...(contentType === undefined ? {} : { "content-type": contentType }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...trace,
         },
         ...(body === undefined ? {} : { body }),
         signal: abortSignal === undefined ? timeout : AbortSignal.any([timeout, abortSignal]),

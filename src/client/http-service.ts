@@ -31,6 +31,7 @@ import type {
   UnloadRequest,
 } from "./service.ts";
 import type { Payload } from "../core/payload.ts";
+import type { TraceContext } from "../core/tracing.ts";
 
 /** One request, on whatever carries it. */
 export interface HttpCall {
@@ -39,6 +40,8 @@ export interface HttpCall {
   readonly path: string;
   readonly body?: string | Uint8Array<ArrayBuffer>;
   readonly contentType?: string;
+  /** The span in which it is made. */
+  readonly trace?: TraceContext;
   /** After which there is no answer to be expected any more. */
   readonly timeoutMs: number;
   readonly abortSignal?: AbortSignal;
@@ -198,8 +201,11 @@ export class HttpService implements Service {
     { abortSignal }: CallOptions = {},
     archive?: Uint8Array,
   ): Promise<JsonObject> {
+    // How a caller's span goes over HTTP is a standard, with headers of its own.
+    const { trace, ...fields } = request as Rest & { readonly trace?: TraceContext };
     const call: HttpCall = {
-      ...toCall(this.#prefix, routes[method], request, archive),
+      ...toCall(this.#prefix, routes[method], fields, archive),
+      ...(trace === undefined ? {} : { trace }),
       timeoutMs: waitMsMax + answerTimeoutMs,
       ...(abortSignal === undefined ? {} : { abortSignal }),
     };

@@ -1,7 +1,14 @@
 /** What programs that talk to an engine import. Runs in browsers too. */
 export { Client } from "./client.ts";
 export type { RemoteOptions } from "./remote.ts";
-export type { FeedOptions, GetOptions, ListOptions, PageOptions, StartOptions } from "./client.ts";
+export type {
+  ClientOptions,
+  FeedOptions,
+  GetOptions,
+  ListOptions,
+  PageOptions,
+  StartOptions,
+} from "./client.ts";
 export { RunHandle } from "./run-handle.ts";
 export type { EndOptions, HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
 export type * from "./service.ts";
@@ -19,6 +26,7 @@ export {
   isCancelled,
   isFailure,
 } from "../core/failure.ts";
+export type { TraceContext, Tracing } from "../core/tracing.ts";
 export type { Failure, WorkflowFailure } from "../core/failure.ts";
 export { fromPayload } from "../core/payload.ts";
 export type { Payload } from "../core/payload.ts";

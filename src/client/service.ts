@@ -2,6 +2,13 @@ import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
+import type { TraceContext } from "../core/tracing.ts";
+
+/** A call that may be part of a trace. */
+export interface Traced {
+  /** The span in which it is made. One that is malformed is none. */
+  readonly trace?: TraceContext;
+}
 
 /** For calls that wait. */
 export interface CallOptions {
@@ -110,7 +117,7 @@ export interface RunAddress {
  */
 export type ReusePolicy = "return" | "reject" | "after-close" | "after-failure" | "terminate";
 
-export interface StartRequest {
+export interface StartRequest extends Traced {
   readonly workflowType: string;
   readonly input: Payload;
   readonly workflowId?: string;
@@ -130,18 +137,18 @@ export interface StartReply {
   readonly isNew: boolean;
 }
 
-export interface SignalRequest extends RunAddress {
+export interface SignalRequest extends RunAddress, Traced {
   readonly name: string;
   readonly payload: Payload;
   readonly signalId?: string;
 }
 
-export interface QueryRequest extends RunAddress {
+export interface QueryRequest extends RunAddress, Traced {
   readonly name: string;
   readonly input: Payload;
 }
 
-export interface EndRequest extends RunAddress {
+export interface EndRequest extends RunAddress, Traced {
   readonly reason?: string;
   /** Names this call: repeated with the same one, it is answered as it was, though the run has ended, or another has begun. */
   readonly requestId?: string;

@@ -2,6 +2,7 @@ import type { Failure, TimeoutKind } from "./failure.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 import type { RetryRecord } from "./retry.ts";
+import type { TraceContext } from "./tracing.ts";
 
 /**
  * The record of a workflow id. `seq` is 1-based and gapless over the whole chain of runs.
@@ -76,6 +77,8 @@ export type EventBody =
       readonly cancelRequestIds?: readonly string[];
       /** There before the code begins: sent with the start, or not asked for by the run that this one continues. */
       readonly signals?: readonly StartSignal[];
+      /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
+      readonly trace?: TraceContext;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
@@ -160,6 +163,8 @@ export type EventBody =
       readonly payload: Payload;
       /** Given by the sender: a second signal with this id is the first one. */
       readonly signalId?: string;
+      /** The span of a trace in which it was sent. */
+      readonly trace?: TraceContext;
     }
   | {
       readonly type: "SignalSent";

@@ -2,6 +2,7 @@ import type { ParentLink } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { RunId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
+import type { TraceContext } from "./tracing.ts";
 
 /**
  * What one workflow (or a client while no engine runs) has to tell another. A message is written in the
@@ -15,6 +16,7 @@ export type Message =
       readonly input: Payload;
       readonly parent: ParentLink;
       readonly runTimeoutMs?: number;
+      readonly trace?: TraceContext;
     }
   | {
       readonly kind: "child-closed";
@@ -29,6 +31,7 @@ export type Message =
       readonly signalId?: string;
       /** Present: a workflow sent it and waits to hear what became of it. */
       readonly from?: ParentLink;
+      readonly trace?: TraceContext;
     }
   | {
       readonly kind: "signal-settled";

@@ -8,6 +8,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log, Meter, Ports } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
 import { meteredService } from "../engine/metered-service.ts";
@@ -70,6 +71,8 @@ export interface EngineOptions {
   readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
+  /** Makes spans of runs and activities, and of the calls of `engine.client`: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing | undefined;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
   /** Where it counts and measures, for engines that are shown together. Default: its own. `engine.metrics()` shows it. */
@@ -127,6 +130,7 @@ export class Engine implements WorkerAcceptor {
     readonly metrics: Metrics;
     readonly recoveredCount: number;
     readonly release: () => void;
+    readonly tracing: Tracing | undefined;
   }) {
     this.#kernel = of.kernel;
     this.#store = of.store;
@@ -135,7 +139,7 @@ export class Engine implements WorkerAcceptor {
     this.#metrics = of.metrics;
     this.service = of.service;
     this.#release = of.release;
-    this.client = new Client(of.service);
+    this.client = new Client(of.service, { tracing: of.tracing });
     this.recoveredCount = of.recoveredCount;
   }
 
@@ -187,6 +191,7 @@ export class Engine implements WorkerAcceptor {
         workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
         outsideWorkflow,
+        tracing: options.tracing,
         ...numbers,
         ...(options.onRecovery === undefined ? {} : { onRecovery: options.onRecovery }),
         onStopped: (error) => {
@@ -207,7 +212,17 @@ export class Engine implements WorkerAcceptor {
           log: ports.log,
         });
       }
-      return new Engine({ kernel, store, service, server, loader, metrics, recoveredCount, release });
+      return new Engine({
+        kernel,
+        store,
+        service,
+        server,
+        loader,
+        metrics,
+        recoveredCount,
+        release,
+        tracing: options.tracing,
+      });
     } catch (error) {
       release();
       await server?.close();

@@ -6,10 +6,12 @@ import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
+import type { TraceContext, Tracing } from "../core/tracing.ts";
 import type { Execution } from "../attempt/execute.ts";
 import type { AttemptAtWork } from "../attempt/task.ts";
 import { abort, Task } from "../attempt/task.ts";
 import { byType, callActivity, encodeResult, execute } from "../attempt/execute.ts";
+import { callTraced } from "../attempt/traced.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
 import type { OpenAttempt, TaskAddress, ToEvent } from "./attempt.ts";
@@ -58,6 +60,7 @@ interface Slots {
 
 /** Who is told how an attempt of this process ended. */
 interface AttemptOwner {
+  readonly tracing: Tracing | undefined;
   complete(running: Attempt, value: unknown): void;
   fail(running: Attempt, error: unknown): void;
 }
@@ -78,6 +81,7 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   readonly input: Payload;
   readonly definition: AnyActivity | undefined;
   readonly step: ((task: ActivityTask) => unknown) | undefined;
+  readonly trace: TraceContext | undefined;
 
   constructor(
     owner: AttemptOwner,
@@ -85,6 +89,7 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     { activityType, attempt, input }: OpenActivity,
     definition: AnyActivity | undefined,
     step: ((task: ActivityTask) => unknown) | undefined,
+    trace: TraceContext | undefined,
   ) {
     this.owner = owner;
     this.key = keyOf(address.runId, address.ordinal);
@@ -94,9 +99,15 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     this.input = input;
     this.definition = definition;
     this.step = step;
+    this.trace = trace;
   }
 
   call(): unknown {
+    const { tracing } = this.owner;
+    return tracing === undefined ? this.callCode() : callTraced(this, tracing, () => this.callCode());
+  }
+
+  callCode(): unknown {
     const { task } = this;
     if (task === undefined) throw new AionError("internal", "an attempt was begun without its task");
     if (this.step !== undefined) return this.step(task);
@@ -128,6 +139,7 @@ export class Dispatcher implements AttemptOwner {
   readonly #implementations: ReadonlyMap<string, AnyActivity>;
   readonly #limits: DispatchLimits;
   readonly #payloadLimitBytes: number;
+  readonly tracing: Tracing | undefined;
   readonly #attempts = new Map<string, Attempt>();
   readonly #waiting = new Map<string, Map<string, Waiting>>();
   /** Slots taken for activities that were told so and have not begun yet, by key. */
@@ -144,12 +156,14 @@ export class Dispatcher implements AttemptOwner {
     readonly activities: readonly AnyActivity[];
     readonly limits: DispatchLimits;
     readonly payloadLimitBytes: number;
+    readonly tracing?: Tracing | undefined;
   }) {
     this.#ports = options.ports;
     this.#host = options.host;
     this.#limits = options.limits;
     this.#payloadLimitBytes = options.payloadLimitBytes;
     this.#implementations = byType(options.activities);
+    this.tracing = options.tracing;
   }
 
   get inFlightCount(): number {
@@ -267,6 +281,7 @@ export class Dispatcher implements AttemptOwner {
     address: TaskAddress,
     activity: OpenActivity,
     step: ((task: ActivityTask) => unknown) | undefined,
+    trace?: TraceContext,
   ): void {
     const { heartbeatMs } = activity.options;
     const running = new Attempt(
@@ -275,6 +290,7 @@ export class Dispatcher implements AttemptOwner {
       activity,
       this.#implementations.get(activity.activityType),
       step,
+      trace,
     );
     this.#attempts.set(running.key, running);
     if (hasTimers(activity))

@@ -4,6 +4,7 @@ import type { EventBody, ParentLink } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
+import type { FinishedSpan } from "../core/tracing.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
@@ -17,6 +18,7 @@ import { loadReadable, loadState } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Residency } from "./residency.ts";
+import type { RunSpans } from "./run-spans.ts";
 import type { ResidentRun } from "./resident-run.ts";
 import { runEnded } from "./resident-run.ts";
 import type { Watchers } from "./watchers.ts";
@@ -31,6 +33,7 @@ export interface EndingHost {
   readonly workers: Workers;
   readonly blocked: BlockedRuns;
   readonly residency: Residency;
+  readonly spans: RunSpans;
   now(): number;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   demandOpen(): void;
@@ -126,7 +129,8 @@ export class Endings {
   async #unread(record: RunRecord, body: EventBody, messageId: number | undefined): Promise<void> {
     const host = this.#host;
     const { workflowId, runId } = record;
-    const { children } = await loadReadable(record, host.store);
+    const state = await loadReadable(record, host.store);
+    const { children } = state;
     const event: NewEvent = { ...body, recordedAt: host.now() };
     const { commit, terminal } = toEndCommit(record, children, event);
     const result = await host.recorder.commit({
@@ -136,6 +140,11 @@ export class Endings {
     if (!result.ok) throw result.error;
     host.meter.endedUnread(record.workflowType, event, terminal.recordedAt - record.startedAt);
     host.log("warn", "a run was ended whose history cannot be read", { workflowId, runId });
+    if (state.headSeq > 0) {
+      const spans: FinishedSpan[] = [];
+      host.spans.note(state, terminal, spans);
+      host.spans.emit(spans);
+    }
     host.mailbox.sent(commit.send, result.messageIds);
     host.dispatcher.dropRun(runId);
     host.workers.dropRun(runId);

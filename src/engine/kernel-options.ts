@@ -1,5 +1,6 @@
 import type { AionError } from "../core/errors.ts";
 import type { Ports } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { OwnerToken, Store } from "../store/contract.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
@@ -16,6 +17,8 @@ export interface KernelOptions {
   /** The same, if packages can be deployed. */
   readonly catalog?: Catalog;
   readonly activities: readonly AnyActivity[];
+  /** Absent: nothing is traced here. */
+  readonly tracing?: Tracing | undefined;
   readonly activityConcurrency: number;
   readonly activityConcurrencyPerType: Readonly<Record<string, number>>;
   /** Default: `workerOptionsDefault`. */

@@ -26,6 +26,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
 import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
 import type { LabourView } from "./views.ts";
@@ -56,6 +57,7 @@ export class Kernel implements RunHost {
   readonly heartbeats: HeartbeatKeeper;
   readonly dispatcher: Dispatcher;
   readonly workers: Workers;
+  readonly spans: RunSpans;
   readonly wakes: WakeQueue;
   #settling: ResidentRun[] = [];
   #isTurnAsked = false;
@@ -66,6 +68,7 @@ export class Kernel implements RunHost {
     this.options = options;
     this.store = options.store;
     this.meter = new EngineMeter(options.ports.meter);
+    this.spans = new RunSpans(options.tracing);
     const lose = (error: AionError): void => this.#lose(error);
     this.feed = new Feed(options.store, options.ports.scheduler);
     this.recorder = new Recorder(
@@ -91,6 +94,7 @@ export class Kernel implements RunHost {
       activities: options.activities,
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
+      tracing: options.tracing,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
         settled: ({ workflowId, ordinal }, toEvent) =>
@@ -347,6 +351,7 @@ export class Kernel implements RunHost {
     const { runId } = state.started;
     this.meter.committed(batch, state);
     this.residency.committed(run, batch);
+    this.spans.emit(batch.spans);
     for (const input of batch.inputs) input.onDurable?.();
     if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
@@ -355,9 +360,12 @@ export class Kernel implements RunHost {
         const { ordinal, worker } = attempt;
         const activity = state.activities.get(ordinal);
         if (activity === undefined) this.release(run, attempt);
-        else if (worker === undefined)
-          this.dispatcher.run({ workflowId, runId, ordinal }, activity, run.instance?.stepFunction(ordinal));
-        else this.workers.begin({ workflowId, runId, ordinal }, activity);
+        else {
+          const address = { workflowId, runId, ordinal };
+          const trace = this.spans.contextOfActivity(state.started, ordinal);
+          if (worker !== undefined) this.workers.begin(address, activity, trace);
+          else this.dispatcher.run(address, activity, run.instance?.stepFunction(ordinal), trace);
+        }
       }
       for (const ordinal of batch.cancelled) {
         this.dispatcher.cancel(runId, ordinal);

@@ -190,12 +190,13 @@ export class Mailbox {
         return;
       }
       case "signal": {
-        const { name, payload, signalId, from } = message;
+        const { name, payload, signalId, from, trace } = message;
         const event: EventBody = {
           type: "SignalReceived",
           name,
           payload,
           ...(signalId === undefined ? {} : { signalId }),
+          ...(trace === undefined ? {} : { trace }),
         };
         const settled = (failure?: ReturnType<typeof toFailure>): OutgoingMessage[] =>
           from === undefined
@@ -290,7 +291,7 @@ export class Mailbox {
 
   async #startChild(stored: Letter, message: Message & { readonly kind: "start-child" }): Promise<void> {
     const { target, messageId } = stored;
-    const { workflowType, parent, runTimeoutMs } = message;
+    const { workflowType, parent, runTimeoutMs, trace } = message;
     const fail = (error: AionError): Promise<void> => {
       const { runId, ordinal, workflowId } = parent;
       const outcome = { type: "ChildWorkflowFailed", failure: toFailure(error) } as const;
@@ -333,6 +334,7 @@ export class Mailbox {
             input,
             parent,
             ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+            trace,
           }),
           messageId,
           onDurable: resolve,

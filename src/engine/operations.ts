@@ -30,6 +30,8 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
+import type { TraceContext } from "../core/tracing.ts";
+import { toTraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
@@ -170,6 +172,7 @@ export class Operations implements Service {
             ? {}
             : { executionTimeoutMs: request.executionTimeoutMs }),
           ...(signal === undefined ? {} : { signals: [signal] }),
+          trace: traceOf(request),
         }),
         onDurable: () => resolve({ workflowId, runId, isNew: true }),
         onRefused: reject,
@@ -195,7 +198,7 @@ export class Operations implements Service {
     const reuse = request.reuse ?? (signal === undefined ? "return" : "after-close");
     if (signal !== undefined && isOpen && reuse !== "terminate" && reuse !== "reject") {
       await this.#kernel.mailbox.settled(workflowId);
-      await this.#deliverSignal(workflowId, runId, signal);
+      await this.#deliverSignal(workflowId, runId, signal, traceOf(request));
       return reply;
     }
     // Repeated because the first answer was lost: the signal has arrived, and this is the run that it reached.
@@ -250,15 +253,22 @@ export class Operations implements Service {
       payloadLimitBytes,
     );
     await this.#kernel.mailbox.settled(workflowId);
-    await this.#deliverSignal(workflowId, runId, {
-      name,
-      payload,
-      ...(signalId === undefined ? {} : { signalId }),
-    });
+    await this.#deliverSignal(
+      workflowId,
+      runId,
+      { name, payload, ...(signalId === undefined ? {} : { signalId }) },
+      traceOf(request),
+    );
   }
 
-  async #deliverSignal(workflowId: WorkflowId, runId: RunId | undefined, signal: StartSignal): Promise<void> {
+  async #deliverSignal(
+    workflowId: WorkflowId,
+    runId: RunId | undefined,
+    signal: StartSignal,
+    trace: TraceContext | undefined,
+  ): Promise<void> {
     const { name, payload, signalId } = signal;
+    const traced = trace === undefined ? {} : { trace };
     try {
       const run = await this.#kernel.residency.resident(workflowId);
       // It may have been blocked until now: what was sent to it meanwhile comes first.
@@ -269,7 +279,7 @@ export class Operations implements Service {
       await this.#offer(workflowId, runId, {
         toEvent: (state) => {
           isRepeated = signalId !== undefined && state.hasSignal(signalId);
-          return isRepeated ? undefined : { type: "SignalReceived", ...signal, payload: checked };
+          return isRepeated ? undefined : { type: "SignalReceived", ...signal, payload: checked, ...traced };
         },
         ...(runId === undefined ? { followsChain: true as const } : {}),
       });
@@ -284,7 +294,7 @@ export class Operations implements Service {
       }
       if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
-      await this.#send(workflowId, { kind: "signal", ...signal });
+      await this.#send(workflowId, { kind: "signal", ...signal, ...traced });
     }
   }
 
@@ -657,4 +667,8 @@ function parseLimit(limit: number, max: number): number {
     throw new AionError("invalid_argument", `limit must be a whole number of 1 or more, got ${limit}`);
   }
   return Math.min(limit, max);
+}
+
+function traceOf({ trace }: { readonly trace?: TraceContext }): TraceContext | undefined {
+  return trace === undefined ? undefined : toTraceContext(trace.traceparent, trace.tracestate);
 }

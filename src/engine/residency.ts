@@ -411,7 +411,12 @@ export class Residency {
           host.workers.isUnderWay(runId, ordinal);
         // One that a worker was given did not: the worker may come back to it.
         if (!isAlive && worker !== undefined)
-          host.workers.adopt({ workflowId, runId, ordinal }, activity, worker);
+          host.workers.adopt(
+            { workflowId, runId, ordinal },
+            activity,
+            worker,
+            host.spans.contextOfActivity(state.started, ordinal),
+          );
         else if (!isAlive) activity.startedAt = undefined;
       }
       const run = this.#admit(row, state, program, instance);

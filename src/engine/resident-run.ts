@@ -9,6 +9,7 @@ import { messageOf } from "../core/payload.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { RunState } from "../replay/run-state.ts";
+import type { FinishedSpan, TraceContext } from "../core/tracing.ts";
 import type {
   Commit,
   CommitResult,
@@ -24,12 +25,14 @@ import { closingMessages } from "./closing.ts";
 import { nextLookAt } from "./due.ts";
 import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
+import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
 import { toEvent } from "./to-event.ts";
 
 /** What a run asks of the kernel. */
 export interface RunHost {
   readonly meter: EngineMeter;
+  readonly spans: RunSpans;
   now(): number;
   newRunId(): RunId;
   /** The version that a new run of the type gets; `undefined`: the type is unknown. */
@@ -68,6 +71,8 @@ export interface Batch {
   /** Attempts recorded as started, whose slots are taken. */
   readonly attempts: NewAttempt[];
   readonly cancelled: number[];
+  /** Of what is over with this commit. */
+  readonly spans: FinishedSpan[];
   readonly isFirst: boolean;
   next: StartCommit | undefined;
   terminal: Event | undefined;
@@ -260,6 +265,7 @@ export class ResidentRun {
       consume: [],
       attempts: [],
       cancelled: [],
+      spans: [],
       isFirst: this.runKey === undefined,
       next: undefined,
       terminal: undefined,
@@ -331,6 +337,7 @@ export class ResidentRun {
     event.recordedAt = nowMs;
     event.workflowId = this.workflowId;
     const measure = measureOf(body, this.state, nowMs);
+    this.#host.spans.note(this.state, event, batch.spans);
     const delivery = this.state.apply(event);
     batch.events.push(event);
     if (measure !== undefined) batch.measures.push(measure);
@@ -400,6 +407,7 @@ export class ResidentRun {
             name: command.name,
             payload: command.payload,
             from: link(command.ordinal),
+            ...this.#traced(),
           },
         });
         return;
@@ -412,6 +420,7 @@ export class ResidentRun {
             input: command.input,
             parent: link(command.ordinal),
             ...(command.runTimeoutMs === undefined ? {} : { runTimeoutMs: command.runTimeoutMs }),
+            ...this.#traced(),
           },
         });
         return;
@@ -430,6 +439,11 @@ export class ResidentRun {
       default:
         return;
     }
+  }
+
+  #traced(): { readonly trace?: TraceContext } {
+    const trace = this.#host.spans.contextOfRun(this.state.started);
+    return trace === undefined ? {} : { trace };
   }
 
   #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
@@ -456,6 +470,7 @@ export class ResidentRun {
       ...(signalIds.length === 0 ? {} : { signalIds }),
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
+      ...(started.trace === undefined ? {} : { trace: started.trace }),
     };
     return {
       workflowId: this.workflowId,

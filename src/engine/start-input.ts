@@ -1,6 +1,7 @@
 import type { EventBody, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
+import type { TraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import type { Input } from "./input.ts";
 
@@ -15,6 +16,7 @@ export function toStartInput(of: {
   readonly runTimeoutMs?: number;
   readonly executionTimeoutMs?: number;
   readonly signals?: readonly StartSignal[];
+  readonly trace?: TraceContext | undefined;
 }): Pick<Input, "toEvent"> {
   const {
     runId,
@@ -26,6 +28,7 @@ export function toStartInput(of: {
     runTimeoutMs,
     executionTimeoutMs,
     signals,
+    trace,
   } = of;
   return {
     toEvent: (_state, nowMs): EventBody => {
@@ -43,6 +46,7 @@ export function toStartInput(of: {
         ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
         ...(signals === undefined ? {} : { signals }),
+        ...(trace === undefined ? {} : { trace }),
       };
     },
   };

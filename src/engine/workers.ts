@@ -6,6 +6,7 @@ import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
+import type { TraceContext } from "../core/tracing.ts";
 import type {
   AcknowledgedFrame,
   CancelFrame,
@@ -241,7 +242,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   // Attempts.
 
   /** Hands an attempt whose credit is taken and whose start is on disk to its worker. */
-  begin(address: TaskAddress, activity: OpenActivity): void {
+  begin(address: TaskAddress, activity: OpenActivity, trace?: TraceContext): void {
     const key = keyOf(address.runId, address.ordinal);
     const grant = this.#reserved.get(key);
     this.#reserved.delete(key);
@@ -249,7 +250,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     assert(grant !== undefined, "an attempt of a worker begins with the credit that was taken for it");
     const { worker } = grant;
     const token = toToken({ address, attempt: activity.attempt, epoch: this.#epoch });
-    const lease = this.#toLease(address, activity, worker.identity);
+    const lease = this.#toLease(address, activity, worker.identity, trace);
     lease.worker = worker;
     lease.token = token;
     lease.unsent = { ...lease.frame, token };
@@ -263,8 +264,8 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   /**
    * An attempt that history has with a worker, from before this engine: its worker has one session's time-out to come back to it.
    */
-  adopt(address: TaskAddress, activity: OpenActivity, identity: string): void {
-    const lease = this.#toLease(address, activity, identity);
+  adopt(address: TaskAddress, activity: OpenActivity, identity: string, trace?: TraceContext): void {
+    const lease = this.#toLease(address, activity, identity, trace);
     this.#leases.set(lease.key, lease);
     this.#queues.force(lease.taskQueue);
     const { sessionTimeoutMs } = this.#options;
@@ -281,7 +282,12 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     );
   }
 
-  #toLease(address: TaskAddress, activity: OpenActivity, identity: string): TaskLease {
+  #toLease(
+    address: TaskAddress,
+    activity: OpenActivity,
+    identity: string,
+    trace: TraceContext | undefined,
+  ): TaskLease {
     const { activityType, attempt, input, heartbeat, options } = activity;
     const { workflowId, runId } = address;
     const key = keyOf(runId, address.ordinal);
@@ -303,6 +309,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
         input,
         ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
         ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+        ...(trace === undefined ? {} : { trace }),
       },
       worker: undefined,
       token: undefined,

@@ -16,6 +16,7 @@ import {
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { WorkerAcceptor } from "../protocol/transport.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
@@ -24,7 +25,7 @@ import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orClosing, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
-import { showAsset, showReference } from "./reference.ts";
+import { showAsset, showIndex, showReference } from "./reference.ts";
 import { parseRequest } from "./requests.ts";
 
 /** What a caller asks for, as far as it is known before anything of it is done. */
@@ -69,6 +70,8 @@ export interface AppOptions {
   /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
   readonly closing: AbortSignal;
   readonly log?: Log;
+  /** Makes a span of each call that changes or asks something of a run. */
+  readonly tracing?: Tracing | undefined;
 }
 
 type Env = { Bindings: HttpBindings };
@@ -95,6 +98,10 @@ export function createApp(options: AppOptions): Hono<Env> {
       ? context.json({ isReady: false }, 503)
       : context.json({ isReady: true }),
   );
+  app.get("/", async (context) => {
+    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
+    return showIndex(context);
+  });
   app.get("/openapi.json", async (context) => {
     await options.admit?.({ operation: "describeApi", ...addressOf(context) });
     return context.json(document);
@@ -124,7 +131,12 @@ export function createApp(options: AppOptions): Hono<Env> {
       const service = options.serviceOf(namespace);
       const request = toRequest(context, operation, body);
       const answer = await orClosing(operation, closing, (abortSignal) =>
-        operation.perform(service, request, { abortSignal }),
+        operation.perform(service, request, {
+          abortSignal,
+          headers: context.req.raw.headers,
+          namespace,
+          tracing: options.tracing,
+        }),
       );
       return answer.body === undefined
         ? context.body(null, answer.status as 204)

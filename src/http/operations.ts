@@ -4,15 +4,26 @@ import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
 import type { Route } from "../client/routes.ts";
 import type { CallOptions, Service } from "../client/service.ts";
+import { describeCall, isTraced } from "../client/traced-service.ts";
+import type { TracedRequests } from "../client/traced-service.ts";
 import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import { fromPayload } from "../core/payload.ts";
+import type { SpanKind, TraceContext, Tracing } from "../core/tracing.ts";
+import { spanAttribute, toTraceContext } from "../core/tracing.ts";
 import { parseRequest, requestSchemasFor } from "./requests.ts";
 import type { ReplyOf } from "./requests.ts";
 
 export interface Answer {
   readonly status: 200 | 201 | 204;
   readonly body?: JsonObject;
+}
+
+export interface PerformOptions extends CallOptions {
+  /** What may say in which span the caller is, under the names that the standard has. */
+  readonly headers: Headers;
+  readonly namespace: string;
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface Operation {
@@ -23,7 +34,7 @@ export interface Operation {
   readonly form: JsonSchema;
   /** How large the body of a request may be. */
   readonly bodyLimitBytes: number;
-  perform(service: Service, request: unknown, options: CallOptions): Promise<Answer>;
+  perform(service: Service, request: unknown, options: PerformOptions): Promise<Answer>;
 }
 
 export type JsonSchema = Readonly<Record<string, unknown>> & {
@@ -73,10 +84,38 @@ export function operationsFor(payloadLimitBytes: number): readonly Operation[] {
           options: CallOptions,
         ) => Promise<unknown>;
         const answer = answers[method] as (reply: unknown) => Answer;
-        return answer(await call(parseRequest(schema, request, method), options));
+        const parsed: unknown = parseRequest(schema, request, method);
+        const { abortSignal } = options;
+        const rest: CallOptions = abortSignal === undefined ? {} : { abortSignal };
+        if (!isTraced(method)) return answer(await call(parsed, rest));
+        return await performTraced(method, parsed as TracedRequests[typeof method], options, async (traced) =>
+          answer(await call(traced, rest)),
+        );
       },
     };
   });
+}
+
+/** Within a span of the server, inside that of the caller. */
+async function performTraced<Method extends keyof TracedRequests>(
+  method: Method,
+  request: TracedRequests[Method],
+  { headers, namespace, tracing }: PerformOptions,
+  work: (traced: TracedRequests[Method]) => Promise<Answer>,
+): Promise<Answer> {
+  const parent = toTraceContext(headers.get("traceparent"), headers.get("tracestate"));
+  const traced = (trace: TraceContext | undefined): TracedRequests[Method] =>
+    trace === undefined ? request : { ...request, trace };
+  if (tracing === undefined) return await work(traced(parent));
+  const { name, attributes } = describeCall(method, request);
+  const span = {
+    name,
+    kind: "server" satisfies SpanKind,
+    inside: "current",
+    parent,
+    attributes: { [spanAttribute.namespace]: namespace, ...attributes },
+  } as const;
+  return await tracing.within(span, (trace) => work(traced(trace ?? parent)));
 }
 
 /** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */

@@ -26,6 +26,32 @@ const page = `<!doctype html>
 </html>
 `;
 
+const index = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <title>Aion</title>
+    <style>
+      :root { color-scheme: light dark; }
+      body { font: 16px/1.6 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; }
+      code { font-size: 0.95em; }
+    </style>
+  </head>
+  <body>
+    <h1>Aion</h1>
+    <p>An Aion server answers here. It has no console yet; what it holds is shown by the command, from any machine that reaches it:</p>
+    <pre><code>aion list --url SERVER
+aion watch --url SERVER</code></pre>
+    <ul>
+      <li><a href="docs">The API, to read and to try</a> (<a href="openapi.json">OpenAPI</a>)</li>
+      <li><a href="v1/namespaces">The namespaces</a></li>
+      <li><a href="health/ready">Whether it takes calls</a></li>
+    </ul>
+  </body>
+</html>
+`;
+
 const begin = `SwaggerUIBundle({ url: "openapi.json", dom_id: "#reference", deepLinking: true, displayRequestDuration: true });
 `;
 
@@ -35,6 +61,15 @@ const headers = {
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
   "x-content-type-options": "nosniff",
 };
+
+/** What a browser is shown that knows nothing but the address, given the address. */
+export function showIndex(context: Context): Response {
+  const { origin } = new URL(context.req.url);
+  return context.body(index.replaceAll("SERVER", origin), 200, {
+    ...headers,
+    "content-type": "text/html; charset=utf-8",
+  });
+}
 
 /** The page that shows the API and lets it be tried. */
 export function showReference(context: Context): Response {

@@ -184,7 +184,12 @@ async function answer(
   // Bytes are text in JSON, and were none before.
   const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
   const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
-    operation.perform(service, whole, { abortSignal }),
+    operation.perform(service, whole, {
+      abortSignal,
+      headers: call.context.requestHeader,
+      namespace,
+      tracing: call.options.tracing,
+    }),
   );
   return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
 }

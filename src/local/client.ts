@@ -41,7 +41,7 @@ export async function pingLocal(socketPath: string): Promise<AionError | undefin
 /** One request on a connection of its own: none is ever sent twice without its caller knowing. */
 async function send(
   socketPath: string,
-  { verb, path, body, contentType, timeoutMs, abortSignal }: HttpCall,
+  { verb, path, body, contentType, trace, timeoutMs, abortSignal }: HttpCall,
   calls?: Set<ClientRequest>,
 ): Promise<HttpAnswer> {
   abortSignal?.throwIfAborted();
@@ -58,6 +58,7 @@ async function send(
       headers: {
         ...(contentType === undefined ? {} : { "content-type": contentType }),
         ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+        ...trace,
       },
       ...(abortSignal === undefined ? {} : { signal: abortSignal }),
     });

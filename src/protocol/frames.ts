@@ -1,5 +1,6 @@
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
+import type { TraceContext } from "../core/tracing.ts";
 
 /**
  * What a worker and an engine say to each other: frames of plain data over one stream in each direction, each stream in order. A
@@ -128,6 +129,8 @@ export interface TaskFrame {
   readonly lastHeartbeat?: Payload;
   /** A task that sends no heartbeat for longer has timed out. */
   readonly heartbeatMs?: number;
+  /** The span that the attempt is inside, if its run is part of a trace. */
+  readonly trace?: TraceContext;
 }
 
 export interface CancelFrame {

@@ -5,6 +5,7 @@ import { namespacePattern } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import { spanAttribute, withAttributes } from "../core/tracing.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { Engine } from "../embedded/engine.ts";
 import { toAionError } from "../http/errors.ts";
@@ -143,6 +144,9 @@ export class Namespaces {
       const opened = await Engine.open({
         ...engine,
         namespace: name,
+        ...(engine.tracing === undefined
+          ? {}
+          : { tracing: withAttributes(engine.tracing, { [spanAttribute.namespace]: name }) }),
         feed: true,
         store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),

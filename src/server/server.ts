@@ -33,6 +33,9 @@ type EngineSettings = Pick<
   | "activities"
   | "activityConcurrency"
   | "activityConcurrencyPerType"
+  | "workerSession"
+  | "taskQueues"
+  | "tracing"
 >;
 
 export interface ServerOptions extends EngineSettings {
@@ -127,6 +130,7 @@ export class Server {
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
       version: thisVersion(),
       log,
+      tracing: engine.tracing,
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;

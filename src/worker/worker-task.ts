@@ -1,5 +1,6 @@
 import type { Execution } from "../attempt/execute.ts";
 import { callActivity, encodeResult } from "../attempt/execute.ts";
+import { callTraced } from "../attempt/traced.ts";
 import type { AttemptAtWork } from "../attempt/task.ts";
 import { Task } from "../attempt/task.ts";
 import { AionError } from "../core/errors.ts";
@@ -7,6 +8,8 @@ import { toFailure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Scheduler } from "../core/ports.ts";
+import type { TraceContext, Tracing } from "../core/tracing.ts";
+import { toTraceContext } from "../core/tracing.ts";
 import type { TaskFrame, TaskOutcome } from "../protocol/frames.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
 
@@ -30,6 +33,8 @@ export interface TaskOwner {
   readonly payloadLimitBytes: number;
   readonly scheduler: Pick<Scheduler, "delay">;
   readonly interceptors: readonly ActivityInterceptor[];
+  readonly tracing: Tracing | undefined;
+  readonly identity: string;
   sendHeartbeat(task: WorkerTask, details: Payload | undefined): void;
   ended(task: WorkerTask, outcome: TaskOutcome): void;
 }
@@ -46,6 +51,7 @@ export class WorkerTask implements Execution, AttemptAtWork {
   readonly address: { readonly workflowId: string; readonly runId: string };
   controller: AbortController | undefined;
   abortReason: AionError | undefined;
+  readonly trace: TraceContext | undefined;
   isUnderWay = false;
   /** It has ended, or its outcome is not wanted any more. */
   isOver = false;
@@ -64,9 +70,21 @@ export class WorkerTask implements Execution, AttemptAtWork {
     this.activityType = frame.activityType;
     this.attempt = frame.attempt;
     this.address = frame;
+    this.trace =
+      frame.trace === undefined ? undefined : toTraceContext(frame.trace.traceparent, frame.trace.tracestate);
+  }
+
+  /** Of the worker, for spans. */
+  get worker(): string {
+    return this.#owner.identity;
   }
 
   call(): unknown {
+    const { tracing } = this.#owner;
+    return tracing === undefined ? this.#call() : callTraced(this, tracing, () => this.#call());
+  }
+
+  #call(): unknown {
     const definition = this.#definition;
     if (definition === undefined)
       throw new AionError("internal", `this worker has no implementation of activity ${this.activityType}`);

@@ -9,6 +9,7 @@ import { parseName } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type {
   CancelFrame,
   EngineFrame,
@@ -50,6 +51,8 @@ export interface WorkerOptions {
   readonly build?: string;
   /** Stand around each execution, the first outermost. */
   readonly interceptors?: readonly ActivityInterceptor[];
+  /** Makes a span of each attempt, outside the interceptors: `otelTracing()` of `aion/otel`. Default: none. */
+  readonly tracing?: Tracing;
   /** Where it tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
   /** For tests: time and randomness. Default: those of the machine. */
@@ -150,6 +153,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
   readonly identity: string;
   readonly scheduler: WorkerPorts["scheduler"];
   readonly interceptors: readonly ActivityInterceptor[];
+  readonly tracing: Tracing | undefined;
   payloadLimitBytes = payloadLimitBytesDefault;
   readonly #ports: WorkerPorts;
   readonly #activities: ReadonlyMap<string, AnyActivity>;
@@ -173,6 +177,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
     this.#ports = { ...(options.ports ?? nodeWorkerPorts(logToStderr)), log: options.log ?? logToStderr };
     this.scheduler = this.#ports.scheduler;
     this.interceptors = options.interceptors ?? [];
+    this.tracing = options.tracing;
     this.#activities = byType(options.activities);
     if (this.#activities.size === 0) throw invalid("a worker without activities has nothing to do");
     this.#taskQueues = (options.taskQueues ?? [defaultTaskQueue]).map((name) =>

@@ -6,12 +6,12 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { connect } from "aion";
+import { Client } from "aion/client";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { makeOrder } from "../../examples/order-fulfilment/make-orders.ts";
 import { needsApproval, type Order } from "../../examples/order-fulfilment/order.ts";
 import { LedgerEntry, ledgerPath } from "../../examples/order-fulfilment/outside/payment-ledger.ts";
-import { storeUrl, World } from "../../examples/order-fulfilment/world.ts";
+import { World } from "../../examples/order-fulfilment/world.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
 
 const program = fileURLToPath(new URL("../../examples/order-fulfilment/main.ts", import.meta.url));
@@ -63,7 +63,7 @@ function start(dataDir: string, flags: readonly string[]): Started {
 /** A directory whose services end with the test. */
 function dataDirectory(): string {
   const dataDir = scratchDirectory();
-  const world = new World({ dataDir, faultRate: 0, seed: 1 });
+  const world = new World({ dataDir, faultRate: 0, seed: 1, serverUrl: "" });
   onTestFinished(() => world.disconnect());
   return dataDir;
 }
@@ -140,9 +140,8 @@ it("takes an order back that another process cancels, and has nothing left to do
   );
   if (order === undefined) throw new Error("none of the first 30 orders waits in vain");
   await run.until(() => (movementsOf(order, readLedger(dataDir)) === "none" ? undefined : true));
-  const connection = await connect(storeUrl(dataDir));
-  await connection.client.get(order.id).cancel("the customer called");
-  connection.close();
+  const url = await run.until((text) => /The server is at (\S+) /.exec(text)?.[1]);
+  await new Client({ url }).get(order.id).cancel("the customer called");
 
   expect(await run.ended).toEqual({ end: 0, text: expect.stringMatching(/cancelled +│ +1 │/) });
   expect(movementsOf(order, readLedger(dataDir))).toBe("charge, refund");
@@ -154,7 +153,7 @@ it("takes an order back that another process cancels, and has nothing left to do
   });
 });
 
-it("with --chaos kills its engine as often as told; stopped by Ctrl-C in between, it says how to go on", async () => {
+it("with --chaos kills server and worker as often as told; stopped by Ctrl-C in between, it says how to go on", async () => {
   const dataDir = dataDirectory();
   const chaos = start(dataDir, ["--chaos", "--kills", "3", "--orders", "30", "--seed", "5"]);
   await chaos.until((text) => /kill 2\/3/.exec(text) ?? undefined);
@@ -163,7 +162,9 @@ it("with --chaos kills its engine as often as told; stopped by Ctrl-C in between
   expect(end).toBe(130);
   const [, dataDirOfChaos = "", flags = ""] =
     /`npm start -- --data (\S+) ([^`]*)` goes on from here/.exec(text) ?? [];
-  onTestFinished(() => new World({ dataDir: dataDirOfChaos, faultRate: 0, seed: 1 }).disconnect());
+  onTestFinished(() =>
+    new World({ dataDir: dataDirOfChaos, faultRate: 0, seed: 1, serverUrl: "" }).disconnect(),
+  );
 
   const rest = start(dataDirOfChaos, flags.split(" "));
   expect(await rest.ended).toEqual({

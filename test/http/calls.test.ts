@@ -308,6 +308,19 @@ describe("a caller that is not our client", () => {
     ]);
   });
 
+  it("a browser that knows nothing but the address is shown where to look", async () => {
+    const { url } = await serve({});
+    const index = await fetch(url);
+    expect(index.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    const text = await index.text();
+    expect(text).toContain(`aion list --url ${url}`);
+    const links = [...text.matchAll(/href="([^"]+)"/g)].map(([, link]) => link ?? "");
+    expect(links).toContain("docs");
+    // This one serves a single engine.
+    for (const link of links.filter((to) => to !== "v1/namespaces"))
+      expect([link, (await fetch(`${url}/${link}`)).status]).toEqual([link, 200]);
+  });
+
   it("is shown the API in a browser", async () => {
     const { url } = await serve({});
     const page = await fetch(`${url}/docs`);

@@ -166,17 +166,19 @@ describe("runs and activities", () => {
     await using engine = await open();
     const { client } = engine;
     expect(await (await client.start(plain, "a")).result()).toBe("a");
-    await expect((await client.start(failing, undefined)).result()).rejects.toThrow();
+    await expect((await client.start(failing, undefined)).result()).rejects.toThrow("failed");
     expect(await (await client.start(retried, undefined)).result()).toBe("now");
-    await expect((await client.start(late, undefined)).result()).rejects.toThrow();
+    await expect((await client.start(late, undefined)).result()).rejects.toThrow("failed");
     expect(await (await client.start(cancelling, undefined)).result()).toBe("gone on");
     expect(await (await client.start(twice, 0)).result()).toBe(1);
     const cancelled = await client.start(waiting, undefined);
     await cancelled.cancel();
-    await expect(cancelled.result()).rejects.toThrow();
+    await expect(cancelled.result()).rejects.toThrow("cancelled");
     const left = await client.start(keeping, undefined);
     await left.terminate();
-    await expect((await client.start(waiting, undefined, { runTimeout: 20 })).result()).rejects.toThrow();
+    await expect((await client.start(waiting, undefined, { runTimeout: 20 })).result()).rejects.toThrow(
+      "time-out",
+    );
     const signalled = await client.start(waiting, undefined, { id: "signalled" });
     expect(await signalled.query(stage)).toBe("waiting");
     await signalled.signal(go, "went");
@@ -270,7 +272,7 @@ describe("runs and activities", () => {
     for (const _ of [1, 2]) {
       await service.cancel({ workflowId: "open", requestId: "c" });
     }
-    await expect(run.result()).rejects.toThrow();
+    await expect(run.result()).rejects.toThrow("cancelled");
     await client.start(waiting, undefined, { id: "signals" });
     for (const _ of [1, 2])
       await service.signal({ workflowId: "signals", name: "go", payload: `"x"` as never, signalId: "s" });
@@ -489,7 +491,7 @@ describe("after a crash", () => {
       encoding: "utf8",
       timeout: 30_000,
     });
-    expect(how, stderr).toBe("SIGKILL");
+    expect({ how, stderr }).toMatchObject({ how: "SIGKILL" });
     const both = workflow("both", async () => {
       await here("a");
       return await held(undefined);
@@ -574,7 +576,7 @@ describe("a server", () => {
     });
     const working = worker.run();
     expect(await (await client.start(faraway, undefined)).result()).toBe("task");
-    await expect(client.get("nobody").describe()).rejects.toThrow();
+    await expect(client.get("nobody").describe()).rejects.toMatchObject({ code: "run_not_found" });
     await fetch(`${server.url}/nowhere`);
     await fetch(`${server.url}/aion.v1.WorkflowService/Count`, {
       method: "POST",
@@ -612,7 +614,6 @@ describe("a server", () => {
     await new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }));
     const long = await client.start(waiting, undefined, { id: "long" });
     for (let index = 0; index < 24; index += 1) {
-      await server.namespaces;
       await client.get("long").signal(signal<string>("more"), "x".repeat(1_000_000));
     }
     const slowReader = connect(Number(new URL(server.url).port), "127.0.0.1");
@@ -680,11 +681,14 @@ describe("all of that together", () => {
     for (const [name, values] of moved) {
       const { labels, of } = metricTable[name as MetricName];
       const expected = of === "engine" ? ["namespace", ...labels] : labels;
-      expect([...values.keys()].toSorted(), name).toEqual([...expected].toSorted());
+      expect([name, ...[...values.keys()].toSorted()]).toEqual([
+        name,
+        ...expected.toSorted((left, right) => (left < right ? -1 : 1)),
+      ]);
       for (const label of labels) {
         const known = labelTable[label].values;
         if (known === undefined) continue;
-        for (const value of values.get(label) ?? []) expect(known, `${name} ${label}`).toContain(value);
+        for (const value of values.get(label) ?? []) expect(known).toContain(value);
       }
     }
     const seen = (label: LabelName): string[] =>
@@ -692,7 +696,7 @@ describe("all of that together", () => {
     for (const [label, { values }] of Object.entries(labelTable)) {
       // An end by itself, and silence, are shown where the processes of packages are tested.
       if (values === undefined || label === "end") continue;
-      expect(seen(label as LabelName), label).toEqual([...values].toSorted());
+      expect([label, ...seen(label as LabelName)]).toEqual([label, ...values.toSorted()]);
     }
     expect(seen("end")).toEqual(expect.arrayContaining(["budget", "memory"]));
   });

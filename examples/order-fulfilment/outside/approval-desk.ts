@@ -2,9 +2,9 @@
  * The approver: a process of its own that is told which orders wait and sends each decision as a signal to the workflow.
  *
  * Owner: the process of approver.ts.
- * Law: a request that was accepted is answered exactly once, however often this process or the engine is killed.
+ * Law: a request that was accepted is answered exactly once, however often this process or the server is killed.
  * 1. A request is on disk before it is accepted; a repeated one is the same request.
- * 2. A decision is sent until the engine has taken it or the run is over. The signal's id is the order's, so sending
+ * 2. A decision is sent until the server has taken it or the run is over. The signal's id is the order's, so sending
  *    it again after a crash does no harm.
  * 3. Nobody decides about a customer whose credit is unknown: the workflow's own time-out has to end the wait.
  */
@@ -37,7 +37,7 @@ export interface Decision {
   readonly ok: boolean;
 }
 
-/** Sends one decision; rejects when the engine cannot be reached at the moment. */
+/** Sends one decision; rejects when the server cannot be reached at the moment. */
 export type SendDecision = (orderId: string, decision: Decision) => Promise<"delivered" | "too late">;
 
 const RETRY_DELAY_MS = 300;

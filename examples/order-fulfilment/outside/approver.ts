@@ -9,7 +9,7 @@ import { acquireInstanceLock } from "./single-instance.ts";
 
 export interface ApproverOptions {
   readonly dataDir: string;
-  readonly store: string;
+  readonly serverUrl: string;
   readonly send: SendDecision;
   readonly idleExitMs?: number;
 }
@@ -23,7 +23,7 @@ export async function startApprover(options: ApproverOptions): Promise<HostedSer
     return await hostService({
       name: APPROVAL_DESK,
       dataDir: options.dataDir,
-      settings: { store: options.store },
+      settings: { serverUrl: options.serverUrl },
       idleExitMs: options.idleExitMs,
       handle: (request) => handle(desk, request),
       onClose: async () => {
@@ -56,16 +56,15 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       data: { type: "string" },
-      store: { type: "string" },
+      url: { type: "string" },
       "idle-exit-ms": { type: "string", default: "900000" },
     },
   });
-  if (values.data === undefined || values.store === undefined)
-    throw new Error("--data or --store is missing");
+  if (values.data === undefined || values.url === undefined) throw new Error("--data or --url is missing");
   const desk = await startApprover({
     dataDir: values.data,
-    store: values.store,
-    send: decisionSender(values.store),
+    serverUrl: values.url,
+    send: decisionSender(values.url),
     idleExitMs: Number(values["idle-exit-ms"]),
   });
   if (desk === undefined) {

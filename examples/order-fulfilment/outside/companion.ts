@@ -158,7 +158,7 @@ export class Companion {
     const log = openSync(logPath(dataDir, name), "a", 0o600);
     try {
       const program = fileURLToPath(new URL(script, import.meta.url));
-      const child = spawn(process.execPath, [program, ...this.#options.arguments], {
+      const child = spawn(process.execPath, [...process.execArgv, program, ...this.#options.arguments], {
         // A session of its own: neither Ctrl-C in the terminal nor the death of this process reaches it.
         detached: true,
         stdio: ["ignore", log, log],

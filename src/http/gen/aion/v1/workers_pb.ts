@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file aion/v1/workers.proto.
  */
 export const file_aion_v1_workers: GenFile = /*@__PURE__*/
-  fileDesc("ChVhaW9uL3YxL3dvcmtlcnMucHJvdG8SB2Fpb24udjEijQIKC1dvcmtSZXF1ZXN0EiUKCHJlZ2lzdGVyGAEgASgLMhEuYWlvbi52MS5SZWdpc3RlckgAEh8KBXJlYWR5GAIgASgLMg4uYWlvbi52MS5SZWFkeUgAEiEKBnJlcG9ydBgDIAEoCzIPLmFpb24udjEuUmVwb3J0SAASJwoJaGVhcnRiZWF0GAQgASgLMhIuYWlvbi52MS5IZWFydGJlYXRIABIfCgVhbGl2ZRgFIAEoCzIOLmFpb24udjEuQWxpdmVIABIfCgVkcmFpbhgGIAEoCzIOLmFpb24udjEuRHJhaW5IABIfCgVsZWF2ZRgHIAEoCzIOLmFpb24udjEuTGVhdmVIAEIHCgVmcmFtZSKeAgoMV29ya1Jlc3BvbnNlEikKCnJlZ2lzdGVyZWQYASABKAsyEy5haW9uLnYxLlJlZ2lzdGVyZWRIABIjCgdyZWZ1c2VkGAIgASgLMhAuYWlvbi52MS5SZWZ1c2VkSAASHQoEdGFzaxgDIAEoCzINLmFpb24udjEuVGFza0gAEiEKBmNhbmNlbBgEIAEoCzIPLmFpb24udjEuQ2FuY2VsSAASLQoMYWNrbm93bGVkZ2VkGAUgASgLMhUuYWlvbi52MS5BY2tub3dsZWRnZWRIABIfCgVhbGl2ZRgGIAEoCzIOLmFpb24udjEuQWxpdmVIABIjCgdjbG9zaW5nGAcgASgLMhAuYWlvbi52MS5DbG9zaW5nSABCBwoFZnJhbWUi+QEKCFJlZ2lzdGVyEhYKCW5hbWVzcGFjZRgBIAEoCUgAiAEBEhAKCHByb3RvY29sGAIgASgNEhAKCGlkZW50aXR5GAMgASgJEhIKBWJ1aWxkGAQgASgJSAGIAQESEwoLdGFza19xdWV1ZXMYBSADKAkSFgoOYWN0aXZpdHlfdHlwZXMYBiADKAkSEAoIY2FwYWNpdHkYByABKA0SFAoHc2Vzc2lvbhgIIAEoCUgCiAEBEgwKBGhlbGQYCSADKAkSFgoOdW5hY2tub3dsZWRnZWQYCiADKAlCDAoKX25hbWVzcGFjZUIICgZfYnVpbGRCCgoIX3Nlc3Npb24iBwoFUmVhZHkiOgoGUmVwb3J0Eg0KBXRva2VuGAEgASgJEiEKB291dGNvbWUYAiABKAsyEC5haW9uLnYxLk91dGNvbWUiWgoHT3V0Y29tZRIMCgRraW5kGAEgASgJEhMKBnJlc3VsdBgCIAEoCUgAiAEBEiEKB2ZhaWx1cmUYAyABKAsyEC5haW9uLnYxLkZhaWx1cmVCCQoHX3Jlc3VsdCI8CglIZWFydGJlYXQSDQoFdG9rZW4YASABKAkSFAoHZGV0YWlscxgCIAEoCUgAiAEBQgoKCF9kZXRhaWxzIgcKBUFsaXZlIgcKBURyYWluIgcKBUxlYXZlImQKClJlZ2lzdGVyZWQSDwoHc2Vzc2lvbhgBIAEoCRIaChJzZXNzaW9uX3RpbWVvdXRfbXMYAiABKAESGwoTcGF5bG9hZF9saW1pdF9ieXRlcxgDIAEoARIMCgRzdG9wGAQgAygJIiwKB1JlZnVzZWQSDwoHbWVzc2FnZRgBIAEoCRIQCghpc19maW5hbBgCIAEoCCLmAQoEVGFzaxINCgV0b2tlbhgBIAEoCRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEhMKC3dvcmtmbG93X2lkGAMgASgJEg4KBnJ1bl9pZBgEIAEoCRIPCgdhdHRlbXB0GAUgASgNEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCRINCgVpbnB1dBgHIAEoCRIbCg5sYXN0X2hlYXJ0YmVhdBgIIAEoCUgAiAEBEhkKDGhlYXJ0YmVhdF9tcxgJIAEoAUgBiAEBQhEKD19sYXN0X2hlYXJ0YmVhdEIPCg1faGVhcnRiZWF0X21zIicKBkNhbmNlbBINCgV0b2tlbhgBIAEoCRIOCgZyZWFzb24YAiABKAkiLQoMQWNrbm93bGVkZ2VkEg0KBXRva2VuGAEgASgJEg4KBmJlY2FtZRgCIAEoCSIJCgdDbG9zaW5nMkgKDVdvcmtlclNlcnZpY2USNwoEV29yaxIULmFpb24udjEuV29ya1JlcXVlc3QaFS5haW9uLnYxLldvcmtSZXNwb25zZSgBMAFiBnByb3RvMw", [file_aion_v1_workflows]);
+  fileDesc("ChVhaW9uL3YxL3dvcmtlcnMucHJvdG8SB2Fpb24udjEijQIKC1dvcmtSZXF1ZXN0EiUKCHJlZ2lzdGVyGAEgASgLMhEuYWlvbi52MS5SZWdpc3RlckgAEh8KBXJlYWR5GAIgASgLMg4uYWlvbi52MS5SZWFkeUgAEiEKBnJlcG9ydBgDIAEoCzIPLmFpb24udjEuUmVwb3J0SAASJwoJaGVhcnRiZWF0GAQgASgLMhIuYWlvbi52MS5IZWFydGJlYXRIABIfCgVhbGl2ZRgFIAEoCzIOLmFpb24udjEuQWxpdmVIABIfCgVkcmFpbhgGIAEoCzIOLmFpb24udjEuRHJhaW5IABIfCgVsZWF2ZRgHIAEoCzIOLmFpb24udjEuTGVhdmVIAEIHCgVmcmFtZSKeAgoMV29ya1Jlc3BvbnNlEikKCnJlZ2lzdGVyZWQYASABKAsyEy5haW9uLnYxLlJlZ2lzdGVyZWRIABIjCgdyZWZ1c2VkGAIgASgLMhAuYWlvbi52MS5SZWZ1c2VkSAASHQoEdGFzaxgDIAEoCzINLmFpb24udjEuVGFza0gAEiEKBmNhbmNlbBgEIAEoCzIPLmFpb24udjEuQ2FuY2VsSAASLQoMYWNrbm93bGVkZ2VkGAUgASgLMhUuYWlvbi52MS5BY2tub3dsZWRnZWRIABIfCgVhbGl2ZRgGIAEoCzIOLmFpb24udjEuQWxpdmVIABIjCgdjbG9zaW5nGAcgASgLMhAuYWlvbi52MS5DbG9zaW5nSABCBwoFZnJhbWUi+QEKCFJlZ2lzdGVyEhYKCW5hbWVzcGFjZRgBIAEoCUgAiAEBEhAKCHByb3RvY29sGAIgASgNEhAKCGlkZW50aXR5GAMgASgJEhIKBWJ1aWxkGAQgASgJSAGIAQESEwoLdGFza19xdWV1ZXMYBSADKAkSFgoOYWN0aXZpdHlfdHlwZXMYBiADKAkSEAoIY2FwYWNpdHkYByABKA0SFAoHc2Vzc2lvbhgIIAEoCUgCiAEBEgwKBGhlbGQYCSADKAkSFgoOdW5hY2tub3dsZWRnZWQYCiADKAlCDAoKX25hbWVzcGFjZUIICgZfYnVpbGRCCgoIX3Nlc3Npb24iBwoFUmVhZHkiOgoGUmVwb3J0Eg0KBXRva2VuGAEgASgJEiEKB291dGNvbWUYAiABKAsyEC5haW9uLnYxLk91dGNvbWUiWgoHT3V0Y29tZRIMCgRraW5kGAEgASgJEhMKBnJlc3VsdBgCIAEoCUgAiAEBEiEKB2ZhaWx1cmUYAyABKAsyEC5haW9uLnYxLkZhaWx1cmVCCQoHX3Jlc3VsdCI8CglIZWFydGJlYXQSDQoFdG9rZW4YASABKAkSFAoHZGV0YWlscxgCIAEoCUgAiAEBQgoKCF9kZXRhaWxzIgcKBUFsaXZlIgcKBURyYWluIgcKBUxlYXZlImQKClJlZ2lzdGVyZWQSDwoHc2Vzc2lvbhgBIAEoCRIaChJzZXNzaW9uX3RpbWVvdXRfbXMYAiABKAESGwoTcGF5bG9hZF9saW1pdF9ieXRlcxgDIAEoARIMCgRzdG9wGAQgAygJIiwKB1JlZnVzZWQSDwoHbWVzc2FnZRgBIAEoCRIQCghpc19maW5hbBgCIAEoCCKbAgoEVGFzaxINCgV0b2tlbhgBIAEoCRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEhMKC3dvcmtmbG93X2lkGAMgASgJEg4KBnJ1bl9pZBgEIAEoCRIPCgdhdHRlbXB0GAUgASgNEhcKD2lkZW1wb3RlbmN5X2tleRgGIAEoCRINCgVpbnB1dBgHIAEoCRIbCg5sYXN0X2hlYXJ0YmVhdBgIIAEoCUgAiAEBEhkKDGhlYXJ0YmVhdF9tcxgJIAEoAUgBiAEBEikKBXRyYWNlGAogASgLMhUuYWlvbi52MS5UcmFjZUNvbnRleHRIAogBAUIRCg9fbGFzdF9oZWFydGJlYXRCDwoNX2hlYXJ0YmVhdF9tc0IICgZfdHJhY2UiSwoMVHJhY2VDb250ZXh0EhMKC3RyYWNlcGFyZW50GAEgASgJEhcKCnRyYWNlc3RhdGUYAiABKAlIAIgBAUINCgtfdHJhY2VzdGF0ZSInCgZDYW5jZWwSDQoFdG9rZW4YASABKAkSDgoGcmVhc29uGAIgASgJIi0KDEFja25vd2xlZGdlZBINCgV0b2tlbhgBIAEoCRIOCgZiZWNhbWUYAiABKAkiCQoHQ2xvc2luZzJICg1Xb3JrZXJTZXJ2aWNlEjcKBFdvcmsSFC5haW9uLnYxLldvcmtSZXF1ZXN0GhUuYWlvbi52MS5Xb3JrUmVzcG9uc2UoATABYgZwcm90bzM", [file_aion_v1_workflows]);
 
 /**
  * @generated from message aion.v1.WorkRequest
@@ -480,6 +480,13 @@ export type Task = Message<"aion.v1.Task"> & {
    * @generated from field: optional double heartbeat_ms = 9;
    */
   heartbeatMs?: number | undefined;
+
+  /**
+   * The span that the attempt is inside, if its run is part of a trace.
+   *
+   * @generated from field: optional aion.v1.TraceContext trace = 10;
+   */
+  trace?: TraceContext | undefined;
 };
 
 /**
@@ -488,6 +495,30 @@ export type Task = Message<"aion.v1.Task"> & {
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
   messageDesc(file_aion_v1_workers, 12);
+
+/**
+ * As W3C Trace Context has it: the values of the two headers.
+ *
+ * @generated from message aion.v1.TraceContext
+ */
+export type TraceContext = Message<"aion.v1.TraceContext"> & {
+  /**
+   * @generated from field: string traceparent = 1;
+   */
+  traceparent: string;
+
+  /**
+   * @generated from field: optional string tracestate = 2;
+   */
+  tracestate?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.TraceContext.
+ * Use `create(TraceContextSchema)` to create a new message.
+ */
+export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workers, 13);
 
 /**
  * @generated from message aion.v1.Cancel
@@ -511,7 +542,7 @@ export type Cancel = Message<"aion.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workers, 13);
+  messageDesc(file_aion_v1_workers, 14);
 
 /**
  * The report need not be sent again.
@@ -537,7 +568,7 @@ export type Acknowledged = Message<"aion.v1.Acknowledged"> & {
  * Use `create(AcknowledgedSchema)` to create a new message.
  */
 export const AcknowledgedSchema: GenMessage<Acknowledged> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workers, 14);
+  messageDesc(file_aion_v1_workers, 15);
 
 /**
  * The engine goes. Connect again.
@@ -552,7 +583,7 @@ export type Closing = Message<"aion.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workers, 15);
+  messageDesc(file_aion_v1_workers, 16);
 
 /**
  * @generated from service aion.v1.WorkerService

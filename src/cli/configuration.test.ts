@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isAionError } from "../core/errors.ts";
+import { describeSettings, loadConfiguration, variableOf } from "./configuration.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), "aion-settings-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function fileOf(settings: object): string {
+  const file = path.join(directory, "settings.json");
+  writeFileSync(file, JSON.stringify(settings));
+  return file;
+}
+
+function refusalOf(load: () => unknown): string {
+  try {
+    load();
+  } catch (error) {
+    return isAionError(error) ? error.message : String(error);
+  }
+  return "taken";
+}
+
+describe("the settings of a server", () => {
+  it("come from flags, then the environment, then the file, then the defaults", () => {
+    const config = fileOf({ port: 1, lease: "1s", residentMax: 1, logLevel: "warn" });
+    const settings = loadConfiguration({ config, port: "3" }, { AION_PORT: "2", AION_LEASE: "2s" });
+    expect(settings).toMatchObject({
+      port: 3,
+      lease: 2_000,
+      residentMax: 1,
+      logLevel: "warn",
+      host: "127.0.0.1",
+    });
+    expect(loadConfiguration({}, { AION_CONFIG: config }).port).toBe(1);
+  });
+
+  it("say what task queues allow, in the file and as JSON in the environment", () => {
+    const taskQueues = { emails: { concurrency: 10, perSecond: 0.5 }, gpu: { concurrency: 1 } };
+    expect(loadConfiguration({ config: fileOf({ taskQueues }) }, {}).taskQueues).toEqual(taskQueues);
+    const environment = { AION_TASK_QUEUES: JSON.stringify(taskQueues) };
+    expect(loadConfiguration({}, environment).taskQueues).toEqual(taskQueues);
+  });
+
+  it.each([
+    [{ AION_PORT: "many" }, "AION_PORT"],
+    [{ AION_PORT: "65536" }, "AION_PORT"],
+    [{ AION_WORKER_SESSION: "soon" }, "workerSession"],
+    [{ AION_TASK_QUEUES: "{" }, "AION_TASK_QUEUES"],
+    [{ AION_TASK_QUEUES: '{"emails":{"concurrency":0}}' }, "AION_TASK_QUEUES"],
+    [{ AION_TASK_QUEUES: '{"emails":{"perHour":1}}' }, "AION_TASK_QUEUES"],
+    [{ AION_LOG_LEVEL: "loud" }, "AION_LOG_LEVEL"],
+  ])("that are wrong are refused by the name under which they were given: %j", (environment, name) => {
+    expect(refusalOf(() => loadConfiguration({}, environment))).toContain(name);
+  });
+
+  it("that are none are refused, and a file that is named must be there", () => {
+    expect(refusalOf(() => loadConfiguration({ config: fileOf({ prot: 1 }) }, {}))).toContain("prot");
+    expect(refusalOf(() => loadConfiguration({ config: path.join(directory, "none") }, {}))).toContain(
+      "cannot read",
+    );
+    expect(refusalOf(() => loadConfiguration({ config: fileOf([]) }, {}))).toContain("no JSON object");
+  });
+
+  it("are all described, and named in the environment", () => {
+    for (const { name, variable, text } of describeSettings()) {
+      expect(variable).toBe(variableOf(name));
+      expect([name, text.length > 10]).toEqual([name, true]);
+    }
+  });
+});

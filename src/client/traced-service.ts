@@ -1,0 +1,67 @@
+import type { SpanAttributes, TraceContext, Tracing } from "../core/tracing.ts";
+import { spanAttribute } from "../core/tracing.ts";
+import type { EndRequest, QueryRequest, Service, SignalRequest, StartRequest } from "./service.ts";
+
+/** Calls that get a span: those that are part of what a program does. Reading and waiting would be noise. */
+export interface TracedRequests {
+  readonly start: StartRequest;
+  readonly signal: SignalRequest;
+  readonly query: QueryRequest;
+  readonly cancel: EndRequest;
+  readonly terminate: EndRequest;
+}
+
+/** How the span of a call is named, and what it says. For both sides. */
+export function describeCall<Method extends keyof TracedRequests>(
+  method: Method,
+  request: TracedRequests[Method],
+): { readonly name: string; readonly attributes: SpanAttributes } {
+  if ("workflowType" in request) {
+    const { workflowType, workflowId } = request;
+    const attributes = {
+      [spanAttribute.workflowType]: workflowType,
+      [spanAttribute.workflowId]: workflowId,
+    };
+    return { name: `start ${workflowType}`, attributes };
+  }
+  const { workflowId, runId } = request;
+  const address = { [spanAttribute.workflowId]: workflowId, [spanAttribute.runId]: runId };
+  if (!("name" in request)) return { name: method, attributes: address };
+  const { name } = request;
+  const of = method === "signal" ? spanAttribute.signal : spanAttribute.query;
+  return { name: `${method} ${name}`, attributes: { ...address, [of]: name } };
+}
+
+export function isTraced(method: keyof Service): method is keyof TracedRequests {
+  return ["start", "signal", "query", "cancel", "terminate"].includes(method);
+}
+
+/** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
+export function traceService(service: Service, tracing: Tracing): Service {
+  const call = <Method extends keyof TracedRequests, Reply>(
+    method: Method,
+    request: TracedRequests[Method],
+    work: (traced: TracedRequests[Method]) => Promise<Reply>,
+  ): Promise<Reply> => {
+    const span = { ...describeCall(method, request), kind: "client", inside: "current" } as const;
+    return tracing.within({ ...span, parent: request.trace }, (trace: TraceContext | undefined) =>
+      work(trace === undefined ? request : { ...request, trace }),
+    );
+  };
+  const traced: Partial<Service> = {
+    start: (request) => call("start", request, (one) => service.start(one)),
+    signal: (request) => call("signal", request, (one) => service.signal(one)),
+    query: (request, options) => call("query", request, (one) => service.query(one, options)),
+    cancel: (request) => call("cancel", request, (one) => service.cancel(one)),
+    terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
+  };
+  return new Proxy(service, {
+    get: (target, name) => {
+      const own: unknown = Reflect.get(traced, name);
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return (value as (...given: readonly unknown[]) => unknown).bind(target);
+    },
+  });
+}

@@ -1,0 +1,180 @@
+import type { Event, EventOf } from "../core/event.ts";
+import type { Failure } from "../core/failure.ts";
+import type { RunId } from "../core/ids.ts";
+import { statusAfter } from "../core/status.ts";
+import type { FinishedSpan, SpanAttributes, TraceContext, Tracing } from "../core/tracing.ts";
+import { spanAttribute } from "../core/tracing.ts";
+import type { OpenActivity, RunState } from "../replay/run-state.ts";
+
+type Started = EventOf<"WorkflowStarted">;
+
+/**
+ * The spans of runs. Owner: the kernel. A run is part of a trace if its start was.
+ *
+ * Laws: the span of a run, of an activity or of a signal is made of what history says, when that which ends it is on disk, and by
+ * the engine that wrote it there: once, or not at all if the process ends in between. No replay makes one. Its id follows from the
+ * run's, so that what ended before it stands inside it.
+ */
+export class RunSpans {
+  readonly #tracing: Tracing | undefined;
+
+  constructor(tracing: Tracing | undefined) {
+    this.#tracing = tracing;
+  }
+
+  /** What the run does (its children, its signals to others) is inside this. */
+  contextOfRun({ runId, trace }: Pick<Started, "runId" | "trace">): TraceContext | undefined {
+    if (trace === undefined || this.#tracing === undefined) return trace;
+    return this.#tracing.contextOf(runSeed(runId), trace);
+  }
+
+  /** The attempts of an activity are inside this. */
+  contextOfActivity(started: Pick<Started, "runId" | "trace">, ordinal: number): TraceContext | undefined {
+    const run = this.contextOfRun(started);
+    if (run === undefined || this.#tracing === undefined) return run;
+    return this.#tracing.contextOf(activitySeed(started.runId, ordinal), run);
+  }
+
+  /** Adds the spans that end with `event`, which `state` is about to take. */
+  note(state: RunState, event: Event, spans: FinishedSpan[]): void {
+    if (this.#tracing === undefined || event.type === "WorkflowStarted") return;
+    const { started } = state;
+    const run = this.contextOfRun(started);
+    if (event.type === "SignalReceived") {
+      if (event.trace !== undefined) spans.push(spanOfSignal(started, event, event.trace, run));
+      return;
+    }
+    if (run === undefined || started.trace === undefined) return;
+    const status = statusAfter(event);
+    if (status === undefined) {
+      const ended = outcomeOf(event);
+      const activity = ended === undefined ? undefined : state.activities.get(ended.ordinal);
+      if (ended !== undefined && activity !== undefined)
+        spans.push(spanOfActivity(started, activity, event, run, ended));
+      return;
+    }
+    for (const activity of state.activities.values())
+      spans.push(spanOfActivity(started, activity, event, run, { outcome: "abandoned" }));
+    const { continuedFrom } = started;
+    const before =
+      continuedFrom === undefined
+        ? undefined
+        : this.#tracing.contextOf(runSeed(continuedFrom), started.trace);
+    const error = errorOf(event);
+    spans.push({
+      name: `run ${started.workflowType}`,
+      kind: "internal",
+      parent: started.trace,
+      seed: runSeed(started.runId),
+      startAt: started.recordedAt,
+      endAt: event.recordedAt,
+      attributes: { ...attributesOf(started), [spanAttribute.runStatus]: status },
+      ...(error === undefined ? {} : { error }),
+      // Without ids of its own the run before it cannot be pointed at.
+      ...(before === undefined || before === started.trace ? {} : { links: [before] }),
+    });
+  }
+
+  emit(spans: readonly FinishedSpan[]): void {
+    for (const span of spans) this.#tracing?.emit(span);
+  }
+}
+
+function runSeed(runId: RunId): string {
+  return `run ${runId}`;
+}
+
+function activitySeed(runId: RunId, ordinal: number): string {
+  return `activity ${runId}:${ordinal}`;
+}
+
+function attributesOf({ workflowId, workflowType, runId }: Started): SpanAttributes {
+  return {
+    [spanAttribute.workflowId]: workflowId,
+    [spanAttribute.workflowType]: workflowType,
+    [spanAttribute.runId]: runId,
+  };
+}
+
+/** Stands where it was sent, and points at the run that has it. */
+function spanOfSignal(
+  started: Started,
+  event: EventOf<"SignalReceived">,
+  sent: TraceContext,
+  run: TraceContext | undefined,
+): FinishedSpan {
+  return {
+    name: `receive ${event.name}`,
+    kind: "consumer",
+    parent: sent,
+    seed: `signal ${started.runId}:${event.seq}`,
+    startAt: event.recordedAt,
+    endAt: event.recordedAt,
+    attributes: { ...attributesOf(started), [spanAttribute.signal]: event.name },
+    ...(run === undefined ? {} : { links: [run] }),
+  };
+}
+
+interface ActivityEnd {
+  readonly outcome: "completed" | "failed" | "timed-out" | "cancelled" | "abandoned";
+  readonly error?: { readonly type: string; readonly message: string };
+}
+
+/** From its schedule to its outcome, over all its attempts. */
+function spanOfActivity(
+  started: Started,
+  activity: OpenActivity,
+  { recordedAt }: Event,
+  run: TraceContext,
+  { outcome, error }: ActivityEnd,
+): FinishedSpan {
+  const { ordinal, activityType, attempt, options, scheduledAt } = activity;
+  return {
+    name: `activity ${activityType}`,
+    kind: "internal",
+    parent: run,
+    seed: activitySeed(started.runId, ordinal),
+    startAt: scheduledAt,
+    endAt: recordedAt,
+    attributes: {
+      ...attributesOf(started),
+      [spanAttribute.activityType]: activityType,
+      [spanAttribute.activityOrdinal]: ordinal,
+      [spanAttribute.attempt]: attempt,
+      [spanAttribute.outcome]: outcome,
+      [spanAttribute.taskQueue]: options.taskQueue,
+    },
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+/** `undefined`: the event ends no activity. */
+function outcomeOf(event: Event): (ActivityEnd & { readonly ordinal: number }) | undefined {
+  switch (event.type) {
+    case "ActivityCompleted":
+      return { ordinal: event.ordinal, outcome: "completed" };
+    case "ActivityCancelled":
+      return { ordinal: event.ordinal, outcome: "cancelled" };
+    case "ActivityFailed":
+      if (event.retryAt !== undefined) return undefined;
+      return { ordinal: event.ordinal, outcome: "failed", error: toError(event.failure) };
+    case "ActivityTimedOut":
+      if (event.retryAt !== undefined) return undefined;
+      return { ordinal: event.ordinal, outcome: "timed-out", error: timedOut(event.timeout) };
+    default:
+      return undefined;
+  }
+}
+
+function errorOf(event: Event): FinishedSpan["error"] {
+  if (event.type === "WorkflowFailed") return toError(event.failure);
+  return event.type === "WorkflowTimedOut" ? timedOut(event.timeout) : undefined;
+}
+
+function toError({ type, kind, message }: Failure): { readonly type: string; readonly message: string } {
+  return { type: type ?? kind, message };
+}
+
+function timedOut(timeout: string): { readonly type: string; readonly message: string } {
+  return { type: "timeout", message: `${timeout} time-out` };
+}
