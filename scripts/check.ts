@@ -2,18 +2,22 @@
  * `npm test`, `npm run check` and `npm run check:…`: the checks of this repository, each one of its own kind.
  *
  * Every check runs to its end whatever the ones before it found. The last line on standard output is exactly
- * `N passed, N failed`: each test counts as one, and so does each of the other checks. The exit code is 0 only
- * when nothing failed.
+ * `N passed, N failed`, and `, N skipped` where something could not be checked on this machine: each test counts as one, and so does
+ * each of the other checks. The exit code is 0 only when nothing failed.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
+import { checkPython } from "./python.ts";
 
 interface Tally {
   readonly passed: number;
   readonly failed: number;
+  readonly skipped?: number;
+  /** Why something was skipped. */
+  readonly reason?: string;
 }
 
 interface Check {
@@ -97,6 +101,11 @@ const checks = {
     remedy: "npm run test:unit -- <path>",
     run: runTests,
   },
+  python: {
+    title: "the Python worker",
+    remedy: "npm run check:python",
+    run: checkPython,
+  },
 } as const satisfies Readonly<Record<string, Check>>;
 
 type CheckName = keyof typeof checks;
@@ -116,6 +125,7 @@ function main(args: readonly string[]): number {
 
   let passed = 0;
   let failed = 0;
+  let skipped = 0;
   const remarks: string[] = [];
   for (const name of wanted) {
     const { title, remedy, run } = checks[name];
@@ -125,11 +135,16 @@ function main(args: readonly string[]): number {
     const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
     passed += tally.passed;
     failed += tally.failed;
+    skipped += tally.skipped ?? 0;
+    if (tally.reason !== undefined) remarks.push(`SKIPPED ${title}: ${tally.reason}`);
+    const isNothing = tally.passed + tally.failed === 0 && tally.reason !== undefined;
+    if (isNothing) continue;
     remarks.push(
       tally.failed === 0 ? `ok      ${title} (${seconds} s)` : `FAILED  ${title} (${seconds} s): ${remedy}`,
     );
   }
-  process.stdout.write(`\n${remarks.join("\n")}\n${passed} passed, ${failed} failed\n`);
+  const rest = skipped === 0 ? "" : `, ${skipped} skipped`;
+  process.stdout.write(`\n${remarks.join("\n")}\n${passed} passed, ${failed} failed${rest}\n`);
   return failed === 0 ? 0 : 1;
 }
 

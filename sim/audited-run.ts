@@ -14,6 +14,13 @@ interface AuditedActivity {
   attemptEpoch: number;
   startedAt: number | undefined;
   failedCount: number;
+  /** Workers that fell silent with it, or left it, one after the other. */
+  lostCount: number;
+  leftCount: number;
+  /** The worker that has the latest attempt. */
+  worker: string | undefined;
+  /** When its start was on disk, by the time that only passes. */
+  startedElapsedMs: number;
   retryAt: number | undefined;
   retryEpoch: number;
   setBackMs: number;
@@ -30,8 +37,30 @@ interface AuditedChild {
   isCancelRequested: boolean;
 }
 
+/** Judges what becomes of attempts on workers. */
+export interface AttemptWatch {
+  attemptStarted(
+    run: AuditedRun,
+    event: NewEvent & { readonly type: "ActivityStarted" },
+    epoch: number,
+  ): void;
+  attemptLost(
+    run: AuditedRun,
+    event: NewEvent & { readonly type: "ActivityFailed" },
+    of: {
+      readonly identity: string;
+      /** Since when it was under way, by the time that only passes. */
+      readonly sinceMs: number;
+      readonly isSameOwner: boolean;
+    },
+  ): void;
+}
+
 /** When all is well a timer is late by no more than this: how often the engine looks at the clock, in case it was set. I-29 */
 const lateMsMax = 31_000;
+
+/** So many workers may fall silent in a row; the next one is a failure. */
+const lossesBeforeFailure = 4;
 
 /** What an event made true that is worth counting. */
 export type Remark =
@@ -44,7 +73,9 @@ export type Remark =
   | "attempt cancelled"
   | "activity completed after it was cancelled"
   | "backoff that went on under another owner"
-  | "child ended under another owner";
+  | "child ended under another owner"
+  | "attempt on a worker ended under another owner"
+  | "activity given up after five silent workers";
 
 /**
  * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
@@ -71,6 +102,8 @@ export class AuditedRun {
   readonly signalIds = new Set<string>();
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
+  /** Of attempts on workers, by ordinal and attempt: the details on disk when the attempt was begun. */
+  readonly toldHeartbeats = new Map<string, string>();
   /** Compensations that were begun, in their order. */
   readonly undone: string[] = [];
   #undoing: number | undefined;
@@ -91,6 +124,7 @@ export class AuditedRun {
   readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
+  readonly #watch: AttemptWatch | undefined;
   readonly #issued = new Set<string>();
 
   constructor(of: {
@@ -107,6 +141,7 @@ export class AuditedRun {
     readonly skewOf: (epoch: number) => number;
     readonly isCalm: () => boolean;
     readonly onRemark: (remark: Remark) => void;
+    readonly watch?: AttemptWatch | undefined;
   }) {
     this.workflowId = of.workflowId;
     this.started = of.started;
@@ -118,6 +153,7 @@ export class AuditedRun {
     this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
+    this.#watch = of.watch;
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
     }
@@ -196,6 +232,10 @@ export class AuditedRun {
           attemptEpoch: epoch,
           startedAt: undefined,
           failedCount: 0,
+          lostCount: 0,
+          leftCount: 0,
+          worker: undefined,
+          startedElapsedMs: 0,
           retryAt: undefined,
           retryEpoch: epoch,
           setBackMs: 0,
@@ -209,7 +249,7 @@ export class AuditedRun {
         this.#startAttempt(event, epoch);
         return;
       case "ActivityCompleted":
-        if (this.#endAttempt(event).isCancelRequested)
+        if (this.#endAttempt(event, epoch).isCancelRequested)
           this.#onRemark("activity completed after it was cancelled");
         this.#settleActivity(event);
         return;
@@ -349,6 +389,9 @@ export class AuditedRun {
         this.#fail("backoff-shortened", event, `the backoff is over at ${activity.retryAt}`);
       this.#onRemark("attempt failed and tried again");
       if (activity.retryEpoch !== epoch) this.#onRemark("backoff that went on under another owner");
+    } else if (activity.startedAt !== undefined && activity.worker !== undefined) {
+      // I-11: what a worker has is ended with a word, whichever engine comes.
+      this.#fail("attempt-cut-off", event, `attempt ${activity.attempt} is with ${activity.worker}`);
     } else if (activity.startedAt !== undefined && activity.attemptEpoch !== epoch) {
       this.#onRemark("attempt begun anew after its engine died");
     }
@@ -356,13 +399,24 @@ export class AuditedRun {
     activity.attemptEpoch = epoch;
     activity.startedAt = event.recordedAt;
     activity.retryAt = undefined;
+    activity.worker = event.worker;
+    activity.startedElapsedMs = this.#elapsedMs();
+    if (event.worker === undefined) return;
+    const details = this.heartbeats.get(event.ordinal);
+    if (details !== undefined) this.toldHeartbeats.set(`${event.ordinal} ${event.attempt}`, details);
+    this.#watch?.attemptStarted(this, event, epoch);
   }
 
   /** I-12: an outcome is that of the attempt under way. */
-  #endAttempt(event: NewEvent & { readonly ordinal: number; readonly attempt: number }): AuditedActivity {
+  #endAttempt(
+    event: NewEvent & { readonly ordinal: number; readonly attempt: number },
+    epoch: number,
+  ): AuditedActivity {
     const activity = this.#activityOf(event);
     if (activity.startedAt === undefined || activity.attempt !== event.attempt)
       this.#fail("late-outcome", event, `attempt ${activity.attempt} is the latest`);
+    if (activity.worker !== undefined && activity.attemptEpoch !== epoch)
+      this.#onRemark("attempt on a worker ended under another owner");
     return activity;
   }
 
@@ -387,8 +441,19 @@ export class AuditedRun {
       if (activity.startedAt === undefined) this.#onRemark("activity timed out that was not under way");
     }
     const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
-    if (isOfAttempt) this.#endAttempt(event);
+    if (isOfAttempt) this.#endAttempt(event, epoch);
+    if (event.type === "ActivityFailed" && event.lost !== undefined) {
+      this.#loseAttempt(event, activity, epoch);
+      return;
+    }
+    if (event.type === "ActivityFailed" && event.failure.type === "worker_lost") {
+      if (activity.worker === undefined || activity.lostCount < lossesBeforeFailure)
+        this.#fail("given-up", event, `${activity.lostCount} workers were lost with it before`);
+      this.#onRemark("activity given up after five silent workers");
+    }
     activity.failedCount += 1;
+    activity.lostCount = 0;
+    activity.leftCount = 0;
     const isLast =
       retry === undefined || activity.failedCount >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY);
     const isFinal =
@@ -413,6 +478,34 @@ export class AuditedRun {
         event,
         `all attempts were to be over ${scheduleToCloseMs} ms after the first`,
       );
+    activity.retryAt = event.retryAt;
+    activity.retryEpoch = epoch;
+    activity.setBackMs = this.#setBackMs();
+    activity.startedAt = undefined;
+    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
+  }
+
+  /** The worker is gone: nobody counts it, and the next attempt begins at once, but for those that end their workers. */
+  #loseAttempt(
+    event: NewEvent & { readonly type: "ActivityFailed" },
+    activity: AuditedActivity,
+    epoch: number,
+  ): void {
+    const { worker, attemptEpoch, startedElapsedMs } = activity;
+    if (worker === undefined) return this.#fail("lost-without-cause", event, "no worker has it");
+    if (event.lost === "silent") activity.lostCount += 1;
+    else activity.leftCount += 1;
+    if (activity.lostCount > lossesBeforeFailure)
+      this.#fail("attempts-exceeded", event, `${activity.lostCount} workers were lost with it`);
+    const count = event.lost === "silent" ? activity.lostCount : activity.leftCount;
+    const waitMs = count < 2 ? 0 : Math.min(60_000, 1_000 * 2 ** (count - 2));
+    if (event.retryAt !== event.recordedAt + waitMs)
+      this.#fail("backoff-length", event, `it is the ${count}th in a row, and the wait is ${waitMs} ms`);
+    this.#watch?.attemptLost(this, event, {
+      identity: worker,
+      sinceMs: startedElapsedMs,
+      isSameOwner: attemptEpoch === epoch,
+    });
     activity.retryAt = event.retryAt;
     activity.retryEpoch = epoch;
     activity.setBackMs = this.#setBackMs();

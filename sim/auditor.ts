@@ -4,6 +4,7 @@ import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
+import type { AttemptWatch } from "./audited-run.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -52,6 +53,9 @@ export class Auditor {
   readonly outlived = new Set<string>();
   /** By how much the clock was set back so far. */
   setBackMs = 0;
+  /** Since when there is the owner, by the time that only passes. */
+  ownedFromMs = 0;
+  watch: AttemptWatch | undefined;
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
@@ -111,6 +115,7 @@ export class Auditor {
       this.#statistics.note("owner replaced by one whose clock is ahead");
     this.#skews.set(epoch, skewMs);
     this.#epoch = epoch;
+    this.ownedFromMs = this.#elapsedMs();
     this.#isReleased = false;
     this.#shownAtMs = nowMs;
   }
@@ -320,6 +325,7 @@ export class Auditor {
       skewOf: (of) => this.#skews.get(of) ?? 0,
       isCalm: () => this.#elapsedMs() > this.calmFromMs,
       onRemark: (remark) => this.#statistics.note(remark),
+      watch: this.watch,
     });
     chain.runs.push(run);
     this.chains.set(workflowId, chain);

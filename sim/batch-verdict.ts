@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { BatchReport } from "./batch.ts";
-import { sometimes } from "./statistics.ts";
+import { sometimes, sometimesWithWorkers } from "./statistics.ts";
 
 /** Clients must mostly get what they ask for: a world in which they do not shows little. */
 const doneShareMin = 0.3;
@@ -11,7 +11,12 @@ const shownMax = 20;
 /** Says what a batch showed, and whether it may count. */
 export function judgeBatch(
   report: BatchReport,
-  of: { readonly from: number; readonly count: number; readonly workerCount: number },
+  of: {
+    readonly from: number;
+    readonly count: number;
+    readonly workerCount: number;
+    readonly hasWorkers?: boolean;
+  },
 ): { readonly lines: readonly string[]; readonly isGood: boolean } {
   const { failures, hashes, statistics, elapsedMs } = report;
   const { from, count, workerCount } = of;
@@ -27,7 +32,7 @@ export function judgeBatch(
   }
   lines.push("what happens sometimes:");
   const never: string[] = [];
-  for (const what of sometimes) {
+  for (const what of of.hasWorkers === false ? sometimes : [...sometimes, ...sometimesWithWorkers]) {
     const times = statistics.counts.get(what) ?? 0;
     lines.push(`  ${what}: ${times}`);
     if (times === 0) never.push(what);

@@ -19,6 +19,8 @@ const seedMsMax = 60_000;
 export interface Chunk {
   readonly from: number;
   readonly count: number;
+  /** Whether the worlds have workers; absent: half of them do. */
+  readonly hasWorkers?: boolean;
 }
 
 export interface ChunkReport extends Chunk {
@@ -28,9 +30,7 @@ export interface ChunkReport extends Chunk {
   readonly statistics: StatisticsRecord;
 }
 
-export interface BatchOptions {
-  readonly from: number;
-  readonly count: number;
+export interface BatchOptions extends Chunk {
   readonly workerCount: number;
   readonly seedsPerChunk?: number;
   /** Stops handing out seeds once one has failed. */
@@ -50,7 +50,7 @@ export interface BatchReport {
 
 /** Runs seeds in several processes: a world shares its process's unhandled rejections with no other. */
 export async function runBatch(options: BatchOptions): Promise<BatchReport> {
-  const { from, count, workerCount, planted, seedsPerChunk = seedsPerChunkDefault } = options;
+  const { from, count, workerCount, planted, seedsPerChunk = seedsPerChunkDefault, hasWorkers } = options;
   const startedAtMs = performance.now();
   const statistics = new Statistics();
   const failures: FailedSeed[] = [];
@@ -59,7 +59,11 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   let doneCount = 0;
   const take = (): Chunk | undefined => {
     if (next >= from + count || (options.stopsAtFailure === true && failures.length > 0)) return undefined;
-    const chunk = { from: next, count: Math.min(seedsPerChunk, from + count - next) };
+    const chunk = {
+      from: next,
+      count: Math.min(seedsPerChunk, from + count - next),
+      ...(hasWorkers === undefined ? {} : { hasWorkers }),
+    };
     next += chunk.count;
     return chunk;
   };

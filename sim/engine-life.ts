@@ -18,7 +18,7 @@ import type { StoreSide } from "./store-link.ts";
 import { StoreLink } from "./store-link.ts";
 
 /** Where these are, an engine may learn late of what is on disk. */
-const dawdling: readonly FaultKind[] = [
+export const dawdling: readonly FaultKind[] = [
   "slow-store",
   "freeze",
   "stall",
@@ -36,6 +36,8 @@ export interface LifeOptions {
   readonly skewMs: number;
   /** Names of activities and workflow types that its code does not have. */
   readonly lacks: ReadonlySet<string>;
+  /** It runs itself what others leave to workers. */
+  readonly embeds: boolean;
   readonly plan: Plan;
   readonly schedule: Schedule;
   readonly side: StoreSide;
@@ -127,7 +129,20 @@ export class EngineLife implements Actor {
           ),
         ),
       ),
-      activities: labourActivities(workshop).filter(({ activityType }) => !this.lacks.has(activityType)),
+      activities: labourActivities(workshop).filter(
+        ({ activityType }) =>
+          !this.lacks.has(activityType) &&
+          (this.#of.embeds || plan.workers?.remoteTypes.has(activityType) !== true),
+      ),
+      ...(plan.workers === undefined
+        ? {}
+        : {
+            workers: {
+              sessionTimeoutMs: plan.workers.sessionTimeoutMs,
+              taskQueues: plan.workers.taskQueues,
+              workersMax: 1_000,
+            },
+          }),
       activityConcurrency,
       activityConcurrencyPerType,
       residentMax,

@@ -1,5 +1,5 @@
 /**
- * Seeds that have shown a bug, of the engine or of the simulator: run for ever. What they showed is told by the world they made
+ * Seeds of worlds without workers that have shown a bug, of the engine or of the simulator: run for ever. What they showed is told by the world they made
  * then; a change of how worlds are made gives them another one, so each bug of the engine has a test of its own besides.
  */
 export const keptSeeds: readonly number[] = [
@@ -8,3 +8,6 @@ export const keptSeeds: readonly number[] = [
   40034793, 40095796, 40116786, 40155430, 40198192, 40331293, 40369806, 40394228, 40033912, 40059090,
   40054174, 40026261, 40036742, 40045464, 50262570, 60074769, 60064229, 60079543, 70357442, 70463036,
 ];
+
+/** The same of worlds that have workers. */
+export const keptSeedsWithWorkers: readonly number[] = [39, 174, 201, 262];

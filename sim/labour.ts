@@ -1,7 +1,6 @@
 import { ApplicationFailure } from "../src/core/failure.ts";
 import type { ActivityTask, AnyActivity } from "../src/workflow/definition.ts";
 import { activity } from "../src/workflow/definition.ts";
-import type { Execution } from "./ledger.ts";
 
 interface Labour {
   readonly label: string;
@@ -9,8 +8,8 @@ interface Labour {
   readonly failures: number;
 }
 
-/** What the activities of an engine need of the world around it. */
-export interface Workshop {
+/** What the activities of a process need of the world around it. */
+export interface Workshop<Execution> {
   /** Notes the execution, and how often its key was executed so far, this time included. */
   execute(task: ActivityTask): { readonly execution: Execution; readonly count: number };
   end(execution: Execution): void;
@@ -20,7 +19,7 @@ export interface Workshop {
 }
 
 /** The activities of random programs. Their labels tell how they behave; see `toActivity`. */
-export function labourActivities(workshop: Workshop): readonly AnyActivity[] {
+export function labourActivities<Execution>(workshop: Workshop<Execution>): readonly AnyActivity[] {
   const labour = async ({ label, ms, failures }: Labour, task: ActivityTask): Promise<string> => {
     const { execution, count } = workshop.execute(task);
     try {

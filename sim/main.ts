@@ -3,6 +3,7 @@
  *
  *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
  *       [--without FAULT,…] [--drop N,…] [--engines N]
+ *   --labour workers|engines                worlds that all have workers, or none; by itself half of them do
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
  *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
  *                                           stated for it or N
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     without: { type: "string" },
     drop: { type: "string" },
     engines: { type: "string" },
+    labour: { type: "string" },
     seeds: { type: "string" },
     from: { type: "string", default: "1" },
     workers: { type: "string" },
@@ -58,7 +60,16 @@ function toReduction(): Reduction {
     faults,
     operations: (values.drop?.split(",") ?? []).map((text) => toNumber(text, "drop")),
     ...(values.engines === undefined ? {} : { engineCount: toNumber(values.engines, "engines") }),
+    ...toLabour(),
   };
+}
+
+function toLabour(): { readonly hasWorkers?: boolean } {
+  const { labour } = values;
+  if (labour === undefined) return {};
+  if (labour !== "workers" && labour !== "engines")
+    throw new Error(`--labour is workers or engines, got ${labour}`);
+  return { hasWorkers: labour === "workers" };
 }
 
 async function showOne(seed: number): Promise<number> {
@@ -104,13 +115,14 @@ async function runMany(count: number): Promise<number> {
     from,
     count,
     workerCount,
+    ...toLabour(),
     onProgress: (doneCount) => {
       if (performance.now() < shownAtMs + 10_000) return;
       shownAtMs = performance.now();
       process.stderr.write(`${doneCount} of ${count} seeds\n`);
     },
   });
-  const { lines, isGood } = judgeBatch(report, { from, count, workerCount });
+  const { lines, isGood } = judgeBatch(report, { from, count, workerCount, ...toLabour() });
   for (const line of lines) write(line);
   return isGood ? 0 : 1;
 }

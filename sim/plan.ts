@@ -2,9 +2,11 @@ import type { ReusePolicy } from "../src/client/service.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
 import { randomProgram } from "./random-program.ts";
+import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
+import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
-/** Ways in which a world can go wrong. Each seed has some of them. */
-export const faultKinds = [
+/** Ways in which a world without workers can go wrong. Each seed has some of them. */
+const engineFaultKinds = [
   "crash",
   "freeze",
   "graceful-stop",
@@ -32,7 +34,9 @@ export const faultKinds = [
   "missing-code",
 ] as const;
 
-export type FaultKind = (typeof faultKinds)[number];
+export type FaultKind = (typeof engineFaultKinds)[number] | WorkerFaultKind;
+
+export const faultKinds: readonly FaultKind[] = [...engineFaultKinds, ...workerFaultKinds];
 
 /** What a client does, one thing after the other; each is repeated until there is an answer. */
 export type Operation =
@@ -87,6 +91,8 @@ export interface Plan {
   readonly troubleMs: number;
   /** So long after that engines that lack code go on lacking it. */
   readonly unmendedMs: number;
+  /** `undefined`: none; engines run all activities themselves. */
+  readonly workers: WorkersPlan | undefined;
 }
 
 export interface NumberedOperation {
@@ -100,6 +106,8 @@ export interface Reduction {
   /** Numbers of operations. */
   readonly operations: readonly number[];
   readonly engineCount?: number;
+  /** Whether there are workers; by itself half of the worlds have some. Without them a world is otherwise the same. */
+  readonly hasWorkers?: boolean;
 }
 
 export const noReduction: Reduction = { faults: [], operations: [] };
@@ -114,10 +122,9 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     [1.3, "postgres"],
   ]);
   const share = dice.pick([0, 0.15, 0.3, 0.5, 0.5, 0.8]);
-  const faults = new Set(faultKinds.filter(() => dice.chance(share)));
-  const intensities = Object.fromEntries(
-    faultKinds.map((kind) => [kind, dice.pick([0.4, 1, 1, 4])]),
-  ) as Record<FaultKind, number>;
+  const faults = new Set<FaultKind>(engineFaultKinds.filter(() => dice.chance(share)));
+  const intensityOf = (of: Dice) => (kind: FaultKind) => [kind, of.pick([0.4, 1, 1, 4])] as const;
+  const intensities = Object.fromEntries(engineFaultKinds.map(intensityOf(dice)));
   const isMetronome = dice.chance(0.25);
   const programs: Record<string, Program> = {};
   const programCount = dice.int(1, 3);
@@ -125,6 +132,15 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   for (let index = 0; index < programCount; index++) {
     programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome });
   }
+  const workerDice = new Dice(`workers of ${seed}`);
+  const isDrawn = workerDice.chance(0.5);
+  const workers = (reduction.hasWorkers ?? isDrawn) ? planWorkers(workerDice) : undefined;
+  const workerShare = workerDice.pick([0, 0.15, 0.3, 0.5, 0.8]);
+  if (workers !== undefined) {
+    for (const kind of workerFaultKinds) if (workerDice.chance(workerShare)) faults.add(kind);
+    for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
+  }
+  Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
   const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
@@ -142,12 +158,13 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     activityConcurrency: isTight ? 1 : dice.pick([1, 3, 100, 100]),
     activityConcurrencyPerType: dice.chance(0.2) ? { toil: 1 } : {},
     faults: new Set([...faults].filter((kind) => !reduction.faults.includes(kind))),
-    intensities,
+    intensities: intensities as Record<FaultKind, number>,
     troubleIntensity: dice.pick([0.5, 1, 1, 3]),
     programs,
     clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
     unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
+    workers,
   };
 }
 

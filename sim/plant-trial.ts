@@ -21,6 +21,7 @@ export async function tryPlantedBug(
     seedsPerChunk: 5,
     stopsAtFailure: true,
     planted: bug.name,
+    hasWorkers: bug.isOfWorkers === true,
   });
   const [first] = failures;
   return { bug, seedsNeeded: first?.seed, kind: first?.kind };

@@ -10,6 +10,8 @@ export interface PlantedBug {
   readonly invariants: readonly number[];
   /** In how many worlds, counted from seed 1, it is to be caught; three times what it took when that was measured, and rounded up. */
   readonly within: number;
+  /** It is looked for in worlds that all have workers; others are in worlds that have none. */
+  readonly isOfWorkers?: true;
   readonly edits: readonly Edit[];
 }
 

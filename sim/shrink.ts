@@ -12,7 +12,7 @@ export interface Shrunk {
 
 /**
  * Looks for the smallest world of a seed that breaks the same law: leaves out faults, then operations of clients (many at once
- * first), then engines. Every decision has dice of its own, so what stays goes its way much as before.
+ * first), then engines, then workers. Every decision has dice of its own, so what stays goes its way much as before.
  */
 export async function shrink(seed: number, begin: Reduction = noReduction): Promise<Shrunk | undefined> {
   const first = await runWorld(planOf(seed, begin));
@@ -45,16 +45,20 @@ export async function shrink(seed: number, begin: Reduction = noReduction): Prom
   for (let count = 1; count < planOf(seed, best.reduction).engineCount; count++) {
     if (await attempt({ ...best.reduction, engineCount: count })) break;
   }
+  if (planOf(seed, best.reduction).workers !== undefined)
+    await attempt({ ...best.reduction, hasWorkers: false });
   await leaveOutFaults();
   return { ...best, triedCount };
 }
 
 /** The arguments that run the smaller world. */
-export function toArguments(seed: number, { faults, operations, engineCount }: Reduction): string {
+export function toArguments(seed: number, of: Reduction): string {
+  const { faults, operations, engineCount, hasWorkers } = of;
   return [
     `--seed ${seed}`,
     ...(faults.length === 0 ? [] : [`--without ${faults.join(",")}`]),
     ...(operations.length === 0 ? [] : [`--drop ${operations.toSorted((a, b) => a - b).join(",")}`]),
     ...(engineCount === undefined ? [] : [`--engines ${engineCount}`]),
+    ...(hasWorkers === undefined ? [] : [`--labour ${hasWorkers ? "workers" : "engines"}`]),
   ].join(" ");
 }

@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest";
 import { judgeBatch } from "./batch-verdict.ts";
 import type { BatchReport } from "./batch.ts";
 import { runBatch } from "./batch.ts";
-import { keptSeeds } from "./kept-seeds.ts";
+import { keptSeeds, keptSeedsWithWorkers } from "./kept-seeds.ts";
 import { tryPlantedBug } from "./plant-trial.ts";
 import { plantedBugs } from "./planted-bugs.ts";
-import { planOf } from "./plan.ts";
-import { sometimes, Statistics } from "./statistics.ts";
+import { noReduction, planOf } from "./plan.ts";
+import { sometimes, sometimesWithWorkers, Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
 
 const root = path.dirname(import.meta.dirname);
@@ -32,7 +32,12 @@ describe("worlds in which everything goes wrong", () => {
     "break no law",
     async () => {
       const from = seedOfCommit();
-      const { failures, statistics } = await runBatch({ from, count: 300, workerCount: 2 });
+      const { failures, statistics } = await runBatch({
+        from,
+        count: 300,
+        workerCount: 2,
+        hasWorkers: false,
+      });
       expect(failures).toEqual([]);
       // They were no idle ones.
       expect(statistics.eventCount).toBeGreaterThan(10_000);
@@ -42,8 +47,28 @@ describe("worlds in which everything goes wrong", () => {
     5 * minutes,
   );
 
+  // I-7, I-8, I-9, I-10, I-11, I-12, I-13, I-14, I-38
+  it(
+    "break no law, with workers",
+    async () => {
+      const from = seedOfCommit();
+      const { failures, statistics } = await runBatch({ from, count: 150, workerCount: 2, hasWorkers: true });
+      expect(failures).toEqual([]);
+      expect(statistics.counts.get("attempt begun on a worker")).toBeGreaterThan(300);
+      expect(statistics.counts.get("lost worker detected")).toBeGreaterThan(5);
+      expect(statistics.counts.get("report recorded that was told again")).toBeGreaterThan(0);
+      expect(statistics.counts.get("all workers left, and nothing was owed")).toBeGreaterThan(100);
+    },
+    5 * minutes,
+  );
+
   it.each(keptSeeds)("that broke one once do so no more: seed %i", async (seed) => {
-    const { failure } = await runWorld(planOf(seed));
+    const { failure } = await runWorld(planOf(seed, { ...noReduction, hasWorkers: false }));
+    expect(failure).toBeUndefined();
+  });
+
+  it.each(keptSeedsWithWorkers)("with workers that broke one once do so no more: seed %i", async (seed) => {
+    const { failure } = await runWorld(planOf(seed, { ...noReduction, hasWorkers: true }));
     expect(failure).toBeUndefined();
   });
 });
@@ -83,7 +108,7 @@ describe("a batch", () => {
   const of = { from: 1, count: 2_000, workerCount: 1 };
   const full = (): Statistics => {
     const statistics = new Statistics();
-    for (const what of sometimes) statistics.note(what);
+    for (const what of [...sometimes, ...sometimesWithWorkers]) statistics.note(what);
     Object.assign(statistics.verb("start"), { asked: 10, done: 9, refused: 1 });
     return statistics;
   };
@@ -157,9 +182,9 @@ describe("bugs planted into the engine", () => {
           ["--conditions=aion-source", "--import", "./sim/plant.ts", "sim/main.ts", ...args],
           { cwd: root, encoding: "utf8", env: { ...process.env, AION_PLANTED: name } },
         );
-      const whole = run(["--seed", String(seedsNeeded)]);
+      const whole = run(["--seed", String(seedsNeeded), "--labour", "engines"]);
       expect(whole).toMatchObject({ status: 1, stdout: expect.stringContaining(law) });
-      const { stdout, status } = run(["--seed", String(seedsNeeded), "--shrink"]);
+      const { stdout, status } = run(["--seed", String(seedsNeeded), "--labour", "engines", "--shrink"]);
       expect(status).toBe(1);
       const command = /npm run sim -- (.*)/.exec(stdout)?.[1] ?? "";
       expect(command).toMatch(/--(?:without|drop|engines) /);

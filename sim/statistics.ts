@@ -84,7 +84,41 @@ export const sometimes = [
   "many commits in one append",
 ] as const;
 
-export type Sometimes = (typeof sometimes)[number];
+/** The same of worlds with workers. */
+export const sometimesWithWorkers = [
+  "attempt begun on a worker",
+  "worker killed amid its work",
+  "worker frozen beyond its session",
+  "worker came under a name that another one has",
+  "worker refused, its name being taken",
+  "worker drained with tasks under way",
+  "worker stopped",
+  "worker left its attempt to others",
+  "lost worker detected",
+  "activity given up after five silent workers",
+  "attempt on a worker ended under another owner",
+  "attempt that was over begun by a worker that had not heard",
+  "connection of a worker cut",
+  "connection of a worker half open",
+  "frames lost with a connection",
+  "frame delivered twice",
+  "worker came back with tasks under way",
+  "task given again under its token",
+  "report recorded",
+  "report told again",
+  "report recorded that was told again",
+  "report recorded by the next engine",
+  "re-report acknowledged as recorded before",
+  "late report refused",
+  "cancellation reached a worker",
+  "worker told that an outcome is not wanted",
+  "heartbeat reached the next attempt on a worker",
+  "queue at its limit",
+  "queue at its rate",
+  "all workers left, and nothing was owed",
+] as const;
+
+export type Sometimes = (typeof sometimes)[number] | (typeof sometimesWithWorkers)[number];
 
 export class Statistics {
   readonly counts = new Map<Sometimes, number>();

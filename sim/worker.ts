@@ -1,20 +1,21 @@
 /** A process of a batch: runs the seeds that it is sent, and answers with what came of them. */
 import process from "node:process";
 import type { Chunk, ChunkReport, FailedSeed } from "./batch.ts";
-import { planOf } from "./plan.ts";
+import { noReduction, planOf } from "./plan.ts";
 import { Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
 
 // Whoever wants to see where an error came from runs its seed alone.
 Error.stackTraceLimit = 0;
 
-async function runChunk({ from, count }: Chunk): Promise<ChunkReport> {
+async function runChunk({ from, count, hasWorkers }: Chunk): Promise<ChunkReport> {
   const failures: FailedSeed[] = [];
   const hashes: string[] = [];
   const statistics = new Statistics();
+  const reduction = hasWorkers === undefined ? noReduction : { ...noReduction, hasWorkers };
   for (let seed = from; seed < from + count; seed++) {
     process.send?.(seed);
-    const verdict = await runWorld(planOf(seed));
+    const verdict = await runWorld(planOf(seed, reduction));
     hashes.push(verdict.hash);
     statistics.merge(verdict.statistics.toRecord());
     if (verdict.failure !== undefined)

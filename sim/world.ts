@@ -9,7 +9,7 @@ import { Auditor } from "./auditor.ts";
 import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
-import { EngineLife } from "./engine-life.ts";
+import { dawdling, EngineLife } from "./engine-life.ts";
 import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
@@ -23,6 +23,9 @@ import { SimClient } from "./sim-client.ts";
 import { Statistics } from "./statistics.ts";
 import type { StoreSide } from "./store-link.ts";
 import { Trace } from "./trace.ts";
+import { WorkerNetwork } from "./worker-network.ts";
+import { WorkerOracle } from "./worker-oracle.ts";
+import { WorkerShop } from "./worker-shop.ts";
 
 export interface Verdict {
   readonly seed: number;
@@ -46,6 +49,8 @@ const setBackMaxMs = 30 * 60_000;
 const calmMs = 2 * 3_600_000;
 /** After everything has ended, to see whether anything else comes. */
 const aftermathMs = 45_000;
+/** In which workers that have nothing to do leave. */
+const dismissalMs = 60_000;
 const troublePerStep = 0.02;
 /** How often what is in memory is held against what is on disk. */
 const looksPerStep = 0.006;
@@ -98,6 +103,8 @@ class World {
   readonly #seats: readonly Seat[];
   readonly #frozen = new Set<EngineLife>();
   readonly #clients: readonly SimClient[];
+  readonly #workerOracle: WorkerOracle | undefined;
+  readonly #shop: WorkerShop | undefined;
   #failure: SimulationFailure | undefined;
   #isCalm = false;
   readonly #spreadMs: number;
@@ -151,6 +158,42 @@ class World {
       meets: (kind, share) => this.#meets(kind, share, networkDice),
       engines: () => this.#seats.flatMap(({ life }) => (life?.isUp === true ? [life] : [])),
     });
+    const { workers } = plan;
+    if (workers !== undefined) {
+      const oracle = new WorkerOracle({
+        auditor: this.#auditor,
+        ledger: this.#ledger,
+        statistics: this.#statistics,
+        plan: workers,
+        elapsedMs: () => time.elapsedMs,
+        isPunctual: () => !dawdling.some((kind) => this.#isFaulty(kind)),
+        fail: (error) => this.#fail(error),
+      });
+      this.#workerOracle = oracle;
+      this.#auditor.watch = oracle;
+      const wireDice = new Dice(`wires of ${seed}`);
+      this.#shop = new WorkerShop({
+        plan,
+        workers,
+        schedule: this.#schedule,
+        statistics: this.#statistics,
+        trace: this.#trace,
+        oracle,
+        network: new WorkerNetwork({
+          schedule: this.#schedule,
+          dice: wireDice,
+          statistics: this.#statistics,
+          oracle,
+          meets: (kind, share) => this.#meets(kind, share, wireDice),
+          engines: () => this.#seats.flatMap(({ life }) => (life?.isUp === true ? [life] : [])),
+          fail: (error) => this.#fail(error),
+        }),
+        actor: this.#actor,
+        isFaulty: (kind) => this.#isFaulty(kind),
+        meets: (kind, share, of) => this.#meets(kind, share, of),
+        fail: (error) => this.#fail(error),
+      });
+    }
     this.#clients = plan.clients.map(
       (operations, index) =>
         new SimClient({
@@ -179,6 +222,7 @@ class World {
       this.#fail(error);
     } finally {
       for (const { life } of this.#seats) life?.forget();
+      this.#shop?.forget();
       await new Promise((resolve) => setImmediate(resolve));
       process.off("unhandledRejection", onRejection);
       await this.#inner.close();
@@ -198,6 +242,7 @@ class World {
   async #live(): Promise<void> {
     const { time } = this.#schedule;
     for (const seat of this.#seats) this.#boot(seat, this.#faultDice.int(0, 200));
+    this.#shop?.open();
     for (const client of this.#clients) client.run().catch((error: unknown) => this.#fail(error));
     while (time.elapsedMs < this.#plan.troubleMs && !this.#isAtRest()) {
       if (!(await this.#step())) return;
@@ -223,7 +268,38 @@ class World {
     while (time.elapsedMs < restFromMs + aftermathMs) if (!(await this.#step())) return;
     if (!this.#isAtRest())
       throw new SimulationFailure("unrest", "after everything had ended something began");
+    if (this.#shop !== undefined && !(await this.#dismiss(this.#shop))) return;
     await this.#judge();
+  }
+
+  /** I-13: when all has ended nothing is left with workers, nor in the memory of the engine. False: the world is over. */
+  async #dismiss(shop: WorkerShop): Promise<boolean> {
+    const { time } = this.#schedule;
+    const owner = this.#seats.find(({ life }) => life?.isUp === true && life.epoch === this.#auditor.epoch)
+      ?.life?.kernel;
+    const left = [
+      ...(owner?.workers.listQueues() ?? []).filter(
+        ({ waitingCount, inFlightCount }) => waitingCount + inFlightCount > 0,
+      ),
+      ...(owner?.workers.list() ?? []).filter(({ tasksInFlight }) => tasksInFlight > 0),
+    ];
+    if (left.length > 0 || (owner?.workers.inFlightCount ?? 0) > 0)
+      throw new SimulationFailure(
+        "leftover",
+        `all has ended, and the engine has ${owner?.workers.inFlightCount} attempts under way, ${JSON.stringify(left)}`,
+      );
+    shop.close();
+    const fromMs = time.elapsedMs;
+    while (!shop.isEmpty) {
+      if (!(await this.#step())) return false;
+      if (time.elapsedMs > fromMs + dismissalMs)
+        throw new SimulationFailure(
+          "leftover",
+          "a worker that is to leave waits for something that never comes",
+        );
+    }
+    this.#statistics.note("all workers left, and nothing was owed");
+    return true;
   }
 
   /**
@@ -263,6 +339,10 @@ class World {
     if (schedule.stepCount >= (this.#options.untilStep ?? Number.POSITIVE_INFINITY)) return false;
     if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
     if (!this.#isCalm && this.#trouble()) await schedule.settle();
+    if (!this.#isCalm && this.#shop !== undefined) {
+      this.#shop.trouble();
+      await schedule.settle();
+    }
     if (this.#lookDice.chance(looksPerStep)) await this.#look();
     if (this.#lookDice.chance(reportsPerStep)) this.#askForReport();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
@@ -349,6 +429,7 @@ class World {
         name: `engine ${seat.number}.${seat.lifeCount}`,
         skewMs: this.#plan.skewsMs[seat.number - 1] ?? 0,
         lacks: this.#lacks(),
+        embeds: this.#embeds(),
         plan: this.#plan,
         schedule: this.#schedule,
         side: this.#side,
@@ -372,6 +453,11 @@ class World {
     for (let count = this.#codeDice.int(1, 3); count > 0; count--) lacks.add(this.#codeDice.pick(names));
     this.#trace.add(`  it lacks ${[...lacks].join()}`);
     return lacks;
+  }
+
+  /** A deploy may move activities from workers into the engine, and back. */
+  #embeds(): boolean {
+    return this.#isFaulty("engine-embeds") && this.#codeDice.chance(0.5);
   }
 
   /** A process whose engine did not open, or has stopped, goes; another comes. */
@@ -436,6 +522,7 @@ class World {
       const { time } = this.#schedule;
       this.#statistics.note("time passed while much was to be done");
       time.passUntil(time.elapsedMs + dice.pick([5, 50, 500, 5_000]));
+      this.#workerOracle?.allDisturbed();
     }
     if (this.#meets("retention", retentionPerStep, dice))
       this.#deleteClosed(dice.pick(this.#seats).life, dice.pick(agesMs));
@@ -486,10 +573,12 @@ class World {
     const forMs = Math.round(leaseMs * (draw < 0.3 ? draw : draw * 3));
     const epoch = life.epoch;
     life.isHalted = true;
+    this.#workerOracle?.allDisturbed();
     this.#frozen.add(life);
     this.#trace.add(`  ${life.name} freezes for ${forMs}`);
     this.#schedule.after(forMs, new Lane(this.#actor), `${life.name} goes on`, () => {
       life.isHalted = false;
+      this.#workerOracle?.allDisturbed();
       this.#frozen.delete(life);
       if (forMs > leaseMs) this.#statistics.note("engine frozen beyond its lease");
       if (epoch > 0 && this.#auditor.epoch > epoch) this.#statistics.note("engine replaced while it lived");
@@ -534,6 +623,7 @@ class World {
     this.#auditor.clockSet();
     this.#schedule.time.jump(byMs);
     if (byMs < 0) this.#auditor.setBackMs -= byMs;
+    else this.#workerOracle?.clockSetForwards();
   }
 
   /** From now on nothing goes wrong. */
@@ -543,5 +633,7 @@ class World {
     this.#isOut = false;
     // Also one that is being closed, and has no seat any more.
     for (const life of this.#frozen) life.isHalted = false;
+    this.#workerOracle?.allDisturbed();
+    this.#shop?.heal();
   }
 }

@@ -102,7 +102,7 @@ const table: Readonly<Record<string, Layer>> = {
   },
   otel: { layers: ["core"], packages: ["@opentelemetry/api"] },
   // src/index.ts, the entry of the package.
-  index: { layers: ["core", "engine", "embedded", "metrics"] },
+  index: { layers: ["core", "client", "engine", "embedded", "metrics"] },
 };
 
 /** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node too. */

@@ -11,7 +11,7 @@ export interface SourceFile {
 const root = path.dirname(import.meta.dirname);
 
 /** Made or brought by a tool. */
-const foreign: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage", ".git", ".tmp"]);
+const foreign: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage", ".git", ".tmp", ".venv"]);
 
 export function readSourceFiles(patterns: readonly string[]): readonly SourceFile[] {
   return globSync([...patterns], { cwd: root, exclude: (name) => foreign.has(path.basename(name)) })

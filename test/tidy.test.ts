@@ -92,6 +92,7 @@ const files = readSourceFiles([
   "*.{md,json,ts,jsonc}",
   ".ci/*",
   "{src,test,sim,docs,examples,templates,bench,scripts}/**/*.{ts,mts,js,mjs,md,json,sql,html,css,c}",
+  "sdks/**/*.{py,md,toml,txt}",
 ]).filter((file) => file.path !== "package-lock.json");
 
 describe("this repository", () => {

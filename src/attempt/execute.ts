@@ -3,6 +3,7 @@ import type { Payload } from "../core/payload.ts";
 import { toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
+import { isImplemented } from "../workflow/definition.ts";
 
 /**
  * One execution of user code, in the process of the engine or of a worker: the one place where both run an implementation and
@@ -57,6 +58,13 @@ export function byType(activities: readonly AnyActivity[]): ReadonlyMap<string, 
   for (const activity of activities) {
     if (activity?.kind !== "activity") {
       throw new AionError("invalid_argument", "`activities` holds something that activity() did not make");
+    }
+    if (!isImplemented(activity)) {
+      throw new AionError(
+        "invalid_argument",
+        `activity ${JSON.stringify(activity.activityType)} has no implementation here`,
+        { hint: "Leave it out of `activities`: the worker that has its code runs it." },
+      );
     }
     if (found.has(activity.activityType)) {
       throw new AionError(

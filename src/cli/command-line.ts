@@ -7,6 +7,7 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
+import { addConformanceCommand } from "./conformance-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
 import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
@@ -17,6 +18,7 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
 const exitOk = 0;
@@ -95,6 +97,8 @@ Examples:
   addDevCommand(program);
   addServerCommands(program);
   addWorkerCommand(program);
+  addWorkersCommand(program);
+  addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
   return program;

@@ -189,11 +189,14 @@ class Development {
     const begunAt = performance.now();
     try {
       const { buildPackage } = await import("../package/build.ts");
-      const { bytes, hash: version, warnings, manifest } = await buildPackage(file);
+      const { bytes, hash: version, warnings, dropped } = await buildPackage(file);
       if (this.#deployed.get(file)?.version === version) return "unchanged";
       for (const warning of warnings) this.#of.output.note(describeProblem(warning));
       const { workflowTypes } = await this.#service.deploy({ archive: bytes });
-      this.#deployed.set(file, { version, hasActivities: manifest.activities.length > 0 });
+      this.#deployed.set(file, {
+        version,
+        hasActivities: dropped.some(({ activities }) => activities.length > 0),
+      });
       const took = Math.round(performance.now() - begunAt);
       const types = workflowTypes.map(printable).join(", ");
       this.#say(

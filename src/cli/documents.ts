@@ -18,6 +18,7 @@ import {
   runPage,
   runSummary,
   started,
+  workers,
 } from "../http/forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
@@ -166,6 +167,18 @@ export const documents = {
     activities: list(z.string()),
     url: z.string(),
     pid: z.number(),
+  }),
+  workers,
+  "worker-conformance": z.object({
+    command: list(z.string()),
+    scenarios: list(
+      z.object({
+        name: z.string(),
+        status: z.enum(["passed", "failed"]),
+        message: maybe(z.string()).describe("At which step the worker went another way, and what it said."),
+        output: maybe(z.string()).describe("The end of what it wrote."),
+      }),
+    ),
   }),
   server: z.object({ url: z.string(), pid: z.number(), namespaces: list(namespaceSummary) }),
   completion: z.object({ shell: z.enum(["bash", "zsh", "fish"]), script: z.string() }),

@@ -15,6 +15,7 @@ import type {
   RunAddress,
   RunDescription,
   Service,
+  WorkersReply,
 } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
@@ -71,6 +72,11 @@ export class FileService implements Service {
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
+
+  /** Nobody is there: workers have an engine. */
+  async listWorkers(): Promise<WorkersReply> {
+    return { workers: [], taskQueues: [] };
+  }
 
   async listPackages({ workflowType }: PackageFilter): Promise<PackagesReply> {
     return toPackagesReply(await this.#store.readCatalog(), workflowType);

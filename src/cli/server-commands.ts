@@ -39,13 +39,15 @@ async function serve(flags: Readonly<Record<string, string>>, command: Command):
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({ ...options, log: serverLog(log, logLevel) });
+  // Who has read that it listens may send a signal.
+  const drained = untilSignal(server, drain);
   const names = server.namespaces.map(({ name }) => name);
   output.told("server", `aion listens at ${server.url} (namespaces: ${names.join(", ")})`, {
     url: server.url,
     pid: process.pid,
     namespaces: server.namespaces,
   });
-  await untilSignal(server, drain);
+  await drained;
 }
 
 /** Drains at the first signal; at the second the process ends as it is. */

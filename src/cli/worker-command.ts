@@ -3,6 +3,7 @@ import { AionError } from "../core/errors.ts";
 import { parseDuration } from "../core/duration.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
+import { isImplemented } from "../workflow/definition.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
 import { asUsage, countOption, usageError } from "./usage.ts";
@@ -64,13 +65,6 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     ...(flags.identity === undefined ? {} : { identity: flags.identity }),
     log: serverLog(output.isJson ? "json" : undefined, "info"),
   });
-  const types = activities.map(({ activityType }) => activityType);
-  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
-    identity: worker.identity,
-    activities: types,
-    url,
-    pid: process.pid,
-  });
   let count = 0;
   const onSignal = (): void => {
     count += 1;
@@ -81,6 +75,14 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
   process.on("SIGINT", onSignal);
   // Of `aion dev`, which started it: a worker of its code is not to stay behind.
   if (process.connected) process.once("disconnect", onSignal);
+  // Who has read this may send a signal.
+  const types = activities.map(({ activityType }) => activityType);
+  output.told("worker", `worker ${worker.identity} runs ${types.join(", ")} for ${url}`, {
+    identity: worker.identity,
+    activities: types,
+    url,
+    pid: process.pid,
+  });
   await worker.run();
 }
 
@@ -95,5 +97,5 @@ async function loadActivities(files: readonly string[]): Promise<readonly AnyAct
 
 function isActivity(value: unknown): value is AnyActivity {
   const mayBe = typeof value === "function" || (typeof value === "object" && value !== null);
-  return mayBe && "kind" in value && value.kind === "activity";
+  return mayBe && "kind" in value && value.kind === "activity" && isImplemented(value as AnyActivity);
 }

@@ -56,6 +56,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     feed: answer("feed"),
     deploy: answer("deploy"),
     listPackages: answer("listPackages"),
+    listWorkers: answer("listWorkers"),
     route: answer("route"),
     unload: answer("unload"),
   };

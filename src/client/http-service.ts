@@ -29,6 +29,8 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
 } from "./service.ts";
 import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
@@ -179,6 +181,10 @@ export class HttpService implements Service {
 
   async listPackages(filter: PackageFilter): Promise<PackagesReply> {
     return (await this.#call("listPackages", { ...filter })) as unknown as PackagesReply;
+  }
+
+  async listWorkers(request: WorkersRequest): Promise<WorkersReply> {
+    return (await this.#call("listWorkers", { ...request })) as unknown as WorkersReply;
   }
 
   async route(request: RouteRequest): Promise<void> {

@@ -43,6 +43,7 @@ export const routes = {
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },
+  listWorkers: { verb: "GET", path: "/workers", rest: "query" },
   unload: { verb: "DELETE", path: "/packages/{version}", rest: "query", idempotencyKey: "requestId" },
   route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
 } as const satisfies Readonly<Record<keyof Service, Route>>;

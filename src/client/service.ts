@@ -42,6 +42,8 @@ export interface Service {
   deploy(request: DeployRequest): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
   listPackages(filter: PackageFilter): Promise<PackagesReply>;
+  /** Who works for the engine, and what waits for workers, as it is in this moment. */
+  listWorkers(request: WorkersRequest): Promise<WorkersReply>;
   /** All of the types or none: new runs of them get that version. */
   route(request: RouteRequest): Promise<void>;
   /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
@@ -86,6 +88,42 @@ export interface PackageSummary {
   readonly workflowTypes: readonly string[];
   /** Those of its types whose new runs get it. */
   readonly routedTypes: readonly string[];
+}
+
+export interface WorkersRequest {
+  /** Only this task queue, and who takes tasks from it. */
+  readonly taskQueue?: string;
+}
+
+export interface WorkersReply {
+  /** Workers that are here, or may come back. */
+  readonly workers: readonly WorkerInfo[];
+  /** Task queues in which an activity waits for a worker, or has one. */
+  readonly taskQueues: readonly TaskQueueInfo[];
+}
+
+/** What operators see of a worker. */
+export interface WorkerInfo {
+  readonly identity: string;
+  readonly build?: string;
+  /** `cut off`: it has no connection, and may come back. */
+  readonly state: "ready" | "draining" | "cut off";
+  readonly taskQueues: readonly string[];
+  readonly activityTypes: readonly string[];
+  readonly capacity: number;
+  /** Tasks that it has, or is about to get. */
+  readonly tasksInFlight: number;
+}
+
+/** What operators see of a task queue. */
+export interface TaskQueueInfo {
+  readonly taskQueue: string;
+  /** Activities that stand in line. */
+  readonly waitingCount: number;
+  /** Since when the first of them does, in milliseconds since 1970; absent: nobody waits. */
+  readonly waitingSince?: number;
+  /** Attempts that workers have, or are about to get. */
+  readonly inFlightCount: number;
 }
 
 export interface RouteRequest {

@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { Client } from "../client/client.ts";
 import { defaultNamespace } from "../client/routes.ts";
-import type { DeployReply, PackagesReply, Service } from "../client/service.ts";
+import type { DeployReply, PackagesReply, Service, TaskQueueInfo, WorkerInfo } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
@@ -16,8 +16,7 @@ import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
-import type { TaskQueueInfo, TaskQueueLimits } from "../engine/task-queues.ts";
-import type { WorkerInfo } from "../engine/worker-session.ts";
+import type { TaskQueueLimits } from "../engine/task-queues.ts";
 import type { WorkerOptions } from "../engine/workers.ts";
 import { workerOptionsDefault } from "../engine/workers.ts";
 import type { LocalServer } from "../local/server.ts";

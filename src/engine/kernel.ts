@@ -30,7 +30,7 @@ import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
 import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
 import type { LabourView } from "./views.ts";
-import { isOutcomeRecorded } from "./views.ts";
+import { standingOf } from "./views.ts";
 import { WakeQueue } from "./wake-queue.ts";
 import { Watchers } from "./watchers.ts";
 import { Workers, workerOptionsDefault } from "./workers.ts";
@@ -114,7 +114,8 @@ export class Kernel implements RunHost {
           this.residency.offer(workflowId, { ...outcome, settles: ordinal }),
         slotFree: (address) => this.#slotFree(address),
         heartbeat: (address, attempt, details) => this.heartbeats.note(address, attempt, details),
-        isRecorded: (address, attempt) => isOutcomeRecorded(this.store, address, attempt),
+        isAtHand: (workflowId) => this.residency.get(workflowId)?.isHere === true,
+        standingOf: (address, attempt) => standingOf(this.store, address, attempt),
         gone: (how) => this.meter.workerGone(how),
       },
     });
@@ -391,6 +392,7 @@ export class Kernel implements RunHost {
     this.watchers.closed(workflowId, runId, terminal);
     // Who sent it something while it was blocked is to hear what became of it.
     if (this.blocked.ended(workflowId)) this.mailbox.listAgain();
+    this.workers.hear(workflowId);
   }
 
   refused(run: ResidentRun, batch: Batch, error: AionError): void {
@@ -432,7 +434,8 @@ export class Kernel implements RunHost {
       run.armedAt = null;
       const inputs = this.dueInputs(run);
       if (inputs.length > 0) run.offerAll(inputs);
-      else this.arm(run, nextLookAt(run.state));
+      // What is due and not to be begun is on its way to the disk: the commit that holds it tells what comes next.
+      else this.arm(run, nextLookAt(run.state, this.now()));
     } catch (error) {
       this.log("warn", "a run could not be woken; trying again", { workflowId, error: messageOf(error) });
       await this.pause();

@@ -22,6 +22,8 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, StartSignal } from "../core/event.ts";
@@ -601,6 +603,16 @@ export class Operations implements Service {
   async listPackages({ workflowType }: PackageFilter): Promise<PackagesReply> {
     this.#kernel.demandOpen();
     return toPackagesReply(await this.#kernel.store.readCatalog(), workflowType);
+  }
+
+  async listWorkers({ taskQueue }: WorkersRequest): Promise<WorkersReply> {
+    this.#kernel.demandOpen();
+    const { workers } = this.#kernel;
+    const isAsked = (name: string): boolean => taskQueue === undefined || name === taskQueue;
+    return {
+      workers: workers.list().filter(({ taskQueues }) => taskQueues.some(isAsked)),
+      taskQueues: workers.listQueues().filter((queue) => isAsked(queue.taskQueue)),
+    };
   }
 
   async route({ workflowTypes, version, requestId }: RouteRequest): Promise<void> {

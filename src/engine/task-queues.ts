@@ -1,3 +1,4 @@
+import type { TaskQueueInfo } from "../client/service.ts";
 import type { Ports } from "../core/ports.ts";
 import type { TaskAddress } from "./attempt.ts";
 import { keyOf } from "./attempt.ts";
@@ -7,17 +8,6 @@ export interface TaskQueueLimits {
   readonly concurrency?: number;
   /** Attempts begun in a second, on average; after a pause, so many at once. */
   readonly perSecond?: number;
-}
-
-/** What operators see of a task queue. */
-export interface TaskQueueInfo {
-  readonly taskQueue: string;
-  /** Activities that stand in line. */
-  readonly waitingCount: number;
-  /** Since when the first of them does, in milliseconds since 1970; absent: nobody waits. */
-  readonly waitingSince?: number;
-  /** Attempts that workers have, or are about to get. */
-  readonly inFlightCount: number;
 }
 
 /** An activity that stands in line for a worker. */

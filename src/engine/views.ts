@@ -83,30 +83,66 @@ export async function hasReceived(
   }
 }
 
-/** Whether an attempt's own outcome is on disk: not that it ran into a time-out, or that its worker was lost. */
-export async function isOutcomeRecorded(
+/** What an attempt has come to by its history. */
+export type AttemptStanding =
+  /** It is under way, with that worker if it is with one. */
+  | { readonly kind: "open"; readonly worker: string | undefined }
+  /** Its own outcome: not that it ran into a time-out, or that its worker was lost. */
+  | { readonly kind: "recorded"; readonly as: "ActivityCompleted" | "ActivityFailed" | "ActivityCancelled" }
+  | { readonly kind: "over" };
+
+export async function standingOf(
   store: Store,
   { workflowId, runId, ordinal }: TaskAddress,
   attempt: number,
-): Promise<boolean> {
+): Promise<AttemptStanding> {
   const run = await store.findRun(parseWorkflowId(workflowId), parseRunId(runId));
-  if (run === undefined) return false;
+  if (run === undefined) return { kind: "over" };
+  let standing: AttemptStanding = { kind: "over" };
   for (let from = run.firstSeq; from <= run.headSeq;) {
     const events = await store.readSegment(run, from, outcomePageEvents);
     const last = events.at(-1);
     // Deleted since its row was read.
-    if (last === undefined) return false;
+    if (last === undefined) return { kind: "over" };
     for (const event of events) {
-      if (event.type === "ActivityFailed" && event.lost !== undefined) continue;
-      const isOutcome =
-        event.type === "ActivityCompleted" ||
-        event.type === "ActivityFailed" ||
-        event.type === "ActivityCancelled";
-      if (isOutcome && event.ordinal === ordinal && event.attempt === attempt) return true;
+      switch (event.type) {
+        case "ActivityStarted":
+        case "ActivityCompleted":
+        case "ActivityFailed":
+        case "ActivityTimedOut":
+        case "ActivityCancelled":
+          if (event.ordinal === ordinal && event.attempt === attempt) standing = standingAfter(event);
+          break;
+        default:
+      }
     }
+    if (standing.kind === "recorded") return standing;
     from = last.seq + 1;
   }
-  return false;
+  return standing.kind === "open" && isClosed(run.status) ? { kind: "over" } : standing;
+}
+
+function standingAfter(
+  event: Event & {
+    readonly type:
+      | "ActivityStarted"
+      | "ActivityCompleted"
+      | "ActivityFailed"
+      | "ActivityTimedOut"
+      | "ActivityCancelled";
+  },
+): AttemptStanding {
+  switch (event.type) {
+    case "ActivityStarted":
+      return { kind: "open", worker: event.worker };
+    case "ActivityCompleted":
+    case "ActivityCancelled":
+      return { kind: "recorded", as: event.type };
+    case "ActivityFailed":
+      return event.lost === undefined ? { kind: "recorded", as: event.type } : { kind: "over" };
+    case "ActivityTimedOut":
+      return { kind: "over" };
+  }
 }
 
 const outcomePageEvents = 1_000;

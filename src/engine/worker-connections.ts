@@ -6,6 +6,7 @@ import type {
   HeartbeatFrame,
   RegisterFrame,
   ReportFrame,
+  TaskOutcome,
   TaskToken,
   WorkerFrame,
 } from "../protocol/frames.ts";
@@ -14,10 +15,18 @@ import { parseWorkerFrame } from "./worker-frames.ts";
 import type { WorkerSession } from "./worker-session.ts";
 import { newSession } from "./worker-session.ts";
 
+/** What becomes of the tasks that a worker holds. */
+export interface Arrival {
+  /** It is to stop these. */
+  readonly stop: readonly TaskToken[];
+  /** What has become of these has to be looked up. */
+  readonly unsure: readonly TaskToken[];
+}
+
 /** Who has the attempts. */
 export interface ConnectionsHost {
-  /** A worker has come, for the first time or again. Returns what it is to stop. */
-  arrived(worker: WorkerSession, frame: RegisterFrame): readonly TaskToken[];
+  /** A worker has come, for the first time or again. */
+  arrived(worker: WorkerSession, frame: RegisterFrame): Arrival;
   /** It has heard that it is registered. */
   registered(worker: WorkerSession): void;
   /** It takes tasks. */
@@ -26,8 +35,15 @@ export interface ConnectionsHost {
   beat(worker: WorkerSession, frame: HeartbeatFrame): void;
   /** False: nothing is known of that task. */
   report(worker: WorkerSession, frame: ReportFrame): boolean;
-  /** What has become of a task of which nothing is known. Throws for a token that names nothing that can be. */
-  lookUp(token: TaskToken): Promise<AcknowledgedFrame["became"]>;
+  /**
+   * What has become of a task of which nothing is known, and of the outcome that was reported, if one was. `undefined`: it is for
+   * later. Throws for a token that names nothing that can be.
+   */
+  lookUp(
+    worker: WorkerSession,
+    token: TaskToken,
+    outcome: TaskOutcome | undefined,
+  ): Promise<AcknowledgedFrame["became"] | undefined>;
   /** Its tasks are for others. */
   gone(worker: WorkerSession, how: "silent" | "left"): void;
 }
@@ -146,7 +162,7 @@ export class WorkerConnections implements WorkerAcceptor {
         }
         return;
       case "report":
-        if (!this.#host.report(worker, frame)) this.#lookUp(connection, frame.token);
+        if (!this.#host.report(worker, frame)) this.#lookUp(connection, worker, frame.token, frame.outcome);
         return;
     }
   }
@@ -179,7 +195,7 @@ export class WorkerConnections implements WorkerAcceptor {
     worker.activityTypes = new Set(frame.activityTypes);
     worker.capacity = frame.capacity;
     this.#hear(worker);
-    const stop = this.#host.arrived(worker, frame);
+    const { stop, unsure } = this.#host.arrived(worker, frame);
     const { sessionTimeoutMs, payloadLimitBytes } = this.#limits;
     worker.link.send({
       type: "registered",
@@ -189,9 +205,21 @@ export class WorkerConnections implements WorkerAcceptor {
       stop,
     });
     this.#host.registered(worker);
+    for (const token of unsure) this.#lookUp(connection, worker, token, undefined);
   }
 
-  #lookUp(connection: Connection, token: TaskToken): void {
+  /** The worker is to come again, as if its connection had broken. */
+  reconnect(worker: WorkerSession): void {
+    for (const connection of this.#connections) if (connection.worker === worker) this.#close(connection);
+  }
+
+  #lookUp(
+    connection: Connection,
+    worker: WorkerSession,
+    token: TaskToken,
+    outcome: TaskOutcome | undefined,
+  ): void {
+    if (connection.isOver) return;
     if (connection.lookCount >= looksMax) {
       this.#refuse(connection, "it reports more than can be looked up", false);
       return;
@@ -200,8 +228,10 @@ export class WorkerConnections implements WorkerAcceptor {
     const look = async (): Promise<void> => {
       try {
         if (connection.isOver) return;
-        const became = await this.#host.lookUp(token);
-        if (!connection.isOver) connection.link.send({ type: "acknowledged", token, became });
+        const became = await this.#host.lookUp(worker, token, outcome);
+        if (connection.isOver || became === undefined) return;
+        if (outcome === undefined) connection.link.send({ type: "cancel", token, reason: "closed" });
+        else connection.link.send({ type: "acknowledged", token, became });
       } catch (error) {
         // It is reported again when the worker has come back.
         const isMistake = isAionError(error) && error.code === "invalid_argument";

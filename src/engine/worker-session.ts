@@ -1,3 +1,4 @@
+import type { WorkerInfo } from "../client/service.ts";
 import type { Payload } from "../core/payload.ts";
 import type { TaskFrame, TaskToken } from "../protocol/frames.ts";
 import type { EngineLink } from "../protocol/transport.ts";
@@ -26,19 +27,6 @@ export interface WorkerSession {
   /** When it was last given a task, as a number that grows. */
   givenAt: number;
   cancelSilence: (() => void) | undefined;
-}
-
-/** What operators see of a worker. */
-export interface WorkerInfo {
-  readonly identity: string;
-  readonly build?: string;
-  /** `cut off`: it has no connection, and may come back. */
-  readonly state: "ready" | "draining" | "cut off";
-  readonly taskQueues: readonly string[];
-  readonly activityTypes: readonly string[];
-  readonly capacity: number;
-  /** Tasks that it has, or is about to get. */
-  readonly tasksInFlight: number;
 }
 
 /** A credit of a worker and a place in its queue, for one activity. */

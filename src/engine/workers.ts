@@ -2,7 +2,7 @@ import { assert } from "../core/errors.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
-import type { RunId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
@@ -29,13 +29,15 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueInfo, TaskQueueLimits, WaitingTask } from "./task-queues.ts";
+import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
+import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
 import { TaskQueues } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
-import type { ConnectionsHost } from "./worker-connections.ts";
+import type { AttemptStanding } from "./views.ts";
+import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerInfo, WorkerSession } from "./worker-session.ts";
+import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
 
 export interface WorkerOptions {
@@ -61,8 +63,10 @@ export interface WorkersHost {
   /** A worker is there for an activity that waited: it may begin its next attempt. */
   slotFree(address: TaskAddress): void;
   heartbeat(address: TaskAddress, attempt: number, details: Payload): void;
-  /** Whether the history has the outcome of that attempt. */
-  isRecorded(address: TaskAddress, attempt: number): Promise<boolean>;
+  /** Whether the workflow's run is in memory, so that of its attempts none is open but those that are known here. */
+  isAtHand(workflowId: WorkflowId): boolean;
+  /** What the attempt has come to by its history. */
+  standingOf(address: TaskAddress, attempt: number): Promise<AttemptStanding>;
   /** The tasks of a worker are for others. */
   gone?(how: "silent" | "left"): void;
 }
@@ -78,7 +82,9 @@ export interface WorkersHost {
  *     late, or is not the worker's, changes nothing.
  *  3. A connection that is cut is no lost worker: its tasks stay its own until it has been silent for the session's time-out. So do
  *     those that an earlier engine gave out.
- *  4. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
+ *  4. Of a run that cannot be turned to now (it is blocked, or being read) no worker is told what becomes of an attempt. When it can be,
+ *     those who named one of its attempts are asked to come again, and say it anew.
+ *  5. Memory is bounded by the workers, their capacities and the largest payload; who waits is in the histories anyway.
  */
 export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
@@ -94,6 +100,8 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #orphans = new Map<string, Set<TaskLease>>();
   /** Attempts that are over for their workers, until that is on disk. */
   readonly #undecided = new Map<string, Promise<void>>();
+  /** Workers that named an open attempt of a run that cannot be turned to now, by workflow and token. */
+  readonly #unheard = new Map<WorkflowId, Map<TaskToken, WorkerSession>>();
   /** Given to activities that were told so and have not begun yet. */
   readonly #offered = new Map<string, Grant>();
   /** Of attempts whose start is on its way to the disk. */
@@ -273,8 +281,13 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout), since);
     const orphans = this.#orphans.get(identity) ?? new Set();
     this.#orphans.set(identity, orphans.add(lease));
-    // One that is here already has been told that nobody knows of it.
-    const isHere = this.#connections.sessions.has(identity);
+    const worker = this.#connections.sessions.get(identity);
+    const isUnheard = [...(this.#unheard.get(address.workflowId)?.values() ?? [])].some(
+      (of) => of === worker,
+    );
+    if (isUnheard) this.#ports.scheduler.delay(0, () => this.hear(address.workflowId));
+    // Another one that is here already does not have it.
+    const isHere = worker !== undefined && !isUnheard;
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
@@ -411,14 +424,15 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     return this.#connections.acceptWorker(link);
   }
 
-  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): readonly TaskToken[] {
+  arrived(worker: WorkerSession, { held, unacknowledged, session }: RegisterFrame): Arrival {
     const known = new Set<TaskLease>();
     const stop: TaskToken[] = [];
+    const unsure: TaskToken[] = [];
     for (const token of held) {
       const lease = this.#claim(worker, token);
       const undecided = lease === undefined ? this.#undecidedOf(token) : undefined;
       if (lease !== undefined && !lease.isReported) known.add(lease);
-      else if (undecided === undefined) stop.push(token);
+      else if (undecided === undefined) (this.#isOver(token) ? stop : unsure).push(token);
       else void undecided.then(() => worker.link?.send({ type: "cancel", token, reason: "closed" }));
     }
     // Its reports tell what becomes of these.
@@ -435,7 +449,23 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // It was lost with its connection.
       else this.#resend(lease);
     }
-    return stop;
+    return { stop, unsure };
+  }
+
+  /** Nothing has the attempt for open, as far as is known without reading. */
+  #isOver(token: TaskToken): boolean {
+    const claim = fromToken(token);
+    return (
+      claim === undefined || (claim.epoch <= this.#epoch && this.#host.isAtHand(claim.address.workflowId))
+    );
+  }
+
+  /** The run can be turned to, or has ended: whoever named an attempt of it is to come again. */
+  hear(workflowId: WorkflowId): void {
+    const unheard = this.#unheard.get(workflowId);
+    if (unheard === undefined) return;
+    this.#unheard.delete(workflowId);
+    for (const worker of new Set(unheard.values())) this.#connections.reconnect(worker);
   }
 
   #undecidedOf(token: TaskToken): Promise<void> | undefined {
@@ -511,12 +541,31 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     return true;
   }
 
-  /** The history tells whether it was recorded before. */
-  async lookUp(token: TaskToken): Promise<AcknowledgedFrame["became"]> {
+  async lookUp(
+    worker: WorkerSession,
+    token: TaskToken,
+    outcome: TaskOutcome | undefined,
+  ): Promise<AcknowledgedFrame["became"] | undefined> {
     const claim = fromToken(token);
-    if (claim === undefined || claim.epoch > this.#epoch) return "not-wanted";
+    if (claim === undefined) return "not-wanted";
+    // What a later engine gave out is not known here, and not for this one to judge.
+    if (claim.epoch > this.#epoch) return undefined;
+    const { workflowId } = claim.address;
     await this.#undecidedOf(token);
-    return (await this.#host.isRecorded(claim.address, claim.attempt)) ? "already-recorded" : "not-wanted";
+    const unheard = this.#unheard.get(workflowId) ?? new Map<TaskToken, WorkerSession>();
+    // Noted before the history is read: the run may be brought back meanwhile.
+    if (!this.#host.isAtHand(workflowId)) this.#unheard.set(workflowId, unheard.set(token, worker));
+    let isOpen = false;
+    try {
+      const standing = await this.#host.standingOf(claim.address, claim.attempt);
+      isOpen = standing.kind === "open" && standing.worker === worker.identity && unheard.has(token);
+      if (isOpen) return undefined;
+      return standing.kind === "recorded" && isOutcomeOf(standing.as, outcome)
+        ? "already-recorded"
+        : "not-wanted";
+    } finally {
+      if (!isOpen && unheard.delete(token) && unheard.size === 0) this.#unheard.delete(workflowId);
+    }
   }
 
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
@@ -581,9 +630,19 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     this.#leases.clear();
     this.#undecided.clear();
     this.#orphans.clear();
+    this.#unheard.clear();
     this.#offered.clear();
     this.#reserved.clear();
   }
+}
+
+/** A result that was too large, say, was recorded as a failure; one of an attempt that was cancelled and out of time was not. */
+function isOutcomeOf(
+  recorded: (AttemptStanding & { readonly kind: "recorded" })["as"],
+  outcome: TaskOutcome | undefined,
+): boolean {
+  if (recorded === "ActivityFailed") return true;
+  return outcome?.kind === (recorded === "ActivityCompleted" ? "completed" : "failed");
 }
 
 function queueOf({ options }: OpenActivity): string {

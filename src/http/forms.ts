@@ -279,6 +279,30 @@ export const packages = z.object({
   routes: list(z.object({ workflowType: z.string(), version: z.string(), routedAt: instant })),
 });
 
+export const workers = z.object({
+  workers: list(
+    z.object({
+      identity: z.string(),
+      build: maybe(z.string().describe("Of its code.")),
+      state: z
+        .enum(["ready", "draining", "cut off"])
+        .describe("`cut off`: it has no connection, and may come back."),
+      taskQueues: list(z.string()),
+      activityTypes: list(z.string()),
+      capacity: z.number().describe("Tasks that it runs at once."),
+      tasksInFlight: z.number(),
+    }),
+  ),
+  taskQueues: list(
+    z.object({
+      taskQueue: z.string(),
+      waitingCount: z.number().describe("Activities that stand in line."),
+      waitingSince: maybe(instant.describe("Since when the first of them does.")),
+      inFlightCount: z.number().describe("Attempts that workers have, or are about to get."),
+    }),
+  ),
+});
+
 export const deployed = z.object({
   version: z.string().describe("SHA-256 of the archive, in hexadecimal digits."),
   workflowTypes: list(z.string()),

@@ -48,6 +48,10 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",
   ],
   listPackages: ["List packages", "Oldest first, and which of them new runs get."],
+  listWorkers: [
+    "List workers and task queues",
+    "Who is here, or may come back; and the queues in which an activity waits for a worker, or has one.",
+  ],
   unload: ["Take a package out", "Refused with `package_in_use` while anything needs it."],
   route: ["Route workflow types to a version", "All of them or none: new runs of them get that version."],
 };

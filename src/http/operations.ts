@@ -61,6 +61,7 @@ const answers: Answers = {
   feed: (reply) => ok(feedToJson(reply)),
   deploy: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   listPackages: ok,
+  listWorkers: ok,
   route: done,
   unload: done,
 };

@@ -16,6 +16,7 @@ import {
   runPage,
   runSummary,
   started,
+  workers,
 } from "./forms.ts";
 
 /** What each method answers with, by the name that the form has in the document; `undefined`: nothing but that it was done. */
@@ -33,6 +34,7 @@ export const replyNames = {
   feed: "Feed",
   deploy: "Deployed",
   listPackages: "Packages",
+  listWorkers: "Workers",
   route: undefined,
   unload: undefined,
 } as const satisfies Readonly<Record<keyof Service, string | undefined>>;
@@ -49,6 +51,7 @@ export const replySchemas = {
   FeedEvent: feedEvent,
   Deployed: deployed,
   Packages: packages,
+  Workers: workers,
   Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
   Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
   Error: z.object({

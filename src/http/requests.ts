@@ -197,6 +197,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
         .meta({ description: "False: its types keep the routes that they have. Default true." }),
     }),
     listPackages: z.strictObject({ workflowType: name("workflow type").exactOptional() }),
+    listWorkers: z.strictObject({ taskQueue: name("task queue").exactOptional() }),
     route: z.strictObject({
       workflowTypes: z.array(name("workflow type")).min(1).max(routedTypesMax),
       version,

@@ -41,6 +41,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
+  listWorkers: [WorkflowService, "listWorkers"],
   unload: [PackageService, "unload"],
   route: [PackageService, "route"],
 };

@@ -134,6 +134,10 @@ describe("an activity without its implementation", () => {
       `${head}\nconst options = { retry: {} };\nexport const a = activity("a", options);`,
     ],
     [
+      "options alone, by the name of a constant",
+      `${head}\nconst options = { retry: {} } as const satisfies object;\nexport const a = activity("a", options);`,
+    ],
+    [
       "a member of another namespace",
       'import * as other from "./mine.ts";\nexport const a = other.activity("a", () => 1);',
     ],

@@ -179,19 +179,27 @@ function readImplementation(
 }
 
 /** An object as it is written, or a constant that is one. */
-function isOptions(node: Node, program: Program): boolean {
+function isOptions(given: Node, program: Program): boolean {
+  const node = unwrap(given);
   if (node.type === "ObjectExpression") return true;
-  if ("expression" in node && wrappers.has(node.type) && typeof node.expression === "object") {
-    return isOptions(node.expression, program);
-  }
   if (node.type !== "Identifier") return false;
   return program.body
     .map((statement) => (statement.type === "ExportNamedDeclaration" ? statement.declaration : statement))
     .flatMap((statement) => (statement?.type === "VariableDeclaration" ? statement.declarations : []))
     .some(
       ({ id, init }) =>
-        id.type === "Identifier" && id.name === node.name && init?.type === "ObjectExpression",
+        id.type === "Identifier" && id.name === node.name && init !== null && isWrittenObject(init),
     );
+}
+
+function isWrittenObject(node: Node): boolean {
+  return unwrap(node).type === "ObjectExpression";
+}
+
+/** Without types, such as `as const`. */
+function unwrap(node: Node): Node {
+  const isWrapped = "expression" in node && wrappers.has(node.type) && typeof node.expression === "object";
+  return isWrapped ? unwrap(node.expression) : node;
 }
 
 /** Local names of the two functions, and of modules that hold them. */

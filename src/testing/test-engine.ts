@@ -413,6 +413,7 @@ export class TestEngine {
       feed: (request) => this.#read((service) => service.feed(request)),
       deploy: (request) => this.#write((service) => service.deploy(request)),
       listPackages: (filter) => this.#read((service) => service.listPackages(filter)),
+      listWorkers: (request) => this.#read((service) => service.listWorkers(request)),
       route: (request) => this.#write((service) => service.route(request)),
       unload: (request) => this.#write((service) => service.unload(request)),
     };

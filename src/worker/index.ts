@@ -14,4 +14,6 @@ export type {
 export { conformanceActivities, conformanceQueue, workerScenarios } from "./conformance/scenarios.ts";
 export type { Pattern, ScenarioStep, WorkerScenario } from "./conformance/scenarios.ts";
 export { runWorkerScenario } from "./conformance/run-scenario.ts";
+export { workerProcess } from "./conformance/worker-process.ts";
+export type { WorkerProcessOptions } from "./conformance/worker-process.ts";
 export type { RunningWorker, WorkerUnderTest } from "./conformance/run-scenario.ts";

@@ -75,6 +75,11 @@ export type AnyActivity = Activity<any, any>;
  * @example
  * const charge = activity("charge", { input: Order, retry: { maxAttempts: 5 }, startToClose: "30s" },
  *   (order, task) => payments.charge(order.card, order.amount, { idempotencyKey: task.idempotencyKey }));
+ *
+ * Without an implementation it is one that a worker has whose code is elsewhere, in whatever language:
+ *
+ * @example
+ * const render = activity<string, Picture>("render", { taskQueue: "gpu" });
  */
 export function activity<Input, Output>(
   name: string,
@@ -90,13 +95,20 @@ export function activity<Input, Output>(
   options: ActivityOptions,
   implementation: ActivityImplementation<Input, Output>,
 ): Activity<Input, Output>;
+export function activity<S extends Schema, Output>(
+  name: string,
+  options: ActivityOptions & { readonly input: S },
+): Activity<SchemaInput<S>, Output>;
+export function activity<Input, Output>(name: string, options: ActivityOptions): Activity<Input, Output>;
 export function activity(
   name: string,
   second: (ActivityOptions & { readonly input?: Schema }) | ActivityImplementation<unknown, unknown>,
-  third?: ActivityImplementation<unknown, unknown>,
+  ...given: readonly [implementation?: ActivityImplementation<unknown, unknown>]
 ): Activity<unknown, unknown> {
   const activityType = parseName(name, "activity name");
-  const { input: inputSchema, ...options } = typeof second === "function" ? {} : second;
+  const { input: inputSchema, ...options } = typeof second === "object" ? second : {};
+  // What is handed in and is none (an import that is not there, say) is a mistake; what is not handed in is elsewhere.
+  const [third] = given.length === 0 && second !== undefined ? [runsElsewhere] : given;
   const implementation = typeof second === "function" ? second : third;
   if (typeof implementation !== "function") {
     throw new AionError("invalid_argument", `activity ${JSON.stringify(name)} has no implementation`);
@@ -121,6 +133,18 @@ export function activity(
     implementation,
     ...(inputSchema === undefined ? {} : { inputSchema }),
   });
+}
+
+function runsElsewhere(_input: unknown, { activityType }: ActivityTask): never {
+  throw new AionError(
+    "outside_workflow",
+    `activity ${JSON.stringify(activityType)} was called outside of a workflow, and is implemented elsewhere`,
+  );
+}
+
+/** Whether there is something here that can be run. */
+export function isImplemented({ implementation }: AnyActivity): boolean {
+  return implementation !== runsElsewhere;
 }
 
 /** Checks options and turns them into what is recorded. Throws `invalid_argument`. */

@@ -47,7 +47,7 @@ async function expectDocument(
   args: readonly string[],
   options: CommandOptions & { readonly exitCode?: number } = {},
 ): Promise<unknown> {
-  const { stdout, stderr, exitCode } = await test.run([name, ...args, "--json"], options);
+  const { stdout, stderr, exitCode } = await test.run([name, "--json", ...args], options);
   expect({ exitCode, stderr }).toMatchObject({ exitCode: options.exitCode ?? 0 });
   expect(stdout).toMatch(/^[^\n]+\n$/);
   const value: unknown = JSON.parse(stdout);
@@ -205,7 +205,7 @@ export const fulfil = workflow("fulfil", async (): Promise<void> => {
     expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toHaveProperty("blocked");
   });
 
-  it("the commands for packages print what their schemas say", async () => {
+  it("the commands for packages print what their schemas say", { timeout: 90_000 }, async () => {
     await test.makeStore();
     writeFileSync(
       path.join(test.directory, "greet.ts"),
@@ -223,6 +223,7 @@ export const greet = workflow("greet", { signals: [stop] }, async (name: string)
       manifest: { activities: [{ type: "say" }] },
       dropped: [{ activities: ["say"] }],
     });
+    expect(await expectDocument("workers", [])).toEqual({ workers: [], taskQueues: [] });
     const { version } = (await expectDocument("deploy", ["greet.aion"])) as { readonly version: string };
     expect(await expectDocument("versions", [])).toMatchObject({ packages: [{ version }], routes: [{}] });
     await expectDocument("route", ["greet", "--to", version]);
@@ -244,6 +245,17 @@ export const greet = workflow("greet", async (name: string) => name);
     await expectDocument("doctor", ["--store", "sqlite:nowhere.db"], { exitCode: 1 });
     await expectDocument("init", ["project"]);
     for (const shell of ["bash", "zsh", "fish"]) await expectDocument("completion", [shell]);
+  });
+
+  it("the command for workers of other makes prints what its schema says", async () => {
+    const one = ["--only", "completes it", "--within", "5s", "--", process.execPath];
+    const worker = path.join(root, "test/workers/conforming-worker-process.ts");
+    const passed = await expectDocument("worker-conformance", [...one, worker]);
+    expect(passed).toMatchObject({ scenarios: [{ status: "passed" }] });
+    const failed = await expectDocument("worker-conformance", [...one, "-e", "console.log('gone')"], {
+      exitCode: 1,
+    });
+    expect(failed).toMatchObject({ scenarios: [{ status: "failed", output: "gone\n" }] });
   });
 
   it.each([

@@ -104,17 +104,31 @@ describe("aion server", () => {
         expect(JSON.parse(line)).toMatchObject({ activities: ["charge"], url: first.url });
         return worker;
       };
+      // Nobody serves it yet, which is shown.
+      await test.json(["start", "pay", "--id", "p-0", "--input", "0"], { env });
+      await expect
+        .poll(async () => await test.json(["workers"], { env }), { timeout: 20_000 })
+        .toEqual({
+          workers: [],
+          taskQueues: [
+            { taskQueue: "pay", waitingCount: 1, waitingSince: expect.any(Number), inFlightCount: 0 },
+          ],
+        });
       const worker = await startWorker();
+      expect(await test.json(["result", "p-0", "--wait"], { env })).toMatchObject({ result: "paid 0" });
+      const { stdout } = await test.run(["workers"], { env });
+      expect(stdout).toMatch(/ready +0 of 100 +pay +charge/);
+      expect(stdout).toContain("nothing waits for a worker");
       await test.json(["start", "pay", "--id", "p-1", "--input", "1"], { env });
       expect(await test.json(["result", "p-1", "--wait"], { env })).toMatchObject({ result: "paid 1" });
       // The server dies while a task is under way; the worker keeps its outcome for the next one.
       await test.json(["start", "pay", "--id", "p-2", "--input", "2"], { env });
-      await expect.poll(() => ran().length, { timeout: 20_000 }).toBe(2);
+      await expect.poll(() => ran().length, { timeout: 20_000 }).toBe(3);
       expect(await stop(first.server, "SIGKILL")).toBe("SIGKILL");
       const second = await serve(["--port", port]);
       expect(await test.json(["result", "p-2", "--wait"], { env })).toMatchObject({ result: "paid 2" });
-      expect(new Set(ran()).size).toBe(2);
-      expect(ran()).toHaveLength(2);
+      expect(new Set(ran()).size).toBe(3);
+      expect(ran()).toHaveLength(3);
       expect(await stop(worker, "SIGTERM")).toBe(0);
       expect(await stop(second.server, "SIGTERM")).toBe(0);
     },

@@ -136,6 +136,24 @@ describe("a call over HTTP", () => {
         routes: [{ workflowType: "fulfil", version, routedAt: 2 }],
       },
     ],
+    [
+      "listWorkers",
+      { taskQueue: "default" },
+      {
+        workers: [
+          {
+            identity: "w1",
+            build: "7",
+            state: "ready",
+            taskQueues: ["default"],
+            activityTypes: ["charge"],
+            capacity: 10,
+            tasksInFlight: 2,
+          },
+        ],
+        taskQueues: [{ taskQueue: "default", waitingCount: 1, waitingSince: 5, inFlightCount: 2 }],
+      },
+    ],
     ["route", { workflowTypes: ["fulfil", "a/b"], version, requestId: "r" }, undefined],
     ["unload", { version, requestId: "u" }, undefined],
   ] as const)("carries %s there and its answer back", async (method, request, reply) => {

@@ -141,6 +141,7 @@ describe("a client of a server", () => {
     await expect(other.signal(approval, { by: "bob" })).rejects.toMatchObject({ code: "run_closed" });
     await expect(remote.start("unknown")).rejects.toMatchObject({ code: "workflow_type_unknown" });
     await engine.service.listPackages({});
+    await engine.service.listWorkers({});
 
     // What the document says of answers is what they are, and nothing is left out of it.
     for (const { verb, path, status, body } of answered) {

@@ -111,6 +111,19 @@ describe.each(transports)("%s", (_name, open) => {
         packages: [{ version: "v", sizeBytes: 4, deployedAt: 5, workflowTypes: ["t"], routedTypes: [] }],
         routes: [{ workflowType: "t", version: "v", routedAt: 6 }],
       }),
+      listWorkers: answering({
+        workers: [
+          {
+            identity: "w1",
+            state: "cut off",
+            taskQueues: ["q"],
+            activityTypes: ["charge"],
+            capacity: 3,
+            tasksInFlight: 0,
+          },
+        ],
+        taskQueues: [{ taskQueue: "q", waitingCount: 2, waitingSince: 7, inFlightCount: 0 }],
+      }),
       route: answering(undefined),
       unload: answering(undefined),
     });
@@ -163,6 +176,10 @@ describe.each(transports)("%s", (_name, open) => {
       isAtHead: true,
     });
     await packages.deploy({ archive: Uint8Array.from([0, 255, 80]), isRouted: false });
+    expect(await workflows.listWorkers({ taskQueue: "q" })).toMatchObject({
+      workers: [{ identity: "w1", state: "cut off", activityTypes: ["charge"], capacity: 3 }],
+      taskQueues: [{ taskQueue: "q", waitingCount: 2, waitingSince: 7, inFlightCount: 0 }],
+    });
     expect((await packages.listPackages({})).routes[0]).toMatchObject({ routedAt: 6 });
     await packages.route({ workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" });
     await packages.unload({ version: "ab".repeat(32), requestId: "u" });
@@ -186,6 +203,7 @@ describe.each(transports)("%s", (_name, open) => {
       { workflowId: "a", fromSeq: 2, limit: 500 },
       { after: "oldest", limit: 500, waitMs: 5, filter: { types: ["TimerFired", "TimerStarted"] } },
       { archive: [0, 255, 80], isRouted: false },
+      { taskQueue: "q" },
       {},
       { workflowTypes: ["t"], version: "ab".repeat(32), requestId: "r" },
       { version: "ab".repeat(32), requestId: "u" },
@@ -300,11 +318,17 @@ describe.each(transports)("%s", (_name, open) => {
   });
 
   it("answers who waits when the server closes", async () => {
-    const { url, close } = await serve({ result: () => new Promise(() => undefined) });
+    const arrived = Promise.withResolvers<void>();
+    const { url, close } = await serve({
+      result: () => {
+        arrived.resolve();
+        return new Promise(() => undefined);
+      },
+    });
     const waiting = failing(
       createClient(WorkflowService, open(url)).result({ workflowId: "a", waitMs: 20_000 }),
     );
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await arrived.promise;
     const closed = close();
     expect((await waiting).code).toBe(Code.Unavailable);
     await closed;

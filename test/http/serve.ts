@@ -38,6 +38,7 @@ function fakeService(overrides: Overrides): Service {
     feed: unexpected,
     deploy: unexpected,
     listPackages: unexpected,
+    listWorkers: unexpected,
     route: unexpected,
     unload: unexpected,
     ...overrides,

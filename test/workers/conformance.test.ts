@@ -1,43 +1,19 @@
 /** The conformance kit: our worker passes it, and workers that do one thing wrong do not. */
-import { setTimeout as pause } from "node:timers/promises";
-import { ApplicationFailure, activity } from "aion/workflow";
+import path from "node:path";
+import process from "node:process";
 import { InProcessTransport } from "aion/testing";
 import type { FrameFate } from "aion/testing";
-import { Worker, conformanceActivities, runWorkerScenario, workerScenarios } from "aion/worker";
+import {
+  Worker,
+  conformanceActivities,
+  runWorkerScenario,
+  workerProcess,
+  workerScenarios,
+} from "aion/worker";
 import type { EngineFrame, RunningWorker, WorkerAcceptor, WorkerFrame, WorkerUnderTest } from "aion/worker";
 import { describe, expect, it } from "vitest";
 import { isLike } from "../../src/worker/conformance/run-scenario.ts";
-
-function conformingActivities() {
-  const gauge = { now: 0, peak: 0 };
-  const all = [
-    activity("echo", (input: unknown) => input),
-    activity("fail", (message: string) => {
-      throw new Error(message);
-    }),
-    activity("fail-for-good", (message: string) => {
-      throw new ApplicationFailure(message, { nonRetryable: true });
-    }),
-    activity("beat", async (input: unknown, task) => {
-      task.heartbeat(input);
-      await pause(100);
-    }),
-    activity("last-beat", (_input: null, task) => task.lastHeartbeat),
-    activity("wait", async (_input: null, task) => {
-      await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
-      throw new Error("it was cancelled");
-    }),
-    activity("gauge", async () => {
-      gauge.now += 1;
-      gauge.peak = Math.max(gauge.peak, gauge.now);
-      await pause(100);
-      gauge.now -= 1;
-      return gauge.peak;
-    }),
-  ];
-  expect(all.map(({ activityType }) => activityType)).toEqual([...conformanceActivities]);
-  return all;
-}
+import { conformingActivities } from "./conforming-activities.ts";
 
 /** Our worker, perhaps with a connection that changes what it says or hears. */
 function ourWorker(
@@ -71,7 +47,33 @@ describe("our worker", () => {
   );
 });
 
+describe("our worker in a process of its own", () => {
+  const file = path.join(import.meta.dirname, "conforming-worker-process.ts");
+  it.each(workerScenarios.map((scenario) => [scenario.name, scenario] as const))(
+    "%s",
+    async (_name, scenario) => {
+      const worker = workerProcess([process.execPath, file]);
+      await expect(runWorkerScenario(scenario, worker)).resolves.toBeUndefined();
+    },
+  );
+});
+
 describe("the kit", () => {
+  it("asks for the activities that it names", () => {
+    expect(conformingActivities().map(({ activityType }) => activityType)).toEqual([
+      ...conformanceActivities,
+    ]);
+  });
+
+  it("says what cannot be started", async () => {
+    const [scenario] = workerScenarios;
+    if (scenario === undefined) throw new Error("there are no scenarios");
+    await expect(runWorkerScenario(scenario, workerProcess(["./no-such-worker"]))).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining("no-such-worker") as string,
+    });
+  });
+
   const silent: FrameFate = "arrives";
   /** A frame that is changed on its way. */
   const changed =

@@ -328,6 +328,8 @@ export const workerScenarios: readonly WorkerScenario[] = [
     steps: [
       ...opening,
       task("t1", "beat", 1),
+      // So that it has the task when it is asked, whichever of the two travels faster.
+      says({ type: "heartbeat", token: "t1" }),
       { step: "stop" },
       says({ type: "drain" }),
       says(completed("t1", null)),

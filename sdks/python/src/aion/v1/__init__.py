@@ -1,0 +1,1 @@
+"""Messages of the protocol, made from `proto/` by `scripts/generate.py`."""

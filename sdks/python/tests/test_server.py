@@ -1,0 +1,193 @@
+"""A real server, a package with workflows, and a worker in a process of its own: what dies, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repository import aion, needs_repository, root, start_aion, start_python, tests
+
+pytestmark = needs_repository
+
+WITHIN = 60.0
+"""A time-out here means hung, never slow."""
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = ""
+        self._server: asyncio.subprocess.Process | None = None
+        self._workers: list[asyncio.subprocess.Process] = []
+
+    async def serve(self) -> None:
+        port = self.url.rpartition(":")[2] or "0"
+        data = str(self.folder / "data")
+        with (self.folder / "server.log").open("ab") as log:
+            self._server = await start_aion("server", "--json", "--data", data, "--port", port, stderr=log)
+        assert self._server.stdout is not None
+        line = await asyncio.wait_for(self._server.stdout.readline(), WITHIN)
+        assert line != b"", (self.folder / "server.log").read_text()
+        self.url = json.loads(line)["url"]
+
+    async def work(self, file: str = "activities.py") -> asyncio.subprocess.Process:
+        worker = await start_python(file, self.url, AION_TEST_FOLDER=str(self.folder))
+        self._workers.append(worker)
+        return worker
+
+    async def work_in_typescript(self, file: Path) -> None:
+        self._workers.append(await start_aion("worker", "--url", self.url, str(file)))
+
+    async def kill_server(self) -> None:
+        assert self._server is not None
+        self._server.kill()
+        await self._server.wait()
+
+    async def ask(self, path: str, body: Any = None) -> Any:
+        def send() -> Any:
+            request = urllib.request.Request(
+                f"{self.url}/v1/namespaces/default/workflows{path}",
+                data=None if body is None else json.dumps(body).encode(),
+                headers={"content-type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=WITHIN) as response:
+                return json.loads(response.read() or b"null")
+
+        return await asyncio.to_thread(send)
+
+    async def start(self, workflow: str, workflow_id: str, value: Any) -> None:
+        await self.ask("", {"workflowType": workflow, "workflowId": workflow_id, "input": value})
+
+    async def result(self, workflow_id: str) -> Any:
+        for _ in range(4):
+            reply = await self.ask(f"/{workflow_id}/result?waitMs=20000")
+            if reply["status"] != "running":
+                assert reply["status"] == "completed", reply
+                return reply["result"]
+        raise AssertionError(f"{workflow_id} does not end")
+
+    def noted(self, name: str) -> list[str]:
+        file = self.folder / name
+        return file.read_text().splitlines() if file.exists() else []
+
+    async def until(self, claim: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WITHIN):
+            while not claim():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    def let(self, name: str) -> None:
+        (self.folder / name).touch()
+
+    async def close(self) -> None:
+        for process in [*self._workers, self._server]:
+            if process is not None and process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    try:
+        await world.serve()
+        exit_code, _ = await aion("deploy", "--url", world.url, str(tests / "workflows.ts"))
+        assert exit_code == 0
+        yield world
+    finally:
+        await world.close()
+
+
+async def test_an_activity_of_a_packaged_workflow_is_run_in_python(world: World) -> None:
+    worker = await world.work()
+    await world.start("order", "o-1", {"id": "1", "amount": 5})
+    await world.start("order", "o-2", {"id": "2", "amount": 5_000})
+    assert await world.result("o-1") == {"paymentId": "payment-1"}
+    declined = {"type": "Declined", "message": "too much"}
+    assert await world.result("o-2") == {
+        **declined,
+        "details": {"order": {"id": "2", "amount": 5_000}, "limit": 1_000},
+    }
+    # One key for three attempts, and no second attempt where there was to be none.
+    keys = [line.split() for line in world.noted("charge")]
+    first, second = (key for key, attempt in keys if attempt == "1")
+    assert sorted(keys) == sorted([[first, "1"], [first, "2"], [first, "3"], [second, "1"]]) or sorted(
+        keys
+    ) == sorted([[second, "1"], [second, "2"], [second, "3"], [first, "1"]])
+    history = (await world.ask("/o-1/history"))["events"]
+    [attempt, *_] = [event["failure"] for event in history if event["type"] == "ActivityFailed"]
+    assert (attempt["kind"], attempt["type"], attempt["message"]) == (
+        "application",
+        "ConnectionError",
+        "the bank is busy",
+    )
+    assert "activities.py" in attempt["stack"]
+    # What does not fit the annotation is for good.
+    await world.start("order", "o-3", {"id": 3, "amount": 5})
+    failed = await world.ask("/o-3/result?waitMs=20000")
+    assert failed["failure"]["cause"]["type"] == "payload_invalid"
+    worker.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(worker.wait(), WITHIN) == 0
+    assert len(world.noted("worker")) == 1
+
+
+async def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(world: World) -> None:
+    worker = await world.work()
+    await world.start("rows", "r-1", "names")
+    await world.until(lambda: world.noted("import") != [])
+    # Its details are on their way; they are written once a second.
+    await asyncio.sleep(1.5)
+    worker.kill()
+    await worker.wait()
+    await world.work()
+    await world.until(lambda: len(world.noted("import")) > 1)
+    world.let("go")
+    result = await world.result("r-1")
+    assert result[:3] == [0, 1, 2]
+    assert result[3] >= 2
+    assert world.noted("import")[-1].endswith("begins after [0, 1, 2]")
+
+
+async def test_a_server_that_is_killed_gets_what_has_ended_meanwhile_and_nothing_runs_twice(
+    world: World,
+) -> None:
+    await world.work()
+    names = ["a", "b", "c"]
+    world.let("a")
+    await world.start("slowly", "s-1", names)
+    await world.until(lambda: len(world.noted("slow")) == 3)
+    await world.kill_server()
+    # While nobody is there.
+    world.let("b")
+    await asyncio.sleep(0.3)
+    await world.serve()
+    world.let("c")
+    assert await world.result("s-1") == ["done a", "done b", "done c"]
+    ran = [line.split()[1] for line in world.noted("slow")]
+    assert len(ran) == 3
+    assert len(set(ran)) == 3
+
+
+async def test_a_cancellation_reaches_the_code(world: World) -> None:
+    await world.work()
+    await world.start("waiting", "w-1", "it")
+    await world.until(lambda: world.noted("wait") == ["it waits"])
+    await world.ask("/w-1/cancel", {"reason": "enough"})
+    reply = await world.ask("/w-1/result?waitMs=20000")
+    assert reply["status"] == "cancelled"
+    assert world.noted("wait") == ["it waits", "it was cancelled: requested"]
+
+
+async def test_the_example_runs_with_a_worker_in_each_language(world: World) -> None:
+    example = root / "examples/polyglot"
+    exit_code, _ = await aion("deploy", "--url", world.url, str(example / "order.ts"))
+    assert exit_code == 0
+    await world.work(str(example / "worker.py"))
+    await world.work_in_typescript(example / "order.ts")
+    await world.start("order", "o-1", {"id": "1", "amount": 500})
+    assert await world.result("o-1") == {"paymentId": "payment-1", "total": 505}
