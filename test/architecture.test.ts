@@ -75,7 +75,8 @@ const table: Readonly<Record<string, Layer>> = {
     packages: ["esbuild", "fflate", "magic-string", "oxc-parser", "zod", "@standard-schema/spec"],
     builtins: "all",
   },
-  server: { layers: ["core", "client", "http", "store", "embedded", "metrics"], builtins: "all" },
+  auth: { layers: ["core", "client", "http"], builtins: "all" },
+  server: { layers: ["core", "client", "http", "auth", "store", "embedded", "metrics"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
@@ -93,6 +94,7 @@ const table: Readonly<Record<string, Layer>> = {
       "embedded",
       "package",
       "http",
+      "auth",
       "server",
       "worker",
     ],

@@ -13,6 +13,7 @@ import { addDevCommand } from "./dev-command.ts";
 import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
+import { addKeyCommands } from "./key-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
@@ -96,6 +97,7 @@ Examples:
   addDeployCommands(program);
   addDevCommand(program);
   addServerCommands(program);
+  addKeyCommands(program);
   addWorkerCommand(program);
   addWorkersCommand(program);
   addConformanceCommand(program);

@@ -15,6 +15,11 @@ const duration = (what: string): z.ZodType<number> =>
       ),
     );
 
+const names = z.union([
+  z.array(z.string()),
+  z.string().transform((text) => text.split(",").map((name) => name.trim())),
+]);
+const yesOrNo = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 /** What is no JSON stays text, and is then no object. */
 function parseJson(text: string): unknown {
   try {
@@ -34,14 +39,22 @@ const settingsSchema = z.strictObject({
   host: z.string().min(1).default("127.0.0.1").meta({
     description: "Where it listens. Without authentication only addresses of this machine are taken.",
   }),
+  auth: z.enum(["none", "required"]).default("none").meta({
+    description:
+      "Whether callers must show who they are: by API keys (`aion key`). `none` is for development: whoever reaches the address may do everything.",
+  }),
+  origins: names.default([]).meta({
+    description: "Web pages of these origins may call, besides those that the server itself has sent.",
+  }),
+  behindTlsProxy: yesOrNo.default(false).meta({
+    description:
+      "A proxy ends TLS before the server, and nobody else reaches it: then it listens at other addresses without TLS of its own.",
+  }),
   port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
-  namespaces: z
-    .union([z.array(z.string()), z.string().transform((text) => text.split(",").map((name) => name.trim()))])
-    .default(["default"])
-    .meta({
-      description:
-        "Namespaces that are made if they are not there. In the environment: names with commas between.",
-    }),
+  namespaces: names.default(["default"]).meta({
+    description:
+      "Namespaces that are made if they are not there. In the environment: names with commas between.",
+  }),
   connectionsMax: whole(1, 1_000_000)
     .default(10_000)
     .meta({ description: "Connections at once; more are not accepted." }),

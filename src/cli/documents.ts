@@ -9,6 +9,8 @@ import {
   failure,
   feedEvent,
   json,
+  keySecret,
+  keySummary,
   list,
   maybe,
   milliseconds,
@@ -150,6 +152,7 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({
       what: z.enum(["serving", "waiting", "built", "worker", "started", "completed", "ended"]),

@@ -16,6 +16,7 @@ export function addServerCommands(program: Command): void {
     .option("--data <dir>", "the directory of its data (default: ./aion-data)")
     .option("--host <address>", "where it listens (default: 127.0.0.1)")
     .option("--port <number>", "its port, 0 for a free one (default: 4466)")
+    .option("--auth <whether>", "none, or required: callers show who they are (default: none)")
     .option("--config <file>", "its settings (default: aion.config.json, if it is there)")
     .option("--log <format>", "text or json (default: text on a terminal)")
     .option("--log-level <level>", "debug, info, warn or error (default: info)")
@@ -35,10 +36,14 @@ acknowledged is lost either way.`,
 async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
   const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
   const settings = loadConfiguration(flags, process.env);
-  const { log, logLevel, drain, ...options } = settings;
+  const { log, logLevel, drain, auth, origins, ...options } = settings;
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
-  const server = await Opened.open({ ...options, log: serverLog(log, logLevel) });
+  const server = await Opened.open({
+    ...options,
+    ...(auth === "required" ? { authentication: { origins } } : {}),
+    log: serverLog(log, logLevel),
+  });
   // Who has read that it listens may send a signal.
   const drained = untilSignal(server, drain);
   const names = server.namespaces.map(({ name }) => name);

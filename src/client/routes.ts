@@ -14,6 +14,9 @@ export interface Route {
 }
 
 export const namespacesPath = "/v1/namespaces";
+/** The API keys of a server, and what was asked of it. */
+export const keysPath = "/v1/keys";
+export const auditPath = "/v1/audit";
 export const apiPrefix = `${namespacesPath}/`;
 /** Names of namespaces are as names of hosts are, so that they are names of files and parts of URLs everywhere. */
 export const namespacePattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";

@@ -29,6 +29,27 @@ export const errorTable = {
     cause: "The server has nothing at that address.",
     hint: "`GET /openapi.json` has what there is. The client and the server may be of versions that do not fit.",
   },
+  unauthenticated: {
+    kind: "denied",
+    cause:
+      "The server asks who calls, and the call does not say so: no credentials, or none that hold (any more).",
+    hint: "Pass an API key or a token (`token`, `AION_TOKEN`), or one that has not expired or been revoked. Nothing was done.",
+  },
+  identity_unavailable: {
+    kind: "unavailable",
+    cause: "The keys that tokens are checked with cannot be had just now, so nobody can be told by one.",
+    hint: "Look whether the server reaches the key set (`jwt.jwks`); its log says what is wrong. Repeat the call.",
+  },
+  audit_unavailable: {
+    kind: "unavailable",
+    cause: "The audit log cannot be written, and what must be in it is not done without.",
+    hint: "Look after the disk of the server's data; its log says what is wrong. Nothing was done; repeat the call.",
+  },
+  key_not_found: {
+    kind: "not_found",
+    cause: "There is no API key of that id.",
+    hint: "`aion key list` shows those that there are.",
+  },
   permission_denied: {
     kind: "denied",
     cause: "The caller may not do that.",

@@ -417,6 +417,19 @@ describe("an attempt of an engine before this one", () => {
     expect(worker.answers).toEqual(["recorded"]);
   });
 
+  // I-56
+  it("is not given to who takes the name of its worker, and does not serve its queue", async () => {
+    const token = adopt(0);
+    const thief = new ScriptedWorker({ activityTypes: ["work"], taskQueues: ["other"] });
+    thief.session = "made up";
+    thief.connect(stage.workers).register({ unacknowledged: [token] });
+    thief.send({ type: "report", token, outcome: { kind: "completed", result: '"forged"' } });
+    await stage.hand.settle();
+    expect([stage.record(), thief.answers]).toEqual([[], ["not-wanted"]]);
+    // Nor is it begun anew: its worker is still to come.
+    expect(stage.workers.isUnderWay(runId, 0)).toBe(true);
+  });
+
   it("counts against the concurrency of its queue", () => {
     stage = new Stage({ taskQueues: { default: { concurrency: 1 } } });
     stage.schedule(0);

@@ -441,7 +441,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       if (lease !== undefined) known.add(lease);
     }
     for (const lease of [...worker.leases.values(), ...(this.#orphans.get(worker.identity) ?? [])]) {
-      if (lease.isReported || known.has(lease)) continue;
+      if (lease.isReported || known.has(lease) || !this.#mayHave(worker, lease)) continue;
       // A process that has just begun knows of none: what it had, died.
       if (session === undefined) this.#lose(lease, "silent");
       // What an engine before this one told the worker (that it timed out, that its report was not wanted) may not be on disk.
@@ -487,11 +487,19 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       return undefined;
     if (lease.worker === undefined) {
       // Given out by an engine before this one; a later one there cannot have been.
-      if (claim.epoch >= this.#epoch) return undefined;
+      if (claim.epoch >= this.#epoch || !this.#mayHave(worker, lease)) return undefined;
       this.#attach(worker, lease);
       lease.token = token;
     }
     return lease.token === token ? lease : undefined;
+  }
+
+  /**
+   * Of an engine before this one only the name of the worker is known, and anybody may call himself so: he gets nothing of a queue that
+   * he may not serve.
+   */
+  #mayHave(worker: WorkerSession, lease: TaskLease): boolean {
+    return lease.worker !== undefined || worker.taskQueues.has(lease.taskQueue);
   }
 
   #leaseOf({ address }: TokenClaim): TaskLease | undefined {

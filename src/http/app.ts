@@ -2,7 +2,6 @@ import { Hono } from "hono";
 import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import type { Context } from "hono";
-import type { HttpBindings } from "@hono/node-server";
 import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
 import {
@@ -14,36 +13,24 @@ import {
   streamPaths,
 } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
-import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type { WorkerAcceptor } from "../protocol/transport.ts";
-import { readBody } from "./body.ts";
-import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { addAccess } from "./access.ts";
+import type { AccessOptions } from "./access.ts";
+import { underAdmission } from "./admission.ts";
+import type { Admit } from "./admission.ts";
+import { discardBody, readBody } from "./body.ts";
+import { errorHeaders, errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
-import { operationsFor, orClosing, readQuery } from "./operations.ts";
+import { operationsFor, orOver, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { showAsset, showIndex, showReference } from "./reference.ts";
+import { askedOf, parseJson } from "./request-context.ts";
+import type { Env } from "./request-context.ts";
 import { parseRequest } from "./requests.ts";
-
-/** What a caller asks for, as far as it is known before anything of it is done. */
-export interface Asked {
-  readonly operation:
-    | keyof Service
-    | "events"
-    | "work"
-    | "listNamespaces"
-    | "createNamespace"
-    | "describeApi"
-    | "metrics";
-  /** Of those that concern one. */
-  readonly namespace?: string;
-  /** The name, and the port, under which the server was addressed. */
-  readonly host: string;
-  readonly headers: Headers;
-}
 
 export interface NamespaceDirectory {
   list(): readonly NamespaceSummary[];
@@ -53,7 +40,7 @@ export interface NamespaceDirectory {
 
 export interface AppOptions {
   /** Stands before everything but the questions for health: throws what stands against the caller. */
-  readonly admit?: (asked: Asked) => Promise<void>;
+  readonly admit?: Admit;
   /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
   readonly serviceOf: (namespace: string) => Service;
   /** Who takes the workers of a namespace. Absent: no workers are taken. Throws as `serviceOf`. */
@@ -63,6 +50,8 @@ export interface AppOptions {
   /** What was counted, as text for Prometheus. Absent: nobody is told. */
   readonly metrics?: () => Promise<string>;
   readonly httpMeter?: HttpMeter;
+  /** Of a server that asks who calls. */
+  readonly access?: AccessOptions;
   /** False while what it stands on is being opened. Default: it is ready. */
   readonly isReady?: () => boolean;
   readonly payloadLimitBytes: number;
@@ -73,8 +62,6 @@ export interface AppOptions {
   /** Makes a span of each call that changes or asks something of a run. */
   readonly tracing?: Tracing | undefined;
 }
-
-type Env = { Bindings: HttpBindings };
 
 /** The API as an application that takes requests; where they come from is others' business. */
 export function createApp(options: AppOptions): Hono<Env> {
@@ -98,67 +85,69 @@ export function createApp(options: AppOptions): Hono<Env> {
       ? context.json({ isReady: false }, 503)
       : context.json({ isReady: true }),
   );
-  app.get("/", async (context) => {
-    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
-    return showIndex(context);
-  });
-  app.get("/openapi.json", async (context) => {
-    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
-    return context.json(document);
-  });
-  app.get("/docs", async (context) => {
-    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
-    return showReference(context);
-  });
-  app.get("/docs/:asset", async (context) => {
-    await options.admit?.({ operation: "describeApi", ...addressOf(context) });
-    return (await showAsset(context, context.req.param("asset"))) ?? (await context.notFound());
-  });
+  const described = async (context: Context<Env>, answer: () => Promise<Response>): Promise<Response> =>
+    await underAdmission(options.admit, askedOf(context, "describeApi"), answer);
+  app.get("/", (context) => described(context, async () => showIndex(context)));
+  app.get("/openapi.json", (context) => described(context, async () => context.json(document)));
+  app.get("/docs", (context) => described(context, async () => showReference(context)));
+  app.get("/docs/:asset", (context) =>
+    described(
+      context,
+      async () => (await showAsset(context, context.req.param("asset"))) ?? (await context.notFound()),
+    ),
+  );
   const { namespaces, metrics } = options;
   if (metrics !== undefined) {
-    app.get(metricsPath, async (context) => {
-      await options.admit?.({ operation: "metrics", ...addressOf(context) });
-      return context.body(await metrics(), 200, { "content-type": metricsType });
-    });
+    app.get(metricsPath, (context) =>
+      underAdmission(options.admit, askedOf(context, "metrics"), async () =>
+        context.body(await metrics(), 200, { "content-type": metricsType }),
+      ),
+    );
   }
   if (namespaces !== undefined) addNamespaces(app, namespaces, options);
+  if (options.access !== undefined) addAccess(app, options.access, options.admit);
 
   for (const operation of operations) {
     app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
-      const body = await readBody(context.req.raw, operation.bodyLimitBytes);
       const namespace = context.req.param("namespace") ?? "";
-      await options.admit?.({ operation: operation.method, namespace, ...addressOf(context) });
-      const service = options.serviceOf(namespace);
-      const request = toRequest(context, operation, body);
-      const answer = await orClosing(operation, closing, (abortSignal) =>
-        operation.perform(service, request, {
-          abortSignal,
-          headers: context.req.raw.headers,
-          namespace,
-          tracing: options.tracing,
-        }),
-      );
-      return answer.body === undefined
-        ? context.body(null, answer.status as 204)
-        : context.json(answer.body, answer.status as 200);
+      const asked = askedOf(context, operation.method, namespace);
+      return await underAdmission(options.admit, asked, async ({ admission, begin, note }) => {
+        const body = await readBody(context.req.raw, operation.bodyLimitBytes);
+        const request = toRequest(context, operation, body);
+        await begin(request);
+        const service = options.serviceOf(namespace);
+        const answer = await orOver(operation, { closing, admission }, (abortSignal) =>
+          operation.perform(service, request, {
+            abortSignal,
+            headers: context.req.raw.headers,
+            namespace,
+            tracing: options.tracing,
+          }),
+        );
+        if (answer.body === undefined) return context.body(null, answer.status as 204);
+        note(answer.body);
+        return context.json(answer.body, answer.status as 200);
+      });
     });
   }
   for (const [kind, path] of Object.entries(streamPaths) as [keyof typeof streamPaths, string][]) {
     app.get(toPattern(path), async (context) => {
       const { namespace = "", ...params } = context.req.param() as Record<string, string>;
       const { headers, signal } = context.req.raw;
-      await options.admit?.({ operation: "events", namespace, ...addressOf(context) });
-      const service = options.serviceOf(namespace);
-      const query = new URL(context.req.url).searchParams;
-      const lastEventId = headers.get("last-event-id") ?? undefined;
-      const request = toStreamRequest({ kind, params, query, lastEventId });
-      return await streamEvents(service, request, {
-        abortSignal: AbortSignal.any([signal, closing]),
-        meter: options.httpMeter,
+      const asked = askedOf(context, "events", namespace);
+      return await underAdmission(options.admit, asked, async ({ admission: { ends } }) => {
+        const service = options.serviceOf(namespace);
+        const query = new URL(context.req.url).searchParams;
+        const lastEventId = headers.get("last-event-id") ?? undefined;
+        const request = toStreamRequest({ kind, params, query, lastEventId });
+        const over = ends === undefined ? [] : [ends];
+        return await streamEvents(service, request, {
+          abortSignal: AbortSignal.any([signal, closing, ...over]),
+          meter: options.httpMeter,
+        });
       });
     });
   }
-
   app.notFound(async (context) => {
     await readBody(context.req.raw, 0).catch(() => undefined);
     const { method, path } = context.req;
@@ -167,8 +156,10 @@ export function createApp(options: AppOptions): Hono<Env> {
       statusOf("endpoint_unknown"),
     );
   });
-  app.onError((reason, context) => {
+  app.onError(async (reason, context) => {
     const error = toAionError(reason);
+    // Of who was not let in nothing was read.
+    if (!context.req.raw.bodyUsed) await discardBody(context.req.raw);
     // What is thrown at a caller who hung up before the end of the request is no bug.
     if (error.code === "internal" && !context.req.raw.signal.aborted) {
       options.log?.("error", "a call met a bug", { error: error.message, stack: error.stack });
@@ -215,22 +206,20 @@ const notThere = new AionError("endpoint_unknown", "there is no such endpoint");
 const namespaceSchema = z.strictObject({ name: z.string().max(200) });
 
 function addNamespaces(app: Hono<Env>, namespaces: NamespaceDirectory, { admit }: AppOptions): void {
-  app.get(namespacesPath, async (context) => {
-    await admit?.({ operation: "listNamespaces", ...addressOf(context) });
-    return context.json({ namespaces: namespaces.list() });
-  });
-  app.post(namespacesPath, async (context) => {
-    const body = await readBody(context.req.raw, 1_024);
-    await admit?.({ operation: "createNamespace", ...addressOf(context) });
-    const { name } = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
-    const isNew = await namespaces.create(name);
-    return context.json({ name, isNew }, isNew ? 201 : 200);
-  });
-}
-
-/** HTTP/2 has no header for the host; the address has it, whichever it came by. */
-function addressOf(context: Context<Env>): Pick<Asked, "host" | "headers"> {
-  return { host: new URL(context.req.url).host, headers: context.req.raw.headers };
+  app.get(namespacesPath, (context) =>
+    underAdmission(admit, askedOf(context, "listNamespaces"), async ({ admission: { mayKnow } }) =>
+      context.json({ namespaces: namespaces.list().filter(({ name }) => mayKnow?.(name) ?? true) }),
+    ),
+  );
+  app.post(namespacesPath, (context) =>
+    underAdmission(admit, askedOf(context, "createNamespace"), async ({ begin }) => {
+      const body = await readBody(context.req.raw, 1_024);
+      const request = parseRequest(namespaceSchema, parseJson(body), "createNamespace");
+      await begin(request);
+      const isNew = await namespaces.create(request.name);
+      return context.json({ name: request.name, isNew }, isNew ? 201 : 200);
+    }),
+  );
 }
 
 function toPattern(path: string): string {
@@ -238,7 +227,10 @@ function toPattern(path: string): string {
 }
 
 function toResponse(error: AionError, status: number): Response {
-  return new Response(errorToJson(error), { status, headers: { "content-type": "application/json" } });
+  return new Response(errorToJson(error), {
+    status,
+    headers: { "content-type": "application/json", ...errorHeaders(error) },
+  });
 }
 
 function toRequest(
@@ -253,18 +245,4 @@ function toRequest(
   if (route.rest === "body") return { ...named, ...parseJson(body), ...params };
   const query = readQuery(new URL(context.req.url).searchParams, form);
   return { ...named, ...query, ...params, ...(route.rest === "archive" ? { archive: body } : {}) };
-}
-
-function parseJson(body: Uint8Array): object {
-  if (body.length === 0) return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch (error) {
-    throw new AionError("invalid_argument", `the body of the request is no JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
-  throw new AionError("invalid_argument", "the body of the request is no JSON object");
 }

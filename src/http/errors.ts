@@ -13,6 +13,7 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 };
 
 export function statusOf(code: ErrorCode): number {
+  if (code === "unauthenticated") return 401;
   if (code === "payload_too_large" || code === "package_too_large") return 413;
   return statusOfKind[errorTable[code].kind];
 }
@@ -29,4 +30,9 @@ export function errorToJson({ code, message, hint, details }: AionError): string
     // Details that are no JSON are a courtesy lost; the error itself must arrive.
     return JSON.stringify({ error: { code, message, hint, details: {} } });
   }
+}
+
+/** The headers that go with an error. https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1 */
+export function errorHeaders({ code }: AionError): Readonly<Record<string, string>> {
+  return code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="aion"' } : {};
 }

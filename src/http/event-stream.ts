@@ -2,7 +2,7 @@ import { z } from "zod";
 import { eventToJson, feedEventToJson } from "../client/json-form.ts";
 import { waitMsMax } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { errorToJson, toAionError } from "./errors.ts";
 import type { HttpMeter, ReaderMeter } from "./http-meter.ts";
@@ -209,6 +209,8 @@ export async function streamEvents(
           if (page.done === true) {
             // Whoever drains or goes away is not at the end of the run.
             if (!abortSignal.aborted) text += "event: end\ndata: {}\n\n";
+            else if (isAionError(abortSignal.reason))
+              text += `event: failed\ndata: ${errorToJson(abortSignal.reason)}\n\n`;
             controller.enqueue(encoder.encode(text));
             controller.close();
             return;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { roles } from "../client/access.ts";
 import type { EventType } from "../core/event.ts";
 import { runStatuses } from "../core/status.ts";
 
@@ -313,4 +314,51 @@ export const namespaceSummary = z.object({
   name: z.string(),
   state: z.enum(["open", "unavailable"]),
   error: maybe(z.string().describe("Why it is not open.")),
+});
+
+const namesOrAll = z.union([z.literal("*"), list(z.string())]);
+export const grant = z.object({
+  roles: list(z.enum(roles)),
+  namespaces: namesOrAll.describe("`*`: all."),
+  taskQueues: maybe(namesOrAll.describe("What a worker may serve. Absent: all.")),
+});
+
+/** Without its secret. */
+export const keySummary = z.object({
+  id: z.string(),
+  subject: z.string().describe("Who holds it."),
+  grants: list(grant),
+  createdAt: instant,
+  createdBy: maybe(z.string()),
+  expiresAt: maybe(instant),
+  revokedAt: maybe(instant),
+  rotatedAt: maybe(instant),
+  previousUntil: maybe(instant.describe("Until when the secret of before the rotation is taken, too.")),
+});
+
+export const keySecret = z.object({
+  key: keySummary,
+  token: z.string().describe("`aion_<id>_<secret>`: shown now, and never again."),
+});
+
+export const auditEntry = z.object({
+  id: z.number(),
+  at: instant,
+  subject: maybe(z.string().describe("Who. Absent: nobody that the server knows.")),
+  keyId: maybe(z.string()),
+  operation: z.string(),
+  namespace: maybe(z.string()),
+  ids: z.record(z.string(), z.string()).describe("What the request, or its answer, named."),
+  address: z.string().describe("Where the call came from."),
+  outcome: z
+    .string()
+    .describe("`ok`, the code of the error, or `unknown`: the server ended before the call did."),
+  count: z
+    .number()
+    .describe("More than 1: so many refusals alike, of which the later ones were only counted."),
+});
+
+export const auditPage = z.object({
+  entries: list(auditEntry),
+  nextCursor: maybe(z.string().describe("There are more: where the next page begins.")),
 });

@@ -31,10 +31,12 @@ export interface HttpAnswers {
   close(): Promise<void>;
 }
 
-export type HttpOptions = Omit<AppOptions, "closing" | "httpMeter"> & {
+export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter"> {
+  /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
+  readonly origins?: readonly string[];
   /** Where requests are counted. Absent: nowhere. */
   readonly meter?: Meter;
-};
+}
 
 /** Speaks HTTP/1.1 and HTTP/2 without TLS, whichever the caller begins with: gRPC needs the latter. */
 export function answerHttp(options: HttpOptions): HttpAnswers {
@@ -53,6 +55,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   ) => Promise<void>;
   let rpc: Promise<NodeHandler> | undefined;
   const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
+    if (answerOrigin(request, response, options.origins ?? [])) return;
     if (request.url?.startsWith(rpcPrefix) !== true) return await api(request, response);
     const authority = ("authority" in request ? request.authority : request.headers.host) ?? "";
     if (!URL.canParse(request.url, `http://${authority}`)) {
@@ -129,6 +132,41 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       unwatch?.();
     },
   };
+}
+
+const sentHeaders = [
+  "authorization",
+  "content-type",
+  "idempotency-key",
+  "last-event-id",
+  "connect-protocol-version",
+  "connect-timeout-ms",
+  "grpc-timeout",
+  "x-grpc-web",
+  "x-request-id",
+  "x-user-agent",
+];
+const readHeaders = ["grpc-status", "grpc-message", "grpc-status-details-bin", "www-authenticate"];
+const preflightSeconds = 600;
+
+/** Returns whether that was all that was asked: https://fetch.spec.whatwg.org/#http-cors-protocol */
+function answerOrigin(
+  { headers, method }: NodeRequest,
+  response: NodeResponse,
+  origins: readonly string[],
+): boolean {
+  const { origin } = headers;
+  if (origin === undefined || !origins.includes(origin)) return false;
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("vary", "Origin");
+  response.setHeader("access-control-expose-headers", readHeaders.join(", "));
+  if (method !== "OPTIONS" || headers["access-control-request-method"] === undefined) return false;
+  response.setHeader("access-control-allow-methods", "GET, POST, DELETE");
+  response.setHeader("access-control-allow-headers", sentHeaders.join(", "));
+  response.setHeader("access-control-max-age", preflightSeconds);
+  response.statusCode = 204;
+  response.end();
+  return true;
 }
 
 /** The answer to what nobody else has answered. */

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import {
   apiPrefix,
+  auditPath,
+  keysPath,
   livePath,
   namespacePattern,
   namespacesPath,
@@ -9,6 +11,7 @@ import {
 } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
+import { accessForms } from "./access.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
@@ -138,6 +141,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
       },
     },
   };
+  Object.assign(paths, accessPaths());
   for (const [path, summary] of [
     [livePath, "Whether the process answers"],
     [readyPath, "Whether calls are taken"],
@@ -147,6 +151,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
         operationId: path === livePath ? "live" : "ready",
         summary,
         tags: ["health"],
+        security: [],
         responses: {
           "200": { description: "Yes" },
           ...(path === readyPath ? { "503": { description: "No" } } : {}),
@@ -164,9 +169,62 @@ export function documentOf(operations: readonly Operation[], version: string): J
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    tags: [{ name: "workflows" }, { name: "packages" }, { name: "namespaces" }, { name: "health" }],
+    tags: [
+      { name: "workflows" },
+      { name: "packages" },
+      { name: "namespaces" },
+      { name: "access" },
+      { name: "health" },
+    ],
+    // A server that asks nobody who he is takes calls without it, too.
+    security: [{}, { bearer: [] }],
     paths,
-    components: { schemas: componentsOf() },
+    components: {
+      schemas: componentsOf(),
+      securitySchemes: {
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          description: "An API key, or a token of the issuer that the server trusts.",
+        },
+      },
+    },
+  };
+}
+
+/** Of servers that ask who calls; others do not have them. */
+function accessPaths(): Record<string, Record<string, JsonObject>> {
+  const call = (operationId: string, summary: string, answer: keyof typeof replySchemas, status = "200") =>
+    namespaceCall(operationId, summary, { [status]: answer }, "access");
+  const withBody = (form: JsonSchema): JsonObject => {
+    const { $schema: _, ...schema } = form;
+    return { requestBody: { required: true, content: { "application/json": { schema } } } };
+  };
+  const id = { name: "id", in: "path", required: true, schema: { type: "string" } };
+  return {
+    [keysPath]: {
+      get: call("listKeys", "List API keys", "Keys"),
+      post: {
+        ...call("createKey", "Make an API key; its secret is in this answer only", "KeySecret", "201"),
+        ...withBody(accessForms.create),
+      },
+    },
+    [`${keysPath}/{id}`]: {
+      delete: { ...call("revokeKey", "Revoke an API key, at once", "Key"), parameters: [id] },
+    },
+    [`${keysPath}/{id}/rotate`]: {
+      post: {
+        ...call("rotateKey", "Give an API key a new secret", "KeySecret"),
+        parameters: [id],
+        ...withBody(accessForms.rotate),
+      },
+    },
+    [auditPath]: {
+      get: {
+        ...call("readAudit", "What was asked of the server, the latest first", "Audit"),
+        parameters: parametersOf("", accessForms.audit, true).filter(({ in: place }) => place === "query"),
+      },
+    },
   };
 }
 
@@ -174,6 +232,7 @@ function namespaceCall(
   operationId: string,
   summary: string,
   answers: Readonly<Record<string, keyof typeof replySchemas>>,
+  tag = "namespaces",
 ): JsonObject {
   const responses = Object.entries(answers).map(([status, name]) => [
     status,
@@ -185,7 +244,7 @@ function namespaceCall(
   return {
     operationId,
     summary,
-    tags: ["namespaces"],
+    tags: [tag],
     responses: { ...(Object.fromEntries(responses) as JsonObject), ...failuresOf() },
   };
 }

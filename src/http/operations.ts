@@ -11,6 +11,8 @@ import { packageBytesMax } from "../core/package-version.ts";
 import { fromPayload } from "../core/payload.ts";
 import type { SpanKind, TraceContext, Tracing } from "../core/tracing.ts";
 import { spanAttribute, toTraceContext } from "../core/tracing.ts";
+import { whyEnded } from "./admission.ts";
+import type { Admission } from "./admission.ts";
 import { parseRequest, requestSchemasFor } from "./requests.ts";
 import type { ReplyOf } from "./requests.ts";
 
@@ -139,22 +141,25 @@ export function readQuery(query: URLSearchParams, form: JsonSchema): Record<stri
 }
 
 // Only for calls that wait and change nothing: the caller of any other must learn what became of it.
-export function orClosing<Result>(
+export function orOver<Result>(
   { method }: Operation,
-  closing: AbortSignal,
+  { closing, admission }: { readonly closing: AbortSignal; readonly admission: Admission },
   call: (abortSignal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const waits = method === "result" || method === "history" || method === "feed";
   if (!waits) return call(closing);
+  const { ends } = admission;
+  const over = ends === undefined ? closing : AbortSignal.any([closing, ends]);
   return new Promise((resolve, reject) => {
-    const onClosing = (): void => reject(new AionError("engine_closed", "the engine is closing"));
-    if (closing.aborted) {
-      onClosing();
+    const onOver = (): void =>
+      reject(whyEnded(admission) ?? new AionError("engine_closed", "the engine is closing"));
+    if (over.aborted) {
+      onOver();
       return;
     }
-    closing.addEventListener("abort", onClosing, { once: true });
-    call(closing)
+    over.addEventListener("abort", onOver, { once: true });
+    call(over)
       .then(resolve, reject)
-      .finally(() => closing.removeEventListener("abort", onClosing));
+      .finally(() => over.removeEventListener("abort", onOver));
   });
 }

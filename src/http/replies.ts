@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import {
   anyEvent,
+  auditPage,
   count,
   deployed,
   description,
@@ -10,6 +11,8 @@ import {
   feedPage,
   historyPage,
   json,
+  keySecret,
+  keySummary,
   namespaceSummary,
   packages,
   results,
@@ -54,6 +57,10 @@ export const replySchemas = {
   Workers: workers,
   Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
   Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
+  Keys: z.object({ keys: z.array(keySummary) }),
+  Key: keySummary,
+  KeySecret: keySecret,
+  Audit: auditPage,
   Error: z.object({
     error: z.object({
       code: z.string().describe("Stable: what programs match on."),

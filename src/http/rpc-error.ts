@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { AionError, errorTable } from "../core/errors.ts";
 import type { ErrorCode, ErrorKind } from "../core/errors.ts";
-import { errorToJson } from "./errors.ts";
+import { errorHeaders, errorToJson } from "./errors.ts";
 import { ErrorDetailSchema } from "./gen/aion/v1/workflows_pb.ts";
 
 const codeOfKind: Readonly<Record<ErrorKind, Code>> = {
@@ -16,6 +16,7 @@ const codeOfKind: Readonly<Record<ErrorKind, Code>> = {
 };
 
 export function rpcCodeOf(code: ErrorCode): Code {
+  if (code === "unauthenticated") return Code.Unauthenticated;
   if (code === "payload_too_large" || code === "package_too_large") return Code.ResourceExhausted;
   if (code === "workflow_already_exists") return Code.AlreadyExists;
   return codeOfKind[errorTable[code].kind];
@@ -26,7 +27,7 @@ export function toConnectError(error: AionError): ConnectError {
   const { code, message, hint } = error;
   // As it goes over HTTP: details that are no JSON are left out.
   const { details } = (JSON.parse(errorToJson(error)) as { error: { details?: JsonObject } }).error;
-  return new ConnectError(message, rpcCodeOf(code), undefined, [
+  return new ConnectError(message, rpcCodeOf(code), errorHeaders(error), [
     { desc: ErrorDetailSchema, value: { code, hint, details: details ?? {} } },
   ]);
 }

@@ -9,6 +9,8 @@ import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
+import { underAdmission, whyEnded } from "./admission.ts";
+import type { Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { pagesOf } from "./event-stream.ts";
@@ -20,9 +22,10 @@ import {
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
-import { operationsFor, orClosing } from "./operations.ts";
+import { operationsFor, orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
+import { rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { addWorkers } from "./worker-rpc.ts";
 
@@ -60,6 +63,7 @@ export function rpcHandler(
     interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
     fallback: (request, response) => void fallback(request, response),
     // Who reads JSON reads a count of 0, and not nothing.
+    contextValues: rpcContextOf,
     jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
     readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
   });
@@ -157,11 +161,15 @@ async function* entriesOf(
 ): AsyncGenerator<StreamEntry, void, undefined> {
   const { context, options } = call;
   try {
-    const namespace = await admitted("events", request, call);
-    const service = options.serviceOf(namespace);
-    const gone = AbortSignal.any([context.signal, options.closing]);
+    const asked = askedOf("events", request, context);
+    const admission = await underAdmission(options.admit, asked, async (admitted) => admitted.admission);
+    const service = options.serviceOf(asked.namespace);
+    const over = admission.ends === undefined ? [] : [admission.ends];
+    const gone = AbortSignal.any([context.signal, options.closing, ...over]);
     const pages = pagesOf(service, { kind, fields: request }, gone, options.httpMeter);
     for await (const page of pages) yield* page.entries;
+    const why = whyEnded(admission);
+    if (why !== undefined) throw why;
     if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");
   } catch (reason) {
     throw toConnectError(toAionError(reason));
@@ -180,19 +188,25 @@ async function answer(
   call: Call,
 ): Promise<Message> {
   const { archive, ...request } = toRequest(method, message);
-  const namespace = await admitted(operation.method, request, call);
-  const service = call.options.serviceOf(namespace);
-  // Bytes are text in JSON, and were none before.
-  const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
-  const { body } = await orClosing(operation, call.options.closing, (abortSignal) =>
-    operation.perform(service, whole, {
-      abortSignal,
-      headers: call.context.requestHeader,
-      namespace,
-      tracing: call.options.tracing,
-    }),
-  );
-  return fromJson(method.output, plain(body ?? {}), { ignoreUnknownFields: true });
+  const { context, options } = call;
+  const asked = askedOf(operation.method, request, context);
+  return await underAdmission(options.admit, asked, async ({ admission, begin, note }) => {
+    await begin(request);
+    const service = options.serviceOf(asked.namespace);
+    // Bytes are text in JSON, and were none before.
+    const whole = archive === undefined ? request : { ...request, archive: (message as never)["archive"] };
+    const of = { closing: options.closing, admission };
+    const { body = {} } = await orOver(operation, of, (abortSignal) =>
+      operation.perform(service, whole, {
+        abortSignal,
+        headers: context.requestHeader,
+        namespace: asked.namespace,
+        tracing: options.tracing,
+      }),
+    );
+    note(body);
+    return fromJson(method.output, plain(body), { ignoreUnknownFields: true });
+  });
 }
 
 /** Error: `invalid_argument` (a value that JSON does not have). */
@@ -204,22 +218,16 @@ function toRequest(method: DescMethod, message: Message): Record<string, unknown
   }
 }
 
-/** Takes the namespace out of the request, and lets nobody pass who may not. */
-async function admitted(
+/** Takes the namespace out of the request. */
+function askedOf(
   operation: Operation["method"] | "events",
   request: Record<string, unknown>,
-  { context, options }: Call,
-): Promise<string> {
+  context: HandlerContext,
+): Asked & { readonly namespace: string } {
   const { namespace: named } = request;
   const namespace = typeof named === "string" ? named : defaultNamespace;
   delete request["namespace"];
-  await options.admit?.({
-    operation,
-    namespace,
-    host: new URL(context.url).host,
-    headers: context.requestHeader,
-  });
-  return namespace;
+  return { operation, namespace, ...rpcCallerOf(context) };
 }
 
 async function asRpc<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -5,9 +5,12 @@ import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { apiPrefix, streamPaths } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
+import { underAdmission, whyEnded } from "./admission.ts";
+import type { Admission, Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
-import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { errorHeaders, errorToJson, statusOf, toAionError } from "./errors.ts";
 import { pagesOf, toStreamRequest } from "./event-stream.ts";
+import { peerOf } from "./peer.ts";
 
 /** What a reader of events may send: nothing that is looked at. */
 const messageBytesMax = 1_024;
@@ -51,15 +54,25 @@ export class WebSockets {
         if (typeof value === "string") headers.set(name, value);
       }
       const { host = "" } = request.headers;
-      await this.#options.admit?.({ operation: "events", namespace, host, headers });
-      const service = this.#options.serviceOf(namespace);
-      const asked = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
-      const gone = new AbortController();
-      const pages = pagesOf(service, asked, AbortSignal.any([gone.signal, this.#options.closing]), httpMeter);
-      const first = await pages.next();
-      this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const sent = this.#send(webSocket, first, pages, gone).finally(() => this.#underWay.delete(sent));
-        this.#underWay.add(sent);
+      const asked: Asked = { operation: "events", namespace, host, headers, peer: peerOf(socket) };
+      await underAdmission(this.#options.admit, asked, async ({ admission }) => {
+        const service = this.#options.serviceOf(namespace);
+        const of = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
+        const gone = new AbortController();
+        const over = admission.ends === undefined ? [] : [admission.ends];
+        const pages = pagesOf(
+          service,
+          of,
+          AbortSignal.any([gone.signal, this.#options.closing, ...over]),
+          httpMeter,
+        );
+        const first = await pages.next();
+        this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+          const sent = this.#send(webSocket, { first, pages, gone, admission }).finally(() =>
+            this.#underWay.delete(sent),
+          );
+          this.#underWay.add(sent);
+        });
       });
       httpMeter?.answered("websocket", "events", since);
     } catch (reason) {
@@ -70,10 +83,14 @@ export class WebSockets {
 
   async #send(
     webSocket: WebSocket,
-    first: Awaited<ReturnType<ReturnType<typeof pagesOf>["next"]>>,
-    pages: ReturnType<typeof pagesOf>,
-    gone: AbortController,
+    of: {
+      readonly first: Awaited<ReturnType<ReturnType<typeof pagesOf>["next"]>>;
+      readonly pages: ReturnType<typeof pagesOf>;
+      readonly gone: AbortController;
+      readonly admission: Admission;
+    },
   ): Promise<void> {
+    const { first, pages, gone, admission } = of;
     webSocket.on("error", () => webSocket.terminate());
     webSocket.on("close", () => gone.abort());
     const watch = watchPulse(webSocket);
@@ -84,11 +101,14 @@ export class WebSockets {
         }
         if (page.value.isEnd) await write(webSocket, JSON.stringify({ end: true }));
       }
+      const why = whyEnded(admission);
+      if (why !== undefined) throw why;
       webSocket.close(this.#options.closing.aborted ? 1001 : 1000);
     } catch (reason) {
       if (webSocket.readyState !== webSocket.OPEN) return;
       await write(webSocket, errorToJson(toAionError(reason))).catch(() => undefined);
-      webSocket.close(1011);
+      // Not as when something went wrong: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+      webSocket.close(whyEnded(admission) === undefined ? 1011 : 1008);
     } finally {
       clearInterval(watch);
       await pages.return();
@@ -128,10 +148,11 @@ function write(webSocket: WebSocket, text: string): Promise<void> {
 function refuse(socket: Duplex, error: AionError): void {
   const status = statusOf(error.code);
   const body = errorToJson(error);
+  const more = Object.entries(errorHeaders(error)).map(([name, value]) => `${name}: ${value}\r\n`);
   // Whoever does not hang up would stay, and nobody knows of it any more.
   socket.once("finish", () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${more.join("")}connection: close\r\n\r\n${body}`,
   );
 }
 

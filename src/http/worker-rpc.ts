@@ -2,11 +2,14 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { defaultNamespace } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import type { EngineReceiver } from "../protocol/transport.ts";
+import { underAdmission, whyEnded } from "./admission.ts";
+import type { Admission, Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { FrameQueue } from "./frame-queue.ts";
 import type { WorkRequest, WorkResponse } from "./gen/aion/v1/workers_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
+import { rpcCallerOf } from "./rpc-caller.ts";
 import { toConnectError } from "./rpc-error.ts";
 import { fromWorkRequest, toWorkResponse } from "./worker-frames.ts";
 
@@ -17,14 +20,20 @@ const framesMax = 50_000;
 export function addWorkers(router: ConnectRouter, options: AppOptions): void {
   router.rpc(WorkerService.method.work, async function* work(requests, context) {
     const queue = new FrameQueue<WorkResponse>(framesMax);
-    const gone = AbortSignal.any([context.signal, options.closing]);
-    gone.addEventListener("abort", () => queue.end(), { once: true });
+    const end = (): void => queue.end();
+    AbortSignal.any([context.signal, options.closing]).addEventListener("abort", end, { once: true });
     const frames = requests[Symbol.asyncIterator]();
     let receiver: EngineReceiver | undefined;
     try {
-      receiver = await register(frames, queue, { context, options });
-      void receive(frames, receiver).finally(() => queue.end());
+      const registered = await register(frames, queue, { context, options });
+      const { admission } = registered;
+      receiver = registered.receiver;
+      admission.ends?.addEventListener("abort", end, { once: true });
+      if (whyEnded(admission) !== undefined) end();
+      void receive(frames, receiver).finally(end);
       yield* queue;
+      const why = whyEnded(admission);
+      if (why !== undefined) throw why;
     } catch (reason) {
       throw toConnectError(toAionError(reason));
     } finally {
@@ -33,31 +42,35 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
   });
 }
 
+interface Registered {
+  readonly receiver: EngineReceiver;
+  readonly admission: Admission;
+}
+
 async function register(
   frames: AsyncIterator<WorkRequest>,
   queue: FrameQueue<WorkResponse>,
   { context, options }: { readonly context: HandlerContext; readonly options: AppOptions },
-): Promise<EngineReceiver> {
+): Promise<Registered> {
   const first = await frames.next();
   if (first.done === true || first.value.frame.case !== "register") {
     throw new AionError("invalid_argument", "the first frame of a worker must be its registration");
   }
   const { namespace = defaultNamespace, ...registration } = fromWorkRequest(first.value);
   if (typeof namespace !== "string") throw new AionError("invalid_argument", "a namespace is a text");
-  await options.admit?.({
-    operation: "work",
-    namespace,
-    host: new URL(context.url).host,
-    headers: context.requestHeader,
+  const taskQueues = [...first.value.frame.value.taskQueues];
+  const asked: Asked = { operation: "work", namespace, taskQueues, ...rpcCallerOf(context) };
+  return await underAdmission(options.admit, asked, async ({ admission, begin }) => {
+    await begin(registration);
+    const acceptor = options.workersOf?.(namespace);
+    if (acceptor === undefined) throw new AionError("endpoint_unknown", "no workers are taken here");
+    const receiver = acceptor.acceptWorker({
+      send: (frame) => queue.push(toWorkResponse(frame)),
+      close: () => queue.end(),
+    });
+    receiver.receive(registration);
+    return { receiver, admission };
   });
-  const acceptor = options.workersOf?.(namespace);
-  if (acceptor === undefined) throw new AionError("endpoint_unknown", "no workers are taken here");
-  const receiver = acceptor.acceptWorker({
-    send: (frame) => queue.push(toWorkResponse(frame)),
-    close: () => queue.end(),
-  });
-  receiver.receive(registration);
-  return receiver;
 }
 
 async function receive(frames: AsyncIterator<WorkRequest>, receiver: EngineReceiver): Promise<void> {

@@ -1,5 +1,5 @@
 import { AionError } from "../core/errors.ts";
-import type { Asked } from "../http/app.ts";
+import type { Admission, Asked } from "../http/admission.ts";
 
 const loopbackNames: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
 
@@ -12,7 +12,7 @@ export function isLoopback(host: string): boolean {
  * whoever sits there: a page of another site may send what needs no leave of ours, and a name of its own may be made to
  * lead here. So a request must be made to a name of this machine, and by nobody's page but one that came from it.
  */
-export async function admitLocal({ host, headers }: Asked): Promise<void> {
+export async function admitLocal({ host, headers }: Asked): Promise<Admission> {
   const name = URL.parse(`http://${host}`)?.hostname ?? "";
   if (!isLoopback(name)) {
     throw new AionError("permission_denied", `the server is not ${JSON.stringify(host.slice(0, 100))}`, {
@@ -20,7 +20,7 @@ export async function admitLocal({ host, headers }: Asked): Promise<void> {
     });
   }
   const origin = headers.get("origin");
-  if (origin === null) return;
+  if (origin === null) return {};
   const originName = URL.parse(origin)?.hostname ?? "";
   if (!isLoopback(originName)) {
     throw new AionError(
@@ -29,4 +29,5 @@ export async function admitLocal({ host, headers }: Asked): Promise<void> {
       { hint: "Call it from a program, or from a page that was served by this machine." },
     );
   }
+  return {};
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { namespaceNotFound } from "../auth/policy.ts";
 import { namespacePattern } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
@@ -85,7 +86,7 @@ export class Namespaces {
   /** Errors: `namespace_not_found`; why its engine is not there. */
   engineOf(name: string): Engine {
     const namespace = this.#namespaces.get(name);
-    if (namespace === undefined) throw notFound(name);
+    if (namespace === undefined) throw namespaceNotFound(name);
     if (namespace.engine !== undefined) return namespace.engine;
     throw namespace.error ?? new AionError("engine_closed", `namespace ${name} is being opened`);
   }
@@ -204,10 +205,6 @@ export class Namespaces {
       if (namespace.engine !== undefined) return;
     }
   }
-}
-
-function notFound(name: string): AionError {
-  return new AionError("namespace_not_found", `there is no namespace ${JSON.stringify(name.slice(0, 100))}`);
 }
 
 /** Errors: `invalid_argument`. */

@@ -13,6 +13,8 @@ import { answerHttp } from "../http/node-http.ts";
 import type { HttpAnswers } from "../http/node-http.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { thisVersion } from "../store/sqlite/version.ts";
+import { Door } from "./door.ts";
+import type { AuthenticationOptions } from "./door.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
 import { meterProcess } from "./process-meter.ts";
@@ -43,6 +45,10 @@ export interface ServerOptions extends EngineSettings {
   readonly data: string;
   /** Where it listens. Default `127.0.0.1`. Without authentication only addresses of this machine are taken. */
   readonly host?: string;
+  /** How callers show who they are. Absent: nobody is asked, and whoever reaches this machine's own address may do everything. */
+  readonly authentication?: AuthenticationOptions;
+  /** Another server ends TLS before this one, so that nobody else reaches it. Default false. */
+  readonly behindTlsProxy?: boolean;
   /** Default 4466; 0: one that is free. */
   readonly port?: number;
   /** Namespaces that are made if they are not there. Default: `default`. */
@@ -71,6 +77,7 @@ export class Server {
   readonly #answers: HttpAnswers;
   readonly #namespaces: Namespaces;
   readonly #stopMeters: readonly (() => void)[];
+  readonly #door: Door | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(of: {
@@ -79,12 +86,14 @@ export class Server {
     readonly answers: HttpAnswers;
     readonly namespaces: Namespaces;
     readonly stopMeters: readonly (() => void)[];
+    readonly door: Door | undefined;
   }) {
     this.url = of.url;
     this.#listener = of.listener;
     this.#answers = of.answers;
     this.#namespaces = of.namespaces;
     this.#stopMeters = of.stopMeters;
+    this.#door = of.door;
   }
 
   /**
@@ -99,18 +108,12 @@ export class Server {
       port = defaultPort,
       log = logToStderr,
       connectionsMax,
+      authentication,
+      behindTlsProxy = false,
       ...rest
     } = options;
     const { namespaces: names = [defaultNamespace], ...engine } = rest;
-    if (!isLoopback(host)) {
-      throw new AionError(
-        "permission_denied",
-        `the server does not listen at ${host} without authentication`,
-        {
-          hint: "Listen at 127.0.0.1, and let a proxy that asks who calls stand before it.",
-        },
-      );
-    }
+    demandSafeAddress({ host, isAsking: authentication !== undefined, isEncrypted: behindTlsProxy });
     const metrics = new Metrics({ log });
     const meter = metrics.meter();
     const namespaces = new Namespaces({
@@ -119,8 +122,13 @@ export class Server {
       log,
     });
     let isReady = false;
+    const door =
+      authentication === undefined
+        ? undefined
+        : Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
     const answers = answerHttp({
-      admit: admitLocal,
+      admit: door?.admit ?? admitLocal,
+      ...(door === undefined ? {} : { access: door, origins: authentication?.origins ?? [] }),
       serviceOf: (name) => namespaces.engineOf(name).service,
       workersOf: (name) => namespaces.engineOf(name),
       namespaces,
@@ -134,9 +142,12 @@ export class Server {
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
-    const url = await listen(listener, host, port);
+    const url = await listen(listener, host, port).catch((error: unknown) => {
+      door?.close();
+      throw error;
+    });
     const stopMeters = [meterProcess(meter, thisVersion())];
-    const server = new Server({ url, listener, answers, namespaces, stopMeters });
+    const server = new Server({ url, listener, answers, namespaces, door, stopMeters });
     stopMeters.push(meterState(meter, namespaces, () => isReady && server.#closing === undefined));
     try {
       await namespaces.open(names);
@@ -168,6 +179,7 @@ export class Server {
     await this.#namespaces.close(drainMs);
     await closed;
     for (const stop of this.#stopMeters) stop();
+    this.#door?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -182,6 +194,25 @@ function meterState(meter: Meter, namespaces: Namespaces, isReady: () => boolean
     ready.set(isReady() ? 1 : 0);
     for (const state of ["open", "unavailable"] as const)
       count.set(namespaces.list().filter((each) => each.state === state).length, state);
+  });
+}
+
+/** Error: `permission_denied`. */
+function demandSafeAddress(of: {
+  readonly host: string;
+  readonly isAsking: boolean;
+  readonly isEncrypted: boolean;
+}): void {
+  const { host, isAsking, isEncrypted } = of;
+  if (isLoopback(host)) return;
+  if (!isAsking) {
+    throw new AionError("permission_denied", `the server does not listen at ${host} without authentication`, {
+      hint: "Set `auth` to `required`, and make a first key: `aion key create --data DIR --grant 'admin@*'`.",
+    });
+  }
+  if (isEncrypted) return;
+  throw new AionError("permission_denied", `the server does not listen at ${host} without TLS`, {
+    hint: "Set `tlsCert` and `tlsKey`; or `behindTlsProxy`, if a proxy ends TLS and nobody else reaches the server.",
   });
 }
 

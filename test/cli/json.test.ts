@@ -147,6 +147,12 @@ describe("with --json", () => {
     expect(await expectDocument("namespace", ["list"], { env })).toMatchObject({
       namespaces: [{ name: "default" }, { name: "one" }],
     });
+    const data = ["--data", "data"];
+    const made = await expectDocument("key", ["create", "ann", "--grant", "admin@*", "read@a", ...data]);
+    const { key } = made as { readonly key: { readonly id: string } };
+    expect(await expectDocument("key", ["list", ...data])).toMatchObject({ keys: [{ id: key.id }] });
+    await expectDocument("key", ["rotate", key.id, ...data]);
+    expect(await expectDocument("key", ["revoke", key.id, ...data])).toMatchObject({ key: { id: key.id } });
     const worker = test.spawn(["worker", workflowsFile, "--json"], { env });
     const [told] = (await once(createInterface(worker.stdout), "line")) as [string];
     expectFits("worker", documents.worker, JSON.parse(told));

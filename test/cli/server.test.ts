@@ -1,6 +1,6 @@
 /** `aion server` in a process of its own, and the commands that ask it. */
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -208,5 +208,56 @@ describe("a command", () => {
     expect(result.stderr).toContain(
       "error[transport_failed]: no answer from the server at http://127.0.0.1:1",
     );
+  });
+});
+
+describe("aion key", () => {
+  it(
+    "makes a first admin while no server runs, and what he makes holds at once",
+    { timeout: 60_000 },
+    async () => {
+      const first = await test.run(["key", "create", "root", "--data", "data", "--grant", "admin@*"]);
+      expect(first).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringMatching(/^aion_\w{16}_\S{43}\n$/) as string,
+      });
+      expect(statSync(path.join(test.directory, "data", "keys.db")).mode & 0o777).toBe(0o600);
+      const { server, url } = await serve(["--auth", "required"]);
+      const as = (token: string): { env: Record<string, string> } => ({
+        env: { AION_STORE: "", AION_URL: url, AION_TOKEN: token },
+      });
+      const refused = await test.run(["count"], as(""));
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        1,
+        expect.stringContaining("error[unauthenticated]"),
+      ]);
+      const root = as(first.stdout.trim());
+      expect(await test.json(["count"], root)).toEqual({ count: 0 });
+      const made = (await test.json(
+        ["key", "create", "reader", "--grant", "read@default", "--expires", "1 hour"],
+        root,
+      )) as { readonly key: { readonly id: string }; readonly token: string };
+      const reader = as(made.token);
+      expect(await test.json(["count"], reader)).toEqual({ count: 0 });
+      const denied = await test.run(["cancel", "a"], reader);
+      expect([denied.exitCode, denied.stderr]).toEqual([1, expect.stringContaining("permission_denied")]);
+      expect((await test.run(["key", "list"], reader)).stderr).toContain("permission_denied");
+      const { stdout } = await test.run(["key", "list"], root);
+      expect(stdout).toContain("read@default");
+      expect(stdout).not.toContain(made.token);
+      // By the directory, beside the server that runs on it.
+      await test.run(["key", "revoke", made.key.id, "--data", "data"]);
+      expect((await test.run(["count"], reader)).stderr).toContain("error[unauthenticated]");
+      expect(await stop(server, "SIGTERM")).toBe(0);
+    },
+  );
+
+  it("is told what is no grant, and where there are no keys", async () => {
+    const wrong = await test.run(["key", "create", "a", "--data", "data", "--grant", "root@*"]);
+    expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining("is no role")]);
+    expect(existsSync(path.join(test.directory, "data"))).toBe(false);
+    const none = await test.run(["key", "list", "--data", "data"]);
+    expect([none.exitCode, none.stderr]).toEqual([1, expect.stringContaining("error[key_not_found]")]);
+    expect((await test.run(["key", "list"])).exitCode).toBe(2);
   });
 });

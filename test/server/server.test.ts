@@ -118,6 +118,21 @@ describe("a server", () => {
     expect(readdirSync(data)).toEqual([]);
   });
 
+  it.each([
+    [{}, "permission_denied"],
+    [{ authentication: {} }, "permission_denied"],
+    [{ behindTlsProxy: true }, "permission_denied"],
+    // Let through: then it is a name that does not lead to this machine.
+    [{ authentication: {}, behindTlsProxy: true }, "transport_failed"],
+  ])(
+    "listens where others reach it with authentication, and where TLS is, alone (%j)",
+    async (options, code) => {
+      await expect(Server.open({ data, host: "192.0.2.1", port: 0, ...options })).rejects.toMatchObject({
+        code,
+      });
+    },
+  );
+
   it("says what is the matter with its directory", async () => {
     const file = path.join(data, "file");
     writeFileSync(file, "");

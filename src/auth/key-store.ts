@@ -1,0 +1,281 @@
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type {
+  Grant,
+  KeyDirectory,
+  KeyRequest,
+  KeySecret,
+  KeySummary,
+  RotateRequest,
+} from "../client/access.ts";
+import { AionError } from "../core/errors.ts";
+import { parseName } from "../core/ids.ts";
+import { messageOf } from "../core/payload.ts";
+import { formatKey, hashOf, isSecret, newKeyId, newSecret, parseKey } from "./api-key.ts";
+import { parseGrants } from "./grants.ts";
+import type { Principal } from "./policy.ts";
+
+/** In the directory of the server's data. */
+export const keyFileName = "keys.db";
+export const overlapMsDefault = 24 * 60 * 60 * 1_000;
+
+const fileFormat = 1;
+const busyMs = 5_000;
+
+const schema = `
+CREATE TABLE keys (
+  id TEXT PRIMARY KEY,
+  subject TEXT NOT NULL,
+  grants TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  created_by TEXT,
+  expires_at INTEGER,
+  revoked_at INTEGER,
+  rotated_at INTEGER,
+  previous_hash BLOB,
+  previous_until INTEGER
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = ${fileFormat};
+`;
+
+interface Key extends KeySummary {
+  readonly hash: Uint8Array;
+  readonly previousHash?: Uint8Array;
+}
+
+/** What was shown is a key that holds, or is none. */
+export interface KeyProof {
+  readonly principal: Principal;
+  /** Whether it still holds. */
+  readonly holds: () => boolean;
+}
+
+/**
+ * The API keys of a server, in a file of its data directory that only its user can read. Of a secret only the hash is kept.
+ *
+ * Law: every change is on disk (fsync) before it is answered. Other processes may write to the file, too (`aion key --data`): that
+ * is seen at the next question.
+ */
+export class KeyStore implements KeyDirectory {
+  readonly #database: DatabaseSync;
+  readonly #now: () => number;
+  readonly #dataVersion: { get(): unknown };
+  #keys: ReadonlyMap<string, Key> = new Map();
+  #version: unknown;
+  /** Called after a key was revoked or rotated here. */
+  onChange: (() => void) | undefined;
+
+  /** Made if it is not there. Error: `store_unavailable`. */
+  constructor(directory: string, now: () => number = Date.now) {
+    this.#now = now;
+    const file = path.join(directory, keyFileName);
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makePrivate(file);
+      this.#database = new DatabaseSync(file);
+      this.#database.exec(
+        `PRAGMA busy_timeout = ${busyMs}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`,
+      );
+      this.#make(file);
+      this.#dataVersion = this.#database.prepare("PRAGMA data_version");
+      this.#load();
+    } catch (error) {
+      if (error instanceof AionError) throw error;
+      throw new AionError("store_unavailable", `cannot open ${file}: ${messageOf(error)}`, {
+        cause: error,
+        hint: "Check that the directory can be written by this user, and that the file was made by Aion.",
+      });
+    }
+  }
+
+  #make(file: string): void {
+    this.#transaction(() => {
+      const { user_version: format } = this.#database.prepare("PRAGMA user_version").get() as {
+        readonly user_version: number;
+      };
+      if (format === 0) this.#database.exec(schema);
+      else if (format !== fileFormat)
+        throw new AionError("store_newer_format", `${file} was written by a newer version of Aion`);
+    });
+  }
+
+  list(): readonly KeySummary[] {
+    this.#refresh();
+    return [...this.#keys.values()]
+      .map(toSummary)
+      .toSorted((left, right) => left.createdAt - right.createdAt || (left.id < right.id ? -1 : 1));
+  }
+
+  /** Error: `invalid_argument`. */
+  create({ subject, grants, expiresInMs }: KeyRequest, createdBy?: string): KeySecret {
+    const [id, secret, createdAt] = [newKeyId(), newSecret(), this.#now()];
+    const expiresAt = expiresInMs === undefined ? null : createdAt + parseMs(expiresInMs, "expiresInMs");
+    this.#change(() =>
+      this.#database
+        .prepare(
+          "INSERT INTO keys (id, subject, grants, hash, created_at, created_by, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .run(
+          id,
+          parseName(subject, "subject"),
+          JSON.stringify(parseGrants(grants)),
+          hashOf(secret),
+          createdAt,
+          createdBy ?? null,
+          expiresAt,
+        ),
+    );
+    return { key: toSummary(this.#find(id)), token: formatKey({ id, secret }) };
+  }
+
+  /** Errors: `key_not_found`, `invalid_argument` (it was revoked). */
+  rotate({ id, overlapMs = overlapMsDefault }: RotateRequest): KeySecret {
+    const secret = newSecret();
+    const now = this.#now();
+    const until = now + parseMs(overlapMs, "overlapMs");
+    this.#change(() => {
+      if (this.#find(id).revokedAt !== undefined)
+        throw new AionError("invalid_argument", `key ${id} was revoked: it takes a new one`);
+      this.#database
+        .prepare(
+          "UPDATE keys SET previous_hash = hash, previous_until = ?, hash = ?, rotated_at = ? WHERE id = ?",
+        )
+        .run(until, hashOf(secret), now, id);
+    });
+    return { key: toSummary(this.#find(id)), token: formatKey({ id, secret }) };
+  }
+
+  /** Error: `key_not_found`. */
+  revoke(id: string): KeySummary {
+    this.#change(() => {
+      this.#find(id);
+      this.#database
+        .prepare("UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
+        .run(this.#now(), id);
+    });
+    return toSummary(this.#find(id));
+  }
+
+  /** `undefined`: no key that holds now. */
+  prove(token: string): KeyProof | undefined {
+    const shown = parseKey(token);
+    if (shown === undefined) return undefined;
+    this.#refresh();
+    const given = hashOf(shown.secret);
+    const holds = (): boolean => {
+      this.#refresh();
+      return this.#holds(this.#keys.get(shown.id), given);
+    };
+    const key = this.#keys.get(shown.id);
+    if (!this.#holds(key, given) || key === undefined) return undefined;
+    return { principal: { subject: `key:${key.subject}`, grants: key.grants, keyId: key.id }, holds };
+  }
+
+  #holds(key: Key | undefined, given: Buffer): boolean {
+    const now = this.#now();
+    const isCurrent = isSecret(given, key?.hash);
+    const isPrevious = isSecret(given, key?.previousHash) && now < (key?.previousUntil ?? 0);
+    if (key === undefined || !(isCurrent || isPrevious) || key.revokedAt !== undefined) return false;
+    return key.expiresAt === undefined || now < key.expiresAt;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #find(id: string): Key {
+    const key = this.#keys.get(id);
+    if (key === undefined)
+      throw new AionError("key_not_found", `there is no key ${JSON.stringify(id.slice(0, 100))}`);
+    return key;
+  }
+
+  #change(write: () => void): void {
+    this.#transaction(() => {
+      this.#load();
+      write();
+    });
+    this.#load();
+    this.onChange?.();
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #refresh(): void {
+    const { data_version: version } = this.#dataVersion.get() as { readonly data_version: number };
+    if (version === this.#version) return;
+    this.#load();
+    this.#version = version;
+  }
+
+  #load(): void {
+    const rows = this.#database.prepare("SELECT * FROM keys").all() as unknown as readonly Row[];
+    this.#keys = new Map(rows.map((row) => [row.id, toKey(row)]));
+  }
+}
+
+interface Row {
+  readonly id: string;
+  readonly subject: string;
+  readonly grants: string;
+  readonly hash: Uint8Array;
+  readonly created_at: number;
+  readonly created_by: string | null;
+  readonly expires_at: number | null;
+  readonly revoked_at: number | null;
+  readonly rotated_at: number | null;
+  readonly previous_hash: Uint8Array | null;
+  readonly previous_until: number | null;
+}
+
+function toKey(row: Row): Key {
+  return {
+    id: row.id,
+    subject: row.subject,
+    grants: toGrants(row.grants),
+    hash: row.hash,
+    createdAt: row.created_at,
+    ...(row.created_by === null ? {} : { createdBy: row.created_by }),
+    ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    ...(row.revoked_at === null ? {} : { revokedAt: row.revoked_at }),
+    ...(row.rotated_at === null ? {} : { rotatedAt: row.rotated_at }),
+    ...(row.previous_hash === null ? {} : { previousHash: row.previous_hash }),
+    ...(row.previous_until === null ? {} : { previousUntil: row.previous_until }),
+  };
+}
+
+/** A row that somebody damaged grants nothing, and keeps no other key from being one. */
+function toGrants(text: string): readonly Grant[] {
+  try {
+    return parseGrants(JSON.parse(text));
+  } catch {
+    return [];
+  }
+}
+
+function toSummary({ hash: _hash, previousHash: _previous, ...summary }: Key): KeySummary {
+  return summary;
+}
+
+function parseMs(value: number, what: string): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= 100 * 365 * 86_400_000) return value;
+  throw new AionError("invalid_argument", `${what} is no number of milliseconds: ${String(value)}`);
+}
+
+/** Before anything is in it. What SQLite puts beside it gets the same mode. */
+function makePrivate(file: string): void {
+  const descriptor = openSync(file, "a", 0o600);
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
