@@ -73,7 +73,7 @@ const introduction = `# What \`--json\` prints
 
 <!-- Made by docs/generate-cli-json.ts from src/cli/documents.ts. Change the schemas there. -->
 
-With \`--json\` a command prints one JSON document in one line on stdout (\`history --follow\` and \`watch\` a line for each event), and what it has to
+With \`--json\` a command prints one JSON document in one line on stdout (\`history --follow\`, \`logs --follow\` and \`watch\` a line for each event, or line), and what it has to
 say besides goes to stderr, a JSON object in each line: \`{"error": …}\` or \`{"note": …}\`. The exit codes are 0 fine, 1 failed, 2 wrong
 usage. \`--help\` and \`--version\` stay text.
 
@@ -92,6 +92,7 @@ export async function renderPage(): Promise<string> {
   const partTexts: Readonly<Record<keyof typeof parts, string>> = {
     Event:
       "By `type`; each has the fields `seq`, `recordedAt`, `workflowId` and `type`, and those named here.",
+    LogsLine: "What workflow code said: see [logs](logging.md).",
     Failure: "What user code failed with, as it is recorded.",
     RunSummary: "",
     Error: "What Aion itself refuses or fails with: see [errors](errors.md).",
@@ -103,6 +104,7 @@ export async function renderPage(): Promise<string> {
       ...Object.keys(documents).map((name) => section(`\`aion ${name}\``, "", name)),
       "## Lines\n",
       section("`aion history --follow`", "Each line:", "history-follow"),
+      section("`aion logs --follow`", "Each line:", "logs-follow"),
       section("Errors", "On stderr:", "error-line"),
       section("Notes", "On stderr. A program can do without them:", "note-line"),
       "## Parts\n",

@@ -3,6 +3,7 @@
  *
  *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
  *       [--without FAULT,…] [--drop N,…] [--engines N]
+ *   --day S                                 24 hours of traffic with workers
  *   --labour workers|engines                worlds that all have workers, or none; by itself half of them do
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
  *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
@@ -12,6 +13,7 @@ import { availableParallelism } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { runBatch } from "./batch.ts";
+import { planOfDay } from "./day.ts";
 import { judgeBatch } from "./batch-verdict.ts";
 import type { FaultKind, Reduction } from "./plan.ts";
 import { faultKinds, planOf } from "./plan.ts";
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     drop: { type: "string" },
     engines: { type: "string" },
     labour: { type: "string" },
+    day: { type: "string" },
     seeds: { type: "string" },
     from: { type: "string", default: "1" },
     workers: { type: "string" },
@@ -148,7 +151,22 @@ async function tryPlanted(): Promise<number> {
   return missedCount === 0 ? 0 : 1;
 }
 
+async function runDay(seed: number): Promise<number> {
+  const { statistics, stepCount, failure, elapsedMs, size, hash } = await runWorld(planOfDay(seed), {
+    measuresEvery: 1_000,
+  });
+  for (const [what, count] of statistics.counts) write(`  ${what}: ${count}`);
+  write(
+    `day ${seed}: ${(elapsedMs / 3_600_000).toFixed(1)} h, ${stepCount} steps, ${statistics.runCount} runs, ` +
+      `${statistics.eventCount} events, trace ${hash}`,
+  );
+  write(`sizes: ${JSON.stringify(size)}`);
+  write(failure === undefined ? "no law was broken" : `BROKEN ${failure.kind}: ${failure.message}`);
+  return failure === undefined ? 0 : 1;
+}
+
 if (values.planted === true) process.exitCode = await tryPlanted();
+else if (values.day !== undefined) process.exitCode = await runDay(toNumber(values.day, "day"));
 else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
 else if (values.seed === undefined) {
   process.stderr.write("Say --seed S, or --seeds N [--from K].\n");

@@ -93,6 +93,8 @@ export interface Plan {
   readonly unmendedMs: number;
   /** `undefined`: none; engines run all activities themselves. */
   readonly workers: WorkersPlan | undefined;
+  /** A world that takes longer than that has no end. */
+  readonly stepsMax: number;
 }
 
 export interface NumberedOperation {
@@ -165,6 +167,8 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
     unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
     workers,
+    // Workers say that they are alive, however long nothing else happens.
+    stepsMax: workers === undefined ? 60_000 : 600_000,
   };
 }
 

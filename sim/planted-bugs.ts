@@ -893,4 +893,192 @@ let latestMs = 0;`,
       ),
     ],
   },
+  {
+    name: "report-acknowledged-before-commit",
+    claim: "A worker is told that its report is recorded when it has arrived.",
+    invariants: [7],
+    within: 30,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "    lease.isReported = true;\n",
+        '    lease.isReported = true;\n    worker.link?.send({ type: "acknowledged", token, became: "recorded" });\n',
+      ),
+    ],
+  },
+  {
+    name: "report-not-kept",
+    claim: "A worker forgets a report once it was sent.",
+    invariants: [11, 13],
+    within: 300,
+    isOfWorkers: true,
+    edits: [edit("worker/worker.ts", "    this.#unacknowledged.set(token, report);\n", "")],
+  },
+  {
+    name: "credit-of-timed-out-attempt-kept",
+    claim: "The credit of an attempt that timed out is never given back to its worker.",
+    invariants: [13],
+    within: 100,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "    if (!this.#end(lease)) return;\n    const { random } = this.#ports;\n    const toEvent = ifCurrent(lease, (activity, nowMs) =>\n      toTimedOutEvent",
+        "    if (!this.#end(lease)) return;\n    if (lease.worker !== undefined) lease.worker.underWay += 1;\n    const { random } = this.#ports;\n    const toEvent = ifCurrent(lease, (activity, nowMs) =>\n      toTimedOutEvent",
+      ),
+    ],
+  },
+  {
+    name: "one-task-too-many",
+    claim: "A worker is given one task more than it has room for.",
+    invariants: [13],
+    within: 100,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/worker-session.ts",
+        "worker.underWay < worker.capacity",
+        "worker.underWay <= worker.capacity",
+      ),
+    ],
+  },
+  {
+    name: "adopted-attempts-not-counted",
+    claim:
+      "Attempts that workers had before the engine was restarted do not count against the limit of their queue.",
+    invariants: [13],
+    within: 300,
+    isOfWorkers: true,
+    edits: [edit("engine/workers.ts", "    this.#queues.force(lease.taskQueue);\n", "")],
+  },
+  {
+    name: "queue-rate-halved",
+    claim: "An attempt takes half of a right of its queue.",
+    invariants: [13],
+    within: 100,
+    isOfWorkers: true,
+    edits: [edit("engine/task-queues.ts", "queue.rights -= 1;", "queue.rights -= 0.5;")],
+  },
+  {
+    name: "cancel-not-told-to-worker",
+    claim: "A worker is not told that an attempt was cancelled.",
+    invariants: [38],
+    within: 1000,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        'if (lease.unsent === undefined) this.#tell(lease, "requested");',
+        "if (lease.unsent === undefined) return;",
+      ),
+    ],
+  },
+  {
+    name: "cancel-not-told-again",
+    claim: "A cancellation that came while a worker was cut off is not told when it comes back.",
+    invariants: [38],
+    within: 2000,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "if (lease.isCancelRequested && !lease.isReported && lease.unsent === undefined)",
+        "if (lease.isCancelRequested && !lease.isReported && lease.unsent !== undefined)",
+      ),
+    ],
+  },
+  {
+    name: "lost-worker-keeps-its-tasks",
+    claim: "The attempts of a worker that is lost stay open.",
+    invariants: [11],
+    within: 30,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "    for (const lease of [...worker.leases.values()]) this.#lose(lease, how);\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "loss-counted",
+    claim: "The loss of a worker counts as a failure of the activity.",
+    invariants: [11],
+    within: 30,
+    isOfWorkers: true,
+    edits: [edit("engine/attempt.ts", "    lost: how,\n", "")],
+  },
+  {
+    name: "next-engine-has-no-patience",
+    claim: "An engine takes the workers of the one before it for lost at once.",
+    invariants: [11, 13],
+    within: 300,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {",
+        "this.#ports.scheduler.delay(0, () => {",
+      ),
+    ],
+  },
+  {
+    name: "told-to-stop-while-code-is-missing",
+    claim: "A worker that comes back is told to stop what it does for a run whose code is missing.",
+    invariants: [11, 13],
+    within: 300,
+    isOfWorkers: true,
+    edits: [
+      edit("engine/workers.ts", "(this.#isOver(token) ? stop : unsure).push(token);", "stop.push(token);"),
+    ],
+  },
+  {
+    name: "heartbeat-of-worker-lost",
+    claim: "The details that an attempt left are not handed to the next one on a worker.",
+    invariants: [14],
+    within: 100,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "        ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "any-queue-will-do",
+    claim: "A worker is given tasks of queues that it does not serve.",
+    invariants: [13],
+    within: 30,
+    isOfWorkers: true,
+    edits: [edit("engine/worker-session.ts", "worker.taskQueues.has(taskQueue) && worker", "worker")],
+  },
+  {
+    name: "drain-ignored",
+    claim: "A worker that drains is given tasks.",
+    invariants: [13],
+    within: 1000,
+    isOfWorkers: true,
+    edits: [
+      edit("engine/worker-session.ts", "    !worker.isDraining &&\n    !worker.isOver", "    !worker.isOver"),
+    ],
+  },
+  {
+    name: "late-report-taken",
+    claim: "A report counts for the attempt under way, whichever it was told of.",
+    invariants: [12],
+    within: 1000,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "engine/workers.ts",
+        "    if (lease.attempt !== claim.attempt || lease.address.workflowId !== claim.address.workflowId)\n      return undefined;\n",
+        "",
+      ),
+      edit("engine/workers.ts", "    if (lease.token !== token) return undefined;", "    return lease;"),
+    ],
+  },
 ];

@@ -52,6 +52,8 @@ export class Wire {
   isBroken = false;
   /** Since when the worker knows that it is registered, by the time that only passes. */
   registeredAtMs = Number.POSITIVE_INFINITY;
+  /** Since when the engine knows that the worker takes no more. */
+  drainedAtMs = Number.POSITIVE_INFINITY;
   /** As the engine was told. */
   serves: { readonly taskQueues: readonly string[]; readonly activityTypes: readonly string[] } | undefined;
 

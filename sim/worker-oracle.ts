@@ -73,6 +73,8 @@ export class WorkerOracle implements AttemptWatch {
   /** Attempts begun in a queue by the owner of an epoch. */
   readonly #begun = new Map<string, number>();
   readonly #epochFromMs = new Map<number, number>();
+  /** Tasks that were given out and not reported, with the worker. */
+  readonly #out = new Map<string, string>();
   #clockForwardsCount = 0;
 
   constructor(of: {
@@ -260,6 +262,8 @@ export class WorkerOracle implements AttemptWatch {
       throw new SimulationFailure("refused-for-good", `${wire.worker.name}: ${frame.message}`);
     if (frame.type === "refused" && frame.message.startsWith("another worker"))
       this.#statistics.note("worker refused, its name being taken");
+    if (frame.type === "registered") for (const token of frame.stop) this.#checkOver(wire, token);
+    if (frame.type === "cancel" && frame.reason !== "requested") this.#checkOver(wire, frame.token);
     if (frame.type !== "task") return;
     const { serves, worker } = wire;
     const { runId, ordinal, attempt } = parse(frame.token);
@@ -280,6 +284,46 @@ export class WorkerOracle implements AttemptWatch {
       (!serves.taskQueues.includes(taskQueue) || !serves.activityTypes.includes(frame.activityType))
     )
       throw new SimulationFailure("not-served", `${worker.name}: ${frame.activityType} in ${taskQueue}`);
+    const drainedMs = this.#elapsedMs() - wire.drainedAtMs;
+    if (drainedMs > heardWithinMs && this.#isPunctual() && !this.#out.has(frame.token))
+      throw new SimulationFailure(
+        "task-after-drain",
+        `${worker.name} said ${drainedMs} ms before that it takes no more, and is given ${frame.token}`,
+      );
+    this.#out.set(frame.token, worker.identity);
+    const out = [...this.#out].filter(
+      ([token, identity]) => identity === worker.identity && this.#isOut(token),
+    );
+    if (out.length > worker.concurrency)
+      throw new SimulationFailure(
+        "capacity",
+        `${worker.name} has room for ${worker.concurrency}, and was given ${out.map(([token]) => token).join()}`,
+      );
+  }
+
+  /** A task that nothing but a report ends, and whose report was not heard. */
+  #isOut(token: string): boolean {
+    const { runId, ordinal, attempt } = parse(token);
+    const run = this.#auditor.runs.get(runId);
+    const activity = run?.activities.get(ordinal);
+    if (run?.isOpen !== true || activity?.attempt !== attempt || activity.startedAt === undefined)
+      return false;
+    const { startToCloseMs, heartbeatMs, scheduleToCloseMs } = activity.options;
+    return startToCloseMs === undefined && heartbeatMs === undefined && scheduleToCloseMs === undefined;
+  }
+
+  /** I-11: what a worker is told to stop is over, and that is on disk. An engine that was replaced cannot know. */
+  #checkOver(wire: Wire, token: string): void {
+    const { runId, ordinal, attempt } = parse(token);
+    const run = this.#auditor.runs.get(runId);
+    const activity = run?.activities.get(ordinal);
+    if (wire.life.epoch !== this.#auditor.epoch || run?.isOpen !== true || activity?.attempt !== attempt)
+      return;
+    if (activity.startedAt !== undefined && activity.worker === wire.worker.identity)
+      throw new SimulationFailure(
+        "told-to-stop",
+        `${wire.worker.name} is told to stop ${token}, which is the attempt under way`,
+      );
   }
 
   /** I-12, I-13: what an engine says of a report is so. */
@@ -316,9 +360,16 @@ export class WorkerOracle implements AttemptWatch {
   engineHears(wire: Wire, frame: WorkerFrame): void {
     const { identity } = wire.worker;
     this.#heardAtMs.set(`${wire.life.epoch} ${identity}`, this.#elapsedMs());
+    if (frame.type === "report") this.#out.delete(frame.token);
+    if (frame.type === "drain") wire.drainedAtMs = Math.min(wire.drainedAtMs, this.#elapsedMs());
     if (frame.type === "register") {
       const { taskQueues, activityTypes } = frame;
       wire.serves = { taskQueues, activityTypes };
+      // What an engine before this one gave out, and did not come to it.
+      const named = new Set([...frame.held, ...frame.unacknowledged]);
+      for (const [token, of] of this.#out)
+        if (of === identity && !named.has(token) && parse(token).epoch < wire.life.epoch)
+          this.#out.delete(token);
       if (frame.session !== undefined && frame.held.length > 0)
         this.#statistics.note("worker came back with tasks under way");
     } else if (frame.type === "leave") this.disturbed(identity);
@@ -419,8 +470,20 @@ export class WorkerOracle implements AttemptWatch {
       event.lost === "left" ? "worker left its attempt to others" : "lost worker detected",
     );
     const { identity, sinceMs, isSameOwner } = of;
+    const { ownedFromMs } = this.#auditor;
     const disturbedAtMs = Math.max(this.#allDisturbedAtMs, this.#disturbedAtMs.get(identity) ?? -Infinity);
-    if (isSameOwner && disturbedAtMs < sinceMs - 2 * this.#plan.sessionTimeoutMs)
+    const { sessionTimeoutMs } = this.#plan;
+    if (
+      !isSameOwner &&
+      event.lost === "silent" &&
+      disturbedAtMs < ownedFromMs &&
+      this.#elapsedMs() - ownedFromMs < sessionTimeoutMs
+    )
+      throw new SimulationFailure(
+        "lost-without-cause",
+        `${run.workflowId}, activity ${event.ordinal}: ${identity} had ${this.#elapsedMs() - ownedFromMs} ms to come back`,
+      );
+    if (isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
       throw new SimulationFailure(
         "lost-without-cause",
         `${run.workflowId}, activity ${event.ordinal}, attempt ${event.attempt}: nothing had happened to ${identity}`,
@@ -444,7 +507,9 @@ function outcomeOf(
     (event) =>
       (event.type === "ActivityCompleted" ||
         event.type === "ActivityCancelled" ||
-        (event.type === "ActivityFailed" && event.lost === undefined)) &&
+        (event.type === "ActivityFailed" &&
+          event.lost === undefined &&
+          event.failure.type !== "worker_lost")) &&
       event.ordinal === ordinal &&
       event.attempt === attempt,
   );

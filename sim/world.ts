@@ -33,17 +33,29 @@ export interface Verdict {
   readonly stepCount: number;
   readonly statistics: Statistics;
   readonly failure: SimulationFailure | undefined;
+  readonly elapsedMs: number;
+  /** What the owner of the store had in memory, and the store on disk, at the most and at the end. */
+  readonly size: WorldSize;
   readonly trace: readonly string[];
 }
 
+export interface WorldSize {
+  residentMax: number;
+  /** Runs on disk. */
+  runsMax: number;
+  attemptsOnWorkersMax: number;
+  runsAtEnd: number;
+}
+
 export interface RunOptions {
+  /** How often sizes are taken, in steps. */
+  readonly measuresEvery?: number;
   readonly keepsTrace?: boolean;
   /** Stops there, and judges nothing that comes after. */
   readonly untilStep?: number;
 }
 
 const startAtMs = Date.UTC(2030, 0, 1);
-const stepsMax = 60_000;
 const setBackMaxMs = 30 * 60_000;
 /** In calm everything has ended after this and what the clock was set back. */
 const calmMs = 2 * 3_600_000;
@@ -109,6 +121,7 @@ class World {
   #isCalm = false;
   readonly #spreadMs: number;
   #isOut = false;
+  readonly #size: WorldSize = { residentMax: 0, runsMax: 0, attemptsOnWorkersMax: 0, runsAtEnd: 0 };
 
   constructor(plan: Plan, options: RunOptions) {
     const { seed } = plan;
@@ -235,6 +248,8 @@ class World {
       stepCount: this.#schedule.stepCount,
       statistics: this.#statistics,
       failure: this.#failure,
+      elapsedMs: this.#schedule.time.elapsedMs,
+      size: this.#size,
       trace: this.#trace.lines,
     };
   }
@@ -279,9 +294,9 @@ class World {
       ?.life?.kernel;
     const left = [
       ...(owner?.workers.listQueues() ?? []).filter(
-        ({ waitingCount, inFlightCount }) => waitingCount + inFlightCount > 0,
+        ({ waitingCount, inFlightCount }) => waitingCount > 0 || inFlightCount !== 0,
       ),
-      ...(owner?.workers.list() ?? []).filter(({ tasksInFlight }) => tasksInFlight > 0),
+      ...(owner?.workers.list() ?? []).filter(({ tasksInFlight }) => tasksInFlight !== 0),
     ];
     if (left.length > 0 || (owner?.workers.inFlightCount ?? 0) > 0)
       throw new SimulationFailure(
@@ -337,7 +352,7 @@ class World {
     if (this.#failure !== undefined) return false;
     const schedule = this.#schedule;
     if (schedule.stepCount >= (this.#options.untilStep ?? Number.POSITIVE_INFINITY)) return false;
-    if (schedule.stepCount > stepsMax) throw this.#stuck("no end in sight");
+    if (schedule.stepCount > this.#plan.stepsMax) throw this.#stuck("no end in sight");
     if (!this.#isCalm && this.#trouble()) await schedule.settle();
     if (!this.#isCalm && this.#shop !== undefined) {
       this.#shop.trouble();
@@ -345,6 +360,8 @@ class World {
     }
     if (this.#lookDice.chance(looksPerStep)) await this.#look();
     if (this.#lookDice.chance(reportsPerStep)) this.#askForReport();
+    if (schedule.stepCount % (this.#options.measuresEvery ?? Number.POSITIVE_INFINITY) === 0)
+      await this.#measure();
     if (!(await schedule.step())) throw this.#stuck("nothing is left that could happen");
     return this.#failure === undefined;
   }
@@ -361,6 +378,16 @@ class World {
         onChecked: () => this.#statistics.note("live run like its replay"),
       });
     }
+  }
+
+  async #measure(): Promise<void> {
+    const size = this.#size;
+    const kernel = this.#seats.find(({ life }) => life?.isUp === true && life.epoch === this.#auditor.epoch)
+      ?.life?.kernel;
+    size.residentMax = Math.max(size.residentMax, kernel?.residency.size ?? 0);
+    size.attemptsOnWorkersMax = Math.max(size.attemptsOnWorkersMax, kernel?.workers.inFlightCount ?? 0);
+    size.runsAtEnd = await this.#inner.count({});
+    size.runsMax = Math.max(size.runsMax, size.runsAtEnd);
   }
 
   #askForReport(): void {
@@ -393,11 +420,21 @@ class World {
     return new SimulationFailure(
       "liveness",
       `${why}; open: ${open.join("; ")}; clients: ${clients.join()}; messages: ${messages.join()}; ` +
-        `now ${this.#schedule.time.clock.now()}`,
+        `now ${this.#schedule.time.clock.now()}${this.#tellWorkers()}`,
     );
   }
 
+  #tellWorkers(): string {
+    if (this.#shop === undefined) return "";
+    const kernel = this.#seats.find(({ life }) => life?.isUp === true)?.life?.kernel;
+    const workers = kernel?.workers.list().map(({ identity, state, tasksInFlight, capacity }) => {
+      return `${identity} ${state} ${tasksInFlight} of ${capacity}`;
+    });
+    return `; workers: ${workers?.join()}; queues: ${JSON.stringify(kernel?.workers.listQueues())}`;
+  }
+
   async #judge(): Promise<void> {
+    await this.#measure();
     await this.#auditor.compare(this.#inner);
     await checkFeed(this.#inner);
     const { runs } = await this.#inner.list({}, { limit: 10_000 });

@@ -32,6 +32,7 @@ const table: Readonly<Record<string, Layer>> = {
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
   metrics: { layers: ["core"], builtins: ["node:perf_hooks"] },
   protocol: { layers: ["core"] },
+  codec: { layers: ["core"], builtins: ["node:crypto"] },
   attempt: { layers: ["core", "workflow"] },
   engine: {
     layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
@@ -90,6 +91,7 @@ const table: Readonly<Record<string, Layer>> = {
       "store",
       "engine",
       "client",
+      "codec",
       "local",
       "embedded",
       "package",
@@ -97,6 +99,7 @@ const table: Readonly<Record<string, Layer>> = {
       "auth",
       "server",
       "worker",
+      "otel",
     ],
     packages: ["commander", "cli-table3", "zod"],
     builtins: "all",

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type {
@@ -15,6 +15,7 @@ import { messageOf } from "../core/payload.ts";
 import { formatKey, hashOf, isSecret, newKeyId, newSecret, parseKey } from "./api-key.ts";
 import { parseGrants } from "./grants.ts";
 import type { Principal } from "./policy.ts";
+import { makePrivate } from "./private-file.ts";
 
 /** In the directory of the server's data. */
 export const keyFileName = "keys.db";
@@ -271,11 +272,4 @@ function toSummary({ hash: _hash, previousHash: _previous, ...summary }: Key): K
 function parseMs(value: number, what: string): number {
   if (Number.isSafeInteger(value) && value >= 0 && value <= 100 * 365 * 86_400_000) return value;
   throw new AionError("invalid_argument", `${what} is no number of milliseconds: ${String(value)}`);
-}
-
-/** Before anything is in it. What SQLite puts beside it gets the same mode. */
-function makePrivate(file: string): void {
-  const descriptor = openSync(file, "a", 0o600);
-  fsyncSync(descriptor);
-  closeSync(descriptor);
 }

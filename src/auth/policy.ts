@@ -33,6 +33,7 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   describe: reads,
   result: reads,
   history: reads,
+  logs: reads,
   feed: reads,
   events: reads,
   query: reads,

@@ -139,7 +139,7 @@ async function replay(
     throw usageError("a replay needs the workflow's code", "Pass --workflows with the file that exports it.");
   }
   const workflowId = parseWorkflowId(id);
-  const programs = await loadWorkflowFile(options.workflows);
+  const programs = await loadWorkflowFile(options.workflows, await session.codec());
   // A replay only reads: it may do so beside a running engine.
   const store = openSqliteStore({ path: parseStoreUrl(session.store), readOnly: true });
   try {

@@ -5,6 +5,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
+import { addAuditCommand } from "./audit-command.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCompletionCommand } from "./completion-command.ts";
 import { addConformanceCommand } from "./conformance-command.ts";
@@ -19,6 +20,7 @@ import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
+import { addLogsCommand } from "./logs-command.ts";
 import { addWorkersCommand } from "./workers-command.ts";
 import { addWatchCommand } from "./watch-command.ts";
 
@@ -54,6 +56,12 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       new Option("--namespace <name>", "which of the server's (default: default)").env("AION_NAMESPACE"),
     )
     .addOption(new Option("--token <token>", "for a server that asks who calls").env("AION_TOKEN"))
+    .addOption(
+      new Option(
+        "--codec <file>",
+        "of encrypted payloads: a key ring (.json), or a module that exports a codec",
+      ).env("AION_CODEC"),
+    )
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -89,6 +97,7 @@ Examples:
     );
   addInitCommand(program);
   addLookCommands(program);
+  addLogsCommand(program);
   addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);
@@ -98,6 +107,7 @@ Examples:
   addDevCommand(program);
   addServerCommands(program);
   addKeyCommands(program);
+  addAuditCommand(program);
   addWorkerCommand(program);
   addWorkersCommand(program);
   addConformanceCommand(program);

@@ -50,6 +50,9 @@ const settingsSchema = z.strictObject({
     description:
       "A proxy ends TLS before the server, and nobody else reaches it: then it listens at other addresses without TLS of its own.",
   }),
+  auditRetention: duration("auditRetention")
+    .default(90 * 24 * 60 * 60 * 1_000)
+    .meta({ description: "How long the audit log keeps what was asked of the server (`aion audit`)." }),
   port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
   namespaces: names.default(["default"]).meta({
     description:
@@ -61,6 +64,14 @@ const settingsSchema = z.strictObject({
   payloadLimitBytes: whole(1, 256 * 1024 * 1024)
     .default(2 * 1024 * 1024)
     .meta({ description: "The largest payload, in bytes." }),
+  codec: z.string().min(1).optional().meta({
+    description:
+      "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
+  }),
+  tracing: yesOrNo.default(false).meta({
+    description:
+      "Makes spans of calls, runs and activities, through OpenTelemetry: whose SDK is set up by a module that Node imports first (`NODE_OPTIONS=--import=…`).",
+  }),
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { CodedService } from "../client/coded-service.ts";
 import { connectRemote } from "../client/remote.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import { connectLocal, pingLocal } from "../local/client.ts";
 import type { OwnerRecord, Store } from "../store/contract.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
@@ -26,6 +28,8 @@ export interface ConnectOptions {
   readonly purpose: "read" | "write";
   /** The file with the workflows, for queries while no engine is running. */
   readonly workflows?: string | undefined;
+  /** Of encrypted payloads: what is sent is encoded, and what is read decoded. */
+  readonly codec?: PayloadCodec | undefined;
 }
 
 /** An engine that is just being opened owns the store already, and does not answer yet. */
@@ -37,6 +41,13 @@ const retryMs = 100;
  * Errors: `store_url_invalid`, `store_owned` (an engine is alive and cannot be reached), and those of opening the store.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
+  const connection = await connectPlain(options);
+  const { codec } = options;
+  if (codec === undefined) return connection;
+  return { ...connection, service: new CodedService(connection.service, codec) };
+}
+
+async function connectPlain(options: ConnectOptions): Promise<Connection> {
   const { place } = options;
   if ("server" in place) {
     return { service: connectRemote(place.server), via: "server", close: async () => undefined };
@@ -70,7 +81,8 @@ async function viaFile(
   options: ConnectOptions,
   isOwned: boolean,
 ): Promise<Connection> {
-  const programs = options.workflows === undefined ? undefined : await loadWorkflowFile(options.workflows);
+  const { workflows, codec } = options;
+  const programs = workflows === undefined ? undefined : await loadWorkflowFile(workflows, codec);
   const service = new FileService({ path, store, isOwned, programs });
   return { service, via: isOwned ? "beside" : "file", close: () => store.close() };
 }

@@ -5,13 +5,16 @@ import { readFileSync, readdirSync, statSync, watch } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { Client } from "../client/client.ts";
+import { CodedService } from "../client/coded-service.ts";
 import { connectRemote } from "../client/remote.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { fromPayload, messageOf, nullPayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import { describeProblem } from "../package/problem.ts";
 import type { Server } from "../server/server.ts";
+import { loadCodec } from "./codec-file.ts";
 import type { DocumentOf } from "./documents.ts";
 import { Output, style } from "./output.ts";
 import { printable } from "./printable.ts";
@@ -58,7 +61,7 @@ get the one that you see. Files that import aion/workflow and define a workflow 
 }
 
 async function develop(directory: string, flags: DevFlags, command: Command): Promise<void> {
-  const mode = command.optsWithGlobals<{ readonly json?: boolean }>();
+  const mode = command.optsWithGlobals<{ readonly json?: boolean; readonly codec?: string }>();
   const output = new Output({ isJson: mode.json === true });
   const place = path.resolve(directory);
   const found = statSync(place, { throwIfNoEntry: false });
@@ -69,7 +72,9 @@ async function develop(directory: string, flags: DevFlags, command: Command): Pr
   // Only who develops needs all of it.
   const { Server: Opened } = await import("../server/server.ts");
   const data = path.resolve(flags.data ?? path.join(root, ".aion"));
-  const server = await Opened.open({ data, port: flags.port, log: serverLog(undefined, "warn") });
+  const codecFile = mode.codec === "" ? undefined : mode.codec;
+  const coded = codecFile === undefined ? {} : { codec: await loadCodec(codecFile) };
+  const server = await Opened.open({ data, port: flags.port, log: serverLog(undefined, "warn"), ...coded });
   output.told("dev", `${style("bold", "aion dev")} serves ${root} at ${server.url}`, {
     what: "serving",
     url: server.url,
@@ -80,6 +85,8 @@ async function develop(directory: string, flags: DevFlags, command: Command): Pr
     only: found.isDirectory() ? undefined : place,
     data,
     output,
+    ...coded,
+    ...(codecFile === undefined ? {} : { codecFile: path.resolve(codecFile) }),
     ...(flags.run === undefined ? {} : { run: { workflowType: flags.run, input } }),
   });
   await development.go();
@@ -91,6 +98,9 @@ interface DevelopmentOptions {
   readonly only: string | undefined;
   readonly data: string;
   readonly output: Output;
+  /** Of encrypted payloads, and where it is from. */
+  readonly codec?: PayloadCodec;
+  readonly codecFile?: string;
   readonly run?: { readonly workflowType: string; readonly input: Payload };
 }
 
@@ -108,7 +118,8 @@ class Development {
 
   constructor(of: DevelopmentOptions) {
     this.#of = of;
-    this.#service = connectRemote({ url: of.server.url, patience: 0 });
+    const service = connectRemote({ url: of.server.url, patience: 0 });
+    this.#service = of.codec === undefined ? service : new CodedService(service, of.codec);
   }
 
   /** Until a signal comes. */
@@ -225,7 +236,12 @@ class Development {
       // By the channel it notices when this process is gone.
       {
         stdio: ["ignore", "pipe", "inherit", "ipc"],
-        env: { ...process.env, AION_STORE: "", AION_NAMESPACE: "" },
+        env: {
+          ...process.env,
+          AION_STORE: "",
+          AION_NAMESPACE: "",
+          AION_CODEC: this.#of.codecFile ?? "",
+        },
       },
     );
     this.#worker = worker;

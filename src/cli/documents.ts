@@ -3,6 +3,7 @@ import { errorTable } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import {
   anyEvent,
+  auditPage,
   count,
   deployed,
   description,
@@ -20,6 +21,7 @@ import {
   runPage,
   runSummary,
   started,
+  logsLine,
   workers,
 } from "../http/forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
@@ -76,7 +78,13 @@ const finding = z.object({
 });
 
 /** What occurs in more than one document. */
-export const parts = { Event: anyEvent, Failure: failure, RunSummary: runSummary, Error: error };
+export const parts = {
+  Event: anyEvent,
+  LogsLine: logsLine,
+  Failure: failure,
+  RunSummary: runSummary,
+  Error: error,
+};
 
 /** What each command prints on stdout. */
 export const documents = {
@@ -91,6 +99,11 @@ export const documents = {
   count,
   describe: description,
   history: z.object({ workflowId: z.string(), events: list(anyEvent) }),
+  logs: z.object({
+    workflowId: z.string(),
+    lines: list(logsLine),
+    droppedCount: z.number().describe("Lines that were dropped for newer ones."),
+  }),
   watch: feedEvent.describe("A line for each event."),
   start: started,
   signal: z.object({ workflowId: z.string(), name: z.string() }),
@@ -152,6 +165,7 @@ export const documents = {
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
   ]),
+  audit: auditPage,
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({
@@ -190,6 +204,7 @@ export const documents = {
 /** Lines: one document each, as it comes. */
 export const lines = {
   "history-follow": anyEvent,
+  "logs-follow": logsLine,
   "error-line": z.object({
     error: error.extend({ stack: maybe(z.string().describe("Of a bug of Aion's.")) }),
   }),
@@ -199,5 +214,6 @@ export const lines = {
 export type DocumentName = keyof typeof documents;
 export type DocumentOf<Name extends DocumentName> = z.input<(typeof documents)[Name]>;
 export type EventDocument = z.input<typeof anyEvent>;
+export type LogsLineDocument = z.input<typeof logsLine>;
 export type ErrorLine = z.input<(typeof lines)["error-line"]>;
 export type NoteLine = z.input<(typeof lines)["note-line"]>;

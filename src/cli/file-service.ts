@@ -7,6 +7,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  LogsReply,
+  LogsRequest,
   PackageFilter,
   PackagesReply,
   QueryRequest,
@@ -18,12 +20,14 @@ import type {
   WorkersReply,
 } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
+import { parseCursor } from "../store/commit.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
+  readLogPage,
   toFeedEvents,
   toFeedRange,
   toDescription,
@@ -145,6 +149,16 @@ export class FileService implements Service {
     for (;;) {
       const page = await readHistoryPage(this.#store, parseWorkflowId(workflowId), runId, fromSeq, limit);
       if (page.events.length > 0 || page.isEnd || performance.now() >= endAt) return page;
+      await delay(pollMs);
+    }
+  }
+
+  async logs({ workflowId, runId, after, limit, waitMs = 0 }: LogsRequest): Promise<LogsReply> {
+    const endAt = performance.now() + waitMs;
+    const of = { workflowId: parseWorkflowId(workflowId), runId, afterSeq: parseCursor(after) ?? 0, limit };
+    for (;;) {
+      const page = await readLogPage(this.#store, of);
+      if (page.lines.length > 0 || page.isEnd || performance.now() >= endAt) return page;
       await delay(pollMs);
     }
   }

@@ -14,6 +14,7 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId, toRunId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { parsePayload } from "../core/payload.ts";
+import { isSameInput } from "../core/payload-codec.ts";
 import { isClosed } from "../core/status.ts";
 import { toEndCommit } from "../engine/closing.ts";
 import { wasRequested } from "../engine/end-requests.ts";
@@ -211,7 +212,7 @@ async function meet(
     return "begin";
   if (workflowType !== request.workflowType)
     throw taken(`run ${runId} is of type ${JSON.stringify(workflowType)}`);
-  if (started !== undefined && started.input !== request.input)
+  if (started !== undefined && !isSameInput(started.input, request.input))
     throw taken(`run ${runId} was started with another input`);
   return "there";
 }

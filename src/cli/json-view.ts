@@ -1,12 +1,22 @@
-import { descriptionToJson, eventToJson, feedEventToJson, resultToJson } from "../client/json-form.ts";
-import type { FeedEvent, ResultReply, RunDescription } from "../client/service.ts";
+import {
+  descriptionToJson,
+  eventToJson,
+  feedEventToJson,
+  logsLineToJson,
+  resultToJson,
+} from "../client/json-form.ts";
+import type { FeedEvent, LogsLine, ResultReply, RunDescription } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
-import type { DocumentOf, EventDocument } from "./documents.ts";
+import type { DocumentOf, EventDocument, LogsLineDocument } from "./documents.ts";
 
 // What `--json` prints is what goes over HTTP. That it fits the documents' schemas is tested, not derived.
 
 export function toEventView(event: Event): EventDocument {
   return eventToJson(event) as EventDocument;
+}
+
+export function toLogsLineView(line: LogsLine): LogsLineDocument {
+  return logsLineToJson(line) as LogsLineDocument;
 }
 
 export function toFeedView(event: FeedEvent): DocumentOf<"watch"> {

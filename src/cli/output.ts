@@ -1,6 +1,13 @@
 import { styleText } from "node:util";
 import type { AionError } from "../core/errors.ts";
-import type { DocumentName, DocumentOf, ErrorLine, EventDocument, NoteLine } from "./documents.ts";
+import type {
+  DocumentName,
+  DocumentOf,
+  ErrorLine,
+  EventDocument,
+  LogsLineDocument,
+  NoteLine,
+} from "./documents.ts";
 import { printable } from "./printable.ts";
 
 export type Style = Parameters<typeof styleText>[0];
@@ -28,7 +35,7 @@ export class Output {
   }
 
   /** One of many, in one line. */
-  jsonEvent(event: EventDocument): void {
+  jsonEvent(event: EventDocument | LogsLineDocument): void {
     process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
+import { loadCodec } from "./codec-file.ts";
 import { loadConfiguration } from "./configuration.ts";
+import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
@@ -34,14 +36,30 @@ acknowledged is lost either way.`,
 }
 
 async function serve(flags: Readonly<Record<string, string>>, command: Command): Promise<void> {
-  const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
-  const settings = loadConfiguration(flags, process.env);
-  const { log, logLevel, drain, auth, origins, ...options } = settings;
+  const { json, codec: codecFlag } = command.optsWithGlobals<{ json?: boolean; codec?: string }>();
+  const output = new Output({ isJson: json === true });
+  const settings = loadConfiguration(
+    codecFlag === undefined || codecFlag === "" ? flags : { ...flags, codec: codecFlag },
+    process.env,
+  );
+  const {
+    log,
+    logLevel,
+    drain,
+    auth,
+    origins,
+    auditRetention,
+    codec: codecFile,
+    tracing,
+    ...rest
+  } = settings;
+  const options = codecFile === undefined ? rest : { ...rest, codec: await loadCodec(codecFile) };
   // Only the server needs it.
   const { Server: Opened } = await import("../server/server.ts");
   const server = await Opened.open({
     ...options,
-    ...(auth === "required" ? { authentication: { origins } } : {}),
+    ...(auth === "required" ? { authentication: { origins, auditRetention } } : {}),
+    ...(tracing ? { tracing: await loadTracing() } : {}),
     log: serverLog(log, logLevel),
   });
   // Who has read that it listens may send a signal.

@@ -1,3 +1,4 @@
+import { encodeLogEntry } from "../core/log-entry.ts";
 import type { Log, LogLevel } from "../core/ports.ts";
 import { errorStyle } from "./output.ts";
 import type { Style } from "./output.ts";
@@ -19,7 +20,7 @@ export function serverLog(format: "text" | "json" | undefined, level: LogLevel):
     const time = new Date().toISOString();
     process.stderr.write(
       isJson
-        ? `${JSON.stringify({ time, level: entryLevel, message, ...fields })}\n`
+        ? `${encodeLogEntry(time, entryLevel, message, fields)}\n`
         : `${errorStyle("dim", time)} ${errorStyle(styles[entryLevel], entryLevel.padEnd(5))} ${printable(message)}${shown(fields)}\n`,
     );
   };

@@ -3,7 +3,9 @@ import type { Command } from "commander";
 import type { RemoteOptions } from "../client/remote.ts";
 import { connectRemote } from "../client/remote.ts";
 import { isAionError } from "../core/errors.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Connection, ConnectOptions } from "./connect.ts";
+import { loadCodec } from "./codec-file.ts";
 import { connect, isGone, parseStoreUrl } from "./connect.ts";
 import { Output } from "./output.ts";
 import { asUsage, usageError } from "./usage.ts";
@@ -13,6 +15,7 @@ interface GlobalOptions {
   readonly url?: string;
   readonly namespace?: string;
   readonly token?: string;
+  readonly codec?: string;
   readonly json?: boolean;
 }
 
@@ -28,10 +31,13 @@ const patienceMs = 3_000;
 export class Session {
   readonly output: Output;
   readonly place: Place;
+  readonly #codecFile: string | undefined;
+  #codec: Promise<PayloadCodec> | undefined;
 
   constructor(command: Command) {
     const options = command.optsWithGlobals<GlobalOptions>();
     this.place = placeOf(command, options);
+    this.#codecFile = options.codec === "" ? undefined : options.codec;
     this.output = new Output({ isJson: options.json === true });
   }
 
@@ -46,6 +52,13 @@ export class Session {
     return "store" in this.place ? this.place.store : this.place.server.url;
   }
 
+  /** What `--codec` names. Error: `invalid_argument`. */
+  async codec(): Promise<PayloadCodec | undefined> {
+    if (this.#codecFile === undefined) return undefined;
+    this.#codec ??= loadCodec(this.#codecFile);
+    return await this.#codec;
+  }
+
   /** The command did what it was asked to, and the answer is a failure. */
   fail(): void {
     process.exitCode = 1;
@@ -53,11 +66,12 @@ export class Session {
 
   /** Does something with the store, once. */
   async with<Result>(
-    options: Omit<ConnectOptions, "place">,
+    options: Omit<ConnectOptions, "place" | "codec">,
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
+    const codec = await this.codec();
     for (let attempt = 1; ; attempt++) {
-      const connection = await connect({ place: this.place, ...options });
+      const connection = await connect({ place: this.place, codec, ...options });
       if (connection.via === "beside") {
         this.output.note(`the engine on ${this.placeName} does not answer; read from the file, beside it`);
       }

@@ -4,6 +4,7 @@ import { parseDuration } from "../core/duration.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
 import { isImplemented } from "../workflow/definition.ts";
+import { loadTracing } from "./load-tracing.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
 import { asUsage, countOption, usageError } from "./usage.ts";
@@ -13,6 +14,7 @@ interface WorkerFlags {
   readonly taskQueue?: readonly string[];
   readonly concurrency?: number;
   readonly identity?: string;
+  readonly tracing?: true;
   readonly drain: string;
 }
 
@@ -34,6 +36,7 @@ export function addWorkerCommand(program: Command): void {
       countOption("--concurrency", concurrencyMax),
     )
     .option("--identity <name>", "names this process (default: host, process id and a random part)")
+    .option("--tracing", "makes a span of each attempt, through OpenTelemetry (see the guide)")
     .option("--drain <duration>", "how long tasks may go on when it is stopped", "10s")
     .addHelpText(
       "after",
@@ -45,11 +48,13 @@ its tasks are then begun anew by others.`,
 }
 
 async function work(files: readonly string[], flags: WorkerFlags, command: Command): Promise<void> {
-  const { output, place } = new Session(command);
+  const session = new Session(command);
+  const { output, place } = session;
   if (!("server" in place))
     throw usageError("a worker works for a server", "Pass --url http://127.0.0.1:4466.");
   const drain = asUsage(() => parseDuration(flags.drain, "--drain"));
   const activities = await loadActivities(files);
+  const codec = await session.codec();
   // Only a worker needs it.
   const { Worker } = await import("../worker/index.ts");
   const { url, token, namespace } = place.server;
@@ -57,12 +62,14 @@ async function work(files: readonly string[], flags: WorkerFlags, command: Comma
     url,
     ...(token === undefined ? {} : { token }),
     ...(namespace === undefined ? {} : { namespace }),
+    ...(codec === undefined ? {} : { codec }),
     activities,
     taskQueues: flags.taskQueue ?? [
       ...new Set(activities.map(({ options }) => options.taskQueue ?? defaultTaskQueue)),
     ],
     ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
     ...(flags.identity === undefined ? {} : { identity: flags.identity }),
+    ...(flags.tracing === true ? { tracing: await loadTracing() } : {}),
     log: serverLog(output.isJson ? "json" : undefined, "info"),
   });
   let count = 0;

@@ -3,19 +3,23 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
+import { checkedSync } from "../core/payload-codec.ts";
+import { withCodec } from "../program/coded-programs.ts";
 import { loadInline } from "../program/inline.ts";
 import type { ProgramSource } from "../program/program.ts";
 import type { AnyWorkflow } from "../workflow/definition.ts";
 
-/** The workflows that a file exports, by name or in arrays. Error: `invalid_argument`. */
-export async function loadWorkflowFile(file: string): Promise<ProgramSource> {
+/** The workflows that a file exports, by name or in arrays, for histories that a codec encoded. Error: `invalid_argument`. */
+export async function loadWorkflowFile(file: string, codec?: PayloadCodec): Promise<ProgramSource> {
   const definitions = new Set((await loadExports(file)).filter(isWorkflow));
   if (definitions.size === 0) {
     throw new AionError("invalid_argument", `${path.resolve(file)} exports no workflow`, {
       hint: 'Export what workflow("name", …) returns.',
     });
   }
-  return loadInline([...definitions]);
+  const programs = loadInline([...definitions]);
+  return codec === undefined ? programs : withCodec(programs, checkedSync(codec));
 }
 
 /** What a file exports, by name or in arrays. Error: `invalid_argument`. */

@@ -2,7 +2,7 @@ import { fetchSend } from "./fetch-send.ts";
 import type { FetchSendOptions } from "./fetch-send.ts";
 import { readAnswer } from "./http-service.ts";
 import type { HttpCall } from "./http-service.ts";
-import { keysPath } from "./routes.ts";
+import { auditPath, keysPath } from "./routes.ts";
 
 /** What somebody may do. None includes another, but `admin` includes all. */
 export const roles = ["read", "start", "signal", "operate", "deploy", "work", "admin"] as const;
@@ -74,7 +74,7 @@ export interface AuditEntry {
   readonly ids: Readonly<Record<string, string>>;
   /** Where the call came from. */
   readonly address: string;
-  /** `ok`, the code of the error, or `unknown`: the server ended before the call did. */
+  /** `ok`, the code of the error, or `unknown`: the call is under way, or the server ended before it did. */
   readonly outcome: string;
   /** More than 1: so many refusals of the same kind, of which the later ones were only counted. */
   readonly count: number;
@@ -137,4 +137,13 @@ export async function rotateKey(
 /** Error: `key_not_found`. */
 export async function revokeKey(server: FetchSendOptions, id: string): Promise<KeySummary> {
   return await ask(server, "DELETE", `${keysPath}/${encodeURIComponent(id)}`);
+}
+
+/** What was asked of a server, the latest first. */
+export async function readAudit(server: FetchSendOptions, query: AuditQuery): Promise<AuditPage> {
+  const fields = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(
+    fields.map(([name, value]): [string, string] => [name, String(value)]),
+  ).toString();
+  return await ask(server, "GET", `${auditPath}?${text}`);
 }

@@ -53,6 +53,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     list: answer("list"),
     count: answer("count"),
     history: answer("history"),
+    logs: answer("logs"),
     feed: answer("feed"),
     deploy: answer("deploy"),
     listPackages: answer("listPackages"),

@@ -1,9 +1,11 @@
 import { abortable } from "./abortable.ts";
+import { CodedService } from "./coded-service.ts";
 import { connectRemote } from "./remote.ts";
 import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
 import type { InputArguments, SignalOptions } from "./run-handle.ts";
@@ -54,6 +56,11 @@ export interface GetOptions<Output> {
 }
 
 export interface ClientOptions {
+  /**
+   * Encodes what is sent (inputs, payloads of signals, inputs of queries) and decodes what is read. `aes256gcm` of `aion/codec`, in
+   * browsers `webAes256gcm`, or your own.
+   */
+  readonly codec?: PayloadCodec;
   /** Makes a span of each call that changes or asks something of a run: `otelTracing()` of `aion/otel`. Default: none. */
   readonly tracing?: Tracing | undefined;
 }
@@ -94,9 +101,12 @@ export class Client {
    * @example
    * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
    */
-  constructor(of: Service | RemoteOptions, { tracing }: ClientOptions = {}) {
+  constructor(of: Service | (RemoteOptions & Pick<ClientOptions, "codec">), options: ClientOptions = {}) {
+    const { codec = "url" in of ? of.codec : undefined, tracing } = options;
     const service = "url" in of ? connectRemote(of) : of;
-    this.#service = tracing === undefined ? service : traceService(service, tracing);
+    const traced = tracing === undefined ? service : traceService(service, tracing);
+    // Outside the spans: what is told of a call that failed is told encoded.
+    this.#service = codec === undefined ? traced : new CodedService(traced, codec);
   }
 
   /**

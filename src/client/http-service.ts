@@ -1,6 +1,13 @@
 import { AionError, errorTable, isAionError, isErrorCode } from "../core/errors.ts";
 import { fromPayload } from "../core/payload.ts";
-import { descriptionFromJson, feedFromJson, historyFromJson, resultFromJson, textOf } from "./json-form.ts";
+import {
+  descriptionFromJson,
+  feedFromJson,
+  historyFromJson,
+  logsFromJson,
+  resultFromJson,
+  textOf,
+} from "./json-form.ts";
 import type { JsonObject } from "./json-form.ts";
 import { apiPrefix, defaultNamespace, routes, waitMsMax } from "./routes.ts";
 import type { Route } from "./routes.ts";
@@ -16,6 +23,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  LogsReply,
+  LogsRequest,
   PackageFilter,
   PackagesReply,
   QueryRequest,
@@ -117,7 +126,11 @@ export class HttpService implements Service {
   }
 
   async query({ input, ...rest }: QueryRequest, options?: CallOptions): Promise<Payload> {
-    return textOf((await this.#call("query", { ...rest, input: fromPayload(input) }, options))["result"]);
+    const reply = await this.#call("query", { ...rest, input: fromPayload(input) }, options);
+    return readReply(reply, ({ result }) => {
+      if (result === undefined) throw new TypeError("it has no result");
+      return textOf(result);
+    });
   }
 
   async cancel(request: EndRequest): Promise<void> {
@@ -131,13 +144,14 @@ export class HttpService implements Service {
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     return await inParts(
       request.waitMs,
-      async (waitMs) => resultFromJson(await this.#call("result", { ...request, waitMs }, options)),
+      async (waitMs) =>
+        readReply(await this.#call("result", { ...request, waitMs }, options), resultFromJson),
       (reply) => reply.status !== "running" || reply.blocked !== undefined,
     );
   }
 
   async describe(address: RunAddress): Promise<RunDescription> {
-    return descriptionFromJson(await this.#call("describe", { ...address }));
+    return readReply(await this.#call("describe", { ...address }), descriptionFromJson);
   }
 
   async list({ filter, limit, cursor }: ListRequest, options?: CallOptions): Promise<ListReply> {
@@ -153,9 +167,20 @@ export class HttpService implements Service {
       request.waitMs ?? 0,
       async (waitMs) => {
         const wait = request.waitMs === undefined ? {} : { waitMs };
-        return historyFromJson(await this.#call("history", { ...request, ...wait }, options));
+        return readReply(await this.#call("history", { ...request, ...wait }, options), historyFromJson);
       },
       (reply) => reply.events.length > 0 || reply.isEnd,
+    );
+  }
+
+  async logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply> {
+    return await inParts(
+      request.waitMs ?? 0,
+      async (waitMs) => {
+        const wait = request.waitMs === undefined ? {} : { waitMs };
+        return logsFromJson(await this.#call("logs", { ...request, ...wait }, options));
+      },
+      (reply) => reply.lines.length > 0 || reply.isEnd,
     );
   }
 
@@ -167,7 +192,7 @@ export class HttpService implements Service {
       async (waitMs) => {
         const wait = request.waitMs === undefined ? {} : { waitMs };
         const asked = { ...request, ...rest, after, types: types?.join(","), ...wait };
-        const reply = feedFromJson(await this.#call("feed", asked, options));
+        const reply = readReply(await this.#call("feed", asked, options), feedFromJson);
         after = reply.nextCursor;
         return reply;
       },
@@ -303,9 +328,7 @@ export function readAnswer({ status, text }: HttpAnswer): JsonObject {
   const error = isRecord(json) ? json["error"] : undefined;
   if (status < 400 && isRecord(json)) return json;
   if (!isRecord(error) || typeof error["code"] !== "string" || typeof error["message"] !== "string") {
-    throw new AionError("transport_failed", `the answer (HTTP ${status}) has a form that is not known`, {
-      hint: "Something else than Aion may listen there, or a proxy between; check the address.",
-    });
+    throw strange(`the answer (HTTP ${status}) has a form that is not known`);
   }
   const { code, message, hint, details } = error;
   const rest = {
@@ -314,6 +337,22 @@ export function readAnswer({ status, text }: HttpAnswer): JsonObject {
   };
   if (isErrorCode(code)) throw new AionError(code, message, rest);
   throw new AionError("internal", `${message} (code ${code}, which this version does not know)`, rest);
+}
+
+/** What a reply says, if it has the form of one. Error: `transport_failed`. */
+function readReply<Reply>(json: JsonObject, read: (json: JsonObject) => Reply): Reply {
+  try {
+    return read(json);
+  } catch (error) {
+    throw strange("the answer has not the form that it should have", error);
+  }
+}
+
+function strange(what: string, cause?: unknown): AionError {
+  return new AionError("transport_failed", what, {
+    hint: "Something else than Aion may listen there, or a proxy between; check the address.",
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 function isRecord(value: unknown): value is JsonObject {

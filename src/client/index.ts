@@ -10,8 +10,18 @@ export type {
   StartOptions,
 } from "./client.ts";
 export { RunHandle } from "./run-handle.ts";
-export type { EndOptions, HistoryOptions, ResultOptions, RunHandleOf, SignalOptions } from "./run-handle.ts";
+export type {
+  EndOptions,
+  HistoryOptions,
+  LogsOptions,
+  ResultOptions,
+  RunHandleOf,
+  SignalOptions,
+} from "./run-handle.ts";
 export type * from "./service.ts";
+export { webAes256gcm } from "./web-aes256gcm.ts";
+export type { KeyRingOptions } from "../core/key-ring.ts";
+export type { PayloadCodec, PayloadContext } from "../core/payload-codec.ts";
 export { AionError, isAionError } from "../core/errors.ts";
 export type { ErrorCode } from "../core/errors.ts";
 export type { Event, EventOf, EventType } from "../core/event.ts";

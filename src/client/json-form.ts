@@ -6,6 +6,8 @@ import type {
   FeedEvent,
   FeedReply,
   HistoryReply,
+  LogsLine,
+  LogsReply,
   PendingActivity,
   ResultReply,
   RunDescription,
@@ -121,6 +123,22 @@ export function historyFromJson(json: JsonObject): HistoryReply {
     ...(json as unknown as HistoryReply),
     events: (json["events"] as readonly JsonObject[]).map(eventFromJson),
   };
+}
+
+export function logsLineToJson({ fields, ...rest }: LogsLine): JsonObject {
+  return { ...rest, ...(fields === undefined ? {} : { fields: fromPayload(fields) }) };
+}
+
+export function logsToJson({ lines, ...rest }: LogsReply): JsonObject {
+  return { lines: lines.map(logsLineToJson), ...rest };
+}
+
+export function logsFromJson(json: JsonObject): LogsReply {
+  const lines = (json["lines"] as readonly JsonObject[]).map(({ fields, ...rest }) => ({
+    ...rest,
+    ...(fields === undefined ? {} : { fields: textOf(fields) }),
+  }));
+  return { ...json, lines } as unknown as LogsReply;
 }
 
 export function feedEventToJson({ event, ...rest }: FeedEvent): JsonObject {

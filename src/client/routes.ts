@@ -29,6 +29,7 @@ export const routes = {
   describe: { verb: "GET", path: "/workflows/{workflowId}", rest: "query" },
   result: { verb: "GET", path: "/workflows/{workflowId}/result", rest: "query" },
   history: { verb: "GET", path: "/workflows/{workflowId}/history", rest: "query" },
+  logs: { verb: "GET", path: "/workflows/{workflowId}/logs", rest: "query" },
   signal: { verb: "POST", path: "/workflows/{workflowId}/signal", rest: "body", idempotencyKey: "signalId" },
   query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body", onlyReads: true },
   cancel: {

@@ -10,11 +10,12 @@ import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { AnyQuery, AnySignal, AnyWorkflow, Query, Signal, Workflow } from "../workflow/definition.ts";
-import type { CallOptions, RunAddress, RunDescription, Service } from "./service.ts";
+import type { CallOptions, LogsLine, RunAddress, RunDescription, Service } from "./service.ts";
 
 /** One call waits no longer than this for what it asks for; longer waits are several calls. */
 const waitPerCallMs = 60_000;
 const historyPageEvents = 500;
+const logPageLines = 500;
 
 /** Input that may be left out when the definition takes none. */
 export type InputArguments<Input, Options> = void extends Input
@@ -38,6 +39,11 @@ export interface EndOptions {
 export interface ResultOptions extends CallOptions {
   /** How long to wait. Default: for as long as the run takes. */
   readonly timeout?: Duration;
+}
+
+export interface LogsOptions extends CallOptions {
+  /** The `seq` of the last line that was dealt with, as text. Default: from the oldest line that is kept. */
+  readonly after?: string;
 }
 
 export interface HistoryOptions extends CallOptions {
@@ -203,6 +209,42 @@ export class RunHandle<Output = unknown> {
   /** The same, and then every further event as it is recorded, until the run has ended. */
   follow(options: HistoryOptions = {}): AsyncIterableIterator<Event> {
     return this.#events(options, waitPerCallMs);
+  }
+
+  /**
+   * What the code of the run (from `start`: of all runs of the id) has said with `log`, up to now. The oldest lines of a run that says
+   * a great deal are dropped. Error: `run_not_found`.
+   *
+   * @example
+   * for await (const { level, message } of run.logs()) console.log(level, message);
+   */
+  logs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
+    return this.#lines(options, 0);
+  }
+
+  /** The same, and then what it says further, until the run has ended. */
+  followLogs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
+    return this.#lines(options, waitPerCallMs);
+  }
+
+  async *#lines(
+    { after, abortSignal }: LogsOptions,
+    waitMs: number,
+  ): AsyncGenerator<LogsLine, void, undefined> {
+    const wait = waitMs === 0 ? {} : { waitMs };
+    for (let cursor = after; ;) {
+      const request = {
+        ...this.#address,
+        limit: logPageLines,
+        ...(cursor === undefined ? {} : { after: cursor }),
+        ...wait,
+      };
+      const reply = await abortable(abortSignal, (call) => this.#service.logs(request, call));
+      yield* reply.lines;
+      const isSame = reply.nextCursor === (cursor ?? "0");
+      cursor = reply.nextCursor;
+      if (reply.isEnd || (waitMs === 0 && isSame)) return;
+    }
   }
 
   async *#events(

@@ -1,6 +1,7 @@
 import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
+import type { LogLevel } from "../core/ports.ts";
 import type { RunStatus } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 
@@ -33,6 +34,11 @@ export interface Service {
   count(filter: ListFilter): Promise<number>;
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
   history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply>;
+  /**
+   * What the code of a workflow id's runs said (`log`): lines after a cursor; with `waitMs`, waits up to that long for something to
+   * happen to the workflow. There may be none in a page though there are more.
+   */
+  logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply>;
   /**
    * Events of all runs, in the order of their commits: those after a cursor; with `waitMs`, waits that long for the first one.
    * Only what is on disk. Errors: `feed_off`, `cursor_expired` (something after the cursor may be missing).
@@ -285,6 +291,37 @@ export interface HistoryReply {
   readonly nextSeq: number;
   /** The latest run has ended, and these events reach its end. */
   readonly isEnd: boolean;
+}
+
+/** Of all runs of the id, or with a run id of that one. */
+export interface LogsRequest extends RunAddress {
+  /** `nextCursor` of the page before. Absent: from the oldest line that is kept. */
+  readonly after?: string;
+  /** Lines; what one activation said is never parted, so there may be a few more. */
+  readonly limit: number;
+  readonly waitMs?: number;
+}
+
+export interface LogsReply {
+  readonly lines: readonly LogsLine[];
+  /** Where to read on. */
+  readonly nextCursor: string;
+  /** The latest run (or that run) has ended, and there is nothing more. */
+  readonly isEnd: boolean;
+  /** Lines that would stand before those of this page, and were dropped for newer ones. */
+  readonly droppedCount: number;
+}
+
+export interface LogsLine {
+  readonly runId: string;
+  /** Of the event at which the code said it. */
+  readonly seq: number;
+  /** When that was recorded. */
+  readonly recordedAt: number;
+  readonly level: LogLevel;
+  readonly message: string;
+  /** An object, as JSON text. */
+  readonly fields?: Payload;
 }
 
 export interface FeedRequest {

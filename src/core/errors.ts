@@ -85,6 +85,22 @@ export const errorTable = {
     cause: "A payload is larger than the limit.",
     hint: "Store the data elsewhere and pass a reference, or raise `payloadLimitBytes`.",
   },
+  payload_undecodable: {
+    kind: "failed",
+    cause:
+      "A payload is encoded and cannot be read here: it was changed, or encoded with another key or in another scope, or there is no codec; or it is not encoded, and has to be.",
+    hint: "Give the client, the worker or the engine that reads it the codec that it was encoded with: the same key under the same name, and the same `scope`. Nothing was guessed at.",
+  },
+  codec_key_unknown: {
+    kind: "failed",
+    cause: "A payload is encoded with a key that this process does not have.",
+    hint: "Add the key that the message names to `keys`. A new key goes to everyone who decodes before anyone encodes with it; an old one stays until nothing is kept that needs it.",
+  },
+  codec_failed: {
+    kind: "failed",
+    cause: "The codec could not encode a payload. It was not sent, nor recorded, as it was.",
+    hint: "The message says what the codec threw; the cause is most likely where its keys come from.",
+  },
   workflow_already_exists: {
     kind: "conflict",
     cause:

@@ -1,6 +1,7 @@
 import type { Payload } from "./payload.ts";
 import { fromPayload, messageOf, toPayload } from "./payload.ts";
 import { isAionError } from "./errors.ts";
+import { encodedMessageOf, isEncodedValue } from "./payload-codec.ts";
 
 /**
  * A failure of user code as plain data: how it is recorded in events, and how it crosses borders.
@@ -204,7 +205,11 @@ export function toFailure(error: unknown, depth = 0): Failure {
       : {}),
   };
   if (!isFailure(error)) {
-    if (isAionError(error)) return { kind: "engine", message, type: error.code, ...rest };
+    if (isAionError(error)) {
+      const encoded = encodedMessageOf(error);
+      const details = encoded === undefined ? {} : { details: encoded };
+      return { kind: "engine", message, type: error.code, ...details, ...rest };
+    }
     const type = Error.isError(error) ? (error.name === "" ? "Error" : error.name) : "Error";
     return { kind: "application", message, type, ...rest };
   }
@@ -262,7 +267,9 @@ interface FailureFields {
 function encodeDetails(details: unknown): { readonly details?: Payload } {
   if (details === undefined) return {};
   try {
-    return { details: toPayload(details, "failure details", detailsLimitBytes) };
+    // Encoded, the message and the stack are in them.
+    const limit = isEncodedValue(details) ? 4 * detailsLimitBytes : detailsLimitBytes;
+    return { details: toPayload(details, "failure details", limit) };
   } catch (error) {
     return { details: toPayload({ dropped: messageOf(error) }, "failure details") };
   }

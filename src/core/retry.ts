@@ -37,6 +37,9 @@ export interface RetryRecord {
 
 /** Checks a policy and fills in its defaults. Throws `invalid_argument`. */
 export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
+  // Code that no compiler has seen hands over anything.
+  if (typeof policy !== "object" || policy === null)
+    throw new AionError("invalid_argument", `retry must be a policy, got ${String(policy)}`);
   const initialMs = parseDuration(policy.initialDelay ?? 1_000, "retry.initialDelay");
   const record: RetryRecord = {
     ...(policy.maxAttempts === undefined ? {} : { maxAttempts: policy.maxAttempts }),

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { AionError } from "./errors.ts";
 import { messageOf } from "./payload.ts";
+import { isEncodedValue } from "./payload-codec.ts";
 
 /** Any Standard Schema (zod, valibot, arktype, …). Its output must be plain JSON data. */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>;
@@ -13,8 +14,20 @@ export function isSchema(value: unknown): value is Schema {
   return (typeof value === "object" || typeof value === "function") && value !== null && "~standard" in value;
 }
 
-/** The value as the schema gives it back (defaults filled in). Throws `payload_invalid` with what is wrong and where. */
+/**
+ * The value as the schema gives it back (defaults filled in). Throws `payload_invalid` with what is wrong and where, and
+ * `payload_undecodable` for one that is encoded: a schema that lets fields go would make an empty object of it.
+ */
 export function parseWithSchema<S extends Schema>(schema: S, value: unknown, what: string): SchemaOutput<S> {
+  if (isEncodedValue(value)) {
+    throw new AionError(
+      "payload_undecodable",
+      `${what} is encoded, and there is no codec here that could hold it against its schema`,
+      {
+        hint: "Open the engine with the `codec` of its clients; or declare no schema for what workflow code is to pass on unread.",
+      },
+    );
+  }
   let result;
   try {
     result = schema["~standard"].validate(value);

@@ -7,6 +7,8 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
+import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
+import { checkedSync } from "../core/payload-codec.ts";
 import type { Log, Meter, Ports } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
@@ -23,6 +25,7 @@ import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
 import { Metrics } from "../metrics/metrics.ts";
+import { withCodec } from "../program/coded-programs.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
 import type { OwnerClaim, OwnerToken, Store } from "../store/contract.ts";
@@ -34,6 +37,8 @@ import { nodePorts } from "./node-ports.ts";
 import { ProcessLoader } from "./package-loader.ts";
 import { logToStderr } from "./stderr-log.ts";
 import { guardRejections } from "./unhandled.ts";
+
+export type { TaskQueueInfo, WorkerInfo };
 
 export interface EngineOptions {
   /** `"sqlite:path/to/file.db"` (made if missing), `"memory:"`, or a store of your own. */
@@ -70,6 +75,12 @@ export interface EngineOptions {
   readonly feedRetention?: Duration;
   /** Serve the `aion` command through a socket beside the file. Default true for a SQLite file. */
   readonly localSocket?: boolean;
+  /**
+   * Decodes payloads for workflow code and the activities of this process, and encodes what they give: the store holds encoded ones
+   * alone. The codec of the clients and the workers, and one that answers at once (`aes256gcm` of `aion/codec`). Without it workflow
+   * code can pass encoded values on, and not read them. `engine.client` has it, too.
+   */
+  readonly codec?: PayloadCodec;
   /** Makes spans of runs and activities, and of the calls of `engine.client`: `otelTracing()` of `aion/otel`. Default: none. */
   readonly tracing?: Tracing | undefined;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -129,6 +140,7 @@ export class Engine implements WorkerAcceptor {
     readonly metrics: Metrics;
     readonly recoveredCount: number;
     readonly release: () => void;
+    readonly codec: SyncPayloadCodec | undefined;
     readonly tracing: Tracing | undefined;
   }) {
     this.#kernel = of.kernel;
@@ -138,7 +150,8 @@ export class Engine implements WorkerAcceptor {
     this.#metrics = of.metrics;
     this.service = of.service;
     this.#release = of.release;
-    this.client = new Client(of.service, { tracing: of.tracing });
+    const { codec, tracing } = of;
+    this.client = new Client(of.service, { tracing, ...(codec === undefined ? {} : { codec }) });
     this.recoveredCount = of.recoveredCount;
   }
 
@@ -156,6 +169,7 @@ export class Engine implements WorkerAcceptor {
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
     const workers = parseWorkers(options);
+    const codec = options.codec === undefined ? undefined : checkedSync(options.codec);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store, meter);
     const hasSocket = path !== undefined && options.localSocket !== false;
@@ -183,8 +197,9 @@ export class Engine implements WorkerAcceptor {
         token,
         leaseMs,
         ports,
-        programs: catalog,
+        programs: codec === undefined ? catalog : withCodec(catalog, codec),
         catalog,
+        ...(codec === undefined ? {} : { codec }),
         activities: options.activities ?? [],
         activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
         workers,
@@ -220,6 +235,7 @@ export class Engine implements WorkerAcceptor {
         metrics,
         recoveredCount,
         release,
+        codec,
         tracing: options.tracing,
       });
     } catch (error) {

@@ -69,7 +69,14 @@ export class BlockedRuns {
     const { workflowId } = record;
     const reason = `${error.code}: ${error.message}`;
     this.#reasons.set(workflowId, reason);
-    host.log("error", "a run is blocked", { workflowId, code: error.code, message: error.message });
+    const { runId, workflowType } = record;
+    host.log("error", "a run is blocked", {
+      workflowId,
+      runId,
+      workflowType,
+      code: error.code,
+      error: error.message,
+    });
     if (host.stopped !== undefined) return;
     if (record.blocked !== reason) await host.recorder.commit(toBlockedCommit(record, reason));
     let deadline: ReturnType<typeof runDeadline>;

@@ -162,7 +162,7 @@ export class Catalog implements ProgramSource {
       // A store that cannot be read at all is another matter.
       if (!isAionError(error) || error.code === "store_unavailable") throw error;
       const { code, message } = toAionError(error);
-      ports.log("error", "a package cannot be loaded; its runs wait", { version, code, message });
+      ports.log("error", "a package cannot be loaded; its runs wait", { version, code, error: message });
     }
   }
 

@@ -4,7 +4,8 @@ import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import { fromPayload, toPayload } from "../core/payload.ts";
+import { fromPayload, parsePayload, toPayload } from "../core/payload.ts";
+import type { PayloadContext, SyncPayloadCodec } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { TraceContext, Tracing } from "../core/tracing.ts";
 import type { Execution } from "../attempt/execute.ts";
@@ -25,6 +26,7 @@ import {
   toFailedEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
+import { sealFailure } from "./worker-seal.ts";
 
 export interface DispatchLimits {
   /** Attempts under way at once, of all types. */
@@ -60,7 +62,10 @@ interface Slots {
 
 /** Who is told how an attempt of this process ended. */
 interface AttemptOwner {
+  decode(running: Attempt, payload: Payload, kind: PayloadContext["kind"]): Payload;
+  beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void;
   readonly tracing: Tracing | undefined;
+  readonly hidesErrors: boolean;
   complete(running: Attempt, value: unknown): void;
   fail(running: Attempt, error: unknown): void;
 }
@@ -76,7 +81,8 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   cancelTimers: (() => void)[] = [];
   heartbeat: Payload | undefined;
   heartbeatTimer: (() => void) | undefined;
-  task: ActivityTask | undefined;
+  readonly lastHeartbeat: Payload | undefined;
+  readonly beat: (details: unknown) => void;
   readonly owner: AttemptOwner;
   readonly input: Payload;
   readonly definition: AnyActivity | undefined;
@@ -86,12 +92,14 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   constructor(
     owner: AttemptOwner,
     address: TaskAddress,
-    { activityType, attempt, input }: OpenActivity,
+    { activityType, attempt, input, heartbeat, options }: OpenActivity,
     definition: AnyActivity | undefined,
     step: ((task: ActivityTask) => unknown) | undefined,
     trace: TraceContext | undefined,
   ) {
     this.owner = owner;
+    this.lastHeartbeat = heartbeat;
+    this.beat = (details) => owner.beat(this, details, options.heartbeatMs);
     this.key = keyOf(address.runId, address.ordinal);
     this.address = address;
     this.activityType = activityType;
@@ -107,13 +115,19 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     return tracing === undefined ? this.callCode() : callTraced(this, tracing, () => this.callCode());
   }
 
+  get hidesErrors(): boolean {
+    return this.owner.hidesErrors;
+  }
+
   callCode(): unknown {
-    const { task } = this;
-    if (task === undefined) throw new AionError("internal", "an attempt was begun without its task");
+    const { lastHeartbeat } = this;
+    const last =
+      lastHeartbeat === undefined ? undefined : this.owner.decode(this, lastHeartbeat, "heartbeat");
+    const task = new Task(this, last, this.beat);
     if (this.step !== undefined) return this.step(task);
     if (this.definition === undefined)
       throw new AionError("internal", `no implementation of activity ${this.activityType}`);
-    return callActivity(this.definition, fromPayload(this.input), task);
+    return callActivity(this.definition, fromPayload(this.owner.decode(this, this.input, "input")), task);
   }
 
   completed(value: unknown): void {
@@ -139,7 +153,11 @@ export class Dispatcher implements AttemptOwner {
   readonly #implementations: ReadonlyMap<string, AnyActivity>;
   readonly #limits: DispatchLimits;
   readonly #payloadLimitBytes: number;
+  /** What of that is left for the text of a payload. */
+  readonly #textLimitBytes: number;
+  readonly #codec: SyncPayloadCodec | undefined;
   readonly tracing: Tracing | undefined;
+  readonly hidesErrors: boolean;
   readonly #attempts = new Map<string, Attempt>();
   readonly #waiting = new Map<string, Map<string, Waiting>>();
   /** Slots taken for activities that were told so and have not begun yet, by key. */
@@ -156,14 +174,19 @@ export class Dispatcher implements AttemptOwner {
     readonly activities: readonly AnyActivity[];
     readonly limits: DispatchLimits;
     readonly payloadLimitBytes: number;
+    readonly codec?: SyncPayloadCodec | undefined;
     readonly tracing?: Tracing | undefined;
   }) {
     this.#ports = options.ports;
     this.#host = options.host;
     this.#limits = options.limits;
-    this.#payloadLimitBytes = options.payloadLimitBytes;
+    const { payloadLimitBytes, codec } = options;
+    this.#payloadLimitBytes = payloadLimitBytes;
+    this.#codec = codec;
+    this.#textLimitBytes = codec?.plainLimitBytes?.(payloadLimitBytes) ?? payloadLimitBytes;
     this.#implementations = byType(options.activities);
     this.tracing = options.tracing;
+    this.hidesErrors = codec !== undefined && codec.failureText !== "plain";
   }
 
   get inFlightCount(): number {
@@ -283,7 +306,6 @@ export class Dispatcher implements AttemptOwner {
     step: ((task: ActivityTask) => unknown) | undefined,
     trace?: TraceContext,
   ): void {
-    const { heartbeatMs } = activity.options;
     const running = new Attempt(
       this,
       address,
@@ -296,9 +318,6 @@ export class Dispatcher implements AttemptOwner {
     if (hasTimers(activity))
       armTimers(running, activity, this.#ports, (timeout) => this.#timeOut(running, timeout));
     if (activity.isCancelRequested) abort(running, cancelReason());
-    running.task = new Task(running, activity.heartbeat, (details) =>
-      this.#beat(running, details, heartbeatMs),
-    );
     this.#host.outside(() => execute(running));
   }
 
@@ -344,19 +363,36 @@ export class Dispatcher implements AttemptOwner {
     }
   }
 
-  #beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void {
+  decode({ address }: Attempt, payload: Payload, kind: PayloadContext["kind"]): Payload {
+    const { workflowId } = address;
+    return this.#codec === undefined
+      ? payload
+      : (this.#codec.decode(payload, { kind, workflowId }) as Payload);
+  }
+
+  #encode({ address }: Attempt, text: Payload, kind: PayloadContext["kind"], what: string): Payload {
+    if (this.#codec === undefined) return text;
+    const { workflowId } = address;
+    return parsePayload(this.#codec.encode(text, { kind, workflowId }), what, this.#payloadLimitBytes);
+  }
+
+  beat(running: Attempt, details: unknown, heartbeatMs: number | undefined): void {
     if (!this.#isCurrent(running)) return;
     armHeartbeat(running, heartbeatMs, this.#ports.scheduler, () => this.#timeOut(running, "heartbeat"));
     if (details === undefined) return;
     const what = `the heartbeat of activity ${JSON.stringify(running.activityType)}`;
-    running.heartbeat = toPayload(details, what, this.#payloadLimitBytes);
+    const text = toPayload(details, what, this.#textLimitBytes);
+    running.heartbeat = this.#encode(running, text, "heartbeat", what);
     this.#host.heartbeat(running.address, running.attempt, running.heartbeat);
   }
 
   complete(running: Attempt, value: unknown): void {
     let result: Payload;
     try {
-      result = encodeResult(value, running.activityType, this.#payloadLimitBytes);
+      const { activityType } = running;
+      const text = encodeResult(value, activityType, this.#textLimitBytes);
+      const what = `the result of activity ${JSON.stringify(activityType)}`;
+      result = this.#encode(running, text, "result", what);
     } catch (error) {
       this.fail(running, error);
       return;
@@ -369,7 +405,9 @@ export class Dispatcher implements AttemptOwner {
 
   fail(running: Attempt, error: unknown): void {
     if (!this.#end(running)) return;
-    const failure = toFailure(error);
+    const plain = toFailure(error);
+    const of = { activityType: running.activityType, workflowId: running.address.workflowId };
+    const failure = this.#codec === undefined ? plain : sealFailure(this.#codec, plain, of);
     this.#settle(running, (activity, nowMs) =>
       toFailedEvent(activity, running, failure, nowMs, this.#ports.random),
     );

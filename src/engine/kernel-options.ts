@@ -1,4 +1,5 @@
 import type { AionError } from "../core/errors.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type { ProgramSource } from "../program/program.ts";
@@ -26,6 +27,8 @@ export interface KernelOptions {
   readonly residentMax: number;
   readonly payloadLimitBytes: number;
   readonly onNondeterminism: "fail" | "block";
+  /** Of activities in the process of the engine. The programs have theirs already: see `withCodec`. */
+  readonly codec?: SyncPayloadCodec;
   readonly outsideWorkflow: <Result>(run: () => Result) => Result;
   readonly onRecovery?: (report: RecoveryReport) => void;
   /** The engine can write no more: another owner took over, or the disk failed. */

@@ -26,6 +26,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { fieldsOfRun } from "./run-lines.ts";
 import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
 import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
@@ -94,6 +95,7 @@ export class Kernel implements RunHost {
       activities: options.activities,
       limits: { total: options.activityConcurrency, perType: options.activityConcurrencyPerType },
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       tracing: options.tracing,
       host: {
         // `toEvent` looks at the run, too, and has nothing to record for another one.
@@ -108,6 +110,7 @@ export class Kernel implements RunHost {
       ports: options.ports,
       options: options.workers ?? workerOptionsDefault,
       payloadLimitBytes: options.payloadLimitBytes,
+      codec: options.codec,
       epoch: options.token.epoch,
       host: {
         settled: ({ workflowId, ordinal }, outcome) =>
@@ -222,7 +225,7 @@ export class Kernel implements RunHost {
     this.workers.stop();
     void this.dispatcher.stop(0);
     this.lease.stop();
-    this.log("error", "the engine stopped", { code: error.code, message: error.message });
+    this.log("error", "the engine stopped", { code: error.code, error: error.message });
     this.#forgetAll(error);
     this.options.onStopped?.(error);
   }
@@ -307,17 +310,9 @@ export class Kernel implements RunHost {
   instantiate(run: ResidentRun): ProgramInstance {
     const { program } = run;
     if (program === undefined) throw new AionError("internal", "a run without code was activated");
-    const { ports, payloadLimitBytes } = this.options;
+    const { payloadLimitBytes } = this.options;
     return program.instantiate({
-      ...toInit(
-        run.state,
-        {
-          payloadLimitBytes,
-          log: (level, message, fields) =>
-            ports.log(level, message, { ...fields, workflowId: run.workflowId }),
-        },
-        false,
-      ),
+      ...toInit(run.state, { payloadLimitBytes, log: run.lines.say }, false),
       ...this.residency.liveOf(() => run),
     });
   }
@@ -409,8 +404,11 @@ export class Kernel implements RunHost {
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
     const { workflowId } = run;
-    const { message } = error;
-    this.log("error", "workflow code broke a law of durable execution", { workflowId, message });
+    this.log("error", "workflow code broke a law of durable execution", {
+      ...fieldsOfRun(workflowId, run.state.started),
+      code: error.code,
+      error: error.message,
+    });
     this.meter.violated(error.code);
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.residency.hold(run, error);

@@ -22,6 +22,8 @@ export interface LoadedRun {
   readonly live: readonly Command[];
   /** The code waits for nothing durable, and has not ended. */
   readonly isStuck: boolean;
+  /** What the code learned last. */
+  readonly lastInput: { readonly seq: number; readonly recordedAt: number };
 }
 
 export interface LoadOptions {
@@ -36,6 +38,8 @@ export interface LoadOptions {
   readonly onLost?: InstanceInit["onLost"];
   readonly tracker?: ResumeTracker;
   readonly meter?: EngineMeter;
+  /** The code is about to be told something. */
+  readonly onActivation?: () => void;
 }
 
 /**
@@ -169,8 +173,10 @@ async function replayOnce(
         }
         instance ??= instantiate();
         tracker?.delivered(activation.delivery);
+        options.onActivation?.();
         // Asked for first: what the code begins on the platform must not come back within the turn.
         scheduler.turn(end);
+        instance.expect?.(replay.expected);
         instance.begin(activation);
       };
       const end = (): void => {
@@ -207,7 +213,8 @@ async function replayOnce(
     instance ??= instantiate();
     if (program === undefined) throw new AionError("internal", "an instance has a program");
     isLoaded = true;
-    return { state, program, instance, live, isStuck, unheardSeq: replay.unheardSeq };
+    const { lastInput, unheardSeq } = replay;
+    return { state, program, instance, live, isStuck, lastInput, unheardSeq };
   } catch (error) {
     instance?.dispose();
     throw error;

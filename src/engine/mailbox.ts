@@ -5,6 +5,7 @@ import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
 import { isChildOf, toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
@@ -164,7 +165,7 @@ export class Mailbox {
         )
           break;
         this.#kernel.log("warn", "a message could not be delivered; trying again", {
-          target,
+          workflowId: target,
           error: messageOf(error),
         });
         await new Promise<void>((resolve) => this.#kernel.options.ports.scheduler.delay(retryMs, resolve));
@@ -313,7 +314,8 @@ export class Mailbox {
     try {
       input = await program.parseInput(message.input);
     } catch (error) {
-      if (!isAionError(error)) throw error;
+      // Without a key that will come (or come back), or with another one by mistake: the child waits.
+      if (!isAionError(error) || isCodecError(error)) throw error;
       return fail(error);
     }
     const existing = await this.#kernel.residency.latest(target);

@@ -9,6 +9,8 @@ import type {
   ListFilter,
   ListReply,
   ListRequest,
+  LogsReply,
+  LogsRequest,
   PackageFilter,
   PackagesReply,
   QueryRequest,
@@ -31,10 +33,12 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
+import { isSameInput } from "../core/payload-codec.ts";
 import { isClosed } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
+import { parseCursor } from "../store/commit.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
 import type { EndRequestId } from "./end-requests.ts";
@@ -52,6 +56,7 @@ import {
   toPackagesReply,
   readEnd,
   readHistoryPage,
+  readLogPage,
   readStart,
   toDescription,
   toResult,
@@ -63,6 +68,7 @@ import {
 const startAttemptsMax = 1_000;
 const listLimitMax = 1_000;
 const historyLimitMax = 5_000;
+const logsLimitMax = 5_000;
 const feedLimitMax = 1_000;
 
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
@@ -235,11 +241,20 @@ export class Operations implements Service {
     if (existing.workflowType !== request.workflowType) {
       throw taken(`run ${runId} is of type ${JSON.stringify(existing.workflowType)}`);
     }
-    if (started !== undefined && started.input !== request.input)
+    if (started !== undefined && !this.#isSameInput(started.input, request.input, workflowId))
       throw taken(`run ${runId} was started with another input`);
     if (signal !== undefined)
       throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
     return reply;
+  }
+
+  /** An encoded input is another text each time: what it says is compared, by who can read it. */
+  #isSameInput(left: Payload, right: Payload, workflowId: WorkflowId): boolean {
+    const { codec } = this.#kernel.options;
+    if (isSameInput(left, right)) return true;
+    if (codec === undefined) return false;
+    const context = { kind: "start", workflowId } as const;
+    return codec.decode(left, context) === codec.decode(right, context);
   }
 
   async signal(request: SignalRequest): Promise<void> {
@@ -541,6 +556,20 @@ export class Operations implements Service {
     return this.#kernel.store.count(toRunFilter(filter));
   }
 
+  async logs(request: LogsRequest): Promise<LogsReply> {
+    const workflowId = parseWorkflowId(request.workflowId);
+    const limit = parseLimit(request.limit, logsLimitMax);
+    const { runId, after, waitMs } = request;
+    const of = { workflowId, runId, afterSeq: parseCursor(after) ?? 0, limit };
+    return await this.#orAppended(
+      workflowId,
+      waitMs,
+      () => true,
+      () => readLogPage(this.#kernel.store, of),
+      (reply) => reply.lines.length > 0 || reply.isEnd,
+    );
+  }
+
   async history(request: HistoryRequest): Promise<HistoryReply> {
     const workflowId = parseWorkflowId(request.workflowId);
     const limit = parseLimit(request.limit, historyLimitMax);
@@ -550,13 +579,30 @@ export class Operations implements Service {
     }
     const read = (): Promise<HistoryReply> =>
       readHistoryPage(this.#kernel.store, workflowId, request.runId, fromSeq, limit);
-    if (waitMs === undefined || waitMs <= 0) return read();
+    return await this.#orAppended(
+      workflowId,
+      waitMs,
+      (headSeq) => headSeq >= fromSeq,
+      read,
+      (reply) => reply.events.length > 0 || reply.isEnd,
+    );
+  }
+
+  /** Reads; what is no answer yet is read again when something was appended, or after `waitMs`. */
+  async #orAppended<Reply>(
+    workflowId: WorkflowId,
+    waitMs: number | undefined,
+    isAwaited: (headSeq: number) => boolean,
+    read: () => Promise<Reply>,
+    isAnswer: (reply: Reply) => boolean,
+  ): Promise<Reply> {
+    if (waitMs === undefined || waitMs <= 0) return await read();
     let stop: () => void = () => undefined;
     const appended = new Promise<void>((resolve, reject) => {
       const cancelTimer = this.#kernel.options.ports.scheduler.delay(waitMs, resolve);
       const unwatch = this.#kernel.watchers.watch(workflowId, {
         onAppended: (headSeq) => {
-          if (headSeq >= fromSeq) resolve();
+          if (isAwaited(headSeq)) resolve();
         },
         onLost: reject,
       });
@@ -568,7 +614,7 @@ export class Operations implements Service {
     appended.catch(() => undefined);
     try {
       const reply = await read();
-      if (reply.events.length > 0 || reply.isEnd) return reply;
+      if (isAnswer(reply)) return reply;
       await appended;
       return await read();
     } finally {

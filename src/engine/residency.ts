@@ -3,12 +3,14 @@ import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid } from "../core/ids.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunKey, RunRecord, RunRef } from "../store/contract.ts";
+import type { LogEntry, LogLine } from "../store/run-log.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { nextLookAt } from "./due.ts";
@@ -17,12 +19,14 @@ import { evict } from "./eviction.ts";
 import type { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
 import type { KernelOptions } from "./kernel-options.ts";
+import type { LoadedRun } from "./load.ts";
 import { isOthersFault, loadPatiently } from "./load.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { RecoveryFailure, RecoveryOutcome } from "./recovery.ts";
 import { toOutcome } from "./recovery.ts";
 import type { Batch, RunHost } from "./resident-run.ts";
 import { ResidentRun, runEnded } from "./resident-run.ts";
+import { RunLines, fieldsOfRun, sealLine } from "./run-lines.ts";
 import { toAionError } from "./to-aion-error.ts";
 import type { Workers } from "./workers.ts";
 
@@ -323,6 +327,7 @@ export class Residency {
       firstSeq: (before?.headSeq ?? 0) + 1,
       follows: before?.runKey,
       wakeAt: null,
+      lines: this.#newLines(workflowId, () => run.state, { isLoading: false }),
     });
     this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
@@ -341,7 +346,9 @@ export class Residency {
     const tell = async (row: RunRecord | undefined, pid: Pid): Promise<RecoveryOutcome | undefined> => {
       if (row === undefined) return deleted(workflowId);
       if (tracker === undefined) return undefined;
-      const { state, instance } = await this.#replay(row, tracker, { onStray: () => undefined });
+      // Told by nobody: what it says was said before.
+      const lines = new RunLines(() => undefined, { isLoading: true });
+      const { state, instance } = await this.#replay(row, tracker, lines, { onStray: () => undefined });
       instance.dispose();
       return toOutcome(row, state, tracker, pid);
     };
@@ -378,16 +385,21 @@ export class Residency {
     const isHeld = row.blocked !== undefined || blocked.get(workflowId) !== undefined;
     let holder: ResidentRun | undefined;
     let instance: ProgramInstance | undefined;
+    let loadedState: RunState | undefined;
     try {
       this.#demandWhole(workflowId);
+      const lines = this.#newLines(workflowId, () => loadedState, { isLoading: true });
       const loaded = await this.#replay(
         row,
         tracker,
+        lines,
         this.liveOf(() => holder),
       );
+      loadedState = loaded.state;
       const { state, program, live, isStuck } = loaded;
       instance = loaded.instance;
       await host.heartbeats.restore(runKey, state);
+      const unsaid = await this.#findUnsaid(row, loaded.lastInput, lines);
       if (isHeld) {
         await host.mailbox.takeUp();
         this.#demandWhole(workflowId);
@@ -419,7 +431,8 @@ export class Residency {
           );
         else if (!isAlive) activity.startedAt = undefined;
       }
-      const run = this.#admit(row, state, program, instance);
+      lines.loaded(unsaid !== undefined);
+      const run = this.#admit(row, state, lines, { program, instance, unsaid });
       holder = run;
       this.#takeLine(workflowId);
       if (isHeld) blocked.unblock(row);
@@ -451,14 +464,44 @@ export class Residency {
     if (damage !== undefined) throw damage;
   }
 
-  #replay(row: RunRecord, tracker: ResumeTracker | undefined, live: LiveInstance) {
+  /** What the last activation said, if that is not in the run's log: its input was recorded without the code. */
+  async #findUnsaid(
+    row: RunRecord,
+    { seq, recordedAt }: LoadedRun["lastInput"],
+    lines: RunLines,
+  ): Promise<LogEntry | undefined> {
+    const entry = lines.take(seq, recordedAt);
+    if (entry === undefined) return undefined;
+    const { entries } = await this.#host.options.store.readLog(row, seq - 1, 1);
+    return entries.length === 0 ? entry : undefined;
+  }
+
+  #newLines(
+    workflowId: WorkflowId,
+    stateOf: () => RunState | undefined,
+    options: { readonly isLoading: boolean },
+  ): RunLines {
+    const { ports, codec } = this.#host.options;
+    const { log } = ports;
+    return new RunLines(
+      (level, message, fields) =>
+        log(level, message, { ...fields, ...fieldsOfRun(workflowId, stateOf()?.started) }),
+      {
+        ...options,
+        ...(codec === undefined ? {} : { seal: (line: LogLine) => sealLine(codec, workflowId, line) }),
+      },
+    );
+  }
+
+  #replay(row: RunRecord, tracker: ResumeTracker | undefined, lines: RunLines, live: LiveInstance) {
     const { store, ports, programs, payloadLimitBytes } = this.#host.options;
     return loadPatiently(row, {
       store,
       programs,
       scheduler: ports.scheduler,
       payloadLimitBytes,
-      log: (level, message, fields) => ports.log(level, message, { ...fields, workflowId: row.workflowId }),
+      log: lines.say,
+      onActivation: () => lines.begin(),
       ...live,
       meter: this.#host.meter,
       ...(tracker === undefined ? {} : { tracker }),
@@ -491,8 +534,14 @@ export class Residency {
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation) host.meter.violated(error.code);
     if (isViolation && host.options.onNondeterminism === "fail") {
-      const { message } = error;
-      host.log("error", "a run diverged from its history and was failed", { workflowId, message });
+      const { runId, workflowType } = row;
+      host.log("error", "a run diverged from its history and was failed", {
+        workflowId,
+        runId,
+        workflowType,
+        code: error.code,
+        error: error.message,
+      });
       try {
         const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
         await host.endings.withoutCode(row, event);
@@ -507,14 +556,23 @@ export class Residency {
 
   /** Takes a run into memory without its code, to end it, within a visit. */
   adopt(row: RunRecord, state: RunState): ResidentRun {
-    return this.#admit(row, state, undefined, undefined);
+    const lines = this.#newLines(row.workflowId, () => state, { isLoading: false });
+    return this.#admit(row, state, lines, {});
   }
 
   #admit(
     row: RunRecord,
     state: RunState,
-    program: Program | undefined,
-    instance: ProgramInstance | undefined,
+    lines: RunLines,
+    {
+      program,
+      instance,
+      unsaid,
+    }: {
+      readonly program?: Program;
+      readonly instance?: ProgramInstance;
+      readonly unsaid?: LogEntry | undefined;
+    },
   ): ResidentRun {
     const { workflowId, runKey, firstSeq, wakeAt } = row;
     if (this.#host.stopped !== undefined) throw this.#host.stopped;
@@ -530,6 +588,8 @@ export class Residency {
       firstSeq,
       wakeAt,
       isHeld: row.blocked !== undefined,
+      lines,
+      unsaid,
     });
     this.#runs.set(workflowId, run);
     return run;
@@ -604,12 +664,14 @@ export class Residency {
     this.#crashes.set(workflowId, count);
     this.#host.meter.crashed();
     this.#host.log("error", "a run crashed and is loaded again", {
-      workflowId,
+      ...fieldsOfRun(workflowId, run.state.headSeq === 0 ? undefined : run.state.started),
       pid,
       count,
       error: String(cause),
     });
-    if (count < crashesMax || run.runKey === undefined) {
+    // What cannot be decoded now cannot be decoded when it is read anew.
+    const isFutile = isCodecError(error) && error.code !== "codec_failed";
+    if ((count < crashesMax && !isFutile) || run.runKey === undefined) {
       this.reload(run, error);
       return;
     }

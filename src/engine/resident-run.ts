@@ -19,6 +19,7 @@ import type {
   RunKey,
   StartCommit,
 } from "../store/contract.ts";
+import type { LogEntry } from "../store/run-log.ts";
 import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
@@ -27,6 +28,7 @@ import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
+import type { RunLines } from "./run-lines.ts";
 import { toEvent } from "./to-event.ts";
 
 /** What a run asks of the kernel. */
@@ -73,6 +75,8 @@ export interface Batch {
   readonly cancelled: number[];
   /** Of what is over with this commit. */
   readonly spans: FinishedSpan[];
+  /** What the code said. */
+  readonly log: LogEntry[];
   readonly isFirst: boolean;
   next: StartCommit | undefined;
   terminal: Event | undefined;
@@ -109,12 +113,17 @@ export class ResidentRun {
   armedAt: number | null = null;
   /** Details that are newer than what is on disk, by the activity's ordinal. */
   #heartbeats: Map<number, Heartbeat> | undefined;
+  readonly lines: RunLines;
+  /** What the code said while it was loaded, and what no commit has brought to the log yet. */
+  #unsaid: LogEntry | undefined;
   readonly #host: RunHost;
   readonly #firstSeq: number;
   readonly #follows: RunKey | undefined;
   readonly #inbox: Input[] = [];
   readonly #questions: (() => void)[] = [];
   #batch: Batch | undefined;
+  /** When the input of the activation was recorded. */
+  #saidAt = 0;
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
   #fault: AionError | undefined;
@@ -136,6 +145,8 @@ export class ResidentRun {
     readonly wakeAt: number | null;
     /** Its row says that it is blocked: its end is to say that it is no longer. */
     readonly isHeld?: boolean;
+    readonly lines: RunLines;
+    readonly unsaid?: LogEntry | undefined;
   }) {
     this.#host = options.host;
     this.workflowId = options.workflowId;
@@ -148,6 +159,8 @@ export class ResidentRun {
     this.#follows = options.follows;
     this.wakeAtWritten = options.wakeAt;
     this.#isHeld = options.isHeld ?? false;
+    this.lines = options.lines;
+    this.#unsaid = options.unsaid;
   }
 
   get isIdle(): boolean {
@@ -243,11 +256,18 @@ export class ResidentRun {
       return;
     }
     this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
+    this.#takeLines();
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
       if (turn.isStuck) this.#fault = stuck(this.state);
     }
     this.#step();
+  }
+
+  /** The activation is over: nothing but its input was recorded since it began. */
+  #takeLines(): void {
+    const said = this.lines.take(this.state.headSeq, this.#saidAt);
+    if (said !== undefined) this.#batch?.log.push(said);
   }
 
   #pump(): void {
@@ -266,6 +286,7 @@ export class ResidentRun {
       attempts: [],
       cancelled: [],
       spans: [],
+      log: [],
       isFirst: this.runKey === undefined,
       next: undefined,
       terminal: undefined,
@@ -316,6 +337,8 @@ export class ResidentRun {
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
     this.#activatedAt = this.#host.meter.now();
+    this.#saidAt = nowMs;
+    this.lines.begin();
     this.instance.begin({
       delivery: activation,
       nowMs,
@@ -566,6 +589,7 @@ export class ResidentRun {
       if (this.#follows !== undefined) start.follows = this.#follows;
       if (terminal !== undefined) start.closedAt = terminal.recordedAt;
       if (started.parent !== undefined) start.parent = started.parent;
+      if (batch.log.length > 0) start.log = batch.log;
       commit.start = start;
       if (isPackageVersion(start.version)) commit.needsPackage = start.version;
       return commit;
@@ -589,6 +613,11 @@ export class ResidentRun {
       this.#heartbeats = undefined;
       if (heartbeats.length > 0) run.heartbeats = heartbeats;
     }
+    if (this.#unsaid !== undefined) {
+      batch.log.unshift(this.#unsaid);
+      this.#unsaid = undefined;
+    }
+    if (batch.log.length > 0) run.log = batch.log;
     commit.run = run;
     if (batch.next !== undefined) {
       commit.start = batch.next;

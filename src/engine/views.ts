@@ -3,6 +3,8 @@ import type {
   FeedFilter,
   FeedRequest,
   HistoryReply,
+  LogsLine,
+  LogsReply,
   ListFilter,
   PackagesReply,
   PendingActivity,
@@ -139,13 +141,21 @@ function standingAfter(
     case "ActivityCancelled":
       return { kind: "recorded", as: event.type };
     case "ActivityFailed":
-      return event.lost === undefined ? { kind: "recorded", as: event.type } : { kind: "over" };
+      // The last of too many silences is no outcome of its own either.
+      return event.lost === undefined && event.failure.type !== "worker_lost"
+        ? { kind: "recorded", as: event.type }
+        : { kind: "over" };
     case "ActivityTimedOut":
       return { kind: "over" };
   }
 }
 
 const outcomePageEvents = 1_000;
+
+/** A page ends with the event that makes it larger, in characters: a thousand of the largest payloads are more than a process holds. */
+const historyPageLength = 8 * 1024 * 1024;
+/** So few are read at first: they may be large ones. */
+const historySliceFirst = 16;
 
 /** One page of a history, of the whole chain or of one run. */
 export async function readHistoryPage(
@@ -157,16 +167,74 @@ export async function readHistoryPage(
 ): Promise<HistoryReply> {
   const record = await demandRun(store, workflowId, runId);
   const from = runId === undefined ? fromSeq : Math.max(fromSeq, record.firstSeq);
-  const events =
+  const read = (seq: number, count: number): Promise<readonly Event[]> =>
     runId === undefined
-      ? await store.readHistoryFrom(workflowId, from, limit)
-      : await store.readSegment(record, from, limit);
-  const page = events.slice(0, limit);
+      ? store.readHistoryFrom(workflowId, seq, count)
+      : store.readSegment(record, seq, count);
+  const page: Event[] = [];
+  let length = 0;
+  for (let slice = historySliceFirst; page.length < limit && length < historyPageLength; slice *= 2) {
+    const count = Math.min(slice, limit - page.length);
+    const events = await read((page.at(-1)?.seq ?? from - 1) + 1, count);
+    for (const event of events.slice(0, limit - page.length)) {
+      if (length >= historyPageLength) break;
+      page.push(event);
+      length += lengthOf(event);
+    }
+    if (events.length < count) break;
+  }
   const last = page.at(-1);
   const nextSeq = last === undefined ? from : last.seq + 1;
   const isEnd =
     isClosed(record.status) && nextSeq > record.headSeq && (last === undefined || isTerminal(last));
   return { events: page, nextSeq, isEnd };
+}
+
+/** Runs that one page looks at, at the most: of a long chain few may have said anything. */
+const logRunsMax = 200;
+
+/** One page of what the runs of a workflow id, or one of them, said. */
+export async function readLogPage(
+  store: Store,
+  { workflowId, runId, afterSeq, limit }: LogPageRequest,
+): Promise<LogsReply> {
+  const latest = await demandRun(store, workflowId, runId);
+  const chain = runId === undefined ? await store.readRunChain(workflowId) : [latest];
+  const lines: LogsLine[] = [];
+  let droppedCount = 0;
+  let cursor = afterSeq;
+  const ahead = chain.filter((run) => run.headSeq > afterSeq);
+  const looked = ahead.slice(0, logRunsMax);
+  for (const run of looked) {
+    const page = await store.readLog(run, afterSeq, limit - lines.length);
+    if (afterSeq < run.firstSeq) droppedCount += page.droppedCount;
+    for (const { seq, saidAt, lines: said } of page.entries) {
+      for (const line of said) lines.push({ runId: run.runId, seq, recordedAt: saidAt, ...line });
+      cursor = seq;
+    }
+    if (lines.length >= limit) return { lines, nextCursor: String(cursor), isEnd: false, droppedCount };
+    // It says nothing any more. An open one may yet say what belongs to an event that is there.
+    if (isClosed(run.status)) cursor = run.headSeq;
+  }
+  const isEnd = looked.length === ahead.length && isClosed((chain.at(-1) ?? latest).status);
+  return { lines, nextCursor: String(cursor), isEnd, droppedCount };
+}
+
+export interface LogPageRequest {
+  readonly workflowId: WorkflowId;
+  readonly runId: string | undefined;
+  readonly afterSeq: number;
+  readonly limit: number;
+}
+
+/** About what it takes as JSON. */
+function lengthOf(event: Event): number {
+  let length = 200;
+  for (const value of Object.values(event)) {
+    if (typeof value === "string") length += value.length;
+    else if (typeof value === "object") length += JSON.stringify(value).length;
+  }
+  return length;
 }
 
 /** The packages of a store, or those that have a workflow type. */

@@ -265,7 +265,7 @@ export class WorkerConnections implements WorkerAcceptor {
     if (connection.isOver) return;
     this.#ports.log("warn", "a connection of a worker was refused", {
       worker: connection.worker?.identity,
-      message,
+      error: message,
     });
     connection.link.send({ type: "refused", message, isFinal });
     this.#close(connection);

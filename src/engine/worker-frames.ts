@@ -3,6 +3,7 @@ import type { Failure, TimeoutKind } from "../core/failure.ts";
 import { parseName } from "../core/ids.ts";
 import { parsePayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
+import { mayHoldEncoded } from "../core/payload-codec.ts";
 import type { RegisterFrame, TaskOutcome, TaskToken, WorkerFrame } from "../protocol/frames.ts";
 import { protocolVersion } from "../protocol/frames.ts";
 
@@ -142,10 +143,13 @@ function parseFailure(raw: unknown, depth: number): Failure {
 }
 
 const detailsLimitBytes = 64 * 1024;
+/** The same with a message and a stack, when a codec has encoded them. */
+const encodedDetailsLimitBytes = 256 * 1024;
 
 function parseDetails(details: unknown): Payload {
   if (typeof details !== "string") throw invalid("the details of a failure are no text");
-  return parsePayload(details, "the details of a failure", detailsLimitBytes);
+  const limitBytes = mayHoldEncoded(details) ? encodedDetailsLimitBytes : detailsLimitBytes;
+  return parsePayload(details, "the details of a failure", limitBytes);
 }
 
 function parseToken(value: unknown): TaskToken {

@@ -668,7 +668,7 @@ describe("a worker that does not behave", () => {
   });
 });
 
-const token = fc.oneof(
+const anyToken = fc.oneof(
   fc.string(),
   fc
     .record({ ordinal: fc.nat(3), attempt: fc.nat(3), of: fc.nat(9) })
@@ -682,14 +682,14 @@ const arbitraryFrame = fc.oneof(
     taskQueues: fc.constantFrom(["default"], ["other"], []),
     activityTypes: fc.constantFrom(["work"], ["play"]),
     capacity: fc.nat(4),
-    held: fc.array(token, { maxLength: 3 }),
-    unacknowledged: fc.array(token, { maxLength: 3 }),
+    held: fc.array(anyToken, { maxLength: 3 }),
+    unacknowledged: fc.array(anyToken, { maxLength: 3 }),
   }),
   fc.record({ type: fc.constantFrom("ready", "alive", "drain", "leave") }),
-  fc.record({ type: fc.constant("heartbeat"), token, details: fc.oneof(fc.json(), fc.string()) }),
+  fc.record({ type: fc.constant("heartbeat"), token: anyToken, details: fc.oneof(fc.json(), fc.string()) }),
   fc.record({
     type: fc.constant("report"),
-    token,
+    token: anyToken,
     outcome: fc.oneof(
       fc.record({ kind: fc.constant("completed"), result: fc.oneof(fc.json(), fc.string()) }),
       fc.record({ kind: fc.constant("failed"), failure: fc.jsonValue() }),
@@ -726,5 +726,41 @@ describe("a token", () => {
     `[1,"${"w".repeat(5_000)}","r",0,1]`,
   ])("is none: %s", (text) => {
     expect(fromToken(text)).toBeUndefined();
+  });
+});
+
+describe("who is taken for lost", () => {
+  // I-13
+  it("with an attempt from an engine before leaves its place in the queue to who waits for it", async () => {
+    stage = new Stage({ taskQueues: { default: { concurrency: 1 } } });
+    stage.schedule(0);
+    stage.schedule(1);
+    stage.add({ type: "ActivityStarted", ordinal: 0, attempt: 1, worker: "gone" });
+    stage.workers.adopt(at(0), stage.activity(0), "gone");
+    const worker = stage.join({ identity: "here" });
+    expect(stage.reserve(1)).toBeUndefined();
+    for (let left = workerOptionsDefault.sessionTimeoutMs; left > 0; left -= 10_000) {
+      worker.send({ type: "alive" });
+      await stage.hand.pass(10_000);
+    }
+    expect(stage.record()).toEqual(["ActivityFailed"]);
+    expect(stage.free).toEqual([1]);
+  });
+
+  // I-7, I-13
+  it("while its report is on its way to the disk hears of it when it has come back", async () => {
+    const worker = stage.join();
+    stage.begin(0);
+    worker.complete(worker.task(), "done");
+    worker.cut();
+    await stage.hand.pass(workerOptionsDefault.sessionTimeoutMs);
+    const { token } = worker.task();
+    worker
+      .connect(stage.workers)
+      .register({ unacknowledged: [token] })
+      .complete(worker.task(), "done");
+    expect(worker.answers).toEqual([]);
+    expect(stage.record()).toEqual(["ActivityCompleted"]);
+    expect(worker.answers).toEqual(["recorded"]);
   });
 });

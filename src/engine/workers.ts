@@ -4,7 +4,9 @@ import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import { parsePayload } from "../core/payload.ts";
+import { messageOf } from "../core/payload.ts";
+import type { SyncPayloadCodec } from "../core/payload-codec.ts";
+import { isCodecError } from "../core/payload-codec.ts";
 import type { Ports } from "../core/ports.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import type {
@@ -39,6 +41,7 @@ import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
 import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
 import { pickWorker, serves, toInfo } from "./worker-session.ts";
+import { WorkerSeal } from "./worker-seal.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -90,7 +93,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #ports: Ports;
   readonly #host: WorkersHost;
   readonly #options: WorkerOptions;
-  readonly #payloadLimitBytes: number;
+  readonly #seal: WorkerSeal;
   readonly #epoch: number;
   readonly #queues: TaskQueues;
   readonly #connections: WorkerConnections;
@@ -115,12 +118,13 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     readonly host: WorkersHost;
     readonly options: WorkerOptions;
     readonly payloadLimitBytes: number;
+    readonly codec?: SyncPayloadCodec | undefined;
     readonly epoch: number;
   }) {
     this.#ports = of.ports;
     this.#host = of.host;
     this.#options = of.options;
-    this.#payloadLimitBytes = of.payloadLimitBytes;
+    this.#seal = new WorkerSeal(of.codec, of.payloadLimitBytes);
     this.#epoch = of.epoch;
     this.#connections = new WorkerConnections(of.ports, this, {
       ...of.options,
@@ -265,8 +269,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     this.#leases.set(key, lease);
     worker.leases.set(key, lease);
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout));
-    if (worker.isOver) this.#lose(lease, "silent");
-    else if (worker.isReady) this.#send(lease);
+    if (worker.isOver) {
+      this.#lose(lease, "silent");
+      this.#offer();
+    } else if (worker.isReady) this.#send(lease);
   }
 
   /**
@@ -291,6 +297,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
+        this.#offer();
       }),
     );
   }
@@ -449,6 +456,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // It was lost with its connection.
       else this.#resend(lease);
     }
+    this.#offer();
     return { stop, unsure };
   }
 
@@ -491,7 +499,14 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       this.#attach(worker, lease);
       lease.token = token;
     }
-    return lease.token === token ? lease : undefined;
+    if (lease.token !== token) return undefined;
+    // It was taken for lost while its report was on its way to the disk: who has come back is to hear of that.
+    if (lease.isReported && lease.worker !== worker) {
+      lease.worker?.leases.delete(lease.key);
+      lease.worker = worker;
+      worker.leases.set(lease.key, lease);
+    }
+    return lease;
   }
 
   /**
@@ -523,8 +538,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     if (lease === undefined || lease.isReported) return;
     armHeartbeat(lease, lease.heartbeatMs, this.#ports.scheduler, () => this.#timeOut(lease, "heartbeat"));
     if (details === undefined) return;
-    const what = `the heartbeat of activity ${JSON.stringify(lease.frame.activityType)}`;
-    lease.heartbeat = parsePayload(details, what, this.#payloadLimitBytes);
+    try {
+      lease.heartbeat = this.#seal.payload(details, "heartbeat", lease.frame);
+    } catch (error) {
+      if (!isCodecError(error)) throw error;
+      const { key } = lease;
+      this.#ports.log("warn", "the details of a heartbeat cannot be decoded", {
+        key,
+        error: messageOf(error),
+      });
+      return;
+    }
     this.#host.heartbeat(lease.address, lease.attempt, lease.heartbeat);
   }
 
@@ -579,11 +603,10 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
     const { address, attempt, frame } = lease;
     const { ordinal } = address;
-    let failure = outcome.kind === "failed" ? outcome.failure : undefined;
+    let failure = outcome.kind === "failed" ? this.#seal.failure(outcome.failure, frame) : undefined;
     if (outcome.kind === "completed") {
       try {
-        const what = `the result of activity ${JSON.stringify(frame.activityType)}`;
-        const result = parsePayload(outcome.result, what, this.#payloadLimitBytes);
+        const result = this.#seal.payload(outcome.result, "result", frame);
         return ifCurrent(lease, () => ({ type: "ActivityCompleted", ordinal, attempt, result }));
       } catch (error) {
         failure = toFailure(error);

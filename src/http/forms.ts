@@ -111,6 +111,10 @@ function event<Type extends EventType, Fields extends z.ZodRawShape>(type: Type,
 
 export const attempt = { ordinal, attempt: z.number() };
 
+const trace = z
+  .object({ traceparent: z.string(), tracestate: maybe(z.string()) })
+  .describe("The span that it belongs to, as W3C Trace Context has it.");
+
 export const events = {
   WorkflowStarted: event("WorkflowStarted", {
     runId: z.string(),
@@ -127,6 +131,7 @@ export const events = {
     unchecked: maybe(z.literal(true)),
     signalIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
+    trace: maybe(trace),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
@@ -173,6 +178,7 @@ export const events = {
     name: z.string(),
     payload: json,
     signalId: maybe(z.string()),
+    trace: maybe(trace),
   }),
   SignalSent: event("SignalSent", { ordinal, target: z.string(), name: z.string(), payload: json }),
   SignalSettled: event("SignalSettled", { ordinal, failure: maybe(failure) }),
@@ -245,6 +251,25 @@ export const historyPage = z.object({
   events: list(anyEvent),
   nextSeq: z.number().describe("Where the next page begins."),
   isEnd: z.boolean().describe("The latest run has ended, and these events reach its end."),
+});
+
+/** One line of what workflow code said. */
+export const logsLine = z.object({
+  runId: z.string(),
+  seq: z.number().describe("Of the event at which the code said it."),
+  recordedAt: z.number().describe("When that was recorded."),
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string(),
+  fields: maybe(z.record(z.string(), z.unknown())),
+});
+
+export const logsPage = z.object({
+  lines: list(logsLine),
+  nextCursor: z.string().describe("Where the next page begins."),
+  isEnd: z.boolean().describe("The latest run has ended, and there is nothing more."),
+  droppedCount: z
+    .number()
+    .describe("Lines that would stand before those of this page, and were dropped for newer ones."),
 });
 
 /** An event in the order of commits, or what stands in the place of events that cannot be read. */
@@ -352,7 +377,9 @@ export const auditEntry = z.object({
   address: z.string().describe("Where the call came from."),
   outcome: z
     .string()
-    .describe("`ok`, the code of the error, or `unknown`: the server ended before the call did."),
+    .describe(
+      "`ok`, the code of the error, or `unknown`: the call is under way, or the server ended before it did.",
+    ),
   count: z
     .number()
     .describe("More than 1: so many refusals alike, of which the later ones were only counted."),

@@ -35,6 +35,10 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "Of the run asked for or, if it continued as new, of the last one after it. `running` when it has not ended within `waitMs`: ask again.",
   ],
   history: ["Read events", "From `fromSeq`; with `waitMs`, waits that long for the first one."],
+  logs: [
+    "Read what workflow code said",
+    "The lines of `log` in the code of the runs of a workflow id, after a cursor; with `waitMs`, waits that long for something to happen. Bounded for each run: the oldest are dropped first.",
+  ],
   feed: [
     "Read events of all runs",
     "In the order of their commits, after a cursor; with `waitMs`, waits that long for the first one. `nextCursor` moves on behind what the filter leaves out, too.",

@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { descriptionToJson, feedToJson, historyToJson, resultToJson } from "../client/json-form.ts";
+import {
+  descriptionToJson,
+  feedToJson,
+  historyToJson,
+  logsToJson,
+  resultToJson,
+} from "../client/json-form.ts";
 import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
 import type { Route } from "../client/routes.ts";
@@ -60,6 +66,7 @@ const answers: Answers = {
   list: ok,
   count: (count) => ok({ count }),
   history: (reply) => ok(historyToJson(reply)),
+  logs: (reply) => ok(logsToJson(reply)),
   feed: (reply) => ok(feedToJson(reply)),
   deploy: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   listPackages: ok,
@@ -146,7 +153,7 @@ export function orOver<Result>(
   { closing, admission }: { readonly closing: AbortSignal; readonly admission: Admission },
   call: (abortSignal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const waits = method === "result" || method === "history" || method === "feed";
+  const waits = ["result", "history", "logs", "feed"].includes(method);
   if (!waits) return call(closing);
   const { ends } = admission;
   const over = ends === undefined ? closing : AbortSignal.any([closing, ends]);

@@ -173,6 +173,14 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       limit: pageLimit.default(historyLimitDefault),
       waitMs: waitMs.exactOptional(),
     }),
+    logs: z.strictObject({
+      ...address,
+      after: z.string().max(200).exactOptional().meta({
+        description: "`nextCursor` of the page before. Absent: from the oldest line that is kept.",
+      }),
+      limit: pageLimit.default(historyLimitDefault),
+      waitMs: waitMs.exactOptional(),
+    }),
     feed: z
       .strictObject({
         ...feedFields,
@@ -207,13 +215,17 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
   };
 }
 
+const issuesMax = 20;
+const issueLengthMax = 300;
+
 /** Errors: `invalid_argument` with what is wrong and where, or what the field's own check says. */
 export function parseRequest<Request>(schema: z.ZodType<Request>, value: unknown, method: string): Request {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => ({
-    path: issue.path.map(String).join("."),
-    message: issue.message,
+  // They tell of what came, and who sends much is not to be sent as much back.
+  const issues = parsed.error.issues.slice(0, issuesMax).map((issue) => ({
+    path: issue.path.map(String).join(".").slice(0, issueLengthMax).toWellFormed(),
+    message: issue.message.slice(0, issueLengthMax).toWellFormed(),
   }));
   const shown = issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
   throw new AionError("invalid_argument", `the request of ${method} is malformed: ${shown}`, {

@@ -37,6 +37,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   describe: [WorkflowService, "describe"],
   result: [WorkflowService, "result"],
   history: [WorkflowService, "history"],
+  logs: [WorkflowService, "logs"],
   feed: [WorkflowService, "feed"],
   signal: [WorkflowService, "signal"],
   query: [WorkflowService, "query"],

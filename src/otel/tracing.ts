@@ -1,4 +1,13 @@
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, context, createTraceState, trace } from "@opentelemetry/api";
+import {
+  INVALID_SPAN_CONTEXT,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  context,
+  createTraceState,
+  diag,
+  trace,
+} from "@opentelemetry/api";
 import type {
   Attributes,
   Context,
@@ -6,6 +15,7 @@ import type {
   Link,
   Span,
   SpanContext,
+  SpanOptions,
   Tracer,
   TracerProvider,
 } from "@opentelemetry/api";
@@ -65,18 +75,14 @@ class OtelTracing implements Tracing {
     const active = inside === "current" ? context.active() : ROOT_CONTEXT;
     const isInside = trace.getSpanContext(active) !== undefined;
     const outer = isInside || parent === undefined ? active : toContext(active, parent);
-    const span = this.#tracer.startSpan(
-      name,
-      { kind: kinds[kind], attributes: toAttributes(attributes) },
-      outer,
-    );
+    const span = this.#start(name, { kind: kinds[kind], attributes: toAttributes(attributes) }, outer);
     try {
       return await context.with(trace.setSpan(outer, span), () => work(fromSpanContext(span.spanContext())));
     } catch (error) {
-      fail(span, error);
+      guarded(() => fail(span, error));
       throw error;
     } finally {
-      span.end();
+      guarded(() => span.end());
     }
   }
 
@@ -88,13 +94,15 @@ class OtelTracing implements Tracing {
       links: (links ?? []).map(toLink),
     };
     const span = withSpanId(spanIdOf(seed), () =>
-      this.#tracer.startSpan(name, options, toContext(ROOT_CONTEXT, parent)),
+      this.#start(name, options, toContext(ROOT_CONTEXT, parent)),
     );
-    if (error !== undefined) {
-      span.setAttribute("error.type", error.type);
-      span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
-    }
-    span.end(toTime(endAt));
+    guarded(() => {
+      if (error !== undefined) {
+        span.setAttribute("error.type", error.type);
+        span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+      }
+      span.end(toTime(endAt));
+    });
   }
 
   contextOf(seed: string, parent: TraceContext): TraceContext {
@@ -103,17 +111,34 @@ class OtelTracing implements Tracing {
     return { traceparent: `${traceparent.slice(0, 36)}${spanIdOf(seed)}${traceparent.slice(52)}`, ...state };
   }
 
+  /** A sampler or a processor that throws must not harm what is traced. */
+  #start(name: string, options: SpanOptions, parent: Context): Span {
+    return (
+      guarded(() => this.#tracer.startSpan(name, options, parent)) ??
+      trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
+    );
+  }
+
   /** Tries it with a span that is never ended, and so written nowhere. */
   #canChooseIds(): boolean {
     if (this.#choosesIds !== undefined) return this.#choosesIds;
     const wanted = spanIdOf("probe");
     const parent = toContext(ROOT_CONTEXT, { traceparent: `00-${"1".repeat(32)}-${"1".repeat(16)}-00` });
-    const span = withSpanId(wanted, () => this.#tracer.startSpan("probe", {}, parent));
+    const span = withSpanId(wanted, () => this.#start("probe", {}, parent));
     const { spanId } = span.spanContext();
-    // Without an SDK a span is its parent.
-    if (spanId === "1".repeat(16)) return false;
+    // Without an SDK a span is its parent; one whose SDK failed tells nothing.
+    if (spanId === "1".repeat(16) || spanId === INVALID_SPAN_CONTEXT.spanId) return false;
     this.#choosesIds = spanId === wanted;
     return this.#choosesIds;
+  }
+}
+
+function guarded<Result>(work: () => Result): Result | undefined {
+  try {
+    return work();
+  } catch (error) {
+    diag.error("aion: a span was not made, or not written", error);
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Activation, Turn } from "../core/activation.ts";
 import type { AionError } from "../core/errors.ts";
-import type { ParentLink, StartSignal } from "../core/event.ts";
+import type { Event, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
@@ -46,6 +46,8 @@ export interface InstanceInit {
 
 /** The code of one resident run. One activation at a time: `begin`, a turn of the scheduler, `end`. */
 export interface ProgramInstance {
+  /** Before `begin`, in a replay: the records of what the code is about to ask for. For a border that encodes. */
+  expect?(records: readonly Event[]): void;
   /** Tells the code what happened. */
   begin(activation: Activation): void;
   /**

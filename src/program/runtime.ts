@@ -16,7 +16,7 @@ import type { WorkflowContext } from "../workflow/context.ts";
 import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
 import type { Activation, Outcome, RecordedValue, Turn } from "../core/activation.ts";
 import type { InstanceInit, ProgramInstance } from "./program.ts";
-import { continueAsNewMarker } from "./marker.ts";
+import { continueAsNewMarker, unhandledRejection } from "./marker.ts";
 import { SeededRandom } from "./random.ts";
 import { ScopeContext } from "./scope-context.ts";
 import { CancellationScope } from "./scope.ts";
@@ -421,7 +421,7 @@ export class Runtime implements ProgramInstance {
   /** An error that nothing in the code caught ends the run as if its function had thrown it. */
   reject(error: unknown): void {
     if (this.#isActive) this.#fail(error);
-    else this.stray(`an unhandled rejection (${messageOf(error)})`);
+    else this.stray(`${unhandledRejection} (${messageOf(error)})`);
   }
 
   // How the function ends.

@@ -1,6 +1,7 @@
 import type { Command } from "../core/command.ts";
 import { describeCommand } from "../core/command.ts";
 import type { EventBody } from "../core/event.ts";
+import { mayHoldEncoded } from "../core/payload-codec.ts";
 
 /** Whether an event is the record of a command: its kind, name, ordinal and what it was given. */
 export function isRecordOf(event: EventBody, command: Command): boolean {
@@ -114,6 +115,7 @@ export function describeDifference(event: EventBody, command: Command): string {
           ? command.result
           : undefined;
   if (recorded === undefined || found === undefined || recorded === found) return "";
+  if (mayHoldEncoded(recorded) || mayHoldEncoded(found)) return " (what it was given is another, encoded)";
   return ` (recorded with ${shorten(recorded)}, found with ${shorten(found)})`;
 }
 

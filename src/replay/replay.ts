@@ -42,6 +42,16 @@ export class Replay {
     return this.#unheardSeq;
   }
 
+  /** The event that the code learned of last. */
+  get lastInput(): { readonly seq: number; readonly recordedAt: number } {
+    return this.#current ?? beginning;
+  }
+
+  /** The records of what the code is to ask for in the activation that was given out last, in order. */
+  get expected(): readonly Event[] {
+    return this.#expected;
+  }
+
   /** The next recorded events. */
   push(events: readonly Event[]): void {
     this.#queue.splice(0, this.#at);
@@ -155,6 +165,8 @@ export class Replay {
     );
   }
 }
+
+const beginning = Object.freeze({ seq: 0, recordedAt: 0 });
 
 /** Most turns of a wide history ask for nothing. */
 const none: readonly never[] = [];

@@ -1,14 +1,20 @@
+import { AuditLog } from "../auth/audit-log.ts";
 import { Gatekeeper } from "../auth/gatekeeper.ts";
 import { KeyStore } from "../auth/key-store.ts";
-import type { AuditPage } from "../client/access.ts";
+import type { Duration } from "../core/duration.ts";
+import { parseDuration } from "../core/duration.ts";
 import type { Log } from "../core/ports.ts";
 import type { AccessOptions } from "../http/access.ts";
 import type { Admit } from "../http/admission.ts";
+
+const auditRetentionDefault = "90 days";
 
 /** How callers show who they are. API keys always do. */
 export interface AuthenticationOptions {
   /** Web pages of these origins may call, besides those that the server itself has sent. Default: none. */
   readonly origins?: readonly string[];
+  /** How long the audit log keeps what was asked. Default 90 days. */
+  readonly auditRetention?: Duration;
 }
 
 interface DoorOptions extends AuthenticationOptions {
@@ -21,27 +27,37 @@ interface DoorOptions extends AuthenticationOptions {
 /** Who may come in, with all that it takes to know. */
 export class Door implements AccessOptions {
   readonly keys: KeyStore;
+  readonly readAudit: AuditLog["read"];
+  readonly #audit: AuditLog;
   readonly #gatekeeper: Gatekeeper;
 
-  private constructor(keys: KeyStore, gatekeeper: Gatekeeper) {
+  private constructor(keys: KeyStore, audit: AuditLog, gatekeeper: Gatekeeper) {
     this.keys = keys;
+    this.readAudit = audit.read;
+    this.#audit = audit;
     this.#gatekeeper = gatekeeper;
   }
 
-  /** Error: `store_unavailable` (the file of the keys). */
-  static open({ directory, ...options }: DoorOptions): Door {
+  /** Errors: `invalid_argument`; `store_unavailable` (the files of the keys and of the audit log). */
+  static async open({ directory, auditRetention, ...options }: DoorOptions): Promise<Door> {
+    const retentionMs = parseDuration(auditRetention ?? auditRetentionDefault, "auditRetention");
     const keys = new KeyStore(directory);
-    return new Door(keys, new Gatekeeper({ ...options, keys }));
+    try {
+      const audit = await AuditLog.open({ directory, retentionMs, log: options.log });
+      return new Door(keys, audit, new Gatekeeper({ ...options, keys, audit }));
+    } catch (error) {
+      keys.close();
+      throw error;
+    }
   }
 
   get admit(): Admit {
     return this.#gatekeeper.admit;
   }
 
-  readonly readAudit = async (): Promise<AuditPage> => ({ entries: [] });
-
-  close(): void {
+  async close(): Promise<void> {
     this.#gatekeeper.close();
+    await this.#audit.close();
     this.keys.close();
   }
 }

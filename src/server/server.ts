@@ -6,6 +6,7 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
+import { checkedSync } from "../core/payload-codec.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { logToStderr } from "../embedded/stderr-log.ts";
@@ -28,6 +29,7 @@ type EngineSettings = Pick<
   | "residentMax"
   | "payloadLimitBytes"
   | "onNondeterminism"
+  | "codec"
   | "lease"
   | "activationBudget"
   | "packageMemoryMb"
@@ -98,7 +100,7 @@ export class Server {
 
   /**
    * Listens, then opens the namespaces: a port that is taken is found before anything is claimed. One that cannot be opened does not
-   * keep the others from being there. Errors: `invalid_argument`, `permission_denied` (an address that others reach),
+   * keep the others from being there. Errors: `invalid_argument` (also of a codec), `permission_denied` (an address that others reach),
    * `transport_failed` (the port), `store_unavailable` (the directory).
    */
   static async open(options: ServerOptions): Promise<Server> {
@@ -114,6 +116,8 @@ export class Server {
     } = options;
     const { namespaces: names = [defaultNamespace], ...engine } = rest;
     demandSafeAddress({ host, isAsking: authentication !== undefined, isEncrypted: behindTlsProxy });
+    // What is wrong with it would be found by each namespace, again and again.
+    if (options.codec !== undefined) checkedSync(options.codec);
     const metrics = new Metrics({ log });
     const meter = metrics.meter();
     const namespaces = new Namespaces({
@@ -125,7 +129,7 @@ export class Server {
     const door =
       authentication === undefined
         ? undefined
-        : Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
+        : await Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
     const answers = answerHttp({
       admit: door?.admit ?? admitLocal,
       ...(door === undefined ? {} : { access: door, origins: authentication?.origins ?? [] }),
@@ -142,8 +146,8 @@ export class Server {
     });
     const listener = createServer({ pauseOnConnect: true }, (caller) => answers.take(caller));
     listener.maxConnections = connectionsMax ?? connectionsMaxDefault;
-    const url = await listen(listener, host, port).catch((error: unknown) => {
-      door?.close();
+    const url = await listen(listener, host, port).catch(async (error: unknown) => {
+      await door?.close();
       throw error;
     });
     const stopMeters = [meterProcess(meter, thisVersion())];
@@ -179,7 +183,7 @@ export class Server {
     await this.#namespaces.close(drainMs);
     await closed;
     for (const stop of this.#stopMeters) stop();
-    this.#door?.close();
+    await this.#door?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

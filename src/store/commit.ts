@@ -3,6 +3,8 @@ import { AionError, assert } from "../core/errors.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { isClosed } from "../core/status.ts";
 import type { Commit, RunCommit, StartCommit } from "./contract.ts";
+import type { EncodedLogEntry } from "./run-log.ts";
+import { encodeLog } from "./run-log.ts";
 
 /** A commit whose events and messages are text already: nothing in it changes with what its caller does next. */
 export interface EncodedCommit {
@@ -14,10 +16,11 @@ export interface EncodedCommit {
 }
 
 export interface EncodedPart<Part> {
-  readonly of: Loose<Omit<Part, "events">>;
+  readonly of: Loose<Omit<Part, "events" | "log">>;
   readonly eventCount: number;
   /** Empty when there are no events. */
   readonly row: string;
+  readonly log: readonly EncodedLogEntry[];
 }
 
 /** As it comes from another thread: an absent field may be there as `undefined`. */
@@ -46,7 +49,8 @@ export function encodeCommit(commit: Commit): EncodedCommit {
 
 function encodePart<Part extends RunCommit | StartCommit>(part: Part): EncodedPart<Part> {
   const eventCount = part.events.length;
-  return { of: part, eventCount, row: eventCount === 0 ? "" : encodeRow(part.events) };
+  const log = part.log === undefined ? nothing : encodeLog(part.log);
+  return { of: part, eventCount, row: eventCount === 0 ? "" : encodeRow(part.events), log };
 }
 
 // The same for every backend. A commit that breaks it is a bug of its writer.

@@ -5,6 +5,7 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import type { Payload } from "../core/payload.ts";
 import type { RunStatus } from "../core/status.ts";
+import type { LogEntry, LogPage } from "./run-log.ts";
 
 /**
  * The store contract. A backend that passes `describeStoreConformance` carries the engine.
@@ -22,7 +23,9 @@ import type { RunStatus } from "../core/status.ts";
  *  5. Histories are gapless and never change; retention removes whole closed runs.
  *  6. A change of the catalog is one transaction, to which law 1 and the epoch of law 3 apply. No package goes
  *     while a run that needs it is running, or while new runs would get it. With a request id it is made once.
- *  7. The feed has the events of all runs in one order, that of their commits. A transaction gets its place in it inside
+ *  7. What the code of a run said comes with its commits. An entry whose seq is not above that of the newest one of its run is there
+ *     already, and is ignored: so each is there once, however often it is said. How much is kept, `run-log.ts` decides.
+ *  8. The feed has the events of all runs in one order, that of their commits. A transaction gets its place in it inside
  *     itself, behind all that have one, so nothing ever appears before a place that a reader has passed.
  *
  * What callers see to: limits are whole numbers of 1 or more, instants and counts whole numbers below 2^53, ids
@@ -76,6 +79,11 @@ export interface Store {
   listMessages(afterId: number, limit: number): Promise<readonly StoredMessage[]>;
   /** The latest heartbeat details of a run's activities, by ordinal; those of ended activities may be among them. */
   readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]>;
+  /**
+   * What the code of the run said, from the first entry behind `afterSeq` on: as many entries as it takes to have `limit` lines, or
+   * fewer when there are no more. Entries that cannot be read say so in their place, and hide no others.
+   */
+  readLog(run: RunRef, afterSeq: number, limit: number): Promise<LogPage>;
 
   /**
    * The run that was accepted last comes first. Pages follow one another though runs begin and end meanwhile:
@@ -187,6 +195,7 @@ export interface RunCommit extends RunRef {
   /** Text: blocked, and why. `null`: no longer. Absent: as it was. */
   readonly blocked?: string | null;
   readonly heartbeats?: readonly Heartbeat[];
+  readonly log?: readonly LogEntry[];
 }
 
 export interface StartCommit {
@@ -208,6 +217,7 @@ export interface StartCommit {
   readonly closedAt?: number;
   readonly wakeAt: number | null;
   readonly parent?: ParentLink;
+  readonly log?: readonly LogEntry[];
 }
 
 export interface OutgoingMessage {

@@ -21,6 +21,8 @@ export {
 export type { EncodedCommit, EncodedMessage, EncodedPart } from "./commit.ts";
 export { claimFeed, feedTrimStep, readFeedPage } from "./feed.ts";
 export type { FeedEntry, FeedRun, FeedSource, FeedState, FeedTransaction } from "./feed.ts";
+export { decodeLog, encodeLog, isWithinLog, runLogCharsMax, runLogLinesMax } from "./run-log.ts";
+export type { EncodedLogEntry, LogEntry, LogLine, LogPage, LogTotals } from "./run-log.ts";
 export { storeOwned } from "./owned.ts";
 export { decodeRow, encodeRow } from "../core/codec.ts";
 export type { NewEvent, RowKey } from "../core/codec.ts";

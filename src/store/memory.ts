@@ -45,6 +45,8 @@ import { toOwnerToken } from "./contract.ts";
 import { MemoryCatalog } from "./memory-catalog.ts";
 import { MemoryFeed } from "./memory-feed.ts";
 import { storeOwned } from "./owned.ts";
+import type { EncodedLogEntry, LogEntry, LogPage } from "./run-log.ts";
+import { decodeLog, isWithinLog } from "./run-log.ts";
 
 export interface MemoryStoreOptions {
   /** For leases. Default: the machine's clock. */
@@ -87,6 +89,9 @@ interface Run {
   blocked: string | undefined;
   readonly rows: Row[];
   readonly heartbeats: Map<number, Heartbeat>;
+  readonly log: EncodedLogEntry[];
+  /** What was dropped of it. */
+  dropped: { readonly lines: number; readonly chars: number };
 }
 
 interface Owner {
@@ -229,10 +234,11 @@ class MemoryStore implements Store {
     return missing === undefined ? undefined : messageGone(missing);
   }
 
-  #extend({ of: commit, eventCount, row }: EncodedPart<RunCommit>): void {
+  #extend({ of: commit, eventCount, row, log }: EncodedPart<RunCommit>): void {
     const run = this.#runs.get(commit.runKey);
     assert(run, "a run that was found at its head is there");
     this.#addRow(run, row, eventCount);
+    addToLog(run, log);
     run.status = commit.status;
     run.closedAt = commit.closedAt;
     run.wakeAt = isClosed(commit.status) ? null : commit.wakeAt;
@@ -243,7 +249,7 @@ class MemoryStore implements Store {
         run.heartbeats.set(heartbeat.ordinal, { ...heartbeat });
   }
 
-  #start({ of: start, eventCount, row }: EncodedPart<StartCommit>): RunKey {
+  #start({ of: start, eventCount, row, log }: EncodedPart<StartCommit>): RunKey {
     this.#lastRunKey += 1;
     const run: Run = {
       runKey: this.#lastRunKey,
@@ -261,8 +267,11 @@ class MemoryStore implements Store {
       blocked: undefined,
       rows: [],
       heartbeats: new Map(),
+      log: [],
+      dropped: { lines: 0, chars: 0 },
     };
     this.#addRow(run, row, eventCount);
+    addToLog(run, log);
     this.#runs.set(run.runKey, run);
     const chain = this.#chains.get(start.workflowId);
     if (chain === undefined) this.#chains.set(start.workflowId, [run]);
@@ -375,6 +384,21 @@ class MemoryStore implements Store {
       .toSorted((left, right) => left.ordinal - right.ordinal);
   }
 
+  async readLog({ runKey, workflowId }: RunRef, afterSeq: number, limit: number): Promise<LogPage> {
+    this.#checkOpen();
+    const run = this.#runs.get(runKey);
+    if (run?.workflowId !== workflowId) return { entries: [], droppedCount: 0 };
+    const entries: LogEntry[] = [];
+    let lineCount = 0;
+    for (const entry of run.log) {
+      if (entry.seq <= afterSeq) continue;
+      if (lineCount >= limit) break;
+      entries.push(decodeLog(entry));
+      lineCount += entry.lineCount;
+    }
+    return { entries, droppedCount: run.dropped.lines };
+  }
+
   async list(
     filter: RunFilter,
     page: { readonly cursor?: string; readonly limit: number },
@@ -456,6 +480,20 @@ class MemoryStore implements Store {
 
   #checkOpen(): void {
     if (this.#isClosed) throw new AionError("store_unavailable", `store ${this.name} is closed`);
+  }
+}
+
+function addToLog(run: Run, entries: readonly EncodedLogEntry[]): void {
+  if (entries.length === 0) return;
+  for (const entry of entries) if (entry.seq > (run.log.at(-1)?.seq ?? 0)) run.log.push(entry);
+  let total = run.dropped;
+  for (const { lineCount, text } of run.log)
+    total = { lines: total.lines + lineCount, chars: total.chars + text.length };
+  while (run.log.length > 1 && !isWithinLog(run.dropped, total)) {
+    const entry = run.log.shift();
+    assert(entry, "a log that is not empty has an oldest entry");
+    const { lines, chars } = run.dropped;
+    run.dropped = { lines: lines + entry.lineCount, chars: chars + entry.text.length };
   }
 }
 

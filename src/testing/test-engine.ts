@@ -410,6 +410,7 @@ export class TestEngine {
       list: (request) => this.#read((service) => service.list(request)),
       count: (filter) => this.#read((service) => service.count(filter)),
       history: (request) => this.#read((service) => service.history(request)),
+      logs: (request) => this.#read((service) => service.logs(request)),
       feed: (request) => this.#read((service) => service.feed(request)),
       deploy: (request) => this.#write((service) => service.deploy(request)),
       listPackages: (filter) => this.#read((service) => service.listPackages(filter)),

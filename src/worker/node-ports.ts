@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { encodeLogEntry } from "../core/log-entry.ts";
 import type { Log, Random, Scheduler } from "../core/ports.ts";
 
 /** What a worker takes from the machine. */
@@ -31,5 +32,5 @@ export function defaultIdentity(random: Random): string {
 /** Warnings and errors, a line of JSON each. */
 export const logToStderr: Log = (level, message, fields) => {
   if (level === "warn" || level === "error")
-    process.stderr.write(`${JSON.stringify({ level, message, ...fields })}\n`);
+    process.stderr.write(`${encodeLogEntry(new Date().toISOString(), level, message, fields)}\n`);
 };

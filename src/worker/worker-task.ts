@@ -4,10 +4,13 @@ import { callTraced } from "../attempt/traced.ts";
 import type { AttemptAtWork } from "../attempt/task.ts";
 import { Task } from "../attempt/task.ts";
 import { AionError } from "../core/errors.ts";
+import type { Failure } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
-import { fromPayload, toPayload } from "../core/payload.ts";
-import type { Scheduler } from "../core/ports.ts";
+import { fromPayload, parsePayload, toPayload } from "../core/payload.ts";
+import type { PayloadCodec, PayloadContext } from "../core/payload-codec.ts";
+import { encodeFailure, mapPayloads, toCodecError } from "../core/payload-codec.ts";
+import type { Log, Scheduler } from "../core/ports.ts";
 import type { TraceContext, Tracing } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { TaskFrame, TaskOutcome } from "../protocol/frames.ts";
@@ -33,6 +36,8 @@ export interface TaskOwner {
   readonly payloadLimitBytes: number;
   readonly scheduler: Pick<Scheduler, "delay">;
   readonly interceptors: readonly ActivityInterceptor[];
+  readonly codec: PayloadCodec | undefined;
+  readonly log: Log;
   readonly tracing: Tracing | undefined;
   readonly identity: string;
   sendHeartbeat(task: WorkerTask, details: Payload | undefined): void;
@@ -60,7 +65,10 @@ export class WorkerTask implements Execution, AttemptAtWork {
   /** Set while a heartbeat was sent so shortly before that the next one waits. */
   #cancelPause: (() => void) | undefined;
   #hasBeaten = false;
+  /** As the activity gave them. */
   #details: Payload | undefined;
+  /** With a codec: heartbeats that are being encoded, in order. */
+  #sending: Promise<void> = Promise.resolve();
 
   constructor(owner: TaskOwner, frame: TaskFrame, definition: AnyActivity | undefined) {
     this.#owner = owner;
@@ -79,6 +87,11 @@ export class WorkerTask implements Execution, AttemptAtWork {
     return this.#owner.identity;
   }
 
+  get hidesErrors(): boolean {
+    const { codec } = this.#owner;
+    return codec !== undefined && codec.failureText !== "plain";
+  }
+
   call(): unknown {
     const { tracing } = this.#owner;
     return tracing === undefined ? this.#call() : callTraced(this, tracing, () => this.#call());
@@ -88,8 +101,29 @@ export class WorkerTask implements Execution, AttemptAtWork {
     const definition = this.#definition;
     if (definition === undefined)
       throw new AionError("internal", `this worker has no implementation of activity ${this.activityType}`);
-    const task = new Task(this, this.frame.lastHeartbeat, (details) => this.#beat(details));
-    const input = fromPayload(this.frame.input);
+    const { codec } = this.#owner;
+    const { input, lastHeartbeat } = this.frame;
+    if (codec === undefined) return this.#execute(definition, input, lastHeartbeat);
+    return this.#executeDecoded(definition, codec);
+  }
+
+  async #executeDecoded(definition: AnyActivity, codec: PayloadCodec): Promise<unknown> {
+    const { input, lastHeartbeat, workflowId } = this.frame;
+    const decode = async (payload: Payload, kind: PayloadContext["kind"]): Promise<Payload> => {
+      try {
+        return (await codec.decode(payload, { kind, workflowId })) as Payload;
+      } catch (error) {
+        throw toCodecError(error, "payload_undecodable");
+      }
+    };
+    const decoded = await decode(input, "input");
+    const last = lastHeartbeat === undefined ? undefined : await decode(lastHeartbeat, "heartbeat");
+    return await this.#execute(definition, decoded, last);
+  }
+
+  #execute(definition: AnyActivity, payload: Payload, lastHeartbeat: Payload | undefined): unknown {
+    const task = new Task(this, lastHeartbeat, (details) => this.#beat(details));
+    const input = fromPayload(payload);
     const { interceptors } = this.#owner;
     if (interceptors.length === 0) return callActivity(definition, input, task);
     const inner = async (value: unknown): Promise<unknown> => callActivity(definition, value, task);
@@ -100,17 +134,76 @@ export class WorkerTask implements Execution, AttemptAtWork {
     return chain(input);
   }
 
+  /** What a payload of the activity may have. */
+  get #limitBytes(): number {
+    const { codec, payloadLimitBytes } = this.#owner;
+    return codec?.plainLimitBytes?.(payloadLimitBytes) ?? payloadLimitBytes;
+  }
+
   completed(value: unknown): void {
+    const { codec } = this.#owner;
     try {
-      const result = encodeResult(value, this.activityType, this.#owner.payloadLimitBytes);
-      this.#end({ kind: "completed", result });
+      const result = encodeResult(value, this.activityType, this.#limitBytes);
+      if (codec === undefined) this.#end({ kind: "completed", result });
+      else void this.#endEncoded(this.#completion(codec, result));
     } catch (error) {
       this.failed(error);
     }
   }
 
   failed(error: unknown): void {
-    this.#end({ kind: "failed", failure: toFailure(error) });
+    const failure = toFailure(error);
+    const { codec } = this.#owner;
+    if (codec === undefined) this.#end({ kind: "failed", failure });
+    else void this.#endEncoded(this.#failing(codec, failure));
+  }
+
+  async #completion(codec: PayloadCodec, result: Payload): Promise<TaskOutcome> {
+    try {
+      const what = `the result of activity ${JSON.stringify(this.activityType)}`;
+      return { kind: "completed", result: await this.#encode(codec, result, "result", what) };
+    } catch (error) {
+      return await this.#failing(codec, toFailure(error));
+    }
+  }
+
+  /** Never rejects, and never tells what it could not encode. */
+  async #failing(codec: PayloadCodec, failure: Failure): Promise<TaskOutcome> {
+    const { workflowId } = this.frame;
+    const { failureText = "encoded" } = codec;
+    try {
+      const encoded = await mapPayloads(
+        (encode) => encodeFailure(failure, encode, { failureText, workflowId }),
+        (payload) => this.#encode(codec, payload, "failure", "what a failure says"),
+      );
+      return { kind: "failed", failure: encoded };
+    } catch {
+      const message = `the codec of the worker could not encode how activity ${JSON.stringify(this.activityType)} failed`;
+      return { kind: "failed", failure: { kind: "engine", type: "codec_failed", message } };
+    }
+  }
+
+  async #encode(
+    codec: PayloadCodec,
+    payload: Payload,
+    kind: PayloadContext["kind"],
+    what: string,
+  ): Promise<Payload> {
+    const { workflowId } = this.frame;
+    let encoded: string;
+    try {
+      encoded = await codec.encode(payload, { kind, workflowId });
+    } catch (error) {
+      throw toCodecError(error, "codec_failed");
+    }
+    return parsePayload(encoded, what, this.#owner.payloadLimitBytes);
+  }
+
+  async #endEncoded(encoding: Promise<TaskOutcome>): Promise<void> {
+    const outcome = await encoding;
+    if (outcome.kind === "failed") this.flushHeartbeat();
+    await this.#sending;
+    this.#end(outcome);
   }
 
   #end(outcome: TaskOutcome): void {
@@ -126,7 +219,7 @@ export class WorkerTask implements Execution, AttemptAtWork {
     if (this.isOver) return;
     if (details !== undefined) {
       const what = `the heartbeat of activity ${JSON.stringify(this.activityType)}`;
-      this.#details = toPayload(details, what, this.#owner.payloadLimitBytes);
+      this.#details = toPayload(details, what, this.#limitBytes);
     }
     this.#hasBeaten = true;
     if (this.#cancelPause === undefined) this.flushHeartbeat();
@@ -136,13 +229,33 @@ export class WorkerTask implements Execution, AttemptAtWork {
   flushHeartbeat(): void {
     if (!this.#hasBeaten) return;
     this.#hasBeaten = false;
-    this.#owner.sendHeartbeat(this, this.#details);
+    this.#sendHeartbeat(this.#details);
     this.#cancelPause?.();
     const everyMs = Math.min(heartbeatEveryMs, (this.frame.heartbeatMs ?? Number.POSITIVE_INFINITY) / 4);
     this.#cancelPause = this.#owner.scheduler.delay(everyMs, () => {
       this.#cancelPause = undefined;
       this.flushHeartbeat();
     });
+  }
+
+  #sendHeartbeat(details: Payload | undefined): void {
+    const { codec, log } = this.#owner;
+    if (codec === undefined || details === undefined) {
+      this.#owner.sendHeartbeat(this, details);
+      return;
+    }
+    const what = `the heartbeat of activity ${JSON.stringify(this.activityType)}`;
+    this.#sending = this.#sending
+      .then(() => this.#encode(codec, details, "heartbeat", what))
+      .then(
+        (encoded) => {
+          if (!this.isOver) this.#owner.sendHeartbeat(this, encoded);
+        },
+        ({ code }: AionError) => {
+          log("warn", "the details of a heartbeat could not be encoded", { activity: this.key, code });
+          if (!this.isOver) this.#owner.sendHeartbeat(this, undefined);
+        },
+      );
   }
 
   /** The latest details, for an engine that may not have got them. */

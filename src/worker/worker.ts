@@ -8,6 +8,7 @@ import { defaultTaskQueue } from "../core/event.ts";
 import { parseName } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
+import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Log } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type {
@@ -51,6 +52,8 @@ export interface WorkerOptions {
   readonly build?: string;
   /** Stand around each execution, the first outermost. */
   readonly interceptors?: readonly ActivityInterceptor[];
+  /** Decodes inputs, and encodes results, heartbeats and failures: the one that the clients and the engine have. */
+  readonly codec?: PayloadCodec;
   /** Makes a span of each attempt, outside the interceptors: `otelTracing()` of `aion/otel`. Default: none. */
   readonly tracing?: Tracing;
   /** Where it tells operators what it had to do. Default: warnings and errors to stderr. */
@@ -153,6 +156,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
   readonly identity: string;
   readonly scheduler: WorkerPorts["scheduler"];
   readonly interceptors: readonly ActivityInterceptor[];
+  readonly codec: PayloadCodec | undefined;
   readonly tracing: Tracing | undefined;
   payloadLimitBytes = payloadLimitBytesDefault;
   readonly #ports: WorkerPorts;
@@ -177,6 +181,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
     this.#ports = { ...(options.ports ?? nodeWorkerPorts(logToStderr)), log: options.log ?? logToStderr };
     this.scheduler = this.#ports.scheduler;
     this.interceptors = options.interceptors ?? [];
+    this.codec = options.codec;
     this.tracing = options.tracing;
     this.#activities = byType(options.activities);
     if (this.#activities.size === 0) throw invalid("a worker without activities has nothing to do");
@@ -317,6 +322,10 @@ class WorkerCore implements ConnectionUser, TaskOwner {
     this.#unacknowledged.set(token, report);
     this.#connection.send(report);
     this.#begin();
+  }
+
+  get log(): Log {
+    return this.#ports.log;
   }
 
   sendHeartbeat({ frame }: WorkerTask, details: Payload | undefined): void {

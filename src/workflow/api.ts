@@ -223,7 +223,7 @@ function logger(level: LogLevel): Logger {
   return (message, fields) => requireContext("log").log(level, message, fields);
 }
 
-/** Writes to the engine's log. Silent on replay, but for what follows the last recorded command: that is said again at each load. */
+/** Says something: it is kept with the run, bounded (`aion logs`), and goes to the engine's log. Silent on replay. */
 export const log: {
   readonly debug: Logger;
   readonly info: Logger;

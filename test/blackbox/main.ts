@@ -1,9 +1,10 @@
 /**
  * Plays many random cases, against the model and under kills, and prints what came of it.
  *
- *     npm run blackbox -- --programs 2000 --seed 1 [--first 0] [--kills 3] [--control] [--real] [--json]
+ *     npm run blackbox -- --programs 2000 --seed 1 [--first 0] [--kills 3] [--control] [--real] [--server] [--json]
  *
  * `--control`: each is played a second time without kills, and the histories are compared.
+ * `--server`: by a server and two workers in processes of their own, whose connections break at any byte, and which die of kill -9.
  * `--real`: in a process of its own, over a file, which dies of kill -9 so many times in all (default 40).
  * Exit code 1: something was not as it had to be. What is printed then repeats it.
  */
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     kills: { type: "string" },
     control: { type: "boolean", default: false },
     real: { type: "boolean", default: false },
+    server: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -35,7 +37,7 @@ const killsMax = Number(values.kills ?? 3);
 const reportsMax = 10;
 const noteEachMs = 10_000;
 
-if (values.real) await playForReal();
+if (values.real || values.server) await playForReal();
 else await playMany();
 
 async function playForReal(): Promise<void> {
@@ -45,12 +47,12 @@ async function playForReal(): Promise<void> {
     const killCount = Number(values.kills ?? 40);
     const cases = steadyCases(seed, programCount);
     const began = performance.now();
-    const end = await playReal({ cases, directory, killCount, seed });
+    const end = await playReal({ cases, directory, killCount, seed, isServed: values.server });
     const seconds = (performance.now() - began) / 1_000;
     for (const violation of end.violations) console.error(`violation: ${violation}`);
     console.log(
       `${programCount} programs in ${seconds.toFixed(1)} s, seed ${seed}: ${end.violations.length} violations, ` +
-        `${end.killCount} times kill -9, ${end.callCount} executions, ${end.repeatedCount} of them repeated`,
+        `${end.killCount} times kill -9, ${end.cutCount} connections cut, ${end.callCount} executions, ${end.repeatedCount} of them repeated`,
     );
     process.exitCode = end.violations.length > 0 ? 1 : 0;
   } finally {

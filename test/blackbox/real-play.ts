@@ -3,13 +3,18 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import path from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Connection } from "aion";
 import { connect, isAionError } from "aion";
-import type { Client, Event } from "aion/client";
+import type { Event } from "aion/client";
+import { Client } from "aion/client";
 import { signal } from "aion/workflow";
+import type { CuttingProxy } from "./cutting-proxy.ts";
+import { openCuttingProxy } from "./cutting-proxy.ts";
 import { Draws } from "./generator.ts";
 import { tell } from "./interpreter.ts";
 import type { Call, Observed } from "./play.ts";
@@ -24,11 +29,15 @@ export interface RealPlay {
   readonly directory: string;
   readonly killCount: number;
   readonly seed: string;
+  /** A server, two workers, and connections that break, instead of one process. */
+  readonly isServed?: boolean;
 }
 
 export interface RealEnd {
   readonly violations: readonly string[];
   readonly killCount: number;
+  /** Connections that broke. */
+  readonly cutCount: number;
   /** Executions, and those that were repeated since a kill had cut them off. */
   readonly callCount: number;
   readonly repeatedCount: number;
@@ -57,19 +66,60 @@ class RealWorld {
   readonly #directory: string;
   readonly #draws: Draws;
   #engine: ChildProcess | undefined;
-  #connection: Connection | undefined;
+  #connection: Pick<Connection, "client" | "close"> | undefined;
   #isOver = false;
   killCount = 0;
+  readonly #isServed: boolean;
+  #port = 0;
+  #proxy: CuttingProxy | undefined;
+  readonly #workers: (ChildProcess | undefined)[] = [undefined, undefined];
 
-  constructor({ directory, seed }: RealPlay) {
+  constructor({ directory, seed, isServed = false }: RealPlay) {
     this.#directory = directory;
     this.#draws = new Draws(seed);
+    this.#isServed = isServed;
+  }
+
+  get cutCount(): number {
+    return this.#proxy?.cutCount ?? 0;
+  }
+
+  /** What lies between the processes, and the workers, which come before there is a server. */
+  async prepare(): Promise<void> {
+    if (!this.#isServed) return;
+    this.#port = await freePort();
+    this.#proxy = await openCuttingProxy(this.#port, this.#draws, {
+      isCutting: () => !this.#isOver,
+    });
+    for (const index of this.#workers.keys()) this.#openWorker(index);
+  }
+
+  #openWorker(index: number): void {
+    const args = [
+      path.join(import.meta.dirname, "worker-process.ts"),
+      this.#directory,
+      this.#proxy?.url ?? "",
+    ];
+    const worker = spawn(process.execPath, ["--conditions=aion-source", ...args], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    this.#workers[index] = worker;
+  }
+
+  async #killWorker(): Promise<void> {
+    const index = this.#draws.between(0, this.#workers.length - 1);
+    const worker = this.#workers[index];
+    if (worker !== undefined) await end(worker);
+    this.killCount += 1;
+    this.#openWorker(index);
   }
 
   async open(): Promise<void> {
-    const script = path.join(import.meta.dirname, "engine-process.ts");
-    const engine = spawn(process.execPath, ["--conditions=aion-source", script, this.#directory], {
-      stdio: ["ignore", "pipe", "inherit"],
+    const script = this.#isServed ? "server-process.ts" : "engine-process.ts";
+    const args = [path.join(import.meta.dirname, script), this.#directory, String(this.#port)];
+    const engine = spawn(process.execPath, ["--conditions=aion-source", ...args], {
+      // A server tells on stderr of the connections that break.
+      stdio: ["ignore", "pipe", this.#isServed ? "ignore" : "inherit"],
     });
     this.#engine = engine;
     const ended = once(engine, "exit").then(([code]) => `ended with ${String(code)}`);
@@ -81,10 +131,7 @@ class RealWorld {
   /** `kill -9`, at any moment of its life. */
   async #kill(): Promise<void> {
     const engine = this.#engine;
-    if (engine === undefined || engine.exitCode !== null || engine.signalCode !== null) return;
-    const gone = once(engine, "exit");
-    engine.kill("SIGKILL");
-    await gone;
+    if (engine === undefined || !(await end(engine))) return;
     this.killCount += 1;
   }
 
@@ -93,25 +140,38 @@ class RealWorld {
     await this.open();
     await this.#kill();
     for (let left = count - 1; left > 0 && !this.#isOver; left--) {
+      if (this.#isServed && this.#draws.chance(0.5)) {
+        if (!this.#isUp) await this.open();
+        await delay(this.#draws.between(20, 800));
+        await this.#killWorker();
+        continue;
+      }
       // The first moments are those of recovery: some kills fall into them.
-      const opening = this.open();
+      const opening = this.#isUp ? Promise.resolve() : this.open();
       opening.catch(() => undefined);
       await (this.#draws.chance(0.2) ? delay(this.#draws.between(150, 400)) : opening);
       await delay(this.#draws.between(20, 500));
       await this.#kill();
       await opening;
     }
-    await this.open();
+    if (!this.#isUp) await this.open();
+  }
+
+  get #isUp(): boolean {
+    const engine = this.#engine;
+    return engine !== undefined && engine.exitCode === null && engine.signalCode === null;
   }
 
   async close(): Promise<void> {
     this.#isOver = true;
     this.#connection?.close();
-    const engine = this.#engine;
-    if (engine === undefined || engine.exitCode !== null || engine.signalCode !== null) return;
-    const gone = once(engine, "exit");
-    engine.kill("SIGKILL");
-    await gone;
+    this.#proxy?.close();
+    for (const each of [this.#engine, ...this.#workers]) if (each !== undefined) await end(each);
+  }
+
+  async #connect(): Promise<Pick<Connection, "client" | "close">> {
+    if (!this.#isServed) return connect(`sqlite:${path.join(this.#directory, "aion.db")}`);
+    return { client: new Client({ url: this.#proxy?.url ?? "" }), close: () => undefined };
   }
 
   /** As a careful client does: what was not answered is asked again. */
@@ -119,7 +179,7 @@ class RealWorld {
     const until = Date.now() + patienceMs;
     for (let isRepeated = false; ; isRepeated = true) {
       try {
-        this.#connection ??= await connect(`sqlite:${path.join(this.#directory, "aion.db")}`);
+        this.#connection ??= await this.#connect();
         return await question(this.#connection.client, isRepeated);
       } catch (error) {
         if (!isAionError(error) || !passing.has(error.code) || Date.now() > until) throw error;
@@ -207,6 +267,25 @@ class RealWorld {
   }
 }
 
+/** `kill -9`. False: it was gone already. */
+async function end(child: ChildProcess): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null) return false;
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+  return true;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
 /** The name that all of a case begins with. */
 const prefixOf = ({ of }: SteadyCase): string => (of.acts[0]?.target ?? "").replace(/\/.*$/, "/");
 
@@ -214,6 +293,7 @@ export async function playReal(play: RealPlay): Promise<RealEnd> {
   const world = new RealWorld(play);
   const { cases, killCount } = play;
   try {
+    await world.prepare();
     const killing = world.killMany(killCount);
     const answers = await Promise.all(
       cases.map(async ({ of }) => {
@@ -242,6 +322,7 @@ export async function playReal(play: RealPlay): Promise<RealEnd> {
     return {
       violations,
       killCount: world.killCount,
+      cutCount: world.cutCount,
       callCount: calls.length,
       repeatedCount: calls.length - keys.size,
     };

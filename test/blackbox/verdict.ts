@@ -45,6 +45,9 @@ function toAttempt(
     case "ActivityCancelled":
       return { ordinal: event.ordinal, attempt: event.attempt, isLast: true };
     case "ActivityFailed":
+      // Its worker was lost, and with it the outcome.
+      if (event.lost !== undefined) return undefined;
+      return { ordinal: event.ordinal, attempt: event.attempt, isLast: event.retryAt === undefined };
     case "ActivityTimedOut":
       return { ordinal: event.ordinal, attempt: event.attempt, isLast: event.retryAt === undefined };
     default:

@@ -116,6 +116,7 @@ describe("with --json", () => {
       expectDocument("list", []),
       expectDocument("count", ["--status", "running"]),
       ...ids.flatMap((id) => [expectDocument("describe", [id]), expectDocument("history", [id])]),
+      expectDocument("logs", ["failed"]),
     ]);
     expect(await expectDocument("list", ["--limit", "1"])).toHaveProperty("nextCursor");
     expect(await expectDocument("describe", ["shipping"])).toMatchObject({ pendingChildren: [{}] });
@@ -123,6 +124,9 @@ describe("with --json", () => {
     const events = stdout.trimEnd().split("\n");
     expect(events.length).toBeGreaterThan(4);
     for (const line of events) expectFits("history-follow", lines["history-follow"], JSON.parse(line));
+    const said = await test.run(["logs", "failed", "--follow", "--json"]);
+    const [line] = said.stdout.trimEnd().split("\n");
+    expectFits("logs-follow", lines["logs-follow"], JSON.parse(line ?? ""));
   });
 
   it("the feed is watched as its schema says, a line for each event", async () => {
@@ -135,6 +139,28 @@ describe("with --json", () => {
     const said = stdout.trimEnd().split("\n");
     expect(said.length).toBeGreaterThan(1);
     for (const line of said) expectFits("watch", documents.watch, JSON.parse(line));
+  });
+
+  it("a server that asks who calls shows what was asked of it as its schema says", async () => {
+    const made = await expectDocument("key", ["create", "ann", "--grant", "admin@*", "--data", "data"]);
+    const args = ["server", "--data", "data", "--port", "0", "--auth", "required", "--json"];
+    const server = test.spawn(args);
+    const [line] = (await once(createInterface(server.stdout), "line")) as [string];
+    const { url } = JSON.parse(line) as { readonly url: string };
+    const { token } = made as { readonly token: string };
+    const env = { AION_STORE: "", AION_URL: url, AION_TOKEN: token };
+    await test.run(["cancel", "nobody"], { env });
+    await test.run(["count"], { env: { ...env, AION_TOKEN: "" } });
+    const page = await expectDocument("audit", ["--operation", "cancel"], { env });
+    expect(page).toMatchObject({ entries: [{ subject: "key:ann", outcome: "run_not_found" }] });
+    server.kill("SIGTERM");
+    expect(await once(server, "exit")).toEqual([0, null]);
+    // Beside no server, from the file.
+    const { entries } = (await expectDocument("audit", ["--data", "data"])) as { readonly entries: object[] };
+    expect(entries).toMatchObject([
+      { operation: "count", outcome: "unauthenticated" },
+      { operation: "cancel" },
+    ]);
   });
 
   it("a server and the commands for what it holds print what their schemas say", async () => {

@@ -36,6 +36,27 @@ async function startShipping(engine: Engine, id: string): Promise<string> {
   return childId;
 }
 
+describe("what a run said", () => {
+  it("is shown from the file, a line each, without what would steer the terminal", async () => {
+    const engine = await test.openEngine();
+    const run = await engine.client.start(fulfil, { amount: 5 }, { id: "o-1" });
+    await run.signal(approval, { by: "eve" });
+    await expect(run.result()).rejects.toThrow("not approved");
+    await engine.close();
+    const shown = await test.run(["logs", "o-1"]);
+    expect(shown).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(shown.stdout).toMatch(
+      /^\d{4}-\d\d-\d\d\n\d\d:\d\d:\d\d\.\d{3} {2}info {3}decided by \\u001b\[31meve {2}\{"by":"eve"\}\n$/,
+    );
+    expect(await test.json(["logs", "o-1"])).toMatchObject({
+      workflowId: "o-1",
+      droppedCount: 0,
+      lines: [{ level: "info", seq: 5, fields: { by: "eve" } }],
+    });
+    expect((await test.run(["logs", "nobody"])).stderr).toMatch(/^error\[run_not_found\]/);
+  });
+});
+
 describe("a start without an engine", () => {
   // I-3
   it("is on disk when it is acknowledged, and runs with its signal when an engine is opened", async () => {

@@ -2,6 +2,7 @@ import {
   activity,
   child,
   expose,
+  log,
   query,
   receive,
   signal,
@@ -25,6 +26,7 @@ export const fulfil = workflow("fulfil", async (order: { readonly amount: number
   const paymentId = await charge(order.amount);
   at = "waiting for approval";
   const { by } = await receive(approval);
+  log.info(`decided by \u001b[31m${by}`, { by });
   if (by === "eve") throw new Error("not approved by \u001b[31meve");
   at = "shipping";
   const shipped = await child(ship, paymentId);

@@ -35,6 +35,7 @@ function fakeService(overrides: Overrides): Service {
     list: unexpected,
     count: unexpected,
     history: unexpected,
+    logs: unexpected,
     feed: unexpected,
     deploy: unexpected,
     listPackages: unexpected,

@@ -6,15 +6,19 @@
  * store, no effect. Time stands still while anything moves. What an activity does to the outside is in the ledger.
  */
 import { Client } from "../../src/client/client.ts";
+import { decodeEvent } from "../../src/client/decoded-views.ts";
 import { AionError, isAionError } from "../../src/core/errors.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
+import type { Payload } from "../../src/core/payload.ts";
+import type { PayloadMap, SyncPayloadCodec } from "../../src/core/payload-codec.ts";
 import type { LogLevel, Ports, Scheduler } from "../../src/core/ports.ts";
 import type { KernelOptions } from "../../src/engine/kernel-options.ts";
 import { Kernel } from "../../src/engine/kernel.ts";
 import { Operations } from "../../src/engine/operations.ts";
 import type { RecoveryReport } from "../../src/engine/recovery.ts";
+import { withCodec } from "../../src/program/coded-programs.ts";
 import { loadInline, outsideWorkflow } from "../../src/program/inline.ts";
 import type { ProgramSource } from "../../src/program/program.ts";
 import type { Commit, CommitResult, OwnerToken, RunRecord, Store } from "../../src/store/contract.ts";
@@ -69,6 +73,8 @@ export interface WorldOptions {
   readonly fault?: (seen: AppendSeen) => Fault | undefined;
   /** Told of every append that is about to be written. */
   readonly onAppend?: (seen: AppendSeen) => void;
+  /** Of the engine, and of its client. */
+  readonly codec?: SyncPayloadCodec;
   readonly wrapPrograms?: (programs: ProgramSource, ports: Ports) => ProgramSource;
   readonly kernel?: Partial<
     Pick<
@@ -177,7 +183,10 @@ export class World {
     const life = { isAlive: true };
     const { store, ports } = this.#portsOf(life, number);
     const token = await store.claim({ leaseMs });
-    const programs = loadInline(this.#options.workflows(this));
+    const { codec } = this.#options;
+    const inline = loadInline(this.#options.workflows(this));
+    const programs = codec === undefined ? inline : withCodec(inline, codec);
+    const coded = codec === undefined ? {} : { codec };
     const reports: RecoveryReport[] = [];
     const kernel = new Kernel({
       store,
@@ -192,6 +201,7 @@ export class World {
       payloadLimitBytes: 1_000_000,
       onNondeterminism: "fail",
       outsideWorkflow,
+      ...coded,
       ...(this.#options.reports === false ? {} : { onRecovery: (report) => reports.push(report) }),
       // The operator's part: what stopped is started anew.
       onStopped: (error) => {
@@ -202,7 +212,7 @@ export class World {
     const process: Process = {
       number,
       kernel,
-      client: new Client(new Operations(kernel)),
+      client: new Client(new Operations(kernel), coded),
       reports,
       get isAlive() {
         return life.isAlive;
@@ -505,8 +515,13 @@ export class World {
 
   // What is on disk.
 
+  /** Decoded, if the world has a codec. */
   async history(workflowId: string): Promise<readonly Event[]> {
-    return this.store.readHistory(workflowId as WorkflowId);
+    const events = await this.store.readHistory(workflowId as WorkflowId);
+    const { codec } = this.#options;
+    if (codec === undefined) return events;
+    const decode: PayloadMap = (payload, context) => codec.decode(payload, context) as Payload;
+    return events.map((event) => decodeEvent(event, decode));
   }
 
   /** All runs, in the order in which they were accepted. */

@@ -23,10 +23,13 @@ import type {
   RunCommit,
   RunKey,
   RunRecord,
+  RunRef,
   Store,
 } from "../../src/store/contract.ts";
 import { toOwnerToken } from "../../src/store/contract.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import type { LogEntry } from "../../src/store/run-log.ts";
+import { runLogLinesMax } from "../../src/store/run-log.ts";
 
 export interface Fault {
   readonly name: string;
@@ -53,6 +56,7 @@ const methods = [
   "nextWakeAt",
   "listMessages",
   "readHeartbeats",
+  "readLog",
   "list",
   "count",
   "deleteClosed",
@@ -1339,7 +1343,148 @@ export const faults: readonly Fault[] = [
       },
     }),
   },
+  {
+    name: "what a run said comes with a commit that was refused, too",
+    bend(sound) {
+      const refused = new Map<string, LogEntry[]>();
+      return {
+        async append(token, commits) {
+          const results = await sound.append(token, commits);
+          for (const [index, { run }] of commits.entries()) {
+            if (results[index]?.ok === true || run?.log === undefined) continue;
+            refused.set(keyOfRun(run), [...(refused.get(keyOfRun(run)) ?? []), ...structuredClone(run.log)]);
+          }
+          return results;
+        },
+        async readLog(run, afterSeq, limit) {
+          const page = await sound.readLog(run, afterSeq, limit);
+          const more = (refused.get(keyOfRun(run)) ?? []).filter(({ seq }) => seq > afterSeq);
+          return { ...page, entries: [...page.entries, ...more] };
+        },
+      };
+    },
+  },
+  {
+    name: "an entry of a log that is said again takes the place of the first",
+    bend(sound) {
+      const latest = new Map<string, LogEntry>();
+      return {
+        async append(token, commits) {
+          const results = await sound.append(token, commits);
+          for (const [index, { run }] of commits.entries()) {
+            if (results[index]?.ok !== true) continue;
+            for (const entry of run?.log ?? [])
+              latest.set(`${run?.runKey} ${entry.seq}`, structuredClone(entry));
+          }
+          return results;
+        },
+        ...bendLog(sound, (entries, { runKey }) =>
+          entries.map((entry) => latest.get(`${runKey} ${entry.seq}`) ?? entry),
+        ),
+      };
+    },
+  },
+  {
+    name: "an entry of a log that is said again is there twice",
+    bend(sound) {
+      const all = new Map<RunKey, LogEntry[]>();
+      return {
+        async append(token, commits) {
+          const results = await sound.append(token, commits);
+          for (const [index, { run }] of commits.entries()) {
+            if (results[index]?.ok !== true || run?.log === undefined) continue;
+            all.set(run.runKey, [...(all.get(run.runKey) ?? []), ...structuredClone(run.log)]);
+          }
+          return results;
+        },
+        ...bendLog(sound, (entries, { runKey }) =>
+          entries.flatMap((entry) => {
+            const same = (all.get(runKey) ?? []).filter(({ seq }) => seq === entry.seq);
+            return same.length > 1 ? same : [entry];
+          }),
+        ),
+      };
+    },
+  },
+  {
+    name: "a log that is too long keeps its oldest entries",
+    bend(sound) {
+      const kept = new Map<string, LogEntry[]>();
+      return {
+        async append(token, commits) {
+          const results = await sound.append(token, commits);
+          for (const [index, { run, start }] of commits.entries()) {
+            const result = results[index];
+            if (result?.ok !== true) continue;
+            const add = (key: string, log: readonly LogEntry[] = []): void => {
+              const entries = kept.get(key) ?? [];
+              for (const entry of structuredClone(log)) {
+                const lineCount = [...entries, entry].flatMap(({ lines }) => lines).length;
+                if (entry.seq > (entries.at(-1)?.seq ?? 0) && lineCount <= runLogLinesMax)
+                  entries.push(entry);
+              }
+              kept.set(key, entries);
+            };
+            if (run !== undefined) add(keyOfRun(run), run.log);
+            if (start !== undefined && result.startedKey !== undefined)
+              add(keyOfRun({ runKey: result.startedKey, workflowId: start.workflowId }), start.log);
+          }
+          return results;
+        },
+        async readLog(run, afterSeq, limit) {
+          const page = await sound.readLog(run, afterSeq, limit);
+          if (page.droppedCount === 0) return page;
+          return { ...page, entries: (kept.get(keyOfRun(run)) ?? []).filter(({ seq }) => seq > afterSeq) };
+        },
+      };
+    },
+  },
+  {
+    name: "lines of a log that were dropped are not counted",
+    bend: (sound) => ({
+      async readLog(run, afterSeq, limit) {
+        return { ...(await sound.readLog(run, afterSeq, limit)), droppedCount: 0 };
+      },
+    }),
+  },
+  {
+    name: "the log of a run is read under the id of another workflow",
+    bend: (sound) => ({
+      async readLog({ runKey, workflowId }, afterSeq, limit) {
+        const run = await sound.findRunByKey(runKey);
+        return await sound.readLog({ runKey, workflowId: run?.workflowId ?? workflowId }, afterSeq, limit);
+      },
+    }),
+  },
+  {
+    name: "a page of a log is as long as it likes",
+    bend: (sound) => ({
+      readLog: (run, afterSeq) => sound.readLog(run, afterSeq, 1_000_000),
+    }),
+  },
+  {
+    name: "a page of a log begins with the entry that was read last",
+    bend: (sound) => ({
+      readLog: (run, afterSeq, limit) => sound.readLog(run, Math.max(0, afterSeq - 1), limit),
+    }),
+  },
 ];
+
+function keyOfRun({ runKey, workflowId }: RunRef): string {
+  return `${runKey} ${workflowId}`;
+}
+
+function bendLog(
+  sound: Store,
+  bend: (entries: readonly LogEntry[], run: RunRef) => readonly LogEntry[],
+): Pick<Store, "readLog"> {
+  return {
+    async readLog(run, afterSeq, limit) {
+      const page = await sound.readLog(run, afterSeq, limit);
+      return { ...page, entries: bend(page.entries, run) };
+    },
+  };
+}
 
 function bendFeed(
   sound: Store,

@@ -1,5 +1,6 @@
 /** The adapter to OpenTelemetry by itself. */
 import { context, trace } from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { toTraceContext, traceIdOf } from "../../src/core/tracing.ts";
@@ -124,6 +125,27 @@ describe("a span around work", () => {
       outer.end();
     });
     expect(spans.find(({ name }) => name === "attempt")?.parentSpanId).toBeUndefined();
+  });
+});
+
+describe("an SDK that throws", () => {
+  it("costs spans and nothing else", async () => {
+    const broken = (): never => {
+      throw new Error("no sampling today");
+    };
+    const provider = new BasicTracerProvider({ sampler: { shouldSample: broken, toString: () => "broken" } });
+    const tracing = otelTracing({ tracerProvider: provider });
+    const span = {
+      name: "attempt",
+      kind: "internal",
+      inside: "given",
+      parent: caller,
+      attributes: {},
+    } as const;
+    expect(await tracing.within(span, () => 7)).toBe(7);
+    expect(tracing.contextOf("run 1", caller)).toBe(caller);
+    const times = { startAt: 1, endAt: 2 };
+    tracing.emit({ name: "run", kind: "internal", parent: caller, seed: "s", ...times, attributes: {} });
   });
 });
 

@@ -1,5 +1,5 @@
 /** What the tests of traces run: a workflow with activities here and on a worker, a child, and a run that continues as new. */
-import { activity, child, continueAsNew, receive, signal, workflow } from "../../src/workflow/index.ts";
+import { activity, child, continueAsNew, log, receive, signal, workflow } from "../../src/workflow/index.ts";
 import { trace } from "@opentelemetry/api";
 
 export const go = signal("go");
@@ -46,8 +46,12 @@ export const hold = activity("hold", (_order: string) => {
   return new Promise<string>(() => undefined);
 });
 export const survivor = workflow("survivor", async (order: string) => {
+  log.info("begun");
   await charge(order);
+  log.info("charged");
   await receive(go);
+  log.info("going");
   await hold(order);
+  log.info("held");
   return await charge(`${order} again`);
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { trace } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Client } from "../../src/client/index.ts";
@@ -227,6 +228,10 @@ describe("a process that is killed", () => {
       "      attempt hold",
     ]);
     expect(named("attempt hold")[0]?.attributes).toMatchObject({ "aion.activity.attempt": 2 });
+    // What the code said on either side of the kill is there once.
+    const said: string[] = [];
+    for await (const { message } of engine.client.get("s1").logs()) said.push(message);
+    expect(said).toEqual(["begun", "charged", "going", "held"]);
     // What is over is replayed once more, and says nothing more.
     const count = spans.length;
     await engine.close();
@@ -264,6 +269,39 @@ describe("an engine without tracing", () => {
     const request = { workflowType: "notify", workflowId: "n1", input: toPayload("o1", "input", 1_000) };
     await engine.service.start({ ...request, trace: { traceparent: `00-${"0".repeat(32)}-x` } });
     expect((await startsOf(engine, "n1"))[0]?.trace).toBeUndefined();
+  });
+});
+
+describe("aion server", () => {
+  it("makes spans when it is told to, by the SDK that a module sets up before it", async () => {
+    const spansFile = path.join(directory, "spans");
+    const root = path.join(import.meta.dirname, "..", "..");
+    const telemetry = pathToFileURL(path.join(import.meta.dirname, "telemetry.ts")).href;
+    const main = path.join(root, "src", "cli", "main.ts");
+    const child = spawn(process.execPath, [main, "server", "--data", directory, "--port", "0", "--json"], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --import=${telemetry}`,
+        AION_TRACING: "true",
+        AION_TEST_SPANS: spansFile,
+      },
+    });
+    try {
+      const [said] = (await once(child.stdout, "data")) as [Buffer];
+      const { url: at } = JSON.parse(String(said)) as { readonly url: string };
+      const client = new Client({ url: at, patience: 0 });
+      await expect(client.start("unknown", 1)).rejects.toMatchObject({ code: "workflow_type_unknown" });
+      const [span] = readFileSync(spansFile, "utf8").trim().split("\n").map(toSpan);
+      expect(span).toMatchObject({
+        name: "start unknown",
+        isError: true,
+        attributes: { "aion.namespace": "default", "aion.error.code": "workflow_type_unknown" },
+      });
+    } finally {
+      child.kill("SIGKILL");
+      await once(child, "close");
+    }
   });
 });
 

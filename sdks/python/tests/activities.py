@@ -81,7 +81,8 @@ async def wait(name: str, task: Task) -> None:
 
 async def main(*, url: str) -> None:
     activities: list[Any] = [charge, import_rows, slow, wait]
-    worker = Worker(url, activities=activities, task_queues=["python"])
+    queues = os.environ.get("AION_TASK_QUEUES", "python").split(",")
+    worker = Worker(url, activities=activities, task_queues=queues, token=os.environ.get("AION_TOKEN"))
     started = time.monotonic()
     await worker.run()
     note("worker", f"stopped after {time.monotonic() - started:.1f} s")

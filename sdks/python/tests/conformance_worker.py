@@ -10,7 +10,12 @@ import threading
 import time
 from typing import Any
 
+import grpc
+import grpc.aio
+
 from aion import ApplicationFailure, Task, Worker, activity
+from aion.names import parse_server_url
+from aion.transport import GrpcTransport
 
 
 @activity("echo")
@@ -101,7 +106,34 @@ class Insistent(Worker):
         super()._take(frame)
 
 
-mistakes = {"forgetful": Forgetful, "deaf": Deaf, "greedy": Greedy, "insistent": Insistent}
+class Picky(Worker):
+    """Leaves what it does not serve lying."""
+
+    def _take(self, frame: Any) -> None:
+        if frame.activity_type in self._bindings:
+            super()._take(frame)
+
+
+class Narrow(Worker):
+    """Takes no more than gRPC does unless told."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        transport = GrpcTransport(parse_server_url(url), token=None, credentials=None)
+        transport._channel = lambda: grpc.aio.insecure_channel(  # type: ignore[method-assign]
+            parse_server_url(url).target, options=[("grpc.use_local_subchannel_pool", 1)]
+        )
+        self._connect = transport.connect
+
+
+mistakes = {
+    "picky": Picky,
+    "narrow": Narrow,
+    "forgetful": Forgetful,
+    "deaf": Deaf,
+    "greedy": Greedy,
+    "insistent": Insistent,
+}
 
 
 async def main() -> None:

@@ -27,9 +27,11 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "NODE_OPTIONS": "--conditions=aion-source", "PYTHONUNBUFFERED": "1", **more}
 
 
-async def start_aion(*args: str, **options: Any) -> asyncio.subprocess.Process:
+async def start_aion(
+    *args: str, env: Mapping[str, str] | None = None, **options: Any
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        _node, _main, *args, stdout=asyncio.subprocess.PIPE, env=_environment({}), **options
+        _node, _main, *args, stdout=asyncio.subprocess.PIPE, env=_environment(env or {}), **options
     )
 
 

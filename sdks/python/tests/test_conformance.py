@@ -21,7 +21,7 @@ async def test_the_worker_passes() -> None:
     exit_code, document = await aion("worker-conformance", "--", *worker)
     assert failed(document) == []
     assert exit_code == 0
-    assert len(document["scenarios"]) >= 14
+    assert len(document["scenarios"]) >= 17
 
 
 async def test_the_worker_passes_with_code_that_blocks() -> None:
@@ -37,6 +37,8 @@ async def test_the_worker_passes_with_code_that_blocks() -> None:
         ("deaf", "cancels a task"),
         ("greedy", "runs two of five"),
         ("insistent", "runs a task once"),
+        ("picky", "type that it does not serve"),
+        ("narrow", "as large as"),
     ],
 )
 async def test_a_worker_with_a_mistake_does_not(mistake: str, scenario: str) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -562,6 +565,126 @@ async def test_leaves_when_its_own_task_is_cancelled(engine: FakeEngine) -> None
     wire.cut()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, WITHIN)
+
+
+async def test_a_converter_has_the_say_over_all_that_code_gives_and_gets(engine: FakeEngine) -> None:
+    class Backwards:
+        def decoder(self, hint: Any) -> Any:
+            del hint
+            return lambda text: json.loads(text)[::-1]
+
+        def encode(self, value: Any) -> str:
+            return json.dumps(value[::-1])
+
+    @activity("turn")
+    async def turn(value: str, task: Task) -> str:
+        task.heartbeat("tip")
+        if value == "fail":
+            raise ApplicationFailure("no", details="why")
+        return f"{value} after {task.last_heartbeat}"
+
+    async with working(engine, turn, converter=Backwards()):
+        wire = await ready(engine)
+        wire.give("t1", "turn", '"won"', last_heartbeat='"neht"')
+        assert (await wire.hear("heartbeat")).details == '"pit"'
+        assert (await wire.outcome("t1")).result == '"neht retfa won"'
+        wire.give("t2", "turn", '"liaf"')
+        assert (await wire.outcome("t2")).failure.details.string_value == "yhw"
+        # What it cannot read is a failure, and no more.
+        wire.give("t3", "turn", "5")
+        assert (await wire.outcome("t3")).failure.type == "payload_invalid"
+
+
+async def test_takes_what_is_larger_than_grpc_takes_unless_told(engine: FakeEngine) -> None:
+    @activity("measure")
+    async def measure(value: str, task: Task) -> list[int]:
+        return [len(value), len(task.last_heartbeat)]
+
+    async with working(engine, measure):
+        wire = await ready(engine)
+        large = "x" * 3_000_000
+        wire.give("t1", "measure", f'"{large}"', last_heartbeat=f'"{large}"')
+        assert (await wire.outcome("t1")).result == "[3000000,3000000]"
+
+
+async def test_a_bug_in_a_connection_ends_that_connection_and_no_task(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = asyncio.Event()
+
+    @activity("hold")
+    async def hold() -> str:
+        await release.wait()
+        return "held"
+
+    async with working(engine, hold) as worker:
+        wire = await ready(engine)
+        wire.give("t1", "hold")
+        await until(lambda: worker.tasks_in_flight == 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "receive", lambda _frame: 1 / 0)
+            wire.give("t2", "hold")
+            await until(lambda: "a connection of a worker failed" in caplog.messages)
+        wire = await ready(engine)
+        release.set()
+        assert (await wire.outcome("t1")).result == '"held"'
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_goes_at_once_when_its_task_is_cancelled_while_it_drains(
+    engine: FakeEngine, is_heard: bool
+) -> None:
+    @activity("wait")
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    worker = Worker(engine.url, activities=[wait])
+    running = asyncio.create_task(worker.run())
+    wire = await ready(engine)
+    wire.give("t1", "wait")
+    await until(lambda: worker.tasks_in_flight == 1)
+    stopping = asyncio.create_task(worker.stop(drain=1_000))
+    if is_heard:
+        await wire.hear("drain")
+        running.cancel()
+    else:
+        await asyncio.sleep(0)
+        running.cancel()
+        await wire.hear("drain")
+    await wire.hear("leave")
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, WITHIN)
+    await asyncio.wait_for(stopping, WITHIN)
+
+
+async def test_does_not_begin_once_it_was_stopped(engine: FakeEngine) -> None:
+    worker = Worker(engine.url, activities=[echo])
+    await worker.stop()
+    with pytest.raises(AionError, match="runs once"):
+        await worker.run()
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_the_process(
+    engine: FakeEngine, tmp_path: Path, which: signal.Signals
+) -> None:
+    file = Path(__file__).parent / "activities.py"
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable,
+        file,
+        engine.url,
+        env={**os.environ, "AION_TEST_FOLDER": str(tmp_path)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    wire = await ready(engine)
+    wire.give("t1", "slow", '"never"')
+    await until(lambda: (tmp_path / "slow").exists())
+    worker.send_signal(which)
+    await wire.hear("drain")
+    assert worker.returncode is None
+    worker.send_signal(which)
+    # Well before those under way have had their time.
+    assert await asyncio.wait_for(worker.wait(), 8) != 0
 
 
 async def test_does_not_know_frames_of_newer_engines(engine: FakeEngine) -> None:

@@ -54,6 +54,7 @@ export type Read =
   | { readonly kind: "readSegment"; readonly run: RunRef; readonly fromSeq: number; readonly limit?: number }
   | { readonly kind: "findRun"; readonly workflowId: WorkflowId; readonly runId?: RunId }
   | { readonly kind: "findRunByKey" | "readHeartbeats"; readonly runKey: RunKey }
+  | { readonly kind: "readLog"; readonly run: RunRef; readonly afterSeq: number; readonly limit: number }
   | { readonly kind: "listActive"; readonly afterKey: RunKey; readonly limit: number }
   | {
       readonly kind: "listDue";
@@ -139,6 +140,8 @@ async function make(store: Store, call: Call): Promise<unknown> {
       return await store.findRunByKey(call.runKey);
     case "readHeartbeats":
       return await store.readHeartbeats(call.runKey);
+    case "readLog":
+      return await store.readLog(call.run, call.afterSeq, call.limit);
     case "listActive":
       return await store.listActive(call.afterKey, call.limit);
     case "listDue":

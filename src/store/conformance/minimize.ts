@@ -89,6 +89,7 @@ function simplerSteps(step: Step): Generator<Step> {
     sendCount: 0,
     consume: undefined,
     beatCount: 0,
+    lineCount: 0,
     blocked: undefined,
     package: undefined,
     isPackageNeeded: false,

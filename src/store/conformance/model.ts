@@ -20,6 +20,8 @@ import type {
   StartCommit,
   StoredMessage,
 } from "../contract.ts";
+import type { LogEntry, LogPage } from "../run-log.ts";
+import { runLogCharsMax, runLogLinesMax } from "../run-log.ts";
 import type { Call, Outcome, Read } from "./call.ts";
 
 /**
@@ -47,6 +49,8 @@ export interface ModelRun {
   /** One list per commit. */
   readonly rows: readonly (readonly Event[])[];
   readonly heartbeats: readonly Heartbeat[];
+  /** All that it said, what was dropped included. */
+  readonly log: readonly LogEntry[];
 }
 
 interface ModelOwner {
@@ -313,7 +317,7 @@ function finder(runs: State["runs"]): (runKey: RunKey) => RunRecord | undefined 
   return (runKey) => runs.find(({ record }) => record.runKey === runKey)?.record;
 }
 
-function extended({ record, rows, heartbeats }: ModelRun, commit: RunCommit): ModelRun {
+function extended({ record, rows, heartbeats, log }: ModelRun, commit: RunCommit): ModelRun {
   const { closedAt: _closedAt, blocked: blockedBefore, ...kept } = record;
   const isEnd = isClosed(commit.status);
   const blocked = commit.blocked === undefined ? blockedBefore : (commit.blocked ?? undefined);
@@ -329,7 +333,38 @@ function extended({ record, rows, heartbeats }: ModelRun, commit: RunCommit): Mo
     },
     rows: withRow(rows, commit.events, record.headSeq + 1, record),
     heartbeats: isEnd ? [] : beats.reduce(withBeat, heartbeats),
+    log: withEntries(log, commit.log),
   };
+}
+
+/** What is there already counts. */
+function withEntries(log: readonly LogEntry[], added: readonly LogEntry[] = []): readonly LogEntry[] {
+  return added.reduce((all, entry) => (entry.seq > (all.at(-1)?.seq ?? 0) ? [...all, entry] : all), log);
+}
+
+/** The newest entry, and before it as many as the bounds let stay. */
+function keptOf(log: readonly LogEntry[]): readonly LogEntry[] {
+  let [lines, chars] = [0, 0];
+  const firstKept = log.findLastIndex((entry) => {
+    lines += entry.lines.length;
+    chars += JSON.stringify(entry.lines).length;
+    return lines > runLogLinesMax || chars > runLogCharsMax;
+  });
+  return log.slice(Math.min(firstKept + 1, Math.max(0, log.length - 1)));
+}
+
+function pageOf(log: readonly LogEntry[], afterSeq: number, limit: number): LogPage {
+  const kept = keptOf(log);
+  const entries: LogEntry[] = [];
+  for (const entry of kept) {
+    const isEnough = countLines(entries) >= limit;
+    if (entry.seq > afterSeq && !isEnough) entries.push(entry);
+  }
+  return { entries, droppedCount: countLines(log) - countLines(kept) };
+}
+
+function countLines(entries: readonly LogEntry[]): number {
+  return entries.reduce((count, { lines }) => count + lines.length, 0);
 }
 
 /** The later one counts. */
@@ -339,7 +374,7 @@ function withBeat(heartbeats: readonly Heartbeat[], beat: Heartbeat): readonly H
 }
 
 function begun(start: StartCommit, runKey: RunKey): ModelRun {
-  const { events, firstSeq, follows: _follows, wakeAt, status, ...rest } = start;
+  const { events, firstSeq, follows: _follows, wakeAt, status, log, ...rest } = start;
   const record: RunRecord = {
     ...rest,
     runKey,
@@ -348,7 +383,7 @@ function begun(start: StartCommit, runKey: RunKey): ModelRun {
     headSeq: firstSeq - 1 + events.length,
     wakeAt: isClosed(status) ? null : wakeAt,
   };
-  return { record, rows: withRow([], events, firstSeq, record), heartbeats: [] };
+  return { record, rows: withRow([], events, firstSeq, record), heartbeats: [], log: withEntries([], log) };
 }
 
 function withRow(
@@ -483,6 +518,12 @@ function answerOf(
       return records.find((record) => record.runKey === call.runKey);
     case "readHeartbeats":
       return state.runs.find(({ record }) => record.runKey === call.runKey)?.heartbeats ?? [];
+    case "readLog": {
+      const { run, afterSeq, limit } = call;
+      const found = state.runs.find(({ record }) => record.runKey === run.runKey);
+      const isOf = found?.record.workflowId === run.workflowId;
+      return pageOf(isOf ? found.log : [], afterSeq, limit);
+    }
     case "listActive":
       return records
         .filter((record) => record.runKey > call.afterKey && !isClosed(record.status))

@@ -17,6 +17,7 @@ import type {
 } from "../contract.ts";
 import { toOwnerToken } from "../contract.ts";
 import type { Call, FeedMark, Outcome, Read } from "./call.ts";
+import type { LogEntry } from "../run-log.ts";
 import type { Archive } from "./world.ts";
 import { archiveOf, deployOf, endOf, feedKeepMs, idOf, leaseMs, mark, startedEvent } from "./world.ts";
 
@@ -32,6 +33,8 @@ export interface Step {
   /** Which of the messages that were ever sent the commit answers. */
   readonly consume: number | undefined;
   readonly beatCount: number;
+  /** Of what the run said: how many lines; 0: nothing. */
+  readonly lineCount: number;
   readonly blocked: string | null | undefined;
   /** Of a run that begins: which package it is of, if of any. */
   readonly package: number | undefined;
@@ -47,6 +50,7 @@ const reads = [
   "findRun",
   "findRunByKey",
   "readHeartbeats",
+  "readLog",
   "listActive",
   "listDue",
   "nextWakeAt",
@@ -252,6 +256,8 @@ export class Ledger {
         { kind: "readSegment", run, fromSeq: run.firstSeq },
         { kind: "readHistoryFrom", workflowId: run.workflowId, fromSeq: run.headSeq },
         { kind: "readHeartbeats", runKey: run.runKey },
+        { kind: "readLog", run, afterSeq: 0, limit: 10_000 },
+        { kind: "readLog", run, afterSeq: 1, limit: 2 },
       ]),
       { kind: "listActive", afterKey: 0, limit: all },
       { kind: "listDue", untilAt: all, after: undefined, limit: all },
@@ -320,6 +326,7 @@ export class Ledger {
           attempt: 1 + (this.#markCount % 3),
           details: toPayload([this.#markCount, ordinal], "details"),
         })),
+        ...this.#toLog(extended.headSeq + 1 + step.drift, step),
       };
       headSeq += events.length;
     }
@@ -339,6 +346,7 @@ export class Ledger {
         startedAt: now,
         ...(isFlash ? { closedAt: now } : {}),
         wakeAt: step.wakeAt,
+        ...this.#toLog(firstSeq, step),
         ...(step.workflow === 1
           ? { parent: { workflowId: idOf("a"), runId: toRunId("r"), ordinal: 2 } }
           : {}),
@@ -492,6 +500,8 @@ export class Ledger {
       case "findRunByKey":
       case "readHeartbeats":
         return { kind: what, runKey: run.runKey };
+      case "readLog":
+        return { kind: what, run, afterSeq: from - 1, limit };
       case "listActive":
         return { kind: what, afterKey: from % 2 === 0 ? 0 : run.runKey, limit };
       case "listDue": {
@@ -510,6 +520,14 @@ export class Ledger {
       case "readPackage":
         return { kind: what, version: packageAt(which).version };
     }
+  }
+
+  /** Of the seq that is next, or of one that was before. */
+  #toLog(seq: number, { lineCount }: Step): { readonly log?: readonly LogEntry[] } {
+    if (lineCount === 0) return {};
+    const message = `said ${this.#newNumber()}`;
+    const lines = Array.from({ length: lineCount }, () => ({ level: "info" as const, message }));
+    return { log: [{ seq: Math.max(1, seq - (lineCount === 3 ? 1 : 0)), saidAt: seq, lines }] };
   }
 
   #newNumber(): number {
@@ -580,6 +598,11 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
     ),
     consume: fc.option(fc.nat({ max: 50 }), { nil: undefined, freq: 2 }),
     beatCount: fc.nat({ max: 2 }),
+    // Two of the longest are more than is kept.
+    lineCount: fc.oneof(
+      { weight: 19, arbitrary: fc.nat({ max: 3 }) },
+      { weight: 1, arbitrary: fc.constant(600) },
+    ),
     blocked: fc.oneof(
       { weight: 3, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: fc.constantFrom(null, "no code") },

@@ -4,6 +4,7 @@ import { chainScenarios } from "./chain-scenarios.ts";
 import { damageScenarios, handleScenarios } from "./handle-scenarios.ts";
 import { feedScenarios } from "./feed-scenarios.ts";
 import { interleavingScenario } from "./interleaving.ts";
+import { logScenarios } from "./log-scenarios.ts";
 import { listScenarios } from "./list-scenarios.ts";
 import { messageScenarios } from "./message-scenarios.ts";
 import { ownerScenarios } from "./owner-scenarios.ts";
@@ -35,6 +36,7 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
   packages: [...catalogScenarios, ...packageDamageScenarios],
   "requests that are repeated": requestScenarios,
   "the feed": feedScenarios,
+  "the logs of runs": logScenarios,
   properties: [sequenceScenario, interleavingScenario],
 };
 

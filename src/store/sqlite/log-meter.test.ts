@@ -21,7 +21,7 @@ function append(commits: readonly EncodedCommit[]): Job {
 /** Commits whose text has so many characters, wherever in the commit it is. */
 function textOf(where: "run" | "start" | "send", length: number): EncodedCommit {
   const none = { run: undefined, start: undefined, send: [], consume: [] };
-  const part = { eventCount: 1, row: "x".repeat(length) };
+  const part = { eventCount: 1, row: "x".repeat(length), log: [] };
   if (where === "run") return { ...none, run: { of: runOf(known), ...part } };
   if (where === "start") return { ...none, start: { of: startOf("w"), ...part } };
   return { ...none, send: [{ target: idOf("w"), body: part.row }] };

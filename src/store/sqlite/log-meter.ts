@@ -31,6 +31,7 @@ export class LogMeter {
       if (job.kind !== "append" || result?.kind !== "appended") continue;
       for (const { run, start, send } of job.commits) {
         let bytes = (run?.row.length ?? 0) + (start?.row.length ?? 0);
+        for (const { text } of [...(run?.log ?? []), ...(start?.log ?? [])]) bytes += text.length;
         for (const { body } of send) bytes += body.length;
         this.#pages += pagesPerCommit + (bytes / pageBytes) * pagesPerTextPage;
       }

@@ -14,6 +14,7 @@ const migrations: readonly string[] = [
   "001-runs-and-events.sql",
   "002-packages.sql",
   "003-feed-and-requests.sql",
+  "004-run-log.sql",
 ];
 
 /** The format that this version writes. */

@@ -20,8 +20,10 @@ import type {
   RunRef,
   StoredMessage,
 } from "../contract.ts";
+import type { LogPage } from "../run-log.ts";
 import { CatalogReader } from "./catalog.ts";
 import { FeedReader } from "./feed.ts";
+import { RunLogReader } from "./run-log.ts";
 import { checksumOf, checksumSeed, newestVersionText, statusCodes, statusOfCode } from "./row.ts";
 import { isLaterVersion, thisVersion } from "./version.ts";
 
@@ -41,10 +43,12 @@ export class Reader {
 
   readonly #catalog: CatalogReader;
   readonly #feed: FeedReader;
+  readonly #log: RunLogReader;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
     this.#catalog = new CatalogReader(database);
+    this.#log = new RunLogReader(database);
     this.#feed = new FeedReader(database, {
       readRow: ({ runKey, workflowId }, firstSeq) => this.#readRow(runKey, workflowId, firstSeq),
     });
@@ -135,6 +139,14 @@ export class Reader {
       attempt: Number(row["attempt"]),
       details: String(row["details"]) as Payload,
     }));
+  }
+
+  readLog(run: RunRef, afterSeq: number, limit: number): LogPage {
+    return this.#consistently(() =>
+      this.findRunByKey(run.runKey)?.workflowId === run.workflowId
+        ? this.#log.read(run, afterSeq, limit)
+        : { entries: [], droppedCount: 0 },
+    );
   }
 
   /**

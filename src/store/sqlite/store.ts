@@ -28,6 +28,7 @@ import type {
   Store,
   StoredMessage,
 } from "../contract.ts";
+import type { LogPage } from "../run-log.ts";
 import { toOwnerToken } from "../contract.ts";
 import { isBusy, toStoreError } from "./errors.ts";
 import type { Job } from "./job.ts";
@@ -203,6 +204,10 @@ class SqliteStore implements Store {
 
   async readHeartbeats(runKey: RunKey): Promise<readonly Heartbeat[]> {
     return this.#read(() => this.#reader.readHeartbeats(runKey));
+  }
+
+  async readLog(run: RunRef, afterSeq: number, limit: number): Promise<LogPage> {
+    return this.#read(() => this.#reader.readLog(run, afterSeq, limit));
   }
 
   async list(

@@ -5,6 +5,7 @@ import { messageOf } from "../../core/payload.ts";
 import type { RunStatus } from "../../core/status.ts";
 import type { EncodedCommit, EncodedMessage, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, StartCommit } from "../contract.ts";
+import type { EncodedLogEntry } from "../run-log.ts";
 import { archiveOf } from "./job.ts";
 import type { Job, JobResult } from "./job.ts";
 
@@ -19,6 +20,7 @@ const hasRun = 1;
 const hasStart = 2;
 const hasRest = 4;
 const hasNeed = 8;
+const hasLog = 16;
 
 export function encodeJobs(jobs: readonly Job[]): Wire {
   const wire: Wire = [];
@@ -41,12 +43,15 @@ export function transferOf(jobs: readonly Job[]): ArrayBuffer[] {
 
 function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit, wire: Wire): void {
   const isPlain = send.length === 0 && consume.length === 0;
+  const isSilent = (run?.log.length ?? 0) + (start?.log.length ?? 0) === 0;
   wire.push(
     (run === undefined ? 0 : hasRun) |
       (start === undefined ? 0 : hasStart) |
       (isPlain ? 0 : hasRest) |
-      (needsPackage === undefined ? 0 : hasNeed),
+      (needsPackage === undefined ? 0 : hasNeed) |
+      (isSilent ? 0 : hasLog),
   );
+  if (!isSilent) wire.push(run?.log ?? nothing, start?.log ?? nothing);
   if (run !== undefined) {
     const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, heartbeats } =
       run.of;
@@ -120,8 +125,11 @@ const nothing: readonly never[] = [];
 
 function decodeCommit(input: Input): EncodedCommit {
   const parts = input.next() as number;
-  const run = (parts & hasRun) === 0 ? undefined : decodeRun(input);
-  const start = (parts & hasStart) === 0 ? undefined : decodeStart(input);
+  const isSilent = (parts & hasLog) === 0;
+  const runLog = isSilent ? nothing : (input.next() as readonly EncodedLogEntry[]);
+  const startLog = isSilent ? nothing : (input.next() as readonly EncodedLogEntry[]);
+  const run = (parts & hasRun) === 0 ? undefined : decodeRun(input, runLog);
+  const start = (parts & hasStart) === 0 ? undefined : decodeStart(input, startLog);
   const isPlain = (parts & hasRest) === 0;
   return {
     run,
@@ -132,7 +140,7 @@ function decodeCommit(input: Input): EncodedCommit {
   };
 }
 
-function decodeRun(input: Input): EncodedPart<RunCommit> {
+function decodeRun(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<RunCommit> {
   const row = input.next() as string;
   const eventCount = input.next() as number;
   const of = {
@@ -146,10 +154,10 @@ function decodeRun(input: Input): EncodedPart<RunCommit> {
     blocked: input.next() as string | null,
     heartbeats: input.next() as NonNullable<RunCommit["heartbeats"]>,
   };
-  return { row, eventCount, of };
+  return { row, eventCount, of, log };
 }
 
-function decodeStart(input: Input): EncodedPart<StartCommit> {
+function decodeStart(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<StartCommit> {
   const row = input.next() as string;
   const eventCount = input.next() as number;
   const of = {
@@ -165,7 +173,7 @@ function decodeStart(input: Input): EncodedPart<StartCommit> {
     wakeAt: input.next() as number | null,
     parent: input.next() as NonNullable<StartCommit["parent"]>,
   };
-  return { row, eventCount, of };
+  return { row, eventCount, of, log };
 }
 
 class Input {

@@ -13,6 +13,7 @@ import { FeedWriter } from "./feed.ts";
 import { FileIdentity } from "./file-identity.ts";
 import type { Batch, Job, JobResult } from "./job.ts";
 import { OwnerRow } from "./owner.ts";
+import { RunLogWriter } from "./run-log.ts";
 import { encodeReply } from "./job.ts";
 import { checksumOf, checksumSeed, newestVersionText, statusCodes } from "./row.ts";
 import { isLaterVersion } from "./version.ts";
@@ -37,6 +38,7 @@ export class Writer {
   readonly #owner: OwnerRow;
   readonly #catalog: CatalogWriter;
   readonly #feed: FeedWriter;
+  readonly #log: RunLogWriter;
   readonly #sql: Statements;
   #failure: AionError | undefined;
   /** Of transactions of commits: see `StoreMeter`. */
@@ -60,6 +62,7 @@ export class Writer {
     this.#owner = new OwnerRow(database, of.storeName);
     this.#catalog = new CatalogWriter(database);
     this.#feed = new FeedWriter(database);
+    this.#log = new RunLogWriter(database);
     this.#sql = prepareStatements(database);
     // Before a word is written: a thread that opens the path anew may have been given another file.
     try {
@@ -190,6 +193,7 @@ export class Writer {
       this.#sql.raiseRunKeyFloor.run(runKey);
       this.#sql.deleteEvents.run(runKey);
       this.#sql.deleteHeartbeats.run(runKey);
+      this.#log.delete(Number(runKey));
       this.#sql.deleteRun.run(runKey);
     }
     return closed.length;
@@ -395,6 +399,7 @@ export class Writer {
       this.#updateRun(commit, headSeq);
     }
     if (eventCount > 0) this.#insertRow({ runKey, workflowId, firstSeq: expectedSeq + 1, row, eventCount });
+    if (part.log.length > 0) this.#log.write(commit, part.log);
     if (closes) {
       if (this.#hasHeartbeats()) this.#sql.deleteHeartbeats.run(runKey);
     } else if (commit.heartbeats !== undefined) {
@@ -446,6 +451,7 @@ export class Writer {
     if (changes === 0) return undefined;
     this.#lastRunKey = runKey;
     this.#insertRow({ runKey, workflowId, firstSeq, row, eventCount });
+    if (part.log.length > 0) this.#log.write({ runKey, workflowId }, part.log);
     return runKey;
   }
 

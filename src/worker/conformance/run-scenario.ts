@@ -25,6 +25,7 @@ export interface RunningWorker {
 /** Frames that a worker may send at any time. */
 const unasked: ReadonlySet<unknown> = new Set(["alive", "heartbeat"]);
 const withinMsDefault = 10_000;
+const shownMax = 2_000;
 
 /**
  * Plays one scenario with a worker. Throws an error that says at which step the worker went another way, and what it said.
@@ -49,7 +50,7 @@ export async function runWorkerScenario(
       try {
         await engine.play(step, worker);
       } catch (error) {
-        const what = `${scenario.name}: step ${index + 1} (${JSON.stringify(step)})`;
+        const what = `${scenario.name}: step ${index + 1} (${shown(step)})`;
         throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
       }
     }
@@ -120,7 +121,7 @@ class ScriptedEngine implements WorkerAcceptor {
       case "is-silent":
         await pause(step.forMs);
         for (const frame of this.#current?.said ?? []) {
-          if (!unasked.has(typeOf(frame))) throw new Error(`it said ${JSON.stringify(frame)}`);
+          if (!unasked.has(typeOf(frame))) throw new Error(`it said ${shown(frame)}`);
         }
         return;
       case "tell":
@@ -166,7 +167,7 @@ class ScriptedEngine implements WorkerAcceptor {
         return undefined;
       });
       const index = left.findIndex((pattern) => isLike(frame, pattern));
-      if (index < 0) throw new Error(`it said ${JSON.stringify(frame)}`);
+      if (index < 0) throw new Error(`it said ${shown(frame)}`);
       left.splice(index, 1);
     }
   }
@@ -189,6 +190,12 @@ class ScriptedEngine implements WorkerAcceptor {
       look();
     });
   }
+}
+
+/** As far as anybody would read it. */
+function shown(said: unknown): string {
+  const text = JSON.stringify(said);
+  return text.length > shownMax ? `${text.slice(0, shownMax)}…` : text;
 }
 
 function typeOf(frame: unknown): unknown {

@@ -70,6 +70,9 @@ export interface WorkerScenario {
 }
 
 const sessionTimeoutMs = 60_000;
+const payloadLimitBytes = 2_097_152;
+/** With its quotes. */
+const largest = "x".repeat(payloadLimitBytes - 2);
 const runId = "0d0a0f0e-0000-4000-8000-000000000001";
 
 function task(
@@ -110,7 +113,7 @@ const registered = (stop: readonly string[] = [], timeoutMs = sessionTimeoutMs):
     type: "registered",
     session: "session-1",
     sessionTimeoutMs: timeoutMs,
-    payloadLimitBytes: 2_097_152,
+    payloadLimitBytes,
     stop,
   },
 });
@@ -238,6 +241,47 @@ export const workerScenarios: readonly WorkerScenario[] = [
       { step: "cut" },
       { step: "connects" },
       says(register({ session: "session-1" })),
+    ],
+  },
+  {
+    name: "reports as often as its connection breaks, until it is heard",
+    capacity: 1,
+    steps: [
+      ...opening,
+      task("t1", "fail", "down"),
+      says(ended("t1")),
+      ...Array.from({ length: 3 }).flatMap((): readonly ScenarioStep[] => [
+        { step: "cut" },
+        { step: "connects" },
+        says(register({ session: "session-1", unacknowledged: ["t1"] })),
+        registered(),
+        says({ type: "report", token: "t1", outcome: { kind: "failed", failure: { message: "down" } } }),
+        ready,
+      ]),
+      acknowledge("t1"),
+      task("t2", "echo", 2),
+      says(completed("t2", 2)),
+    ],
+  },
+  {
+    name: "fails a task of a type that it does not serve",
+    capacity: 1,
+    steps: [
+      ...opening,
+      task("t1", "no such activity", null),
+      says({ type: "report", token: "t1", outcome: { kind: "failed" } }),
+      acknowledge("t1"),
+      task("t2", "echo", 2),
+      says(completed("t2", 2)),
+    ],
+  },
+  {
+    name: "takes a task whose input and last heartbeat are as large as payloads may be",
+    capacity: 1,
+    steps: [
+      ...opening,
+      task("t1", "echo", largest, { lastHeartbeat: JSON.stringify(largest) as TaskFrame["input"] }),
+      says(completed("t1", largest)),
     ],
   },
   {

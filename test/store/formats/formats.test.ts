@@ -24,6 +24,7 @@ const checksums: Readonly<Record<number, string>> = {
   1: "c5ce2b7adc835739",
   2: "9beb60f170d49693",
   3: "b225e0b210291a74",
+  4: "60c8d390fcfb9f0c",
 };
 
 let directory: string;

@@ -20,7 +20,7 @@ import {
   mark,
   startOf,
 } from "../../../src/store/conformance/world.ts";
-import type { Store } from "../../../src/store/contract.ts";
+import type { RunRef, Store } from "../../../src/store/contract.ts";
 import { storeFormat } from "../../../src/store/sqlite/migrate.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 
@@ -44,7 +44,14 @@ export async function readStore(store: Store): Promise<unknown> {
       ),
     ),
     feed: await readFeed(store),
+    ...(await readLogs(store, runs)),
   };
+}
+
+/** Absent where nothing was said: before format 4 nothing was kept. */
+async function readLogs(store: Store, runs: readonly RunRef[]): Promise<{ readonly logs?: unknown }> {
+  const logs = await Promise.all(runs.map((run) => store.readLog(run, 0, 10_000)));
+  return logs.every(({ entries }) => entries.length === 0) ? {} : { logs };
 }
 
 async function readFeed(store: Store): Promise<unknown> {
@@ -69,6 +76,17 @@ async function write(file: string): Promise<unknown> {
     blocked: "no code",
     wakeAt: 9,
     heartbeats: [{ ordinal: 3, attempt: 2, details: toPayload({ done: 7 }, "details") }],
+    log: [
+      { seq: 1, saidAt: 5, lines: [{ level: "debug", message: "begun" }] },
+      {
+        seq: 2,
+        saidAt: 6,
+        lines: [
+          { level: "error", message: "line\nfeed 🚀", fields: toPayload({ a: "é\u0000" }, "fields") },
+          { level: "info", message: "" },
+        ],
+      },
+    ],
   });
   const parent = { workflowId: order.workflowId, runId: order.runId, ordinal: 1 };
   const child = await world.start("child", { parent });

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import json
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -126,7 +125,7 @@ class Attempt:
             attempt=frame.attempt,
             workflow_id=frame.workflow_id,
             run_id=frame.run_id,
-            last_heartbeat=json.loads(frame.last_heartbeat) if frame.HasField("last_heartbeat") else None,
+            last_heartbeat=self._last_heartbeat(),
             trace=_trace_of(frame),
             heartbeat=self._heartbeat,
         )
@@ -141,6 +140,12 @@ class Attempt:
             return await binding.call(value, task)
         result = await _in_thread(lambda: binding.call(value, task), name=frame.activity_type)
         return await result if inspect.isawaitable(result) else result
+
+    def _last_heartbeat(self) -> Any:
+        if not self.frame.HasField("last_heartbeat"):
+            return None
+        what = f"the last heartbeat of activity {self.frame.activity_type!r}"
+        return decode(self._owner.converter.decoder(Any), self.frame.last_heartbeat, what)
 
     def _failed(self, error: BaseException) -> frames.Outcome:
         return frames.Outcome(kind="failed", failure=to_failure(error, self._owner.converter))

@@ -75,8 +75,10 @@ class Connection:
                 if refused.is_final:
                     raise
                 why = str(refused)
-            except OSError as error:
-                why = str(error)
+            except Exception as error:
+                # A bug of ours, or of a library: what is under way goes on all the same.
+                why = repr(error)
+                log.exception("a connection of a worker failed")
             if self._is_leaving or self._closed.is_set():
                 break
             self._failures += 1

@@ -83,6 +83,7 @@ class Worker:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._under_way = 0
         self._is_draining = False
+        self._is_hurried = False
         self._is_over = False
         self._stopping: asyncio.Task[None] | None = None
         self._on_idle: asyncio.Event | None = None
@@ -98,7 +99,7 @@ class Worker:
         """Takes tasks until it is stopped: by `stop`, or by one of the signals, after which tasks under way have `drain` seconds. A
         second signal ends the process. Raises `worker_refused` when the engine will never take it. To be called once.
         """
-        if self._connection is not None:
+        if self._connection is not None or self._is_over:
             raise invalid("a worker runs once")
         self._connection = Connection(self._connect, self)
         talking = asyncio.ensure_future(self._connection.run())
@@ -111,15 +112,20 @@ class Worker:
         except Refused as refused:
             raise AionError("worker_refused", f"worker {self.identity!r}: {refused}") from None
         except asyncio.CancelledError:
+            # Who drains does not go on with it.
+            self._is_hurried = True
+            self._end_wait()
             await self.stop(drain=0)
             raise
         finally:
             self._is_over = True
             self._connection.close()
-            if self._on_idle is not None:
-                self._on_idle.set()
+            self._end_wait()
             await self._forget_all()
             await asyncio.wait({talking})
+            if not talking.cancelled():
+                # It has been told, or nobody asks any more.
+                talking.exception()
 
     async def stop(self, *, drain: float = 10.0) -> None:
         """Takes no more tasks, lets those under way end and be recorded for up to `drain` seconds, and leaves; what is not done by
@@ -133,9 +139,10 @@ class Worker:
         self._is_draining = True
         connection = self._connection
         if connection is None or self._is_over:
+            self._is_over = True
             return
         connection.send(frames.WorkRequest(drain=frames.Drain()))
-        if not self._is_idle and drain > 0:
+        if not self._is_idle and drain > 0 and not self._is_hurried:
             self._on_idle = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._on_idle.wait(), drain)
@@ -307,5 +314,9 @@ class Worker:
             self._ended.popitem(last=False)
 
     def _look(self) -> None:
-        if self._is_idle and self._on_idle is not None:
+        if self._is_idle:
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._on_idle is not None:
             self._on_idle.set()

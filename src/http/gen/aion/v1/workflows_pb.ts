@@ -18,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file aion/v1/workflows.proto.
  */
 export const file_aion_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCL7BAoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5QgwKCl9jbG9zZWRfYXRCCgoIX2Jsb2NrZWRCFQoTX3BhcmVudF93b3JrZmxvd19pZEIGCgRfcGlkIrECCg9QZW5kaW5nQWN0aXZpdHkSDwoHb3JkaW5hbBgBIAEoDRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SFAoMZmFpbGVkX2NvdW50GAQgASgNEg0KBXN0YXRlGAUgASgJEhUKCHJldHJ5X2F0GAYgASgBSACIAQESGQoMbGFzdF9mYWlsdXJlGAcgASgJSAGIAQESFwoKdGFza19xdWV1ZRgIIAEoCUgCiAEBEhMKBndvcmtlchgJIAEoCUgDiAEBEigKCHByb2dyZXNzGAogASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQgsKCV9yZXRyeV9hdEIPCg1fbGFzdF9mYWlsdXJlQg0KC190YXNrX3F1ZXVlQgkKB193b3JrZXIiMAoMUGVuZGluZ1RpbWVyEg8KB29yZGluYWwYASABKAUSDwoHZmlyZV9hdBgCIAEoASI6CgxQZW5kaW5nQ2hpbGQSEwoLd29ya2Zsb3dfaWQYASABKAkSFQoNd29ya2Zsb3dfdHlwZRgCIAEoCSJ5Cg1SZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIUCgd3YWl0X21zGAQgASgNSAGIAQFCCQoHX3J1bl9pZEIKCghfd2FpdF9tcyKdAQoOUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRImCgZyZXN1bHQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIQoHZmFpbHVyZRgEIAEoCzIQLmFpb24udjEuRmFpbHVyZRIUCgdibG9ja2VkGAUgASgJSACIAQFCCgoIX2Jsb2NrZWQivAEKDkhpc3RvcnlSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxQggKBl9saW1pdEIKCghfd2FpdF9tcyJcCg9IaXN0b3J5UmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghuZXh0X3NlcRgCIAEoDRIOCgZpc19lbmQYAyABKAgiewoNRm9sbG93UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESFQoIZnJvbV9zZXEYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgsKCV9mcm9tX3NlcSJFCg5Gb2xsb3dSZXNwb25zZRILCgNzZXEYASABKA0SJgoFZXZlbnQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvQBCgtGZWVkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARISCgVsaW1pdBgDIAEoDUgBiAEBEhQKB3dhaXRfbXMYBCABKA1IAogBARIYCgt3b3JrZmxvd19pZBgFIAEoCUgDiAEBEhoKDXdvcmtmbG93X3R5cGUYBiABKAlIBIgBARISCgV0eXBlcxgHIAEoCUgFiAEBQggKBl9hZnRlckIICgZfbGltaXRCCgoIX3dhaXRfbXNCDgoMX3dvcmtmbG93X2lkQhAKDl93b3JrZmxvd190eXBlQggKBl90eXBlcyJbCgxGZWVkUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuYWlvbi52MS5GZWVkRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEgoKaXNfYXRfaGVhZBgDIAEoCCKuAQoJRmVlZEV2ZW50Eg4KBmN1cnNvchgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSFQoNd29ya2Zsb3dfdHlwZRgEIAEoCRImCgVldmVudBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoKdW5yZWFkYWJsZRgGIAEoCzIZLmFpb24udjEuVW5yZWFkYWJsZUV2ZW50cyJWChBVbnJlYWRhYmxlRXZlbnRzEhEKCWZpcnN0X3NlcRgBIAEoDRIQCghsYXN0X3NlcRgCIAEoDRIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkitQEKDFdhdGNoUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARIYCgt3b3JrZmxvd19pZBgDIAEoCUgBiAEBEhoKDXdvcmtmbG93X3R5cGUYBCABKAlIAogBARISCgV0eXBlcxgFIAEoCUgDiAEBQggKBl9hZnRlckIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIrQBCg1TaWduYWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIMCgRuYW1lGAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSFgoJc2lnbmFsX2lkGAYgASgJSAGIAQFCCQoHX3J1bl9pZEIMCgpfc2lnbmFsX2lkIhAKDlNpZ25hbFJlc3BvbnNlIosBCgxRdWVyeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJQoFaW5wdXQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCQoHX3J1bl9pZCI3Cg1RdWVyeVJlc3BvbnNlEiYKBnJlc3VsdBgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSKfAQoNQ2FuY2VsUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCIQCg5DYW5jZWxSZXNwb25zZSKiAQoQVGVybWluYXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCITChFUZXJtaW5hdGVSZXNwb25zZSJPChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhcKCnRhc2tfcXVldWUYAiABKAlIAIgBAUINCgtfdGFza19xdWV1ZSJoChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5haW9uLnYxLldvcmtlckluZm8SKwoLdGFza19xdWV1ZXMYAiADKAsyFi5haW9uLnYxLlRhc2tRdWV1ZUluZm8iowEKCldvcmtlckluZm8SEAoIaWRlbnRpdHkYASABKAkSEgoFYnVpbGQYAiABKAlIAIgBARINCgVzdGF0ZRgDIAEoCRITCgt0YXNrX3F1ZXVlcxgEIAMoCRIWCg5hY3Rpdml0eV90eXBlcxgFIAMoCRIQCghjYXBhY2l0eRgGIAEoARIXCg90YXNrc19pbl9mbGlnaHQYByABKAFCCAoGX2J1aWxkIoEBCg1UYXNrUXVldWVJbmZvEhIKCnRhc2tfcXVldWUYASABKAkSFQoNd2FpdGluZ19jb3VudBgCIAEoARIaCg13YWl0aW5nX3NpbmNlGAMgASgBSACIAQESFwoPaW5fZmxpZ2h0X2NvdW50GAQgASgBQhAKDl93YWl0aW5nX3NpbmNlIoEBCg1EZXBsb3lSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgdhcmNoaXZlGAIgASgMEhYKCWlzX3JvdXRlZBgDIAEoCEgAiAEBEhcKCnJlcXVlc3RfaWQYBCABKAlIAYgBAUIMCgpfaXNfcm91dGVkQg0KC19yZXF1ZXN0X2lkIkkKDkRlcGxveVJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDgoGaXNfbmV3GAMgASgIIlYKE0xpc3RQYWNrYWdlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhoKDXdvcmtmbG93X3R5cGUYAiABKAlIAIgBAUIQCg5fd29ya2Zsb3dfdHlwZSJmChRMaXN0UGFja2FnZXNSZXNwb25zZRIpCghwYWNrYWdlcxgBIAMoCzIXLmFpb24udjEuUGFja2FnZVN1bW1hcnkSIwoGcm91dGVzGAIgAygLMhMuYWlvbi52MS5Sb3V0ZUVudHJ5IngKDlBhY2thZ2VTdW1tYXJ5Eg8KB3ZlcnNpb24YASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoARITCgtkZXBsb3llZF9hdBgDIAEoARIWCg53b3JrZmxvd190eXBlcxgEIAMoCRIUCgxyb3V0ZWRfdHlwZXMYBSADKAkiRwoKUm91dGVFbnRyeRIVCg13b3JrZmxvd190eXBlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJcm91dGVkX2F0GAMgASgBInIKDFJvdXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDwoHdmVyc2lvbhgDIAEoCRIXCgpyZXF1ZXN0X2lkGAQgASgJSACIAQFCDQoLX3JlcXVlc3RfaWQiDwoNUm91dGVSZXNwb25zZSJbCg1VbmxvYWRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhcKCnJlcXVlc3RfaWQYAyABKAlIAIgBAUINCgtfcmVxdWVzdF9pZCIQCg5VbmxvYWRSZXNwb25zZTL1BgoPV29ya2Zsb3dTZXJ2aWNlEjYKBVN0YXJ0EhUuYWlvbi52MS5TdGFydFJlcXVlc3QaFi5haW9uLnYxLlN0YXJ0UmVzcG9uc2USOAoETGlzdBIULmFpb24udjEuTGlzdFJlcXVlc3QaFS5haW9uLnYxLkxpc3RSZXNwb25zZSIDkAIBEjsKBUNvdW50EhUuYWlvbi52MS5Db3VudFJlcXVlc3QaFi5haW9uLnYxLkNvdW50UmVzcG9uc2UiA5ACARJCCghEZXNjcmliZRIYLmFpb24udjEuRGVzY3JpYmVSZXF1ZXN0GhcuYWlvbi52MS5SdW5EZXNjcmlwdGlvbiIDkAIBEj4KBlJlc3VsdBIWLmFpb24udjEuUmVzdWx0UmVxdWVzdBoXLmFpb24udjEuUmVzdWx0UmVzcG9uc2UiA5ACARJBCgdIaXN0b3J5EhcuYWlvbi52MS5IaXN0b3J5UmVxdWVzdBoYLmFpb24udjEuSGlzdG9yeVJlc3BvbnNlIgOQAgESOwoGRm9sbG93EhYuYWlvbi52MS5Gb2xsb3dSZXF1ZXN0GhcuYWlvbi52MS5Gb2xsb3dSZXNwb25zZTABEjgKBEZlZWQSFC5haW9uLnYxLkZlZWRSZXF1ZXN0GhUuYWlvbi52MS5GZWVkUmVzcG9uc2UiA5ACARI0CgVXYXRjaBIVLmFpb24udjEuV2F0Y2hSZXF1ZXN0GhIuYWlvbi52MS5GZWVkRXZlbnQwARI5CgZTaWduYWwSFi5haW9uLnYxLlNpZ25hbFJlcXVlc3QaFy5haW9uLnYxLlNpZ25hbFJlc3BvbnNlEjYKBVF1ZXJ5EhUuYWlvbi52MS5RdWVyeVJlcXVlc3QaFi5haW9uLnYxLlF1ZXJ5UmVzcG9uc2USOQoGQ2FuY2VsEhYuYWlvbi52MS5DYW5jZWxSZXF1ZXN0GhcuYWlvbi52MS5DYW5jZWxSZXNwb25zZRJCCglUZXJtaW5hdGUSGS5haW9uLnYxLlRlcm1pbmF0ZVJlcXVlc3QaGi5haW9uLnYxLlRlcm1pbmF0ZVJlc3BvbnNlEk0KC0xpc3RXb3JrZXJzEhsuYWlvbi52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHC5haW9uLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACATKQAgoOUGFja2FnZVNlcnZpY2USOQoGRGVwbG95EhYuYWlvbi52MS5EZXBsb3lSZXF1ZXN0GhcuYWlvbi52MS5EZXBsb3lSZXNwb25zZRJQCgxMaXN0UGFja2FnZXMSHC5haW9uLnYxLkxpc3RQYWNrYWdlc1JlcXVlc3QaHS5haW9uLnYxLkxpc3RQYWNrYWdlc1Jlc3BvbnNlIgOQAgESNgoFUm91dGUSFS5haW9uLnYxLlJvdXRlUmVxdWVzdBoWLmFpb24udjEuUm91dGVSZXNwb25zZRI5CgZVbmxvYWQSFi5haW9uLnYxLlVubG9hZFJlcXVlc3QaFy5haW9uLnYxLlVubG9hZFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_struct]);
+  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCL7BAoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5QgwKCl9jbG9zZWRfYXRCCgoIX2Jsb2NrZWRCFQoTX3BhcmVudF93b3JrZmxvd19pZEIGCgRfcGlkIrECCg9QZW5kaW5nQWN0aXZpdHkSDwoHb3JkaW5hbBgBIAEoDRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SFAoMZmFpbGVkX2NvdW50GAQgASgNEg0KBXN0YXRlGAUgASgJEhUKCHJldHJ5X2F0GAYgASgBSACIAQESGQoMbGFzdF9mYWlsdXJlGAcgASgJSAGIAQESFwoKdGFza19xdWV1ZRgIIAEoCUgCiAEBEhMKBndvcmtlchgJIAEoCUgDiAEBEigKCHByb2dyZXNzGAogASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQgsKCV9yZXRyeV9hdEIPCg1fbGFzdF9mYWlsdXJlQg0KC190YXNrX3F1ZXVlQgkKB193b3JrZXIiMAoMUGVuZGluZ1RpbWVyEg8KB29yZGluYWwYASABKAUSDwoHZmlyZV9hdBgCIAEoASI6CgxQZW5kaW5nQ2hpbGQSEwoLd29ya2Zsb3dfaWQYASABKAkSFQoNd29ya2Zsb3dfdHlwZRgCIAEoCSJ5Cg1SZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIUCgd3YWl0X21zGAQgASgNSAGIAQFCCQoHX3J1bl9pZEIKCghfd2FpdF9tcyKdAQoOUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRImCgZyZXN1bHQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIQoHZmFpbHVyZRgEIAEoCzIQLmFpb24udjEuRmFpbHVyZRIUCgdibG9ja2VkGAUgASgJSACIAQFCCgoIX2Jsb2NrZWQivAEKDkhpc3RvcnlSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxQggKBl9saW1pdEIKCghfd2FpdF9tcyJcCg9IaXN0b3J5UmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghuZXh0X3NlcRgCIAEoDRIOCgZpc19lbmQYAyABKAgiswEKC0xvZ3NSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARISCgVhZnRlchgEIAEoCUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCAoGX2FmdGVyQggKBl9saW1pdEIKCghfd2FpdF9tcyJsCgxMb2dzUmVzcG9uc2USIAoFbGluZXMYASADKAsyES5haW9uLnYxLkxvZ3NMaW5lEhMKC25leHRfY3Vyc29yGAIgASgJEg4KBmlzX2VuZBgDIAEoCBIVCg1kcm9wcGVkX2NvdW50GAQgASgNIpUBCghMb2dzTGluZRIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgNEhMKC3JlY29yZGVkX2F0GAMgASgBEg0KBWxldmVsGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSLAoGZmllbGRzGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAiAEBQgkKB19maWVsZHMiewoNRm9sbG93UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESFQoIZnJvbV9zZXEYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgsKCV9mcm9tX3NlcSJFCg5Gb2xsb3dSZXNwb25zZRILCgNzZXEYASABKA0SJgoFZXZlbnQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvQBCgtGZWVkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARISCgVsaW1pdBgDIAEoDUgBiAEBEhQKB3dhaXRfbXMYBCABKA1IAogBARIYCgt3b3JrZmxvd19pZBgFIAEoCUgDiAEBEhoKDXdvcmtmbG93X3R5cGUYBiABKAlIBIgBARISCgV0eXBlcxgHIAEoCUgFiAEBQggKBl9hZnRlckIICgZfbGltaXRCCgoIX3dhaXRfbXNCDgoMX3dvcmtmbG93X2lkQhAKDl93b3JrZmxvd190eXBlQggKBl90eXBlcyJbCgxGZWVkUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuYWlvbi52MS5GZWVkRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEgoKaXNfYXRfaGVhZBgDIAEoCCKuAQoJRmVlZEV2ZW50Eg4KBmN1cnNvchgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSFQoNd29ya2Zsb3dfdHlwZRgEIAEoCRImCgVldmVudBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoKdW5yZWFkYWJsZRgGIAEoCzIZLmFpb24udjEuVW5yZWFkYWJsZUV2ZW50cyJWChBVbnJlYWRhYmxlRXZlbnRzEhEKCWZpcnN0X3NlcRgBIAEoDRIQCghsYXN0X3NlcRgCIAEoDRIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkitQEKDFdhdGNoUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARIYCgt3b3JrZmxvd19pZBgDIAEoCUgBiAEBEhoKDXdvcmtmbG93X3R5cGUYBCABKAlIAogBARISCgV0eXBlcxgFIAEoCUgDiAEBQggKBl9hZnRlckIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIrQBCg1TaWduYWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIMCgRuYW1lGAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSFgoJc2lnbmFsX2lkGAYgASgJSAGIAQFCCQoHX3J1bl9pZEIMCgpfc2lnbmFsX2lkIhAKDlNpZ25hbFJlc3BvbnNlIosBCgxRdWVyeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJQoFaW5wdXQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCQoHX3J1bl9pZCI3Cg1RdWVyeVJlc3BvbnNlEiYKBnJlc3VsdBgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSKfAQoNQ2FuY2VsUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCIQCg5DYW5jZWxSZXNwb25zZSKiAQoQVGVybWluYXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCITChFUZXJtaW5hdGVSZXNwb25zZSJPChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhcKCnRhc2tfcXVldWUYAiABKAlIAIgBAUINCgtfdGFza19xdWV1ZSJoChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5haW9uLnYxLldvcmtlckluZm8SKwoLdGFza19xdWV1ZXMYAiADKAsyFi5haW9uLnYxLlRhc2tRdWV1ZUluZm8iowEKCldvcmtlckluZm8SEAoIaWRlbnRpdHkYASABKAkSEgoFYnVpbGQYAiABKAlIAIgBARINCgVzdGF0ZRgDIAEoCRITCgt0YXNrX3F1ZXVlcxgEIAMoCRIWCg5hY3Rpdml0eV90eXBlcxgFIAMoCRIQCghjYXBhY2l0eRgGIAEoARIXCg90YXNrc19pbl9mbGlnaHQYByABKAFCCAoGX2J1aWxkIoEBCg1UYXNrUXVldWVJbmZvEhIKCnRhc2tfcXVldWUYASABKAkSFQoNd2FpdGluZ19jb3VudBgCIAEoARIaCg13YWl0aW5nX3NpbmNlGAMgASgBSACIAQESFwoPaW5fZmxpZ2h0X2NvdW50GAQgASgBQhAKDl93YWl0aW5nX3NpbmNlIoEBCg1EZXBsb3lSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgdhcmNoaXZlGAIgASgMEhYKCWlzX3JvdXRlZBgDIAEoCEgAiAEBEhcKCnJlcXVlc3RfaWQYBCABKAlIAYgBAUIMCgpfaXNfcm91dGVkQg0KC19yZXF1ZXN0X2lkIkkKDkRlcGxveVJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDgoGaXNfbmV3GAMgASgIIlYKE0xpc3RQYWNrYWdlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhoKDXdvcmtmbG93X3R5cGUYAiABKAlIAIgBAUIQCg5fd29ya2Zsb3dfdHlwZSJmChRMaXN0UGFja2FnZXNSZXNwb25zZRIpCghwYWNrYWdlcxgBIAMoCzIXLmFpb24udjEuUGFja2FnZVN1bW1hcnkSIwoGcm91dGVzGAIgAygLMhMuYWlvbi52MS5Sb3V0ZUVudHJ5IngKDlBhY2thZ2VTdW1tYXJ5Eg8KB3ZlcnNpb24YASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoARITCgtkZXBsb3llZF9hdBgDIAEoARIWCg53b3JrZmxvd190eXBlcxgEIAMoCRIUCgxyb3V0ZWRfdHlwZXMYBSADKAkiRwoKUm91dGVFbnRyeRIVCg13b3JrZmxvd190eXBlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJcm91dGVkX2F0GAMgASgBInIKDFJvdXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDwoHdmVyc2lvbhgDIAEoCRIXCgpyZXF1ZXN0X2lkGAQgASgJSACIAQFCDQoLX3JlcXVlc3RfaWQiDwoNUm91dGVSZXNwb25zZSJbCg1VbmxvYWRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhcKCnJlcXVlc3RfaWQYAyABKAlIAIgBAUINCgtfcmVxdWVzdF9pZCIQCg5VbmxvYWRSZXNwb25zZTKvBwoPV29ya2Zsb3dTZXJ2aWNlEjYKBVN0YXJ0EhUuYWlvbi52MS5TdGFydFJlcXVlc3QaFi5haW9uLnYxLlN0YXJ0UmVzcG9uc2USOAoETGlzdBIULmFpb24udjEuTGlzdFJlcXVlc3QaFS5haW9uLnYxLkxpc3RSZXNwb25zZSIDkAIBEjsKBUNvdW50EhUuYWlvbi52MS5Db3VudFJlcXVlc3QaFi5haW9uLnYxLkNvdW50UmVzcG9uc2UiA5ACARJCCghEZXNjcmliZRIYLmFpb24udjEuRGVzY3JpYmVSZXF1ZXN0GhcuYWlvbi52MS5SdW5EZXNjcmlwdGlvbiIDkAIBEj4KBlJlc3VsdBIWLmFpb24udjEuUmVzdWx0UmVxdWVzdBoXLmFpb24udjEuUmVzdWx0UmVzcG9uc2UiA5ACARJBCgdIaXN0b3J5EhcuYWlvbi52MS5IaXN0b3J5UmVxdWVzdBoYLmFpb24udjEuSGlzdG9yeVJlc3BvbnNlIgOQAgESOAoETG9ncxIULmFpb24udjEuTG9nc1JlcXVlc3QaFS5haW9uLnYxLkxvZ3NSZXNwb25zZSIDkAIBEjsKBkZvbGxvdxIWLmFpb24udjEuRm9sbG93UmVxdWVzdBoXLmFpb24udjEuRm9sbG93UmVzcG9uc2UwARI4CgRGZWVkEhQuYWlvbi52MS5GZWVkUmVxdWVzdBoVLmFpb24udjEuRmVlZFJlc3BvbnNlIgOQAgESNAoFV2F0Y2gSFS5haW9uLnYxLldhdGNoUmVxdWVzdBoSLmFpb24udjEuRmVlZEV2ZW50MAESOQoGU2lnbmFsEhYuYWlvbi52MS5TaWduYWxSZXF1ZXN0GhcuYWlvbi52MS5TaWduYWxSZXNwb25zZRI2CgVRdWVyeRIVLmFpb24udjEuUXVlcnlSZXF1ZXN0GhYuYWlvbi52MS5RdWVyeVJlc3BvbnNlEjkKBkNhbmNlbBIWLmFpb24udjEuQ2FuY2VsUmVxdWVzdBoXLmFpb24udjEuQ2FuY2VsUmVzcG9uc2USQgoJVGVybWluYXRlEhkuYWlvbi52MS5UZXJtaW5hdGVSZXF1ZXN0GhouYWlvbi52MS5UZXJtaW5hdGVSZXNwb25zZRJNCgtMaXN0V29ya2VycxIbLmFpb24udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GhwuYWlvbi52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgEykAIKDlBhY2thZ2VTZXJ2aWNlEjkKBkRlcGxveRIWLmFpb24udjEuRGVwbG95UmVxdWVzdBoXLmFpb24udjEuRGVwbG95UmVzcG9uc2USUAoMTGlzdFBhY2thZ2VzEhwuYWlvbi52MS5MaXN0UGFja2FnZXNSZXF1ZXN0Gh0uYWlvbi52MS5MaXN0UGFja2FnZXNSZXNwb25zZSIDkAIBEjYKBVJvdXRlEhUuYWlvbi52MS5Sb3V0ZVJlcXVlc3QaFi5haW9uLnYxLlJvdXRlUmVzcG9uc2USOQoGVW5sb2FkEhYuYWlvbi52MS5VbmxvYWRSZXF1ZXN0GhcuYWlvbi52MS5VbmxvYWRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * What an error carries beside its status.
@@ -892,6 +892,136 @@ export const HistoryResponseSchema: GenMessage<HistoryResponse> = /*@__PURE__*/
   messageDesc(file_aion_v1_workflows, 18);
 
 /**
+ * @generated from message aion.v1.LogsRequest
+ */
+export type LogsRequest = Message<"aion.v1.LogsRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string workflow_id = 2;
+   */
+  workflowId: string;
+
+  /**
+   * Default: all runs of the id.
+   *
+   * @generated from field: optional string run_id = 3;
+   */
+  runId?: string | undefined;
+
+  /**
+   * next_cursor of the page before. Default: from the oldest line that is kept.
+   *
+   * @generated from field: optional string after = 4;
+   */
+  after?: string | undefined;
+
+  /**
+   * 1 to 1000. Default 500. What was said at one event is never parted.
+   *
+   * @generated from field: optional uint32 limit = 5;
+   */
+  limit?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 wait_ms = 6;
+   */
+  waitMs?: number | undefined;
+};
+
+/**
+ * Describes the message aion.v1.LogsRequest.
+ * Use `create(LogsRequestSchema)` to create a new message.
+ */
+export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 19);
+
+/**
+ * @generated from message aion.v1.LogsResponse
+ */
+export type LogsResponse = Message<"aion.v1.LogsResponse"> & {
+  /**
+   * @generated from field: repeated aion.v1.LogsLine lines = 1;
+   */
+  lines: LogsLine[];
+
+  /**
+   * @generated from field: string next_cursor = 2;
+   */
+  nextCursor: string;
+
+  /**
+   * The latest run has ended, and there is nothing more.
+   *
+   * @generated from field: bool is_end = 3;
+   */
+  isEnd: boolean;
+
+  /**
+   * Lines that would stand before these, and were dropped for newer ones.
+   *
+   * @generated from field: uint32 dropped_count = 4;
+   */
+  droppedCount: number;
+};
+
+/**
+ * Describes the message aion.v1.LogsResponse.
+ * Use `create(LogsResponseSchema)` to create a new message.
+ */
+export const LogsResponseSchema: GenMessage<LogsResponse> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 20);
+
+/**
+ * @generated from message aion.v1.LogsLine
+ */
+export type LogsLine = Message<"aion.v1.LogsLine"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * Of the event at which the code said it, and when that was recorded.
+   *
+   * @generated from field: uint32 seq = 2;
+   */
+  seq: number;
+
+  /**
+   * @generated from field: double recorded_at = 3;
+   */
+  recordedAt: number;
+
+  /**
+   * debug, info, warn, error
+   *
+   * @generated from field: string level = 4;
+   */
+  level: string;
+
+  /**
+   * @generated from field: string message = 5;
+   */
+  message: string;
+
+  /**
+   * @generated from field: optional google.protobuf.Struct fields = 6;
+   */
+  fields?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message aion.v1.LogsLine.
+ * Use `create(LogsLineSchema)` to create a new message.
+ */
+export const LogsLineSchema: GenMessage<LogsLine> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 21);
+
+/**
  * @generated from message aion.v1.FollowRequest
  */
 export type FollowRequest = Message<"aion.v1.FollowRequest"> & {
@@ -921,7 +1051,7 @@ export type FollowRequest = Message<"aion.v1.FollowRequest"> & {
  * Use `create(FollowRequestSchema)` to create a new message.
  */
 export const FollowRequestSchema: GenMessage<FollowRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 19);
+  messageDesc(file_aion_v1_workflows, 22);
 
 /**
  * @generated from message aion.v1.FollowResponse
@@ -943,7 +1073,7 @@ export type FollowResponse = Message<"aion.v1.FollowResponse"> & {
  * Use `create(FollowResponseSchema)` to create a new message.
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 20);
+  messageDesc(file_aion_v1_workflows, 23);
 
 /**
  * @generated from message aion.v1.FeedRequest
@@ -996,7 +1126,7 @@ export type FeedRequest = Message<"aion.v1.FeedRequest"> & {
  * Use `create(FeedRequestSchema)` to create a new message.
  */
 export const FeedRequestSchema: GenMessage<FeedRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 21);
+  messageDesc(file_aion_v1_workflows, 24);
 
 /**
  * @generated from message aion.v1.FeedResponse
@@ -1027,7 +1157,7 @@ export type FeedResponse = Message<"aion.v1.FeedResponse"> & {
  * Use `create(FeedResponseSchema)` to create a new message.
  */
 export const FeedResponseSchema: GenMessage<FeedResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 22);
+  messageDesc(file_aion_v1_workflows, 25);
 
 /**
  * @generated from message aion.v1.FeedEvent
@@ -1073,7 +1203,7 @@ export type FeedEvent = Message<"aion.v1.FeedEvent"> & {
  * Use `create(FeedEventSchema)` to create a new message.
  */
 export const FeedEventSchema: GenMessage<FeedEvent> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 23);
+  messageDesc(file_aion_v1_workflows, 26);
 
 /**
  * @generated from message aion.v1.UnreadableEvents
@@ -1105,7 +1235,7 @@ export type UnreadableEvents = Message<"aion.v1.UnreadableEvents"> & {
  * Use `create(UnreadableEventsSchema)` to create a new message.
  */
 export const UnreadableEventsSchema: GenMessage<UnreadableEvents> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 24);
+  messageDesc(file_aion_v1_workflows, 27);
 
 /**
  * @generated from message aion.v1.WatchRequest
@@ -1142,7 +1272,7 @@ export type WatchRequest = Message<"aion.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 25);
+  messageDesc(file_aion_v1_workflows, 28);
 
 /**
  * @generated from message aion.v1.SignalRequest
@@ -1186,7 +1316,7 @@ export type SignalRequest = Message<"aion.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 26);
+  messageDesc(file_aion_v1_workflows, 29);
 
 /**
  * @generated from message aion.v1.SignalResponse
@@ -1199,7 +1329,7 @@ export type SignalResponse = Message<"aion.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 27);
+  messageDesc(file_aion_v1_workflows, 30);
 
 /**
  * @generated from message aion.v1.QueryRequest
@@ -1236,7 +1366,7 @@ export type QueryRequest = Message<"aion.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 28);
+  messageDesc(file_aion_v1_workflows, 31);
 
 /**
  * @generated from message aion.v1.QueryResponse
@@ -1253,7 +1383,7 @@ export type QueryResponse = Message<"aion.v1.QueryResponse"> & {
  * Use `create(QueryResponseSchema)` to create a new message.
  */
 export const QueryResponseSchema: GenMessage<QueryResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 29);
+  messageDesc(file_aion_v1_workflows, 32);
 
 /**
  * @generated from message aion.v1.CancelRequest
@@ -1292,7 +1422,7 @@ export type CancelRequest = Message<"aion.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 30);
+  messageDesc(file_aion_v1_workflows, 33);
 
 /**
  * @generated from message aion.v1.CancelResponse
@@ -1305,7 +1435,7 @@ export type CancelResponse = Message<"aion.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 31);
+  messageDesc(file_aion_v1_workflows, 34);
 
 /**
  * @generated from message aion.v1.TerminateRequest
@@ -1344,7 +1474,7 @@ export type TerminateRequest = Message<"aion.v1.TerminateRequest"> & {
  * Use `create(TerminateRequestSchema)` to create a new message.
  */
 export const TerminateRequestSchema: GenMessage<TerminateRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 32);
+  messageDesc(file_aion_v1_workflows, 35);
 
 /**
  * @generated from message aion.v1.TerminateResponse
@@ -1357,7 +1487,7 @@ export type TerminateResponse = Message<"aion.v1.TerminateResponse"> & {
  * Use `create(TerminateResponseSchema)` to create a new message.
  */
 export const TerminateResponseSchema: GenMessage<TerminateResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 33);
+  messageDesc(file_aion_v1_workflows, 36);
 
 /**
  * @generated from message aion.v1.ListWorkersRequest
@@ -1381,7 +1511,7 @@ export type ListWorkersRequest = Message<"aion.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 34);
+  messageDesc(file_aion_v1_workflows, 37);
 
 /**
  * @generated from message aion.v1.ListWorkersResponse
@@ -1405,7 +1535,7 @@ export type ListWorkersResponse = Message<"aion.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 35);
+  messageDesc(file_aion_v1_workflows, 38);
 
 /**
  * @generated from message aion.v1.WorkerInfo
@@ -1454,7 +1584,7 @@ export type WorkerInfo = Message<"aion.v1.WorkerInfo"> & {
  * Use `create(WorkerInfoSchema)` to create a new message.
  */
 export const WorkerInfoSchema: GenMessage<WorkerInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 36);
+  messageDesc(file_aion_v1_workflows, 39);
 
 /**
  * @generated from message aion.v1.TaskQueueInfo
@@ -1488,7 +1618,7 @@ export type TaskQueueInfo = Message<"aion.v1.TaskQueueInfo"> & {
  * Use `create(TaskQueueInfoSchema)` to create a new message.
  */
 export const TaskQueueInfoSchema: GenMessage<TaskQueueInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 37);
+  messageDesc(file_aion_v1_workflows, 40);
 
 /**
  * @generated from message aion.v1.DeployRequest
@@ -1524,7 +1654,7 @@ export type DeployRequest = Message<"aion.v1.DeployRequest"> & {
  * Use `create(DeployRequestSchema)` to create a new message.
  */
 export const DeployRequestSchema: GenMessage<DeployRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 38);
+  messageDesc(file_aion_v1_workflows, 41);
 
 /**
  * @generated from message aion.v1.DeployResponse
@@ -1553,7 +1683,7 @@ export type DeployResponse = Message<"aion.v1.DeployResponse"> & {
  * Use `create(DeployResponseSchema)` to create a new message.
  */
 export const DeployResponseSchema: GenMessage<DeployResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 39);
+  messageDesc(file_aion_v1_workflows, 42);
 
 /**
  * @generated from message aion.v1.ListPackagesRequest
@@ -1575,7 +1705,7 @@ export type ListPackagesRequest = Message<"aion.v1.ListPackagesRequest"> & {
  * Use `create(ListPackagesRequestSchema)` to create a new message.
  */
 export const ListPackagesRequestSchema: GenMessage<ListPackagesRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 40);
+  messageDesc(file_aion_v1_workflows, 43);
 
 /**
  * @generated from message aion.v1.ListPackagesResponse
@@ -1599,7 +1729,7 @@ export type ListPackagesResponse = Message<"aion.v1.ListPackagesResponse"> & {
  * Use `create(ListPackagesResponseSchema)` to create a new message.
  */
 export const ListPackagesResponseSchema: GenMessage<ListPackagesResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 41);
+  messageDesc(file_aion_v1_workflows, 44);
 
 /**
  * @generated from message aion.v1.PackageSummary
@@ -1636,7 +1766,7 @@ export type PackageSummary = Message<"aion.v1.PackageSummary"> & {
  * Use `create(PackageSummarySchema)` to create a new message.
  */
 export const PackageSummarySchema: GenMessage<PackageSummary> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 42);
+  messageDesc(file_aion_v1_workflows, 45);
 
 /**
  * @generated from message aion.v1.RouteEntry
@@ -1663,7 +1793,7 @@ export type RouteEntry = Message<"aion.v1.RouteEntry"> & {
  * Use `create(RouteEntrySchema)` to create a new message.
  */
 export const RouteEntrySchema: GenMessage<RouteEntry> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 43);
+  messageDesc(file_aion_v1_workflows, 46);
 
 /**
  * @generated from message aion.v1.RouteRequest
@@ -1695,7 +1825,7 @@ export type RouteRequest = Message<"aion.v1.RouteRequest"> & {
  * Use `create(RouteRequestSchema)` to create a new message.
  */
 export const RouteRequestSchema: GenMessage<RouteRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 44);
+  messageDesc(file_aion_v1_workflows, 47);
 
 /**
  * @generated from message aion.v1.RouteResponse
@@ -1708,7 +1838,7 @@ export type RouteResponse = Message<"aion.v1.RouteResponse"> & {
  * Use `create(RouteResponseSchema)` to create a new message.
  */
 export const RouteResponseSchema: GenMessage<RouteResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 45);
+  messageDesc(file_aion_v1_workflows, 48);
 
 /**
  * @generated from message aion.v1.UnloadRequest
@@ -1735,7 +1865,7 @@ export type UnloadRequest = Message<"aion.v1.UnloadRequest"> & {
  * Use `create(UnloadRequestSchema)` to create a new message.
  */
 export const UnloadRequestSchema: GenMessage<UnloadRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 46);
+  messageDesc(file_aion_v1_workflows, 49);
 
 /**
  * @generated from message aion.v1.UnloadResponse
@@ -1748,7 +1878,7 @@ export type UnloadResponse = Message<"aion.v1.UnloadResponse"> & {
  * Use `create(UnloadResponseSchema)` to create a new message.
  */
 export const UnloadResponseSchema: GenMessage<UnloadResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 47);
+  messageDesc(file_aion_v1_workflows, 50);
 
 /**
  * @generated from service aion.v1.WorkflowService
@@ -1809,6 +1939,16 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof HistoryRequestSchema;
     output: typeof HistoryResponseSchema;
+  },
+  /**
+   * What the code of the runs said, after a cursor; with wait_ms, waits that long for something to happen.
+   *
+   * @generated from rpc aion.v1.WorkflowService.Logs
+   */
+  logs: {
+    methodKind: "unary";
+    input: typeof LogsRequestSchema;
+    output: typeof LogsResponseSchema;
   },
   /**
    * Events as they are recorded, until the run has ended. Come back with from_seq = the last seq + 1.

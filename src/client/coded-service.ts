@@ -1,0 +1,216 @@
+import { isAionError } from "../core/errors.ts";
+import type { Payload } from "../core/payload.ts";
+import type { PayloadCodec, PayloadContext, PayloadMap } from "../core/payload-codec.ts";
+import {
+  codecMark,
+  decodeFailure,
+  encodedMessageOf,
+  mapPayloads,
+  toCodecError,
+  withMessage,
+} from "../core/payload-codec.ts";
+import { decodeDescription, decodeEvent, decodeFeedEvent, decodeLine } from "./decoded-views.ts";
+import type {
+  CallOptions,
+  DeployReply,
+  DeployRequest,
+  EndRequest,
+  FeedReply,
+  FeedRequest,
+  HistoryReply,
+  HistoryRequest,
+  ListFilter,
+  ListReply,
+  ListRequest,
+  LogsReply,
+  LogsRequest,
+  PackageFilter,
+  PackagesReply,
+  QueryRequest,
+  ResultReply,
+  ResultRequest,
+  RouteRequest,
+  RunAddress,
+  RunDescription,
+  Service,
+  SignalRequest,
+  StartReply,
+  StartRequest,
+  UnloadRequest,
+  WorkersReply,
+  WorkersRequest,
+} from "./service.ts";
+
+/**
+ * A service of which only encoded payloads are seen outside this process. What programs go on with (results, answers) is decoded or
+ * fails; what is shown (histories, descriptions, the feed) has, in the place of what cannot be decoded, an object that
+ * says so.
+ */
+export class CodedService implements Service {
+  readonly #service: Service;
+  readonly #codec: PayloadCodec;
+
+  constructor(service: Service, codec: PayloadCodec) {
+    this.#service = service;
+    this.#codec = codec;
+  }
+
+  async start(request: StartRequest): Promise<StartReply> {
+    const { input, signal } = request;
+    // As the engine names the workflow: inputs are compared within one id.
+    const workflowId = request.workflowId ?? request.requestId;
+    const of = workflowId === undefined ? {} : { workflowId };
+    const encoded = {
+      ...request,
+      input: await this.#encode(input, { kind: "start", ...of }),
+      ...(signal === undefined
+        ? {}
+        : {
+            signal: { ...signal, payload: await this.#encode(signal.payload, { kind: "signal", ...of }) },
+          }),
+    };
+    return await this.#call(() => this.#service.start(encoded));
+  }
+
+  async signal(request: SignalRequest): Promise<void> {
+    const { workflowId } = request;
+    const payload = await this.#encode(request.payload, { kind: "signal", workflowId });
+    await this.#call(() => this.#service.signal({ ...request, payload }));
+  }
+
+  async query(request: QueryRequest, options?: CallOptions): Promise<Payload> {
+    const { workflowId } = request;
+    const input = await this.#encode(request.input, { kind: "query", workflowId });
+    const answer = await this.#call(() => this.#service.query({ ...request, input }, options));
+    return await this.#decode(answer, { kind: "answer", workflowId });
+  }
+
+  cancel(request: EndRequest): Promise<void> {
+    return this.#service.cancel(request);
+  }
+
+  terminate(request: EndRequest): Promise<void> {
+    return this.#service.terminate(request);
+  }
+
+  async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
+    const reply = await this.#service.result(request, options);
+    const { workflowId } = request;
+    if (reply.status === "running") return reply;
+    // That it failed is worth knowing though one cannot read why.
+    if (reply.status !== "completed")
+      return await this.#show((decode) => ({
+        ...reply,
+        failure: decodeFailure(reply.failure, decode, { workflowId }),
+      }));
+    return { ...reply, result: await this.#decode(reply.result, { kind: "result", workflowId }) };
+  }
+
+  async describe(address: RunAddress): Promise<RunDescription> {
+    const description = await this.#service.describe(address);
+    return await this.#show((decode) => decodeDescription(description, decode));
+  }
+
+  list(request: ListRequest, options?: CallOptions): Promise<ListReply> {
+    return this.#service.list(request, options);
+  }
+
+  count(filter: ListFilter): Promise<number> {
+    return this.#service.count(filter);
+  }
+
+  async history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply> {
+    const reply = await this.#service.history(request, options);
+    const { events } = reply;
+    return {
+      ...reply,
+      events: await this.#show((decode) => events.map((event) => decodeEvent(event, decode))),
+    };
+  }
+
+  async logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply> {
+    const reply = await this.#service.logs(request, options);
+    const { workflowId } = request;
+    const lines = await this.#show((decode) =>
+      reply.lines.map((line) => decodeLine(line, decode, { workflowId })),
+    );
+    return { ...reply, lines };
+  }
+
+  async feed(request: FeedRequest, options?: CallOptions): Promise<FeedReply> {
+    const reply = await this.#service.feed(request, options);
+    const { events } = reply;
+    return {
+      ...reply,
+      events: await this.#show((decode) => events.map((item) => decodeFeedEvent(item, decode))),
+    };
+  }
+
+  deploy(request: DeployRequest): Promise<DeployReply> {
+    return this.#service.deploy(request);
+  }
+
+  listPackages(filter: PackageFilter): Promise<PackagesReply> {
+    return this.#service.listPackages(filter);
+  }
+
+  listWorkers(request: WorkersRequest): Promise<WorkersReply> {
+    return this.#service.listWorkers(request);
+  }
+
+  route(request: RouteRequest): Promise<void> {
+    return this.#service.route(request);
+  }
+
+  unload(request: UnloadRequest): Promise<void> {
+    return this.#service.unload(request);
+  }
+
+  async #encode(text: Payload, context: PayloadContext): Promise<Payload> {
+    try {
+      return (await this.#codec.encode(text, context)) as Payload;
+    } catch (error) {
+      throw toCodecError(error, "codec_failed");
+    }
+  }
+
+  async #decode(text: Payload, context: PayloadContext): Promise<Payload> {
+    try {
+      return (await this.#codec.decode(text, context)) as Payload;
+    } catch (error) {
+      throw toCodecError(error, "payload_undecodable");
+    }
+  }
+
+  /** A call whose refusal may quote what it was given, encoded. */
+  async #call<Reply>(call: () => Promise<Reply>): Promise<Reply> {
+    try {
+      return await call();
+    } catch (error) {
+      const encoded = encodedMessageOf(error);
+      if (encoded === undefined || !isAionError(error)) throw error;
+      throw withMessage(error, await this.#decode(encoded, { kind: "failure" }));
+    }
+  }
+
+  #show<Value>(walk: (decode: PayloadMap) => Value): Promise<Value> {
+    return mapPayloads(walk, async (payload, context) => {
+      try {
+        return await this.#decode(payload, context);
+      } catch (error) {
+        return toShown(payload, error);
+      }
+    });
+  }
+}
+
+/** What is shown in the place of a payload that cannot be decoded. */
+function toShown(payload: Payload, error: unknown): Payload {
+  const { code, message } = toCodecError(error, "payload_undecodable");
+  return JSON.stringify({
+    [codecMark]: "undecodable",
+    code,
+    message,
+    payload: JSON.parse(payload) as unknown,
+  }) as Payload;
+}
