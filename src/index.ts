@@ -8,4 +8,5 @@ export type { Connection } from "./embedded/connect.ts";
 export type { RecoveryOutcome, RecoveryReport } from "./engine/recovery.ts";
 export type { TaskQueueLimits } from "./engine/task-queues.ts";
 export type { Log, LogLevel } from "./core/ports.ts";
+export { Metrics, contentType as metricsContentType } from "./metrics/metrics.ts";
 export type { TraceContext, Tracing } from "./core/tracing.ts";

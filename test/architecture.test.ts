@@ -30,6 +30,7 @@ const table: Readonly<Record<string, Layer>> = {
   host: { layers: ["core", "program", "guest"], packages: ["esbuild"], builtins: "all" },
   // fast-check drives the conformance suite, and is loaded by nothing else.
   store: { layers: ["core"], packages: ["fast-check"], builtins: "all" },
+  metrics: { layers: ["core"], builtins: ["node:perf_hooks"] },
   protocol: { layers: ["core"] },
   codec: { layers: ["core"], builtins: ["node:crypto"] },
   attempt: { layers: ["core", "workflow"] },
@@ -65,6 +66,7 @@ const table: Readonly<Record<string, Layer>> = {
       "client",
       "local",
       "protocol",
+      "metrics",
     ],
     packages: ["zod"],
     builtins: "all",
@@ -75,7 +77,7 @@ const table: Readonly<Record<string, Layer>> = {
     builtins: "all",
   },
   auth: { layers: ["core", "client", "http"], packages: ["jose"], builtins: "all" },
-  server: { layers: ["core", "client", "http", "auth", "store", "embedded"], builtins: "all" },
+  server: { layers: ["core", "client", "http", "auth", "store", "embedded", "metrics"], builtins: "all" },
   testing: {
     layers: ["core", "workflow", "replay", "program", "store", "engine", "client", "protocol"],
     builtins: "all",
@@ -105,7 +107,7 @@ const table: Readonly<Record<string, Layer>> = {
   },
   otel: { layers: ["core"], packages: ["@opentelemetry/api"] },
   // src/index.ts, the entry of the package.
-  index: { layers: ["core", "engine", "embedded"] },
+  index: { layers: ["core", "client", "engine", "embedded", "metrics"] },
 };
 
 /** Unit tests keep to the layers of the code beside them, and may use the test tools and all of Node too. */

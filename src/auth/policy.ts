@@ -56,6 +56,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   readAudit: ofServer(false),
   // The same for every server of a version; a browser that shows it sends no credentials.
   describeApi: { of: "anyone" },
+  // Names of workflows, activities and queues of all namespaces stand there.
+  metrics: { of: "server", role: "read", changes: false },
 };
 
 /** Of a start: what it does to runs that are there is a matter of these roles, too. */

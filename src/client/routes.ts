@@ -59,5 +59,8 @@ export const livePath = "/health/live";
 /** Whether calls are taken: false while the server drains. */
 export const readyPath = "/health/ready";
 
+/** What was counted and measured, for Prometheus. */
+export const metricsPath = "/metrics";
+
 /** One call waits at most this long; who wants to wait longer asks again. */
 export const waitMsMax = 25_000;

@@ -1,3 +1,5 @@
+import type { LabelsOf, MetricOf } from "./metrics.ts";
+
 /**
  * What the engine takes from the machine, handed in: the simulator and the test engine replace them all.
  */
@@ -31,6 +33,34 @@ export interface Ports {
   readonly scheduler: Scheduler;
   /** Where the engine tells operators what it had to do. */
   readonly log: Log;
+  /** Where it counts and measures. Absent: nowhere. */
+  readonly meter?: Meter;
+}
+
+/**
+ * Where the engine counts and measures. Nothing that it does depends on it. The metrics and their labels are those of `metrics.ts`;
+ * values of labels are given in their order there.
+ */
+export interface Meter {
+  /** Milliseconds from some instant on, never backwards, for durations. */
+  now(): number;
+  counter<Name extends MetricOf<"counter">>(name: Name): Counter<LabelsOf<Name>>;
+  histogram<Name extends MetricOf<"histogram">>(name: Name): Histogram<LabelsOf<Name>>;
+  gauge<Name extends MetricOf<"gauge">>(name: Name): Gauge<LabelsOf<Name>>;
+  /** Calls back before metrics are read, to set gauges: what nobody reads costs nothing. Returns how to end that. */
+  collect(read: () => void | Promise<void>): () => void;
+}
+
+export interface Counter<Labels extends readonly string[]> {
+  add(amount: number, ...labels: Labels): void;
+}
+
+export interface Histogram<Labels extends readonly string[]> {
+  observe(value: number, ...labels: Labels): void;
+}
+
+export interface Gauge<Labels extends readonly string[]> {
+  set(value: number, ...labels: Labels): void;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";

@@ -1,5 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { Client } from "../client/client.ts";
+import { defaultNamespace } from "../client/routes.ts";
 import type { DeployReply, PackagesReply, Service, TaskQueueInfo, WorkerInfo } from "../client/service.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
@@ -8,10 +9,11 @@ import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
-import type { Log, Ports } from "../core/ports.ts";
+import type { Log, Meter, Ports } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
+import { meteredService } from "../engine/metered-service.ts";
 import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
@@ -22,6 +24,7 @@ import { workerOptionsDefault } from "../engine/workers.ts";
 import type { LocalServer } from "../local/server.ts";
 import { serveLocal } from "../local/server.ts";
 import { socketPathFor } from "../local/socket-path.ts";
+import { Metrics } from "../metrics/metrics.ts";
 import { withCodec } from "../program/coded-programs.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
@@ -82,6 +85,10 @@ export interface EngineOptions {
   readonly tracing?: Tracing | undefined;
   /** Where the engine tells operators what it had to do. Default: warnings and errors to stderr. */
   readonly log?: Log;
+  /** Where it counts and measures, for engines that are shown together. Default: its own. `engine.metrics()` shows it. */
+  readonly metrics?: Metrics;
+  /** The value of the label `namespace` in its metrics, to tell such engines apart. Default `default`. */
+  readonly namespace?: string;
   /** Called for each run that had to be taken up when the engine was opened. */
   readonly onRecovery?: (report: RecoveryReport) => void;
   /** Called once if the engine can write no more: another owner took over, or the disk failed. */
@@ -120,6 +127,7 @@ export class Engine implements WorkerAcceptor {
   readonly #store: Store;
   readonly #server: LocalServer | undefined;
   readonly #loader: ProcessLoader;
+  readonly #metrics: Metrics;
   readonly #release: () => void;
   #closing: Promise<void> | undefined;
 
@@ -129,6 +137,7 @@ export class Engine implements WorkerAcceptor {
     readonly service: Service;
     readonly server: LocalServer | undefined;
     readonly loader: ProcessLoader;
+    readonly metrics: Metrics;
     readonly recoveredCount: number;
     readonly release: () => void;
     readonly codec: SyncPayloadCodec | undefined;
@@ -138,6 +147,7 @@ export class Engine implements WorkerAcceptor {
     this.#store = of.store;
     this.#server = of.server;
     this.#loader = of.loader;
+    this.#metrics = of.metrics;
     this.service = of.service;
     this.#release = of.release;
     const { codec, tracing } = of;
@@ -152,21 +162,27 @@ export class Engine implements WorkerAcceptor {
    */
   static async open(options: EngineOptions): Promise<Engine> {
     const inline = loadInline(options.workflows ?? []);
-    const ports: Ports = nodePorts(options.log ?? logToStderr);
+    const metrics = options.metrics ?? new Metrics();
+    const meter = metrics.meter({ namespace: options.namespace ?? defaultNamespace });
+    const ports: Ports = { ...nodePorts(options.log ?? logToStderr), meter };
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
     const workers = parseWorkers(options);
     const codec = options.codec === undefined ? undefined : checkedSync(options.codec);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
-    const store = await openStore(options.store);
+    const store = await openStore(options.store, meter);
     const hasSocket = path !== undefined && options.localSocket !== false;
     const endpoint = hasSocket ? socketPathFor(path) : undefined;
     const release = guardRejections();
-    const loader = new ProcessLoader({
-      activationBudgetMs: parseDuration(options.activationBudget ?? 5_000, "activationBudget"),
-      memoryMb: numbers.packageMemoryMb,
-    });
+    const hostEnds = meter.counter("aion_code_host_ended_total");
+    const loader = new ProcessLoader(
+      {
+        activationBudgetMs: parseDuration(options.activationBudget ?? 5_000, "activationBudget"),
+        memoryMb: numbers.packageMemoryMb,
+      },
+      (end) => hostEnds.add(1, end),
+    );
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
     try {
@@ -198,7 +214,7 @@ export class Engine implements WorkerAcceptor {
           options.onStopped?.(error);
         },
       });
-      const service = new Operations(kernel);
+      const service = meteredService(new Operations(kernel), meter);
       const { recoveredCount } = await kernel.start();
       if (endpoint !== undefined) {
         const { payloadLimitBytes } = numbers;
@@ -206,6 +222,7 @@ export class Engine implements WorkerAcceptor {
           path: endpoint,
           payloadLimitBytes,
           version: thisVersion(),
+          metrics: () => metrics.text(),
           log: ports.log,
         });
       }
@@ -215,6 +232,7 @@ export class Engine implements WorkerAcceptor {
         service,
         server,
         loader,
+        metrics,
         recoveredCount,
         release,
         codec,
@@ -253,6 +271,17 @@ export class Engine implements WorkerAcceptor {
   /** Attempts of activities under way, here and on workers. */
   get activitiesInFlight(): number {
     return this.#kernel.inFlightCount;
+  }
+
+  /**
+   * What was counted and measured, as text for Prometheus (`metricsContentType`). Reading costs some milliseconds; what nobody reads,
+   * next to nothing.
+   *
+   * @example
+   * createServer(async (_, response) => response.end(await engine.metrics())).listen(9464);
+   */
+  metrics(): Promise<string> {
+    return this.#metrics.text();
   }
 
   /** Replays all active runs and reports on each: what `open` does for those that must move. See `RecoveryReport`. */
@@ -345,11 +374,12 @@ function sqlitePath(url: string): string | undefined {
 }
 
 /** Opens a store by its URL. Errors: `store_url_invalid` and those of the backend. */
-export async function openStore(store: string | Store): Promise<Store> {
+export async function openStore(store: string | Store, meter?: Meter): Promise<Store> {
   if (typeof store !== "string") return store;
   if (store === "memory:") return openMemoryStore();
   if (store.startsWith("sqlite:") && store.length > "sqlite:".length) {
-    return openSqliteStore({ path: store.slice("sqlite:".length) });
+    const path = store.slice("sqlite:".length);
+    return openSqliteStore({ path, ...(meter === undefined ? {} : { meter }) });
   }
   throw new AionError("store_url_invalid", `${JSON.stringify(store)} names no store`);
 }

@@ -1,5 +1,6 @@
 import { assert } from "../core/errors.ts";
 import type { PackageLoader } from "../engine/catalog.ts";
+import type { HostEnd } from "../host/code-host.ts";
 import { CodeHost } from "../host/code-host.ts";
 import { guestScript } from "../host/guest-script.ts";
 import { processLine } from "../host/process-line.ts";
@@ -16,11 +17,14 @@ export interface PackageLimits {
 /** Packages in a process beside the engine's, which is started for the first one. */
 export class ProcessLoader implements PackageLoader {
   readonly #limits: PackageLimits;
+  readonly #onEnded: (end: HostEnd) => void;
   #host: Promise<CodeHost> | undefined;
   #openHost: CodeHost | undefined;
 
-  constructor(limits: PackageLimits) {
+  /** `onEnded`: the process ended that was not told to. */
+  constructor(limits: PackageLimits, onEnded: (end: HostEnd) => void) {
     this.#limits = limits;
+    this.#onEnded = onEnded;
   }
 
   async read(archive: Uint8Array): Promise<PackageCode> {
@@ -51,7 +55,7 @@ export class ProcessLoader implements PackageLoader {
   async #open(): Promise<CodeHost> {
     const { activationBudgetMs, memoryMb } = this.#limits;
     const line = processLine({ guest: await guestScript(), budgetMs: activationBudgetMs, memoryMb });
-    this.#openHost = new CodeHost(line);
+    this.#openHost = new CodeHost(line, this.#onEnded);
     return this.#openHost;
   }
 }

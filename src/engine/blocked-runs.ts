@@ -42,6 +42,16 @@ export class BlockedRuns {
     return this.#reasons.size;
   }
 
+  /** How many there are for each code. */
+  countByCode(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const reason of this.#reasons.values()) {
+      const code = reason.slice(0, reason.indexOf(":"));
+      counts.set(code, (counts.get(code) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** Those that wait for code. */
   *waitingForCode(): Generator<WorkflowId> {
     for (const [workflowId, reason] of this.#reasons)

@@ -101,6 +101,7 @@ export class Catalog implements ProgramSource {
       throw error;
     }
     const { isRepeated, isNew } = reply;
+    if (isRepeated) this.#repeated("deploy");
     // It may have been unloaded since it was asked for the first time.
     if (isRepeated && present === undefined) loader.unload(version);
     else this.#programs.set(version, programs);
@@ -115,13 +116,14 @@ export class Catalog implements ProgramSource {
     requestId: string | undefined,
   ): Promise<void> {
     const { store, token, ports } = this.#of;
-    await store.changeCatalog(token, {
+    const { isRepeated } = await store.changeCatalog(token, {
       kind: "route",
       ...toRequest(requestId),
       workflowTypes,
       version,
       routedAt: ports.clock.now(),
     });
+    if (isRepeated) this.#repeated("route");
     await this.#readRoutes();
   }
 
@@ -133,9 +135,21 @@ export class Catalog implements ProgramSource {
       ...toRequest(requestId),
       version,
     });
-    if (isRepeated) return;
+    if (isRepeated) {
+      this.#repeated("unload");
+      return;
+    }
     this.#programs.delete(version);
     loader.unload(version);
+  }
+
+  /** Packages whose code is loaded. */
+  get size(): number {
+    return this.#programs.size;
+  }
+
+  #repeated(operation: string): void {
+    this.#of.ports.meter?.counter("aion_repeats_answered_total").add(1, operation);
   }
 
   async #loadStored(version: string): Promise<void> {

@@ -47,6 +47,17 @@ export interface DispatcherHost {
 interface Waiting {
   readonly address: TaskAddress;
   readonly arrival: number;
+  readonly since: number;
+}
+
+/** What operators see of the slots. */
+interface Slots {
+  readonly total: number;
+  readonly taken: number;
+  /** Activities that stand in line. */
+  readonly waitingCount: number;
+  /** Since when the first of them does; `undefined`: nobody waits. */
+  readonly waitingSince: number | undefined;
 }
 
 /** Who is told how an attempt of this process ended. */
@@ -182,6 +193,17 @@ export class Dispatcher implements AttemptOwner {
     return this.#attempts.size;
   }
 
+  get slots(): Slots {
+    let waitingCount = 0;
+    let first: Waiting | undefined;
+    for (const line of this.#waiting.values()) {
+      waitingCount += line.size;
+      const head = line.values().next().value;
+      if (head !== undefined && (first === undefined || head.arrival < first.arrival)) first = head;
+    }
+    return { total: this.#limits.total, taken: this.#takenTotal, waitingCount, waitingSince: first?.since };
+  }
+
   hasImplementation(activityType: string): boolean {
     return this.#implementations.has(activityType);
   }
@@ -226,7 +248,8 @@ export class Dispatcher implements AttemptOwner {
       this.#waiting.set(activityType, line);
     }
     const key = keyOf(address.runId, address.ordinal);
-    if (!line.has(key)) line.set(key, { address, arrival: this.#arrivals++ });
+    if (line.has(key)) return;
+    line.set(key, { address, arrival: this.#arrivals++, since: this.#ports.clock.now() });
   }
 
   /** An activity that was offered a slot does not begin after all. */

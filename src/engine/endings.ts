@@ -10,6 +10,7 @@ import type { RunRecord } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
 import { isChildOf, toEndCommit } from "./closing.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { EngineMeter } from "./engine-meter.ts";
 import type { Workers } from "./workers.ts";
 import type { Input } from "./input.ts";
 import type { HistoryStore } from "./load.ts";
@@ -23,6 +24,7 @@ import { runEnded } from "./resident-run.ts";
 import type { Watchers } from "./watchers.ts";
 
 export interface EndingHost {
+  readonly meter: EngineMeter;
   readonly store: HistoryStore;
   readonly recorder: Recorder;
   readonly mailbox: Mailbox;
@@ -136,6 +138,7 @@ export class Endings {
       ...(messageId === undefined ? {} : { consume: [messageId] }),
     });
     if (!result.ok) throw result.error;
+    host.meter.endedUnread(record.workflowType, event, terminal.recordedAt - record.startedAt);
     host.log("warn", "a run was ended whose history cannot be read", { workflowId, runId });
     if (state.headSeq > 0) {
       const spans: FinishedSpan[] = [];

@@ -25,6 +25,11 @@ export class Feed {
     this.#scheduler = scheduler;
   }
 
+  /** Calls that read, or wait. */
+  get readerCount(): number {
+    return this.#callers.size;
+  }
+
   /** Something may be on disk that was not. */
   appended(): void {
     this.#pages.clear();

@@ -14,6 +14,7 @@ import { slotHere } from "./attempt.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { Endings } from "./endings.ts";
+import { EngineMeter } from "./engine-meter.ts";
 import { Feed } from "./feed.ts";
 import { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
@@ -46,6 +47,7 @@ const retryMs = 1_000;
 export class Kernel implements RunHost {
   readonly store: Store;
   readonly options: KernelOptions;
+  readonly meter: EngineMeter;
   readonly recorder: Recorder;
   readonly watchers = new Watchers();
   readonly feed: Feed;
@@ -57,7 +59,7 @@ export class Kernel implements RunHost {
   readonly dispatcher: Dispatcher;
   readonly workers: Workers;
   readonly spans: RunSpans;
-  readonly #wakes: WakeQueue;
+  readonly wakes: WakeQueue;
   #settling: ResidentRun[] = [];
   #isTurnAsked = false;
   #stopped: AionError | undefined;
@@ -66,6 +68,7 @@ export class Kernel implements RunHost {
   constructor(options: KernelOptions) {
     this.options = options;
     this.store = options.store;
+    this.meter = new EngineMeter(options.ports.meter);
     this.spans = new RunSpans(options.tracing);
     const lose = (error: AionError): void => this.#lose(error);
     this.feed = new Feed(options.store, options.ports.scheduler);
@@ -75,6 +78,7 @@ export class Kernel implements RunHost {
       lose,
       () => this.pause(),
       () => this.feed.appended(),
+      this.meter,
     );
     this.lease = new Lease(options, lose);
     this.mailbox = new Mailbox(this);
@@ -83,7 +87,7 @@ export class Kernel implements RunHost {
     this.residency = new Residency(this);
     const { scheduler, log } = options.ports;
     this.heartbeats = new HeartbeatKeeper(options.store, scheduler, (id) => this.residency.get(id), log);
-    this.#wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
+    this.wakes = new WakeQueue(options.ports, options.store, (workflowId) =>
       this.#wake(workflowId as WorkflowId),
     );
     this.dispatcher = new Dispatcher({
@@ -115,6 +119,7 @@ export class Kernel implements RunHost {
         heartbeat: (address, attempt, details) => this.heartbeats.note(address, attempt, details),
         isAtHand: (workflowId) => this.residency.get(workflowId)?.isHere === true,
         standingOf: (address, attempt) => standingOf(this.store, address, attempt),
+        gone: (how) => this.meter.workerGone(how),
       },
     });
   }
@@ -151,6 +156,8 @@ export class Kernel implements RunHost {
   /** Takes up what must move: runs with open attempts, then messages, then what is due. */
   async start(): Promise<{ readonly recoveredCount: number }> {
     this.lease.keep();
+    this.meter.watch(this);
+    const since = this.meter.now();
     const { onRecovery } = this.options;
     // Read before any run is, since one to which a message is damaged does not go on.
     await this.mailbox.list();
@@ -160,15 +167,18 @@ export class Kernel implements RunHost {
       const recoverOne = (run: RunRef) => this.residency.recover(run, undefined);
       for await (const { outcome } of recoverRuns({ store: this.store, which: "must-move", recoverOne })) {
         if (outcome?.kind !== "failed") recoveredCount += 1;
+        this.meter.recovered(outcome?.kind === "failed");
       }
     } else {
       for await (const report of this.recover("must-move")) {
         if (report.outcome.kind !== "failed") recoveredCount += 1;
+        this.meter.recovered(report.outcome.kind === "failed");
         onRecovery(report);
       }
     }
+    this.meter.recoveryEnded(since);
     this.mailbox.start();
-    await this.#wakes.start();
+    await this.wakes.start();
     this.workers.open();
     return { recoveredCount };
   }
@@ -184,7 +194,7 @@ export class Kernel implements RunHost {
 
   async close(graceMs: number): Promise<void> {
     if (this.#stopped === undefined) {
-      this.#wakes.stop();
+      this.wakes.stop();
       this.workers.stop();
       await this.dispatcher.stop(graceMs);
       // Outcomes that arrived meanwhile are recorded; what they lead to begins when the engine is opened again.
@@ -210,7 +220,8 @@ export class Kernel implements RunHost {
   #lose(error: AionError): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = error;
-    this.#wakes.stop();
+    this.meter.stopped(error.code);
+    this.wakes.stop();
     this.workers.stop();
     void this.dispatcher.stop(0);
     this.lease.stop();
@@ -220,6 +231,7 @@ export class Kernel implements RunHost {
   }
 
   #forgetAll(error: AionError): void {
+    this.meter.close();
     this.residency.forgetAll(error);
     this.watchers.fail(error);
     this.feed.fail(error);
@@ -236,7 +248,7 @@ export class Kernel implements RunHost {
   }
 
   wakeAt(workflowId: WorkflowId, at: number): void {
-    this.#wakes.add(workflowId, at, false);
+    this.wakes.add(workflowId, at, false);
   }
 
   pause(): Promise<void> {
@@ -333,6 +345,7 @@ export class Kernel implements RunHost {
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void {
     const { workflowId, state } = run;
     const { runId } = state.started;
+    this.meter.committed(batch, state);
     this.residency.committed(run, batch);
     this.spans.emit(batch.spans);
     for (const input of batch.inputs) input.onDurable?.();
@@ -396,6 +409,7 @@ export class Kernel implements RunHost {
       code: error.code,
       error: error.message,
     });
+    this.meter.violated(error.code);
     if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
     this.residency.hold(run, error);
     return "block";
@@ -406,7 +420,7 @@ export class Kernel implements RunHost {
   arm(run: ResidentRun, at: number | null): void {
     if (at === null || (run.armedAt !== null && run.armedAt <= at && run.armedAt > this.now())) return;
     // While an attempt is open the row says 0, and nobody but the queue knows the instant.
-    if (this.#wakes.add(run.workflowId, at, run.wakeAtWritten === at)) run.armedAt = at;
+    if (this.wakes.add(run.workflowId, at, run.wakeAtWritten === at)) run.armedAt = at;
   }
 
   async #wake(workflowId: WorkflowId): Promise<void> {

@@ -6,6 +6,7 @@ import { Replay } from "../replay/replay.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
+import type { EngineMeter } from "./engine-meter.ts";
 
 /** Events read at once while a run is loaded. */
 const pageEvents = 2_000;
@@ -36,6 +37,7 @@ export interface LoadOptions {
   readonly onReady?: InstanceInit["onReady"];
   readonly onLost?: InstanceInit["onLost"];
   readonly tracker?: ResumeTracker;
+  readonly meter?: EngineMeter;
   /** The code is about to be told something. */
   readonly onActivation?: () => void;
 }
@@ -46,6 +48,19 @@ export interface LoadOptions {
  * since `run` was read), and those of the store.
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
+  const { meter } = options;
+  const since = meter?.now() ?? 0;
+  try {
+    const loaded = await replayTwice(run, options);
+    meter?.replayed(since, loaded.state.historyLength);
+    return loaded;
+  } catch (error) {
+    meter?.replayFailed(since, error);
+    throw error;
+  }
+}
+
+async function replayTwice(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
     const loaded = await replayOnce(run, options, {});
     if (loaded.unheardSeq === undefined) return loaded;

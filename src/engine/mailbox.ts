@@ -47,6 +47,13 @@ export class Mailbox {
     for (const [target, error] of this.#damaged) this.#kernel.residency.block(target, error);
   }
 
+  /** Messages on their way. */
+  get pendingCount(): number {
+    let count = 0;
+    for (const line of this.#lines.values()) count += line.length;
+    return count;
+  }
+
   /** Takes up everything that is on disk. */
   async list(): Promise<void> {
     const damaged = new Map<WorkflowId, AionError>();

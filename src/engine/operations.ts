@@ -292,18 +292,23 @@ export class Operations implements Service {
       await this.#kernel.mailbox.settled(workflowId);
       const declared = (await run?.program?.parseSignal(name, payload)) ?? payload;
       const checked = (await run?.instance?.parseSignal(name, declared)) ?? declared;
+      let isRepeated = false;
       await this.#offer(workflowId, runId, {
-        toEvent: (state) =>
-          signalId !== undefined && state.hasSignal(signalId)
-            ? undefined
-            : { type: "SignalReceived", ...signal, payload: checked, ...traced },
+        toEvent: (state) => {
+          isRepeated = signalId !== undefined && state.hasSignal(signalId);
+          return isRepeated ? undefined : { type: "SignalReceived", ...signal, payload: checked, ...traced };
+        },
         ...(runId === undefined ? { followsChain: true as const } : {}),
       });
+      if (isRepeated) this.#kernel.meter.repeated("signal");
     } catch (error) {
       if (!isAionError(error)) throw error;
       // Repeated because the first answer was lost: that the run has ended since does not undo it.
       const isClosedNow = error.code === "run_closed" && signalId !== undefined;
-      if (isClosedNow && (await hasReceived(this.#kernel.store, workflowId, runId, signalId))) return;
+      if (isClosedNow && (await hasReceived(this.#kernel.store, workflowId, runId, signalId))) {
+        this.#kernel.meter.repeated("signal");
+        return;
+      }
       if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
       await this.#send(workflowId, { kind: "signal", ...signal, ...traced });
@@ -316,10 +321,16 @@ export class Operations implements Service {
     const { workflowId, fields } = of;
     await this.#endOnce("cancel", of, async (runId) => {
       try {
+        let isRepeated = false;
         await this.#offer(workflowId, runId, {
-          toEvent: (state) => toCancelEvent(state, fields),
+          toEvent: (state) => {
+            const event = toCancelEvent(state, fields);
+            isRepeated = event === undefined && fields.requestId !== undefined;
+            return event;
+          },
           ...(runId === undefined ? { followsChain: true as const } : {}),
         });
+        if (isRepeated) this.#kernel.meter.repeated("cancel");
       } catch (error) {
         if (!isAionError(error) || error.code !== "run_blocked") throw error;
         const meant = of.runId === undefined ? {} : { runId: of.runId };
@@ -349,17 +360,23 @@ export class Operations implements Service {
       await end(runId);
       return;
     }
-    const { store, residency } = this.#kernel;
+    const { store, residency, meter } = this.#kernel;
     const of = { kind, workflowId, runId, requestId };
     for (;;) {
       const latest = await residency.latest(workflowId);
-      if (await wasRequested(store, of, "butLatest")) return;
+      if (await wasRequested(store, of, "butLatest")) {
+        meter.repeated(kind);
+        return;
+      }
       try {
         await end(runId ?? latest?.runId);
         return;
       } catch (error) {
         if (!isAionError(error) || error.code !== "run_closed") throw error;
-        if (await wasRequested(store, of)) return;
+        if (await wasRequested(store, of)) {
+          meter.repeated(kind);
+          return;
+        }
         const now = await residency.latest(workflowId);
         // Another run is the latest by now, by a start or as the next of its chain, and may have been meant.
         if (runId !== undefined || now?.runId === latest?.runId) throw error;
@@ -431,6 +448,7 @@ export class Operations implements Service {
       payloadLimitBytes,
       log: () => undefined,
       onStray: () => undefined,
+      meter: this.#kernel.meter,
     });
     try {
       return await instance.query(name, input);

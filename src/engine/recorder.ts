@@ -2,6 +2,7 @@ import { encodeRow } from "../core/codec.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Commit, CommitResult, OwnerToken, Store } from "../store/contract.ts";
+import { EngineMeter } from "./engine-meter.ts";
 
 /** A long turn hands over what it has so far, so that the store writes while the engine goes on. */
 const chunkCommits = 32;
@@ -27,6 +28,7 @@ export class Recorder {
   readonly #onLost: (error: AionError) => void;
   readonly #pause: () => Promise<void>;
   readonly #onAppended: () => void;
+  readonly #meter: EngineMeter;
   #pending: Pending[] = [];
   #underWay = 0;
   readonly #idle: (() => void)[] = [];
@@ -39,12 +41,14 @@ export class Recorder {
     onLost: (error: AionError) => void,
     pause: () => Promise<void>,
     onAppended: () => void = () => undefined,
+    meter: EngineMeter = new EngineMeter(),
   ) {
     this.#store = store;
     this.#token = token;
     this.#onLost = onLost;
     this.#pause = pause;
     this.#onAppended = onAppended;
+    this.#meter = meter;
   }
 
   get commitCount(): number {
@@ -71,6 +75,7 @@ export class Recorder {
     this.#pending = [];
     this.#underWay += 1;
     this.#commitCount += batch.length;
+    const since = this.#meter.now();
     this.#store
       .append(
         this.#token,
@@ -78,7 +83,8 @@ export class Recorder {
       )
       .then(
         (results) => {
-          for (const [index, pending] of batch.entries()) pending.done(results[index] ?? missing);
+          this.#meter.appended(since);
+          for (const [index, pending] of batch.entries()) this.#done(pending, results[index] ?? missing);
           this.#settled();
         },
         (error: unknown) => {
@@ -104,11 +110,16 @@ export class Recorder {
   async #fail(batch: readonly Pending[], reason: unknown): Promise<void> {
     const error = toStoreError(reason);
     if (error.code === "commit_unknown") {
-      for (const pending of batch) pending.done(await this.#resolve(pending.commit, error));
+      for (const pending of batch) this.#done(pending, await this.#resolve(pending.commit, error));
       return;
     }
     if (error.code === "not_owner" || error.code === "store_failed") this.#onLost(error);
-    for (const pending of batch) pending.done({ ok: false, error });
+    for (const pending of batch) this.#done(pending, { ok: false, error });
+  }
+
+  #done({ commit, done }: Pending, result: CommitResult): void {
+    this.#meter.recorded(commit, result);
+    done(result);
   }
 
   /** Only reading can tell: until it can, the commit is neither made nor refused, and its run waits. */

@@ -503,6 +503,7 @@ export class Residency {
       log: lines.say,
       onActivation: () => lines.begin(),
       ...live,
+      meter: this.#host.meter,
       ...(tracker === undefined ? {} : { tracker }),
     });
   }
@@ -531,6 +532,7 @@ export class Residency {
     // Nothing is held against the run for that, and for one that was deleted, nothing against the next of its id.
     if (isPassing(error) || error.code === "run_not_found" || host.stopped !== undefined) return failed;
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
+    if (isViolation) host.meter.violated(error.code);
     if (isViolation && host.options.onNondeterminism === "fail") {
       const { runId, workflowType } = row;
       host.log("error", "a run diverged from its history and was failed", {
@@ -625,8 +627,10 @@ export class Residency {
   /** Nothing is left to do for now: the run may have to make room. */
   rested(run: ResidentRun): void {
     const { residentMax } = this.#host.options;
-    if (this.#runs.size > residentMax)
-      evict(this.#runs, run, residentMax, (each) => this.#host.isAtWork(each));
+    if (this.#runs.size <= residentMax) return;
+    const before = this.#runs.size;
+    evict(this.#runs, run, residentMax, (each) => this.#host.isAtWork(each));
+    this.#host.meter.evicted(before - this.#runs.size);
   }
 
   /** Forgets what was not committed, reads the run anew, and offers again what nobody was told about. */
@@ -658,6 +662,7 @@ export class Residency {
     const error = toAionError(cause);
     const count = (this.#crashes.get(workflowId) ?? 0) + 1;
     this.#crashes.set(workflowId, count);
+    this.#host.meter.crashed();
     this.#host.log("error", "a run crashed and is loaded again", {
       ...fieldsOfRun(workflowId, run.state.headSeq === 0 ? undefined : run.state.started),
       pid,

@@ -24,6 +24,8 @@ import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
 import { nextLookAt } from "./due.ts";
+import type { EngineMeter, Measure } from "./engine-meter.ts";
+import { measureOf } from "./engine-meter.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
 import type { RunLines } from "./run-lines.ts";
@@ -31,6 +33,7 @@ import { toEvent } from "./to-event.ts";
 
 /** What a run asks of the kernel. */
 export interface RunHost {
+  readonly meter: EngineMeter;
   readonly spans: RunSpans;
   now(): number;
   newRunId(): RunId;
@@ -62,6 +65,8 @@ export interface NewAttempt {
 /** What one commit of a run holds, while it is put together. */
 export interface Batch {
   readonly events: NewEvent[];
+  /** Of those of them that close something. */
+  readonly measures: Measure[];
   readonly inputs: Input[];
   readonly send: OutgoingMessage[];
   readonly consume: number[];
@@ -122,6 +127,8 @@ export class ResidentRun {
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
   #fault: AionError | undefined;
+  /** When its code was given the latest event. */
+  #activatedAt = 0;
   readonly #isHeld: boolean;
 
   constructor(options: {
@@ -248,6 +255,7 @@ export class ResidentRun {
       this.#host.activate(this);
       return;
     }
+    this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
     this.#takeLines();
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
@@ -271,6 +279,7 @@ export class ResidentRun {
     this.#phase = "activating";
     this.#batch = {
       events: [],
+      measures: [],
       inputs: [],
       send: [],
       consume: [],
@@ -327,6 +336,7 @@ export class ResidentRun {
     }
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
+    this.#activatedAt = this.#host.meter.now();
     this.#saidAt = nowMs;
     this.lines.begin();
     this.instance.begin({
@@ -349,9 +359,11 @@ export class ResidentRun {
     event.seq = seq;
     event.recordedAt = nowMs;
     event.workflowId = this.workflowId;
+    const measure = measureOf(body, this.state, nowMs);
     this.#host.spans.note(this.state, event, batch.spans);
     const delivery = this.state.apply(event);
     batch.events.push(event);
+    if (measure !== undefined) batch.measures.push(measure);
     if (body.type === "ActivityStarted") {
       const activity = this.state.activities.get(body.ordinal);
       if (activity !== undefined) {

@@ -67,6 +67,23 @@ export class WakeQueue {
     return this.#heap.length;
   }
 
+  /** What should have been looked at by now: how many, and since when the first of them. */
+  overdue(now: number): { readonly count: number; readonly since?: number } {
+    const heap = this.#heap;
+    const first = heap[0];
+    if (first === undefined || first.at > now) return { count: 0 };
+    let count = 0;
+    // Of a heap only what lies below something overdue can be overdue.
+    const places = [0];
+    for (let place = places.pop(); place !== undefined; place = places.pop()) {
+      const wake = heap[place];
+      if (wake === undefined || wake.at > now) continue;
+      count += 1;
+      places.push(2 * place + 1, 2 * place + 2);
+    }
+    return { count, since: first.at };
+  }
+
   #arm(): void {
     if (this.#isStopped || !this.#isStarted) return;
     const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);

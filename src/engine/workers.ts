@@ -70,6 +70,8 @@ export interface WorkersHost {
   isAtHand(workflowId: WorkflowId): boolean;
   /** What the attempt has come to by its history. */
   standingOf(address: TaskAddress, attempt: number): Promise<AttemptStanding>;
+  /** The tasks of a worker are for others. */
+  gone?(how: "silent" | "left"): void;
 }
 
 /**
@@ -638,6 +640,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
 
   /** What it has reported is being recorded; the rest is begun anew by others. */
   gone(worker: WorkerSession, how: "silent" | "left"): void {
+    this.#host.gone?.(how);
     for (const [key, grant] of [...this.#offered]) {
       if (grant.worker !== worker) continue;
       this.#offered.delete(key);

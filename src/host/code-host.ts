@@ -8,6 +8,9 @@ import type { EncodedError, GuestInit, PackageCode, PackageContents } from "../p
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
 import type { HostReply, HostRequest } from "./protocol.ts";
 
+/** Why a host ended. */
+export type HostEnd = "budget" | "memory" | "silence" | "exit";
+
 /** Carries requests to a `RealmHost`, wherever that is. */
 export interface HostLine {
   /** `reply` is called with what comes back, `lost` once if the host ended; `who` was what it was busy with then. */
@@ -55,9 +58,12 @@ export class CodeHost {
   #callCount = 0;
   #expected = 0;
   #isClosed = false;
+  readonly #onEnded: (end: HostEnd) => void;
 
-  constructor(where: HostLine) {
+  /** `onEnded`: a host ended that was not told to. */
+  constructor(where: HostLine, onEnded: (end: HostEnd) => void = () => undefined) {
     this.#where = where;
+    this.#onEnded = onEnded;
   }
 
   get instanceCount(): number {
@@ -187,6 +193,7 @@ export class CodeHost {
 
   #lose(error: AionError, who: number): void {
     if (this.#isClosed) return;
+    this.#onEnded((error.details["end"] as HostEnd | undefined) ?? "exit");
     this.#line = undefined;
     this.#outbox = [];
     this.#expected = 0;

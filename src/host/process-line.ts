@@ -80,7 +80,10 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
           ? `its heap of ${memoryMb} MiB was full`
           : `exit code ${code ?? "none"}, signal ${signal ?? "none"}${lastWords === "" ? "" : `: ${lastWords}`}`;
         on.lost(
-          why ?? new AionError("package_stopped", `the process that runs workflow code ended: ${how}`),
+          why ??
+            new AionError("package_stopped", `the process that runs workflow code ended: ${how}`, {
+              details: { end: isOutOfMemory ? "memory" : "exit" },
+            }),
           who,
         );
       });
@@ -98,6 +101,7 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
           who === 0
             ? `the process that runs workflow code was ended: nothing was heard of it for ${budgets * budgetMs} ms`
             : `the process that runs workflow code was ended: one activation took more than ${budgetMs} ms`,
+          { details: { end: who === 0 ? "silence" : "budget" } },
         );
         child.kill("SIGKILL");
       };

@@ -16,7 +16,8 @@ export type AskedOperation =
   | "rotateKey"
   | "revokeKey"
   | "readAudit"
-  | "describeApi";
+  | "describeApi"
+  | "metrics";
 
 /** Who asks, as far as the request and its connection tell. */
 export interface Caller {

@@ -1,9 +1,17 @@
 import { Hono } from "hono";
+import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import type { Context } from "hono";
 import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
-import { apiPrefix, livePath, namespacesPath, readyPath, streamPaths } from "../client/routes.ts";
+import {
+  apiPrefix,
+  livePath,
+  metricsPath,
+  namespacesPath,
+  readyPath,
+  streamPaths,
+} from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
@@ -15,6 +23,7 @@ import type { Admit } from "./admission.ts";
 import { discardBody, readBody } from "./body.ts";
 import { errorHeaders, errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
+import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orOver, readQuery } from "./operations.ts";
 import type { Operation } from "./operations.ts";
@@ -38,6 +47,9 @@ export interface AppOptions {
   readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */
   readonly namespaces?: NamespaceDirectory;
+  /** What was counted, as text for Prometheus. Absent: nobody is told. */
+  readonly metrics?: () => Promise<string>;
+  readonly httpMeter?: HttpMeter;
   /** Of a server that asks who calls. */
   readonly access?: AccessOptions;
   /** False while what it stands on is being opened. Default: it is ready. */
@@ -57,6 +69,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   const operations = operationsFor(payloadLimitBytes);
   const document = documentOf(operations, options.version);
+  countRequests(app, operations, options);
 
   app.use(async (context, next) => {
     try {
@@ -83,7 +96,14 @@ export function createApp(options: AppOptions): Hono<Env> {
       async () => (await showAsset(context, context.req.param("asset"))) ?? (await context.notFound()),
     ),
   );
-  const { namespaces } = options;
+  const { namespaces, metrics } = options;
+  if (metrics !== undefined) {
+    app.get(metricsPath, (context) =>
+      underAdmission(options.admit, askedOf(context, "metrics"), async () =>
+        context.body(await metrics(), 200, { "content-type": metricsType }),
+      ),
+    );
+  }
   if (namespaces !== undefined) addNamespaces(app, namespaces, options);
   if (options.access !== undefined) addAccess(app, options.access, options.admit);
 
@@ -123,6 +143,7 @@ export function createApp(options: AppOptions): Hono<Env> {
         const over = ends === undefined ? [] : [ends];
         return await streamEvents(service, request, {
           abortSignal: AbortSignal.any([signal, closing, ...over]),
+          meter: options.httpMeter,
         });
       });
     });
@@ -147,6 +168,40 @@ export function createApp(options: AppOptions): Hono<Env> {
   });
   return app;
 }
+
+/** The text format of Prometheus. */
+const metricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Each request with what it asked for and what became of it; which of them it was is known when it has been answered. */
+function countRequests(app: Hono<Env>, operations: readonly Operation[], { httpMeter }: AppOptions): void {
+  if (httpMeter === undefined) return;
+  const names = new Map<string, string>([
+    [`GET ${livePath}`, "health"],
+    [`GET ${readyPath}`, "health"],
+    [`GET ${metricsPath}`, "metrics"],
+    ["GET /openapi.json", "describeApi"],
+    ["GET /docs", "describeApi"],
+    ["GET /docs/:asset", "describeApi"],
+    [`GET ${namespacesPath}`, "listNamespaces"],
+    [`POST ${namespacesPath}`, "createNamespace"],
+    ...operations.map(({ method, route }) => [`${route.verb} ${toPattern(route.path)}`, method] as const),
+    ...Object.values(streamPaths).map((path) => [`GET ${toPattern(path)}`, "events"] as const),
+  ]);
+  app.use(async (context, next) => {
+    const since = httpMeter.now();
+    await next();
+    const path = matchedRoutes(context).at(-1)?.path ?? "";
+    const operation = names.get(`${context.req.method} ${path}`) ?? "unknown";
+    httpMeter.answered(
+      "http",
+      operation,
+      since,
+      context.res.status === 404 && operation === "unknown" ? notThere : context.error,
+    );
+  });
+}
+
+const notThere = new AionError("endpoint_unknown", "there is no such endpoint");
 
 const namespaceSchema = z.strictObject({ name: z.string().max(200) });
 

@@ -5,6 +5,7 @@ import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { errorToJson, toAionError } from "./errors.ts";
+import type { HttpMeter, ReaderMeter } from "./http-meter.ts";
 import { readQuery } from "./operations.ts";
 import type { JsonSchema } from "./operations.ts";
 import { feedFields, parseRequest, toFeedFilter } from "./requests.ts";
@@ -50,6 +51,10 @@ export interface StreamEntry {
 export interface StreamPage {
   readonly entries: readonly StreamEntry[];
   readonly isEnd: boolean;
+  /** When it was read there was nothing behind it. */
+  readonly isAtHead: boolean;
+  /** When its last event was recorded. */
+  readonly latestAt: number | undefined;
 }
 
 /** Whose events are wanted, and from where on: fields as they come, before they are checked. */
@@ -85,8 +90,27 @@ export function pagesOf(
   service: Service,
   { kind, fields }: StreamRequest,
   abortSignal: AbortSignal,
+  meter?: HttpMeter,
 ): AsyncGenerator<StreamPage, void, undefined> {
-  return kind === "run" ? runPages(service, fields, abortSignal) : feedPages(service, fields, abortSignal);
+  const pages =
+    kind === "run" ? runPages(service, fields, abortSignal) : feedPages(service, fields, abortSignal);
+  return meter === undefined ? pages : meteredPages(pages, meter.reader(kind));
+}
+
+/** A page is taken when the next one is asked for. */
+async function* meteredPages(
+  pages: AsyncGenerator<StreamPage, void, undefined>,
+  reader: ReaderMeter,
+): AsyncGenerator<StreamPage, void, undefined> {
+  try {
+    for await (const page of pages) {
+      reader.offered();
+      yield page;
+      reader.taken({ ...page, count: page.entries.length });
+    }
+  } finally {
+    reader.gone();
+  }
 }
 
 async function* runPages(
@@ -108,8 +132,9 @@ async function* runPages(
       text: JSON.stringify(eventToJson(event)),
       seq: event.seq,
     }));
+    const isAtHead = page.events.length < limit;
     limit = nextLimit(limit, entries);
-    yield { entries, isEnd: page.isEnd };
+    yield { entries, isEnd: page.isEnd, isAtHead, latestAt: page.events.at(-1)?.recordedAt };
     if (page.isEnd) return;
     next = page.nextSeq;
     waitMs = page.events.length > 0 ? 0 : waitMsMax;
@@ -141,7 +166,8 @@ async function* feedPages(
       type: event.event?.type ?? "unreadable",
       text: JSON.stringify(feedEventToJson(event)),
     }));
-    yield { entries, isEnd: false };
+    const latestAt = page.events.at(-1)?.event?.recordedAt;
+    yield { entries, isEnd: false, isAtHead: page.isAtHead, latestAt };
     next = page.nextCursor;
     waitMs = page.isAtHead ? waitMsMax : 0;
   }
@@ -164,11 +190,11 @@ function orAborted<Result>(call: Promise<Result>, abortSignal: AbortSignal): Pro
 export async function streamEvents(
   service: Service,
   request: StreamRequest,
-  of: { readonly abortSignal: AbortSignal },
+  of: { readonly abortSignal: AbortSignal; readonly meter?: HttpMeter | undefined },
 ): Promise<Response> {
   const gone = new AbortController();
   const abortSignal = AbortSignal.any([of.abortSignal, gone.signal]);
-  const pages = pagesOf(service, request, abortSignal);
+  const pages = pagesOf(service, request, abortSignal, of.meter);
   let page = await pages.next();
   const encoder = new TextEncoder();
   let isFirst = true;

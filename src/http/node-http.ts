@@ -5,9 +5,11 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { AionError } from "../core/errors.ts";
+import type { Meter } from "../core/ports.ts";
 import { createApp } from "./app.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { HttpMeter } from "./http-meter.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
 import { WebSockets } from "./web-sockets.ts";
 
@@ -30,15 +32,23 @@ export interface HttpAnswers {
   close(): Promise<void>;
 }
 
-export interface HttpOptions extends Omit<AppOptions, "closing"> {
+export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter"> {
   /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
   readonly origins?: readonly string[];
+  /** Where requests are counted. Absent: nowhere. */
+  readonly meter?: Meter;
 }
 
 /** Speaks HTTP/1.1 and HTTP/2 without TLS, whichever the caller begins with: gRPC needs the latter. */
 export function answerHttp(options: HttpOptions): HttpAnswers {
   const closing = new AbortController();
-  const appOptions = { ...options, closing: closing.signal };
+  const { meter } = options;
+  const httpMeter = meter === undefined ? undefined : new HttpMeter(meter);
+  const appOptions = {
+    ...options,
+    closing: closing.signal,
+    ...(httpMeter === undefined ? {} : { httpMeter }),
+  };
   // The two describe the same requests and responses of Node by types of their own.
   const api = getRequestListener(createApp(appOptions).fetch, { overrideGlobalObjects: false }) as (
     request: unknown,
@@ -88,6 +98,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   first.emit("listening");
   const undecided = new Set<Socket>();
   const callers = new Set<Socket>();
+  const unwatch = httpMeter?.watch(() => callers.size);
   return {
     take: (caller) => {
       callers.add(caller);
@@ -122,6 +133,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       for (const caller of callers) caller.destroy();
       first.close();
       second.close();
+      unwatch?.();
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { errorTable } from "../core/errors.ts";
-import type { AionError, ErrorCode, ErrorKind } from "../core/errors.ts";
+import { AionError, errorTable } from "../core/errors.ts";
+import type { ErrorCode, ErrorKind } from "../core/errors.ts";
 import { errorHeaders, errorToJson } from "./errors.ts";
 import { ErrorDetailSchema } from "./gen/aion/v1/workflows_pb.ts";
 
@@ -30,4 +30,10 @@ export function toConnectError(error: AionError): ConnectError {
   return new ConnectError(message, rpcCodeOf(code), errorHeaders(error), [
     { desc: ErrorDetailSchema, value: { code, hint, details: details ?? {} } },
   ]);
+}
+
+/** What was made of an error by `toConnectError`. */
+export function fromConnectError(error: unknown): unknown {
+  const detail = error instanceof ConnectError ? error.findDetails(ErrorDetailSchema)[0] : undefined;
+  return detail === undefined ? error : new AionError(detail.code as ErrorCode, String(error));
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
@@ -21,11 +21,12 @@ import {
   PackageService,
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
+import type { HttpMeter } from "./http-meter.ts";
 import { operationsFor, orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
 import { rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
-import { toConnectError } from "./rpc-error.ts";
+import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { addWorkers } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
@@ -60,12 +61,65 @@ export function rpcHandler(
 ): NodeHandler {
   return connectNodeAdapter({
     routes: (router) => addRpc(router, options),
+    interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
     fallback: (request, response) => void fallback(request, response),
     // Who reads JSON reads a count of 0, and not nothing.
     contextValues: rpcContextOf,
     jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
     readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
   });
+}
+
+const streamed: Readonly<Record<string, string>> = { follow: "events", watch: "events", work: "work" };
+
+/** Each call with what became of it; a stream as soon as it has begun. */
+function countCalls(meter: HttpMeter): Interceptor {
+  return (next) => async (request) => {
+    const since = meter.now();
+    const name = request.method.localName;
+    const answered = (error?: unknown): void =>
+      meter.answered(
+        "rpc",
+        streamed[name] ?? name,
+        since,
+        error === undefined ? error : fromConnectError(error),
+      );
+    let response: Awaited<ReturnType<typeof next>>;
+    try {
+      response = await next(request);
+    } catch (error) {
+      answered(error);
+      throw error;
+    }
+    if (!response.stream) {
+      answered();
+      return response;
+    }
+    return { ...response, message: toldOfBegin(response.message, answered) };
+  };
+}
+
+/** Tells once: of the first message, of the error before it, or of the end. */
+async function* toldOfBegin<Item>(
+  items: AsyncIterable<Item>,
+  tell: (error?: unknown) => void,
+): AsyncGenerator<Item> {
+  let isTold = false;
+  const tellOnce = (error?: unknown): void => {
+    if (!isTold) tell(error);
+    isTold = true;
+  };
+  try {
+    for await (const item of items) {
+      tellOnce();
+      yield item;
+    }
+  } catch (error) {
+    tellOnce(error);
+    throw error;
+  } finally {
+    tellOnce();
+  }
 }
 
 /**
@@ -113,7 +167,8 @@ async function* entriesOf(
     const service = options.serviceOf(asked.namespace);
     const over = admission.ends === undefined ? [] : [admission.ends];
     const gone = AbortSignal.any([context.signal, options.closing, ...over]);
-    for await (const page of pagesOf(service, { kind, fields: request }, gone)) yield* page.entries;
+    const pages = pagesOf(service, { kind, fields: request }, gone, options.httpMeter);
+    for await (const page of pages) yield* page.entries;
     const why = whyEnded(admission);
     if (why !== undefined) throw why;
     if (options.closing.aborted) throw new AionError("engine_closed", "the server is closing");

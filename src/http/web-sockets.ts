@@ -43,6 +43,8 @@ export class WebSockets {
   /** Errors are answers of HTTP: `endpoint_unknown`, `run_not_found`, and what stands against the caller. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
+    const { httpMeter } = this.#options;
+    const since = httpMeter?.now() ?? 0;
     try {
       const url = URL.parse(request.url ?? "/", "http://localhost");
       if (url === null) throw new AionError("invalid_argument", "the address is no valid URL");
@@ -58,7 +60,12 @@ export class WebSockets {
         const of = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
         const gone = new AbortController();
         const over = admission.ends === undefined ? [] : [admission.ends];
-        const pages = pagesOf(service, of, AbortSignal.any([gone.signal, this.#options.closing, ...over]));
+        const pages = pagesOf(
+          service,
+          of,
+          AbortSignal.any([gone.signal, this.#options.closing, ...over]),
+          httpMeter,
+        );
         const first = await pages.next();
         this.#server.handleUpgrade(request, socket, head, (webSocket) => {
           const sent = this.#send(webSocket, { first, pages, gone, admission }).finally(() =>
@@ -67,7 +74,9 @@ export class WebSockets {
           this.#underWay.add(sent);
         });
       });
+      httpMeter?.answered("websocket", "events", since);
     } catch (reason) {
+      httpMeter?.answered("websocket", "events", since, reason);
       refuse(socket, toAionError(reason));
     }
   }

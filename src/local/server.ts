@@ -18,6 +18,8 @@ export interface LocalServerOptions {
   readonly payloadLimitBytes?: number;
   /** Of Aion. */
   readonly version: string;
+  /** What was counted, as text for Prometheus. */
+  readonly metrics?: () => Promise<string>;
   /** Where trouble with accepting connections is told. */
   readonly log?: Log;
 }
@@ -89,7 +91,7 @@ class Door {
 
   async #load(): Promise<HttpAnswers> {
     const { answerHttp } = await import("../http/node-http.ts");
-    const { payloadLimitBytes = payloadLimitBytesDefault, version, log } = this.#options;
+    const { payloadLimitBytes = payloadLimitBytesDefault, version, metrics, log } = this.#options;
     return answerHttp({
       // A file is one namespace.
       serviceOf: (namespace) => {
@@ -98,6 +100,7 @@ class Door {
       },
       payloadLimitBytes,
       version,
+      ...(metrics === undefined ? {} : { metrics }),
       ...(log === undefined ? {} : { log }),
     });
   }

@@ -15,7 +15,7 @@ import type { NamespaceSummary } from "../client/server-client.ts";
 export interface NamespacesOptions {
   /** Where the files are, one for each namespace. */
   readonly directory: string;
-  readonly engine: Omit<EngineOptions, "store" | "onStopped">;
+  readonly engine: Omit<EngineOptions, "store" | "onStopped" | "namespace">;
   readonly log: Log;
   /** How long one that failed is left alone before it is tried again: the first time, and at most. */
   readonly reopenMs?: { readonly first: number; readonly most: number };
@@ -144,6 +144,7 @@ export class Namespaces {
     try {
       const opened = await Engine.open({
         ...engine,
+        namespace: name,
         ...(engine.tracing === undefined
           ? {}
           : { tracing: withAttributes(engine.tracing, { [spanAttribute.namespace]: name }) }),

@@ -7,16 +7,18 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import { checkedSync } from "../core/payload-codec.ts";
-import type { Log } from "../core/ports.ts";
+import type { Log, Meter } from "../core/ports.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { logToStderr } from "../embedded/stderr-log.ts";
 import { answerHttp } from "../http/node-http.ts";
 import type { HttpAnswers } from "../http/node-http.ts";
+import { Metrics } from "../metrics/metrics.ts";
 import { thisVersion } from "../store/sqlite/version.ts";
 import { Door } from "./door.ts";
 import type { AuthenticationOptions } from "./door.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
+import { meterProcess } from "./process-meter.ts";
 import { TlsListener } from "./tls.ts";
 import type { TlsOptions } from "./tls.ts";
 
@@ -124,7 +126,13 @@ export class Server {
     if (options.codec !== undefined) checkedSync(options.codec);
     const secure =
       tls === undefined ? undefined : new TlsListener(tls, log, (caller) => answers.take(caller));
-    const namespaces = new Namespaces({ directory: path.join(data, "namespaces"), engine, log });
+    const metrics = new Metrics({ log });
+    const meter = metrics.meter();
+    const namespaces = new Namespaces({
+      directory: path.join(data, "namespaces"),
+      engine: { ...engine, metrics },
+      log,
+    });
     let isReady = false;
     const door =
       authentication === undefined
@@ -137,6 +145,8 @@ export class Server {
       workersOf: (name) => namespaces.engineOf(name),
       namespaces,
       isReady: () => isReady,
+      meter,
+      metrics: () => metrics.text(),
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
       version: thisVersion(),
       log,
@@ -154,7 +164,13 @@ export class Server {
       await close();
       throw error;
     });
-    const server = new Server({ url, listener, answers, namespaces, closeRest: close });
+    const stopMeters = [meterProcess(meter, thisVersion())];
+    const closeRest = async (): Promise<void> => {
+      for (const stop of stopMeters) stop();
+      await close();
+    };
+    const server = new Server({ url, listener, answers, namespaces, closeRest });
+    stopMeters.push(meterState(meter, namespaces, () => isReady && server.#closing === undefined));
     try {
       await namespaces.open(names);
       isReady = true;
@@ -190,6 +206,16 @@ export class Server {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function meterState(meter: Meter, namespaces: Namespaces, isReady: () => boolean): () => void {
+  const ready = meter.gauge("aion_server_ready");
+  const count = meter.gauge("aion_namespaces");
+  return meter.collect(() => {
+    ready.set(isReady() ? 1 : 0);
+    for (const state of ["open", "unavailable"] as const)
+      count.set(namespaces.list().filter((each) => each.state === state).length, state);
+  });
 }
 
 /** Error: `permission_denied`. */

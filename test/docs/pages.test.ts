@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import * as workflowModule from "aion/workflow";
 import { errorsPage, renderErrors } from "../../docs/generate-errors.ts";
 import { renderServer, serverPage } from "../../docs/generate-server.ts";
+import { metricsPage, renderMetrics } from "../../docs/generate-metrics.ts";
 import { cliJsonPage, renderPage, renderSchemas, schemasFile } from "../../docs/generate-cli-json.ts";
 import { groups } from "../../docs/invariants.ts";
 import { invariantsPage, readCitations, renderInvariants, stateOf } from "../../docs/generate-invariants.ts";
@@ -49,6 +50,10 @@ describe("the documents", () => {
 describe("pages that are made", () => {
   it("docs/errors.md is what the table of errors makes: node scripts/bootstrap.mjs docs/generate-errors.ts", async () => {
     expect(readFileSync(errorsPage, "utf8") === (await renderErrors())).toBe(true);
+  });
+
+  it("docs/metrics.md is what the table of metrics makes: node scripts/bootstrap.mjs docs/generate-metrics.ts", async () => {
+    expect(readFileSync(metricsPage, "utf8")).toBe(await renderMetrics());
   });
 
   it("docs/server.md is what the settings and the API make: node scripts/bootstrap.mjs docs/generate-server.ts", async () => {

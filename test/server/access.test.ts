@@ -51,7 +51,8 @@ const expected = {
   revokeKey: "admin of all",
   readAudit: "admin of all",
   describeApi: "anyone",
-} as const satisfies Record<AskedOperation, Role | "known" | "anyone" | "admin of all">;
+  metrics: "read of all",
+} as const satisfies Record<AskedOperation, Role | "known" | "anyone" | "admin of all" | "read of all">;
 
 const version = "ab".repeat(32);
 
@@ -172,6 +173,7 @@ const ways: readonly Way[] = [
   { name: "revocation", operation: "revokeKey", call: http("DELETE", () => `${keysPath}/none`) },
   { name: "the audit log", operation: "readAudit", call: http("GET", () => auditPath) },
   { name: "the document", operation: "describeApi", call: http("GET", () => "/openapi.json") },
+  { name: "the metrics", operation: "metrics", call: http("GET", () => "/metrics") },
   { name: "the reference", operation: "describeApi", call: http("GET", () => "/docs") },
 ];
 
@@ -247,7 +249,7 @@ describe("every operation", () => {
         needs === "known" ||
         needs === "anyone" ||
         needs === role ||
-        (role === "admin" && needs !== "admin of all");
+        (role === "admin" && !needs.endsWith(" of all"));
       const code = codeOf(await call("own", token));
       expect([name, may ? refusals.has(code) : code]).toEqual([name, may ? false : "permission_denied"]);
     }
@@ -258,6 +260,20 @@ describe("every operation", () => {
     for (const { name, call } of byOperation((operation) => expected[operation] === "admin of all")) {
       const code = codeOf(await call("own", token));
       expect([name, code === "permission_denied"]).toEqual([name, role !== "admin"]);
+    }
+  });
+});
+
+describe("the metrics", () => {
+  it.each(roles)("of all namespaces take a role that reads them all: %s", async (role) => {
+    const [all, one] = [
+      keyFor({ roles: [role], namespaces: "*" }),
+      keyFor({ roles: [role], namespaces: ["own"] }),
+    ];
+    for (const { call } of byOperation((operation) => operation === "metrics")) {
+      const may = role === "read" || role === "admin";
+      expect((await call("own", all)).status).toBe(may ? 200 : 403);
+      expect((await call("own", one)).status).toBe(403);
     }
   });
 });

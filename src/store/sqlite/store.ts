@@ -3,7 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, Meter } from "../../core/ports.ts";
 import { encodeCatalogChange } from "../catalog.ts";
 import { encodeCommit, parseCursor } from "../commit.ts";
 import type {
@@ -36,6 +36,7 @@ import { decodeReply } from "./job.ts";
 import { openDatabase } from "./migrate.ts";
 import { OwnerRow } from "./owner.ts";
 import { Reader } from "./reader.ts";
+import { StoreMeter } from "./store-meter.ts";
 import { thisVersion } from "./version.ts";
 import { WritePath } from "./write-path.ts";
 import { Writer } from "./writer.ts";
@@ -51,6 +52,8 @@ export interface SqliteStoreOptions {
    * `inline`: no thread is started.
    */
   readonly writer?: "auto" | "thread" | "inline";
+  /** Where it counts and measures. Default: nowhere. */
+  readonly meter?: Meter;
   /** Only reads: beside a process that owns the store, or when none does. */
   readonly readOnly?: boolean;
 }
@@ -79,6 +82,7 @@ class SqliteStore implements Store {
   readonly #reader: Reader;
   readonly #owner: OwnerRow;
   readonly #writePath: WritePath | undefined;
+  readonly #meter: StoreMeter | undefined;
   #isClosed = false;
 
   constructor(database: DatabaseSync, of: SqliteStoreOptions) {
@@ -92,9 +96,11 @@ class SqliteStore implements Store {
       const mode = of.path === ":memory:" ? "at-once" : (of.writer ?? "auto");
       // The engine's thread does not wait for a lock while there is another that can.
       if (mode === "auto") database.exec("PRAGMA busy_timeout = 100");
+      this.#meter = of.meter === undefined ? undefined : new StoreMeter(of.meter, of.path);
       this.#writePath = new WritePath(new Writer(database, { path: of.path, storeName: this.name }), {
         path: of.path,
         mode,
+        storeMeter: this.#meter,
       });
     }
   }
@@ -257,6 +263,7 @@ class SqliteStore implements Store {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#writePath?.close();
+    this.#meter?.close();
     this.#database.close();
   }
 

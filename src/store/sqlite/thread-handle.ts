@@ -6,6 +6,8 @@ import type { Wire } from "./wire.ts";
 
 interface ThreadEvents {
   settle(pending: readonly Pending[], results: readonly JobResult[]): void;
+  /** What its transactions took and held. */
+  written?(numbers: readonly number[]): void;
   ended(): void;
 }
 
@@ -87,9 +89,10 @@ export class ThreadHandle {
       this.#isCheckpointing = false;
       if (!this.#isClosing) this.post([{ job: { kind: "checkpoint" }, settle: () => {} }]);
     } else {
-      const [messageCount, ...results] = message;
+      const [messageCount, numbers, ...results] = message;
       const pending = this.#posted.splice(0, Number(messageCount)).flat();
       if (this.#posted.length === 0) this.#worker.unref();
+      this.#events.written?.(numbers as readonly number[]);
       this.#events.settle(pending, decodeResults(results));
       if (this.#posted.length === 0) this.#onIdle?.();
     }

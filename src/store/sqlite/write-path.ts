@@ -3,6 +3,7 @@ import { isBusy } from "./errors.ts";
 import { archiveOf } from "./job.ts";
 import type { Job, JobResult, Pending } from "./job.ts";
 import { LogMeter, pagesPerCheckpoint } from "./log-meter.ts";
+import type { StoreMeter } from "./store-meter.ts";
 import { ThreadHandle } from "./thread-handle.ts";
 import type { Writer } from "./writer.ts";
 
@@ -39,6 +40,7 @@ export type WriteMode = "auto" | "thread" | "inline" | "at-once";
 export class WritePath {
   readonly #writer: Writer;
   readonly #path: string;
+  readonly #storeMeter: StoreMeter | undefined;
   #mode: WriteMode;
   readonly #meter = new LogMeter();
   #queue: Pending[] = [];
@@ -53,9 +55,13 @@ export class WritePath {
   #flushesToSkip = 0;
   #threadDeaths = 0;
 
-  constructor(writer: Writer, of: { readonly path: string; readonly mode: WriteMode }) {
+  constructor(
+    writer: Writer,
+    of: { readonly path: string; readonly mode: WriteMode; readonly storeMeter?: StoreMeter | undefined },
+  ) {
     this.#writer = writer;
     this.#path = of.path;
+    this.#storeMeter = of.storeMeter;
     this.#mode = of.mode;
   }
 
@@ -126,6 +132,7 @@ export class WritePath {
       this.#startThread().post(pending);
       return;
     }
+    this.#storeMeter?.written(this.#writer.takeNumbers());
     this.#settle(pending, results);
     if (this.#mode === "at-once") return;
     this.#meter.add(jobs, results, this.#writer.logPages());
@@ -165,6 +172,7 @@ export class WritePath {
   #startThread(): ThreadHandle {
     const events = {
       settle: (pending: readonly Pending[], results: readonly JobResult[]) => this.#settle(pending, results),
+      written: (numbers: readonly number[]) => this.#storeMeter?.written(numbers),
       ended: () => {
         this.#thread = undefined;
         this.#threadDeaths += 1;

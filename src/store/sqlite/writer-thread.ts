@@ -70,7 +70,7 @@ function take(): Work | undefined {
 function carryOut({ jobs, messageCount, request }: Work): boolean {
   if (messageCount > 0) {
     const results = writer.run(jobs);
-    port.postMessage([messageCount, ...encodeResults(results)]);
+    port.postMessage([messageCount, writer.takeNumbers(), ...encodeResults(results)]);
     meter.add(jobs, results, writer.logPages());
   }
   if (request === "checkpoint") {

@@ -41,6 +41,9 @@ export class Writer {
   readonly #log: RunLogWriter;
   readonly #sql: Statements;
   #failure: AionError | undefined;
+  /** Of transactions of commits: see `StoreMeter`. */
+  #numbers: number[] = [];
+  #flushMillis = 0;
   // Asked once a transaction, and only if a run closes in it: mostly there are none at all.
   #mayHaveHeartbeats: boolean | undefined;
   #lastRunKey: RunKey | undefined;
@@ -100,12 +103,38 @@ export class Writer {
   }
 
   #applyAll(batches: readonly Batch[]): readonly JobResult[] {
+    const startedAt = performance.now();
+    let results: readonly JobResult[];
     try {
-      return this.#transaction(() => this.#applyBatches(batches, (commit) => this.#apply(commit)));
+      results = this.#transaction(() => this.#applyBatches(batches, (commit) => this.#apply(commit)));
     } catch (error) {
       if (!isStatementFault(error)) throw error;
-      return this.#transaction(() => this.#applyBatches(batches, (commit) => this.#applyAlone(commit)));
+      results = this.#transaction(() => this.#applyBatches(batches, (commit) => this.#applyAlone(commit)));
     }
+    this.#count(batches, results, performance.now() - startedAt);
+    return results;
+  }
+
+  #count(batches: readonly Batch[], results: readonly JobResult[], millis: number): void {
+    let commitCount = 0;
+    let eventCount = 0;
+    for (const [index, { commits }] of batches.entries()) {
+      const result = results[index];
+      if (result?.kind !== "appended") continue;
+      for (const [place, { run, start }] of commits.entries()) {
+        if (result.results[place]?.ok !== true) continue;
+        commitCount += 1;
+        eventCount += (run?.eventCount ?? 0) + (start?.eventCount ?? 0);
+      }
+    }
+    this.#numbers.push(millis / 1_000, this.#flushMillis / 1_000, commitCount, eventCount);
+  }
+
+  /** Numbers of the transactions since the last time. */
+  takeNumbers(): readonly number[] {
+    const numbers = this.#numbers;
+    this.#numbers = [];
+    return numbers;
   }
 
   #runOne(job: Exclude<Job, { readonly kind: "append" }>): JobResult {
@@ -180,7 +209,9 @@ export class Writer {
     try {
       this.#sql.begin.run();
       const result = work();
+      const worked = performance.now();
       this.#sql.commit.run();
+      this.#flushMillis = performance.now() - worked;
       return result;
     } catch (error) {
       this.#rollBack();
