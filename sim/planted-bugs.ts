@@ -487,7 +487,7 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/operations.ts",
-        "await this.#deliverSignal(workflowId, runId, signal);\n      return reply;",
+        "await this.#deliverSignal(workflowId, runId, signal, traceOf(request));\n      return reply;",
         "return reply;",
       ),
     ],
