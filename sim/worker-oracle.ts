@@ -483,7 +483,8 @@ export class WorkerOracle implements AttemptWatch {
         "lost-without-cause",
         `${run.workflowId}, activity ${event.ordinal}: ${identity} had ${this.#elapsedMs() - ownedFromMs} ms to come back`,
       );
-    if (isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
+    // With a store that is late it may have been lost before its start was on disk.
+    if (this.#isPunctual() && isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
       throw new SimulationFailure(
         "lost-without-cause",
         `${run.workflowId}, activity ${event.ordinal}, attempt ${event.attempt}: nothing had happened to ${identity}`,
