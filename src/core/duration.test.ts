@@ -119,4 +119,12 @@ describe("a duration", () => {
       { seed },
     );
   });
+
+  it.each([null, undefined, {}, [], true, 5n])("refuses %s, whatever the types say", (value) => {
+    expect(() => parseDuration(value as never)).toThrow(/must be a number or a text/);
+  });
+
+  it("does not send back all of what it refuses", () => {
+    expect(() => parseDuration("x".repeat(10_000))).toThrow(/^.{1,300}$/);
+  });
 });

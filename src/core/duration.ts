@@ -33,13 +33,25 @@ const unitMs: Readonly<Record<string, number>> = {
 /** About 10,000 years; beyond it instants stop being exact dates. */
 export const durationMsMax = 315_360_000_000_000;
 
+const formHint =
+  'Write milliseconds as a number, or text such as "500ms", "30s", "5 minutes", "2h", "2 days", "1h 30m".';
+/** Of what was given, in a message. */
+const shownMax = 100;
+
 /** Milliseconds, a whole number of 0 or more (parts of a millisecond round up). Throws `invalid_argument`. */
 export function parseDuration(duration: Duration, what = "duration"): number {
-  const ms = typeof duration === "number" ? duration : parseText(duration, what);
+  // Whoever writes JavaScript, or a configuration, may hand in anything.
+  const given: unknown = duration;
+  if (typeof given !== "number" && typeof given !== "string") {
+    throw new AionError("invalid_argument", `${what} must be a number or a text, got ${typeof given}`, {
+      hint: formHint,
+    });
+  }
+  const ms = typeof given === "number" ? given : parseText(given, what);
   if (!Number.isFinite(ms) || ms < 0 || ms > durationMsMax) {
     throw new AionError(
       "invalid_argument",
-      `${what} must be between 0 and ${durationMsMax} milliseconds, got ${String(duration)}`,
+      `${what} must be between 0 and ${durationMsMax} milliseconds, got ${String(given).slice(0, shownMax)}`,
     );
   }
   return Math.ceil(ms);
@@ -52,9 +64,13 @@ function parseText(text: string, what: string): number {
     const match = part.exec(text);
     const unit = match === null ? undefined : unitMs[(match[2] ?? "").toLowerCase()];
     if (match === null || unit === undefined) {
-      throw new AionError("invalid_argument", `${what} ${JSON.stringify(text)} is no duration`, {
-        hint: 'Write milliseconds as a number, or text such as "500ms", "30s", "5 minutes", "2h", "2 days", "1h 30m".',
-      });
+      throw new AionError(
+        "invalid_argument",
+        `${what} ${JSON.stringify(text.slice(0, shownMax))} is no duration`,
+        {
+          hint: formHint,
+        },
+      );
     }
     // 8.05 * 1000 is 8050.000000000001 in binary fractions, which would round up to 8051.
     total += Number((Number(match[1]) * unit).toPrecision(15));
