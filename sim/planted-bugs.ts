@@ -161,8 +161,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       edit(
         "engine/kernel.ts",
-        'this.log("error", "the engine stopped", { code: error.code, message: error.message });\n    this.#forgetAll(error);',
-        'this.log("error", "the engine stopped", { code: error.code, message: error.message });',
+        'this.log("error", "the engine stopped", { code: error.code, error: error.message });\n    this.#forgetAll(error);',
+        'this.log("error", "the engine stopped", { code: error.code, error: error.message });',
       ),
     ],
   },
