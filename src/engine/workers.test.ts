@@ -754,11 +754,11 @@ describe("who is taken for lost", () => {
     worker.complete(worker.task(), "done");
     worker.cut();
     await stage.hand.pass(workerOptionsDefault.sessionTimeoutMs);
-    const { token } = worker.task();
+    const task = worker.task();
     worker
       .connect(stage.workers)
-      .register({ unacknowledged: [token] })
-      .complete(worker.task(), "done");
+      .register({ unacknowledged: [task.token] })
+      .complete(task, "done");
     expect(worker.answers).toEqual([]);
     expect(stage.record()).toEqual(["ActivityCompleted"]);
     expect(worker.answers).toEqual(["recorded"]);
