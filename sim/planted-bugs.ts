@@ -102,8 +102,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       edit(
         "engine/recorder.ts",
-        "pending.done(await this.#resolve(pending.commit, error));",
-        `pending.done(
+        "this.#done(pending, await this.#resolve(pending.commit, error));",
+        `this.#done(pending,
           await this.#store.append(this.#token, [pending.commit]).then(
             (results) => results[0] ?? missing,
             (again: unknown) => ({ ok: false as const, error: toStoreError(again) }),
@@ -134,8 +134,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       edit(
         "engine/recorder.ts",
-        "pending.done(results[index] ?? missing)",
-        "pending.done((results[index]?.ok === false ? results[0] : results[index]) ?? missing)",
+        "this.#done(pending, results[index] ?? missing)",
+        "this.#done(pending, (results[index]?.ok === false ? results[0] : results[index]) ?? missing)",
       ),
     ],
   },
@@ -448,8 +448,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/operations.ts",
-        "signalId !== undefined && state.hasSignal(signalId)\n            ? undefined",
-        'signalId !== undefined && signalId === "" && state.hasSignal(signalId)\n            ? undefined',
+        "isRepeated = signalId !== undefined && state.hasSignal(signalId);",
+        'isRepeated = signalId !== undefined && signalId === "" && state.hasSignal(signalId);',
       ),
     ],
   },

@@ -15,6 +15,10 @@ interface Reader {
 
 const readers: Readonly<Record<string, Reader>> = {
   "src/engine/residency.ts": { reads: ["findRun", "findRunByKey"], why: "the door" },
+  "src/engine/engine-meter.ts": {
+    reads: ["count"],
+    why: "how many runs there are, for who asks for metrics",
+  },
   "src/engine/load.ts": {
     reads: ["findRunByKey", "readSegment"],
     why: "the history of a run whose row it is given, and whether the run is still there when that is empty",

@@ -489,3 +489,54 @@ describe("an engine that is killed at any commit", () => {
     },
   );
 });
+
+// I-10
+it("a worker that leaves begins no task that still comes, nor again one that it was told of before", async () => {
+  const begun: string[] = [];
+  const sent: string[] = [];
+  let receive: (frame: unknown) => void = () => undefined;
+  const work = activity("work", async (name: string) => {
+    begun.push(name);
+    await new Promise(() => undefined);
+  });
+  const worker = new Worker({
+    activities: [work],
+    log: () => undefined,
+    transport: {
+      connect: async (user) => {
+        receive = (frame) => user.receive(frame as never);
+        return { send: (frame) => sent.push(frame.type), close: () => undefined };
+      },
+    },
+  });
+  const running = worker.run();
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  await turn();
+  const task = (token: string): object => ({
+    type: "task",
+    token,
+    activityType: "work",
+    workflowId: "w",
+    runId: "r",
+    attempt: 1,
+    idempotencyKey: token,
+    input: JSON.stringify(token),
+  });
+  receive({
+    type: "registered",
+    session: "s",
+    sessionTimeoutMs: 30_000,
+    payloadLimitBytes: 1_000_000,
+    stop: [],
+  });
+  receive(task("first"));
+  await turn();
+  expect(begun).toEqual(["first"]);
+  const stopped = worker.stop({ drain: 0 });
+  receive(task("first"));
+  receive(task("second"));
+  await stopped;
+  await running;
+  expect(begun).toEqual(["first"]);
+  expect(sent).toContain("leave");
+});

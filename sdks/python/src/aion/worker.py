@@ -83,6 +83,8 @@ class Worker:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._under_way = 0
         self._is_draining = False
+        # What it still had is for others: nothing is begun any more, whatever comes before the engine has heard of it.
+        self._is_leaving = False
         self._is_hurried = False
         self._is_over = False
         self._stopping: asyncio.Task[None] | None = None
@@ -146,6 +148,7 @@ class Worker:
             self._on_idle = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._on_idle.wait(), drain)
+        self._is_leaving = True
         await asyncio.gather(self._forget_all(), connection.leave())
 
     @contextlib.contextmanager
@@ -235,6 +238,8 @@ class Worker:
 
     def _take(self, frame: frames.Task) -> None:
         token = frame.token
+        if self._is_leaving:
+            return
         if token in self._attempts or token in self._unacknowledged or token in self._ended:
             return
         self._attempts[token] = Attempt(self, frame, self._bindings.get(frame.activity_type))
