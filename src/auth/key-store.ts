@@ -141,9 +141,10 @@ export class KeyStore implements KeyDirectory {
         throw new AionError("invalid_argument", `key ${id} was revoked: it takes a new one`);
       this.#database
         .prepare(
-          "UPDATE keys SET previous_hash = hash, previous_until = ?, hash = ?, rotated_at = ? WHERE id = ?",
+          // One that is over at once does not come back when the clock is set back.
+          "UPDATE keys SET previous_hash = iif(? > 0, hash, NULL), previous_until = ?, hash = ?, rotated_at = ? WHERE id = ?",
         )
-        .run(until, hashOf(secret), now, id);
+        .run(overlapMs, until, hashOf(secret), now, id);
     });
     return { key: toSummary(this.#find(id)), token: formatKey({ id, secret }) };
   }

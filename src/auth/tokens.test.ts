@@ -8,7 +8,7 @@ import path from "node:path";
 import fc from "fast-check";
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from "jose";
 import type { JWTPayload } from "jose";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { isAionError } from "../core/errors.ts";
 import type { Proof } from "./gatekeeper.ts";
 import { tokenProver } from "./tokens.ts";
@@ -230,6 +230,24 @@ describe("the keys of an issuer", () => {
     isThere = true;
     now += 5_000;
     expect((await prove(token)).principal.subject).toBe("jwt:ann");
+  });
+
+  it("that were had before count on, though somebody shows a token of another while they are not to be had", async () => {
+    let isThere = true;
+    const { url } = await serveKeys(async () => (isThere ? await keySet(["one", pair]) : undefined));
+    const prove = prover(url);
+    await prove(await sign());
+    isThere = false;
+    // The set is asked for anew half a minute after it was had, and no sooner.
+    const fresh = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 31_000);
+    try {
+      const stray = await sign({ header: { kid: "two" }, by: other });
+      await expect(prove(stray)).rejects.toMatchObject({ code: "identity_unavailable" });
+      expect((await prove(await sign({ claims: { sub: "bea" } }))).principal.subject).toBe("jwt:bea");
+      await expect(prove(stray)).rejects.toMatchObject({ code: "identity_unavailable" });
+    } finally {
+      fresh.mockRestore();
+    }
   });
 
   it("in a file that is not there, or is something else, let nobody in", async () => {

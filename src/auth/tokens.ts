@@ -138,7 +138,12 @@ function holds(claim: unknown, value: string): boolean {
   return claim === value || (Array.isArray(claim) && claim.includes(value));
 }
 
-function toKeys(jwks: string, now: () => number): JWTVerifyGetKey {
+interface TokenKeys extends JWTVerifyGetKey {
+  /** Those that were had before and still count. */
+  readonly held?: () => JWTVerifyGetKey | undefined;
+}
+
+function toKeys(jwks: string, now: () => number): TokenKeys {
   const url = /^[a-z]+:\/\//i.test(jwks) ? URL.parse(jwks) : undefined;
   if (url === null) throw invalid(`${JSON.stringify(jwks)} is no URL`);
   if (url === undefined) return fileKeys(jwks, now);
@@ -147,7 +152,12 @@ function toKeys(jwks: string, now: () => number): JWTVerifyGetKey {
     throw invalid(
       `the keys of tokens are not to be had from ${jwks}: anybody on the way could put in his own`,
     );
-  return createRemoteJWKSet(url, { timeoutDuration: fetchTimeoutMs });
+  const remote = createRemoteJWKSet(url, { timeoutDuration: fetchTimeoutMs });
+  const held = (): JWTVerifyGetKey | undefined => {
+    const known = remote.fresh ? remote.jwks() : undefined;
+    return known === undefined ? undefined : createLocalJWKSet(known);
+  };
+  return Object.assign((...of: Parameters<JWTVerifyGetKey>) => remote(...of), { held });
 }
 
 /** Read again when it changes. */
@@ -168,11 +178,20 @@ function fileKeys(file: string, now: () => number): JWTVerifyGetKey {
 }
 
 /** Whoever cannot be told by a key that is not to be had is not let in; that it is not to be had is told as such. */
-function careful(keys: JWTVerifyGetKey, log: Log, now: () => number): JWTVerifyGetKey {
+function careful(keys: TokenKeys, log: Log, now: () => number): JWTVerifyGetKey {
   let failedAt = -Infinity;
   let why = "";
   return async (header, token) => {
-    if (now() - failedAt < pauseMs) throw unavailable(why);
+    if (now() - failedAt < pauseMs) {
+      // Who shows a token of a key that nobody knows makes the keys be asked for: that must not keep out those of known ones.
+      const held = keys.held?.();
+      if (held === undefined) throw unavailable(why);
+      try {
+        return await held(header, token);
+      } catch (error) {
+        throw error instanceof errors.JWKSNoMatchingKey ? unavailable(why) : error;
+      }
+    }
     try {
       return await keys(header, token);
     } catch (error) {

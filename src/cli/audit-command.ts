@@ -7,7 +7,7 @@ import type { AuditEntry, AuditPage, AuditQuery } from "../client/access.ts";
 import { AionError } from "../core/errors.ts";
 import { formatInstant } from "./instant.ts";
 import { Output } from "./output.ts";
-import { printable } from "./printable.ts";
+import { oneLine } from "./printable.ts";
 import { Session } from "./session.ts";
 import { table } from "./table.ts";
 import { countOption, instantOption, usageError } from "./usage.ts";
@@ -86,14 +86,26 @@ function readFile(data: string, query: AuditQuery): AuditPage {
   }
 }
 
-function toRow({ at, subject, operation, namespace, ids, address, outcome, count }: AuditEntry): string[] {
+const cellMax = 3_000;
+
+/** What callers chose stays in its line: it could be written so that it looks like an entry. */
+export function toRow({
+  at,
+  subject,
+  operation,
+  namespace,
+  ids,
+  address,
+  outcome,
+  count,
+}: AuditEntry): string[] {
   return [
     formatInstant(at),
-    printable(subject ?? "nobody known"),
+    oneLine(subject ?? "nobody known", cellMax),
     operation,
-    printable(namespace ?? ""),
-    printable(Object.values(ids).join(" ")),
-    address,
+    oneLine(namespace ?? "", cellMax),
+    oneLine(Object.values(ids).join(" "), cellMax),
+    oneLine(address, cellMax),
     count === 1 ? outcome : `${outcome} (${count} times)`,
   ];
 }

@@ -21,7 +21,7 @@ export function serverLog(format: "text" | "json" | undefined, level: LogLevel):
     process.stderr.write(
       isJson
         ? `${encodeLogEntry(time, entryLevel, message, fields)}\n`
-        : `${errorStyle("dim", time)} ${errorStyle(styles[entryLevel], entryLevel.padEnd(5))} ${printable(message)}${shown(fields)}\n`,
+        : `${errorStyle("dim", time)} ${errorStyle(styles[entryLevel], entryLevel.padEnd(5))} ${printable(message).replaceAll("\n", "\\n")}${shown(fields)}\n`,
     );
   };
 }
@@ -31,7 +31,16 @@ function shown(fields: Readonly<Record<string, unknown>>): string {
     .filter(([, value]) => value !== undefined)
     .map(
       ([name, value]) =>
-        ` ${errorStyle("dim", `${name}=`)}${printable(typeof value === "string" ? value : JSON.stringify(value))}`,
+        ` ${errorStyle("dim", `${name}=`)}${name === "stack" ? toStack(value) : toLine(value)}`,
     )
     .join("");
+}
+
+/** What somebody else has written must not look like an entry of its own. */
+function toLine(value: unknown): string {
+  return printable(typeof value === "string" ? value : JSON.stringify(value)).replaceAll("\n", "\\n");
+}
+
+function toStack(value: unknown): string {
+  return printable(String(value)).replaceAll("\n", "\n    ");
 }

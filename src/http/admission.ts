@@ -34,6 +34,8 @@ export interface Asked extends Caller {
   readonly namespace?: string;
   /** That a worker would serve. */
   readonly taskQueues?: readonly string[];
+  /** Of which namespace it is asked stands in a body that was not read: as yet it is only decided whether the caller is anybody. */
+  readonly isUnread?: true;
 }
 
 export type Ids = Readonly<Record<string, string>>;

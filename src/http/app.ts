@@ -141,15 +141,18 @@ export function createApp(options: AppOptions): Hono<Env> {
         const lastEventId = headers.get("last-event-id") ?? undefined;
         const request = toStreamRequest({ kind, params, query, lastEventId });
         const over = ends === undefined ? [] : [ends];
-        return await streamEvents(service, request, {
+        const answer = await streamEvents(service, request, {
           abortSignal: AbortSignal.any([signal, closing, ...over]),
           meter: options.httpMeter,
         });
+        // Nobody reads the body of an answer to that, and nobody would close it.
+        if (context.req.method === "HEAD") await answer.body?.cancel();
+        return answer;
       });
     });
   }
   app.notFound(async (context) => {
-    await readBody(context.req.raw, 0).catch(() => undefined);
+    await discardBody(context.req.raw);
     const { method, path } = context.req;
     return toResponse(
       new AionError("endpoint_unknown", `there is no ${method} ${path.slice(0, 200)}`),

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
-import { createServer as createHttp2Server } from "node:http2";
-import type { ServerHttp2Session } from "node:http2";
+import { createServer as createHttp2Server, Http2ServerResponse, constants } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
@@ -18,10 +18,14 @@ const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 60_000;
 /** How long closing waits for calls that change something, and for answers to be taken. */
 const drainTimeoutMs = 5_000;
+/** How long a connection of HTTP/2 may be without a call. */
+const idleTimeoutMs = 120_000;
 /** Calls under way at once over one connection of HTTP/2. */
 const streamsPerConnection = 1_000;
 /** Of the services of `proto/`. */
 const rpcPrefix = "/aion.";
+/** Of workers, whose requests last as long as they do. */
+const workPrefix = "/aion.v1.WorkerService/";
 /** How a connection of HTTP/2 begins; no request of HTTP/1 does. */
 const http2Preface = "PRI";
 
@@ -74,6 +78,8 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
     underWay.add(answered);
     // HTTP/2 has a farewell of its own.
     if (closing.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+    if (response instanceof Http2ServerResponse && request.url?.startsWith(workPrefix) !== true)
+      boundArrival(response.stream);
     answer(request, response).catch((reason: unknown) => refuse(response, reason));
   };
   const first = createServer(
@@ -93,6 +99,14 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.on("error", () => session.destroy());
+    let openCount = 0;
+    session.on("stream", (stream) => {
+      openCount += 1;
+      stream.once("close", () => (openCount -= 1));
+    });
+    session.setTimeout(idleTimeoutMs, () => {
+      if (openCount === 0) session.close();
+    });
   });
   // They listen to nothing themselves; this is when the one begins to watch for callers that take too long.
   first.emit("listening");
@@ -171,6 +185,15 @@ function answerOrigin(
   response.statusCode = 204;
   response.end();
   return true;
+}
+
+/** HTTP/1 has a limit of its own; over HTTP/2 Node lets a request arrive for as long as it likes. */
+function boundArrival(stream: ServerHttp2Stream): void {
+  if (stream.endAfterHeaders) return;
+  const timer = setTimeout(() => {
+    if (stream.state.state === constants.NGHTTP2_STREAM_STATE_OPEN) stream.close(constants.NGHTTP2_CANCEL);
+  }, requestTimeoutMs);
+  stream.once("close", () => clearTimeout(timer));
 }
 
 /** The answer to what nobody else has answered. */

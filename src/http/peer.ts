@@ -4,6 +4,8 @@ import type { TLSSocket } from "node:tls";
 export interface Peer {
   /** The address of the other machine; `local`: a process of this one, over a unix socket. */
   readonly address: string;
+  /** Over TLS that ends here. */
+  readonly isEncrypted?: true;
   /** One that an authority which the server trusts has signed. */
   readonly certificate?: PeerCertificate;
 }
@@ -33,11 +35,12 @@ export function peerOf(socket: unknown): Peer {
 function readPeer(socket: TLSSocket): Peer {
   const address = socket.remoteAddress?.replace(/^::ffff:/, "") ?? "local";
   const isTls = typeof socket.getPeerX509Certificate === "function" && socket.encrypted;
-  if (!isTls || !socket.authorized) return { address };
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return { address };
+  if (!isTls) return { address };
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return { address, isEncrypted: true };
   return {
     address,
+    isEncrypted: true,
     certificate: {
       fingerprint: certificate.fingerprint256,
       names: [...commonNames(certificate.subject), ...splitNames(certificate.subjectAltName)],

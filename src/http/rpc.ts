@@ -10,7 +10,7 @@ import { AionError } from "../core/errors.ts";
 import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import { underAdmission, whyEnded } from "./admission.ts";
-import type { Asked } from "./admission.ts";
+import type { Asked, AskedOperation } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { pagesOf } from "./event-stream.ts";
@@ -21,12 +21,14 @@ import {
   PackageService,
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
+import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
 import { operationsFor, orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
-import { rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
+import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
+import { refuseUnread } from "./rpc-refusal.ts";
 import { addWorkers } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
@@ -59,7 +61,8 @@ export function rpcHandler(
   options: AppOptions,
   fallback: (request: unknown, response: unknown) => Promise<void>,
 ): NodeHandler {
-  return connectNodeAdapter({
+  const operations = operationsByPath();
+  const handler = connectNodeAdapter({
     routes: (router) => addRpc(router, options),
     interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
     fallback: (request, response) => void fallback(request, response),
@@ -68,6 +71,36 @@ export function rpcHandler(
     jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
     readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
   });
+  // The protocol reads the whole message before it asks anybody what to do with it.
+  const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
+    const operation = operations.get((request.url ?? "").split("?", 1)[0] ?? "");
+    if (operation !== undefined) {
+      const since = options.httpMeter?.now() ?? 0;
+      try {
+        await options.admit?.({ operation, isUnread: true, ...nodeCallerOf(request) });
+      } catch (reason) {
+        const error = toAionError(reason);
+        options.httpMeter?.answered("rpc", operation, since, error);
+        refuseUnread(request, response, toConnectError(error));
+        return;
+      }
+    }
+    handler(request, response);
+  };
+  return (request, response) => void admitUnread(request, response);
+}
+
+function operationsByPath(): ReadonlyMap<string, AskedOperation> {
+  const toPath = (service: DescService, name: string): string =>
+    `/${service.typeName}/${service.method[name]?.name ?? ""}`;
+  return new Map<string, AskedOperation>([
+    ...(Object.keys(places) as (keyof Service)[]).map(
+      (operation) => [toPath(...places[operation]), operation] as const,
+    ),
+    [toPath(WorkflowService, "follow"), "events"],
+    [toPath(WorkflowService, "watch"), "events"],
+    [toPath(WorkerService, "work"), "work"],
+  ]);
 }
 
 const streamed: Readonly<Record<string, string>> = { follow: "events", watch: "events", work: "work" };

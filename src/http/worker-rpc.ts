@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { defaultNamespace } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
@@ -15,6 +16,8 @@ import { fromWorkRequest, toWorkResponse } from "./worker-frames.ts";
 
 /** More than an engine ever has to say at once to a worker of the largest capacity. */
 const framesMax = 50_000;
+
+const registerTimeoutMs = 10_000;
 
 /** Workers, over a stream in each direction. Who they work for is in their first frame. */
 export function addWorkers(router: ConnectRouter, options: AppOptions): void {
@@ -42,6 +45,12 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
   });
 }
 
+/** Rejects after the time in which a worker must have said who it is. */
+async function late(): Promise<never> {
+  await delay(registerTimeoutMs, undefined, { ref: false });
+  throw new AionError("invalid_argument", "the first frame of a worker did not come");
+}
+
 interface Registered {
   readonly receiver: EngineReceiver;
   readonly admission: Admission;
@@ -52,7 +61,7 @@ async function register(
   queue: FrameQueue<WorkResponse>,
   { context, options }: { readonly context: HandlerContext; readonly options: AppOptions },
 ): Promise<Registered> {
-  const first = await frames.next();
+  const first = await Promise.race([frames.next(), late()]);
   if (first.done === true || first.value.frame.case !== "register") {
     throw new AionError("invalid_argument", "the first frame of a worker must be its registration");
   }

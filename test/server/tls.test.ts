@@ -262,6 +262,8 @@ describe("a caller with a certificate", () => {
         sent.end();
       });
     expect([await ask(url), await ask("https://evil.example"), await ask("null")]).toEqual([200, 403, 403]);
+    // Anybody on the way may make up a page of that name, if it is asked for without TLS.
+    expect(await ask(url.replace("https:", "http:"))).toBe(403);
   });
 });
 
