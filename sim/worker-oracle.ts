@@ -73,8 +73,13 @@ export class WorkerOracle implements AttemptWatch {
   /** Attempts begun in a queue by the owner of an epoch. */
   readonly #begun = new Map<string, number>();
   readonly #epochFromMs = new Map<number, number>();
-  /** Tasks that were given out and not reported, with the worker. */
+  /**
+   * Tasks that were given out and not reported, with the process: what one had whose name another one has now is for others, though
+   * that may not be on disk yet.
+   */
   readonly #out = new Map<string, string>();
+  /** Tokens that were handed out, for the rates of queues. */
+  readonly #counted = new Set<string>();
   #clockForwardsCount = 0;
 
   constructor(of: {
@@ -290,15 +295,34 @@ export class WorkerOracle implements AttemptWatch {
         "task-after-drain",
         `${worker.name} said ${drainedMs} ms before that it takes no more, and is given ${frame.token}`,
       );
-    this.#out.set(frame.token, worker.identity);
-    const out = [...this.#out].filter(
-      ([token, identity]) => identity === worker.identity && this.#isOut(token),
-    );
+    this.#countBegun(frame.token, taskQueue);
+    this.#out.set(frame.token, worker.name);
+    const out = [...this.#out].filter(([token, name]) => name === worker.name && this.#isOut(token));
     if (out.length > worker.concurrency)
       throw new SimulationFailure(
         "capacity",
         `${worker.name} has room for ${worker.concurrency}, and was given ${out.map(([token]) => token).join()}`,
       );
+  }
+
+  /** What is recorded as begun and was over before anybody had it gives its place back, so what is handed out is counted. */
+  #countBegun(token: string, taskQueue: string): void {
+    const perSecond = this.#plan.taskQueues[taskQueue]?.perSecond;
+    if (perSecond === undefined || this.#counted.has(token)) return;
+    this.#counted.add(token);
+    const { epoch } = parse(token);
+    const place = `${epoch} ${taskQueue}`;
+    const count = (this.#begun.get(place) ?? 0) + 1;
+    this.#begun.set(place, count);
+    const burst = Math.max(1, perSecond);
+    const passedMs = this.#elapsedMs() - (this.#epochFromMs.get(epoch) ?? 0);
+    const atMost = burst * (1 + this.#clockForwardsCount) + (passedMs * perSecond) / 1_000;
+    if (count > Math.floor(atMost + 1e-6))
+      throw new SimulationFailure(
+        "queue-rate",
+        `${count} attempts begun in ${taskQueue} within ${passedMs} ms, at ${perSecond} a second`,
+      );
+    if (count + 1 > Math.floor(atMost + 1e-6)) this.#statistics.note("queue at its rate");
   }
 
   /** A task that nothing but a report ends, and whose report was not heard. */
@@ -358,7 +382,7 @@ export class WorkerOracle implements AttemptWatch {
   }
 
   engineHears(wire: Wire, frame: WorkerFrame): void {
-    const { identity } = wire.worker;
+    const { identity, name } = wire.worker;
     this.#heardAtMs.set(`${wire.life.epoch} ${identity}`, this.#elapsedMs());
     if (frame.type === "report") this.#out.delete(frame.token);
     if (frame.type === "drain") wire.drainedAtMs = Math.min(wire.drainedAtMs, this.#elapsedMs());
@@ -368,11 +392,12 @@ export class WorkerOracle implements AttemptWatch {
       // What an engine before this one gave out, and did not come to it.
       const named = new Set([...frame.held, ...frame.unacknowledged]);
       for (const [token, of] of this.#out)
-        if (of === identity && !named.has(token) && parse(token).epoch < wire.life.epoch)
-          this.#out.delete(token);
+        if (of === name && !named.has(token) && parse(token).epoch < wire.life.epoch) this.#out.delete(token);
       if (frame.session !== undefined && frame.held.length > 0)
         this.#statistics.note("worker came back with tasks under way");
-    } else if (frame.type === "leave") this.disturbed(identity);
+    } else if (frame.type === "leave") {
+      this.disturbed(identity);
+    }
   }
 
   workerSends(wire: Wire, frame: WorkerFrame): void {
@@ -437,27 +462,12 @@ export class WorkerOracle implements AttemptWatch {
   // What is recorded (AttemptWatch).
 
   attemptStarted(
-    run: AuditedRun,
+    _run: AuditedRun,
     event: NewEvent & { readonly type: "ActivityStarted" },
     epoch: number,
   ): void {
     if (event.worker === undefined) return;
-    const taskQueue = queueOf(run, event.ordinal);
-    const perSecond = this.#plan.taskQueues[taskQueue]?.perSecond;
     if (!this.#epochFromMs.has(epoch)) this.#epochFromMs.set(epoch, this.#auditor.ownedFromMs);
-    if (perSecond === undefined) return;
-    const place = `${epoch} ${taskQueue}`;
-    const count = (this.#begun.get(place) ?? 0) + 1;
-    this.#begun.set(place, count);
-    const burst = Math.max(1, perSecond);
-    const passedMs = this.#elapsedMs() - (this.#epochFromMs.get(epoch) ?? 0);
-    const atMost = burst * (1 + this.#clockForwardsCount) + (passedMs * perSecond) / 1_000;
-    if (count > Math.floor(atMost + 1e-6))
-      throw new SimulationFailure(
-        "queue-rate",
-        `${count} attempts begun in ${taskQueue} within ${passedMs} ms, at ${perSecond} a second`,
-      );
-    if (count + 1 > Math.floor(atMost + 1e-6)) this.#statistics.note("queue at its rate");
   }
 
   /** I-11: an attempt is given up for lost only if something happened by which it may be. */

@@ -176,6 +176,8 @@ class WorkerCore implements ConnectionUser, TaskOwner {
   #underWay = 0;
   #session: string | undefined;
   #isDraining = false;
+  /** What it still had is for others: nothing is begun any more, whatever comes before the engine has heard of it. */
+  #isLeaving = false;
   #state: "new" | "running" | "over" = "new";
   readonly #over = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
@@ -230,6 +232,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
           };
         });
       }
+      this.#isLeaving = true;
       const reason = new AionError("engine_closed", "the worker is stopping");
       for (const task of this.#tasks.values()) this.#forget(task, reason);
       await this.#connection.leave();
@@ -304,6 +307,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
 
   #take(frame: TaskFrame): void {
     const { token } = frame;
+    if (this.#isLeaving) return;
     if (this.#tasks.has(token) || this.#unacknowledged.has(token) || this.#ended.has(token)) return;
     this.#tasks.set(token, new WorkerTask(this, frame, this.#activities.get(frame.activityType)));
     this.#begin();
