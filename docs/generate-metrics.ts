@@ -39,6 +39,12 @@ createServer(async (_request, response) => {
 Engines that are to be shown together are given one \`Metrics\` and a \`namespace\` each. The local socket of an engine answers
 \`/metrics\` too.
 
+## Dashboard and alerts
+
+[grafana/aion.json](grafana/aion.json) is a dashboard for Grafana 11 and later (Dashboards, New, Import): every metric below, in the order of what is
+asked first. [grafana/alerts.yaml](grafana/alerts.yaml) are examples of alerts, a rule file of Prometheus: each says what it means
+and what to do. They take the job to be called as above, and their thresholds are where to begin. A test holds both against the tables.
+
 ## What to know
 
 - **Counters begin at 0 with the process.** They count what this process did: a replay counts no event, and a restart none that is in
