@@ -18,7 +18,14 @@ export function refuseUnread(request: NodeRequest, response: NodeResponse, error
   const { status, headers, body } = answerIn(request.headers["content-type"] ?? "", error);
   if (response instanceof Http2ServerResponse) {
     // https://www.rfc-editor.org/rfc/rfc9113#section-8.1: the answer is whole, and the rest of the request is not wanted.
-    response.once("finish", () => response.stream.close(constants.NGHTTP2_NO_ERROR));
+    const { stream } = response;
+    if (body.length === 0) {
+      // gRPC has its status in the headers that end the stream: an empty frame of data after them is an error to its own clients.
+      stream.respond({ ":status": status, ...headers }, { endStream: true });
+      setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+      return;
+    }
+    response.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
     response.writeHead(status, headers);
     response.end(body);
     return;

@@ -321,6 +321,50 @@ class HistoryResponse(_message.Message):
     is_end: bool
     def __init__(self, events: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ..., next_seq: _Optional[int] = ..., is_end: bool = ...) -> None: ...
 
+class LogsRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "after", "limit", "wait_ms")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    after: str
+    limit: int
+    wait_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class LogsResponse(_message.Message):
+    __slots__ = ("lines", "next_cursor", "is_end", "dropped_count")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
+    IS_END_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[LogsLine]
+    next_cursor: str
+    is_end: bool
+    dropped_count: int
+    def __init__(self, lines: _Optional[_Iterable[_Union[LogsLine, _Mapping]]] = ..., next_cursor: _Optional[str] = ..., is_end: bool = ..., dropped_count: _Optional[int] = ...) -> None: ...
+
+class LogsLine(_message.Message):
+    __slots__ = ("run_id", "seq", "recorded_at", "level", "message", "fields")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    seq: int
+    recorded_at: float
+    level: str
+    message: str
+    fields: _struct_pb2.Struct
+    def __init__(self, run_id: _Optional[str] = ..., seq: _Optional[int] = ..., recorded_at: _Optional[float] = ..., level: _Optional[str] = ..., message: _Optional[str] = ..., fields: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
 class FollowRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "from_seq")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
