@@ -62,6 +62,8 @@ export class WorkerOracle implements AttemptWatch {
   /** By key and attempt: which process began it. */
   readonly #executed = new Map<string, string>();
   readonly #running = new Set<RemoteExecution>();
+  /** Their worker may have been taken for lost meanwhile. */
+  readonly #doubted = new WeakSet<RemoteExecution>();
   readonly #given = new Map<WorkerLife, Map<string, Given>>();
   readonly #reports = new Map<string, string>();
   readonly #reportedOn = new Map<string, Wire>();
@@ -219,6 +221,7 @@ export class WorkerOracle implements AttemptWatch {
 
   #isHeld(execution: RemoteExecution): boolean {
     if (execution.epoch > this.#auditor.epoch || this.#isUnwanted(execution)) return false;
+    if (this.#doubted.has(execution)) return false;
     const [runId = "", ordinal] = execution.key.split(":");
     const run = this.#auditor.runs.get(runId);
     const activity = run?.activities.get(Number(ordinal));
@@ -229,7 +232,12 @@ export class WorkerOracle implements AttemptWatch {
     if (startToCloseMs !== undefined || heartbeatMs !== undefined || scheduleToCloseMs !== undefined)
       return false;
     const heardAtMs = this.#heardAtMs.get(`${this.#auditor.epoch} ${execution.worker.identity}`);
-    return heardAtMs !== undefined && this.#elapsedMs() - heardAtMs < this.#plan.sessionTimeoutMs / 2;
+    return heardAtMs !== undefined && this.#elapsedMs() - heardAtMs < this.#patienceMs;
+  }
+
+  /** A worker that was heard of within this is not lost. */
+  get #patienceMs(): number {
+    return this.#plan.sessionTimeoutMs / 2;
   }
 
   end(execution: RemoteExecution): void {
@@ -383,16 +391,21 @@ export class WorkerOracle implements AttemptWatch {
 
   engineHears(wire: Wire, frame: WorkerFrame): void {
     const { identity, name } = wire.worker;
-    this.#heardAtMs.set(`${wire.life.epoch} ${identity}`, this.#elapsedMs());
+    const place = `${wire.life.epoch} ${identity}`;
+    // Silent for so long, it may have been taken for lost. If the store does not take that, its attempts are its own again.
+    if (this.#elapsedMs() - (this.#heardAtMs.get(place) ?? this.#auditor.ownedFromMs) >= this.#patienceMs) {
+      for (const execution of this.#running)
+        if (execution.worker.identity === identity) this.#doubted.add(execution);
+    }
+    this.#heardAtMs.set(place, this.#elapsedMs());
     if (frame.type === "report") this.#out.delete(frame.token);
     if (frame.type === "drain") wire.drainedAtMs = Math.min(wire.drainedAtMs, this.#elapsedMs());
     if (frame.type === "register") {
       const { taskQueues, activityTypes } = frame;
       wire.serves = { taskQueues, activityTypes };
-      // What an engine before this one gave out, and did not come to it.
+      // What did not come to it, and has to be given to it again if it is to have it.
       const named = new Set([...frame.held, ...frame.unacknowledged]);
-      for (const [token, of] of this.#out)
-        if (of === name && !named.has(token) && parse(token).epoch < wire.life.epoch) this.#out.delete(token);
+      for (const [token, of] of this.#out) if (of === name && !named.has(token)) this.#out.delete(token);
       if (frame.session !== undefined && frame.held.length > 0)
         this.#statistics.note("worker came back with tasks under way");
     } else if (frame.type === "leave") {

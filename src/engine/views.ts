@@ -113,12 +113,14 @@ export async function standingOf(
         case "ActivityFailed":
         case "ActivityTimedOut":
         case "ActivityCancelled":
-          if (event.ordinal === ordinal && event.attempt === attempt) standing = standingAfter(event);
+          if (event.ordinal !== ordinal || event.attempt !== attempt) break;
+          standing = standingAfter(event);
+          // Its activity may run out of time before the next attempt, which history says of this one too.
+          if (standing.kind === "recorded") return standing;
           break;
         default:
       }
     }
-    if (standing.kind === "recorded") return standing;
     from = last.seq + 1;
   }
   return standing.kind === "open" && isClosed(run.status) ? { kind: "over" } : standing;

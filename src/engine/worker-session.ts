@@ -23,6 +23,8 @@ export interface WorkerSession {
   isOver: boolean;
   /** Credits taken: attempts that it has, or that are about to begin. */
   underWay: number;
+  /** Attempts that it has and that are over, or of a run that cannot be turned to now, until it is told: they take its credits too. */
+  readonly unsettled: Set<TaskToken>;
   readonly leases: Map<string, TaskLease>;
   /** When it was last given a task, as a number that grows. */
   givenAt: number;
@@ -61,8 +63,12 @@ export function hasCredit(worker: WorkerSession): boolean {
     worker.isReady &&
     !worker.isDraining &&
     !worker.isOver &&
-    worker.underWay < worker.capacity
+    creditOf(worker) > 0
   );
+}
+
+function creditOf({ capacity, underWay, unsettled }: WorkerSession): number {
+  return capacity - underWay - unsettled.size;
 }
 
 /**
@@ -82,7 +88,7 @@ export function pickWorker(
       best = worker;
       continue;
     }
-    const more = worker.capacity - worker.underWay - (best.capacity - best.underWay);
+    const more = creditOf(worker) - creditOf(best);
     if (more > 0 || (more === 0 && worker.givenAt < best.givenAt)) best = worker;
   }
   return best;
@@ -96,7 +102,7 @@ export function serves(
 }
 
 export function toInfo(worker: WorkerSession): WorkerInfo {
-  const { identity, build, isDraining, link, taskQueues, activityTypes, capacity, underWay } = worker;
+  const { identity, build, isDraining, link, taskQueues, activityTypes, capacity } = worker;
   return {
     identity,
     ...(build === undefined ? {} : { build }),
@@ -104,7 +110,7 @@ export function toInfo(worker: WorkerSession): WorkerInfo {
     taskQueues: [...taskQueues],
     activityTypes: [...activityTypes],
     capacity,
-    tasksInFlight: underWay,
+    tasksInFlight: worker.underWay + worker.unsettled.size,
   };
 }
 
@@ -121,6 +127,7 @@ export function newSession(identity: string, secret: string): WorkerSession {
     isDraining: false,
     isOver: false,
     underWay: 0,
+    unsettled: new Set(),
     leases: new Map(),
     givenAt: 0,
     cancelSilence: undefined,

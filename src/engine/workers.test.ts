@@ -33,6 +33,7 @@ class Stage {
   readonly recorded = new Set<string>();
   readonly lookedUp: string[] = [];
   readonly beats: string[] = [];
+  isAtHand = true;
   readonly workers: Workers;
   #seq = 0;
 
@@ -53,9 +54,10 @@ class Stage {
         settled: ({ ordinal }, outcome) => this.settled.push({ ordinal, ...outcome }),
         slotFree: ({ ordinal }) => this.free.push(ordinal),
         heartbeat: ({ ordinal }, attempt, details) => this.beats.push(`${ordinal} ${attempt} ${details}`),
-        isAtHand: () => true,
+        isAtHand: () => this.isAtHand,
         standingOf: async ({ ordinal }, attempt) => {
           this.lookedUp.push(`${ordinal} ${attempt}`);
+          if (!this.isAtHand) return { kind: "open", worker: "w1" };
           return this.recorded.has(`${ordinal} ${attempt}`)
             ? { kind: "recorded", as: "ActivityCompleted" }
             : { kind: "over" };
@@ -189,6 +191,49 @@ describe("a credit", () => {
     expect(stage.begin(1)).toBe("w1");
     worker.send({ type: "drain" });
     expect(stage.reserve(2)).toBeUndefined();
+  });
+});
+
+describe("what a worker has", () => {
+  it("takes its room until it is told that its time is over", async () => {
+    stage.schedule(9, { startToCloseMs: 1_000 });
+    const worker = stage.join({ capacity: 1 });
+    stage.begin(9);
+    await stage.hand.pass(1_000);
+    expect([worker.all("cancel"), stage.reserve(0)]).toEqual([[], undefined]);
+    stage.record();
+    expect(worker.all("cancel")).toHaveLength(1);
+    expect(stage.free).toEqual([0]);
+  });
+
+  it("takes its room when it comes back after it was lost, until it is told", async () => {
+    const worker = stage.join({ capacity: 1 });
+    stage.begin(0);
+    await stage.hand.pass(30_000);
+    worker
+      .connect(stage.workers)
+      .register({ held: [worker.task().token] })
+      .send({ type: "ready" });
+    expect([worker.all("cancel"), stage.reserve(1)]).toEqual([[], undefined]);
+    stage.record();
+    await stage.hand.settle();
+    expect(worker.all("cancel")).toHaveLength(1);
+    expect(stage.free).toEqual([1]);
+  });
+
+  it("takes its room while its run cannot be turned to, until it is reported", async () => {
+    stage.isAtHand = false;
+    const token = toToken({ address: at(0), attempt: 1, epoch: epoch - 1 });
+    const worker = new ScriptedWorker({ activityTypes: ["work"], capacity: 1 });
+    worker.session = "of the engine before";
+    worker
+      .connect(stage.workers)
+      .register({ held: [token] })
+      .send({ type: "ready" });
+    await stage.hand.settle();
+    expect([worker.all("cancel"), stage.reserve(1)]).toEqual([[], undefined]);
+    worker.send({ type: "report", token, outcome: { kind: "completed", result: "1" } });
+    expect(stage.free).toEqual([1]);
   });
 });
 

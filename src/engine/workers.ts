@@ -385,7 +385,12 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     const toEvent = ifCurrent(lease, (activity, nowMs) =>
       toTimedOutEvent(activity, lease, timeout, nowMs, random),
     );
-    this.#decide(lease, toEvent, () => this.#tell(lease, "timed-out"));
+    const { worker, token } = lease;
+    if (worker !== undefined && token !== undefined) worker.unsettled.add(token);
+    this.#decide(lease, toEvent, () => {
+      this.#tell(lease, "timed-out");
+      if (worker !== undefined && token !== undefined) this.#forgo(worker, token);
+    });
     this.#offer();
   }
 
@@ -435,12 +440,19 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     const known = new Set<TaskLease>();
     const stop: TaskToken[] = [];
     const unsure: TaskToken[] = [];
+    worker.unsettled.clear();
     for (const token of held) {
       const lease = this.#claim(worker, token);
       const undecided = lease === undefined ? this.#undecidedOf(token) : undefined;
       if (lease !== undefined && !lease.isReported) known.add(lease);
       else if (undecided === undefined) (this.#isOver(token) ? stop : unsure).push(token);
-      else void undecided.then(() => worker.link?.send({ type: "cancel", token, reason: "closed" }));
+      else {
+        worker.unsettled.add(token);
+        void undecided.then(() => {
+          this.#forgo(worker, token);
+          worker.link?.send({ type: "cancel", token, reason: "closed" });
+        });
+      }
     }
     // Its reports tell what becomes of these.
     for (const token of unacknowledged) {
@@ -456,6 +468,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // It was lost with its connection.
       else this.#resend(lease);
     }
+    for (const token of unsure) worker.unsettled.add(token);
     this.#offer();
     return { stop, unsure };
   }
@@ -497,6 +510,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       // Given out by an engine before this one; a later one there cannot have been.
       if (claim.epoch >= this.#epoch || !this.#mayHave(worker, lease)) return undefined;
       this.#attach(worker, lease);
+      worker.unsettled.delete(token);
       lease.token = token;
     }
     if (lease.token !== token) return undefined;
@@ -553,6 +567,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   }
 
   report(worker: WorkerSession, { token, outcome }: ReportFrame): boolean {
+    this.#forgo(worker, token);
     const lease = this.#claim(worker, token);
     if (lease === undefined) return false;
     // Told twice: the first report is answered.
@@ -592,12 +607,18 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       const standing = await this.#host.standingOf(claim.address, claim.attempt);
       isOpen = standing.kind === "open" && standing.worker === worker.identity && unheard.has(token);
       if (isOpen) return undefined;
+      this.#forgo(worker, token);
       return standing.kind === "recorded" && isOutcomeOf(standing.as, outcome)
         ? "already-recorded"
         : "not-wanted";
     } finally {
       if (!isOpen && unheard.delete(token) && unheard.size === 0) this.#unheard.delete(workflowId);
     }
+  }
+
+  /** The worker does not have it any more, or is told to stop it. */
+  #forgo(worker: WorkerSession, token: TaskToken): void {
+    if (worker.unsettled.delete(token)) this.#offer();
   }
 
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {

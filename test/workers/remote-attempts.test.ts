@@ -67,6 +67,26 @@ describe("an attempt on a worker", () => {
     expect(await attemptsOf(world, "a")).toEqual(["started 1 on w1", "completed 1"]);
   });
 
+  // I-12
+  it("that failed and was recorded stays so when its activity then runs out of time", async () => {
+    const { world, start, join } = await openRemoteWorld({
+      work: { retry: { initialDelay: "5s" }, scheduleToClose: "10s" },
+    });
+    const worker = await join();
+    const run = await start("a", "x");
+    worker.fail(worker.task(), "not now").send({ type: "drain" });
+    await world.advance(10_000);
+    expect(await world.during(run.describe())).toMatchObject({ status: "failed" });
+    expect(await attemptsOf(world, "a")).toEqual([
+      "started 1 on w1",
+      "failed 1",
+      "timed out (schedule-to-close) 1 for good",
+    ]);
+    worker.fail(worker.task(), "not now");
+    await world.settle();
+    expect(worker.answers).toEqual(["recorded", "already-recorded"]);
+  });
+
   it("fails, is tried again, and fails for good as the policy of its activity says", async () => {
     const { world, start, join } = await openRemoteWorld({ work: { retry: { maxAttempts: 2 } } });
     const worker = await join();
