@@ -42,6 +42,10 @@ from another, and a file that is damaged or a disk that fails is not felt in ano
 reason, and the server opens it again when it can. \`aion namespace create NAME\` makes one, \`aion namespace list\` shows them. The file is
 an ordinary one: \`aion backup --store sqlite:DATA/namespaces/NAME.db FILE\` copies it while the server runs.
 
+The namespaces share one process, and its thread is [divided among them](architecture.md#namespaces-share-a-thread): whichever has used least is next, so
+that one that is flooded takes from the others no more than its part. What they do not share fairly is the machine beside that thread: the
+disk, memory, and the processor time of the processes that run their packaged code.
+
 ## Who may call
 
 Without more, the server asks nobody who he is, and listens to its own machine alone, and to no web page of another site: that is for

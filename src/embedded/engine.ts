@@ -9,7 +9,7 @@ import { parseName } from "../core/ids.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
-import type { Log, Meter, Ports } from "../core/ports.ts";
+import type { Log, Meter, Ports, Scheduler } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
@@ -87,6 +87,8 @@ export interface EngineOptions {
   readonly log?: Log;
   /** Where it counts and measures, for engines that are shown together. Default: its own. `engine.metrics()` shows it. */
   readonly metrics?: Metrics;
+  /** Takes the place of the event loop's own turns, for engines that share a thread. Default: each takes as much as it can. */
+  readonly turn?: Scheduler["turn"];
   /** The value of the label `namespace` in its metrics, to tell such engines apart. Default `default`. */
   readonly namespace?: string;
   /** Called for each run that had to be taken up when the engine was opened. */
@@ -164,7 +166,9 @@ export class Engine implements WorkerAcceptor {
     const inline = loadInline(options.workflows ?? []);
     const metrics = options.metrics ?? new Metrics();
     const meter = metrics.meter({ namespace: options.namespace ?? defaultNamespace });
-    const ports: Ports = { ...nodePorts(options.log ?? logToStderr), meter };
+    const machine = nodePorts(options.log ?? logToStderr);
+    const { turn = machine.scheduler.turn } = options;
+    const ports: Ports = { ...machine, scheduler: { ...machine.scheduler, turn }, meter };
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);

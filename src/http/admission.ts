@@ -50,6 +50,8 @@ export interface Admission {
   /** Resolves when it is on record that this is about to be done. Throws what the request itself leads to that stands against it. */
   readonly begin?: (request: object, ids: Ids) => Promise<void>;
   readonly end?: (outcome: "ok" | ErrorCode, ids: Ids) => void;
+  /** Resolves when the answer may be written. Absent: at once. */
+  readonly leave?: () => Promise<void> | undefined;
 }
 
 /** Throws what stands against the caller. */
@@ -83,6 +85,7 @@ export async function underAdmission<Result>(
   try {
     const result = await work(admitted);
     admission.end?.("ok", ids);
+    await admission.leave?.();
     return result;
   } catch (error) {
     admission.end?.(toAionError(error).code, ids);

@@ -43,6 +43,8 @@ export interface AppOptions {
   readonly admit?: Admit;
   /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
   readonly serviceOf: (namespace: string) => Service;
+  /** Resolves when the next that a worker of the namespace sends may be taken. Absent: at once. */
+  readonly turnOfWorkers?: (namespace: string) => Promise<void> | undefined;
   /** Who takes the workers of a namespace. Absent: no workers are taken. Throws as `serviceOf`. */
   readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */

@@ -9,6 +9,7 @@ import { createNamespace, listNamespaces } from "../../src/client/server-client.
 import { AionError, isAionError } from "../../src/core/errors.ts";
 import { Engine } from "../../src/embedded/engine.ts";
 import { Namespaces } from "../../src/server/namespaces.ts";
+import { FairTurns, loopTurns } from "../../src/server/fair-turns.ts";
 import { Server } from "../../src/server/server.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
 import { receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
@@ -246,6 +247,7 @@ describe("namespaces", () => {
     const namespaces = new Namespaces({
       directory: data,
       engine: {},
+      turns: new FairTurns(loopTurns),
       log: () => undefined,
       reopenMs: { first: 1, most: 1 },
     });
