@@ -120,6 +120,7 @@ const engineOptionNames: OptionNames<EngineOptions> = {
   tracing: true,
   log: true,
   metrics: true,
+  turn: true,
   namespace: true,
   onRecovery: true,
   onStopped: true,
@@ -196,8 +197,8 @@ export class Engine implements WorkerAcceptor {
     const metrics = options.metrics ?? new Metrics();
     const meter = metrics.meter({ namespace: options.namespace ?? defaultNamespace });
     const machine = nodePorts(options.log ?? logToStderr);
-    const { turn = machine.scheduler.turn } = options;
-    const ports: Ports = { ...machine, scheduler: { ...machine.scheduler, turn }, meter };
+    const scheduler = { ...machine.scheduler, ...(options.turn === undefined ? {} : { turn: options.turn }) };
+    const ports: Ports = { ...machine, scheduler, meter };
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);

@@ -62,7 +62,7 @@ export class Kernel implements RunHost {
   readonly workers: Workers;
   readonly spans: RunSpans;
   readonly wakes: WakeQueue;
-  #settling: ResidentRun[] = [];
+  readonly #settling: ResidentRun[] = [];
   #isTurnAsked = false;
   #stopped: AionError | undefined;
   readonly lease: Lease;

@@ -45,6 +45,8 @@ export interface Admission {
   readonly subject?: string;
   /** Fires, with an `AionError` as its reason, when whoever was let in may not be any more: whatever is open then ends. */
   readonly ends?: AbortSignal;
+  /** Of what `isUnread`: false when he may do it in no namespace, whichever it is about. */
+  readonly mayAnywhere?: boolean;
   /** Whether he may know that there is a namespace of that name. */
   readonly mayKnow?: (namespace: string) => boolean;
   /** Resolves when it is on record that this is about to be done. Throws what the request itself leads to that stands against it. */

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { namespaceNotFound } from "../auth/policy.ts";
+import { makePrivate } from "../auth/private-file.ts";
 import { namespacePattern } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
@@ -154,6 +155,8 @@ export class Namespaces {
     let isThere = false;
     let stoppedEarly: AionError | undefined;
     try {
+      const file = path.join(directory, `${name}${fileEnding}`);
+      makePrivate(file);
       const opened = await Engine.open({
         ...engine,
         namespace: name,
@@ -162,7 +165,7 @@ export class Namespaces {
           ? {}
           : { tracing: withAttributes(engine.tracing, { [spanAttribute.namespace]: name }) }),
         feed: true,
-        store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
+        store: `sqlite:${file}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
         onStopped: (error) => {
           if (isThere) void this.#stopped(namespace, error);

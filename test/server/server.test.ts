@@ -1,5 +1,5 @@
 /** The server: namespaces of a directory on one port. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -147,6 +147,31 @@ describe("a server", () => {
       status: 200,
       text: '{"isReady":true}',
     });
+  });
+});
+
+describe("the files of a server", () => {
+  it("are those of its user alone, whatever else is in the directory", async () => {
+    const server = await open({ authentication: {} });
+    const namespaces = path.join(data, "namespaces");
+    const files = [data, namespaces].flatMap((directory) =>
+      readdirSync(directory, { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => path.join(directory, name)),
+    );
+    expect(files.map((file) => path.basename(file))).toEqual(
+      expect.arrayContaining([
+        "keys.db",
+        "keys.db-wal",
+        "audit.db",
+        "default.db",
+        "default.db-wal",
+        "default.db-shm",
+      ]),
+    );
+    for (const file of files)
+      expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
+    await server.close();
   });
 });
 
