@@ -191,7 +191,7 @@ export const documents = {
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({
-      what: z.enum(["serving", "waiting", "built", "worker", "started", "completed", "ended"]),
+      what: z.enum(["serving", "waiting", "built", "unchanged", "worker", "started", "completed", "ended"]),
       url: maybe(z.string()),
       file: maybe(z.string()),
       version: maybe(z.string()),
@@ -199,6 +199,7 @@ export const documents = {
       workflowId: maybe(z.string()),
       result: maybe(json),
       message: maybe(z.string()),
+      place: maybe(problemPlace).describe("Where the run failed, in a file that is here."),
     })
     .describe("A line for each thing that happens."),
   worker: z.object({
