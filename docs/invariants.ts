@@ -38,7 +38,7 @@ export const groups: readonly Group[] = [
         claim:
           "The same for a signal, a step's result, a timer, a cancellation (and updates, schedules, deploys).",
         layers: ["S", "P"],
-        missing: "updates and schedules are not there yet; a deploy under a power cut",
+        missing: "updates and schedules are not there yet",
       },
       {
         number: 4,
