@@ -246,7 +246,7 @@ export const errorTable = {
   cursor_expired: {
     kind: "conflict",
     cause:
-      "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since.",
+      "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since. Or a run has no event of that number: its store was put back.",
     hint: "Read the list of runs, and go on from the head of the feed (no cursor). Read more often, or raise `feedRetention`.",
   },
   worker_lost: {

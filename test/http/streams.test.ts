@@ -119,6 +119,20 @@ describe("server-sent events", () => {
     });
   });
 
+  it("of a reader who has seen more than there is are refused: he was following another history", async () => {
+    const source = growing([1, 2, 3].map((seq) => fired(seq)));
+    const { url } = await serve({ history: source.history });
+    for (const headers of [{ "Last-Event-ID": "4" }, { "Last-Event-ID": "900" }]) {
+      const response = await fetch(under(url, "/workflows/a/events"), { headers });
+      expect(response.status).toBe(409);
+      expect(await errorOf(response)).toMatchObject({ code: "cursor_expired" });
+    }
+    source.end();
+    // Behind the last event there is nothing to miss, whether the run goes on or has ended.
+    const response = await fetch(under(url, "/workflows/a/events"), { headers: { "Last-Event-ID": "3" } });
+    expect(await response.text()).toContain("event: end");
+  });
+
   it("end with the error that ends them", async () => {
     let calls = 0;
     const { url } = await serve({
