@@ -23,13 +23,13 @@ import {
 } from "./gen/aion/v1/workflows_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
-import { operationsFor, orOver } from "./operations.ts";
+import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
 import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { refuseUnread } from "./rpc-refusal.ts";
-import { addWorkers } from "./worker-rpc.ts";
+import { addWorkers, answerWorker, isPlainGrpc } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
 const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
@@ -62,6 +62,7 @@ export function rpcHandler(
   fallback: (request: unknown, response: unknown) => Promise<void>,
 ): NodeHandler {
   const operations = operationsByPath();
+  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024;
   const handler = connectNodeAdapter({
     routes: (router) => addRpc(router, options),
     interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
@@ -69,7 +70,7 @@ export function rpcHandler(
     // Who reads JSON reads a count of 0, and not nothing.
     contextValues: rpcContextOf,
     jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
-    readMaxBytes: Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024,
+    readMaxBytes,
   });
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
@@ -85,7 +86,9 @@ export function rpcHandler(
         return;
       }
     }
-    handler(request, response);
+    if (operation === "work" && options.workersOf !== undefined && isPlainGrpc(request, response))
+      answerWorker(request, response as Http2ServerResponse, { options, limitBytes: readMaxBytes });
+    else handler(request, response);
   };
   return (request, response) => void admitUnread(request, response);
 }
@@ -233,7 +236,7 @@ async function answer(
     const { body = {} } = await orOver(operation, of, (abortSignal) =>
       operation.perform(service, whole, {
         abortSignal,
-        headers: context.requestHeader,
+        trace: traceIn(context.requestHeader),
         namespace: asked.namespace,
         tracing: options.tracing,
       }),
