@@ -38,7 +38,7 @@ export const groups: readonly Group[] = [
         claim:
           "The same for a signal, a step's result, a timer, a cancellation (and updates, schedules, deploys).",
         layers: ["S", "P"],
-        missing: "updates and schedules are not there yet; a deploy under a power cut",
+        missing: "updates and schedules are not there yet",
       },
       {
         number: 4,
@@ -87,7 +87,6 @@ export const groups: readonly Group[] = [
         number: 11,
         claim: "A second completion of one attempt has no effect.",
         layers: ["C", "U"],
-        missing: "reports over a network: there is no transport of workers yet",
       },
       {
         number: 12,
@@ -100,7 +99,6 @@ export const groups: readonly Group[] = [
         claim:
           "The attempt of a dead worker is retried after its heartbeat or start-to-close time-out and not before.",
         layers: ["S", "P"],
-        missing: "workers in other processes: there is no transport over a network yet",
       },
       {
         number: 14,
@@ -285,7 +283,7 @@ export const groups: readonly Group[] = [
         claim:
           "Histories of every released version replay on today's code; an event from the future is refused loudly.",
         layers: ["U"],
-        missing: "golden histories of released versions",
+        missing: "no version is released yet: the golden histories are of the one to come",
       },
       {
         number: 45,
@@ -362,14 +360,14 @@ export const groups: readonly Group[] = [
           "A poison payload, an endless loop, a payload of 100 MB, 10,000 signals to one run, a slow reader, an unhandled rejection, a worker out of memory: the others stay within stated bounds.",
         layers: ["P"],
         missing:
-          "inline code shares the thread of its host, so an endless loop stops all; workers and streams are not there yet",
+          "inline code shares the thread of its host, so an endless loop in it stops all; one in a package does not",
       },
       {
         number: 56,
         claim:
           "Two versions on one database, rolled up and back under load; graceful stop loses nothing; probes of a foreign namespace tell nothing.",
         layers: ["P"],
-        missing: "there is no server yet",
+        missing: "two versions on one store, rolled up and back: no version is released yet",
       },
     ],
   },
@@ -396,18 +394,15 @@ export const inheritedLaws: readonly {
   {
     number: 10,
     claim: "A run always executes the package that it recorded.",
-    missing: "packages are not there yet",
   },
   { number: 11, claim: "A bad workflow never blocks the recovery of others." },
   {
     number: 12,
     claim: "Probes of a foreign namespace cannot be told from what does not exist.",
-    missing: "namespaces are not there yet",
   },
   {
     number: 13,
     claim: "A resumed stream has no gap and no duplicate.",
-    missing: "the server's streams are not there yet",
   },
   { number: 14, claim: "A graceful stop leaves the same durable state as kill -9." },
   { number: 15, claim: "No time-out exists unless the author declared one." },
@@ -416,8 +411,7 @@ export const inheritedLaws: readonly {
   {
     number: 18,
     claim: "Packaging the same input again is byte-identical.",
-    missing: "packages are not there yet",
   },
-  { number: 19, claim: "An unload never strands a run.", missing: "packages are not there yet" },
+  { number: 19, claim: "An unload never strands a run." },
   { number: 20, claim: "A paused run never dispatches after a restart.", missing: "pause is not there yet" },
 ];

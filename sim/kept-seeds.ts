@@ -12,5 +12,5 @@ export const keptSeeds: readonly number[] = [
 /** The same of worlds that have workers. */
 export const keptSeedsWithWorkers: readonly number[] = [
   39, 174, 201, 262, 201189, 201655, 201912, 201974, 202202, 202592, 302790, 308580, 311963, 314723, 315873,
-  316327, 318042,
+  316327, 318042, 90069895, 90090661, 90095096,
 ];

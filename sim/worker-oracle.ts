@@ -297,7 +297,7 @@ export class WorkerOracle implements AttemptWatch {
       (!serves.taskQueues.includes(taskQueue) || !serves.activityTypes.includes(frame.activityType))
     )
       throw new SimulationFailure("not-served", `${worker.name}: ${frame.activityType} in ${taskQueue}`);
-    const drainedMs = this.#elapsedMs() - wire.drainedAtMs;
+    const drainedMs = this.#elapsedMs() - Math.max(wire.drainedAtMs, this.#allDisturbedAtMs);
     if (drainedMs > heardWithinMs && this.#isPunctual() && !this.#out.has(frame.token))
       throw new SimulationFailure(
         "task-after-drain",

@@ -5,6 +5,8 @@ import type { RemoteOptions } from "./remote.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
@@ -47,6 +49,16 @@ export interface StartOptions<Sent = unknown> {
     ...args: InputArguments<NoInfer<Sent>, SignalOptions>,
   ];
 }
+
+const startOptionNames: OptionNames<StartOptions> = {
+  id: true,
+  requestId: true,
+  reuse: true,
+  startDelay: true,
+  runTimeout: true,
+  executionTimeout: true,
+  signal: true,
+};
 
 export interface GetOptions<Output> {
   /** One run of the chain. Default: the latest. */
@@ -220,6 +232,7 @@ function toStartRequest(workflow: AnyWorkflow | string, input: unknown, options:
     typeof workflow === "string"
       ? { type: parseName(workflow, "workflow type"), schema: undefined }
       : { type: workflow.workflowType, schema: workflow.inputSchema };
+  demandKnownOptions(options, startOptionNames, "a start");
   const { id, requestId, reuse, startDelay, runTimeout, executionTimeout, signal } = options;
   return {
     workflowType: type,

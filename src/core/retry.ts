@@ -2,6 +2,8 @@ import type { Duration } from "./duration.ts";
 import { parseDuration } from "./duration.ts";
 import { AionError } from "./errors.ts";
 import type { Failure } from "./failure.ts";
+import type { OptionNames } from "./options.ts";
+import { demandKnownOptions } from "./options.ts";
 
 /** How the engine tries an activity again. Without a policy an activity is tried once. */
 export interface RetryPolicy {
@@ -23,6 +25,17 @@ export interface RetryPolicy {
   readonly nonRetryable?: readonly string[];
 }
 
+const policyNames: OptionNames<RetryPolicy> = {
+  maxAttempts: true,
+  backoff: true,
+  initialDelay: true,
+  maxDelay: true,
+  multiplier: true,
+  increment: true,
+  jitter: true,
+  nonRetryable: true,
+};
+
 /** The policy as recorded in history: all defaults filled in, milliseconds. */
 export interface RetryRecord {
   readonly maxAttempts?: number;
@@ -40,6 +53,7 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
   // Code that no compiler has seen hands over anything.
   if (typeof policy !== "object" || policy === null)
     throw new AionError("invalid_argument", `retry must be a policy, got ${String(policy)}`);
+  demandKnownOptions(policy, policyNames, "retry");
   const initialMs = parseDuration(policy.initialDelay ?? 1_000, "retry.initialDelay");
   const record: RetryRecord = {
     ...(policy.maxAttempts === undefined ? {} : { maxAttempts: policy.maxAttempts }),

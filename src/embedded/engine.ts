@@ -7,6 +7,8 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
@@ -96,6 +98,32 @@ export interface EngineOptions {
   readonly onStopped?: (error: AionError) => void;
 }
 
+const engineOptionNames: OptionNames<EngineOptions> = {
+  store: true,
+  workflows: true,
+  activities: true,
+  activityConcurrency: true,
+  activityConcurrencyPerType: true,
+  workerSession: true,
+  taskQueues: true,
+  residentMax: true,
+  payloadLimitBytes: true,
+  onNondeterminism: true,
+  lease: true,
+  activationBudget: true,
+  packageMemoryMb: true,
+  feed: true,
+  feedRetention: true,
+  localSocket: true,
+  codec: true,
+  tracing: true,
+  log: true,
+  metrics: true,
+  namespace: true,
+  onRecovery: true,
+  onStopped: true,
+};
+
 export interface RequestOptions {
   /** Names the call. Repeated with the same one it changes nothing more, though others have changed something in between. */
   readonly requestId?: string;
@@ -162,6 +190,7 @@ export class Engine implements WorkerAcceptor {
    * `store_url_invalid`, `definition_duplicate`, `invalid_argument`.
    */
   static async open(options: EngineOptions): Promise<Engine> {
+    demandKnownOptions(options, engineOptionNames, "an engine");
     const inline = loadInline(options.workflows ?? []);
     const metrics = options.metrics ?? new Metrics();
     const meter = metrics.meter({ namespace: options.namespace ?? defaultNamespace });

@@ -329,6 +329,10 @@ export class Kernel implements RunHost {
     return isStep || this.dispatcher.hasImplementation(activityType);
   }
 
+  leave({ workflowId, state }: ResidentRun, activity: OpenActivity): void {
+    this.#leave({ workflowId, runId: state.started.runId, ordinal: activity.ordinal }, activity);
+  }
+
   /** Runs that only wait for workers may be many, and wait for long: the lines know them, and bring them back. */
   isAtWork({ state }: ResidentRun): boolean {
     for (const activity of state.activities.values()) {

@@ -44,6 +44,8 @@ export interface RunHost {
   record(commit: Commit, done: (result: CommitResult) => void): void;
   /** Takes a slot for an attempt, or lets the activity stand in line. */
   reserve(run: ResidentRun, activity: OpenActivity): Slot | undefined;
+  /** The activity is over before it had a slot: it stands in line no more. */
+  leave(run: ResidentRun, activity: OpenActivity): void;
   /** Gives a slot back: the attempt does not begin. */
   release(run: ResidentRun, attempt: NewAttempt): void;
   instantiate(run: ResidentRun): ProgramInstance;
@@ -417,6 +419,7 @@ export class ResidentRun {
             const isBegun = this.#batch?.attempts.some((attempt) => attempt.ordinal === ordinal) !== true;
             if (activity?.isCancelRequested !== true || (activity.startedAt !== undefined && isBegun))
               return undefined;
+            this.#host.leave(this, activity);
             return { type: "ActivityCancelled", ordinal, attempt: activity.attempt };
           },
         });

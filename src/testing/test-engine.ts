@@ -5,6 +5,8 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseWorkflowId } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Residency } from "../engine/residency.ts";
@@ -43,6 +45,20 @@ export interface TestEngineOptions {
   readonly payloadLimitBytes?: number;
   readonly onNondeterminism?: "fail" | "block";
 }
+
+const testEngineOptionNames: OptionNames<TestEngineOptions> = {
+  workflows: true,
+  activities: true,
+  children: true,
+  store: true,
+  startAt: true,
+  seed: true,
+  activityConcurrency: true,
+  activityConcurrencyPerType: true,
+  residentMax: true,
+  payloadLimitBytes: true,
+  onNondeterminism: true,
+};
 
 /** What the engine is opened with after a crash, where it differs: another version of the code, other mocks. */
 export type ReopenOptions = Partial<Pick<TestEngineOptions, "workflows" | "activities" | "children">>;
@@ -129,6 +145,7 @@ export class TestEngine {
 
   /** Errors: `definition_duplicate`, `invalid_argument`, those of the store. */
   static async open(options: TestEngineOptions): Promise<TestEngine> {
+    demandKnownOptions(options, testEngineOptionNames, "a test engine");
     const engine = new TestEngine(options);
     try {
       await engine.#life;

@@ -6,6 +6,8 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import { defaultTaskQueue } from "../core/event.ts";
 import { parseName } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import type { Payload } from "../core/payload.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
@@ -64,6 +66,24 @@ export interface WorkerOptions {
   /** For tests: time and randomness. Default: those of the machine. */
   readonly ports?: Omit<WorkerPorts, "log">;
 }
+
+const workerOptionNames: OptionNames<WorkerOptions> = {
+  url: true,
+  token: true,
+  tls: true,
+  namespace: true,
+  transport: true,
+  activities: true,
+  taskQueues: true,
+  concurrency: true,
+  identity: true,
+  build: true,
+  interceptors: true,
+  codec: true,
+  tracing: true,
+  log: true,
+  ports: true,
+};
 
 export interface WorkerStopOptions {
   /** How long tasks under way may go on before they are told to stop and given to others. Default 10 s. */
@@ -184,6 +204,7 @@ class WorkerCore implements ConnectionUser, TaskOwner {
   #onIdle: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
+    demandKnownOptions(options, workerOptionNames, "a worker");
     this.#ports = { ...(options.ports ?? nodeWorkerPorts(logToStderr)), log: options.log ?? logToStderr };
     this.scheduler = this.#ports.scheduler;
     this.interceptors = options.interceptors ?? [];

@@ -2,6 +2,8 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import type { ParentClosePolicy } from "../core/event.ts";
 import { parseName } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { allowUnheard, currentContext, requireContext } from "./context.ts";
 import type { ScopeHandle, Waited, WorkflowInfo } from "./context.ts";
@@ -37,10 +39,15 @@ export function receive(signal: AnySignal, options?: { readonly timeout: Duratio
 }
 
 async function receiveOne(signal: AnySignal, options?: { readonly timeout: Duration }): Promise<unknown> {
-  const timeoutMs = options === undefined ? undefined : parseDuration(options.timeout, "receive timeout");
+  const timeoutMs = options === undefined ? undefined : parseTimeout(options, "receive");
   const waited = await requireContext("receive").receive(signal, timeoutMs);
   if (timeoutMs !== undefined) return waited;
   return waited.ok ? waited.value : undefined;
+}
+
+function parseTimeout(options: { readonly timeout: Duration }, of: string): number {
+  demandKnownOptions(options, { timeout: true }, of);
+  return parseDuration(options.timeout, `${of} timeout`);
 }
 
 /**
@@ -76,6 +83,8 @@ export interface ChildOptions {
   readonly runTimeout?: Duration;
 }
 
+const childOptionNames: OptionNames<ChildOptions> = { id: true, parentClosePolicy: true, runTimeout: true };
+
 /** Runs a workflow as a child and waits for its result. Rejects with `ChildFailure`, whose `cause` tells why. */
 export function child<Input, Output>(
   workflow: Workflow<Input, Output>,
@@ -88,6 +97,7 @@ export function child(
   input: unknown,
   options: ChildOptions = {},
 ): Promise<unknown> {
+  demandKnownOptions(options, childOptionNames, "child");
   return requireContext("child").startChild({
     workflow,
     input,
@@ -120,6 +130,7 @@ export function step<Output>(
   options?: Omit<ActivityOptions, "taskQueue">,
 ): Promise<Output> {
   const activityType = parseName(name, "step name");
+  if (options !== undefined) demandKnownOptions(options, stepOptionNames, `step ${JSON.stringify(name)}`);
   return requireContext("step").runActivity({
     activityType,
     input: null,
@@ -129,6 +140,14 @@ export function step<Output>(
 }
 
 const noOptions = Object.freeze({});
+
+const stepOptionNames: OptionNames<Omit<ActivityOptions, "taskQueue">> = {
+  retry: true,
+  scheduleToStart: true,
+  startToClose: true,
+  scheduleToClose: true,
+  heartbeat: true,
+};
 
 /** A value that code may not compute again (a config read, a native random). Recorded at once, never re-run on replay. */
 export function sideEffect<Value>(produce: () => Value): Value {
@@ -176,7 +195,7 @@ export async function scope(
   run: (scope: ScopeHandle) => unknown,
   options?: { readonly timeout: Duration },
 ): Promise<unknown> {
-  const timeoutMs = options === undefined ? undefined : parseDuration(options.timeout, "scope timeout");
+  const timeoutMs = options === undefined ? undefined : parseTimeout(options, "scope");
   const waited = await requireContext("scope").scope(run, timeoutMs);
   if (timeoutMs !== undefined) return waited;
   return waited.ok ? waited.value : undefined;

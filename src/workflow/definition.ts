@@ -3,6 +3,8 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord } from "../core/event.ts";
 import { parseName } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import { parseRetryPolicy } from "../core/retry.ts";
 import type { Schema, SchemaInput, SchemaOutput } from "../core/schema.ts";
@@ -147,8 +149,18 @@ export function isImplemented({ implementation }: AnyActivity): boolean {
   return implementation !== runsElsewhere;
 }
 
+const activityOptionNames: OptionNames<ActivityOptions> = {
+  retry: true,
+  scheduleToStart: true,
+  startToClose: true,
+  scheduleToClose: true,
+  heartbeat: true,
+  taskQueue: true,
+};
+
 /** Checks options and turns them into what is recorded. Throws `invalid_argument`. */
 export function toActivityOptionsRecord(options: ActivityOptions, of: string): ActivityOptionsRecord {
+  demandKnownOptions(options, activityOptionNames, `activity ${JSON.stringify(of)}`);
   const ms = (
     name: "scheduleToStart" | "startToClose" | "scheduleToClose" | "heartbeat",
   ): number | undefined =>
@@ -177,6 +189,15 @@ export interface WorkflowOptions {
   /** Signals whose payloads are checked before they are recorded, even if the code has not asked for them yet. */
   readonly signals?: readonly AnySignal[];
 }
+
+type DefinedWorkflowOptions = WorkflowOptions & { readonly input?: Schema; readonly output?: Schema };
+
+const workflowOptionNames: OptionNames<DefinedWorkflowOptions> = {
+  version: true,
+  signals: true,
+  input: true,
+  output: true,
+};
 
 export type WorkflowFunction<Input, Output> = (input: Input) => Output | Promise<Output>;
 
@@ -233,17 +254,16 @@ export function workflow<Input, Output>(
 ): Workflow<Input, Output>;
 export function workflow(
   name: string,
-  second:
-    | (WorkflowOptions & { readonly input?: Schema; readonly output?: Schema })
-    | WorkflowFunction<never, unknown>,
+  second: DefinedWorkflowOptions | WorkflowFunction<never, unknown>,
   third?: WorkflowFunction<never, unknown>,
 ): Workflow<unknown, unknown> {
   const workflowType = parseName(name, "workflow name");
-  const options = typeof second === "function" ? {} : second;
+  const options: DefinedWorkflowOptions = typeof second === "function" ? {} : second;
   const run = typeof second === "function" ? second : third;
   if (typeof run !== "function") {
     throw new AionError("invalid_argument", `workflow ${JSON.stringify(name)} has no function`);
   }
+  demandKnownOptions(options, workflowOptionNames, `workflow ${JSON.stringify(name)}`);
   return Object.freeze({
     kind: "workflow" as const,
     workflowType,

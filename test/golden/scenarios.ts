@@ -5,6 +5,8 @@ import type { Client } from "../../src/client/client.ts";
 import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
 import { activity, ApplicationFailure } from "../../src/workflow/index.ts";
 import type { World } from "../recovery/world.ts";
+import { joinUp } from "../workers/remote-world.ts";
+import { ScriptedWorker } from "../workers/scripted-worker.ts";
 import * as golden from "./workflows.ts";
 
 export interface GoldenScenario {
@@ -209,6 +211,42 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       for (const value of [2, 3]) await run.signal(golden.amount, value, { signalId: `a-${value}` });
       await world.idle(5_000);
       await run.signal(golden.amount, 4);
+      await run.result();
+    },
+  },
+  darkroom: {
+    workflows: [golden.darkroom],
+    activities: () => [],
+    play: async (client, world) => {
+      const come = (identity: string): ScriptedWorker =>
+        joinUp(
+          world,
+          new ScriptedWorker({ identity, taskQueues: ["darkroom"], activityTypes: ["develop", "enlarge"] }),
+        );
+      const run = await client.start(golden.darkroom, ["AB-1", "AB-2"], { id: "darkroom-1" });
+      // One leaves, the next falls silent, and hands on how far it had come; the third does it.
+      const leaver = come("ann");
+      await world.idle(1_000);
+      leaver.send({ type: "leave" });
+      const silent = come("bob");
+      await world.idle(1_000);
+      silent.send({ type: "heartbeat", token: silent.task().token, details: '"half done"' });
+      silent.cut();
+      await world.idle(2 * minuteMs);
+      const able = come("cleo");
+      await world.idle(1_000);
+      able.complete(able.task(), "negative AB-1");
+      await world.idle(1_000);
+      // The second film ends who takes it: after the fifth nobody is asked again.
+      able.cut();
+      await world.idle(2 * minuteMs);
+      for (const name of ["dan", "eve", "fay", "gus"]) {
+        come(name);
+        await world.idle(1_000);
+        await world.idle(2 * minuteMs);
+      }
+      // Nobody is there for the print within its hour.
+      await world.idle(2 * 60 * minuteMs);
       await run.result();
     },
   },

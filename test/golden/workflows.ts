@@ -221,3 +221,18 @@ export const tally = workflow("tally", async (sum: number) => {
   await sleep("10s");
   return continueAsNew(sum + next.value);
 });
+
+// Darkroom: activities on workers that leave, fall silent, and are never heard of again.
+
+const develop = activity<string, string>("develop", { taskQueue: "darkroom", heartbeat: "1 minute" });
+const enlarge = activity<string, string>("enlarge", { taskQueue: "darkroom", scheduleToClose: "1 hour" });
+
+export const darkroom = workflow("darkroom", async (films: readonly string[]) => {
+  const [first = "none", ...others] = films;
+  const negative = await develop(first);
+  const lost = await Promise.all(
+    others.map((film) => develop(film).catch((error: unknown) => (isFailure(error) ? error.cause : error))),
+  );
+  const print = await enlarge(negative).catch((error: unknown) => isFailure(error) && error.cause);
+  return [negative, lost.length, print !== undefined];
+});

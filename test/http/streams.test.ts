@@ -75,6 +75,7 @@ describe("server-sent events", () => {
     expect(read[1]?.data).toMatchObject({ type: "ActivityScheduled", input: { amount: 5 } });
   });
 
+  // C-13
   it("go on behind the last one that was seen, wherever the connection broke", async () => {
     const source = growing(Array.from({ length: 350 }, (_, index) => fired(index + 1)));
     source.end();
@@ -123,6 +124,7 @@ describe("server-sent events", () => {
     expect(read.at(-1)).toMatchObject({ event: "failed", data: { error: { code: "not_owner" } } });
   });
 
+  // I-55
   it("are read no faster than they are taken", async () => {
     const source = growing(Array.from({ length: 20_000 }, (_, index) => fired(index + 1, "x".repeat(1_500))));
     source.end();

@@ -17,6 +17,7 @@ beforeEach(() => {
 afterEach(() => project.dispose());
 
 describe("the bytes of a package", () => {
+  // C-18
   it("are the same for the same files, in another project.directory, and through a link", async () => {
     const first = await buildPackage(project.writeShop(path.join(project.directory, "a")));
     const again = await buildPackage(path.join(project.directory, "a/packages/shop/src/order.ts"));

@@ -67,6 +67,7 @@ const waiting = (name: string): string => `
 `;
 
 describe("packages in an engine", { timeout: 60_000 }, () => {
+  // C-10
   it("run, each run on the version that it was begun with, also after a restart", async () => {
     let engine = await open();
     const first = await engine.deploy(await build(waiting("first")));
@@ -151,6 +152,7 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     ).toEqual([version, next.version, version]);
   });
 
+  // C-19
   it("are not unloaded while a route or a run needs them, and are gone afterwards", async () => {
     const engine = await open();
     const first = await engine.deploy(await build(waiting("first")));

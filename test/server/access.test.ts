@@ -284,7 +284,7 @@ describe("the metrics", () => {
   });
 });
 
-// I-56
+// I-56, C-12
 describe("a namespace that the caller has no part in", () => {
   it.each(
     byOperation((operation) => demands[operation].of === "namespace").map(

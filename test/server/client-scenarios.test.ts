@@ -118,7 +118,7 @@ it("says of every call that names a run which is not there that it is not found,
   expect(messages.size).toBe(1);
 });
 
-// I-15
+// C-13
 it("follows a run over connections that break at any byte, without a gap and without a double", async () => {
   const proxy = await openCuttingProxy(Number(new URL(server.url).port), new Draws("resume"), {
     share: 0.7,

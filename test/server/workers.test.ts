@@ -259,7 +259,7 @@ async function cuttingProxy(
 }
 
 describe("a connection that is cut after any byte", () => {
-  // I-3, I-15
+  // I-3, I-11
   it("loses no task and no outcome, and runs nothing twice", { timeout: 120_000 }, async () => {
     const server = await open();
     let seed = 20_261_126;

@@ -15,6 +15,8 @@ const program = path.join(import.meta.dirname, "victim.ts");
 const codeCache = path.join(root, "node_modules", ".cache", "torture", "code");
 
 export interface LifeOptions extends VictimOptions {
+  /** Another program than the victim, with its arguments: what it says is in the record of its disk. */
+  readonly program?: readonly string[];
   /** A folder for what it says. */
   readonly folder: string;
   readonly name: string;
@@ -58,8 +60,7 @@ export class Life {
       ...(options.wrapper ?? []),
       process.execPath,
       ...(options.nodeOptions ?? []),
-      program,
-      JSON.stringify(victim),
+      ...(options.program ?? [program, JSON.stringify(victim)]),
     ];
     const output = openSync(this.#saidFile, "a");
     const errors = openSync(this.#errorFile, "a");

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync } from "node:fs";
 import path from "node:path";
 import { Engine } from "aion";
+import { auditDeployments } from "../store/deploy-process.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
 import { Audit } from "./audit.ts";
 import type { DiskFault, Recorded } from "./disk-fault.ts";
@@ -66,7 +67,75 @@ export async function cutPower(options: ScenarioOptions): Promise<ScenarioResult
     const random = new Seeded("power", options.seed, index);
     await inFolder(tally, (folder) => cutAlong(tally, recording, { folder, library, random }));
   }
+  await inFolder(tally, (folder) =>
+    cutDeploys(tally, scale, { folder, library, random: new Seeded("power of deploys", options.seed) }),
+  );
   return tally.result();
+}
+
+const deployedCount = 8;
+/** Of the archives: some pages, so that a deployment is many writes. */
+const stepBytes = 60_000;
+
+/** Packages are deployed, routed and unloaded. */
+async function cutDeploys(
+  tally: Tally,
+  scale: number,
+  around: { readonly folder: string; readonly library: string; readonly random: Seeded },
+): Promise<readonly string[]> {
+  const { folder, library, random } = around;
+  const found: string[] = [];
+  const store = path.join(folder, "store.db");
+  const rebuilt = path.join(folder, "rebuilt.db");
+  const control = new DiskControl(path.join(folder, "control"));
+  const record = path.join(folder, "record");
+  const program = [
+    path.join(import.meta.dirname, "../store/deploy-process.ts"),
+    store,
+    "auto",
+    String(deployedCount),
+    String(stepBytes),
+  ];
+  const script = { total: 0, window: 0 };
+  const life = await live({
+    path: store,
+    script,
+    folder,
+    name: "deploys",
+    program,
+    disk: { library, control, record },
+  });
+  if (life.death.code !== 0) found.push(`the deployments ended with ${tellOf(life.death, life.complaints)}`);
+  const records = readRecord(record);
+  const others = new Set(Array.from({ length: 60 * scale }, () => random.integer(0, records.length - 1)));
+  const model = new DiskModel(store);
+  let last = -1;
+  let cuts = 0;
+  for (const [index, each] of records.entries()) {
+    model.apply(each);
+    if (each.kind === "said") last = Number(each.line);
+    if (each.kind !== "said" && !others.has(index)) continue;
+    for (let choice = 0; choice <= 2; choice += 1) {
+      cuts += 1;
+      tally.cycles += 1;
+      if (model.pendingCount > 0) tally.hits += 1;
+      model.cutPower(rebuilt, choice === 0 ? undefined : random);
+      const wrong = await auditDeployments(rebuilt, last, stepBytes).catch((error: unknown) => [
+        String(error),
+      ]);
+      if (wrong.length > 0) keep(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
+      found.push(
+        ...wrong.map((what) => `cut at record ${index} of ${records.length}, choice ${choice}: ${what}`),
+      );
+    }
+  }
+  if (last !== deployedCount - 1) found.push(`the last deployment that was acknowledged is ${last}`);
+  tally.audited += last + 1;
+  tally.notes.push(
+    `${deployedCount} packages deployed and routed, ${deployedCount - 3} unloaded: ${control.syncsDone} fsyncs, cut ${cuts} times`,
+  );
+  control.close();
+  return found;
 }
 
 /** The same while fsync does nothing: what the audit finds then shows that it looks. Returns how much it found. */

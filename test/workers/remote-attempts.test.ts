@@ -459,8 +459,12 @@ describe("a cancellation", () => {
     });
     expect(work.activityType).toBe("work");
     const run = await world.during(world.process.client.start("brief", undefined, { id: "a" }));
-    expect(await world.during(run.result())).toBe(false);
+    expect(world.process.kernel.workers.listQueues()).toMatchObject([{ waitingCount: 1 }]);
+    await world.advance(60_000);
+    // It stands in line no more, though its run goes on.
     expect(await attemptsOf(world, "a")).toEqual(["cancelled 0"]);
+    expect(world.process.kernel.workers.listQueues()).toEqual([]);
+    expect(await world.during(run.result())).toBe(false);
   });
 });
 
