@@ -61,6 +61,18 @@ export function treeCpuSeconds(rootPid: number): number {
   return ticks / ticksPerSecond;
 }
 
+/** CPU seconds of that process alone. */
+export function ownCpuSeconds(pid: number): number {
+  return (readStat(pid)?.ownTicks ?? 0) / ticksPerSecond;
+}
+
+/** Processes that it has started and that are there. */
+export function childrenOf(pid: number): readonly number[] {
+  return processTree(pid)
+    .filter(({ parentPid }) => parentPid === pid)
+    .map((child) => child.pid);
+}
+
 interface MemoryFields {
   readonly peakMib: number;
   readonly residentMib: number;

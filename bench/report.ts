@@ -129,6 +129,9 @@ const columns: Readonly<Record<WorkloadId, readonly Column[]>> = {
     fsyncsColumn,
     numberColumn("CPU s", "cpuSeconds", 1),
     numberColumn("of it caller", "callerCpuSeconds", 1),
+    numberColumn("server, µs a workflow", "serverCpuMicros"),
+    numberColumn("code host", "codeHostCpuMicros"),
+    numberColumn("worker", "workerCpuMicros"),
     numberColumn("peak RSS MiB", "peakRssMib"),
   ],
 };

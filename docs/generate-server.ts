@@ -9,11 +9,14 @@ import { describeSettings } from "../src/cli/configuration.ts";
 import {
   apiPrefix,
   auditPath,
+  callsMax,
+  callsPath,
   keysPath,
   livePath,
   namespacesPath,
   readyPath,
   streamPaths,
+  togetherMethods,
 } from "../src/client/routes.ts";
 import { summaryOf } from "../src/http/openapi.ts";
 import { operationsFor } from "../src/http/operations.ts";
@@ -112,6 +115,10 @@ const end = `
   \`Idempotency-Key\` says the same. \`new Client({ url })\` gives both a name when they have none, and repeats them, and whatever only reads,
   while the server is away (\`patience\`, 30 s).
 - **Waiting.** \`result\` and \`history\` with \`waitMs\` wait up to 25 s for what is asked for; ask again to wait longer.
+- **Many at once.** \`POST ${callsPath}\` takes up to ${callsMax} calls, \`{"calls": [{"operation": "start", "request": {"workflowType", "input", …}}, …]}\`, of
+  ${togetherMethods.map((method) => `\`${method}\``).join(", ")}. Each is admitted, recorded and answered by itself: a line of
+  JSON each, \`{"call": 0, "status": 201, "body": …}\`, as soon as the answer is there. \`new Client({ url })\` sends calls that are made at once in that way, by itself;
+  one that has no company goes alone.
 - **Following.** \`${streamPaths.run.replace("{workflowId}", "ID")}\` gives the events of a run, and \`${streamPaths.feed}\` those of all runs of the namespace in the order of their commits (or of a
   \`workflowType\`, of some \`types\`), as server-sent events, or over a WebSocket if the request asks for one. Each has a cursor (its \`id\`; of a run the seq):
   come back with it, as \`Last-Event-ID\`, \`after\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever restarts. Whoever reads
@@ -170,6 +177,7 @@ export async function renderServer(): Promise<string> {
       "| call | what it does |",
       "| --- | --- |",
       ...calls,
+      `| \`POST ${callsPath}\` | Make many calls in one request |`,
       `| \`GET ${streamPaths.run}\` | Follow the events of a run |`,
       `| \`GET ${streamPaths.feed}\` | Follow the events of all runs |`,
       `| \`GET ${namespacesPath}\`, \`POST ${namespacesPath}\` | List namespaces, make one (\`{"name"}\`) |`,

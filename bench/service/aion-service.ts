@@ -10,8 +10,12 @@ import { Client } from "aion/client";
 import { BenchError } from "../engine-under-test.ts";
 import type { EngineOptions, EngineUnderTest } from "../engine-under-test.ts";
 import { benchRoot } from "../paths.ts";
+import { childrenOf } from "../process-meter.ts";
 
-export type StepService = Pick<EngineUnderTest, "open" | "close" | "runSteps">;
+export interface StepService extends Pick<EngineUnderTest, "open" | "close" | "runSteps"> {
+  /** Of those that it consists of, by what they are. */
+  processIds?(): Readonly<Record<string, number>>;
+}
 
 /** More than are ever in flight: what limits is then the engine. */
 const concurrency = 2_000;
@@ -51,6 +55,10 @@ export function aionService({ directory }: EngineOptions): StepService {
         child.kill("SIGTERM");
         await once(child, "exit");
       }
+    },
+    processIds() {
+      const [server = 0, worker = 0] = processes.map(({ pid }) => pid);
+      return { server, codeHost: childrenOf(server)[0] ?? 0, worker };
     },
     async runSteps(id, input) {
       if (client === undefined) throw new BenchError("the service is not open");

@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { createEngine, requireRealEngine } from "../engines.ts";
 import { quantile } from "../fsync-rate.ts";
 import { runInFlight } from "../pool.ts";
-import { treeMemory } from "../process-meter.ts";
+import { ownCpuSeconds, treeMemory } from "../process-meter.ts";
 import { aionService } from "../service/aion-service.ts";
 import type { StepService } from "../service/aion-service.ts";
 import { payloadFor } from "../trivial-step.ts";
 import type { MeasureContext, Workload } from "../workload.ts";
 
-const inFlightCandidates = [30, 100, 300, 600] as const;
+const inFlightCandidates = [30, 100, 300, 600, 1000] as const;
 
 /** Steps run in a process of their own, so it is W1 and W2 with the network between. */
 export const networked: Workload = {
@@ -28,7 +28,14 @@ export const networked: Workload = {
     const service = await openService(context);
     await runMany(service, context.isQuick ? 60 : 2_000, 100);
     const inFlight = given ?? (await searchInFlight(service, context.isQuick ? 60 : 1_000));
+    const before = cpuByProcess(service);
     const cost = await context.timed(() => runMany(service, count, inFlight));
+    const cpuMicros = Object.entries(cpuByProcess(service)).map(
+      ([name, seconds]): [string, number] => [
+        `${name}CpuMicros`,
+        ((seconds - (before[name] ?? 0)) / count) * 1e6,
+      ],
+    );
     const millis: number[] = [];
     for (let index = 0; index < (context.isQuick ? 20 : 500); index += 1) {
       const startedAt = performance.now();
@@ -48,6 +55,7 @@ export const networked: Workload = {
         p99Ms: quantile(millis, 0.99),
         cpuSeconds: cost.cpuSeconds,
         callerCpuSeconds: cost.callerCpuSeconds,
+        ...Object.fromEntries(cpuMicros),
         peakRssMib: peakMib,
       },
     };
@@ -62,6 +70,12 @@ async function openService(context: MeasureContext): Promise<StepService> {
       : await createEngine(requireRealEngine(context.engine), options);
   await service.open();
   return service;
+}
+
+/** CPU seconds of each process of the service, as far as they are known. */
+function cpuByProcess({ processIds }: StepService): Readonly<Record<string, number>> {
+  const entries = Object.entries(processIds?.() ?? {});
+  return Object.fromEntries(entries.map(([name, pid]) => [name, ownCpuSeconds(pid)]));
 }
 
 function runOnce(service: StepService): Promise<unknown> {

@@ -47,6 +47,7 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   route: inNamespace("deploy"),
   unload: inNamespace("deploy"),
   work: inNamespace("work"),
+  calls: { of: "known" },
   listNamespaces: { of: "known" },
   createNamespace: ofServer(true),
   listKeys: ofServer(false),

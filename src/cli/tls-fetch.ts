@@ -1,4 +1,5 @@
 import { request } from "node:https";
+import { Readable } from "node:stream";
 
 /** What a command shows of itself over TLS, and whom it trusts: contents of files in PEM. */
 export interface TlsFiles {
@@ -21,15 +22,15 @@ export function tlsFetch(tls: TlsFiles): typeof fetch {
           ...(signal === null || signal === undefined ? {} : { signal }),
         },
         (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("error", reject);
-          response.on("end", () => {
-            const { statusCode: status = 0 } = response;
-            // As with `redirect: "error"`: the token is for this server and no other.
-            if (status >= 300 && status < 400) reject(new TypeError("the server leads elsewhere"));
-            else resolve(new Response(status === 204 ? null : Buffer.concat(chunks), { status }));
-          });
+          const { statusCode: status = 0 } = response;
+          // As with `redirect: "error"`: the token is for this server and no other.
+          if (status >= 300 && status < 400) {
+            response.destroy();
+            reject(new TypeError("the server leads elsewhere"));
+            return;
+          }
+          if (status === 204) response.resume();
+          resolve(new Response(status === 204 ? null : (Readable.toWeb(response) as ReadableStream), { status }));
         },
       );
       sent.on("error", reject);

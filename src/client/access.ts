@@ -1,7 +1,7 @@
 import { fetchSend } from "./fetch-send.ts";
 import type { FetchSendOptions } from "./fetch-send.ts";
-import { readAnswer } from "./http-service.ts";
-import type { HttpCall } from "./http-service.ts";
+import { readAnswer } from "./http-answer.ts";
+import type { HttpCall } from "./http-answer.ts";
 import { auditPath, keysPath } from "./routes.ts";
 
 /** What somebody may do. None includes another, but `admin` includes all. */

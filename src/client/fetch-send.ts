@@ -1,6 +1,6 @@
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
-import type { HttpSend } from "./http-service.ts";
+import type { HttpSend } from "./http-answer.ts";
 
 export interface FetchSendOptions {
   /** Of the server: `http://127.0.0.1:4466`. A path in it is kept, for servers behind a proxy. */
@@ -14,7 +14,7 @@ export interface FetchSendOptions {
 /** Calls over the platform's `fetch`. Error: `invalid_argument` (no address of a server). */
 export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOptions): HttpSend {
   const base = parseServerUrl(url);
-  return async ({ verb, path, body, contentType, trace, timeoutMs, abortSignal }) => {
+  return async ({ verb, path, body, contentType, trace, timeoutMs, abortSignal, onLine }) => {
     const timeout = AbortSignal.timeout(timeoutMs);
     const shown = typeof token === "function" ? await token() : token;
     try {
@@ -30,7 +30,10 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
         // What is asked of this server is not to be answered by another one, and the token is not for it.
         redirect: "error",
       });
-      return { status: response.status, text: await response.text() };
+      const { status } = response;
+      if (onLine === undefined || status !== 200) return { status, text: await response.text() };
+      await readLines(response, onLine);
+      return { status, text: "" };
     } catch (error) {
       abortSignal?.throwIfAborted();
       throw new AionError("transport_failed", `no answer from the server at ${base}: ${reasonOf(error)}`, {
@@ -38,6 +41,18 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
       });
     }
   };
+}
+
+async function readLines({ body }: Response, onLine: (line: string) => void): Promise<void> {
+  if (body === null) return;
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    const lines = `${rest}${decoder.decode(part.value, { stream: true })}`.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
 }
 
 /** Without a slash at its end. Error: `invalid_argument`. */

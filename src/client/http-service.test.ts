@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { AionError } from "../core/errors.ts";
 import { nullPayload } from "../core/payload.ts";
-import type { HttpAnswer, HttpCall } from "./http-service.ts";
+import type { HttpAnswer, HttpCall } from "./http-answer.ts";
 import { HttpService } from "./http-service.ts";
 
 type Outcome = HttpAnswer | Error;

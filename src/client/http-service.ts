@@ -1,4 +1,4 @@
-import { AionError, errorTable, isAionError, isErrorCode } from "../core/errors.ts";
+import { AionError, errorTable, isAionError } from "../core/errors.ts";
 import { fromPayload } from "../core/payload.ts";
 import {
   descriptionFromJson,
@@ -9,7 +9,10 @@ import {
   textOf,
 } from "./json-form.ts";
 import type { JsonObject } from "./json-form.ts";
-import { apiPrefix, defaultNamespace, routes, waitMsMax } from "./routes.ts";
+import { CallsTogether } from "./calls-together.ts";
+import { callTimeoutMs, readAnswer, strange } from "./http-answer.ts";
+import type { HttpAnswer, HttpCall, HttpSend } from "./http-answer.ts";
+import { apiPrefix, callsPath, defaultNamespace, routes, waitMsMax } from "./routes.ts";
 import type { Route } from "./routes.ts";
 import type {
   CallOptions,
@@ -44,28 +47,6 @@ import type {
 import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
 
-/** One request, on whatever carries it. */
-export interface HttpCall {
-  readonly verb: Route["verb"];
-  /** With the query string. */
-  readonly path: string;
-  readonly body?: string | Uint8Array<ArrayBuffer>;
-  readonly contentType?: string;
-  /** The span in which it is made. */
-  readonly trace?: TraceContext;
-  /** After which there is no answer to be expected any more. */
-  readonly timeoutMs: number;
-  readonly abortSignal?: AbortSignal;
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly text: string;
-}
-
-/** Throws `transport_failed` if there is no whole answer, and the reason of the signal if that has fired. */
-export type HttpSend = (call: HttpCall) => Promise<HttpAnswer>;
-
 /** How calls that may be repeated are repeated while the other side cannot be reached or is being started anew. */
 export interface Patience {
   /** For how long, in milliseconds. */
@@ -85,10 +66,10 @@ export interface HttpServiceOptions {
   readonly namespace?: string;
   /** Default: no call is repeated. */
   readonly patience?: Patience;
+  /** Calls that are made at once go together, if `send` can tell of lines. Default: each goes alone. */
+  readonly isTogether?: boolean;
 }
 
-/** Beyond what a call may wait at the other end, how long the answer may take. */
-const answerTimeoutMs = 60_000;
 const firstDelayMs = 100;
 const delayMsMax = 5_000;
 
@@ -103,11 +84,13 @@ export class HttpService implements Service {
   readonly #send: HttpSend;
   readonly #prefix: string;
   readonly #patience: Patience | undefined;
+  readonly #together: CallsTogether | undefined;
 
-  constructor({ send, namespace = defaultNamespace, patience }: HttpServiceOptions) {
+  constructor({ send, namespace = defaultNamespace, patience, isTogether = false }: HttpServiceOptions) {
     this.#send = send;
     this.#prefix = `${apiPrefix}${segment(namespace, "namespace")}`;
     this.#patience = patience;
+    if (isTogether) this.#together = new CallsTogether(send, `${this.#prefix}${callsPath}`);
   }
 
   async start({ input, signal, ...rest }: StartRequest): Promise<StartReply> {
@@ -234,18 +217,25 @@ export class HttpService implements Service {
   ): Promise<JsonObject> {
     // How a caller's span goes over HTTP is a standard, with headers of its own.
     const { trace, ...fields } = request as Rest & { readonly trace?: TraceContext };
-    const call: HttpCall = {
-      ...toCall(this.#prefix, routes[method], fields, archive),
-      ...(trace === undefined ? {} : { trace }),
-      timeoutMs: waitMsMax + answerTimeoutMs,
-      ...(abortSignal === undefined ? {} : { abortSignal }),
-    };
+    const alone = async (): Promise<HttpAnswer> =>
+      await this.#send({
+        ...toCall(this.#prefix, routes[method], fields, archive),
+        ...(trace === undefined ? {} : { trace }),
+        timeoutMs: callTimeoutMs,
+        ...(abortSignal === undefined ? {} : { abortSignal }),
+      });
+    // One that may be broken off has to be alone.
+    const together = abortSignal === undefined ? this.#together : undefined;
+    const ask = async (): Promise<JsonObject> =>
+      together?.takes(method) === true
+        ? await together.call(method, fields, trace, alone)
+        : readAnswer(await alone());
     const patience = mayRepeat(routes[method], request) ? this.#patience : undefined;
-    if (patience === undefined) return readAnswer(await this.#send(call));
+    if (patience === undefined) return await ask();
     const endAt = patience.now() + patience.patienceMs;
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(2 * delayMs, delayMsMax)) {
       try {
-        return readAnswer(await this.#send(call));
+        return await ask();
       } catch (error) {
         if (!isPassing(error) || patience.now() + delayMs > endAt) throw error;
         await patience.wait(delayMs * (0.5 + patience.random() / 2), abortSignal);
@@ -316,29 +306,6 @@ function segment(value: string, what: string): string {
   return encodeURIComponent(value);
 }
 
-/** The reply in an answer; throws the error in it, under the code it had. Error: `transport_failed` (no answer of ours). */
-export function readAnswer({ status, text }: HttpAnswer): JsonObject {
-  if (status === 204) return {};
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new AionError("transport_failed", `the answer (HTTP ${status}) is no JSON`, { cause: error });
-  }
-  const error = isRecord(json) ? json["error"] : undefined;
-  if (status < 400 && isRecord(json)) return json;
-  if (!isRecord(error) || typeof error["code"] !== "string" || typeof error["message"] !== "string") {
-    throw strange(`the answer (HTTP ${status}) has a form that is not known`);
-  }
-  const { code, message, hint, details } = error;
-  const rest = {
-    ...(typeof hint === "string" ? { hint } : {}),
-    ...(isRecord(details) ? { details } : {}),
-  };
-  if (isErrorCode(code)) throw new AionError(code, message, rest);
-  throw new AionError("internal", `${message} (code ${code}, which this version does not know)`, rest);
-}
-
 /** What a reply says, if it has the form of one. Error: `transport_failed`. */
 function readReply<Reply>(json: JsonObject, read: (json: JsonObject) => Reply): Reply {
   try {
@@ -346,15 +313,4 @@ function readReply<Reply>(json: JsonObject, read: (json: JsonObject) => Reply): 
   } catch (error) {
     throw strange("the answer has not the form that it should have", error);
   }
-}
-
-function strange(what: string, cause?: unknown): AionError {
-  return new AionError("transport_failed", what, {
-    hint: "Something else than Aion may listen there, or a proxy between; check the address.",
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
-
-function isRecord(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -21,6 +21,7 @@ export interface RemoteOptions extends FetchSendOptions {
 export function connectRemote({ namespace, patience = "30s", ...options }: RemoteOptions): HttpService {
   return new HttpService({
     send: fetchSend(options),
+    isTogether: true,
     namespace: parseName(namespace ?? defaultNamespace, "namespace"),
     patience: {
       patienceMs: parseDuration(patience, "patience"),

@@ -52,6 +52,21 @@ export const routes = {
   route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
 } as const satisfies Readonly<Record<keyof Service, Route>>;
 
+/** Many calls in one request. */
+export const callsPath = "/calls";
+/** What may be asked for that way: what is small and answered as a whole. */
+export const togetherMethods = [
+  "start",
+  "describe",
+  "result",
+  "signal",
+  "query",
+  "cancel",
+  "terminate",
+] as const satisfies readonly (keyof Service)[];
+export type TogetherMethod = (typeof togetherMethods)[number];
+export const callsMax = 500;
+
 /** Events as they are recorded, of one run and of all: server-sent events, or a WebSocket. */
 export const streamPaths = { run: "/workflows/{workflowId}/events", feed: "/events" } as const;
 /** Whether somebody is there. No namespace, no authentication. */

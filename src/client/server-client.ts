@@ -1,4 +1,4 @@
-import { readAnswer } from "./http-service.ts";
+import { readAnswer } from "./http-answer.ts";
 import { fetchSend } from "./fetch-send.ts";
 import type { FetchSendOptions } from "./fetch-send.ts";
 import { namespacesPath } from "./routes.ts";

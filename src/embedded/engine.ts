@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Client } from "../client/client.ts";
 import { defaultNamespace } from "../client/routes.ts";
@@ -214,6 +215,8 @@ export class Engine implements WorkerAcceptor {
       {
         activationBudgetMs: parseDuration(options.activationBudget ?? 5_000, "activationBudget"),
         memoryMb: numbers.packageMemoryMb,
+        // Where the store can make files, so can this.
+        ...(path === undefined ? {} : { directory: dirname(path) }),
       },
       (end) => hostEnds.add(1, end),
     );

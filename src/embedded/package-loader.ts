@@ -12,6 +12,8 @@ export interface PackageLimits {
   readonly activationBudgetMs: number;
   /** The heap of that process, in MiB. */
   readonly memoryMb: number;
+  /** Where files can be made. Default: that for temporary ones. */
+  readonly directory?: string;
 }
 
 /** Packages in a process beside the engine's, which is started for the first one. */
@@ -53,8 +55,8 @@ export class ProcessLoader implements PackageLoader {
   }
 
   async #open(): Promise<CodeHost> {
-    const { activationBudgetMs, memoryMb } = this.#limits;
-    const line = processLine({ guest: await guestScript(), budgetMs: activationBudgetMs, memoryMb });
+    const { activationBudgetMs: budgetMs, ...limits } = this.#limits;
+    const line = processLine({ guest: await guestScript(), budgetMs, ...limits });
     this.#openHost = new CodeHost(line, this.#onEnded);
     return this.#openHost;
   }

@@ -1,10 +1,14 @@
 import { fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { closeSync, openSync, readSync, unlinkSync } from "node:fs";
 import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { AionError } from "../core/errors.ts";
 import type { HostLine } from "./code-host.ts";
 import type { HostGreeting, HostReply, HostRequest } from "./protocol.ts";
-import { busyFd } from "./protocol.ts";
 
 export interface HostProcessOptions {
   readonly guest: string;
@@ -12,6 +16,8 @@ export interface HostProcessOptions {
   readonly budgetMs: number;
   /** The heap of the process, in MiB. */
   readonly memoryMb: number;
+  /** Where files can be made. Default: that for temporary ones. */
+  readonly directory?: string;
 }
 
 /** In how many looks a budget is measured: the process is ended after it, and at most one look later. */
@@ -25,17 +31,18 @@ const lastWordsMax = 2_000;
  * A code host in a process of its own: a loop without an end, or a heap that is full, end that process and nothing else. (A thread
  * does not do: V8 ends the whole process when the heap of one of its threads cannot grow.)
  */
-export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): HostLine {
+export function processLine({ guest, budgetMs, memoryMb, directory }: HostProcessOptions): HostLine {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
   const script = fileURLToPath(new URL(`./process${extension}`, import.meta.url));
   return {
     open: (on) => {
+      const busy = new BusyFile(directory ?? tmpdir());
       const child = fork(script, {
         serialization: "advanced",
         execArgv: [`--max-old-space-size=${memoryMb}`],
         // Nothing of the engine's: neither its secrets nor its time zone.
         env: { TZ: "UTC", LANG: "en_US.UTF-8" },
-        stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],
+        stdio: ["ignore", "ignore", "pipe", "ipc", busy.fd],
       });
       child.unref();
       child.channel?.unref();
@@ -46,20 +53,6 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       stderr?.unref();
       stderr?.on("data", (data: Buffer) => {
         lastWords = `${lastWords}${data.toString()}`.slice(-lastWordsMax);
-      });
-
-      /** What it was last busy with, and how often it has said so. */
-      let who = 0;
-      let count = 0;
-      const busy = child.stdio[busyFd] as Socket | null;
-      busy?.unref();
-      let rest: Buffer = Buffer.alloc(0);
-      busy?.on("data", (data: Buffer) => {
-        const bytes = rest.length === 0 ? data : Buffer.concat([rest, data]);
-        const words = Math.floor(bytes.length / Int32Array.BYTES_PER_ELEMENT);
-        if (words > 0) who = bytes.readInt32LE((words - 1) * Int32Array.BYTES_PER_ELEMENT);
-        count += words;
-        rest = bytes.subarray(words * Int32Array.BYTES_PER_ELEMENT);
       });
 
       child.on("message", (replies) => {
@@ -74,6 +67,8 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       // After all that it had written was read.
       child.on("close", (code, signal) => {
         clearInterval(watch);
+        const { who } = busy.read();
+        busy.close();
         if (isClosing) return;
         const isOutOfMemory = lastWords.includes("heap out of memory");
         const how = isOutOfMemory
@@ -92,6 +87,7 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       let seenCount = -1;
       let looks = 0;
       const look = (): void => {
+        const { count, who } = busy.read();
         looks = count === seenCount ? looks + 1 : 0;
         seenCount = count;
         const budgets = who === 0 ? silentBudgets : on.patienceWith(who);
@@ -133,4 +129,31 @@ export function processLine({ guest, budgetMs, memoryMb }: HostProcessOptions): 
       };
     },
   };
+}
+
+/**
+ * What the process is busy with, and how often it has said so. A file without a name, since that is read when somebody looks, and costs
+ * whoever writes no more than a write: the last word of a process that has ended is still there.
+ */
+class BusyFile {
+  readonly fd: number;
+  readonly #words = new Int32Array(2);
+  #isClosed = false;
+
+  constructor(directory: string) {
+    const path = join(directory, `.aion-host-${process.pid}-${randomUUID()}`);
+    this.fd = openSync(path, "wx+", 0o600);
+    unlinkSync(path);
+  }
+
+  read(): { readonly count: number; readonly who: number } {
+    if (!this.#isClosed) readSync(this.fd, this.#words, 0, this.#words.byteLength, 0);
+    const [count = 0, who = 0] = this.#words;
+    return { count, who };
+  }
+
+  close(): void {
+    if (!this.#isClosed) closeSync(this.fd);
+    this.#isClosed = true;
+  }
 }

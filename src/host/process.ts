@@ -6,7 +6,7 @@ import type { HostGreeting, HostRequest } from "./protocol.ts";
 import { RealmHost } from "./realm-host.ts";
 
 let host: RealmHost | undefined;
-const word = new Int32Array(1);
+const words = new Int32Array(2);
 const isBusy = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 function open(guest: string): RealmHost {
@@ -16,8 +16,9 @@ function open(guest: string): RealmHost {
     reply: (replies) => process.send?.(replies),
     busy: (who) => {
       // Before the code moves, since it may be the last that is heard of this process.
-      word[0] = who;
-      writeSync(busyFd, word);
+      words[0] = ((words[0] ?? 0) + 1) | 0;
+      words[1] = who;
+      writeSync(busyFd, words, 0, words.byteLength, 0);
       Atomics.store(isBusy, 0, who === 0 ? 0 : 1);
       if (who !== 0) Atomics.notify(isBusy, 0);
     },

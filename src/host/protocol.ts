@@ -61,5 +61,5 @@ export interface HostGreeting {
   readonly guest: string;
 }
 
-/** Where such a process writes what it is busy with, before it is: 32 bits each, as of `RealmHostOptions.busy`. */
+/** A file whose beginning says how often such a process has been busy, and with what (`RealmHostOptions.busy`): 32 bits each, written before it is. */
 export const busyFd = 4;

@@ -8,6 +8,8 @@ import type { Peer } from "./peer.ts";
 export type AskedOperation =
   | keyof Service
   | "events"
+  /** Many calls in one request; each is asked about by itself. */
+  | "calls"
   | "work"
   | "listNamespaces"
   | "createNamespace"

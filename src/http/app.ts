@@ -6,6 +6,7 @@ import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
 import {
   apiPrefix,
+  callsPath,
   livePath,
   metricsPath,
   namespacesPath,
@@ -20,12 +21,13 @@ import { addAccess } from "./access.ts";
 import type { AccessOptions } from "./access.ts";
 import { underAdmission } from "./admission.ts";
 import type { Admit } from "./admission.ts";
+import { addCalls } from "./calls.ts";
 import { discardBody, readBody } from "./body.ts";
 import { errorHeaders, errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
 import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
-import { operationsFor, orOver, readQuery } from "./operations.ts";
+import { operationsFor, orOver, readQuery, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { showAsset, showIndex, showReference } from "./reference.ts";
 import { askedOf, parseJson } from "./request-context.ts";
@@ -112,6 +114,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   if (namespaces !== undefined) addNamespaces(app, namespaces, options);
   if (options.access !== undefined) addAccess(app, options.access, options.admit);
 
+  addCalls(app, operations, options);
   for (const operation of operations) {
     app.on(operation.route.verb, toPattern(operation.route.path), async (context) => {
       const namespace = context.req.param("namespace") ?? "";
@@ -124,7 +127,7 @@ export function createApp(options: AppOptions): Hono<Env> {
         const answer = await orOver(operation, { closing, admission }, (abortSignal) =>
           operation.perform(service, request, {
             abortSignal,
-            headers: context.req.raw.headers,
+            trace: traceIn(context.req.raw.headers),
             namespace,
             tracing: options.tracing,
           }),
@@ -201,6 +204,7 @@ function countRequests(app: Hono<Env>, operations: readonly Operation[], { httpM
     [`GET ${namespacesPath}`, "listNamespaces"],
     [`POST ${namespacesPath}`, "createNamespace"],
     ...operations.map(({ method, route }) => [`${route.verb} ${toPattern(route.path)}`, method] as const),
+    [`POST ${toPattern(callsPath)}`, "calls"],
     ...Object.values(streamPaths).map((path) => [`GET ${toPattern(path)}`, "events"] as const),
   ]);
   app.use(async (context, next) => {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   apiPrefix,
   auditPath,
+  callsPath,
   keysPath,
   livePath,
   namespacePattern,
@@ -12,6 +13,7 @@ import {
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
 import { accessForms } from "./access.ts";
+import { callsForm } from "./calls.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
@@ -123,6 +125,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
       },
     };
   }
+  paths[toPath(callsPath)] = { post: callsTogether() };
   paths[namespacesPath] = {
     get: namespaceCall("listNamespaces", "List namespaces", { "200": "Namespaces" }),
     post: {
@@ -192,6 +195,35 @@ export function documentOf(operations: readonly Operation[], version: string): J
           description: "An API key, or a token of the issuer that the server trusts.",
         },
       },
+    },
+  };
+}
+
+function callsTogether(): JsonObject {
+  const { $schema: _, ...schema } = callsForm as JsonSchema;
+  const line = {
+    type: "object",
+    properties: {
+      call: { type: "integer", description: "Which of the calls, counted from 0." },
+      status: { type: "integer", description: "As the call has it by itself." },
+      body: { description: "The answer, or the error; absent with status 204." },
+    },
+    required: ["call", "status"],
+  };
+  return {
+    operationId: "calls",
+    summary: "Make many calls in one request",
+    description:
+      "For callers that make hundreds at once. Each call is admitted, recorded and answered by itself: a line of JSON each, in the order in which the answers are there. A connection that breaks says nothing of the calls whose lines have not come.",
+    tags: ["workflows"],
+    parameters: parametersOf(callsPath, {}, false),
+    requestBody: { required: true, content: { "application/json": { schema } } },
+    responses: {
+      "200": {
+        description: "The answers, one line each",
+        content: { "application/jsonl": { schema: line } },
+      },
+      ...failuresOf(),
     },
   };
 }

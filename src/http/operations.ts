@@ -28,8 +28,8 @@ export interface Answer {
 }
 
 export interface PerformOptions extends CallOptions {
-  /** What may say in which span the caller is, under the names that the standard has. */
-  readonly headers: Headers;
+  /** The span in which the caller is. */
+  readonly trace: TraceContext | undefined;
   readonly namespace: string;
   readonly tracing?: Tracing | undefined;
 }
@@ -110,10 +110,9 @@ export function operationsFor(payloadLimitBytes: number): readonly Operation[] {
 async function performTraced<Method extends keyof TracedRequests>(
   method: Method,
   request: TracedRequests[Method],
-  { headers, namespace, tracing }: PerformOptions,
+  { trace: parent, namespace, tracing }: PerformOptions,
   work: (traced: TracedRequests[Method]) => Promise<Answer>,
 ): Promise<Answer> {
-  const parent = toTraceContext(headers.get("traceparent"), headers.get("tracestate"));
   const traced = (trace: TraceContext | undefined): TracedRequests[Method] =>
     trace === undefined ? request : { ...request, trace };
   if (tracing === undefined) return await work(traced(parent));
@@ -126,6 +125,11 @@ async function performTraced<Method extends keyof TracedRequests>(
     attributes: { [spanAttribute.namespace]: namespace, ...attributes },
   } as const;
   return await tracing.within(span, (trace) => work(traced(trace ?? parent)));
+}
+
+/** What headers say of the span in which the caller is, under the names that the standard has. */
+export function traceIn(headers: Headers): TraceContext | undefined {
+  return toTraceContext(headers.get("traceparent"), headers.get("tracestate"));
 }
 
 /** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */

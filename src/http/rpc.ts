@@ -23,13 +23,13 @@ import {
 } from "./gen/aion/v1/workflows_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
-import { operationsFor, orOver } from "./operations.ts";
+import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
 import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { refuseUnread } from "./rpc-refusal.ts";
-import { addWorkers } from "./worker-rpc.ts";
+import { addWorkers, answerWorker, isPlainGrpc } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
 const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
@@ -75,7 +75,8 @@ export function rpcHandler(
       jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
       readMaxBytes,
     });
-  const handler = handlerUpTo(Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + restBytesMax);
+  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + restBytesMax;
+  const handler = handlerUpTo(readMaxBytes);
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
@@ -97,7 +98,9 @@ export function rpcHandler(
         return;
       }
     }
-    handler(request, response);
+    if (operation === "work" && options.workersOf !== undefined && isPlainGrpc(request, response))
+      answerWorker(request, response as Http2ServerResponse, { options, limitBytes: readMaxBytes });
+    else handler(request, response);
   };
   return (request, response) => void admitUnread(request, response);
 }
@@ -245,7 +248,7 @@ async function answer(
     const { body = {} } = await orOver(operation, of, (abortSignal) =>
       operation.perform(service, whole, {
         abortSignal,
-        headers: context.requestHeader,
+        trace: traceIn(context.requestHeader),
         namespace: asked.namespace,
         tracing: options.tracing,
       }),

@@ -1,100 +1,111 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { defaultNamespace } from "../client/routes.ts";
+import type { Http2ServerResponse } from "node:http2";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { AionError } from "../core/errors.ts";
-import type { EngineReceiver } from "../protocol/transport.ts";
-import { underAdmission, whyEnded } from "./admission.ts";
-import type { Admission, Asked } from "./admission.ts";
+import { messageOf } from "../core/payload.ts";
 import type { AppOptions } from "./app.ts";
 import { toAionError } from "./errors.ts";
 import { FrameQueue } from "./frame-queue.ts";
 import type { WorkRequest, WorkResponse } from "./gen/aion/v1/workers_pb.ts";
-import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
-import { rpcCallerOf } from "./rpc-caller.ts";
+import { WorkerService, WorkRequestSchema, WorkResponseSchema } from "./gen/aion/v1/workers_pb.ts";
+import { MessageReader, MessageWriter } from "./grpc-messages.ts";
+import type { NodeRequest, NodeResponse } from "./rpc.ts";
+import { nodeCallerOf, rpcCallerOf } from "./rpc-caller.ts";
 import { toConnectError } from "./rpc-error.ts";
-import { fromWorkRequest, toWorkResponse } from "./worker-frames.ts";
+import { toWorkResponse } from "./worker-frames.ts";
+import { framesMax, WorkerCall } from "./worker-call.ts";
 
-/** More than an engine ever has to say at once to a worker of the largest capacity. */
-const framesMax = 50_000;
-
-const registerTimeoutMs = 10_000;
-
-/** Workers, over a stream in each direction. Who they work for is in their first frame. */
+/** Workers, over a stream in each direction, in whatever protocol they speak. */
 export function addWorkers(router: ConnectRouter, options: AppOptions): void {
   router.rpc(WorkerService.method.work, async function* work(requests, context) {
     const queue = new FrameQueue<WorkResponse>(framesMax);
-    const end = (): void => queue.end();
-    AbortSignal.any([context.signal, options.closing]).addEventListener("abort", end, { once: true });
-    const frames = requests[Symbol.asyncIterator]();
-    let receiver: EngineReceiver | undefined;
-    try {
-      const registered = await register(frames, queue, { context, options });
-      const { admission } = registered;
-      receiver = registered.receiver;
-      admission.ends?.addEventListener("abort", end, { once: true });
-      if (whyEnded(admission) !== undefined) end();
-      void receive(frames, registered, options).finally(end);
-      yield* queue;
-      const why = whyEnded(admission);
-      if (why !== undefined) throw why;
-    } catch (reason) {
-      throw toConnectError(toAionError(reason));
-    } finally {
-      receiver?.closed();
-    }
-  });
-}
-
-/** Rejects after the time in which a worker must have said who it is. */
-async function late(): Promise<never> {
-  await delay(registerTimeoutMs, undefined, { ref: false });
-  throw new AionError("invalid_argument", "the first frame of a worker did not come");
-}
-
-interface Registered {
-  readonly receiver: EngineReceiver;
-  readonly admission: Admission;
-  readonly namespace: string;
-}
-
-async function register(
-  frames: AsyncIterator<WorkRequest>,
-  queue: FrameQueue<WorkResponse>,
-  { context, options }: { readonly context: HandlerContext; readonly options: AppOptions },
-): Promise<Registered> {
-  const first = await Promise.race([frames.next(), late()]);
-  if (first.done === true || first.value.frame.case !== "register") {
-    throw new AionError("invalid_argument", "the first frame of a worker must be its registration");
-  }
-  const { namespace = defaultNamespace, ...registration } = fromWorkRequest(first.value);
-  if (typeof namespace !== "string") throw new AionError("invalid_argument", "a namespace is a text");
-  const taskQueues = [...first.value.frame.value.taskQueues];
-  const asked: Asked = { operation: "work", namespace, taskQueues, ...rpcCallerOf(context) };
-  return await underAdmission(options.admit, asked, async ({ admission, begin }) => {
-    await begin(registration);
-    const acceptor = options.workersOf?.(namespace);
-    if (acceptor === undefined) throw new AionError("endpoint_unknown", "no workers are taken here");
-    const receiver = acceptor.acceptWorker({
+    let error: AionError | undefined;
+    const call = new WorkerCall(options, rpcCallerOf(context), {
       send: (frame) => queue.push(toWorkResponse(frame)),
-      close: () => queue.end(),
+      end: (why) => {
+        error = why;
+        queue.end();
+      },
     });
-    receiver.receive(registration);
-    return { receiver, admission, namespace };
+    const read = async (): Promise<void> => {
+      try {
+        for await (const message of requests) await call.receive(message);
+      } catch {
+        // It was cut off.
+      }
+      call.closed();
+    };
+    try {
+      void read();
+      yield* queue;
+    } finally {
+      call.closed();
+    }
+    if (error !== undefined) throw toConnectError(error);
   });
 }
 
-/** What is not its turn yet stays with the worker. */
-async function receive(
-  frames: AsyncIterator<WorkRequest>,
-  { receiver, namespace }: Registered,
-  { turnOfWorkers }: AppOptions,
-): Promise<void> {
-  try {
-    for (let next = await frames.next(); next.done !== true; next = await frames.next()) {
-      await turnOfWorkers?.(namespace);
-      receiver.receive(fromWorkRequest(next.value));
+/** Whether a call is gRPC as nearly all workers speak it: then it need not go the way of all protocols, on which each message is dear. */
+export function isPlainGrpc({ headers }: NodeRequest, response: NodeResponse): boolean {
+  const { "content-type": type = "", "grpc-encoding": encoding = "identity" } = headers;
+  return (
+    "stream" in response &&
+    /^application\/grpc(\+proto)?$/.test(type) &&
+    encoding === "identity" &&
+    headers["grpc-timeout"] === undefined
+  );
+}
+
+/** The same over plain gRPC. */
+export function answerWorker(
+  request: NodeRequest,
+  response: Http2ServerResponse,
+  { options, limitBytes }: { readonly options: AppOptions; readonly limitBytes: number },
+): void {
+  const { stream } = response;
+  stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+  const since = options.httpMeter?.now() ?? 0;
+  let isTold = false;
+  const tell = (error?: AionError): void => {
+    if (!isTold) options.httpMeter?.answered("rpc", "work", since, error);
+    isTold = true;
+  };
+  const writer = new MessageWriter(stream, framesMax, () => stream.close());
+  const call = new WorkerCall(options, nodeCallerOf(request), {
+    send: (frame) => {
+      tell();
+      writer.push(toBinary(WorkResponseSchema, toWorkResponse(frame)));
+    },
+    end: (error) => {
+      tell(error);
+      const trailers = new Headers();
+      setTrailerStatus(trailers, error === undefined ? undefined : toConnectError(error));
+      response.addTrailers(Object.fromEntries(trailers));
+      writer.end();
+    },
+  });
+  const reader = new MessageReader(limitBytes);
+  const read = async (chunk: Uint8Array): Promise<void> => {
+    for (const bytes of reader.take(chunk)) {
+      const waiting = call.receive(parseMessage(bytes));
+      if (waiting === undefined) continue;
+      stream.pause();
+      await waiting;
+      stream.resume();
     }
-  } catch {
-    // It was cut off. The engine learns it when the call ends.
+  };
+  stream.on("data", (chunk: Uint8Array) => {
+    read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
+  });
+  for (const event of ["end", "close", "error"]) stream.once(event, () => call.closed());
+}
+
+/** Error: `invalid_argument`. */
+function parseMessage(bytes: Uint8Array): WorkRequest {
+  try {
+    return fromBinary(WorkRequestSchema, bytes);
+  } catch (error) {
+    throw new AionError("invalid_argument", `what came is no message: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,13 +1,16 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { connect } from "node:http2";
 import type { SecureClientSessionOptions } from "node:http2";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeFromHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { FetchSendOptions } from "../client/fetch-send.ts";
 import { parseServerUrl } from "../client/fetch-send.ts";
 import type { WorkerFrame } from "../protocol/frames.ts";
 import type { WorkerLink, WorkerTransport } from "../protocol/transport.ts";
-import { FrameQueue } from "./frame-queue.ts";
-import type { WorkRequest } from "./gen/aion/v1/workers_pb.ts";
-import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
+import { WorkerService, WorkRequestSchema, WorkResponseSchema } from "./gen/aion/v1/workers_pb.ts";
+import { MessageReader, MessageWriter } from "./grpc-messages.ts";
 import { fromWorkResponse, toWorkRequest } from "./worker-frames.ts";
 
 /** How a worker reaches a server. */
@@ -39,16 +42,20 @@ const finalCodes: ReadonlySet<Code> = new Set([
 /** A worker's way to a server: a stream of gRPC in each direction. Error: `invalid_argument` (no address of a server). */
 export function grpcWorkerTransport(options: RemoteWorkerOptions): WorkerTransport {
   const { url, token, namespace, tls } = options;
-  const baseUrl = parseServerUrl(url);
+  const { origin, pathname } = new URL(parseServerUrl(url));
+  const path = `${pathname.replace(/\/$/, "")}/${WorkerService.typeName}/${WorkerService.method.work.name}`;
   return {
     connect: async (worker): Promise<WorkerLink> => {
       const shown = typeof token === "function" ? await token() : token;
-      const headers = shown === undefined ? {} : { authorization: `Bearer ${shown}` };
       // A connection of its own each time: one that broke is not waited for.
-      const sessionManager = new Http2SessionManager(baseUrl, undefined, toNodeTls(tls));
-      const client = createClient(WorkerService, createGrpcTransport({ baseUrl, sessionManager }));
-      const queue = new FrameQueue<WorkRequest>(framesMax);
-      const abort = new AbortController();
+      const session = connect(origin, toNodeTls(tls));
+      const stream = session.request({
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/grpc+proto",
+        te: "trailers",
+        ...(shown === undefined ? {} : { authorization: `Bearer ${shown}` }),
+      });
       let isOver = false;
       const end = (error?: unknown): void => {
         if (isOver) return;
@@ -59,24 +66,49 @@ export function grpcWorkerTransport(options: RemoteWorkerOptions): WorkerTranspo
           const mayPass = code === Code.Unauthenticated && typeof token === "function";
           worker.receive({ type: "refused", message, isFinal: finalCodes.has(code) && !mayPass });
         }
-        queue.end();
-        abort.abort();
-        sessionManager.abort();
+        session.destroy();
         worker.closed();
       };
-      const read = async (): Promise<void> => {
-        for await (const message of client.work(queue, { signal: abort.signal, headers })) {
-          const frame = fromWorkResponse(message);
-          if (frame !== undefined && !isOver) worker.receive(frame);
+      const writer = new MessageWriter(stream, framesMax, () => end());
+      const reader = new MessageReader(Number.MAX_SAFE_INTEGER);
+      session.on("error", end);
+      stream.on("error", end);
+      session.once("close", () => end());
+      let trailers: IncomingHttpHeaders = {};
+      stream.once("response", (headers) => {
+        const { ":status": status = 0 } = headers;
+        if (status !== 200) end(new ConnectError(`HTTP ${status}`, codeFromHttpStatus(status)));
+        // An answer that is over with its headers has them in the place of the trailers.
+        if (headers["grpc-status"] !== undefined) trailers = headers;
+      });
+      stream.once("trailers", (headers) => (trailers = headers));
+      stream.on("data", (chunk: Uint8Array) => {
+        try {
+          for (const bytes of reader.take(chunk)) {
+            const frame = fromWorkResponse(fromBinary(WorkResponseSchema, bytes));
+            if (frame !== undefined && !isOver) worker.receive(frame);
+          }
+        } catch (error) {
+          end(error);
         }
-      };
-      read().then(() => end(), end);
+      });
+      stream.once("end", () => end(findTrailerError(toHeaders(trailers))));
+      stream.once("close", () => end());
       return {
-        send: (frame: WorkerFrame) => queue.push(toWorkRequest(frame, namespace)),
+        send: (frame: WorkerFrame) =>
+          writer.push(toBinary(WorkRequestSchema, toWorkRequest(frame, namespace))),
         close: () => end(),
       };
     },
   };
+}
+
+function toHeaders(from: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(from)) {
+    if (typeof value === "string" && !name.startsWith(":")) headers.set(name, value);
+  }
+  return headers;
 }
 
 function toNodeTls(tls: ClientTls | undefined): SecureClientSessionOptions {

@@ -1,6 +1,7 @@
 import type { ClientRequest } from "node:http";
-import { HttpService, readAnswer } from "../client/http-service.ts";
-import type { HttpAnswer, HttpCall } from "../client/http-service.ts";
+import { readAnswer } from "../client/http-answer.ts";
+import { HttpService } from "../client/http-service.ts";
+import type { HttpAnswer, HttpCall } from "../client/http-answer.ts";
 import { livePath } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";

@@ -660,3 +660,139 @@ describe("closing", () => {
     await closing;
   });
 });
+
+describe("many calls in one request", () => {
+  const post = (url: string, body: unknown): Promise<Response> =>
+    fetch(under(url, "/calls"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const linesOf = (text: string): unknown[] =>
+    text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as unknown);
+
+  it("are answered one by one, each when it is", async () => {
+    const ended = Promise.withResolvers<ResultReply>();
+    const received: unknown[] = [];
+    const { url } = await serve({
+      start: async (request) => {
+        received.push(request);
+        return { workflowId: "a", runId: "r1", isNew: true };
+      },
+      signal: async () => undefined,
+      result: () => ended.promise,
+      describe: async () => {
+        throw new AionError("run_not_found", "no such run");
+      },
+    });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const response = await post(url, {
+      calls: [
+        { operation: "result", request: { workflowId: "a", waitMs: 10_000 } },
+        {
+          operation: "start",
+          request: { workflowType: "t", input: [1, "é"], workflowId: "a", requestId: "q" },
+          trace: { traceparent },
+        },
+        { operation: "signal", request: { workflowId: "a", name: "s" } },
+        { operation: "describe", request: { workflowId: "a" } },
+        { operation: "start", request: { workflowType: 7 } },
+      ],
+    });
+    expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/jsonl"]);
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (text.split("\n").length < 5) text += (await reader?.read())?.value ?? "";
+    expect(linesOf(text)).toEqual(
+      expect.arrayContaining([
+        { call: 1, status: 201, body: { workflowId: "a", runId: "r1", isNew: true } },
+        { call: 2, status: 204 },
+        { call: 3, status: 404, body: { error: expect.objectContaining({ code: "run_not_found" }) } },
+        { call: 4, status: 400, body: { error: expect.objectContaining({ code: "invalid_argument" }) } },
+      ]),
+    );
+    expect(received).toEqual([
+      {
+        workflowType: "t",
+        input: '[1,"é"]',
+        workflowId: "a",
+        requestId: "q",
+        trace: { traceparent },
+      },
+    ]);
+    ended.resolve({ status: "completed", runId: "r1", result: input });
+    const rest = await reader?.read();
+    expect(linesOf(rest?.value ?? "")).toEqual([
+      { call: 0, status: 200, body: { status: "completed", runId: "r1", result: JSON.parse(input) as unknown } },
+    ]);
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it.each([
+    ["none at all", { calls: [] }],
+    ["more than may be", { calls: Array.from({ length: 501 }, () => ({ operation: "describe", request: {} })) }],
+    ["one that may not be", { calls: [{ operation: "history", request: { workflowId: "a" } }] }],
+    ["one without a request", { calls: [{ operation: "describe" }] }],
+    ["no list", { calls: "describe" }],
+  ])("are refused as a whole if there is %s", async (_what, body) => {
+    const { url } = await serve({});
+    expect(await errorOf(await post(url, body))).toMatchObject({ status: 400, code: "invalid_argument" });
+  });
+
+  it("are refused as a whole if they are larger than one call may be", async () => {
+    const { url } = await serve({});
+    const request = { workflowType: "t", input: "x".repeat(50_000) };
+    const calls = [{ operation: "start", request }, { operation: "start", request }];
+    expect(await errorOf(await post(url, { calls }))).toMatchObject({
+      status: 413,
+      code: "payload_too_large",
+    });
+  });
+
+  it("end their waits when the engine closes", async () => {
+    const isAsked = Promise.withResolvers<void>();
+    const { url, close } = await serve({
+      result: () => {
+        isAsked.resolve();
+        return new Promise<never>(() => undefined);
+      },
+    });
+    const response = await post(url, {
+      calls: [{ operation: "result", request: { workflowId: "a", waitMs: 20_000 } }],
+    });
+    await isAsked.promise;
+    const text = response.text();
+    await close();
+    expect(linesOf(await text)).toMatchObject([{ call: 0, status: 503, body: { error: { code: "engine_closed" } } }]);
+  });
+
+  it("come from a client that makes them at once, as if each were alone", async () => {
+    const { url } = await serve({
+      query: async ({ workflowId }) => {
+        if (workflowId === "b")
+          throw new AionError("run_not_found", "no such run", { details: { workflowId } });
+        return input;
+      },
+    });
+    const requests: string[] = [];
+    const service = new HttpService({
+      send: fetchSend({
+        url,
+        fetch: (to, init) => {
+          requests.push(String(to).slice(url.length));
+          return fetch(to, init);
+        },
+      }),
+      isTogether: true,
+    });
+    const answers = await Promise.allSettled(["a", "b"].map((id) => service.query({ workflowId: id, name: "stage", input: nullPayload })));
+    expect(requests).toEqual(["/v1/namespaces/default/calls"]);
+    expect(answers).toMatchObject([
+      { value: input },
+      { reason: { code: "run_not_found", details: { workflowId: "b" } } },
+    ]);
+  });
+});

@@ -8,7 +8,7 @@ import { KeyStore } from "../../src/auth/key-store.ts";
 import { roles } from "../../src/client/access.ts";
 import type { Grant, Role } from "../../src/client/access.ts";
 import { Client } from "../../src/client/index.ts";
-import { auditPath, keysPath, namespacesPath, routes } from "../../src/client/routes.ts";
+import { apiPrefix, auditPath, callsPath, keysPath, namespacesPath, routes } from "../../src/client/routes.ts";
 import type { Service } from "../../src/client/service.ts";
 import type { AskedOperation } from "../../src/http/admission.ts";
 import { operationsFor } from "../../src/http/operations.ts";
@@ -43,6 +43,7 @@ const expected = {
   route: "deploy",
   unload: "deploy",
   work: "work",
+  calls: "known",
   listNamespaces: "known",
   createNamespace: "admin of all",
   listKeys: "admin of all",
@@ -161,6 +162,11 @@ const ways: readonly Way[] = [
     call: grpc(toGrpcPath("watch"), (namespace) => ({ namespace, after: "no cursor" })),
   },
   { name: "work", operation: "work", call: grpc(workPath, (namespace) => registration(namespace)) },
+  {
+    name: "many calls",
+    operation: "calls",
+    call: http("POST", (namespace) => `${apiPrefix}${namespace}${callsPath}`, { calls: [] }),
+  },
   { name: "namespaces", operation: "listNamespaces", call: http("GET", () => namespacesPath) },
   {
     name: "a new namespace",
@@ -437,5 +443,32 @@ describe("a worker", () => {
     expect(await ask("own", ["gpu", "cpu"])).toBe("ok");
     expect(await ask("own", ["gpu", "default"])).toBe("permission_denied");
     expect(await ask("foreign", ["default"])).toBe("ok");
+  });
+});
+
+describe("many calls in one request", () => {
+  it("are each judged by themselves", async () => {
+    const token = keyFor({ roles: ["read"], namespaces: ["own"] });
+    const calls = ["describe", "start", "signal", "cancel", "terminate", "query", "result"] as const;
+    const body = { calls: calls.map((operation) => ({ operation, request: requests[operation] })) };
+    const codesIn = async (namespace: string): Promise<readonly (readonly [string, unknown])[]> => {
+      const answer = await http("POST", (name) => `${apiPrefix}${name}${callsPath}`, body)(namespace, token);
+      const lines = answer.body.trim().split("\n");
+      const answers = lines.map((line) => JSON.parse(line) as { call: number; body?: { error?: { code?: string } } });
+      return answers
+        .toSorted((left, right) => left.call - right.call)
+        .map(({ call, body: { error } = {} }) => [calls[call] ?? "", error?.code]);
+    };
+    expect(await codesIn("own")).toEqual([
+      ["describe", "run_not_found"],
+      ["start", "permission_denied"],
+      ["signal", "permission_denied"],
+      ["cancel", "permission_denied"],
+      ["terminate", "permission_denied"],
+      ["query", "run_not_found"],
+      ["result", "run_not_found"],
+    ]);
+    for (const namespace of ["foreign", "missing"])
+      expect(await codesIn(namespace)).toEqual(calls.map((operation) => [operation, "namespace_not_found"]));
   });
 });

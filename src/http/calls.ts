@@ -1,0 +1,124 @@
+import type { ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context, Hono } from "hono";
+import { z } from "zod";
+import { apiPrefix, callsMax, callsPath, togetherMethods } from "../client/routes.ts";
+import type { TogetherMethod } from "../client/routes.ts";
+import { toTraceContext } from "../core/tracing.ts";
+import { underAdmission } from "./admission.ts";
+import type { Asked } from "./admission.ts";
+import type { AppOptions } from "./app.ts";
+import { readBody } from "./body.ts";
+import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { orOver } from "./operations.ts";
+import type { Operation } from "./operations.ts";
+import { askedOf, parseJson } from "./request-context.ts";
+import type { Env } from "./request-context.ts";
+import { parseRequest } from "./requests.ts";
+
+const callSchema = z.strictObject({
+  operation: z.enum(togetherMethods),
+  request: z
+    .looseObject({})
+    .meta({ description: "All fields of its request, wherever they stand otherwise." }),
+  trace: z.strictObject({ traceparent: z.string(), tracestate: z.string().exactOptional() }).exactOptional(),
+});
+const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1).max(callsMax) });
+
+/** The form of the request as JSON Schema. */
+export const callsForm = z.toJSONSchema(callsSchema, { io: "input" });
+
+type OneCall = z.output<typeof callSchema>;
+
+/**
+ * Many calls in one request: who makes hundreds at once spends more on requests than on what they say. Each is admitted, counted and
+ * answered as if it had come alone, one line of JSON each, as soon as it is there.
+ */
+export function addCalls(app: Hono<Env>, operations: readonly Operation[], options: AppOptions): void {
+  const byMethod = new Map<string, Operation>(operations.map((operation) => [operation.method, operation]));
+  // No call may be larger than it may be alone, and all of them not than one.
+  const limitBytes = byMethod.get("start" satisfies TogetherMethod)?.bodyLimitBytes ?? 0;
+  app.post(`${apiPrefix}:namespace${callsPath}`, async (context) => {
+    const namespace = context.req.param("namespace") ?? "";
+    const of = askedOf(context, "calls", namespace);
+    const calls = await underAdmission(options.admit, { ...of, isUnread: true }, async () => {
+      const body = parseJson(await readBody(context.req.raw, limitBytes));
+      return parseRequest(callsSchema, body, "calls").calls;
+    });
+    const over = answerAll(context, calls, (call, closing) => {
+      const operation = byMethod.get(call.operation) as Operation;
+      const asked = { ...of, operation: operation.method };
+      return answerOne(operation, call, asked, { ...options, closing });
+    });
+    const { closing } = options;
+    if (closing.aborted) over.abort();
+    closing.addEventListener("abort", () => over.abort(), { once: true, signal: over.signal });
+    return RESPONSE_ALREADY_SENT;
+  });
+}
+
+/**
+ * Writes what each call leads to; those that have it in the same turn in one piece. Aborting what is returned ends the waits; so does
+ * the end of the response.
+ */
+function answerAll(
+  { env }: Context<Env>,
+  calls: readonly OneCall[],
+  answerTo: (call: OneCall, over: AbortSignal) => Promise<string>,
+): AbortController {
+  const response = env.outgoing as ServerResponse;
+  const over = new AbortController();
+  response.once("close", () => over.abort());
+  response.writeHead(200, { "content-type": "application/jsonl", "cache-control": "no-store" });
+  response.flushHeaders();
+  let openCount = calls.length;
+  let lines = "";
+  const flush = (): void => {
+    const text = lines;
+    lines = "";
+    if (response.destroyed) return;
+    if (openCount === 0) response.end(text);
+    else response.write(text);
+  };
+  for (const [index, call] of calls.entries()) {
+    void answerTo(call, over.signal).then((answer) => {
+      openCount -= 1;
+      if (lines === "") setImmediate(flush);
+      lines += `{"call":${index},${answer}}\n`;
+    });
+  }
+  return over;
+}
+
+/** Never rejects. */
+async function answerOne(
+  operation: Operation,
+  call: OneCall,
+  asked: Asked,
+  options: AppOptions,
+): Promise<string> {
+  const { admit, httpMeter, tracing, closing } = options;
+  const { namespace = "" } = asked;
+  const since = httpMeter?.now() ?? 0;
+  try {
+    const text = await underAdmission(admit, asked, async ({ admission, begin, note }) => {
+      await begin(call.request);
+      const service = options.serviceOf(namespace);
+      const trace = toTraceContext(call.trace?.traceparent, call.trace?.tracestate);
+      const { status, body } = await orOver(operation, { closing, admission }, (abortSignal) =>
+        operation.perform(service, call.request, { abortSignal, trace, namespace, tracing }),
+      );
+      if (body === undefined) return `"status":${status}`;
+      note(body);
+      return `"status":${status},"body":${JSON.stringify(body)}`;
+    });
+    httpMeter?.answered("http", operation.method, since);
+    return text;
+  } catch (reason) {
+    const error = toAionError(reason);
+    httpMeter?.answered("http", operation.method, since, error);
+    if (error.code === "internal")
+      options.log?.("error", "a call met a bug", { error: error.message, stack: error.stack });
+    return `"status":${statusOf(error.code)},"body":${errorToJson(error)}`;
+  }
+}

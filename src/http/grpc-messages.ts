@@ -1,0 +1,103 @@
+/** Messages on a stream of gRPC: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
+import { AionError } from "../core/errors.ts";
+
+/** Whether it is compressed, and its length. */
+const prefixBytes = 5;
+const nothing = new Uint8Array();
+
+/** Finds the messages in what arrives. */
+export class MessageReader {
+  readonly #limitBytes: number;
+  #rest: Uint8Array = nothing;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** The messages that are whole now. Errors: `invalid_argument` (one is compressed), `payload_too_large`. */
+  *take(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (bytes.length - at >= prefixBytes) {
+      const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
+      if (bytes[at] !== 0)
+        throw new AionError("invalid_argument", "a message is compressed, and none may be");
+      if (length > this.#limitBytes) {
+        throw new AionError("payload_too_large", `a message has ${length} bytes`, {
+          details: { bytes: length, limitBytes: this.#limitBytes },
+        });
+      }
+      const end = at + prefixBytes + length;
+      if (bytes.length < end) break;
+      yield bytes.subarray(at + prefixBytes, end);
+      at = end;
+    }
+    this.#rest = at === bytes.length ? nothing : bytes.subarray(at);
+  }
+}
+
+/** What a message goes out on. */
+export interface MessageSink {
+  write(bytes: Uint8Array): boolean;
+  end(): void;
+  once(event: "drain", listener: () => void): unknown;
+}
+
+/**
+ * Sends messages in order, those of one turn in one piece; while the other side takes nothing, they wait. Ends when more than so many
+ * do: whoever takes none is not there any more.
+ */
+export class MessageWriter {
+  readonly #sink: MessageSink;
+  readonly #most: number;
+  readonly #onOver: () => void;
+  #waiting: Uint8Array[] = [];
+  #state: "idle" | "asked" | "full" | "over" = "idle";
+  #isEnding = false;
+
+  /** `onOver`: too many waited. */
+  constructor(sink: MessageSink, most: number, onOver: () => void) {
+    this.#sink = sink;
+    this.#most = most;
+    this.#onOver = onOver;
+  }
+
+  push(message: Uint8Array): void {
+    if (this.#state === "over" || this.#isEnding) return;
+    const prefix = new Uint8Array(prefixBytes);
+    new DataView(prefix.buffer).setUint32(1, message.length);
+    this.#waiting.push(prefix, message);
+    if (this.#waiting.length > 2 * this.#most) {
+      this.#state = "over";
+      this.#waiting = [];
+      this.#onOver();
+    } else this.#ask();
+  }
+
+  /** What was pushed before is still sent. */
+  end(): void {
+    if (this.#state === "over" || this.#isEnding) return;
+    this.#isEnding = true;
+    this.#ask();
+  }
+
+  #ask(): void {
+    if (this.#state !== "idle") return;
+    this.#state = "asked";
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (this.#state === "over") return;
+    this.#state = "idle";
+    const pieces = this.#waiting;
+    this.#waiting = [];
+    if (pieces.length > 0 && !this.#sink.write(Buffer.concat(pieces))) {
+      this.#state = "full";
+      this.#sink.once("drain", () => this.#flush());
+    } else if (this.#isEnding) {
+      this.#state = "over";
+      this.#sink.end();
+    }
+  }
+}
