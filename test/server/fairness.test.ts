@@ -67,15 +67,14 @@ function holdTurns(): { readonly one: () => boolean; readonly all: () => void } 
 describe("namespaces of one server", () => {
   it("one call meets thirty of another namespace, and is begun before two of them", async () => {
     const server = await open();
-    const [quiet, noisy] = ["quiet", "noisy"].map(
-      (namespace) => new Client({ url: server.url, namespace }),
-    ) as [Client, Client];
+    // Each call in a request of its own, which one client would put together.
+    const clientOf = (namespace: string): Client => new Client({ url: server.url, namespace });
     const enter = vi.spyOn(Namespaces.prototype, "enter");
     const turns = holdTurns();
     const waiting = (name: string): number => enter.mock.calls.filter(([of]) => of === name).length;
-    const calls = Array.from({ length: 30 }, () => noisy.start(note, "noisy"));
+    const calls = Array.from({ length: 30 }, () => clientOf("noisy").start(note, "noisy"));
     await vi.waitFor(() => expect(waiting("noisy")).toBe(30), patience);
-    calls.push(quiet.start(note, "quiet"));
+    calls.push(clientOf("quiet").start(note, "quiet"));
     await vi.waitFor(() => expect(waiting("quiet")).toBe(1), patience);
     expect(begun).toEqual([]);
     await vi.waitFor(() => {
