@@ -42,6 +42,10 @@ from another, and a file that is damaged or a disk that fails is not felt in ano
 reason, and the server opens it again when it can. \`aion namespace create NAME\` makes one, \`aion namespace list\` shows them. The file is
 an ordinary one: \`aion backup --store sqlite:DATA/namespaces/NAME.db FILE\` copies it while the server runs.
 
+The namespaces share one process, and its thread is [divided among them](architecture.md#namespaces-share-a-thread): whichever has used least is next, so
+that one that is flooded takes from the others no more than its part. What they do not share fairly is the machine beside that thread: the
+disk, memory, and the processor time of the processes that run their packaged code.
+
 ## Who may call
 
 Without more, the server asks nobody who he is, and listens to its own machine alone, and to no web page of another site: that is for
@@ -76,12 +80,15 @@ ends when that does.
   \`Authorization: Bearer aion_…\`: \`token\` of \`Client\` and \`Worker\`, \`--token\` or \`AION_TOKEN\` of the commands.
 - **Tokens** (JWT; OpenID Connect): \`jwtIssuer\`, \`jwtAudience\` and \`jwtJwks\`. Grants are in the claim \`aion_grants\`, or come from other claims by
   \`jwtRules\`. \`token\` of \`Client\` and \`Worker\` may be a function that gets a fresh one. When the keys of the issuer cannot be had, nobody is
-  let in by a token: \`identity_unavailable\`.
+  let in by a token: \`identity_unavailable\`. A token is checked again each minute for as long as something is open with it.
 - **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
   the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
 - **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
   \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
 - **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
+- **Failed attempts** are bounded by address (\`failedAttemptsMax\`): above that the answer is \`too_many_attempts\`, 429 with \`Retry-After\`. Who shows
+  what holds is let in all the same.
+- **Health** (\`GET ${livePath}\`, \`GET ${readyPath}\`) is for everybody; the process id and the version are told to who is known.
 - **The audit log**: \`aion audit\`, \`GET ${auditPath}\`. What changes something is in it before it is done, and so are refusals.
 
 [SECURITY.md](../SECURITY.md) says what is defended, and what is not.

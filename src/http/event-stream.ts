@@ -74,8 +74,8 @@ export function toStreamRequest(of: {
   const fields = { ...readQuery(of.query, streamForms[kind]), ...of.params };
   if (last === undefined || last === "") return { kind, fields };
   if (kind === "feed") return { kind, fields: { ...fields, after: last } };
-  const seq = Number(last);
-  if (!Number.isSafeInteger(seq) || seq < 0) {
+  const seq = /^\d+$/.test(last) ? Number(last) : Number.NaN;
+  if (!Number.isSafeInteger(seq)) {
     throw new AionError("invalid_argument", "`Last-Event-ID` must be the `id` of an event of this stream");
   }
   return { kind, fields: { ...fields, fromSeq: seq + 1 } };

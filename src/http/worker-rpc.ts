@@ -33,7 +33,7 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
       receiver = registered.receiver;
       admission.ends?.addEventListener("abort", end, { once: true });
       if (whyEnded(admission) !== undefined) end();
-      void receive(frames, receiver).finally(end);
+      void receive(frames, registered, options).finally(end);
       yield* queue;
       const why = whyEnded(admission);
       if (why !== undefined) throw why;
@@ -54,6 +54,7 @@ async function late(): Promise<never> {
 interface Registered {
   readonly receiver: EngineReceiver;
   readonly admission: Admission;
+  readonly namespace: string;
 }
 
 async function register(
@@ -78,13 +79,19 @@ async function register(
       close: () => queue.end(),
     });
     receiver.receive(registration);
-    return { receiver, admission };
+    return { receiver, admission, namespace };
   });
 }
 
-async function receive(frames: AsyncIterator<WorkRequest>, receiver: EngineReceiver): Promise<void> {
+/** What is not its turn yet stays with the worker. */
+async function receive(
+  frames: AsyncIterator<WorkRequest>,
+  { receiver, namespace }: Registered,
+  { turnOfWorkers }: AppOptions,
+): Promise<void> {
   try {
     for (let next = await frames.next(); next.done !== true; next = await frames.next()) {
+      await turnOfWorkers?.(namespace);
       receiver.receive(fromWorkRequest(next.value));
     }
   } catch {

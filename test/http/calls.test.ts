@@ -196,10 +196,12 @@ describe("a call over HTTP", () => {
       bug: 500,
       unavailable: 503,
     };
-    const own = { unauthenticated: 401, payload_too_large: 413, package_too_large: 413 } as Record<
-      string,
-      number
-    >;
+    const own = {
+      unauthenticated: 401,
+      too_many_attempts: 429,
+      payload_too_large: 413,
+      package_too_large: 413,
+    } as Record<string, number>;
     expect(status).toBe(own[code] ?? statuses[errorTable[code].kind]);
   });
 

@@ -98,6 +98,15 @@ describe("server-sent events", () => {
     expect(resumed).toBeGreaterThan(5);
   });
 
+  it.each(["0x10", "1e1", "-1", "1.0", "next", "9007199254740993"])(
+    "do not go on behind %j, which is no id of theirs",
+    async (last) => {
+      const { url } = await serve({});
+      const response = await fetch(under(url, "/workflows/a/events"), { headers: { "last-event-id": last } });
+      expect(await errorOf(response)).toMatchObject({ status: 400, code: "invalid_argument" });
+    },
+  );
+
   it("of a run that is not there are an error, not a stream", async () => {
     const { url } = await serve({
       history: async () => {

@@ -192,7 +192,7 @@ beforeAll(async () => {
     port: 0,
     namespaces: ["own", "foreign"],
     workflows: [waiting],
-    authentication: {},
+    authentication: { failedAttemptsMax: 1_000_000 },
     log: () => undefined,
   });
   keys = new KeyStore(data);
