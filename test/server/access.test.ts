@@ -8,7 +8,14 @@ import { KeyStore } from "../../src/auth/key-store.ts";
 import { roles } from "../../src/client/access.ts";
 import type { Grant, Role } from "../../src/client/access.ts";
 import { Client } from "../../src/client/index.ts";
-import { apiPrefix, auditPath, callsPath, keysPath, namespacesPath, routes } from "../../src/client/routes.ts";
+import {
+  apiPrefix,
+  auditPath,
+  callsPath,
+  keysPath,
+  namespacesPath,
+  routes,
+} from "../../src/client/routes.ts";
 import type { Service } from "../../src/client/service.ts";
 import type { AskedOperation } from "../../src/http/admission.ts";
 import { operationsFor } from "../../src/http/operations.ts";
@@ -454,7 +461,9 @@ describe("many calls in one request", () => {
     const codesIn = async (namespace: string): Promise<readonly (readonly [string, unknown])[]> => {
       const answer = await http("POST", (name) => `${apiPrefix}${name}${callsPath}`, body)(namespace, token);
       const lines = answer.body.trim().split("\n");
-      const answers = lines.map((line) => JSON.parse(line) as { call: number; body?: { error?: { code?: string } } });
+      const answers = lines.map(
+        (line) => JSON.parse(line) as { call: number; body?: { error?: { code?: string } } },
+      );
       return answers
         .toSorted((left, right) => left.call - right.call)
         .map(({ call, body: { error } = {} }) => [calls[call] ?? "", error?.code]);
