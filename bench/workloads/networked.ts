@@ -30,12 +30,10 @@ export const networked: Workload = {
     const inFlight = given ?? (await searchInFlight(service, context.isQuick ? 60 : 1_000));
     const before = cpuByProcess(service);
     const cost = await context.timed(() => runMany(service, count, inFlight));
-    const cpuMicros = Object.entries(cpuByProcess(service)).map(
-      ([name, seconds]): [string, number] => [
-        `${name}CpuMicros`,
-        ((seconds - (before[name] ?? 0)) / count) * 1e6,
-      ],
-    );
+    const cpuMicros = Object.entries(cpuByProcess(service)).map(([name, seconds]): [string, number] => [
+      `${name}CpuMicros`,
+      ((seconds - (before[name] ?? 0)) / count) * 1e6,
+    ]);
     const millis: number[] = [];
     for (let index = 0; index < (context.isQuick ? 20 : 500); index += 1) {
       const startedAt = performance.now();
@@ -73,8 +71,8 @@ async function openService(context: MeasureContext): Promise<StepService> {
 }
 
 /** CPU seconds of each process of the service, as far as they are known. */
-function cpuByProcess({ processIds }: StepService): Readonly<Record<string, number>> {
-  const entries = Object.entries(processIds?.() ?? {});
+function cpuByProcess(service: StepService): Readonly<Record<string, number>> {
+  const entries = Object.entries(service.processIds?.() ?? {});
   return Object.fromEntries(entries.map(([name, pid]) => [name, ownCpuSeconds(pid)]));
 }
 

@@ -30,7 +30,9 @@ export function tlsFetch(tls: TlsFiles): typeof fetch {
             return;
           }
           if (status === 204) response.resume();
-          resolve(new Response(status === 204 ? null : (Readable.toWeb(response) as ReadableStream), { status }));
+          resolve(
+            new Response(status === 204 ? null : (Readable.toWeb(response) as ReadableStream), { status }),
+          );
         },
       );
       sent.on("error", reject);

@@ -45,7 +45,7 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
 
 async function readLines({ body }: Response, onLine: (line: string) => void): Promise<void> {
   if (body === null) return;
-  const reader = body.getReader();
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
   let rest = "";
   for (let part = await reader.read(); !part.done; part = await reader.read()) {

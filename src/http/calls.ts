@@ -1,4 +1,3 @@
-import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { z } from "zod";
@@ -66,7 +65,7 @@ function answerAll(
   calls: readonly OneCall[],
   answerTo: (call: OneCall, over: AbortSignal) => Promise<string>,
 ): AbortController {
-  const response = env.outgoing as ServerResponse;
+  const response = env.outgoing;
   const over = new AbortController();
   response.once("close", () => over.abort());
   response.writeHead(200, { "content-type": "application/jsonl", "cache-control": "no-store" });

@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import type { Http2ServerResponse } from "node:http2";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
@@ -65,6 +66,8 @@ export function answerWorker(
 ): void {
   const { stream } = response;
   stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+  // Who does not end his side does not keep it: the answer is whole when the trailers, which Node sends, are out.
+  stream.once("wantTrailers", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   const since = options.httpMeter?.now() ?? 0;
   let isTold = false;
   const tell = (error?: AionError): void => {

@@ -81,7 +81,7 @@ export function grpcWorkerTransport(options: RemoteWorkerOptions): WorkerTranspo
         // An answer that is over with its headers has them in the place of the trailers.
         if (headers["grpc-status"] !== undefined) trailers = headers;
       });
-      stream.once("trailers", (headers) => (trailers = headers));
+      stream.once("trailers", (headers: IncomingHttpHeaders) => (trailers = headers));
       stream.on("data", (chunk: Uint8Array) => {
         try {
           for (const bytes of reader.take(chunk)) {

@@ -727,14 +727,21 @@ describe("many calls in one request", () => {
     ended.resolve({ status: "completed", runId: "r1", result: input });
     const rest = await reader?.read();
     expect(linesOf(rest?.value ?? "")).toEqual([
-      { call: 0, status: 200, body: { status: "completed", runId: "r1", result: JSON.parse(input) as unknown } },
+      {
+        call: 0,
+        status: 200,
+        body: { status: "completed", runId: "r1", result: JSON.parse(input) as unknown },
+      },
     ]);
     expect((await reader?.read())?.done).toBe(true);
   });
 
   it.each([
     ["none at all", { calls: [] }],
-    ["more than may be", { calls: Array.from({ length: 501 }, () => ({ operation: "describe", request: {} })) }],
+    [
+      "more than may be",
+      { calls: Array.from({ length: 501 }, () => ({ operation: "describe", request: {} })) },
+    ],
     ["one that may not be", { calls: [{ operation: "history", request: { workflowId: "a" } }] }],
     ["one without a request", { calls: [{ operation: "describe" }] }],
     ["no list", { calls: "describe" }],
@@ -746,7 +753,10 @@ describe("many calls in one request", () => {
   it("are refused as a whole if they are larger than one call may be", async () => {
     const { url } = await serve({});
     const request = { workflowType: "t", input: "x".repeat(50_000) };
-    const calls = [{ operation: "start", request }, { operation: "start", request }];
+    const calls = [
+      { operation: "start", request },
+      { operation: "start", request },
+    ];
     expect(await errorOf(await post(url, { calls }))).toMatchObject({
       status: 413,
       code: "payload_too_large",
@@ -767,7 +777,9 @@ describe("many calls in one request", () => {
     await isAsked.promise;
     const text = response.text();
     await close();
-    expect(linesOf(await text)).toMatchObject([{ call: 0, status: 503, body: { error: { code: "engine_closed" } } }]);
+    expect(linesOf(await text)).toMatchObject([
+      { call: 0, status: 503, body: { error: { code: "engine_closed" } } },
+    ]);
   });
 
   it("come from a client that makes them at once, as if each were alone", async () => {
@@ -783,13 +795,15 @@ describe("many calls in one request", () => {
       send: fetchSend({
         url,
         fetch: (to, init) => {
-          requests.push(String(to).slice(url.length));
+          requests.push((to as string).slice(url.length));
           return fetch(to, init);
         },
       }),
       isTogether: true,
     });
-    const answers = await Promise.allSettled(["a", "b"].map((id) => service.query({ workflowId: id, name: "stage", input: nullPayload })));
+    const answers = await Promise.allSettled(
+      ["a", "b"].map((id) => service.query({ workflowId: id, name: "stage", input: nullPayload })),
+    );
     expect(requests).toEqual(["/v1/namespaces/default/calls"]);
     expect(answers).toMatchObject([
       { value: input },
