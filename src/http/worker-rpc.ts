@@ -85,8 +85,6 @@ export function answerWorker(
       const trailers = new Headers();
       setTrailerStatus(trailers, error === undefined ? undefined : toConnectError(error));
       response.addTrailers(Object.fromEntries(trailers));
-      // Whoever has not ended its side is not waited for.
-      stream.once("wantTrailers", () => setImmediate(() => stream.close()));
       writer.end();
     },
   });
