@@ -118,6 +118,7 @@ export class AuditedRun {
   isDeleted = false;
   isCancelRequested = false;
   readonly #setBackMs: () => number;
+  readonly #ownedFromMs: () => number;
   readonly #elapsedMs: () => number;
   readonly #nowMs: () => number;
   readonly #spreadMs: number;
@@ -133,6 +134,8 @@ export class AuditedRun {
     readonly epoch: number;
     /** By how much the clock was set back so far: something due may be recorded at an instant before that. */
     readonly setBackMs: () => number;
+    /** When the owner of now became it. */
+    readonly ownedFromMs: () => number;
     readonly elapsedMs: () => number;
     readonly nowMs: () => number;
     /** A timer that one engine began is late by another's clock. */
@@ -147,6 +150,7 @@ export class AuditedRun {
     this.started = of.started;
     this.epoch = of.epoch;
     this.#setBackMs = of.setBackMs;
+    this.#ownedFromMs = of.ownedFromMs;
     this.#elapsedMs = of.elapsedMs;
     this.#nowMs = of.nowMs;
     this.#spreadMs = of.spreadMs;
@@ -289,10 +293,13 @@ export class AuditedRun {
         // I-28
         if (event.recordedAt < timer.fireAt - (this.#setBackMs() - timer.setBackMs))
           this.#fail("early-timer", event, `due at ${timer.fireAt}`);
-        // The lease of an owner that is gone lasts for as long as the clock was set back since it was renewed.
+        // Another owner comes when it comes: the one before may have failed, and its lease last.
         if (
           this.#elapsedMs() >
-          (timer.latestMs ?? Number.POSITIVE_INFINITY) + (timer.epoch === epoch ? 0 : this.#setBackMs())
+          Math.max(
+            timer.latestMs ?? Number.POSITIVE_INFINITY,
+            timer.epoch === epoch ? 0 : this.#ownedFromMs() + lateMsMax,
+          )
         )
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");

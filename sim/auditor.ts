@@ -319,6 +319,7 @@ export class Auditor {
       started: { ...first, seq: start.firstSeq, workflowId },
       epoch,
       setBackMs: () => this.setBackMs,
+      ownedFromMs: () => this.ownedFromMs,
       elapsedMs: this.#elapsedMs,
       nowMs: this.#nowMs,
       spreadMs: this.#spreadMs(),

@@ -233,6 +233,8 @@ export class WorkerOracle implements AttemptWatch {
     const activity = run?.activities.get(Number(ordinal));
     if (run?.isOpen !== true || activity === undefined || activity.attempt !== execution.attempt)
       return false;
+    // What a run has under way that cannot be turned to takes no place.
+    if (run.isHeld) return false;
     if (activity.startedAt === undefined) return false;
     const { startToCloseMs, heartbeatMs, scheduleToCloseMs } = activity.options;
     if (startToCloseMs !== undefined || heartbeatMs !== undefined || scheduleToCloseMs !== undefined)
@@ -387,6 +389,8 @@ export class WorkerOracle implements AttemptWatch {
     if (became === "not-wanted") {
       this.#statistics.note("late report refused");
       if (run === undefined || run.isDeleted) return;
+      // One that was replaced may have read what came of it later.
+      if (wire.life.epoch !== this.#auditor.epoch) return;
       if (outcome !== undefined && outcome.type !== "ActivityCancelled")
         fail(`its outcome is on disk, ${outcome.type}`);
       const activity = run.activities.get(named.ordinal);
@@ -525,8 +529,9 @@ export class WorkerOracle implements AttemptWatch {
         `${run.workflowId}, activity ${event.ordinal}: ${identity} had ${this.#elapsedMs() - ownedFromMs} ms to come back`,
       );
     // With a store that is late it may have been lost before its start was on disk.
-    const wellMs = this.#elapsedMs() - sinceMs + 2 * sessionTimeoutMs;
-    if (this.#isPunctualFor(wellMs) && isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
+    // What it had said before may have been on its way for a while.
+    const fromMs = sinceMs - 2 * sessionTimeoutMs - heardWithinMs;
+    if (this.#isPunctualFor(this.#elapsedMs() - fromMs) && isSameOwner && disturbedAtMs < fromMs)
       throw new SimulationFailure(
         "lost-without-cause",
         `${run.workflowId}, activity ${event.ordinal}, attempt ${event.attempt}: nothing had happened to ${identity}`,

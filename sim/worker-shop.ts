@@ -201,11 +201,11 @@ export class WorkerShop {
     }
   }
 
-  /** They drain and leave. Nothing is to be left over: neither a task nor a report. */
-  close(): void {
+  /** They drain and leave. Nothing is to be left over: neither a report nor, if an engine was there to tell them what is over, a task. */
+  close(isTold: boolean): void {
     this.#isClosing = true;
     for (const life of this.#lives) {
-      if (life.worker.tasksInFlight > 0)
+      if (isTold && life.worker.tasksInFlight > 0)
         throw new SimulationFailure("leftover", `${life.name} has ${life.worker.tasksInFlight} tasks`);
       this.#stop(life, lastDrainMs);
     }

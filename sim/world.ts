@@ -304,7 +304,7 @@ class World {
         "leftover",
         `all has ended, and the engine has ${owner?.workers.inFlightCount} attempts under way, ${JSON.stringify(left)}`,
       );
-    shop.close();
+    shop.close(owner !== undefined && time.elapsedMs - this.#auditor.ownedFromMs >= aftermathMs);
     const begunMs = time.elapsedMs;
     let fromMs = begunMs;
     while (!shop.isEmpty) {
