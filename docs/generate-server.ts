@@ -45,6 +45,10 @@ from another, and a file that is damaged or a disk that fails is not felt in ano
 reason, and the server opens it again when it can. \`aion namespace create NAME\` makes one, \`aion namespace list\` shows them. The file is
 an ordinary one: \`aion backup --store sqlite:DATA/namespaces/NAME.db FILE\` copies it while the server runs.
 
+The namespaces share one process, and its thread is [divided among them](architecture.md#namespaces-share-a-thread): whichever has used least is next, so
+that one that is flooded takes from the others no more than its part. What they do not share fairly is the machine beside that thread: the
+disk, memory, and the processor time of the processes that run their packaged code.
+
 ## Who may call
 
 Without more, the server asks nobody who he is, and listens to its own machine alone, and to no web page of another site: that is for
@@ -79,12 +83,15 @@ ends when that does.
   \`Authorization: Bearer aion_…\`: \`token\` of \`Client\` and \`Worker\`, \`--token\` or \`AION_TOKEN\` of the commands.
 - **Tokens** (JWT; OpenID Connect): \`jwtIssuer\`, \`jwtAudience\` and \`jwtJwks\`. Grants are in the claim \`aion_grants\`, or come from other claims by
   \`jwtRules\`. \`token\` of \`Client\` and \`Worker\` may be a function that gets a fresh one. When the keys of the issuer cannot be had, nobody is
-  let in by a token: \`identity_unavailable\`.
+  let in by a token: \`identity_unavailable\`. A token is checked again each minute for as long as something is open with it.
 - **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
   the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
 - **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
   \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
 - **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
+- **Failed attempts** are bounded by address (\`failedAttemptsMax\`): above that the answer is \`too_many_attempts\`, 429 with \`Retry-After\`. Who shows
+  what holds is let in all the same.
+- **Health** (\`GET ${livePath}\`, \`GET ${readyPath}\`) is for everybody; the process id and the version are told to who is known.
 - **The audit log**: \`aion audit\`, \`GET ${auditPath}\`. What changes something is in it before it is done, and so are refusals.
 
 [SECURITY.md](../SECURITY.md) says what is defended, and what is not.
@@ -115,14 +122,16 @@ const end = `
 - **Following.** \`${streamPaths.run.replace("{workflowId}", "ID")}\` gives the events of a run, and \`${streamPaths.feed}\` those of all runs of the namespace in the order of their commits (or of a
   \`workflowType\`, of some \`types\`), as server-sent events, or over a WebSocket if the request asks for one. Each has a cursor (its \`id\`; of a run the seq):
   come back with it, as \`Last-Event-ID\`, \`after\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever restarts. Whoever reads
-  slowly costs one page of memory. What is older than three days has left the feed: \`cursor_expired\`.
+  slowly costs one page of memory. What is older than three days has left the feed, and who has seen
+  more of a run than there is was reading another history (its store was put back): \`cursor_expired\`.
 - **Ids in paths** are percent-encoded. The ids \`.\` and \`..\` cannot be part of a URL, and are refused by the client.
 
 ## gRPC
 
 The same port speaks gRPC, gRPC-Web and Connect: \`proto/aion/v1/workflows.proto\` has the services, with the same operations and the same meaning.
 The JSON form of each message is what goes over HTTP, so \`curl --json '{"status": "running"}' URL/aion.v1.WorkflowService/Count\` is a call, too. An error has
-the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details. \`Follow\` streams the events of a run.
+the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details; what the protocol refuses by
+itself (a message that cannot be decoded, a method that is not there) has the status alone. \`Follow\` streams the events of a run.
 
 Workers have a service of their own, \`proto/aion/v1/workers.proto\`: a stream in each direction.
 

@@ -289,7 +289,11 @@ export class AuditedRun {
         // I-28
         if (event.recordedAt < timer.fireAt - (this.#setBackMs() - timer.setBackMs))
           this.#fail("early-timer", event, `due at ${timer.fireAt}`);
-        if (this.#elapsedMs() > (timer.latestMs ?? Number.POSITIVE_INFINITY))
+        // The lease of an owner that is gone lasts for as long as the clock was set back since it was renewed.
+        if (
+          this.#elapsedMs() >
+          (timer.latestMs ?? Number.POSITIVE_INFINITY) + (timer.epoch === epoch ? 0 : this.#setBackMs())
+        )
           this.#fail("late-timer", event, `due at ${timer.fireAt}`);
         if (timer.epoch !== epoch) this.#onRemark("timer fired under another owner");
         if (this.#skewOf(timer.epoch) !== this.#skewOf(epoch))

@@ -938,8 +938,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/worker-session.ts",
-        "worker.underWay < worker.capacity",
-        "worker.underWay <= worker.capacity",
+        "return capacity - underWay - unsettled.size;",
+        "return capacity + 1 - underWay - unsettled.size;",
       ),
     ],
   },

@@ -20,6 +20,9 @@ import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Trace } from "./trace.ts";
 
+/** A call that is carried out so long after it was made makes what hangs on it late. */
+const lateMs = 500;
+
 /** What links of one world have in common. */
 export interface StoreSide {
   readonly inner: Store;
@@ -39,6 +42,8 @@ export interface StoreSide {
   meets(kind: FaultKind, share: number): boolean;
   /** An engine was told that the outcome of a write is unknown: it will look what became of it. */
   onDoubt(engine: Actor): void;
+  /** It did late what it was asked, whether or not it is slow still. */
+  onLate(): void;
   /** Whether nobody reaches the store. */
   isOut(): boolean;
   fail(error: unknown): void;
@@ -217,15 +222,15 @@ export class StoreLink {
         );
       };
       const now = side.schedule.time.elapsedMs;
+      const begin = (): void => {
+        if (side.schedule.time.elapsedMs - now >= lateMs) side.onLate();
+        carryOut(1);
+      };
       if (isWrite) {
         this.#lastWriteAt = Math.max(this.#lastWriteAt, now + this.#latency());
-        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, () =>
-          carryOut(1),
-        );
+        side.schedule.after(this.#lastWriteAt - now, this.#writeLane, `store does ${name}`, begin);
       } else
-        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, () =>
-          carryOut(1),
-        );
+        side.schedule.after(this.#latency(), new Lane(this.#writeLane.actor), `store does ${name}`, begin);
     });
   }
 

@@ -83,6 +83,8 @@ export class WorkerOracle implements AttemptWatch {
   /** Tokens that were handed out, for the rates of queues. */
   readonly #counted = new Set<string>();
   #clockForwardsCount = 0;
+  /** When an engine or the store was last seen to be late. */
+  #lateAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(of: {
     readonly auditor: Auditor;
@@ -112,6 +114,10 @@ export class WorkerOracle implements AttemptWatch {
   /** An engine froze, or time passed: anybody may be taken for lost. */
   allDisturbed(): void {
     this.#allDisturbedAtMs = this.#elapsedMs();
+  }
+
+  storeWasLate(): void {
+    this.#lateAtMs = this.#elapsedMs();
   }
 
   clockSetForwards(): void {
@@ -258,7 +264,7 @@ export class WorkerOracle implements AttemptWatch {
       this.#disturbedAtMs.get(worker.identity) ?? Number.NEGATIVE_INFINITY,
     );
     if (wire?.isWhole !== true || wire.life.epoch !== this.#auditor.epoch || !wire.life.isUp) return;
-    if (!this.#isPunctual() || this.#elapsedMs() - fromMs < heardWithinMs) return;
+    if (this.#elapsedMs() - fromMs < heardWithinMs || !this.#isPunctualFor(heardWithinMs)) return;
     this.#fail(
       new SimulationFailure(
         "cancel-not-forwarded",
@@ -267,9 +273,19 @@ export class WorkerOracle implements AttemptWatch {
     );
   }
 
+  /** Nothing has made an engine or the store late for so long. */
+  #isPunctualFor(ms: number): boolean {
+    return this.#isPunctual() && this.#elapsedMs() - this.#lateAtMs >= ms;
+  }
+
+  #noteLate(): void {
+    if (!this.#isPunctual()) this.#lateAtMs = this.#elapsedMs();
+  }
+
   // What is said.
 
   engineSends(wire: Wire, frame: EngineFrame): void {
+    this.#noteLate();
     if (frame.type === "acknowledged") this.#checkAcknowledged(wire, frame);
     if (frame.type === "refused" && frame.isFinal)
       throw new SimulationFailure("refused-for-good", `${wire.worker.name}: ${frame.message}`);
@@ -298,7 +314,7 @@ export class WorkerOracle implements AttemptWatch {
     )
       throw new SimulationFailure("not-served", `${worker.name}: ${frame.activityType} in ${taskQueue}`);
     const drainedMs = this.#elapsedMs() - Math.max(wire.drainedAtMs, this.#allDisturbedAtMs);
-    if (drainedMs > heardWithinMs && this.#isPunctual() && !this.#out.has(frame.token))
+    if (drainedMs > heardWithinMs && this.#isPunctualFor(drainedMs) && !this.#out.has(frame.token))
       throw new SimulationFailure(
         "task-after-drain",
         `${worker.name} said ${drainedMs} ms before that it takes no more, and is given ${frame.token}`,
@@ -390,6 +406,7 @@ export class WorkerOracle implements AttemptWatch {
   }
 
   engineHears(wire: Wire, frame: WorkerFrame): void {
+    this.#noteLate();
     const { identity, name } = wire.worker;
     const place = `${wire.life.epoch} ${identity}`;
     // Silent for so long, it may have been taken for lost. If the store does not take that, its attempts are its own again.
@@ -479,6 +496,7 @@ export class WorkerOracle implements AttemptWatch {
     event: NewEvent & { readonly type: "ActivityStarted" },
     epoch: number,
   ): void {
+    this.#noteLate();
     if (event.worker === undefined) return;
     if (!this.#epochFromMs.has(epoch)) this.#epochFromMs.set(epoch, this.#auditor.ownedFromMs);
   }
@@ -507,7 +525,8 @@ export class WorkerOracle implements AttemptWatch {
         `${run.workflowId}, activity ${event.ordinal}: ${identity} had ${this.#elapsedMs() - ownedFromMs} ms to come back`,
       );
     // With a store that is late it may have been lost before its start was on disk.
-    if (this.#isPunctual() && isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
+    const wellMs = this.#elapsedMs() - sinceMs + 2 * sessionTimeoutMs;
+    if (this.#isPunctualFor(wellMs) && isSameOwner && disturbedAtMs < sinceMs - 2 * sessionTimeoutMs)
       throw new SimulationFailure(
         "lost-without-cause",
         `${run.workflowId}, activity ${event.ordinal}, attempt ${event.attempt}: nothing had happened to ${identity}`,

@@ -156,6 +156,7 @@ class World {
       isFaulty: (kind) => this.#isFaulty(kind),
       meets: (kind, share) => this.#meets(kind, share, storeDice),
       onDoubt: (engine) => this.#deleteInDoubt(engine),
+      onLate: () => this.#workerOracle?.storeWasLate(),
       isOut: () => this.#isOut,
       fail: (error) => this.#fail(error),
     };

@@ -40,6 +40,7 @@ export function certificateProver(
       principal: { subject: `cert:${first.subject}`, grants: found.flatMap(({ grants }) => grants) },
       id: `cert:${fingerprint}`,
       whyOver,
+      lookAt: () => expiresAt,
     };
   };
 }

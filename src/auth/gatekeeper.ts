@@ -6,9 +6,10 @@ import { toAionError } from "../http/errors.ts";
 import type { Admission, Asked, Ids } from "../http/admission.ts";
 import type { Peer } from "../http/peer.ts";
 import { keyPrefix } from "./api-key.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
 import type { KeyStore } from "./key-store.ts";
 import { Leases } from "./leases.ts";
-import { demandRole, demands, judge, mayKnow, rolesOf } from "./policy.ts";
+import { demandRole, demands, judge, mayAnywhere, mayKnow, rolesOf } from "./policy.ts";
 import type { Principal } from "./policy.ts";
 
 /** Something that was asked for, as it goes on record. */
@@ -35,7 +36,11 @@ export interface Proof {
   /** The same for the same proof, and no secret. */
   readonly id: string;
   readonly whyOver: () => AionError | undefined;
+  /** When it may be over by itself. `undefined`: never. */
+  readonly lookAt: () => number | undefined;
 }
+
+const failedAttemptsMaxDefault = 100;
 
 export interface GatekeeperOptions {
   readonly keys: KeyStore;
@@ -44,6 +49,8 @@ export interface GatekeeperOptions {
   readonly proveCertificate?: (certificate: NonNullable<Peer["certificate"]>) => Proof | undefined;
   /** Pages of these may call, besides those that the server itself has sent. */
   readonly origins?: readonly string[];
+  /** Of one address within a minute; more are told no more than that. Default 100. */
+  readonly failedAttemptsMax?: number;
   readonly audit?: AuditSink;
   /** What `X-Forwarded-For` says goes on record beside the address of the proxy. */
   readonly isBehindProxy?: boolean;
@@ -61,10 +68,12 @@ export interface GatekeeperOptions {
 export class Gatekeeper {
   readonly #options: GatekeeperOptions;
   readonly #leases = new Leases();
+  readonly #failed: FailedAttempts;
 
   constructor(options: GatekeeperOptions) {
     this.#options = options;
-    options.keys.onChange = () => this.#leases.look();
+    this.#failed = new FailedAttempts(options.failedAttemptsMax ?? failedAttemptsMaxDefault);
+    options.keys.watch(() => this.#leases.look());
   }
 
   readonly admit = async (asked: Asked): Promise<Admission> => {
@@ -73,8 +82,8 @@ export class Gatekeeper {
       checkOrigin(asked, this.#options);
       const demand = demands[asked.operation];
       if (demand.of === "anyone") return {};
-      proof = await this.#prove(asked);
-      if (asked.isUnread === true) return {};
+      proof = await this.#proveOrCount(asked);
+      if (asked.isUnread === true) return { mayAnywhere: mayAnywhere(proof.principal, asked) };
       judge(proof.principal, asked);
       return this.#admission(asked, proof);
     } catch (reason) {
@@ -101,7 +110,7 @@ export class Gatekeeper {
       mayKnow: (namespace) => mayKnow(principal, namespace),
       // Asked of those that stay open: most calls are over before anything could end them. One admission has one signal.
       get ends() {
-        return (ends ??= leases.signalOf(proof.id, proof.whyOver));
+        return (ends ??= leases.signalOf(proof.id, proof));
       },
       begin: async (request, ids) => {
         const { operation, namespace } = asked;
@@ -124,6 +133,21 @@ export class Gatekeeper {
     };
   }
 
+  /** Who fails again and again from one address hears that instead of why; a proof that holds is taken all the same. */
+  async #proveOrCount(asked: Asked): Promise<Proof> {
+    try {
+      return await this.#prove(asked);
+    } catch (reason) {
+      const error = toAionError(reason);
+      if (error.code !== "unauthenticated") throw error;
+      const retryAfterSeconds = this.#failed.count(this.#addressOf(asked));
+      if (retryAfterSeconds === undefined) throw error;
+      throw new AionError("too_many_attempts", "too many calls from this address showed nothing that holds", {
+        details: { retryAfterSeconds },
+      });
+    }
+  }
+
   async #prove({ headers, peer }: Asked): Promise<Proof> {
     const { keys, proveToken, proveCertificate } = this.#options;
     const authorization = headers.get("authorization");
@@ -144,19 +168,25 @@ export class Gatekeeper {
       principal: proof.principal,
       id: `key:${createHash("sha256").update(token).digest("base64url")}`,
       whyOver: () => (proof.holds() ? undefined : unauthenticated(keyIsOver)),
+      lookAt: proof.expiresAt,
     };
   }
 
-  #facts({ operation, namespace, peer, headers }: Asked, proof: Proof | undefined, ids: Ids): AuditFacts {
+  /** Behind a proxy the last one is what the proxy itself has seen; those before are what it was told. */
+  #addressOf({ peer, headers }: Asked): string {
     const forwarded = this.#options.isBehindProxy === true ? headers.get("x-forwarded-for") : null;
+    return forwarded === null ? peer.address : (forwarded.split(",").at(-1) ?? "").trim().slice(0, 100);
+  }
+
+  #facts(asked: Asked, proof: Proof | undefined, ids: Ids): AuditFacts {
+    const { operation, namespace } = asked;
     return {
       subject: proof?.principal.subject,
       keyId: proof?.principal.keyId,
       operation,
       namespace: namespace?.slice(0, 100).toWellFormed(),
       ids,
-      // The last one is what the proxy itself has seen; those before are what it was told.
-      address: forwarded === null ? peer.address : (forwarded.split(",").at(-1) ?? "").trim().slice(0, 100),
+      address: this.#addressOf(asked),
     };
   }
 }

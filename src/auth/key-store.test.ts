@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Grant } from "../client/access.ts";
 import { formatKey, newKeyId, newSecret, parseKey } from "./api-key.ts";
 import { KeyStore, keyFileName } from "./key-store.ts";
@@ -173,6 +173,25 @@ describe("an API key", () => {
 });
 
 describe("the file of the keys", () => {
+  it("tells of what another process changes in it, and when a key is over by itself", async () => {
+    const { token, key } = store.create({ subject: "a", grants });
+    const proof = store.prove(token);
+    expect(proof?.expiresAt()).toBeUndefined();
+    let changes = 0;
+    store.watch(() => (changes += 1));
+    const elsewhere = new KeyStore(directory, () => now);
+    elsewhere.revoke(key.id);
+    elsewhere.close();
+    await vi.waitFor(() => expect(changes).toBeGreaterThan(0));
+    expect(proof?.holds()).toBe(false);
+
+    const brief = store.create({ subject: "b", grants, expiresInMs: 60_000 });
+    const [old] = [store.prove(brief.token)];
+    expect(old?.expiresAt()).toBe(now + 60_000);
+    store.rotate({ id: brief.key.id, overlapMs: 1_000 });
+    expect(old?.expiresAt()).toBe(now + 1_000);
+  });
+
   it("that is something else is not touched", () => {
     const elsewhere = mkdtempSync(path.join(tmpdir(), "aion-keys-"));
     const file = path.join(elsewhere, keyFileName);

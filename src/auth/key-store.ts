@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, watch } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type {
@@ -23,6 +23,7 @@ export const overlapMsDefault = 24 * 60 * 60 * 1_000;
 
 const fileFormat = 1;
 const busyMs = 5_000;
+const lookMs = 1_000;
 
 const schema = `
 CREATE TABLE keys (
@@ -51,6 +52,8 @@ export interface KeyProof {
   readonly principal: Principal;
   /** Whether it still holds. */
   readonly holds: () => boolean;
+  /** When it will not, unless something is changed. `undefined`: it will. */
+  readonly expiresAt: () => number | undefined;
 }
 
 /**
@@ -65,13 +68,15 @@ export class KeyStore implements KeyDirectory {
   readonly #dataVersion: { get(): unknown };
   #keys: ReadonlyMap<string, Key> = new Map();
   #version: unknown;
-  /** Called after a key was revoked or rotated here. */
-  onChange: (() => void) | undefined;
+  readonly #file: string;
+  #onChange: (() => void) | undefined;
+  #unwatch = (): void => undefined;
 
   /** Made if it is not there. Error: `store_unavailable`. */
   constructor(directory: string, now: () => number = Date.now) {
     this.#now = now;
     const file = path.join(directory, keyFileName);
+    this.#file = file;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       makePrivate(file);
@@ -172,7 +177,13 @@ export class KeyStore implements KeyDirectory {
     };
     const key = this.#keys.get(shown.id);
     if (!this.#holds(key, given) || key === undefined) return undefined;
-    return { principal: { subject: `key:${key.subject}`, grants: key.grants, keyId: key.id }, holds };
+    const expiresAt = (): number | undefined => {
+      const { previousUntil, ...now } = this.#keys.get(shown.id) ?? key;
+      if (isSecret(given, now.hash) || previousUntil === undefined) return now.expiresAt;
+      return Math.min(previousUntil, now.expiresAt ?? Infinity);
+    };
+    const principal = { subject: `key:${key.subject}`, grants: key.grants, keyId: key.id };
+    return { principal, holds, expiresAt };
   }
 
   #holds(key: Key | undefined, given: Buffer): boolean {
@@ -183,7 +194,26 @@ export class KeyStore implements KeyDirectory {
     return key.expiresAt === undefined || now < key.expiresAt;
   }
 
+  /** Calls back after a key was changed here, or in another process: the system tells of that. */
+  watch(onChange: () => void): void {
+    this.#onChange = onChange;
+    // A change of the file is one of what is written beside it before.
+    const look = (_event: string, name: string | null): void => {
+      if (name === null || name.startsWith(keyFileName)) this.#onChange?.();
+    };
+    try {
+      const watcher = watch(path.dirname(this.#file), { persistent: false }, look);
+      watcher.on("error", () => undefined);
+      this.#unwatch = () => watcher.close();
+    } catch {
+      // It has no more to give: then it has to be asked.
+      const timer = setInterval(() => this.#onChange?.(), lookMs).unref();
+      this.#unwatch = () => clearInterval(timer);
+    }
+  }
+
   close(): void {
+    this.#unwatch();
     this.#database.close();
   }
 
@@ -200,7 +230,7 @@ export class KeyStore implements KeyDirectory {
       write();
     });
     this.#load();
-    this.onChange?.();
+    this.#onChange?.();
   }
 
   #transaction(work: () => void): void {

@@ -79,6 +79,12 @@ export function mayKnow({ grants }: Principal, namespace: string): boolean {
   return grants.some((grant) => covers(grant, namespace));
 }
 
+/** Whether there may be a namespace in which he may do that. */
+export function mayAnywhere({ grants }: Principal, { operation }: Pick<Asked, "operation">): boolean {
+  const demand = demands[operation];
+  return !("role" in demand) || grants.some((grant) => holds(grant, demand.role));
+}
+
 /**
  * Throws what stands against it. Who has no grant in a namespace is told what he would be told if it were not there, and nothing
  * has been looked up by then. Errors: `namespace_not_found`, `permission_denied`.

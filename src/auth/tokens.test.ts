@@ -250,6 +250,36 @@ describe("the keys of an issuer", () => {
     }
   });
 
+  it("that are withdrawn end what is open with them when they are asked for again", async () => {
+    const file = await keyFile();
+    const prove = prover(file);
+    const claims = { exp: now / 1_000 + 3_600 };
+    const { whyOver, lookAt } = await prove(await sign({ claims }));
+    expect(lookAt()).toBe(now + 60_000);
+    writeFileSync(file, await keySet(["two", other]));
+    utimesSync(file, 1, 1);
+    expect(whyOver()).toBeUndefined();
+    now += 60_000;
+    expect(whyOver()).toBeUndefined();
+    // It is being looked up.
+    expect(lookAt()).toBe(now + 1_000);
+    await vi.waitFor(() => expect(whyOver()).toMatchObject({ code: "unauthenticated" }));
+    expect(lookAt()).toBe(now);
+  });
+
+  it("that cannot be had any more, or are still there, end nothing", async () => {
+    const file = await keyFile();
+    const prove = prover(file);
+    const { whyOver, lookAt } = await prove(await sign({ claims: { exp: now / 1_000 + 3_600 } }));
+    for (const change of [() => undefined, () => rmSync(file)]) {
+      change();
+      now += 60_000;
+      expect(whyOver()).toBeUndefined();
+      await vi.waitFor(() => expect(lookAt()).toBe(now + 60_000));
+      expect(whyOver()).toBeUndefined();
+    }
+  });
+
   it("in a file that is not there, or is something else, let nobody in", async () => {
     const token = await sign();
     await expect(prover(path.join(directory, "none.json"))(token)).rejects.toMatchObject({

@@ -5,7 +5,7 @@ import type { JSONWebKeySet, JWTPayload, JWTVerifyGetKey } from "jose";
 import type { Grant } from "../client/access.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
@@ -70,7 +70,7 @@ export function tokenProver(
   const keys = careful(toKeys(options.jwks, now), log, now);
   const proven = new Map<string, { readonly proof: Proof; readonly until: number }>();
 
-  const check = async (token: string): Promise<Proof & { readonly expiresAt: number }> => {
+  const check = async (token: string): Promise<Checked> => {
     if (token.length > tokenLengthMax) throw unauthenticated("the token is too long to be one");
     let payload: JWTPayload;
     try {
@@ -88,10 +88,10 @@ export function tokenProver(
       const why = error instanceof errors.JOSEError ? error.code : "it cannot be read";
       throw unauthenticated(`the token does not hold: ${why}`);
     }
-    return toProof(payload);
+    return toChecked(payload);
   };
 
-  const toProof = (payload: JWTPayload): Proof & { readonly expiresAt: number } => {
+  const toChecked = (payload: JWTPayload): Checked => {
     const expiresAt = (payload.exp ?? 0) * 1_000 + toleranceMs;
     let principal: Proof["principal"];
     try {
@@ -110,11 +110,35 @@ export function tokenProver(
     } catch (error) {
       throw unauthenticated(`the token has claims that cannot be used: ${messageOf(error)}`);
     }
+    return { principal, expiresAt };
+  };
+
+  /** What is open with a token is asked as often as calls are: its key may have been withdrawn. */
+  const toTerm = (token: string, expiresAt: number): Pick<Proof, "whyOver" | "lookAt"> => {
+    let checkAt = now() + provenMs;
+    let isChecking = false;
+    let over: AionError | undefined;
+    const checkAgain = async (): Promise<void> => {
+      isChecking = true;
+      try {
+        await check(token);
+      } catch (error) {
+        // That the keys cannot be had says nothing against it.
+        if (isAionError(error) && error.code === "unauthenticated") over = error;
+      }
+      isChecking = false;
+      checkAt = now() + provenMs;
+    };
     return {
-      principal,
-      id: "",
-      expiresAt,
-      whyOver: () => (now() < expiresAt ? undefined : unauthenticated("the token has expired")),
+      whyOver: () => {
+        if (now() >= expiresAt) return unauthenticated("the token has expired");
+        if (over === undefined && !isChecking && now() >= checkAt) void checkAgain();
+        return over;
+      },
+      lookAt: () => {
+        if (over !== undefined) return now();
+        return Math.min(expiresAt, isChecking ? now() + 1_000 : checkAt);
+      },
     };
   };
 
@@ -126,12 +150,17 @@ export function tokenProver(
       if (why === undefined) return known.proof;
     }
     proven.delete(id);
-    const { expiresAt, ...checked } = await check(token);
-    const proof: Proof = { ...checked, id };
+    const { expiresAt, principal } = await check(token);
+    const proof: Proof = { principal, id, ...toTerm(token, expiresAt) };
     if (proven.size >= provenMax) for (const oldest of proven.keys()) if (proven.delete(oldest)) break;
     proven.set(id, { proof, until: Math.min(expiresAt, now() + provenMs) });
     return proof;
   };
+}
+
+interface Checked {
+  readonly principal: Proof["principal"];
+  readonly expiresAt: number;
 }
 
 function holds(claim: unknown, value: string): boolean {

@@ -7,6 +7,7 @@ import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
 import { addAuditCommand } from "./audit-command.ts";
 import { addBuildCommands } from "./build-commands.ts";
+import { addCheckCommand } from "./check-command.ts";
 import { addCompletionCommand } from "./completion-command.ts";
 import { addConformanceCommand } from "./conformance-command.ts";
 import { addDeployCommands } from "./deploy-commands.ts";
@@ -97,6 +98,7 @@ Examples:
   aion backup /backups/aion-monday.db
   aion doctor --store sqlite:aion.db
   aion build order.ts
+  aion check order.ts --url http://127.0.0.1:4466
   aion deploy order.aion
   aion server --data ./aion-data`,
     );
@@ -108,6 +110,7 @@ Examples:
   addAskCommands(program);
   addKeepCommands(program);
   addBuildCommands(program);
+  addCheckCommand(program);
   addDeployCommands(program);
   addDevCommand(program);
   addServerCommands(program);

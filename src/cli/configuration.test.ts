@@ -60,6 +60,10 @@ describe("the settings of a server", () => {
   });
 
   it("that are none are refused, and a file that is named must be there", () => {
+    for (const port of ["", " ", "0x10", "1e3", "80.0", "-1", "65536"])
+      expect(refusalOf(() => loadConfiguration({ port }, {}))).toContain("--port");
+    for (const port of ["", true, null, [80]])
+      expect(refusalOf(() => loadConfiguration({ config: fileOf({ port }) }, {}))).toContain("port");
     expect(refusalOf(() => loadConfiguration({ config: fileOf({ prot: 1 }) }, {}))).toContain("prot");
     expect(refusalOf(() => loadConfiguration({ config: path.join(directory, "none") }, {}))).toContain(
       "cannot read",

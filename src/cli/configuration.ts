@@ -6,7 +6,12 @@ import type { ServerOptions } from "../server/server.ts";
 import { messageOf } from "../core/payload.ts";
 import { asUsage, usageError } from "./usage.ts";
 
-const whole = (min: number, max: number): z.ZodType<number> => z.coerce.number().int().min(min).max(max);
+/** As a number, or in decimal digits: `""`, `0x10` and `1e3` are none. */
+const whole = (min: number, max: number): z.ZodType<number> =>
+  z.preprocess(
+    (value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value),
+    z.number().int().min(min).max(max),
+  );
 const duration = (what: string): z.ZodType<number> =>
   z
     .union([z.string(), z.number()])
@@ -92,6 +97,10 @@ const settingsSchema = z.strictObject({
   jwtRules: jsonOr(z.array(claimRule)).default([]).meta({
     description:
       'What other claims grant: `[{"claim": "groups", "value": "ops", "grants": ["operate,read@*"]}]`. In the environment: as JSON.',
+  }),
+  failedAttemptsMax: whole(1, 1_000_000).default(100).meta({
+    description:
+      "Calls of one address within a minute that show nothing that holds; more are answered with `too_many_attempts`, for as long as they go on. Who shows what holds is let in all the same.",
   }),
   auditRetention: duration("auditRetention")
     .default(90 * 24 * 60 * 60 * 1_000)
@@ -239,7 +248,7 @@ type OpeningSettings = Omit<ServerSettings, "log" | "logLevel" | "drain" | "code
 
 /** The settings as the server is opened with them. Wrong usage: those that make no sense without another. */
 export function toServerOptions(settings: OpeningSettings): ServerOptions {
-  const { auth, origins, auditRetention, certificates, ...rest } = settings;
+  const { auth, origins, auditRetention, failedAttemptsMax, certificates, ...rest } = settings;
   const { tlsCert, tlsKey, tlsClientCa, tlsClientCertificates, ...beyond } = rest;
   const { jwtIssuer, jwtAudience, jwtJwks, jwtAlgorithms, jwtClockTolerance, ...more } = beyond;
   const { jwtGrantsClaim, jwtRules, ...options } = more;
@@ -280,6 +289,7 @@ export function toServerOptions(settings: OpeningSettings): ServerOptions {
   const authentication = {
     origins,
     auditRetention,
+    failedAttemptsMax,
     ...(hasCertificates ? { certificates } : {}),
     ...(hasJwt ? { jwt: { issuer: jwtIssuer, audience: jwtAudience, jwks: jwtJwks, ...jwt } } : {}),
   };

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, readdirSync, statSync, watch } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { Client } from "../client/client.ts";
@@ -9,16 +9,21 @@ import { CodedService } from "../client/coded-service.ts";
 import { connectRemote } from "../client/remote.ts";
 import type { Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import { isFailure, toFailure } from "../core/failure.ts";
 import { fromPayload, messageOf, nullPayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
-import { describeProblem } from "../package/problem.ts";
+import { describeProblem, frameOf } from "../package/problem.ts";
+import type { Place } from "../package/problem.ts";
 import type { Server } from "../server/server.ts";
 import { loadCodec } from "./codec-file.ts";
 import type { DocumentOf } from "./documents.ts";
-import { Output, style } from "./output.ts";
+import { findPlace } from "./failure-place.ts";
+import { Output, paintFrames, style } from "./output.ts";
 import { printable } from "./printable.ts";
+import { failureLines } from "./run-view.ts";
 import { serverLog } from "./server-log.ts";
+import { SourceWatch } from "./source-watch.ts";
 import { countOption, parseJsonOption, usageError } from "./usage.ts";
 
 interface DevFlags {
@@ -107,11 +112,20 @@ interface DevelopmentOptions {
 /** One `aion dev`: what is built, the worker, and the watch over the files. */
 type Deployed = "new" | "unchanged" | "failed";
 
+interface DeployedFile {
+  readonly version: string;
+  readonly hasActivities: boolean;
+  readonly root: string;
+  readonly sources: readonly string[];
+}
+
 class Development {
   readonly #of: DevelopmentOptions;
   readonly #service: Service;
   /** By file, as it was deployed last. */
-  readonly #deployed = new Map<string, { readonly version: string; readonly hasActivities: boolean }>();
+  readonly #deployed = new Map<string, DeployedFile>();
+  /** Files whose latest text does not build. */
+  readonly #failed = new Set<string>();
   #worker: ChildProcess | undefined;
   #isStopping = false;
   #round: Promise<void> = Promise.resolve();
@@ -125,16 +139,26 @@ class Development {
   /** Until a signal comes. */
   async go(): Promise<void> {
     const { root, server } = this.#of;
-    this.#round = this.#takeUp();
     let timer: NodeJS.Timeout | undefined;
-    const watcher = watch(root, { recursive: true }, (_kind, name) => {
-      if (name !== null && !this.#isSource(path.join(root, name))) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        this.#round = this.#round.then(() => this.#takeUp());
-      }, settleMs);
+    const watcher = new SourceWatch({
+      root,
+      isPassedOver: (directory) => this.#isPassedOver(directory),
+      onChange: (place) => {
+        if (!this.#isSource(place) && !this.#isUsed(place) && !this.#isDirectory(place)) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          this.#round = this.#round.then(takeUp);
+        }, settleMs);
+      },
+      onError: (error) => this.#tell(error),
     });
-    watcher.on("error", (error) => this.#tell(error));
+    const takeUp = async (): Promise<void> => {
+      // Before it is read: what is written meanwhile is another change.
+      watcher.refresh(this.#usedFiles());
+      await this.#takeUp();
+      watcher.refresh(this.#usedFiles());
+    };
+    this.#round = takeUp();
     const signalled = Promise.withResolvers<void>();
     const onSignal = (): void => {
       if (this.#isStopping) {
@@ -155,11 +179,30 @@ class Development {
   }
 
   #isSource(file: string): boolean {
-    const { root, data, only } = this.#of;
-    if (file === data || file.startsWith(`${data}${path.sep}`)) return false;
-    const parts = path.relative(root, file).split(path.sep);
-    if (parts.some((part) => passedOver.has(part) || (part.startsWith(".") && part !== "."))) return false;
+    const { only } = this.#of;
+    if (this.#isPassedOver(file)) return false;
     return codeEnding.test(file) && (only === undefined || !testEnding.test(file));
+  }
+
+  #isPassedOver(place: string): boolean {
+    const { root, data } = this.#of;
+    if (place === data || place.startsWith(`${data}${path.sep}`)) return true;
+    const parts = path.relative(root, place).split(path.sep);
+    return parts.some((part) => passedOver.has(part) || (part.startsWith(".") && part !== "."));
+  }
+
+  /** Of what was deployed: what is not code, and what lies elsewhere, as a library of the same repository. */
+  #usedFiles(): ReadonlySet<string> {
+    return new Set([...this.#deployed.values()].flatMap(({ sources }) => sources));
+  }
+
+  #isUsed(file: string): boolean {
+    return [...this.#deployed.values()].some(({ sources }) => sources.includes(file));
+  }
+
+  /** One that was made, or moved to here, may hold files. */
+  #isDirectory(place: string): boolean {
+    return !this.#isPassedOver(place) && statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
   /** Builds and deploys what has changed, and has the worker run what there is now. Never rejects. */
@@ -200,13 +243,24 @@ class Development {
     const begunAt = performance.now();
     try {
       const { buildPackage } = await import("../package/build.ts");
-      const { bytes, hash: version, warnings, dropped } = await buildPackage(file);
-      if (this.#deployed.get(file)?.version === version) return "unchanged";
+      const { bytes, hash: version, warnings, dropped, root, sources } = await buildPackage(file);
+      const hasFailed = this.#failed.delete(file);
+      const deployed = this.#deployed.get(file);
+      if (deployed?.version === version) {
+        this.#deployed.set(file, { ...deployed, root, sources });
+        if (hasFailed) {
+          const text = `${style("green", "builds")} again: ${shown}, as it was (${version.slice(0, 12)})`;
+          this.#say(text, { what: "unchanged", file: shown, version });
+        }
+        return "unchanged";
+      }
       for (const warning of warnings) this.#of.output.note(describeProblem(warning));
       const { workflowTypes } = await this.#service.deploy({ archive: bytes });
       this.#deployed.set(file, {
         version,
         hasActivities: dropped.some(({ activities }) => activities.length > 0),
+        root,
+        sources,
       });
       const took = Math.round(performance.now() - begunAt);
       const types = workflowTypes.map(printable).join(", ");
@@ -216,6 +270,7 @@ class Development {
       );
       return "new";
     } catch (error) {
+      this.#failed.add(file);
       this.#tell(error);
       return "failed";
     }
@@ -280,16 +335,29 @@ class Development {
         (error: unknown) => {
           if (this.#isStopping) return;
           const message = messageOf(error);
-          this.#say(`${style("red", "ended")} ${workflowId}: ${printable(message)}`, {
-            what: "ended",
-            workflowId,
-            message,
-          });
+          const place = this.#placeOf(error);
+          const lines = isFailure(error) ? failureLines(toFailure(error)) : [printable(message)];
+          this.#say(
+            [`${style("red", "ended")} ${workflowId}: ${lines.join("\n  ")}`, ...this.#frameOf(place)].join(
+              "\n",
+            ),
+            { what: "ended", workflowId, message, ...(place === undefined ? {} : { place }) },
+          );
         },
       );
     } catch (error) {
       this.#tell(error);
     }
+  }
+
+  #placeOf(error: unknown): Place | undefined {
+    if (!isFailure(error)) return undefined;
+    const roots = new Set([...this.#deployed.values()].map(({ root }) => root));
+    return findPlace(error, roots);
+  }
+
+  #frameOf(place: Place | undefined): readonly string[] {
+    return place === undefined ? [] : [paintFrames(printable(frameOf(place).join("\n")), style)];
   }
 
   #say(text: string, document: DocumentOf<"dev">): void {

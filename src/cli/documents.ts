@@ -148,6 +148,28 @@ export const documents = {
     ),
     warnings: list(problem),
   }),
+  check: z.object({
+    file: z.string(),
+    loader: z.enum(["package", "inline"]),
+    version: maybe(z.string()).describe("Of the package."),
+    workflowTypes: list(z.string()),
+    outcome: z.enum(["ok", "broken", "not-built"]).describe("The exit code is 0 for `ok` alone."),
+    checkedCount: z.number().describe("Running runs of these types; without a store and a server, 0."),
+    brokenCount: z.number(),
+    broken: list(
+      z.object({
+        workflowId: z.string(),
+        runId: z.string(),
+        workflowType: z.string(),
+        version: z.string().describe("That it was begun with."),
+        events: z.number(),
+        outcome: z.enum(["diverged", "failed"]),
+        error,
+      }),
+    ),
+    problems: list(problem).describe("That stand against the build."),
+    warnings: list(problem),
+  }),
   deploy: deployed,
   versions: packages,
   route: z.object({ workflowTypes: list(z.string()), version: z.string() }),
@@ -169,7 +191,7 @@ export const documents = {
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),
   dev: z
     .object({
-      what: z.enum(["serving", "waiting", "built", "worker", "started", "completed", "ended"]),
+      what: z.enum(["serving", "waiting", "built", "unchanged", "worker", "started", "completed", "ended"]),
       url: maybe(z.string()),
       file: maybe(z.string()),
       version: maybe(z.string()),
@@ -177,6 +199,7 @@ export const documents = {
       workflowId: maybe(z.string()),
       result: maybe(json),
       message: maybe(z.string()),
+      place: maybe(problemPlace).describe("Where the run failed, in a file that is here."),
     })
     .describe("A line for each thing that happens."),
   worker: z.object({

@@ -67,7 +67,9 @@ export function writeError(error: WrittenError, { isJson }: { readonly isJson: b
     writeLine({ error: { code, message, hint, details, ...(stack === undefined ? {} : { stack }) } });
     return;
   }
-  process.stderr.write(`${errorStyle(["bold", "red"], `error[${code}]`)}: ${printable(message)}\n`);
+  process.stderr.write(
+    `${errorStyle(["bold", "red"], `error[${code}]`)}: ${paintFrames(printable(message), errorStyle)}\n`,
+  );
   if (hint !== "") process.stderr.write(`${errorStyle("cyan", "hint")}: ${printable(hint)}\n`);
   if (stack !== undefined) process.stderr.write(`${printable(stack)}\n`);
 }
@@ -83,4 +85,18 @@ export function style(format: Style, text: string): string {
 
 export function errorStyle(format: Style, text: string): string {
   return styleText(format, text, { stream: process.stderr });
+}
+
+/** Source frames in a text, in colour: the place, and the mark under it. */
+export function paintFrames(text: string, paint: typeof style): string {
+  return text
+    .replaceAll(
+      /^([^\s:][^\n:]*:\d+:\d+)(: |$)/gm,
+      (_all, place: string, end: string) => `${paint("bold", place)}${end}`,
+    )
+    .replaceAll(
+      /^( *\| *)(\^+)$/gm,
+      (_all, before: string, mark: string) => `${paint("dim", before)}${paint("red", mark)}`,
+    )
+    .replaceAll(/^( *\d+ \| )/gm, (number: string) => paint("dim", number));
 }

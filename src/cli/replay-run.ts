@@ -5,7 +5,7 @@ import type { Payload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import { nodePorts } from "../embedded/node-ports.ts";
 import { loadRun } from "../engine/load.ts";
-import type { LoadedRun } from "../engine/load.ts";
+import type { HistoryStore, LoadedRun } from "../engine/load.ts";
 import type { ProgramSource } from "../program/program.ts";
 import { ResumeTracker } from "../replay/resume-point.ts";
 import type { ResumePoint } from "../replay/resume-point.ts";
@@ -15,7 +15,7 @@ const messagesPage = 1_000;
 
 export interface ReplayOf {
   readonly run: RunRecord;
-  readonly store: Store;
+  readonly store: HistoryStore;
   readonly programs: ProgramSource;
 }
 
@@ -37,7 +37,7 @@ export async function replayRun(of: ReplayOf): Promise<ReplayReport> {
 
 /** Answers a query from a run's history. Errors: `no_owner` when something waits that only an engine can take up. */
 export async function queryRun(
-  of: ReplayOf,
+  of: ReplayOf & { readonly store: Store },
   query: { readonly name: string; readonly input: Payload },
 ): Promise<Payload> {
   const name = parseName(query.name, "query name");
@@ -52,7 +52,7 @@ export async function queryRun(
 }
 
 /** An answer must reflect all that was acknowledged: it cannot while signals wait, or a start. */
-async function demandSettled({ run, store }: ReplayOf): Promise<void> {
+async function demandSettled({ run, store }: ReplayOf & { readonly store: Store }): Promise<void> {
   if (isClosed(run.status)) return;
   const { workflowId } = run;
   const refuse = (what: string): AionError =>

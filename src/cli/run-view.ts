@@ -1,6 +1,7 @@
 import type { PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunStatus } from "../core/status.ts";
+import { placeNameOf } from "./failure-place.ts";
 import { formatInstant, formatRelative, formatSpan, formatWhen } from "./instant.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
@@ -135,12 +136,14 @@ export function shownPayload(payload: string, { width, isFull }: ViewOptions, in
   return oneLine(payload, isFull ? Number.POSITIVE_INFINITY : Math.max(20, width - indent));
 }
 
-/** `Declined: no money left`, then its causes, each a line. */
+/** `Declined: no money left`, then its causes, each a line, and where the first of them was thrown. */
 export function failureLines(failure: Failure, paint: typeof style = style): readonly string[] {
   const lines = [paint("red", failureTitle(failure))];
   for (let cause = failure.cause; cause !== undefined; cause = cause.cause) {
     lines.push(`${paint("dim", "because")} ${failureTitle(cause)}`);
   }
+  const place = placeNameOf(failure);
+  if (place !== undefined) lines.push(paint("dim", `at ${printable(place)}`));
   return lines;
 }
 

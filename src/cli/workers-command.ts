@@ -23,8 +23,8 @@ async function workers(options: WorkersRequest, command: Command): Promise<void>
       output.json("workers", reply);
       return;
     }
-    if (via !== "engine")
-      output.note(`no engine is running on ${session.placeName}, so nobody works for one`);
+    if (via === "file") output.note(`no engine is running on ${session.placeName}, so nobody works for one`);
+    if (via === "beside") output.note("who works for the engine, only the engine knows");
     for (const line of describeWorkers(reply.workers)) output.line(line);
     for (const line of describeQueues(reply.taskQueues, Date.now())) output.line(line);
   });

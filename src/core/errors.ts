@@ -35,6 +35,11 @@ export const errorTable = {
       "The server asks who calls, and the call does not say so: no credentials, or none that hold (any more).",
     hint: "Pass an API key or a token (`token`, `AION_TOKEN`), or one that has not expired or been revoked. Nothing was done.",
   },
+  too_many_attempts: {
+    kind: "denied",
+    cause: "Calls from the same address showed again and again nothing that holds.",
+    hint: "Wait as long as `retryAfterSeconds` says, and pass credentials that hold: those are taken at once. Nothing was done.",
+  },
   identity_unavailable: {
     kind: "unavailable",
     cause: "The keys that tokens are checked with cannot be had just now, so nobody can be told by one.",
@@ -241,7 +246,7 @@ export const errorTable = {
   cursor_expired: {
     kind: "conflict",
     cause:
-      "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since.",
+      "Events after the cursor may be missing in the feed: it is older than what the feed keeps, or the feed was off since. Or a run has no event of that number: its store was put back.",
     hint: "Read the list of runs, and go on from the head of the feed (no cursor). Read more often, or raise `feedRetention`.",
   },
   worker_lost: {

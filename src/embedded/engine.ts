@@ -12,7 +12,7 @@ import { demandKnownOptions } from "../core/options.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
-import type { Log, Meter, Ports } from "../core/ports.ts";
+import type { Log, Meter, Ports, Scheduler } from "../core/ports.ts";
 import type { Tracing } from "../core/tracing.ts";
 import { Catalog } from "../engine/catalog.ts";
 import { Kernel } from "../engine/kernel.ts";
@@ -90,6 +90,8 @@ export interface EngineOptions {
   readonly log?: Log;
   /** Where it counts and measures, for engines that are shown together. Default: its own. `engine.metrics()` shows it. */
   readonly metrics?: Metrics;
+  /** Takes the place of the event loop's own turns, for engines that share a thread. Default: each takes as much as it can. */
+  readonly turn?: Scheduler["turn"];
   /** The value of the label `namespace` in its metrics, to tell such engines apart. Default `default`. */
   readonly namespace?: string;
   /** Called for each run that had to be taken up when the engine was opened. */
@@ -119,6 +121,7 @@ const engineOptionNames: OptionNames<EngineOptions> = {
   tracing: true,
   log: true,
   metrics: true,
+  turn: true,
   namespace: true,
   onRecovery: true,
   onStopped: true,
@@ -194,7 +197,9 @@ export class Engine implements WorkerAcceptor {
     const inline = loadInline(options.workflows ?? []);
     const metrics = options.metrics ?? new Metrics();
     const meter = metrics.meter({ namespace: options.namespace ?? defaultNamespace });
-    const ports: Ports = { ...nodePorts(options.log ?? logToStderr), meter };
+    const machine = nodePorts(options.log ?? logToStderr);
+    const scheduler = { ...machine.scheduler, ...(options.turn === undefined ? {} : { turn: options.turn }) };
+    const ports: Ports = { ...machine, scheduler, meter };
     const leaseMs = parseDuration(options.lease ?? 30_000, "lease");
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);

@@ -37,6 +37,8 @@ import { Watchers } from "./watchers.ts";
 import { Workers, workerOptionsDefault } from "./workers.ts";
 
 const retryMs = 1_000;
+/** Runs that are settled in one turn: whoever shares the thread has his turn in between. */
+const settlesPerTurn = 16;
 
 /**
  * The engine over its ports: its parts put together, and what follows from a commit. One owner per store.
@@ -60,7 +62,7 @@ export class Kernel implements RunHost {
   readonly workers: Workers;
   readonly spans: RunSpans;
   readonly wakes: WakeQueue;
-  #settling: ResidentRun[] = [];
+  readonly #settling: ResidentRun[] = [];
   #isTurnAsked = false;
   #stopped: AionError | undefined;
   readonly lease: Lease;
@@ -294,8 +296,8 @@ export class Kernel implements RunHost {
     this.#isTurnAsked = true;
     this.options.ports.scheduler.turn(() => {
       this.#isTurnAsked = false;
-      const runs = this.#settling;
-      this.#settling = [];
+      const runs = this.#settling.splice(0, settlesPerTurn);
+      if (this.#settling.length > 0) this.#askTurn();
       for (const run of runs) {
         try {
           run.settle();

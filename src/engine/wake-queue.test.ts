@@ -370,6 +370,28 @@ describe("a store that cannot list what is due", () => {
     });
   });
 
+  // I-29
+  it("is asked again a second later also when the clock is set back meanwhile", async () => {
+    const store = await rowsDue([["w", start - minute]]);
+    let failures = 1;
+    const { queue, pass, woken, time } = watched(store, (listDue) => async (...args) => {
+      failures -= 1;
+      if (failures >= 0) throw busy;
+      return listDue(...args);
+    });
+    await queue.start();
+    time.jump(-minute);
+    await pass(2 * second);
+    expect(woken).toEqual([["w", second - minute]]);
+  });
+
+  it("that is asked again is asked no more when the queue has stopped", async () => {
+    const { queue, waitingCount } = watched(openMemoryStore(), () => () => Promise.reject(busy));
+    await queue.start();
+    queue.stop();
+    expect(waitingCount).toBe(0);
+  });
+
   it("holds up nobody whom the queue knows", async () => {
     const { queue, pass, now, woken } = watched(openMemoryStore(), () => () => Promise.reject(busy));
     await queue.start();

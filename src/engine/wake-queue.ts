@@ -19,7 +19,8 @@ const wakingMax = 256;
  *
  * Laws: a run whose wake-up lies before the horizon is in the heap, and so is every one that no row tells of; the others are in
  * the store alone, written by the commit that decided them. The heap may name a run too often, never too seldom. Nothing is called before its
- * instant by the wall clock. One timer at a time; no query while nothing comes into the horizon.
+ * instant by the wall clock. One timer at a time, and one more while the store has to be asked again; no query while nothing comes into
+ * the horizon.
  */
 export class WakeQueue {
   readonly #ports: Ports;
@@ -31,6 +32,8 @@ export class WakeQueue {
   #cursor: DueCursor = { wakeAt: 0, runKey: Number.MAX_SAFE_INTEGER };
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  /** The store could not be read, and is asked again after a while, however the clock is set meanwhile. */
+  #cancelRetry: (() => void) | undefined;
   #isRefilling = false;
   #wakingCount = 0;
   #isStarted = false;
@@ -52,6 +55,7 @@ export class WakeQueue {
   stop(): void {
     this.#isStopped = true;
     this.#cancelTimer?.();
+    this.#cancelRetry?.();
     this.#heap.length = 0;
   }
 
@@ -86,7 +90,8 @@ export class WakeQueue {
 
   #arm(): void {
     if (this.#isStopped || !this.#isStarted) return;
-    const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, this.#horizonAt);
+    const horizonAt = this.#cancelRetry === undefined ? this.#horizonAt : Number.POSITIVE_INFINITY;
+    const at = Math.min(this.#heap[0]?.at ?? Number.POSITIVE_INFINITY, horizonAt);
     if (at >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = at;
@@ -110,7 +115,7 @@ export class WakeQueue {
         this.#fire();
       });
     }
-    if (now >= this.#horizonAt) void this.#refill();
+    if (this.#cancelRetry === undefined && now >= this.#horizonAt) void this.#refill();
     else this.#arm();
   }
 
@@ -140,6 +145,11 @@ export class WakeQueue {
       this.#ports.log("warn", "the store could not list due runs; trying again", { error: String(error) });
       // No lower than what was read already: rows before that are not read again, so who is told of one has to hold it.
       this.#horizonAt = Math.max(this.#ports.clock.now() + retryMs, this.#cursor.wakeAt);
+      if (!this.#isStopped)
+        this.#cancelRetry = this.#ports.scheduler.delay(retryMs, () => {
+          this.#cancelRetry = undefined;
+          void this.#refill();
+        });
     } finally {
       this.#isRefilling = false;
       this.#arm();

@@ -47,11 +47,15 @@ export interface Admission {
   readonly subject?: string;
   /** Fires, with an `AionError` as its reason, when whoever was let in may not be any more: whatever is open then ends. */
   readonly ends?: AbortSignal;
+  /** Of what `isUnread`: false when he may do it in no namespace, whichever it is about. */
+  readonly mayAnywhere?: boolean;
   /** Whether he may know that there is a namespace of that name. */
   readonly mayKnow?: (namespace: string) => boolean;
   /** Resolves when it is on record that this is about to be done. Throws what the request itself leads to that stands against it. */
   readonly begin?: (request: object, ids: Ids) => Promise<void>;
   readonly end?: (outcome: "ok" | ErrorCode, ids: Ids) => void;
+  /** Resolves when the answer may be written. Absent: at once. */
+  readonly leave?: () => Promise<void> | undefined;
 }
 
 /** Throws what stands against the caller. */
@@ -85,6 +89,7 @@ export async function underAdmission<Result>(
   try {
     const result = await work(admitted);
     admission.end?.("ok", ids);
+    await admission.leave?.();
     return result;
   } catch (error) {
     admission.end?.(toAionError(error).code, ids);

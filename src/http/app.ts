@@ -45,6 +45,8 @@ export interface AppOptions {
   readonly admit?: Admit;
   /** The service of a namespace. Throws `namespace_not_found`, and why it cannot be reached. */
   readonly serviceOf: (namespace: string) => Service;
+  /** Resolves when the next that a worker of the namespace sends may be taken. Absent: at once. */
+  readonly turnOfWorkers?: (namespace: string) => Promise<void> | undefined;
   /** Who takes the workers of a namespace. Absent: no workers are taken. Throws as `serviceOf`. */
   readonly workersOf?: (namespace: string) => WorkerAcceptor;
   /** Of a server that has more than one. */
@@ -81,7 +83,10 @@ export function createApp(options: AppOptions): Hono<Env> {
     }
     await next();
   });
-  app.get(livePath, (context) => context.json({ isLive: true, pid: process.pid, version: options.version }));
+  app.get(livePath, async (context) => {
+    const who = { pid: process.pid, version: options.version };
+    return context.json({ isLive: true, ...((await isKnown(context, options)) ? who : {}) });
+  });
   app.get(readyPath, (context) =>
     closing.aborted || options.isReady?.() === false
       ? context.json({ isReady: false }, 503)
@@ -173,6 +178,14 @@ export function createApp(options: AppOptions): Hono<Env> {
     return toResponse(error, statusOf(error.code));
   });
   return app;
+}
+
+/** Whether it is somebody who may ask what is for all who are known. Who shows nothing is not refused for it. Where nobody is asked who he is, everybody is known. */
+async function isKnown(context: Context<Env>, { access, admit }: AppOptions): Promise<boolean> {
+  if (access === undefined) return true;
+  const asked = askedOf(context, "listNamespaces");
+  if (asked.headers.get("authorization") === null && asked.peer.certificate === undefined) return false;
+  return await underAdmission(admit, asked, async () => true).catch(() => false);
 }
 
 /** The text format of Prometheus. */

@@ -14,6 +14,7 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 
 export function statusOf(code: ErrorCode): number {
   if (code === "unauthenticated") return 401;
+  if (code === "too_many_attempts") return 429;
   if (code === "payload_too_large" || code === "package_too_large") return 413;
   return statusOfKind[errorTable[code].kind];
 }
@@ -33,6 +34,8 @@ export function errorToJson({ code, message, hint, details }: AionError): string
 }
 
 /** The headers that go with an error. https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1 */
-export function errorHeaders({ code }: AionError): Readonly<Record<string, string>> {
+export function errorHeaders({ code, details }: AionError): Readonly<Record<string, string>> {
+  const { retryAfterSeconds: seconds } = details;
+  if (code === "too_many_attempts" && typeof seconds === "number") return { "retry-after": String(seconds) };
   return code === "unauthenticated" ? { "www-authenticate": 'Bearer realm="aion"' } : {};
 }

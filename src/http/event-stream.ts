@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { eventToJson, feedEventToJson } from "../client/json-form.ts";
 import { waitMsMax } from "../client/routes.ts";
-import type { Service } from "../client/service.ts";
+import type { RunAddress, Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { errorToJson, toAionError } from "./errors.ts";
@@ -74,8 +74,8 @@ export function toStreamRequest(of: {
   const fields = { ...readQuery(of.query, streamForms[kind]), ...of.params };
   if (last === undefined || last === "") return { kind, fields };
   if (kind === "feed") return { kind, fields: { ...fields, after: last } };
-  const seq = Number(last);
-  if (!Number.isSafeInteger(seq) || seq < 0) {
+  const seq = /^\d+$/.test(last) ? Number(last) : Number.NaN;
+  if (!Number.isSafeInteger(seq)) {
     throw new AionError("invalid_argument", "`Last-Event-ID` must be the `id` of an event of this stream");
   }
   return { kind, fields: { ...fields, fromSeq: seq + 1 } };
@@ -126,6 +126,7 @@ async function* runPages(
     const request = { ...address, fromSeq: next, limit, waitMs };
     const page = await orAborted(service.history(request, { abortSignal }), abortSignal);
     if (page === undefined) return;
+    if (next === fromSeq && page.events.length === 0) await demandSeen(service, address, fromSeq - 1);
     const entries = page.events.map((event) => ({
       cursor: String(event.seq),
       type: event.type,
@@ -139,6 +140,19 @@ async function* runPages(
     next = page.nextSeq;
     waitMs = page.events.length > 0 ? 0 : waitMsMax;
   }
+}
+
+/**
+ * Who has seen an event that is not there was following another history: of an id that was begun anew, or of a store that has been
+ * put back since. What comes under the numbers that he has seen would pass him by.
+ */
+async function demandSeen(service: Service, address: RunAddress, seq: number): Promise<void> {
+  if (seq === 0) return;
+  const { events } = await service.history({ ...address, fromSeq: seq, limit: 1 });
+  if (events.length > 0) return;
+  throw new AionError("cursor_expired", `workflow ${address.workflowId} has no event ${seq}`, {
+    hint: "It is not the history that was followed before: its store was put back, or its id was begun anew. Follow it from its beginning.",
+  });
 }
 
 /** More at a time for as long as they are small; what follows large ones is likely to be large. */

@@ -10,6 +10,7 @@ import { createApp } from "./app.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
 import { HttpMeter } from "./http-meter.ts";
+import { peerOf } from "./peer.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
 import { WebSockets } from "./web-sockets.ts";
 
@@ -19,7 +20,7 @@ const requestTimeoutMs = 60_000;
 /** How long closing waits for calls that change something, and for answers to be taken. */
 const drainTimeoutMs = 5_000;
 /** How long a connection of HTTP/2 may be without a call. */
-const idleTimeoutMs = 120_000;
+const idleTimeoutMsDefault = 120_000;
 /** Calls under way at once over one connection of HTTP/2. */
 const streamsPerConnection = 1_000;
 /** Of the services of `proto/`. */
@@ -39,6 +40,8 @@ export interface HttpAnswers {
 export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter"> {
   /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
   readonly origins?: readonly string[];
+  /** How long a connection of HTTP/2 may be without a call. Default 2 minutes. */
+  readonly idleTimeoutMs?: number;
   /** Where requests are counted. Absent: nowhere. */
   readonly meter?: Meter;
 }
@@ -99,14 +102,20 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.on("error", () => session.destroy());
+    // The time-out of the session itself begins anew with every frame, a ping too.
+    const { idleTimeoutMs = idleTimeoutMsDefault } = options;
+    const toTimer = (): NodeJS.Timeout => setTimeout(() => session.close(), idleTimeoutMs).unref();
     let openCount = 0;
+    let idle = toTimer();
     session.on("stream", (stream) => {
       openCount += 1;
-      stream.once("close", () => (openCount -= 1));
+      clearTimeout(idle);
+      stream.once("close", () => {
+        openCount -= 1;
+        if (openCount === 0 && !session.closed) idle = toTimer();
+      });
     });
-    session.setTimeout(idleTimeoutMs, () => {
-      if (openCount === 0) session.close();
-    });
+    session.once("close", () => clearTimeout(idle));
   });
   // They listen to nothing themselves; this is when the one begins to watch for callers that take too long.
   first.emit("listening");
@@ -116,6 +125,8 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   return {
     take: (caller) => {
       callers.add(caller);
+      // One that is reset meanwhile does not tell any more.
+      peerOf(caller);
       caller.once("close", () => callers.delete(caller));
       undecided.add(caller);
       caller.once("close", () => undecided.delete(caller));

@@ -2,7 +2,7 @@ import type { TLSSocket } from "node:tls";
 
 /** Who is at the other end of a connection, as far as the connection tells. */
 export interface Peer {
-  /** The address of the other machine; `local`: a process of this one, over a unix socket. */
+  /** The address of the other machine; `unknown`: there is none (a unix socket), or it was gone before it was asked. */
   readonly address: string;
   /** Over TLS that ends here. */
   readonly isEncrypted?: true;
@@ -22,7 +22,7 @@ const known = new WeakMap<object, Peer>();
 
 /** Asked of each connection once: what a certificate says does not change while it lasts. */
 export function peerOf(socket: unknown): Peer {
-  if (typeof socket !== "object" || socket === null) return { address: "local" };
+  if (typeof socket !== "object" || socket === null) return { address: "unknown" };
   let peer = known.get(socket);
   if (peer === undefined) {
     peer = readPeer(socket as TLSSocket);
@@ -33,7 +33,7 @@ export function peerOf(socket: unknown): Peer {
 
 // Of HTTP/2 it is a proxy of the socket, which does not say by its class what it is.
 function readPeer(socket: TLSSocket): Peer {
-  const address = socket.remoteAddress?.replace(/^::ffff:/, "") ?? "local";
+  const address = socket.remoteAddress?.replace(/^::ffff:/, "") ?? "unknown";
   const isTls = typeof socket.getPeerX509Certificate === "function" && socket.encrypted;
   if (!isTls) return { address };
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;

@@ -52,6 +52,9 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   route: [PackageService, "route"],
 };
 
+/** What a request may have besides payloads, and all that is read for somebody who may do it nowhere. */
+const restBytesMax = 64 * 1024;
+
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
@@ -62,23 +65,32 @@ export function rpcHandler(
   fallback: (request: unknown, response: unknown) => Promise<void>,
 ): NodeHandler {
   const operations = operationsByPath();
-  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + 64 * 1024;
-  const handler = connectNodeAdapter({
-    routes: (router) => addRpc(router, options),
-    interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
-    fallback: (request, response) => void fallback(request, response),
-    // Who reads JSON reads a count of 0, and not nothing.
-    contextValues: rpcContextOf,
-    jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
-    readMaxBytes,
-  });
+  const handlerUpTo = (readMaxBytes: number): NodeHandler =>
+    connectNodeAdapter({
+      routes: (router) => addRpc(router, options),
+      interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
+      fallback: (request, response) => void fallback(request, response),
+      // Who reads JSON reads a count of 0, and not nothing.
+      contextValues: rpcContextOf,
+      jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
+      readMaxBytes,
+    });
+  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + restBytesMax;
+  const handler = handlerUpTo(readMaxBytes);
+  let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
     const operation = operations.get((request.url ?? "").split("?", 1)[0] ?? "");
     if (operation !== undefined) {
       const since = options.httpMeter?.now() ?? 0;
       try {
-        await options.admit?.({ operation, isUnread: true, ...nodeCallerOf(request) });
+        const admission = await options.admit?.({ operation, isUnread: true, ...nodeCallerOf(request) });
+        // He will be refused, and it takes no more than the name of the namespace to tell why.
+        if (admission?.mayAnywhere === false) {
+          small ??= handlerUpTo(restBytesMax);
+          small(request, response);
+          return;
+        }
       } catch (reason) {
         const error = toAionError(reason);
         options.httpMeter?.answered("rpc", operation, since, error);
@@ -178,7 +190,7 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
       toRequest(WorkflowService.method.follow, message),
       { context, options },
     )) {
-      yield create(FollowResponseSchema, { seq, event: JSON.parse(text) as JsonObject });
+      yield create(FollowResponseSchema, { seq, event: toEvent(text, context) });
     }
   });
   router.rpc(WorkflowService.method.watch, async function* watch(message, context) {
@@ -186,7 +198,7 @@ function addRpc(router: ConnectRouter, options: AppOptions): void {
       context,
       options,
     })) {
-      yield fromJson(FeedEventSchema, JSON.parse(text) as JsonObject, { ignoreUnknownFields: true });
+      yield fromJson(FeedEventSchema, toEvent(text, context), { ignoreUnknownFields: true });
     }
   });
 }
@@ -242,8 +254,41 @@ async function answer(
       }),
     );
     note(body);
-    return fromJson(method.output, plain(body), { ignoreUnknownFields: true });
+    const json = demandShallow(plain(body), context);
+    return fromJson(method.output, json, { ignoreUnknownFields: true });
   });
+}
+
+function toEvent(text: string, context: HandlerContext): JsonObject {
+  try {
+    return demandShallow(JSON.parse(text) as JsonObject, context);
+  } catch (reason) {
+    throw toConnectError(toAionError(reason));
+  }
+}
+
+/**
+ * A message is read 100 levels deep, whoever reads it, and a value within a value takes two of them in binary form. What was too deep for
+ * a reader would be told as a bug of his.
+ */
+const levelsMax = { binary: 50, json: 96 };
+
+/** Error: `payload_too_large` (nested too deeply for a message). */
+function demandShallow(json: JsonObject, { requestHeader }: HandlerContext): JsonObject {
+  const form = requestHeader.get("content-type")?.includes("json") === true ? "json" : "binary";
+  if (!isDeeper(json, levelsMax[form])) return json;
+  throw new AionError(
+    "payload_too_large",
+    `the answer is nested more than ${levelsMax[form]} deep, and no message can hold that`,
+    { hint: "Ask over HTTP: its answers are as deep as they are.", details: { levelsMax: levelsMax[form] } },
+  );
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  for (const part of Object.values(value)) if (isDeeper(part, levels - 1)) return true;
+  return false;
 }
 
 /** Error: `invalid_argument` (a value that JSON does not have). */

@@ -66,13 +66,19 @@ export class WebSockets {
           AbortSignal.any([gone.signal, this.#options.closing, ...over]),
           httpMeter,
         );
+        let isTaken = false;
         const first = await pages.next();
         this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+          isTaken = true;
           const sent = this.#send(webSocket, { first, pages, gone, admission }).finally(() =>
             this.#underWay.delete(sent),
           );
           this.#underWay.add(sent);
         });
+        if (isTaken) return;
+        // Its caller has gone: nobody else would end it.
+        gone.abort();
+        await pages.return();
       });
       httpMeter?.answered("websocket", "events", since);
     } catch (reason) {

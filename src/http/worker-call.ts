@@ -31,6 +31,7 @@ export class WorkerCall {
   readonly #onClosing = (): void => this.#end();
   #receiver: EngineReceiver | undefined;
   #admission: Admission | undefined;
+  #namespace = defaultNamespace;
   #isOver = false;
 
   constructor(options: AppOptions, caller: Caller, carrier: Carrier) {
@@ -51,11 +52,24 @@ export class WorkerCall {
     this.#end(new AionError("invalid_argument", "the first frame of a worker did not come"));
   }
 
-  /** To be given no other before the first is dealt with. */
+  /** A promise: to be given no other before this one is dealt with. */
   receive(message: WorkRequest): void | Promise<void> {
     if (this.#isOver) return;
     if (this.#receiver === undefined) return this.#register(message);
+    const turn = this.#options.turnOfWorkers?.(this.#namespace);
+    if (turn !== undefined) return this.#receiveThen(turn, message);
     this.#receiver.receive(fromWorkRequest(message));
+  }
+
+  /** What is not its turn yet stays with the worker. */
+  async #receiveThen(turn: Promise<void>, message: WorkRequest): Promise<void> {
+    await turn;
+    if (this.#isOver) return;
+    try {
+      this.#receiver?.receive(fromWorkRequest(message));
+    } catch (reason) {
+      this.#end(toAionError(reason));
+    }
   }
 
   async #register(message: WorkRequest): Promise<void> {
@@ -74,6 +88,7 @@ export class WorkerCall {
         const acceptor = this.#options.workersOf?.(namespace);
         if (acceptor === undefined) throw new AionError("endpoint_unknown", "no workers are taken here");
         this.#admission = admission;
+        this.#namespace = namespace;
         this.#receiver = acceptor.acceptWorker({
           send: (answer) => this.#carrier.send(answer),
           close: () => this.#end(),

@@ -91,10 +91,10 @@ export function answerWorker(
   const reader = new MessageReader(limitBytes);
   const read = async (chunk: Uint8Array): Promise<void> => {
     for (const bytes of reader.take(chunk)) {
-      const registering = call.receive(parseMessage(bytes));
-      if (registering === undefined) continue;
+      const waiting = call.receive(parseMessage(bytes));
+      if (waiting === undefined) continue;
       stream.pause();
-      await registering;
+      await waiting;
       stream.resume();
     }
   };

@@ -33,6 +33,10 @@ export interface BuiltPackage {
   readonly manifest: Manifest;
   readonly dropped: readonly Dropped[];
   readonly warnings: readonly Problem[];
+  /** From where the names of files in it go: in manifests, problems and the stacks of errors. */
+  readonly root: string;
+  /** The files that it is made of, but for installed libraries. */
+  readonly sources: readonly string[];
 }
 
 /**
@@ -69,7 +73,8 @@ export async function buildPackage(entryFile: string): Promise<BuiltPackage> {
     .map(([file, { activities, imports, names }]) => ({ file, activities, imports, names }))
     .filter(({ activities }) => activities.length > 0)
     .toSorted((a, b) => (a.file < b.file ? -1 : 1));
-  return { bytes, hash, manifest: contents.manifest, dropped, warnings };
+  const { sources } = bundled;
+  return { bytes, hash, manifest: contents.manifest, dropped, warnings, root, sources };
 }
 
 /** The directory of the nearest package.json, or of the file itself. */

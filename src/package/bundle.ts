@@ -32,6 +32,8 @@ export interface Bundle {
   readonly warnings: readonly Problem[];
   /** The modules that import `aion/workflow`, by file. */
   readonly stripped: ReadonlyMap<string, StrippedModule>;
+  /** The files that were read, but for installed libraries. */
+  readonly sources: readonly string[];
 }
 
 /** Error: `build_failed`, with all that stands against it. */
@@ -71,6 +73,9 @@ export async function bundle({ entry, root }: BundleRequest): Promise<Bundle> {
     sourceMap: toSourceMap(textOf(`${scriptName}.map`), root, built.metafile),
     warnings,
     stripped: loader.stripped,
+    sources: Object.keys(built.metafile.inputs)
+      .filter((file) => !isInstalled(file) && !file.startsWith(`${missingNamespace}:`))
+      .map((file) => path.resolve(root, file)),
   };
 }
 

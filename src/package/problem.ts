@@ -94,7 +94,8 @@ export function describeProblem({ text, place, chain, neededBy, remedy }: Proble
 
 const frameWidthMax = 120;
 
-function frameOf({ line, column, length, lineText }: Place): readonly string[] {
+/** The line with a mark under the place. */
+export function frameOf({ line, column, length, lineText }: Place): readonly string[] {
   if (lineText === "") return [];
   // Of a long line (minified code), the part around the place.
   const from = lineText.length <= frameWidthMax ? 0 : Math.max(0, column - 1 - frameWidthMax / 2);

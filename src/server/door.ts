@@ -21,6 +21,8 @@ export interface AuthenticationOptions {
   readonly jwt?: JwtOptions;
   /** Certificates of callers are taken, too: what each of them may do. */
   readonly certificates?: readonly CertificateRule[];
+  /** Calls of one address within a minute that show nothing that holds, before it is told no more than that. Default 100. */
+  readonly failedAttemptsMax?: number;
   /** How long the audit log keeps what was asked. Default 90 days. */
   readonly auditRetention?: Duration;
 }

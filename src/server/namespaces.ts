@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { namespaceNotFound } from "../auth/policy.ts";
+import { makePrivate } from "../auth/private-file.ts";
 import { namespacePattern } from "../client/routes.ts";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
@@ -9,13 +10,15 @@ import type { Log } from "../core/ports.ts";
 import { spanAttribute, withAttributes } from "../core/tracing.ts";
 import type { EngineOptions } from "../embedded/engine.ts";
 import { Engine } from "../embedded/engine.ts";
+import type { FairTurns, Lane, Share } from "./fair-turns.ts";
 import { toAionError } from "../http/errors.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
 
 export interface NamespacesOptions {
   /** Where the files are, one for each namespace. */
   readonly directory: string;
-  readonly engine: Omit<EngineOptions, "store" | "onStopped" | "namespace">;
+  readonly engine: Omit<EngineOptions, "store" | "onStopped" | "namespace" | "turn">;
+  readonly turns: FairTurns;
   readonly log: Log;
   /** How long one that failed is left alone before it is tried again: the first time, and at most. */
   readonly reopenMs?: { readonly first: number; readonly most: number };
@@ -27,6 +30,7 @@ const openedAtOnce = 4;
 
 interface Namespace {
   readonly name: string;
+  readonly share: Share;
   engine: Engine | undefined;
   /** Why there is none. */
   error: AionError | undefined;
@@ -55,7 +59,7 @@ export class Namespaces {
    */
   async open(names: readonly string[]): Promise<void> {
     for (const name of new Set([...names.map(parseNamespace), ...this.#find()])) {
-      this.#namespaces.set(name, { name, engine: undefined, error: undefined });
+      this.#namespaces.set(name, this.#known(name));
     }
     const left = [...this.#namespaces.values()];
     const openSome = async (): Promise<void> => {
@@ -65,6 +69,10 @@ export class Namespaces {
       }
     };
     await Promise.all(Array.from({ length: openedAtOnce }, openSome));
+  }
+
+  #known(name: string): Namespace {
+    return { name, share: this.#options.turns.shareOf(name), engine: undefined, error: undefined };
   }
 
   #find(): readonly string[] {
@@ -91,6 +99,11 @@ export class Namespaces {
     throw namespace.error ?? new AionError("engine_closed", `namespace ${name} is being opened`);
   }
 
+  /** Resolves when it is the namespace's turn; `undefined`: it is, or there is no such namespace. */
+  enter(name: string, lane: Lane): Promise<void> | undefined {
+    return this.#namespaces.get(name)?.share.enter(lane);
+  }
+
   list(): readonly NamespaceSummary[] {
     return [...this.#namespaces.values()]
       .map(({ name, engine, error }): NamespaceSummary => {
@@ -114,7 +127,7 @@ export class Namespaces {
   }
 
   async #make(name: string): Promise<void> {
-    const namespace: Namespace = { name, engine: undefined, error: undefined };
+    const namespace = this.#known(name);
     await this.#open(namespace);
     if (namespace.error !== undefined) throw namespace.error;
     this.#namespaces.set(name, namespace);
@@ -142,14 +155,17 @@ export class Namespaces {
     let isThere = false;
     let stoppedEarly: AionError | undefined;
     try {
+      const file = path.join(directory, `${name}${fileEnding}`);
+      makePrivate(file);
       const opened = await Engine.open({
         ...engine,
         namespace: name,
+        turn: namespace.share.turn,
         ...(engine.tracing === undefined
           ? {}
           : { tracing: withAttributes(engine.tracing, { [spanAttribute.namespace]: name }) }),
         feed: true,
-        store: `sqlite:${path.join(directory, `${name}${fileEnding}`)}`,
+        store: `sqlite:${file}`,
         log: (level, message, fields) => log(level, message, { namespace: name, ...fields }),
         onStopped: (error) => {
           if (isThere) void this.#stopped(namespace, error);

@@ -16,6 +16,7 @@ import { Metrics } from "../metrics/metrics.ts";
 import { thisVersion } from "../store/sqlite/version.ts";
 import { Door } from "./door.ts";
 import type { AuthenticationOptions } from "./door.ts";
+import { FairTurns, loopTurns } from "./fair-turns.ts";
 import { admitLocal, isLoopback } from "./guard.ts";
 import { Namespaces } from "./namespaces.ts";
 import { meterProcess } from "./process-meter.ts";
@@ -131,6 +132,7 @@ export class Server {
     const namespaces = new Namespaces({
       directory: path.join(data, "namespaces"),
       engine: { ...engine, metrics },
+      turns: new FairTurns(loopTurns),
       log,
     });
     let isReady = false;
@@ -138,8 +140,18 @@ export class Server {
       authentication === undefined
         ? undefined
         : await Door.open({ ...authentication, directory: data, isBehindProxy: behindTlsProxy, log });
+    const admit = door?.admit ?? admitLocal;
+    const enter = (name: string): Promise<void> | undefined => namespaces.enter(name, "calls");
     const answers = answerHttp({
-      admit: door?.admit ?? admitLocal,
+      admit: async (asked) => {
+        const admission = await admit(asked);
+        const { namespace } = asked;
+        if (namespace === undefined) return admission;
+        // Who is turned away has no part in what the namespace is given; nothing of a body was read yet.
+        await enter(namespace);
+        return Object.assign(admission, { leave: () => enter(namespace) });
+      },
+      turnOfWorkers: (name) => namespaces.enter(name, "workers"),
       ...(door === undefined ? {} : { access: door, origins: authentication?.origins ?? [] }),
       serviceOf: (name) => namespaces.engineOf(name).service,
       workersOf: (name) => namespaces.engineOf(name),

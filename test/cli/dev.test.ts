@@ -1,5 +1,5 @@
 /** `aion dev`: each change of a file is what new runs get. */
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
@@ -25,10 +25,10 @@ class Dev {
   readonly told: Told[] = [];
   errors = "";
 
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], place = ".") {
     this.process = test.spawn([
       "dev",
-      ".",
+      place,
       "--port",
       String(20_000 + (process.pid % 20_000)),
       "--json",
@@ -48,7 +48,7 @@ class Dev {
         if (found === undefined) throw new Error(`nothing of ${what}: ${this.errors}`);
         return found;
       },
-      { timeout: 40_000 },
+      { timeout: 90_000 },
     );
   }
 }
@@ -99,6 +99,73 @@ describe("aion dev", () => {
     dev.process.kill("SIGINT");
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
+
+  it(
+    "takes up files that are replaced, data, and a library elsewhere; says where a run failed",
+    { timeout: 240_000 },
+    async () => {
+      const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
+      // As many editors do: another file takes the name.
+      const replace = (file: string, text: string): void => {
+        writeFileSync(`${file}.tmp`, text);
+        renameSync(`${file}.tmp`, file);
+      };
+      const greet = (body: string): string =>
+        `import { workflow } from "aion/workflow";
+import { loud } from "../lib/loud.ts";
+import words from "./words.json" with { type: "json" };
+export const greet = workflow("greet", async (name: string) => {
+  ${body}
+});`;
+      mkdirSync(at("app"));
+      mkdirSync(at("lib"));
+      writeFileSync(
+        at("lib", "loud.ts"),
+        "export const loud = (text: string): string => text.toUpperCase();",
+      );
+      writeFileSync(at("app", "words.json"), '{"hello":"hello"}');
+      const good = greet("return loud(`${words.hello} ${name}`);");
+      writeFileSync(at("app", "greet.ts"), good);
+      const dev = new Dev(["--run", "greet", "--input", '"you"'], "app");
+      expect(await dev.hear("completed")).toMatchObject({ result: "HELLO YOU" });
+
+      const changes: readonly (readonly [() => void, string])[] = [
+        [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}!")), "HELLO YOU!"],
+        [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}?")), "HELLO YOU?"],
+        [() => writeFileSync(at("app", "greet.ts"), good), "HELLO YOU"],
+        [() => replace(at("app", "words.json"), '{"hello":"bye"}'), "BYE YOU"],
+        [
+          () => replace(at("lib", "loud.ts"), "export const loud = (text: string): string => `${text}!!`;"),
+          "bye you!!",
+        ],
+      ];
+      for (const [change, result] of changes) {
+        const from = dev.told.length;
+        change();
+        expect(await dev.hear("completed", from)).toMatchObject({ result });
+      }
+
+      let from = dev.told.length;
+      replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
+      expect(await dev.hear("ended", from)).toMatchObject({
+        message: expect.stringContaining("not you") as string,
+        place: {
+          file: "app/greet.ts",
+          line: 5,
+          lineText: '  if (name === "you") throw new Error("not you");',
+        },
+      });
+
+      // What is taken back after an error is said to be well again.
+      from = dev.told.length;
+      replace(at("app", "greet.ts"), greet("return (;"));
+      await expect.poll(() => dev.errors, { timeout: 60_000 }).toContain("greet.ts:5:");
+      replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
+      expect(await dev.hear("unchanged", from)).toMatchObject({ file: "greet.ts" });
+      dev.process.kill("SIGINT");
+      expect(await once(dev.process, "exit")).toEqual([0, null]);
+    },
+  );
 
   it("waits for a first workflow", { timeout: 60_000 }, async () => {
     const dev = new Dev([]);

@@ -225,6 +225,10 @@ export const fulfil = workflow("fulfil", async (): Promise<void> => {
     );
     const diverged = await expectDocument("replay", ["shipping", "--workflows", changed], { exitCode: 1 });
     expect(diverged).toMatchObject({ outcome: "diverged", error: { code: "nondeterminism" } });
+    await expectDocument("check", [workflowsFile, "--inline"]);
+    expect(await expectDocument("check", [changed, "--inline"], { exitCode: 1 })).toMatchObject({
+      outcome: "broken",
+    });
   });
 
   it("a blocked run is described and waited for as the schemas say", async () => {

@@ -116,7 +116,9 @@ describe("aion server", () => {
         });
       const worker = await startWorker();
       expect(await test.json(["result", "p-0", "--wait"], { env })).toMatchObject({ result: "paid 0" });
-      const { stdout } = await test.run(["workers"], { env });
+      const { stdout, stderr } = await test.run(["workers"], { env });
+      // Not that no engine is running: there is one, behind the server.
+      expect(stderr).toBe("");
       expect(stdout).toMatch(/ready +0 of 100 +pay +charge/);
       expect(stdout).toContain("nothing waits for a worker");
       await test.json(["start", "pay", "--id", "p-1", "--input", "1"], { env });

@@ -33,6 +33,7 @@ it("the client of a server runs in a page", async () => {
   // No process, no Buffer, no require.
   const {
     fetch,
+    queueMicrotask,
     setTimeout,
     clearTimeout,
     AbortController,
@@ -44,6 +45,7 @@ it("the client of a server runs in a page", async () => {
   } = globalThis;
   const page = vm.createContext({
     fetch,
+    queueMicrotask,
     setTimeout,
     clearTimeout,
     AbortController,

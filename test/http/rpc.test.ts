@@ -284,6 +284,36 @@ describe.each(transports)("%s", (_name, open) => {
     expect(asked).toEqual(["0.7", "1.5", "2.5"].map((after) => [after, { workflowType: "t" }]));
   });
 
+  it("says of an answer that is nested too deeply for a message that it is so, and passes one that is not", async () => {
+    const levels = (count: number): string => `${"[".repeat(count)}1${"]".repeat(count)}`;
+    const answer = async (count: number): Promise<unknown> => {
+      const event = { ...events[3], result: levels(count) } as RecordedEvent;
+      const page = { events: [event], nextSeq: 2, isEnd: true };
+      const { url } = await serve({ history: async () => page });
+      const client = createClient(WorkflowService, open(url));
+      const follow = async (): Promise<unknown> => {
+        for await (const { event: told } of client.follow({ workflowId: "a" })) return told?.["result"];
+        return undefined;
+      };
+      const followed = await follow().catch((error: unknown) => ConnectError.from(error).code);
+      const read = await client
+        .history({ workflowId: "a" })
+        .then((reply) => reply.events[0]?.["result"])
+        .catch((error: unknown) => {
+          const detail = ConnectError.from(error).findDetails(ErrorDetailSchema)[0];
+          return [ConnectError.from(error).code, detail?.code];
+        });
+      return [read, followed];
+    };
+    const shallow = JSON.parse(levels(45)) as unknown;
+    expect(await answer(45)).toEqual([shallow, shallow]);
+    for (const count of [97, 150])
+      expect(await answer(count)).toEqual([
+        [Code.ResourceExhausted, "payload_too_large"],
+        Code.ResourceExhausted,
+      ]);
+  });
+
   it("brings errors with their code, hint and details", async () => {
     const { url } = await serve({
       describe: async () => {

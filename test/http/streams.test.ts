@@ -98,6 +98,15 @@ describe("server-sent events", () => {
     expect(resumed).toBeGreaterThan(5);
   });
 
+  it.each(["0x10", "1e1", "-1", "1.0", "next", "9007199254740993"])(
+    "do not go on behind %j, which is no id of theirs",
+    async (last) => {
+      const { url } = await serve({});
+      const response = await fetch(under(url, "/workflows/a/events"), { headers: { "last-event-id": last } });
+      expect(await errorOf(response)).toMatchObject({ status: 400, code: "invalid_argument" });
+    },
+  );
+
   it("of a run that is not there are an error, not a stream", async () => {
     const { url } = await serve({
       history: async () => {
@@ -108,6 +117,20 @@ describe("server-sent events", () => {
       status: 404,
       code: "run_not_found",
     });
+  });
+
+  it("of a reader who has seen more than there is are refused: he was following another history", async () => {
+    const source = growing([1, 2, 3].map((seq) => fired(seq)));
+    const { url } = await serve({ history: source.history });
+    for (const headers of [{ "Last-Event-ID": "4" }, { "Last-Event-ID": "900" }]) {
+      const response = await fetch(under(url, "/workflows/a/events"), { headers });
+      expect(response.status).toBe(409);
+      expect(await errorOf(response)).toMatchObject({ code: "cursor_expired" });
+    }
+    source.end();
+    // Behind the last event there is nothing to miss, whether the run goes on or has ended.
+    const response = await fetch(under(url, "/workflows/a/events"), { headers: { "Last-Event-ID": "3" } });
+    expect(await response.text()).toContain("event: end");
   });
 
   it("end with the error that ends them", async () => {

@@ -205,7 +205,7 @@ beforeAll(async () => {
     port: 0,
     namespaces: ["own", "foreign"],
     workflows: [waiting],
-    authentication: {},
+    authentication: { failedAttemptsMax: 1_000_000 },
     log: () => undefined,
   });
   keys = new KeyStore(data);

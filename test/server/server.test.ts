@@ -1,5 +1,5 @@
 /** The server: namespaces of a directory on one port. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,6 +9,7 @@ import { createNamespace, listNamespaces } from "../../src/client/server-client.
 import { AionError, isAionError } from "../../src/core/errors.ts";
 import { Engine } from "../../src/embedded/engine.ts";
 import { Namespaces } from "../../src/server/namespaces.ts";
+import { FairTurns, loopTurns } from "../../src/server/fair-turns.ts";
 import { Server } from "../../src/server/server.ts";
 import type { ServerOptions } from "../../src/server/server.ts";
 import { receive, signal, sleep, workflow } from "../../src/workflow/index.ts";
@@ -149,6 +150,31 @@ describe("a server", () => {
   });
 });
 
+describe("the files of a server", () => {
+  it("are those of its user alone, whatever else is in the directory", async () => {
+    const server = await open({ authentication: {} });
+    const namespaces = path.join(data, "namespaces");
+    const files = [data, namespaces].flatMap((directory) =>
+      readdirSync(directory, { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => path.join(directory, name)),
+    );
+    expect(files.map((file) => path.basename(file))).toEqual(
+      expect.arrayContaining([
+        "keys.db",
+        "keys.db-wal",
+        "audit.db",
+        "default.db",
+        "default.db-wal",
+        "default.db-shm",
+      ]),
+    );
+    for (const file of files)
+      expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
+    await server.close();
+  });
+});
+
 // I-56
 describe("namespaces", () => {
   it("know nothing of one another", async () => {
@@ -246,6 +272,7 @@ describe("namespaces", () => {
     const namespaces = new Namespaces({
       directory: data,
       engine: {},
+      turns: new FairTurns(loopTurns),
       log: () => undefined,
       reopenMs: { first: 1, most: 1 },
     });

@@ -12,7 +12,7 @@ import {
 } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyStore } from "../../src/auth/key-store.ts";
-import { readAudit } from "../../src/client/access.ts";
+import { createKey, readAudit } from "../../src/client/access.ts";
 import { WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
 import { Server } from "../../src/server/server.ts";
 import { receive, signal, workflow } from "../../src/workflow/index.ts";
@@ -61,6 +61,7 @@ function beginGrpc(rpcPath: string, headers: Readonly<Record<string, string>> = 
     });
     let status: unknown;
     stream.on("response", (head) => (status = head["grpc-status"]));
+    stream.on("trailers", (head: Readonly<Record<string, unknown>>) => (status = head["grpc-status"]));
     stream.on("error", reject);
     stream.on("close", () => {
       session.destroy();
@@ -97,6 +98,27 @@ function beginHttp(at: string, contentType: string): Promise<readonly [status: n
     sent.write("x");
   });
 }
+
+describe("a call of the protocol by somebody who may make it nowhere", () => {
+  it("is refused before its message has come", async () => {
+    const { token: reader } = await createKey(
+      { url: server.url, token },
+      { subject: "reader", grants: [{ roles: ["read"], namespaces: ["default"] }] },
+    );
+    const headers = { authorization: `Bearer ${reader}` };
+    for (const rpcPath of ["/aion.v1.WorkflowService/Start", "/aion.v1.PackageService/Deploy"])
+      expect([rpcPath, await beginGrpc(rpcPath, headers)]).toEqual([rpcPath, "8"]);
+    // One that is small is read, for the namespace that stands in it.
+    const small = createClient(WorkflowService, createGrpcTransport({ baseUrl: server.url }));
+    for (const [namespace, code] of [
+      ["default", Code.PermissionDenied],
+      ["foreign", Code.NotFound],
+    ] as const) {
+      const refused = small.start({ namespace, workflowType: "waiting" }, { headers });
+      await expect(refused).rejects.toMatchObject({ code });
+    }
+  });
+});
 
 describe("a call of the protocol by a stranger", () => {
   it("is refused before its message has come, and its stream is closed", async () => {
@@ -182,4 +204,65 @@ it("keeps no reader of events whose request was for the head alone", async () =>
 
 it("lets no connection of a worker wait that says not who it is", { timeout: 20_000 }, async () => {
   expect(await beginGrpc("/aion.v1.WorkerService/Work", { authorization: `Bearer ${token}` })).not.toBe("0");
+});
+
+describe("whether the server lives", () => {
+  it("is told to everybody, and which process and version it is to who is known", async () => {
+    const live = async (shown?: string): Promise<unknown> => {
+      const { status, body } = await callHttp(
+        { url: server.url, ...(shown === undefined ? {} : { token: shown }) },
+        "GET",
+        "/health/live",
+      );
+      return [status, JSON.parse(body)];
+    };
+    expect(await live()).toEqual([200, { isLive: true }]);
+    expect(await live("aion_none")).toEqual([200, { isLive: true }]);
+    expect(await live(token)).toEqual([
+      200,
+      { isLive: true, pid: process.pid, version: expect.stringMatching(/^\d/) as string },
+    ]);
+  });
+});
+
+describe("an address from which nothing comes that holds", () => {
+  it("is told so after a while, and keeps out nobody who shows what holds", async () => {
+    const directory = mkdtempSync(path.join(tmpdir(), "aion-attempts-"));
+    const keys = new KeyStore(directory);
+    const { token: good } = keys.create({
+      subject: "root",
+      grants: [{ roles: ["admin"], namespaces: "*" }],
+    });
+    keys.close();
+    const guarded = await Server.open({
+      data: directory,
+      port: 0,
+      workflows: [waiting],
+      authentication: { failedAttemptsMax: 3 },
+      log: () => undefined,
+    });
+    try {
+      const { url } = guarded;
+      const call = (shown: string): ReturnType<typeof callHttp> =>
+        callHttp({ url, token: shown }, "GET", "/v1/namespaces/default/workflows");
+      for (let attempt = 0; attempt < 3; attempt += 1) expect((await call("aion_guess")).status).toBe(401);
+      const refused = await call("aion_guess");
+      expect(refused.status).toBe(429);
+      const seconds = refused.headers.find((header) => header.startsWith("retry-after: "))?.split(" ")[1];
+      expect(Number(seconds)).toBeGreaterThan(0);
+      expect(Number(seconds)).toBeLessThanOrEqual(60);
+      expect(JSON.parse(refused.body)).toMatchObject({ error: { code: "too_many_attempts" } });
+      const stranger = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
+      await expect(
+        stranger.count({}, { headers: { authorization: "Bearer aion_guess" } }),
+      ).rejects.toMatchObject({ code: Code.ResourceExhausted });
+      expect((await call(good)).status).toBe(200);
+      expect(await stranger.count({}, { headers: { authorization: `Bearer ${good}` } })).toMatchObject({
+        count: 0,
+      });
+    } finally {
+      await guarded.close({ drain: 0 });
+      rmSync(directory, { recursive: true });
+    }
+  });
 });

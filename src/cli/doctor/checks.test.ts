@@ -275,7 +275,8 @@ describe("the check of a server", () => {
 
   it.each([
     ['{"isLive":true,"pid":1,"version":"1.2.0"}', { pid: 1, version: "1.2.0" }],
-    ['{"isLive":true}', undefined],
+    ['{"isLive":true}', {}],
+    ['{"isLive":false}', undefined],
     ["null", undefined],
     ["<html>", undefined],
   ])("takes %s for %j", (text, live) => {

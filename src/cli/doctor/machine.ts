@@ -61,7 +61,13 @@ export async function checkPort(port: number): Promise<Finding> {
   const { live, answer } = await askHttp(port);
   const facts = { port, isFree: false, isAion: live !== undefined, answer };
   if (live !== undefined)
-    return ok("port", `a server of Aion ${live.version} listens on ${at} (process ${live.pid})`, facts);
+    return ok(
+      "port",
+      live.pid === undefined
+        ? `a server of Aion listens on ${at}`
+        : `a server of Aion ${live.version} listens on ${at} (process ${live.pid})`,
+      facts,
+    );
   return warning(
     "port",
     `somebody listens on ${at}, and it is no server of Aion (${answer})`,

@@ -12,10 +12,10 @@ const timeoutMs = 3_000;
 /** The header that tells the time tells seconds. */
 const skewMaxMs = 2_000;
 
-/** What a server of Aion says of itself to whoever asks. */
+/** What a server of Aion says of itself. Which process and version it is, it says to who is known. */
 export interface Live {
-  readonly pid: number;
-  readonly version: string;
+  readonly pid?: number;
+  readonly version?: string;
 }
 
 /** `undefined`: what was said is not what a server of Aion says. */
@@ -24,8 +24,8 @@ export function parseLive(text: string): Live | undefined {
     const said: unknown = JSON.parse(text);
     if (typeof said !== "object" || said === null) return undefined;
     const { isLive, pid, version } = said as { isLive?: unknown; pid?: unknown; version?: unknown };
-    if (isLive !== true || typeof pid !== "number" || typeof version !== "string") return undefined;
-    return { pid, version };
+    if (isLive !== true) return undefined;
+    return typeof pid === "number" && typeof version === "string" ? { pid, version } : {};
   } catch {
     return undefined;
   }
@@ -62,17 +62,21 @@ export async function* lookAtServer(server: FetchSendOptions, own: string): Asyn
     yield* skipAll(rest, "the server could not be asked");
     return;
   }
-  const facts: Facts = { url, pid: live.pid, isReady };
+  const { pid, version } = live;
+  const facts: Facts = { url, ...(pid === undefined ? {} : { pid }), isReady };
+  const who = pid === undefined ? "a server" : `process ${pid}`;
   yield isReady
-    ? ok("server", `process ${live.pid} takes calls at ${url}`, facts)
+    ? ok("server", `${who} takes calls at ${url}`, facts)
     : warning(
         "server",
-        `process ${live.pid} at ${url} takes no calls now`,
+        `${who} at ${url} takes no calls now`,
         "It is starting, or draining before it ends: ask again in some seconds, and look at its log.",
         facts,
       );
   yield await checkNamespaces(server);
-  yield checkServerVersion(live.version, own);
+  yield version === undefined
+    ? skipped("version", "the server tells it to callers that it knows")
+    : checkServerVersion(version, own);
   yield checkServerClock(clock, now);
 }
 
