@@ -91,6 +91,35 @@ describe("an API key", () => {
     expect(proof?.holds()).toBe(false);
   });
 
+  it("that is made again under the name of the call is the same one, with a secret that the caller has", () => {
+    const request = { subject: "ann", grants, requestId: "r1" };
+    const { key, token: lost } = store.create(request);
+    const { key: again, token } = store.create(request);
+    expect(again).toEqual(key);
+    expect([store.prove(lost), store.prove(token)?.principal.keyId]).toEqual([undefined, key.id]);
+    expect(store.list()).toHaveLength(1);
+    for (const other of [
+      { ...request, subject: "bob" },
+      { ...request, grants: [] },
+    ])
+      expect(() => store.create(other)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+    expect(store.prove(token)).toBeDefined();
+    expect(store.create({ ...request, requestId: "r2" }).key.id).not.toBe(key.id);
+  });
+
+  it("that is rotated again under the name of the call keeps the secret that is in use", () => {
+    const { key, token: used } = store.create({ subject: "ann", grants });
+    const request = { id: key.id, overlapMs: 1_000, requestId: "r1" };
+    const { token: lost } = store.rotate(request);
+    now += 500;
+    const { key: rotated, token } = store.rotate(request);
+    expect(rotated.previousUntil).toBe(now + 500);
+    expect([used, lost, token].map((each) => store.prove(each) !== undefined)).toEqual([true, false, true]);
+    // Under another name it is another rotation.
+    store.rotate({ ...request, requestId: "r2" });
+    expect([used, token].map((each) => store.prove(each) !== undefined)).toEqual([false, true]);
+  });
+
   it("that is revoked holds no more, and stays on the list", () => {
     const { key, token } = store.create({ subject: "ann", grants });
     const proof = store.prove(token);

@@ -21,7 +21,7 @@ import { makePrivate } from "./private-file.ts";
 export const keyFileName = "keys.db";
 export const overlapMsDefault = 24 * 60 * 60 * 1_000;
 
-const fileFormat = 1;
+const fileFormat = 2;
 const busyMs = 5_000;
 const lookMs = 1_000;
 
@@ -37,13 +37,24 @@ CREATE TABLE keys (
   revoked_at INTEGER,
   rotated_at INTEGER,
   previous_hash BLOB,
-  previous_until INTEGER
+  previous_until INTEGER,
+  created_request TEXT,
+  rotated_request TEXT
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = ${fileFormat};
 `;
 
+/** From a format to the next one. */
+const upgrades: Readonly<Record<number, string>> = {
+  1: `ALTER TABLE keys ADD COLUMN created_request TEXT;
+ALTER TABLE keys ADD COLUMN rotated_request TEXT;
+PRAGMA user_version = 2;`,
+};
+
 interface Key extends KeySummary {
   readonly hash: Uint8Array;
+  readonly createdRequest?: string;
+  readonly rotatedRequest?: string;
   readonly previousHash?: Uint8Array;
 }
 
@@ -102,6 +113,7 @@ export class KeyStore implements KeyDirectory {
         readonly user_version: number;
       };
       if (format === 0) this.#database.exec(schema);
+      else if (upgrades[format] !== undefined) this.#database.exec(upgrades[format]);
       else if (format !== fileFormat)
         throw new AionError("store_newer_format", `${file} was written by a newer version of Aion`);
     });
@@ -115,41 +127,67 @@ export class KeyStore implements KeyDirectory {
   }
 
   /** Error: `invalid_argument`. */
-  create({ subject, grants, expiresInMs }: KeyRequest, createdBy?: string): KeySecret {
-    const [id, secret, createdAt] = [newKeyId(), newSecret(), this.#now()];
+  create({ subject, grants, expiresInMs, requestId }: KeyRequest, createdBy?: string): KeySecret {
+    const [secret, createdAt] = [newSecret(), this.#now()];
+    let id = newKeyId();
     const expiresAt = expiresInMs === undefined ? null : createdAt + parseMs(expiresInMs, "expiresInMs");
-    this.#change(() =>
-      this.#database
-        .prepare(
-          "INSERT INTO keys (id, subject, grants, hash, created_at, created_by, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .run(
-          id,
-          parseName(subject, "subject"),
-          JSON.stringify(parseGrants(grants)),
-          hashOf(secret),
-          createdAt,
-          createdBy ?? null,
-          expiresAt,
-        ),
-    );
+    const granted = JSON.stringify(parseGrants(grants));
+    const request = requestId === undefined ? undefined : parseName(requestId, "request id");
+    parseName(subject, "subject");
+    this.#change(() => {
+      const made =
+        request === undefined
+          ? undefined
+          : [...this.#keys.values()].find((key) => key.createdRequest === request);
+      if (made === undefined) {
+        this.#database
+          .prepare(
+            "INSERT INTO keys (id, subject, grants, hash, created_at, created_by, expires_at, created_request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+          )
+          .run(
+            id,
+            subject,
+            granted,
+            hashOf(secret),
+            createdAt,
+            createdBy ?? null,
+            expiresAt,
+            request ?? null,
+          );
+        return;
+      }
+      const isSame = made.subject === subject && JSON.stringify(made.grants) === granted;
+      if (!isSame || made.revokedAt !== undefined || made.rotatedAt !== undefined)
+        throw new AionError(
+          "invalid_argument",
+          `request id ${JSON.stringify(request)} has made key ${made.id}, which is ${isSame ? "no longer as it was made" : "for somebody or something else"}`,
+        );
+      id = made.id;
+      this.#database.prepare("UPDATE keys SET hash = ? WHERE id = ?").run(hashOf(secret), id);
+    });
     return { key: toSummary(this.#find(id)), token: formatKey({ id, secret }) };
   }
 
   /** Errors: `key_not_found`, `invalid_argument` (it was revoked). */
-  rotate({ id, overlapMs = overlapMsDefault }: RotateRequest): KeySecret {
+  rotate({ id, overlapMs = overlapMsDefault, requestId }: RotateRequest): KeySecret {
     const secret = newSecret();
     const now = this.#now();
     const until = now + parseMs(overlapMs, "overlapMs");
+    const request = requestId === undefined ? undefined : parseName(requestId, "request id");
     this.#change(() => {
-      if (this.#find(id).revokedAt !== undefined)
+      const { revokedAt, rotatedRequest } = this.#find(id);
+      if (revokedAt !== undefined)
         throw new AionError("invalid_argument", `key ${id} was revoked: it takes a new one`);
+      if (request !== undefined && request === rotatedRequest) {
+        this.#database.prepare("UPDATE keys SET hash = ? WHERE id = ?").run(hashOf(secret), id);
+        return;
+      }
       this.#database
         .prepare(
           // One that is over at once does not come back when the clock is set back.
-          "UPDATE keys SET previous_hash = iif(? > 0, hash, NULL), previous_until = ?, hash = ?, rotated_at = ? WHERE id = ?",
+          "UPDATE keys SET previous_hash = iif(? > 0, hash, NULL), previous_until = ?, hash = ?, rotated_at = ?, rotated_request = ? WHERE id = ?",
         )
-        .run(overlapMs, until, hashOf(secret), now, id);
+        .run(overlapMs, until, hashOf(secret), now, request ?? null, id);
     });
     return { key: toSummary(this.#find(id)), token: formatKey({ id, secret }) };
   }
@@ -269,6 +307,8 @@ interface Row {
   readonly rotated_at: number | null;
   readonly previous_hash: Uint8Array | null;
   readonly previous_until: number | null;
+  readonly created_request: string | null;
+  readonly rotated_request: string | null;
 }
 
 function toKey(row: Row): Key {
@@ -284,6 +324,8 @@ function toKey(row: Row): Key {
     ...(row.rotated_at === null ? {} : { rotatedAt: row.rotated_at }),
     ...(row.previous_hash === null ? {} : { previousHash: row.previous_hash }),
     ...(row.previous_until === null ? {} : { previousUntil: row.previous_until }),
+    ...(row.created_request === null ? {} : { createdRequest: row.created_request }),
+    ...(row.rotated_request === null ? {} : { rotatedRequest: row.rotated_request }),
   };
 }
 
@@ -296,7 +338,14 @@ function toGrants(text: string): readonly Grant[] {
   }
 }
 
-function toSummary({ hash: _hash, previousHash: _previous, ...summary }: Key): KeySummary {
+function toSummary(key: Key): KeySummary {
+  const {
+    hash: _hash,
+    previousHash: _previous,
+    createdRequest: _created,
+    rotatedRequest: _rotated,
+    ...summary
+  } = key;
   return summary;
 }
 

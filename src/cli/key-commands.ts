@@ -20,6 +20,7 @@ interface DataFlag {
 interface CreateFlags extends DataFlag {
   readonly grant: readonly string[];
   readonly expires?: number;
+  readonly requestId?: string;
 }
 
 /** The keys, wherever they are. */
@@ -33,6 +34,11 @@ interface Keys {
 const dataOption = [
   "--data <dir>",
   "the directory of a server's data, on this machine, whether the server runs or not",
+] as const;
+
+const requestIdOption = [
+  "--request-id <id>",
+  "names this call: repeated with the same one it makes nothing more, and prints a new secret",
 ] as const;
 
 /** The commands for API keys: key create, list, rotate, revoke. */
@@ -62,6 +68,7 @@ Examples:
       "after which it is taken no more (default: never)",
       durationOption("--expires"),
     )
+    .option(...requestIdOption)
     .option(...dataOption)
     .action(create);
   key
@@ -79,6 +86,7 @@ Examples:
       durationOption("--overlap"),
       overlapMsDefault,
     )
+    .option(...requestIdOption)
     .option(...dataOption)
     .action(rotate);
   key
@@ -91,10 +99,15 @@ Examples:
 
 async function create(subject: string, flags: CreateFlags, command: Command): Promise<void> {
   const grants = asUsage(() => parseGrants(flags.grant));
-  const { expires } = flags;
+  const { expires, requestId } = flags;
   const output = outputOf(command);
   const made = await withKeys(command, flags, { isMaking: true }, (keys) =>
-    keys.create({ subject, grants, ...(expires === undefined ? {} : { expiresInMs: expires }) }),
+    keys.create({
+      subject,
+      grants,
+      ...(expires === undefined ? {} : { expiresInMs: expires }),
+      ...(requestId === undefined ? {} : { requestId }),
+    }),
   );
   output.note("this is the only time that the key is shown");
   output.told("key", made.token, made);
@@ -102,11 +115,13 @@ async function create(subject: string, flags: CreateFlags, command: Command): Pr
 
 async function rotate(
   id: string,
-  flags: DataFlag & { readonly overlap: number },
+  { overlap, requestId, ...flags }: DataFlag & { readonly overlap: number; readonly requestId?: string },
   command: Command,
 ): Promise<void> {
   const output = outputOf(command);
-  const made = await withKeys(command, flags, {}, (keys) => keys.rotate({ id, overlapMs: flags.overlap }));
+  const made = await withKeys(command, flags, {}, (keys) =>
+    keys.rotate({ id, overlapMs: overlap, ...(requestId === undefined ? {} : { requestId }) }),
+  );
   const { previousUntil } = made.key;
   output.note(
     `this is the only time that the key is shown; the one of before is taken until ${formatInstant(previousUntil ?? 0)}`,

@@ -36,12 +36,19 @@ export interface KeyRequest {
   readonly grants: readonly Grant[];
   /** Default: it does not expire. */
   readonly expiresInMs?: number;
+  /**
+   * Names the call. Repeated with the same one it makes no second key, but gives the first one a new secret: nobody has the one whose
+   * answer was lost.
+   */
+  readonly requestId?: string;
 }
 
 export interface RotateRequest {
   readonly id: string;
   /** How long the secret of before is taken, too. Default 24 hours. */
   readonly overlapMs?: number;
+  /** Names the call. Repeated with the same one it gives another new secret, and the one of before the first call stays what it was. */
+  readonly requestId?: string;
 }
 
 export interface KeySecret {

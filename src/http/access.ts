@@ -1,4 +1,4 @@
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { z } from "zod";
 import { roles } from "../client/access.ts";
 import type { AuditPage, AuditQuery, Grant, KeyDirectory } from "../client/access.ts";
@@ -34,10 +34,18 @@ const createSchema = z.strictObject({
   subject: z.string().meta({ description: "Who will hold it." }),
   grants: z.array(grant),
   expiresInMs: durationMs.exactOptional().meta({ description: "Default: it does not expire." }),
+  requestId: z.string().exactOptional().meta({
+    description:
+      "Names the call, as the header `Idempotency-Key` does: repeated, it makes no second key, and gives the first one a new secret.",
+  }),
 });
 const rotateSchema = z.strictObject({
   overlapMs: durationMs.exactOptional().meta({
     description: "How long the secret of before is taken, too, in milliseconds. Default 24 hours.",
+  }),
+  requestId: z.string().exactOptional().meta({
+    description:
+      "Names the call, as the header `Idempotency-Key` does: repeated, the secret of before the first one stays what it was.",
   }),
 });
 const auditSchema = z.strictObject({
@@ -58,6 +66,16 @@ export const accessForms = {
   audit: z.toJSONSchema(auditSchema, { io: "input" }) as JsonSchema,
 };
 
+/** The header names the call unless its body does. */
+function named(context: Context<Env>, body: unknown): unknown {
+  const requestId = context.req.header("idempotency-key");
+  return requestId === undefined || !isPlainObject(body) ? body : { requestId, ...body };
+}
+
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 export function addAccess(
   app: Hono<Env>,
   { keys, readAudit }: AccessOptions,
@@ -69,7 +87,7 @@ export function addAccess(
   app.post(keysPath, (context) =>
     underAdmission(admit, askedOf(context, "createKey"), async ({ admission, begin, note }) => {
       const body = await readBody(context.req.raw, bodyBytesMax);
-      const request = parseRequest(createSchema, parseJson(body), "createKey");
+      const request = parseRequest(createSchema, named(context, parseJson(body)), "createKey");
       await begin({ subject: request.subject });
       const made = keys.create(request, admission.subject);
       note({ keyId: made.key.id });
@@ -80,7 +98,7 @@ export function addAccess(
     underAdmission(admit, askedOf(context, "rotateKey"), async ({ begin }) => {
       const body = await readBody(context.req.raw, bodyBytesMax);
       const id = context.req.param("id");
-      const request = { id, ...parseRequest(rotateSchema, parseJson(body), "rotateKey") };
+      const request = { id, ...parseRequest(rotateSchema, named(context, parseJson(body)), "rotateKey") };
       await begin({ keyId: id });
       return context.json(keys.rotate(request));
     }),

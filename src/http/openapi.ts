@@ -242,6 +242,7 @@ function accessPaths(): Record<string, Record<string, JsonObject>> {
       get: call("listKeys", "List API keys", "Keys"),
       post: {
         ...call("createKey", "Make an API key; its secret is in this answer only", "KeySecret", "201"),
+        parameters: [idempotencyKeyParameter()],
         ...withBody(accessForms.create),
       },
     },
@@ -251,7 +252,7 @@ function accessPaths(): Record<string, Record<string, JsonObject>> {
     [`${keysPath}/{id}/rotate`]: {
       post: {
         ...call("rotateKey", "Give an API key a new secret", "KeySecret"),
-        parameters: [id],
+        parameters: [id, idempotencyKeyParameter()],
         ...withBody(accessForms.rotate),
       },
     },

@@ -293,6 +293,8 @@ describe("the feed of an engine on a file", () => {
     await client.get("gone").terminate();
     const items = await readAll(client);
     const following = client.feed({ after: items[0]?.cursor ?? "" });
+    // What closed in this very millisecond is not older than it.
+    await new Promise((resolve) => setTimeout(resolve, 2));
     await engine.deleteClosed(0);
     await client.start(leaf, 2, { id: "stays" });
     expect((await readAll(client)).map(short)).toEqual(["stays 1 WorkflowStarted", "stays 2 TimerStarted"]);
