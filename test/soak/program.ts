@@ -48,7 +48,7 @@ const loop = workflow("loop", async (left: number): Promise<number> => {
   return left;
 });
 const flaky = workflow("flaky", async (n: number) => {
-  const policy = { retry: { maxAttempts: 5, initialInterval: 50 } } as const;
+  const policy = { retry: { maxAttempts: 5, initialDelay: 50 } } as const;
   const waited = await scope(
     () =>
       step(
