@@ -423,6 +423,10 @@ export class WorkerOracle implements AttemptWatch {
     if (frame.type === "drain") wire.drainedAtMs = Math.min(wire.drainedAtMs, this.#elapsedMs());
     if (frame.type === "register") {
       const { taskQueues, activityTypes } = frame;
+      // Another process of the name: what the first one has is for others.
+      for (const execution of this.#running)
+        if (execution.worker.identity === identity && execution.worker !== wire.worker)
+          this.#doubted.add(execution);
       wire.serves = { taskQueues, activityTypes };
       // What did not come to it, and has to be given to it again if it is to have it.
       const named = new Set([...frame.held, ...frame.unacknowledged]);
