@@ -546,7 +546,7 @@ let latestMs = 0;`,
     name: "child-outcome-dropped",
     claim: "The outcome of a child is told to its parent only if the child completed or failed.",
     invariants: [34],
-    within: 100,
+    within: 1000,
     edits: [
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),

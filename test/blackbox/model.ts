@@ -563,7 +563,7 @@ class Simulation {
   }
 
   *#receive({ signal, timeoutMs }: Statement & { readonly op: "receive" }, place: Place): Code {
-    this.#refuse(place.scope);
+    // Refused a moment later than others, which tells who of two branches is first.
     yield* this.#pause();
     this.#refuse(place.scope);
     const { run } = place;
