@@ -94,15 +94,24 @@ export function rpcHandler(
       } catch (reason) {
         const error = toAionError(reason);
         options.httpMeter?.answered("rpc", operation, since, error);
+        if (isGone(response)) return;
         refuseUnread(request, response, toConnectError(error));
         return;
       }
     }
+    if (isGone(response)) return;
     if (operation === "work" && options.workersOf !== undefined && isPlainGrpc(request, response))
       answerWorker(request, response as Http2ServerResponse, { options, limitBytes: readMaxBytes });
     else handler(request, response);
   };
-  return (request, response) => void admitUnread(request, response);
+  return (request, response) => {
+    admitUnread(request, response).catch(() => response.destroy());
+  };
+}
+
+/** Whoever asks may go while it is decided whether he may. */
+function isGone(response: NodeResponse): boolean {
+  return response.destroyed || ("stream" in response && response.stream.destroyed);
 }
 
 function operationsByPath(): ReadonlyMap<string, AskedOperation> {

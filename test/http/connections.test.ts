@@ -1,10 +1,11 @@
 /** Connections that nobody uses, and those that are gone before they are. */
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { Socket, connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
+import { AionError } from "../../src/core/errors.ts";
 import { peerOf } from "../../src/http/peer.ts";
 import { serve } from "./serve.ts";
 
@@ -56,6 +57,48 @@ describe("a caller that is gone", () => {
     expect(peerOf(accepted)).toEqual({ address: "127.0.0.1" });
     expect(peerOf(new Socket())).toEqual({ address: "unknown" });
     server.close();
+  });
+
+  it.each([
+    ["let in", undefined],
+    ["refused", new AionError("unauthenticated", "nobody is let in here")],
+  ])("before its call is %s is no error of the server's", async (_what, error) => {
+    const asked = Promise.withResolvers<void>();
+    const decided = Promise.withResolvers<void>();
+    const { url } = await serve(
+      {},
+      {
+        admit: async () => {
+          asked.resolve();
+          await decided.promise;
+          if (error !== undefined) throw error;
+          return {};
+        },
+        workersOf: () => {
+          throw new AionError("internal", "not expected to be asked");
+        },
+      },
+    );
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", onUnhandled);
+    const session = connectHttp2(url);
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/aion.v1.WorkerService/Work",
+      "content-type": "application/grpc+proto",
+    });
+    stream.on("error", () => undefined);
+    await asked.promise;
+    stream.close(constants.NGHTTP2_CANCEL);
+    await new Promise<void>((resolve, reject) =>
+      session.ping((failed) => (failed === null ? resolve() : reject(failed))),
+    );
+    decided.resolve();
+    await delay(20);
+    process.off("unhandledRejection", onUnhandled);
+    session.destroy();
+    expect(unhandled).toEqual([]);
   });
 
   it("before its WebSocket is one leaves nothing behind", async () => {
