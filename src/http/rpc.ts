@@ -111,7 +111,9 @@ export function rpcHandler(
 
 /** Whoever asks may go while it is decided whether he may. */
 function isGone(response: NodeResponse): boolean {
-  return response.destroyed || ("stream" in response && response.stream.destroyed);
+  return (
+    response.destroyed || ("stream" in response && (response.stream.closed || response.stream.destroyed))
+  );
 }
 
 function operationsByPath(): ReadonlyMap<string, AskedOperation> {
