@@ -87,6 +87,8 @@ async function cutDeploys(
   const found: string[] = [];
   const store = path.join(folder, "store.db");
   const rebuilt = path.join(folder, "rebuilt.db");
+  // As the disk is before: empty.
+  const model = new DiskModel(store);
   const control = new DiskControl(path.join(folder, "control"));
   const record = path.join(folder, "record");
   const program = [
@@ -108,7 +110,6 @@ async function cutDeploys(
   if (life.death.code !== 0) found.push(`the deployments ended with ${tellOf(life.death, life.complaints)}`);
   const records = readRecord(record);
   const others = new Set(Array.from({ length: 60 * scale }, () => random.integer(0, records.length - 1)));
-  const model = new DiskModel(store);
   let last = -1;
   let cuts = 0;
   for (const [index, each] of records.entries()) {
