@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { MessageReader, MessageWriter } from "./grpc-messages.ts";
 
 /** Keeps what is written; takes it or not. */
@@ -86,5 +86,23 @@ describe("messages of a stream", () => {
     const reader = new MessageReader(2);
     expect(() => [...reader.take(Uint8Array.of(1, 0, 0, 0, 0))]).toThrow("compressed");
     expect(() => [...new MessageReader(2).take(Uint8Array.of(0, 0, 0, 0, 3))]).toThrow("3 bytes");
+  });
+});
+
+describe("a message that comes in many pieces", () => {
+  it("is put together once", () => {
+    const message = new Uint8Array(5 + 900);
+    new DataView(message.buffer).setUint32(1, 900);
+    const reader = new MessageReader(1_000);
+    const concat = vi.spyOn(Buffer, "concat");
+    const taken: number[] = [];
+    for (const byte of message) {
+      for (const { length } of reader.take(Uint8Array.of(byte))) taken.push(length);
+    }
+    const concatCount = concat.mock.calls.length;
+    concat.mockRestore();
+    expect(taken).toEqual([900]);
+    // Once for what stands before it.
+    expect(concatCount).toBe(2);
   });
 });

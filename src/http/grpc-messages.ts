@@ -3,12 +3,15 @@ import { AionError } from "../core/errors.ts";
 
 /** Whether it is compressed, and its length. */
 const prefixBytes = 5;
-const nothing = new Uint8Array();
 
 /** Finds the messages in what arrives. */
 export class MessageReader {
   readonly #limitBytes: number;
-  #rest: Uint8Array = nothing;
+  /** What came of a message that is not whole, in pieces: putting them together for each one costs the square of its length. */
+  #pieces: Uint8Array[] = [];
+  #heldBytes = 0;
+  /** How many there have to be before there is more to be told. */
+  #wantedBytes = prefixBytes;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -16,7 +19,11 @@ export class MessageReader {
 
   /** The messages that are whole now. Errors: `invalid_argument` (one is compressed), `payload_too_large`. */
   *take(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#pieces.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes < this.#wantedBytes) return;
+    const bytes = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces);
+    this.#wantedBytes = prefixBytes;
     let at = 0;
     while (bytes.length - at >= prefixBytes) {
       const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
@@ -28,11 +35,15 @@ export class MessageReader {
         });
       }
       const end = at + prefixBytes + length;
-      if (bytes.length < end) break;
+      if (bytes.length < end) {
+        this.#wantedBytes = prefixBytes + length;
+        break;
+      }
       yield bytes.subarray(at + prefixBytes, end);
       at = end;
     }
-    this.#rest = at === bytes.length ? nothing : bytes.subarray(at);
+    this.#heldBytes = bytes.length - at;
+    this.#pieces = this.#heldBytes === 0 ? [] : [bytes.subarray(at)];
   }
 }
 
