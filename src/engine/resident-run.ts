@@ -23,6 +23,7 @@ import type { LogEntry } from "../store/run-log.ts";
 import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
+import { demandScheduleEvent } from "./coordinator.ts";
 import { nextLookAt } from "./due.ts";
 import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
@@ -319,6 +320,7 @@ export class ResidentRun {
       if (input.runId !== undefined && input.runId !== this.state.started.runId)
         throw runEnded(this.workflowId, input.runId);
       body = input.toEvent(this.state, nowMs);
+      if (body !== undefined) demandScheduleEvent(this.state, body);
     } catch (error) {
       const refusal = isAionError(error)
         ? error
@@ -331,6 +333,8 @@ export class ResidentRun {
     if (input.replies !== undefined) batch.send.push(...input.replies(body !== undefined));
     if (body === undefined) return false;
     const activation = this.#record(body, nowMs);
+    // Of a coordinator: it has no code that would have asked for it.
+    if (body.type === "WorkflowContinuedAsNew") batch.next = this.#successor(body, nowMs);
     if (activation === undefined) return false;
     if (this.instance === undefined) {
       if (this.program === undefined) return false;

@@ -2,8 +2,21 @@ import type { EventBody, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
-import type { Program } from "../program/program.ts";
+import type { Program, ProgramSource } from "../program/program.ts";
+import { coordinatorType } from "../core/schedule.ts";
+import { AionError } from "../core/errors.ts";
 import type { Input } from "./input.ts";
+
+/** The code that new runs of the type get. Throws `workflow_type_unknown`. */
+export function demandProgram(programs: ProgramSource, workflowType: string): Program {
+  const program = workflowType === coordinatorType ? undefined : programs.route(workflowType);
+  if (program !== undefined) return program;
+  const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
+  throw new AionError(
+    "workflow_type_unknown",
+    `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
+  );
+}
 
 /** The first input of a run. */
 export function toStartInput(of: {
@@ -17,6 +30,7 @@ export function toStartInput(of: {
   readonly executionTimeoutMs?: number;
   readonly signals?: readonly StartSignal[];
   readonly trace?: TraceContext | undefined;
+  readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
 }): Pick<Input, "toEvent"> {
   const {
     runId,
@@ -29,6 +43,7 @@ export function toStartInput(of: {
     executionTimeoutMs,
     signals,
     trace,
+    scheduled,
   } = of;
   return {
     toEvent: (_state, nowMs): EventBody => {
@@ -47,6 +62,7 @@ export function toStartInput(of: {
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
         ...(signals === undefined ? {} : { signals }),
         ...(trace === undefined ? {} : { trace }),
+        ...(scheduled === undefined ? {} : { scheduled }),
       };
     },
   };

@@ -236,3 +236,10 @@ export const darkroom = workflow("darkroom", async (films: readonly string[]) =>
   const print = await enlarge(negative).catch((error: unknown) => isFailure(error) && error.cause);
   return [negative, lost.length, print !== undefined];
 });
+
+// Timetable: what a schedule starts, and takes ten minutes.
+
+export const shuttle = workflow("shuttle", async (line: string) => {
+  await sleep("10 minutes");
+  return `${line} has arrived`;
+});

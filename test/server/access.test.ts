@@ -49,6 +49,15 @@ const expected = {
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
+  describeSchedule: "read",
+  listSchedules: "read",
+  createSchedule: "operate",
+  updateSchedule: "operate",
+  pauseSchedule: "operate",
+  resumeSchedule: "operate",
+  triggerSchedule: "operate",
+  backfillSchedule: "operate",
+  deleteSchedule: "operate",
   work: "work",
   calls: "known",
   listNamespaces: "known",
@@ -83,6 +92,16 @@ const requests = {
   listWorkers: {},
   route: { workflowTypes: ["t"], version },
   unload: { version },
+  describeSchedule: { scheduleId: "absent" },
+  listSchedules: {},
+  // Without what it starts: who says that has to have the role `start`, too.
+  createSchedule: { scheduleId: "absent" },
+  updateSchedule: { scheduleId: "absent", overlap: "skip" },
+  pauseSchedule: { scheduleId: "absent" },
+  resumeSchedule: { scheduleId: "absent" },
+  triggerSchedule: { scheduleId: "absent" },
+  backfillSchedule: { scheduleId: "absent", fromAt: 1, toAt: 2 },
+  deleteSchedule: { scheduleId: "absent" },
 } as const satisfies Record<keyof Service, object>;
 
 interface Way {
@@ -213,6 +232,7 @@ beforeAll(async () => {
   for (const namespace of ["own", "foreign"]) {
     const client = new Client({ url: server.url, namespace, token, patience: 0 });
     await client.start(waiting, undefined, { id: `${namespace}-run` });
+    await client.schedules.create(`${namespace}-run`, waiting, undefined, { cron: "0 0 29 2 *" });
   }
 });
 
@@ -343,7 +363,7 @@ describe("a namespace that the caller has no part in", () => {
 });
 
 /** Names of things that are looked up. */
-const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version"]);
+const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version", "scheduleId"]);
 /** Names that the caller makes up for the call itself. */
 const ownNames = new Set(["requestId", "signalId", "after"]);
 
@@ -351,7 +371,12 @@ const ownNames = new Set(["requestId", "signalId", "after"]);
 describe("an id", () => {
   const fields = operationsFor(1_000).flatMap(({ method, form }) =>
     Object.keys(form.properties ?? {})
-      .filter((field) => idFields.has(field) && !(method === "start" && field === "workflowId"))
+      .filter(
+        (field) =>
+          idFields.has(field) &&
+          !(method === "start" && field === "workflowId") &&
+          method !== "createSchedule",
+      )
       .map((field) => [method, field] as const),
   );
 
@@ -398,7 +423,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (method === "cancel" || method === "terminate") return;
+      if (method === "cancel" || method === "terminate" || method === "deleteSchedule") return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },
