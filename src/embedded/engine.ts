@@ -227,7 +227,12 @@ export class Engine implements WorkerAcceptor {
         // Where the store can make files, so can this.
         ...(path === undefined ? {} : { directory: dirname(path) }),
       },
-      (end) => hostEnds.add(1, end),
+      (end, error) => {
+        hostEnds.add(1, end);
+        ports.log("error", "the process of workflow code has ended; the next one is started", {
+          error: error.message,
+        });
+      },
     );
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
