@@ -1,4 +1,5 @@
 import type { Failure, TimeoutKind } from "./failure.ts";
+import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 import type { RetryRecord } from "./retry.ts";
@@ -82,6 +83,8 @@ export type EventBody =
       readonly trace?: TraceContext;
       /** A schedule started it, for this time of its. */
       readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
+      /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
+      readonly longHistory?: HistorySize;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }

@@ -15,6 +15,8 @@ import type { Input } from "./input.ts";
 
 /** Events after which a coordinator goes on as a new run: so what it takes to load it is bounded. */
 const segmentEvents = 500;
+/** And not before so many, however large they are: what it goes on with may be large itself. */
+const segmentEventsMin = 50;
 /** Decisions in one commit: each may carry the input of a start. */
 const stepsAtOnce = 16;
 const failureTextMax = 500;
@@ -35,7 +37,7 @@ export const coordinatorProgram: Program = {
 
 export const noInstance: ProgramInstance = {
   begin: () => undefined,
-  end: () => ({ commands: [], sources: [], isStuck: false, isSettled: true }),
+  end: () => ({ commands: [], sources: [], isStuck: false, isSettled: true, waitingSignals: 0 }),
   query: (name) => {
     const message = `the coordinator of a schedule answers no query ${JSON.stringify(name)}`;
     throw new AionError("query_unknown", message, { hint: "Describe the schedule." });
@@ -55,7 +57,8 @@ export function coordinatorLookAt(run: RunState, schedule: ScheduleState): numbe
 }
 
 function isLong(run: RunState): boolean {
-  return run.historyLength >= segmentEvents;
+  const { historyLength } = run;
+  return historyLength >= segmentEvents || (run.isHistoryLong && historyLength >= segmentEventsMin);
 }
 
 /** The next decisions, each made when its turn comes. */

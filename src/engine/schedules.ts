@@ -120,6 +120,7 @@ export class ScheduleOperations implements ScheduleService {
             workflowType: coordinatorType,
             version: coordinatorProgram.version,
             input: nullPayload,
+            ...this.#kernel.limits.longHistory,
           }),
           onRefused: reject,
         },

@@ -6,6 +6,7 @@ import type { Program, ProgramSource } from "../program/program.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import { AionError } from "../core/errors.ts";
 import type { Input } from "./input.ts";
+import type { RunLimitsKeeper } from "./run-limits.ts";
 
 /** The code that new runs of the type get. Throws `workflow_type_unknown`. */
 export function demandProgram(programs: ProgramSource, workflowType: string): Program {
@@ -31,6 +32,7 @@ export function toStartInput(of: {
   readonly signals?: readonly StartSignal[];
   readonly trace?: TraceContext | undefined;
   readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
+  readonly limits: Pick<RunLimitsKeeper, "longHistory">;
 }): Pick<Input, "toEvent"> {
   const {
     runId,
@@ -44,6 +46,7 @@ export function toStartInput(of: {
     signals,
     trace,
     scheduled,
+    limits,
   } = of;
   return {
     toEvent: (_state, nowMs): EventBody => {
@@ -63,6 +66,7 @@ export function toStartInput(of: {
         ...(signals === undefined ? {} : { signals }),
         ...(trace === undefined ? {} : { trace }),
         ...(scheduled === undefined ? {} : { scheduled }),
+        ...limits.longHistory,
       };
     },
   };
