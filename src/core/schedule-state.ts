@@ -188,7 +188,7 @@ export class ScheduleState {
           config,
           input,
           updatedAt: recordedAt,
-          cursorAt: fromAt,
+          cursorAt: Math.max(rest.cursorAt, fromAt),
           ...(config.actionsMax === undefined ? {} : { actionsLeft: config.actionsMax }),
         };
         this.#answer(event.requestId, "");
@@ -202,7 +202,8 @@ export class ScheduleState {
         return;
       case "ScheduleResumed": {
         const { paused: _paused, ...rest } = this.#known;
-        this.#snapshot = { ...rest, cursorAt: event.fromAt };
+        // The clock may have been set back: what is decided stays so.
+        this.#snapshot = { ...rest, cursorAt: Math.max(rest.cursorAt, event.fromAt) };
         this.#answer(event.requestId, "");
         return;
       }

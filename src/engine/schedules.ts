@@ -34,7 +34,7 @@ import {
 import type { ScheduleState } from "../core/schedule-state.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import { skip, whenNext } from "../schedule/decide.ts";
+import { isHeld, skip, whenNext } from "../schedule/decide.ts";
 import { Times, parseInstant, parseSpec } from "../schedule/spec.ts";
 import type { OutgoingMessage, RunRecord } from "../store/contract.ts";
 import { coordinatorInputs, coordinatorProgram, toSkipEvent, toStart } from "./coordinator.ts";
@@ -152,10 +152,15 @@ export class ScheduleOperations implements ScheduleService {
 
   async pauseSchedule(request: PauseScheduleRequest): Promise<void> {
     const note = parseNote(request.note);
-    await this.#change(request, (schedule, requestId) =>
-      schedule.paused !== undefined && schedule.paused.note === note.note
-        ? undefined
-        : { type: "SchedulePaused", ...note, ...requestId },
+    await this.#settled(
+      request,
+      "paused",
+      (schedule, _at, requestId) =>
+        schedule.paused !== undefined && schedule.paused.note === note.note
+          ? undefined
+          : { type: "SchedulePaused", ...note, ...requestId },
+      // Times that wait for the end of a run do so no longer.
+      (schedule) => schedule.paused === undefined && isHeld(schedule),
     );
   }
 
@@ -330,8 +335,7 @@ export class ScheduleOperations implements ScheduleService {
         if (schedule === undefined || schedule.isDeleted || schedule.answerTo(requestId) !== undefined)
           return undefined;
         if (!isWanted(schedule)) return undefined;
-        const isHeld = schedule.running.size > 0 && schedule.config.overlap !== "allow-all";
-        const why = schedule.paused === undefined ? (isHeld ? "overlap" : reason) : "paused";
+        const why = schedule.paused === undefined ? (isHeld(schedule) ? "overlap" : reason) : "paused";
         const decision = skip(schedule, nowMs, why);
         return decision?.kind === "skip" ? toSkipEvent(decision) : undefined;
       },

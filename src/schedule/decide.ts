@@ -75,7 +75,8 @@ function dueAt(state: ScheduleState, nominalAt: number): number {
   return nominalAt + Times.of(state.config.spec).jitter(state.scheduleId, nominalAt);
 }
 
-function isHeld(state: ScheduleState): boolean {
+/** A run is open that no other may run beside. */
+export function isHeld(state: ScheduleState): boolean {
   return state.config.overlap !== "allow-all" && state.running.size > 0;
 }
 
