@@ -506,3 +506,33 @@ describe("many calls in one request", () => {
       expect(await codesIn(namespace)).toEqual(calls.map((operation) => [operation, "namespace_not_found"]));
   });
 });
+
+describe("a schedule", () => {
+  it("is made, and told what to start, by who may start that himself; who may only operate may do the rest", async () => {
+    const operator = keyFor({ roles: ["operate"], namespaces: ["own"] });
+    const both = keyFor({ roles: ["operate", "start"], namespaces: ["own"] });
+    const action = { workflowType: "waiting", input: null };
+    const spec = { crons: [{ expression: "0 0 29 2 *" }] };
+    const ask = async (
+      token: string,
+      method: "createSchedule" | "updateSchedule" | "pauseSchedule",
+      request: Readonly<Record<string, unknown>>,
+    ): Promise<readonly string[]> => [
+      codeOf(await callHttp({ url: server.url, token }, ...toHttp(method, "own", request))),
+      codeOf(
+        await callGrpc({ url: server.url, token }, toGrpcPath(method), { namespace: "own", ...request }),
+      ),
+    ];
+    const made = { scheduleId: "made", spec, action };
+    expect(await ask(operator, "createSchedule", made)).toEqual(["permission_denied", "permission_denied"]);
+    expect(await ask(both, "createSchedule", made)).toEqual(["ok", "ok"]);
+    const changed = { scheduleId: "made", action };
+    expect(await ask(operator, "updateSchedule", changed)).toEqual([
+      "permission_denied",
+      "permission_denied",
+    ]);
+    expect(await ask(both, "updateSchedule", changed)).toEqual(["ok", "ok"]);
+    expect(await ask(operator, "updateSchedule", { scheduleId: "made", spec })).toEqual(["ok", "ok"]);
+    expect(await ask(operator, "pauseSchedule", { scheduleId: "made", note: "n" })).toEqual(["ok", "ok"]);
+  });
+});
