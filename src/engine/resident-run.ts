@@ -323,10 +323,12 @@ export class ResidentRun {
 
   /** What was recorded during a pause comes before whatever came since. */
   #nextHeld(): Input | undefined {
-    const { undelivered } = this.state;
-    return undelivered === undefined
-      ? undefined
-      : { toEvent: () => ({ type: "InputDelivered", of: undelivered }) };
+    if (this.state.undelivered === undefined) return undefined;
+    return {
+      // Asked again after a conflict, when it may have been told, or the end of the pause was not written.
+      toEvent: ({ undelivered }) =>
+        undelivered === undefined ? undefined : { type: "InputDelivered", of: undelivered },
+    };
   }
 
   /** True when the code has to move first. */
@@ -498,17 +500,17 @@ export class ResidentRun {
     return trace === undefined ? {} : { trace };
   }
 
-  #goOn(
-    end: EventBody & { readonly type: "WorkflowContinuedAsNew" },
-    batch: Batch,
-    nowMs: number,
-  ): void {
+  #goOn(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, batch: Batch, nowMs: number): void {
     const { signals, cancel } = this.state.leftUntold();
     batch.next = this.#successor(end, signals, nowMs);
     if (cancel === undefined) return;
     // Its request id is among those that go along.
     const { reason } = cancel;
-    const message = { kind: "cancel", runId: end.newRunId, ...(reason === undefined ? {} : { reason }) } as const;
+    const message = {
+      kind: "cancel",
+      runId: end.newRunId,
+      ...(reason === undefined ? {} : { reason }),
+    } as const;
     batch.send.push({ target: this.workflowId, message });
   }
 

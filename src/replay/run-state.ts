@@ -1,5 +1,12 @@
 import { AionError } from "../core/errors.ts";
-import type { ActivityOptionsRecord, ControlKind, Event, EventOf, ParentClosePolicy, StartSignal } from "../core/event.ts";
+import type {
+  ActivityOptionsRecord,
+  ControlKind,
+  Event,
+  EventOf,
+  ParentClosePolicy,
+  StartSignal,
+} from "../core/event.ts";
 import { controlRequestKey, startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
@@ -142,7 +149,10 @@ export class RunState {
   }
 
   /** What the code was never told, since it went on as a new run before: that one is to hear of it. */
-  leftUntold(): { readonly signals: readonly StartSignal[]; readonly cancel: { readonly reason?: string } | undefined } {
+  leftUntold(): {
+    readonly signals: readonly StartSignal[];
+    readonly cancel: { readonly reason?: string } | undefined;
+  } {
     const signals: StartSignal[] = [];
     let cancel: { readonly reason?: string } | undefined;
     for (const { delivery } of this.#held ?? []) {
@@ -230,6 +240,8 @@ export class RunState {
     if (this.#pause === undefined || delivery === undefined) return delivery;
     this.#held ??= [];
     this.#held.push({ seq: event.seq, delivery });
+    // The start delay is over, and the code has yet to begin.
+    if (delivery.kind === "start") this.#isCodeStarted = false;
     return undefined;
   }
 
@@ -251,8 +263,7 @@ export class RunState {
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
-        if (event.controlRequestIds !== undefined)
-          this.#controlRequestIds = new Set(event.controlRequestIds);
+        if (event.controlRequestIds !== undefined) this.#controlRequestIds = new Set(event.controlRequestIds);
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -419,8 +430,10 @@ export class RunState {
   #deliverHeld(event: EventOf<"InputDelivered">): Delivery {
     if (this.#pause !== undefined) throw this.#shape(event, "the run is paused");
     const held = this.#held?.shift();
-    if (held?.seq !== event.of) throw this.#shape(event, `event ${event.of} is not what the code learns of next`);
+    if (held?.seq !== event.of)
+      throw this.#shape(event, `event ${event.of} is not what the code learns of next`);
     if (this.#held?.length === 0) this.#held = undefined;
+    if (held.delivery.kind === "start") this.#isCodeStarted = true;
     return held.delivery;
   }
 

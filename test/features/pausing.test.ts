@@ -72,6 +72,7 @@ describe("a paused run", () => {
     expect((await run.describe()).paused).toBeUndefined();
   });
 
+  // I-57
   it("lets an attempt under way end, and begins none, not even a retry", async () => {
     const { work, waiting } = gated("work");
     const two = workflow("two", async () => [await work(undefined), await work(undefined)]);
@@ -90,6 +91,7 @@ describe("a paused run", () => {
     expect(await t.result(run)).toEqual(["first", "second"]);
   });
 
+  // C-20
   it("does not try again before it is resumed", async () => {
     let isUp = false;
     const call = activity("call", { retry: { initialDelay: "1s", jitter: 0 } }, async () => {
@@ -266,6 +268,16 @@ describe("a paused run", () => {
     await t.settle();
     expect((await t.client.get("the-child").describe()).status).toBe("terminated");
   });
+});
+
+it("more than one commit holds is told after a pause in as many as it takes, across a crash", async () => {
+  await using t = await TestEngine.open({ workflows: [listener], activities: [] });
+  const run = await t.client.start(listener, 2_500);
+  await run.pause();
+  for (let index = 0; index < 2_500; index += 1) await run.signal(note, String(index));
+  await run.resume();
+  await t.crash();
+  expect(await t.result(run)).toEqual(Array.from({ length: 2_500 }, (_, index) => String(index)));
 });
 
 describe("to pause and to resume", () => {
