@@ -252,6 +252,12 @@ export const groups: readonly Group[] = [
         claim: "Time-outs of workflows and activities fire when no implementation is there.",
         layers: ["S", "U"],
       },
+      {
+        number: 57,
+        claim:
+          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
+        layers: ["S", "U"],
+      },
     ],
   },
   {
@@ -419,5 +425,5 @@ export const inheritedLaws: readonly {
     claim: "Packaging the same input again is byte-identical.",
   },
   { number: 19, claim: "An unload never strands a run." },
-  { number: 20, claim: "A paused run never dispatches after a restart.", missing: "pause is not there yet" },
+  { number: 20, claim: "A paused run never dispatches after a restart." },
 ];

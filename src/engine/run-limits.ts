@@ -183,7 +183,8 @@ export class RunLimitsKeeper {
 
   /** Whether one more signal may wait for the code. `undefined`: it may. */
   ofSignals(workflowId: WorkflowId): AionError | undefined {
-    const count = this.#host.residency.get(workflowId)?.waitingSignals ?? 0;
+    const run = this.#host.residency.get(workflowId);
+    const count = run === undefined ? 0 : run.waitingSignals + run.state.heldCount;
     return this.signalsFull(workflowId, count, "that its code has not received");
   }
 
