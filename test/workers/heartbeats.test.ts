@@ -3,6 +3,7 @@ import { Worker, runWorkerScenario } from "aion/worker";
 import type { ScenarioStep, WorkerUnderTest } from "aion/worker";
 import { activity } from "aion/workflow";
 import { expect, it } from "vitest";
+import { nullPayload } from "../../src/core/payload.ts";
 
 const holding: WorkerUnderTest = {
   start: async (engine, { taskQueues, capacity }) => {
@@ -46,13 +47,13 @@ it("that say no more than that an attempt is alive are repeated when the worker 
       step: "tell",
       frame: {
         type: "task",
-        token: "t1" as never,
+        token: "t1",
         activityType: "hold",
         workflowId: "w",
         runId: "r",
         attempt: 1,
         idempotencyKey: "r:1",
-        input: "null" as never,
+        input: nullPayload,
         heartbeatMs: 60_000,
       },
     },
