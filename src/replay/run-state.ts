@@ -2,6 +2,7 @@ import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord, Event, EventOf, ParentClosePolicy } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
+import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
@@ -74,6 +75,9 @@ export class RunState {
   #cancelRequestIds: Set<string> | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
+  #historyBytes = 0;
+  #longHistory = longHistoryDefault;
+  #longSinceSeq = Number.POSITIVE_INFINITY;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
   #abandoned: readonly OpenActivity[] = [];
@@ -148,6 +152,20 @@ export class RunState {
     return this.#started === undefined ? 0 : this.#headSeq - this.#started.seq + 1;
   }
 
+  /** About what its events take: see `sizeOfEvent`. */
+  get historyBytes(): number {
+    return this.#historyBytes;
+  }
+
+  /** The event by which the history became so long that the code had better continue as new; infinite: it is not. */
+  get longSinceSeq(): number {
+    return this.#longSinceSeq;
+  }
+
+  get isHistoryLong(): boolean {
+    return this.#longSinceSeq <= this.#headSeq;
+  }
+
   hasSignal(signalId: string): boolean {
     return this.#signalIds?.has(signalId) === true;
   }
@@ -181,7 +199,16 @@ export class RunState {
       this.#status = status;
       if (isClosed(status)) this.#end(event);
     }
-    return this.#absorb(event);
+    const delivery = this.#absorb(event);
+    this.#measure(event);
+    return delivery;
+  }
+
+  #measure(event: Event): void {
+    this.#historyBytes += sizeOfEvent(event);
+    if (this.#longSinceSeq < event.seq) return;
+    const { events, bytes } = this.#longHistory;
+    if (this.historyLength >= events || this.#historyBytes >= bytes) this.#longSinceSeq = event.seq;
   }
 
   /** Nothing is open in a run that has ended; its children go their own way. */
@@ -198,6 +225,7 @@ export class RunState {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
         this.#started = event;
+        if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
