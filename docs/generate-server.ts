@@ -99,7 +99,8 @@ ends when that does.
 ## Settings
 
 Flags of \`aion server\` go before the environment, the environment before the file \`aion.config.json\` (\`--config\` or
-\`AION_CONFIG\` name another), and the file before the defaults. Times are milliseconds or texts such as \`"30s"\`.
+\`AION_CONFIG\` name another), and the file before the defaults. The flag of
+\`residentMax\` is \`--resident-max\`, and so on. Times are milliseconds or texts such as \`"30s"\`.
 `;
 
 const middle = `
@@ -115,7 +116,7 @@ const end = `
   \`Idempotency-Key\` says the same. \`new Client({ url })\` gives both a name when they have none, and repeats them, and whatever only reads,
   while the server is away (\`patience\`, 30 s).
 - **Waiting.** \`result\` and \`history\` with \`waitMs\` wait up to 25 s for what is asked for; ask again to wait longer.
-- **Many at once.** \`POST ${callsPath}\` takes up to ${callsMax} calls, \`{"calls": [{"operation": "start", "request": {"workflowType", "input", …}}, …]}\`, of
+- **Many at once.** \`POST ${callsPath}\` takes up to ${callsMax} calls (\`callsPerRequestMax\`), \`{"calls": [{"operation": "start", "request": {"workflowType", "input", …}}, …]}\`, of
   ${togetherMethods.map((method) => `\`${method}\``).join(", ")}. Each is admitted, recorded and answered by itself: a line of
   JSON each, \`{"call": 0, "status": 201, "body": …}\`, as soon as the answer is there. \`new Client({ url })\` sends calls that are made at once in that way, by itself;
   one that has no company goes alone.

@@ -7,7 +7,6 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
-import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import { underAdmission, whyEnded } from "./admission.ts";
 import type { Asked, AskedOperation } from "./admission.ts";
@@ -23,6 +22,7 @@ import {
 } from "./gen/aion/v1/workflows_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
+import { httpLimits } from "./http-limits.ts";
 import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
@@ -75,7 +75,8 @@ export function rpcHandler(
       jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
       readMaxBytes,
     });
-  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + restBytesMax;
+  const { packageBytes, requestBytes } = httpLimits(options.payloadLimitBytes, options.limits);
+  const readMaxBytes = Math.max(packageBytes, requestBytes) + restBytesMax;
   const handler = handlerUpTo(readMaxBytes);
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
@@ -186,7 +187,10 @@ async function* toldOfBegin<Item>(
  * HTTP, so that no operation is written twice.
  */
 function addRpc(router: ConnectRouter, options: AppOptions): void {
-  for (const operation of operationsFor(options.payloadLimitBytes)) {
+  for (const operation of operationsFor(
+    options.payloadLimitBytes,
+    httpLimits(options.payloadLimitBytes, options.limits),
+  )) {
     const [service, name] = places[operation.method];
     const method = service.method[name];
     if (method === undefined) throw new AionError("internal", `the protocol has no method ${name}`);
@@ -226,7 +230,11 @@ async function* entriesOf(
     const service = options.serviceOf(asked.namespace);
     const over = admission.ends === undefined ? [] : [admission.ends];
     const gone = AbortSignal.any([context.signal, options.closing, ...over]);
-    const pages = pagesOf(service, { kind, fields: request }, gone, options.httpMeter);
+    const pages = options.streams.counted(
+      asked,
+      admission,
+      pagesOf(service, { kind, fields: request }, gone, options.httpMeter),
+    );
     for await (const page of pages) yield* page.entries;
     const why = whyEnded(admission);
     if (why !== undefined) throw why;

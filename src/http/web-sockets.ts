@@ -60,12 +60,8 @@ export class WebSockets {
         const of = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
         const gone = new AbortController();
         const over = admission.ends === undefined ? [] : [admission.ends];
-        const pages = pagesOf(
-          service,
-          of,
-          AbortSignal.any([gone.signal, this.#options.closing, ...over]),
-          httpMeter,
-        );
+        const ends = AbortSignal.any([gone.signal, this.#options.closing, ...over]);
+        const pages = this.#options.streams.counted(asked, admission, pagesOf(service, of, ends, httpMeter));
         let isTaken = false;
         const first = await pages.next();
         this.#server.handleUpgrade(request, socket, head, (webSocket) => {
