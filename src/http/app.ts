@@ -64,6 +64,8 @@ export interface AppOptions {
   /** Default: `httpLimits`. */
   readonly limits?: Partial<HttpLimits>;
   readonly streams: OpenStreams;
+  /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
+  readonly origins?: readonly string[];
   readonly version: string;
   /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
   readonly closing: AbortSignal;

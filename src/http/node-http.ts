@@ -39,8 +39,6 @@ export interface HttpAnswers {
 }
 
 export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter" | "streams"> {
-  /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
-  readonly origins?: readonly string[];
   /** How long a connection of HTTP/2 may be without a call. Default 2 minutes. */
   readonly idleTimeoutMs?: number;
   /** Where requests are counted. Absent: nowhere. */

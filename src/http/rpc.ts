@@ -3,7 +3,6 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
@@ -26,6 +25,7 @@ import { httpLimits } from "./http-limits.ts";
 import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
+import { rpcAdapter } from "./rpc-adapter.ts";
 import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { refuseUnread } from "./rpc-refusal.ts";
@@ -65,11 +65,20 @@ export function rpcHandler(
   fallback: (request: unknown, response: unknown) => Promise<void>,
 ): NodeHandler {
   const operations = operationsByPath();
+  const unknownCall = (request: NodeRequest, response: NodeResponse): void => {
+    const type = request.headers["content-type"] ?? "";
+    // In the protocol in which it was made, so that who made it can read it.
+    if (/^application\/(grpc|connect\+|proto)/.test(type)) {
+      const path = (request.url ?? "").slice(0, 200);
+      const error = new AionError("endpoint_unknown", `there is no call ${path}`);
+      refuseUnread(request, response, toConnectError(error));
+    } else void fallback(request, response);
+  };
   const handlerUpTo = (readMaxBytes: number): NodeHandler =>
-    connectNodeAdapter({
+    rpcAdapter({
       routes: (router) => addRpc(router, options),
       interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
-      fallback: (request, response) => void fallback(request, response),
+      fallback: unknownCall,
       // Who reads JSON reads a count of 0, and not nothing.
       contextValues: rpcContextOf,
       jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
