@@ -252,12 +252,6 @@ export const groups: readonly Group[] = [
         claim: "Time-outs of workflows and activities fire when no implementation is there.",
         layers: ["S", "U"],
       },
-      {
-        number: 57,
-        claim:
-          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
-        layers: ["S", "U"],
-      },
     ],
   },
   {
@@ -374,6 +368,17 @@ export const groups: readonly Group[] = [
           "Two versions on one database, rolled up and back under load; graceful stop loses nothing; probes of a foreign namespace tell nothing.",
         layers: ["P"],
         missing: "two versions on one store, rolled up and back: no version is released yet",
+      },
+    ],
+  },
+  {
+    title: "K. What operators do to runs",
+    invariants: [
+      {
+        number: 57,
+        claim:
+          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
+        layers: ["S", "U"],
       },
     ],
   },

@@ -474,8 +474,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/resident-run.ts",
-        "this.instance?.unconsumedSignals() ?? [];",
-        "this.instance?.unconsumedSignals().slice(1) ?? [];",
+        "...(this.instance?.unconsumedSignals() ?? [])",
+        "...(this.instance?.unconsumedSignals().slice(1) ?? [])",
       ),
     ],
   },
@@ -567,7 +567,7 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/mailbox.ts",
-        'if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);',
+        "if (latest !== undefined && !isClosed(latest.status))\n        return this.#offer(target, messageId, toEvent, replies, refusal);",
         "void latest;",
       ),
     ],
@@ -763,8 +763,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/blocked-runs.ts",
-        "wakeAt: blocked === null ? wakeAt : 0,",
-        "wakeAt: blocked === null ? wakeAt : null,",
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : 0,',
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : null,',
       ),
     ],
   },

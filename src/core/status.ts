@@ -26,7 +26,7 @@ export const runStatuses: readonly RunStatus[] = [
 /** The status that an event gives its run; `undefined` for events that leave it as it is. */
 export function statusAfter(event: EventBody): RunStatus | undefined {
   // Of a request that changed nothing only its id is kept.
-  if ("isFurther" in event && event.isFurther === true) return undefined;
+  if ("isFurther" in event && event.isFurther) return undefined;
   switch (event.type) {
     case "WorkflowStarted":
     case "WorkflowResumed":

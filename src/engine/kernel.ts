@@ -338,7 +338,8 @@ export class Kernel implements RunHost {
   /** Runs that only wait for workers may be many, and wait for long: the lines know them, and bring them back. */
   isAtWork({ state }: ResidentRun): boolean {
     for (const activity of state.activities.values()) {
-      if (activity.startedAt !== undefined || (state.pause === undefined && this.#isHere(activity))) return true;
+      if (activity.startedAt !== undefined || (state.pause === undefined && this.#isHere(activity)))
+        return true;
     }
     return false;
   }

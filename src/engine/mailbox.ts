@@ -285,7 +285,8 @@ export class Mailbox {
       if (!isGone(error)) throw error;
       // It may have continued as new meanwhile: then the next run is asked.
       const latest = await this.#kernel.residency.latest(target);
-      if (latest !== undefined && !isClosed(latest.status)) return this.#offer(target, messageId, toEvent, replies, refusal);
+      if (latest !== undefined && !isClosed(latest.status))
+        return this.#offer(target, messageId, toEvent, replies, refusal);
       const send = refusal(error as AionError);
       await this.#settle({ consume: [messageId], ...(send.length === 0 ? {} : { send }) });
     }

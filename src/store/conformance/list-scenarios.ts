@@ -10,8 +10,8 @@ async function listIds(store: Store, filter: RunFilter): Promise<readonly string
   return runs.map((run) => run.workflowId);
 }
 
-const closedStatuses = runStatuses.filter(
-  (status): status is Exclude<RunStatus, "running" | "paused"> => isClosed(status),
+const closedStatuses = runStatuses.filter((status): status is Exclude<RunStatus, "running" | "paused"> =>
+  isClosed(status),
 );
 
 /** Six runs: started at 10, 20, …; types a and b in turn; the last three closed at 100, 110, 120. */
