@@ -369,13 +369,19 @@ export const groups: readonly Group[] = [
         layers: ["P"],
         missing: "two versions on one store, rolled up and back: no version is released yet",
       },
+      {
+        number: 57,
+        claim:
+          "A run that reaches a limit of the engine loses nothing that was recorded or acknowledged, can be terminated, and goes on under a larger one; no replay depends on a limit.",
+        layers: ["U"],
+      },
     ],
   },
   {
     title: "K. What operators do to runs",
     invariants: [
       {
-        number: 57,
+        number: 58,
         claim:
           "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
         layers: ["S", "U"],

@@ -240,9 +240,24 @@ export interface RunDescription extends RunSummary {
   readonly pendingTimers: readonly { readonly ordinal: number; readonly fireAt: number }[];
   readonly pendingChildren: readonly { readonly workflowId: string; readonly workflowType: string }[];
   readonly isCancelRequested: boolean;
+  readonly historySize: HistorySizeInfo;
   /** Present while the run's code is in memory. */
   readonly pid?: string;
   readonly runs: readonly RunSummary[];
+}
+
+/** How long the history of a run is, beside what it may be. */
+export interface HistorySizeInfo {
+  readonly events: number;
+  /** About. */
+  readonly bytes: number;
+  /** Absent: no engine runs, and only one knows. */
+  readonly eventsMax?: number;
+  readonly bytesMax?: number;
+  /** The code is told to continue as new. */
+  readonly isLong: boolean;
+  /** Signals that have come, and that the code has not asked for. Absent: the run's code is not in memory. */
+  readonly waitingSignals?: number;
 }
 
 export interface PendingActivity {

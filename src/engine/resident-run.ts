@@ -28,6 +28,7 @@ import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
+import type { RunLimitsKeeper } from "./run-limits.ts";
 import type { RunLines } from "./run-lines.ts";
 import { toEvent } from "./to-event.ts";
 
@@ -35,6 +36,7 @@ import { toEvent } from "./to-event.ts";
 export interface RunHost {
   readonly meter: EngineMeter;
   readonly spans: RunSpans;
+  readonly limits: RunLimitsKeeper;
   now(): number;
   newRunId(): RunId;
   /** The version that a new run of the type gets; `undefined`: the type is unknown. */
@@ -133,6 +135,8 @@ export class ResidentRun {
   /** What the code asked for beyond the end of history, of a run that is paused. */
   #withheld: Command[] = [];
   #fault: AionError | undefined;
+  /** Signals that have come, and that the code has not asked for. */
+  waitingSignals: number;
   /** When its code was given the latest event. */
   #activatedAt = 0;
   readonly #isHeld: boolean;
@@ -153,6 +157,7 @@ export class ResidentRun {
     readonly isHeld?: boolean;
     readonly lines: RunLines;
     readonly unsaid?: LogEntry | undefined;
+    readonly waitingSignals?: number | undefined;
   }) {
     this.#host = options.host;
     this.workflowId = options.workflowId;
@@ -167,6 +172,7 @@ export class ResidentRun {
     this.#isHeld = options.isHeld ?? false;
     this.lines = options.lines;
     this.#unsaid = options.unsaid;
+    this.waitingSignals = options.waitingSignals ?? 0;
   }
 
   get isIdle(): boolean {
@@ -268,6 +274,8 @@ export class ResidentRun {
     }
     this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
     this.#takeLines();
+    this.waitingSignals = turn.waitingSignals;
+    this.#fault ??= this.#host.limits.ofTurn(this.state, turn.commands);
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
       if (turn.isStuck) this.#fault = stuck(this.state);
@@ -312,7 +320,11 @@ export class ResidentRun {
   #step(): void {
     const batch = this.#batch;
     assert(batch !== undefined, "an activating run has a batch");
-    if (this.#fault !== undefined && !this.state.isClosed && !this.#judge(this.#fault)) return;
+    if (this.#fault !== undefined && !this.state.isClosed) {
+      // What it learned last is kept: if it is held, it goes on from there.
+      if (this.#fault.code === "run_limit" && batch.events.length > 0) return this.#seal();
+      if (!this.#judge(this.#fault)) return;
+    }
     while (this.#deferred === undefined && !this.state.isClosed && batch.inputs.length < batchInputsMax) {
       const input = this.#nextHeld() ?? this.#inbox.shift();
       if (input === undefined) break;
@@ -370,6 +382,7 @@ export class ResidentRun {
       nowMs,
       historyLength: this.state.historyLength,
       recorded: [],
+      isHistoryLong: this.state.isHistoryLong,
       isLast: true,
       isReplaying: false,
     });
@@ -545,6 +558,7 @@ export class ResidentRun {
       ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
       ...(started.trace === undefined ? {} : { trace: started.trace }),
+      ...this.#host.limits.longHistory,
     };
     return {
       workflowId: this.workflowId,
@@ -691,7 +705,8 @@ export class ResidentRun {
   }
 
   get #needsEngine(): boolean {
-    if (this.#deferred !== undefined || this.state.undelivered !== undefined) return true;
+    if (this.#deferred !== undefined || this.#fault !== undefined || this.state.undelivered !== undefined)
+      return true;
     const isPaused = this.state.pause !== undefined;
     for (const { retryAt, worker } of this.state.activities.values()) {
       // Of a paused run only what a worker has needs somebody to come back to.

@@ -13,9 +13,12 @@ import { WorkerService, WorkRequestSchema, WorkResponseSchema } from "./gen/aion
 import { MessageReader, MessageWriter } from "./grpc-messages.ts";
 import type { NodeRequest, NodeResponse } from "./rpc.ts";
 import { nodeCallerOf, rpcCallerOf } from "./rpc-caller.ts";
-import { toConnectError } from "./rpc-error.ts";
+import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { toWorkResponse } from "./worker-frames.ts";
 import { framesMax, WorkerCall } from "./worker-call.ts";
+
+/** How long the end of a call waits to be taken. */
+const farewellMs = 5_000;
 
 /** Workers, over a stream in each direction, in whatever protocol they speak. */
 export function addWorkers(router: ConnectRouter, options: AppOptions): void {
@@ -32,10 +35,11 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
     const read = async (): Promise<void> => {
       try {
         for await (const message of requests) await call.receive(message);
-      } catch {
-        // It was cut off.
+        call.closed();
+      } catch (reason) {
+        if (context.signal.aborted) call.closed();
+        else call.refuse(toAionError(fromConnectError(reason)));
       }
-      call.closed();
     };
     try {
       void read();
@@ -74,14 +78,21 @@ export function answerWorker(
     if (!isTold) options.httpMeter?.answered("rpc", "work", since, error);
     isTold = true;
   };
-  const writer = new MessageWriter(stream, framesMax, () => stream.close());
+  // With `NO_ERROR` Node would keep the stream until what waits has been taken.
+  const cut = (): void => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  const writer = new MessageWriter(stream, framesMax, cut);
+  let isEnding = false;
   const call = new WorkerCall(options, nodeCallerOf(request), {
     send: (frame) => {
       tell();
       writer.push(toBinary(WorkResponseSchema, toWorkResponse(frame)));
     },
     end: (error) => {
+      isEnding = true;
       tell(error);
+      // Who does not take what is left for him keeps nothing by that.
+      const farewell = setTimeout(cut, farewellMs).unref();
+      stream.once("close", () => clearTimeout(farewell));
       const trailers = new Headers();
       setTrailerStatus(trailers, error === undefined ? undefined : toConnectError(error));
       response.addTrailers(Object.fromEntries(trailers));
@@ -98,10 +109,15 @@ export function answerWorker(
       stream.resume();
     }
   };
+  let isRead = Promise.resolve();
   stream.on("data", (chunk: Uint8Array) => {
-    read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
+    // Whatever still comes is for nobody.
+    if (isEnding) return;
+    isRead = read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
   });
-  for (const event of ["end", "close", "error"]) stream.once(event, () => call.closed());
+  // The end of a paused stream may come while what was read before waits for its turn.
+  stream.once("end", () => void isRead.then(() => call.closed()));
+  for (const event of ["close", "error"]) stream.once(event, () => call.closed());
 }
 
 /** Error: `invalid_argument`. */

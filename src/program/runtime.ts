@@ -102,6 +102,7 @@ export class Runtime implements ProgramInstance {
   #sendCount = 0;
   #sideEffectCount = 0;
   #handlerCount = 0;
+  #waitingSignals = 0;
 
   constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
     this.definition = definition;
@@ -147,6 +148,7 @@ export class Runtime implements ProgramInstance {
         // Before those that arrived during a start delay.
         for (const { name, payload } of (delivery.signals ?? []).toReversed()) {
           this.#queueOf(name).buffer.unshift(payload);
+          this.#waitingSignals += 1;
         }
         void this.#main(delivery.input);
         return;
@@ -191,6 +193,7 @@ export class Runtime implements ProgramInstance {
       sources: this.#sources,
       isSettled: this.#isSettled,
       isStuck: this.#isStarted && !this.#isSettled && this.#isStuck(),
+      waitingSignals: this.#waitingSignals,
     };
     this.#commands = [];
     if (this.init.isTracing) this.#sources = [];
@@ -318,7 +321,10 @@ export class Runtime implements ProgramInstance {
       ...(hasTimeout && queue.buffer.length === 0 ? { timer: this.#timerCount } : {}),
     });
     const buffered = queue.buffer.shift();
-    if (buffered !== undefined) queue.consumed += 1;
+    if (buffered !== undefined) {
+      queue.consumed += 1;
+      this.#waitingSignals -= 1;
+    }
     return buffered;
   }
 
@@ -345,7 +351,9 @@ export class Runtime implements ProgramInstance {
     queue.handler = (payload) => {
       this.carrier.enter(context, () => void this.#handle(handler, payload));
     };
-    for (const payload of queue.buffer.splice(0)) this.#deliverSignal(definition.name, payload);
+    const waiting = queue.buffer.splice(0);
+    this.#waitingSignals -= waiting.length;
+    for (const payload of waiting) this.#deliverSignal(definition.name, payload);
   }
 
   sideEffect(produce: () => unknown): unknown {
@@ -406,6 +414,10 @@ export class Runtime implements ProgramInstance {
 
   get historyLength(): number {
     return this.#activation?.historyLength ?? 0;
+  }
+
+  get isHistoryLong(): boolean {
+    return this.#activation?.isHistoryLong ?? false;
   }
 
   /** The code is where no history is: what it says now has not been said before. */
@@ -542,6 +554,7 @@ export class Runtime implements ProgramInstance {
     const wait = queue.waiting.shift();
     if (wait === undefined) {
       queue.buffer.push(payload);
+      this.#waitingSignals += 1;
       return;
     }
     queue.consumed += 1;

@@ -292,7 +292,7 @@ export class ScopeContext implements WorkflowContext {
   }
 
   info(): WorkflowInfo {
-    const { init, definition, historyLength } = this.#runtime;
+    const { init, definition, historyLength, isHistoryLong } = this.#runtime;
     return {
       workflowId: init.workflowId,
       runId: init.runId,
@@ -300,6 +300,7 @@ export class ScopeContext implements WorkflowContext {
       version: definition.version,
       startedAt: init.startedAt,
       historyLength,
+      continueAsNewSuggested: isHistoryLong,
       ...(init.parent === undefined
         ? {}
         : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),

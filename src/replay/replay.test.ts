@@ -51,6 +51,7 @@ function turn(...commands: readonly Command[]): Turn {
     sources: commands.map((_each, index) => `order.ts:${index + 1}:1`),
     isSettled: false,
     isStuck: false,
+    waitingSignals: 0,
   };
 }
 

@@ -9,6 +9,7 @@ import type {
 } from "../core/event.ts";
 import { controlRequestKey, startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
+import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
@@ -91,6 +92,9 @@ export class RunState {
   #held: Held[] | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
+  #historyBytes = 0;
+  #longHistory = longHistoryDefault;
+  #longSinceSeq = Number.POSITIVE_INFINITY;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
   #abandoned: readonly OpenActivity[] = [];
@@ -162,6 +166,11 @@ export class RunState {
     return { signals, cancel };
   }
 
+  /** How much was recorded in a pause and not told yet. */
+  get untoldCount(): number {
+    return this.#held?.length ?? 0;
+  }
+
   /** No attempt begins: the run is paused, or what the code is told after a pause may yet call off what it asked for. */
   get holdsAttempts(): boolean {
     return this.#pause !== undefined || this.#held !== undefined;
@@ -192,6 +201,20 @@ export class RunState {
 
   get historyLength(): number {
     return this.#started === undefined ? 0 : this.#headSeq - this.#started.seq + 1;
+  }
+
+  /** About what its events take: see `sizeOfEvent`. */
+  get historyBytes(): number {
+    return this.#historyBytes;
+  }
+
+  /** The event by which the history became so long that the code had better continue as new; infinite: it is not. */
+  get longSinceSeq(): number {
+    return this.#longSinceSeq;
+  }
+
+  get isHistoryLong(): boolean {
+    return this.#longSinceSeq <= this.#headSeq;
   }
 
   hasSignal(signalId: string): boolean {
@@ -237,12 +260,20 @@ export class RunState {
       if (isClosed(status)) this.#end(event);
     }
     const delivery = this.#absorb(event);
+    this.#measure(event);
     if (this.#pause === undefined || delivery === undefined) return delivery;
     this.#held ??= [];
     this.#held.push({ seq: event.seq, delivery });
     // The start delay is over, and the code has yet to begin.
     if (delivery.kind === "start") this.#isCodeStarted = false;
     return undefined;
+  }
+
+  #measure(event: Event): void {
+    this.#historyBytes += sizeOfEvent(event);
+    if (this.#longSinceSeq < event.seq) return;
+    const { events, bytes } = this.#longHistory;
+    if (this.historyLength >= events || this.#historyBytes >= bytes) this.#longSinceSeq = event.seq;
   }
 
   /** Nothing is open in a run that has ended; its children go their own way. */
@@ -260,6 +291,7 @@ export class RunState {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
         this.#started = event;
+        if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
