@@ -331,8 +331,8 @@ describe("what is so at a moment", () => {
       await engine.client.start(waiting, undefined, { id: "f", startDelay: "1 day" });
       await engine.client.get("f").pause();
       const paused = await read(engine);
-      const held = (residence: string): number => paused.value("aion_runs", { residence });
-      expect([held("resident"), held("dormant"), held("blocked"), held("paused")]).toEqual([1, 4, 0, 1]);
+      const pausedRuns = (residence: string): number => paused.value("aion_runs", { residence });
+      expect(["resident", "dormant", "blocked", "paused"].map(pausedRuns)).toEqual([1, 4, 0, 1]);
       await engine.client.get("f").terminate();
       expect(metrics.value("aion_runs_evicted_total")).toBe(3);
       expect(metrics.value("aion_replays_total")).toBe(0);
