@@ -171,6 +171,11 @@ export class RunState {
     return { signals, cancel };
   }
 
+  /** How much was recorded in a pause and not told yet. */
+  get untoldCount(): number {
+    return this.#held?.length ?? 0;
+  }
+
   /** No attempt begins: the run is paused, or what the code is told after a pause may yet call off what it asked for. */
   get holdsAttempts(): boolean {
     return this.#pause !== undefined || this.#held !== undefined;
