@@ -147,11 +147,6 @@ export class RunState {
     return this.#pause;
   }
 
-  /** What was recorded during a pause, and the code has not been told of. */
-  get heldCount(): number {
-    return this.#held?.length ?? 0;
-  }
-
   /** The pause is over, and the code has not been told of all that was recorded during it: what comes next, by its seq. */
   get undelivered(): number | undefined {
     return this.#pause === undefined && !this.isClosed ? this.#held?.[0]?.seq : undefined;

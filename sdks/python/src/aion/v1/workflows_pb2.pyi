@@ -257,14 +257,6 @@ class HistorySize(_message.Message):
     waiting_signals: int
     def __init__(self, events: _Optional[int] = ..., bytes: _Optional[float] = ..., events_max: _Optional[int] = ..., bytes_max: _Optional[float] = ..., is_long: bool = ..., waiting_signals: _Optional[int] = ...) -> None: ...
 
-class Pause(_message.Message):
-    __slots__ = ("since", "reason")
-    SINCE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    since: float
-    reason: str
-    def __init__(self, since: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
-
 class PendingActivity(_message.Message):
     __slots__ = ("ordinal", "activity_type", "attempt", "failed_count", "state", "retry_at", "last_failure", "task_queue", "worker", "progress")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]

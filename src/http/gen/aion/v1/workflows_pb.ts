@@ -714,30 +714,6 @@ export const HistorySizeSchema: GenMessage<HistorySize> = /*@__PURE__*/
   messageDesc(file_aion_v1_workflows, 13);
 
 /**
- * Since when a run is paused, and why.
- *
- * @generated from message aion.v1.Pause
- */
-export type Pause = Message<"aion.v1.Pause"> & {
-  /**
-   * @generated from field: double since = 1;
-   */
-  since: number;
-
-  /**
-   * @generated from field: optional string reason = 2;
-   */
-  reason?: string | undefined;
-};
-
-/**
- * Describes the message aion.v1.Pause.
- * Use `create(PauseSchema)` to create a new message.
- */
-export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 13);
-
-/**
  * @generated from message aion.v1.PendingActivity
  */
 export type PendingActivity = Message<"aion.v1.PendingActivity"> & {
