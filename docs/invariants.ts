@@ -252,12 +252,6 @@ export const groups: readonly Group[] = [
         claim: "Time-outs of workflows and activities fire when no implementation is there.",
         layers: ["S", "U"],
       },
-      {
-        number: 57,
-        claim:
-          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
-        layers: ["S", "U"],
-      },
     ],
   },
   {
@@ -380,6 +374,17 @@ export const groups: readonly Group[] = [
         claim:
           "A run that reaches a limit of the engine loses nothing that was recorded or acknowledged, can be terminated, and goes on under a larger one; no replay depends on a limit.",
         layers: ["U"],
+      },
+    ],
+  },
+  {
+    title: "K. What operators do to runs",
+    invariants: [
+      {
+        number: 58,
+        claim:
+          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
+        layers: ["S", "U"],
       },
     ],
   },

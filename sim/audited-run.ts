@@ -243,7 +243,7 @@ export class AuditedRun {
     if (isTerminal(event)) this.terminal = event;
   }
 
-  /** I-57: nothing moves in a pause, and what happens in it is told after it, in its order, before anything else is. */
+  /** I-58: nothing moves in a pause, and what happens in it is told after it, in its order, before anything else is. */
   #checkPause(event: NewEvent): void {
     if (event.type === "WorkflowPaused" || event.type === "WorkflowResumed") {
       this.#noteControl(event);

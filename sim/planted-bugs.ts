@@ -474,8 +474,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/resident-run.ts",
-        "this.instance?.unconsumedSignals() ?? [];",
-        "this.instance?.unconsumedSignals().slice(1) ?? [];",
+        "...(this.instance?.unconsumedSignals() ?? [])",
+        "...(this.instance?.unconsumedSignals().slice(1) ?? [])",
       ),
     ],
   },
@@ -567,7 +567,7 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/mailbox.ts",
-        'if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);',
+        "if (latest !== undefined && !isClosed(latest.status))\n        return this.#offer(target, messageId, toEvent, replies, refusal);",
         "void latest;",
       ),
     ],
@@ -763,8 +763,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/blocked-runs.ts",
-        "wakeAt: blocked === null ? wakeAt : 0,",
-        "wakeAt: blocked === null ? wakeAt : null,",
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : 0,',
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : null,',
       ),
     ],
   },
@@ -896,7 +896,7 @@ let latestMs = 0;`,
   {
     name: "attempts-in-a-pause",
     claim: "An attempt begins though its run is paused.",
-    invariants: [57],
+    invariants: [58],
     within: 300,
     edits: [
       edit(
@@ -910,7 +910,7 @@ let latestMs = 0;`,
   {
     name: "told-backwards",
     claim: "What was recorded in a pause is told with the last first.",
-    invariants: [57],
+    invariants: [58],
     within: 300,
     edits: [
       edit(
@@ -923,7 +923,7 @@ let latestMs = 0;`,
   {
     name: "left-in-the-pause",
     claim: "Activities that stood in line when their run was paused do not do so again after it.",
-    invariants: [57],
+    invariants: [58],
     within: 1000,
     edits: [
       edit(
@@ -936,7 +936,7 @@ let latestMs = 0;`,
   {
     name: "pause-repeated",
     claim: "A request to pause that is made again pauses again.",
-    invariants: [20, 57],
+    invariants: [20, 58],
     within: 1000,
     edits: [
       edit(
@@ -949,7 +949,7 @@ let latestMs = 0;`,
   {
     name: "cancelled-in-a-pause-unheard",
     claim: "A run that is cancelled while it is paused stays paused, and is never told.",
-    invariants: [57],
+    invariants: [58],
     within: 300,
     edits: [
       edit(

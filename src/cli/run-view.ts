@@ -87,6 +87,10 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
 
 const factIndent = 12;
 
+function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, nowMs: number): string {
+  return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
+}
+
 function shownSize({
   events,
   bytes,
@@ -116,10 +120,6 @@ function formatBytes(bytes: number): string {
   let unit = 0;
   for (; size >= 1_024 && unit < units.length - 1; unit++) size /= 1_024;
   return `${size >= 10 || unit === 0 ? Math.round(size) : Number(size.toFixed(1))} ${units[unit]}`;
-}
-
-function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, nowMs: number): string {
-  return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
 }
 
 function waitingFor(run: RunDescription, options: ViewOptions): readonly (readonly string[])[] {

@@ -705,8 +705,8 @@ export class ResidentRun {
   }
 
   get #needsEngine(): boolean {
-    const isMoving = this.#deferred !== undefined || this.#fault !== undefined;
-    if (isMoving || this.state.undelivered !== undefined) return true;
+    if (this.#deferred !== undefined || this.#fault !== undefined || this.state.undelivered !== undefined)
+      return true;
     const isPaused = this.state.pause !== undefined;
     for (const { retryAt, worker } of this.state.activities.values()) {
       // Of a paused run only what a worker has needs somebody to come back to.

@@ -184,7 +184,8 @@ export class RunLimitsKeeper {
   /** Whether one more signal may wait for the code. `undefined`: it may. */
   ofSignals(workflowId: WorkflowId): AionError | undefined {
     const run = this.#host.residency.get(workflowId);
-    const count = run === undefined ? 0 : run.waitingSignals + run.state.heldCount;
+    // Of a paused run: also what it is to be told of after the pause.
+    const count = (run?.waitingSignals ?? 0) + (run?.state.untoldCount ?? 0);
     return this.signalsFull(workflowId, count, "that its code has not received");
   }
 

@@ -147,11 +147,6 @@ export class RunState {
     return this.#pause;
   }
 
-  /** What was recorded during a pause, and the code has not been told of. */
-  get heldCount(): number {
-    return this.#held?.length ?? 0;
-  }
-
   /** The pause is over, and the code has not been told of all that was recorded during it: what comes next, by its seq. */
   get undelivered(): number | undefined {
     return this.#pause === undefined && !this.isClosed ? this.#held?.[0]?.seq : undefined;
@@ -169,6 +164,11 @@ export class RunState {
       else if (delivery.kind === "cancel") cancel = delivery;
     }
     return { signals, cancel };
+  }
+
+  /** How much was recorded in a pause and not told yet. */
+  get untoldCount(): number {
+    return this.#held?.length ?? 0;
   }
 
   /** No attempt begins: the run is paused, or what the code is told after a pause may yet call off what it asked for. */

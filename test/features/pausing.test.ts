@@ -72,7 +72,7 @@ describe("a paused run", () => {
     expect((await run.describe()).paused).toBeUndefined();
   });
 
-  // I-57
+  // I-58
   it("lets an attempt under way end, and begins none, not even a retry", async () => {
     const { work, waiting } = gated("work");
     const two = workflow("two", async () => [await work(undefined), await work(undefined)]);
@@ -278,6 +278,20 @@ it("more than one commit holds is told after a pause in as many as it takes, acr
   await run.resume();
   await t.crash();
   expect(await t.result(run)).toEqual(Array.from({ length: 2_500 }, (_, index) => String(index)));
+});
+
+it("no more signals are kept for a paused run than for any other", async () => {
+  await using t = await TestEngine.open({
+    workflows: [listener],
+    activities: [],
+    limits: { waitingSignalsMax: 3 },
+  });
+  const run = await t.client.start(listener, 3);
+  await run.pause();
+  for (const each of ["a", "b", "c"]) await run.signal(note, each);
+  expect(await errorOf(run.signal(note, "d"))).toMatchObject({ code: "signals_full" });
+  await run.resume();
+  expect(await t.result(run)).toEqual(["a", "b", "c"]);
 });
 
 describe("to pause and to resume", () => {

@@ -233,6 +233,14 @@ class RunDescription(_message.Message):
     paused: Pause
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
 
+class Pause(_message.Message):
+    __slots__ = ("since", "reason")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    since: float
+    reason: str
+    def __init__(self, since: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class HistorySize(_message.Message):
     __slots__ = ("events", "bytes", "events_max", "bytes_max", "is_long", "waiting_signals")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
@@ -248,14 +256,6 @@ class HistorySize(_message.Message):
     is_long: bool
     waiting_signals: int
     def __init__(self, events: _Optional[int] = ..., bytes: _Optional[float] = ..., events_max: _Optional[int] = ..., bytes_max: _Optional[float] = ..., is_long: bool = ..., waiting_signals: _Optional[int] = ...) -> None: ...
-
-class Pause(_message.Message):
-    __slots__ = ("since", "reason")
-    SINCE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    since: float
-    reason: str
-    def __init__(self, since: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PendingActivity(_message.Message):
     __slots__ = ("ordinal", "activity_type", "attempt", "failed_count", "state", "retry_at", "last_failure", "task_queue", "worker", "progress")
