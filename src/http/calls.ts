@@ -78,12 +78,12 @@ type Take = (toText: () => string) => string | undefined;
 
 /** Of answers that were not taken, in UTF-16 units. */
 const heldMax = 4 * 1024 * 1024;
-/** In one turn, so that what is large is seen to be so before all of it is there. */
+/** Those whose answer may be large. They change nothing, so that they can be asked again. */
+const largeMethods: ReadonlySet<TogetherMethod> = new Set(["describe", "result", "query"]);
+/** Of those in one turn, so that what is large is seen to be so before all of it is there. */
 const begunAtOnce = 32;
 /** For so long the next one waits for a call that is asked for again. */
 const lineMs = 1_000;
-/** Those whose answer may be large. They change nothing, so that they can be asked again. */
-const largeMethods: ReadonlySet<TogetherMethod> = new Set(["describe", "result", "query"]);
 
 /**
  * Writes what each call leads to; those that have it in the same turn in one piece. What is large and comes while much was not taken is
@@ -166,9 +166,10 @@ function answerAll(
   };
   let next = 0;
   const beginSome = (): void => {
-    for (const call of calls.slice(next, next + begunAtOnce)) {
+    for (let largeCount = 0; next < calls.length && largeCount < begunAtOnce; next += 1) {
+      const call = calls[next] as OneCall;
+      if (largeMethods.has(call.operation)) largeCount += 1;
       begin(call, next);
-      next += 1;
     }
     if (next < calls.length) setImmediate(beginSome);
   };
