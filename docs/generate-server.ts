@@ -68,7 +68,7 @@ AION_TOKEN=aion_… aion list --url https://aion.example:4466
 | \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the list of packages |
 | \`start\` | start runs; with a signal it takes \`signal\`, with \`reuse: "terminate"\` it takes \`operate\`, too |
 | \`signal\` | send signals |
-| \`operate\` | cancel and terminate |
+| \`operate\` | cancel, terminate, pause and resume |
 | \`deploy\` | deploy, route and unload packages. **That is the right to run code on the server.** |
 | \`work\` | be a worker, of the task queues of the grant |
 | \`admin\` | all of these. In all namespaces (\`admin@*\`): keys, the audit log, and making namespaces, too |
@@ -86,7 +86,8 @@ ends when that does.
   let in by a token: \`identity_unavailable\`. A token is checked again each minute for as long as something is open with it.
 - **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
   the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
-- **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
+- **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds; when
+  \`tlsClientCa\` changes, callers who have shown a certificate are disconnected, and let in again if its authority is still there. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
   \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
 - **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
 - **Failed attempts** are bounded by address (\`failedAttemptsMax\`): above that the answer is \`too_many_attempts\`, 429 with \`Retry-After\`. Who shows

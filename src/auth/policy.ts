@@ -43,6 +43,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   signal: inNamespace("signal"),
   cancel: inNamespace("operate"),
   terminate: inNamespace("operate"),
+  pause: inNamespace("operate"),
+  resume: inNamespace("operate"),
   deploy: inNamespace("deploy"),
   route: inNamespace("deploy"),
   unload: inNamespace("deploy"),

@@ -53,6 +53,11 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
   query: ["Ask a run", "The answer reflects all that was acknowledged before; nothing is recorded."],
   cancel: ["Ask a run to stop", "Its code sees a cancellation, may clean up, and decides how it ends."],
   terminate: ["End a run at once", "Without asking its code; nothing is compensated."],
+  pause: [
+    "Pause a run",
+    "No code of it moves and no attempt begins until it is resumed. What happens meanwhile is recorded, and told to it then. Cancelling it ends the pause.",
+  ],
+  resume: ["Resume a paused run", "Its code learns what happened meanwhile, in that order, and goes on."],
   deploy: [
     "Deploy a package",
     "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",

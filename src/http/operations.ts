@@ -62,6 +62,8 @@ const answers: Answers = {
   query: (payload) => ok({ result: fromPayload(payload) }),
   cancel: done,
   terminate: done,
+  pause: done,
+  resume: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,

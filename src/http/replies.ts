@@ -30,6 +30,8 @@ export const replyNames = {
   query: "Answer",
   cancel: undefined,
   terminate: undefined,
+  pause: undefined,
+  resume: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",

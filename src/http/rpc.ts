@@ -45,6 +45,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   query: [WorkflowService, "query"],
   cancel: [WorkflowService, "cancel"],
   terminate: [WorkflowService, "terminate"],
+  pause: [WorkflowService, "pause"],
+  resume: [WorkflowService, "resume"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],

@@ -261,3 +261,18 @@ export const darkroom = workflow("darkroom", async (films: readonly string[]) =>
   const print = await enlarge(negative).catch((error: unknown) => isFailure(error) && error.cause);
   return [negative, lost.length, print !== undefined];
 });
+
+// Interlude: what happens during pauses, and what is called off after them.
+
+const rehearse = activity("rehearse", (_piece: string): string => "rehearsed");
+export const cue = signal<string>("cue");
+
+export const interlude = workflow("interlude", async () => {
+  const piece = await rehearse("first");
+  const cues: string[] = [];
+  while (cues.length < 4) {
+    const got = await receive(cue, { timeout: "1 hour" });
+    cues.push(got.ok ? got.value : "late");
+  }
+  return { piece, cues };
+});
