@@ -159,6 +159,9 @@ export const documents = {
     outcome: z.enum(["ok", "broken", "not-built"]).describe("The exit code is 0 for `ok` alone."),
     checkedCount: z.number().describe("Running runs of these types; without a store and a server, 0."),
     brokenCount: z.number(),
+    otherTypes: list(z.object({ workflowType: z.string(), runningCount: z.number() })).describe(
+      "Types that the code does not have, and of which there are running runs; not told with `--type`.",
+    ),
     broken: list(
       z.object({
         workflowId: z.string(),
