@@ -53,6 +53,7 @@ export type Operation =
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
+  | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | { readonly verb: "list" }
   | { readonly verb: "wait"; readonly ms: number };
 
@@ -143,7 +144,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
-  const clients = planClients(new Dice(`clients of ${seed}`), Object.keys(programs));
+  const clients = withPauses(
+    planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+    new Dice(`pauses of ${seed}`),
+  );
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
   const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
@@ -234,6 +238,39 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     for (const workflowId of known) operations.push({ verb: "result", workflowId });
     return operations;
   }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+/** In a part of the worlds clients hold runs for a while. By dice of their own: the other worlds are as they were. */
+function withPauses(
+  clients: readonly (readonly NumberedOperation[])[],
+  dice: Dice,
+): readonly (readonly NumberedOperation[])[] {
+  if (!dice.chance(0.25)) return clients;
+  return clients.map((operations, client) => {
+    const result = [...operations];
+    let count = 0;
+    const add = (at: number, verb: "pause" | "resume", workflowId: string): void => {
+      count += 1;
+      const requestId = `${verb}-${client}-${count}`;
+      result.splice(at, 0, { number: client * 100 + 50 + count, of: { verb, workflowId, requestId } });
+    };
+    const ids = new Set(operations.flatMap(({ of }) => (of.verb === "start" ? [of.workflowId] : [])));
+    for (const workflowId of ids) {
+      for (let left = dice.int(1, 3); left > 0; left--) {
+        const from = result.findIndex(({ of }) => of.verb === "start" && of.workflowId === workflowId) + 1;
+        const end = result.findIndex(({ of }) => of.verb === "result");
+        const at = dice.int(from, end);
+        add(at, "pause", workflowId);
+        if (dice.chance(0.7)) add(dice.int(at + 1, end + 1), "resume", workflowId);
+      }
+      add(
+        result.findIndex(({ of }) => of.verb === "result"),
+        "resume",
+        workflowId,
+      );
+    }
+    return result;
+  });
 }
 
 function toStartOptions(

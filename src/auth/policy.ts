@@ -45,6 +45,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   signal: inNamespace("signal"),
   cancel: inNamespace("operate"),
   terminate: inNamespace("operate"),
+  pause: inNamespace("operate"),
+  resume: inNamespace("operate"),
   // What it starts later is started for whoever made it: see `rolesOf`.
   createSchedule: inNamespace("operate"),
   updateSchedule: inNamespace("operate"),

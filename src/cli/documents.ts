@@ -110,6 +110,8 @@ export const documents = {
   signal: z.object({ workflowId: z.string(), name: z.string() }),
   cancel: z.object({ workflowId: z.string() }),
   terminate: z.object({ workflowId: z.string() }),
+  pause: z.object({ workflowId: z.string() }),
+  resume: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),
@@ -157,6 +159,9 @@ export const documents = {
     outcome: z.enum(["ok", "broken", "not-built"]).describe("The exit code is 0 for `ok` alone."),
     checkedCount: z.number().describe("Running runs of these types; without a store and a server, 0."),
     brokenCount: z.number(),
+    otherTypes: list(z.object({ workflowType: z.string(), runningCount: z.number() })).describe(
+      "Types that the code does not have, and of which there are running runs; not told with `--type`.",
+    ),
     broken: list(
       z.object({
         workflowId: z.string(),

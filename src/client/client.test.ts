@@ -48,6 +48,8 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     query: answer("query"),
     cancel: answer("cancel"),
     terminate: answer("terminate"),
+    pause: answer("pause"),
+    resume: answer("resume"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),

@@ -9,6 +9,8 @@ export interface TracedRequests {
   readonly query: QueryRequest;
   readonly cancel: EndRequest;
   readonly terminate: EndRequest;
+  readonly pause: EndRequest;
+  readonly resume: EndRequest;
 }
 
 /** How the span of a call is named, and what it says. For both sides. */
@@ -33,7 +35,7 @@ export function describeCall<Method extends keyof TracedRequests>(
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "cancel", "terminate"].includes(method);
+  return ["start", "signal", "query", "cancel", "terminate", "pause", "resume"].includes(method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -54,6 +56,8 @@ export function traceService(service: Service, tracing: Tracing): Service {
     query: (request, options) => call("query", request, (one) => service.query(one, options)),
     cancel: (request) => call("cancel", request, (one) => service.cancel(one)),
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
+    pause: (request) => call("pause", request, (one) => service.pause(one)),
+    resume: (request) => call("resume", request, (one) => service.resume(one)),
   };
   return new Proxy(service, {
     get: (target, name) => {

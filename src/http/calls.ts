@@ -1,14 +1,17 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { z } from "zod";
-import { apiPrefix, callsMax, callsPath, togetherMethods } from "../client/routes.ts";
+import { apiPrefix, callsPath, togetherMethods } from "../client/routes.ts";
 import type { TogetherMethod } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import { underAdmission } from "./admission.ts";
 import type { Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { httpLimits } from "./http-limits.ts";
 import { orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { askedOf, parseJson } from "./request-context.ts";
@@ -22,10 +25,13 @@ const callSchema = z.strictObject({
     .meta({ description: "All fields of its request, wherever they stand otherwise." }),
   trace: z.strictObject({ traceparent: z.string(), tracestate: z.string().exactOptional() }).exactOptional(),
 });
-const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1).max(callsMax) });
+const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1) });
 
 /** The form of the request as JSON Schema. */
-export const callsForm = z.toJSONSchema(callsSchema, { io: "input" });
+export function callsFormUpTo(max: number): object {
+  const upTo = z.strictObject({ calls: z.array(callSchema).min(1).max(max) });
+  return z.toJSONSchema(upTo, { io: "input" });
+}
 
 type OneCall = z.output<typeof callSchema>;
 
@@ -35,13 +41,15 @@ type OneCall = z.output<typeof callSchema>;
  */
 export function addCalls(app: Hono<Env>, operations: readonly Operation[], options: AppOptions): void {
   const byMethod = new Map<string, Operation>(operations.map((operation) => [operation.method, operation]));
+  const { callsPerRequest } = httpLimits(options.payloadLimitBytes, options.limits);
   // No call may be larger than it may be alone, and all of them not than one.
   const limitBytes = byMethod.get("start" satisfies TogetherMethod)?.bodyLimitBytes ?? 0;
   app.post(`${apiPrefix}:namespace${callsPath}`, async (context) => {
     const namespace = context.req.param("namespace") ?? "";
     const of = askedOf(context, "calls", namespace);
     const calls = await underAdmission(options.admit, { ...of, isUnread: true }, async () => {
-      const body = parseJson(await readBody(context.req.raw, limitBytes));
+      const body: { readonly calls?: unknown } = parseJson(await readBody(context.req.raw, limitBytes));
+      demandFew(body.calls, callsPerRequest);
       return parseRequest(callsSchema, body, "calls").calls;
     });
     const over = answerAll(context, calls, (call, closing, take) => {
@@ -56,15 +64,26 @@ export function addCalls(app: Hono<Env>, operations: readonly Operation[], optio
   });
 }
 
+/** Throws `invalid_argument`, with the number that a client may send instead. */
+function demandFew(calls: unknown, max: number): void {
+  if (!Array.isArray(calls) || calls.length <= max) return;
+  throw new AionError("invalid_argument", `${calls.length} calls in one request, and there may be ${max}`, {
+    hint: "Send them in several requests: none of them was begun.",
+    details: { callsMax: max },
+  });
+}
+
 /** Makes the text of an answer, unless there is no room for it. */
 type Take = (toText: () => string) => string | undefined;
 
 /** Of answers that were not taken, in UTF-16 units. */
 const heldMax = 4 * 1024 * 1024;
-/** In one turn, so that what is large is seen to be so before all of it is there. */
-const begunAtOnce = 32;
 /** Those whose answer may be large. They change nothing, so that they can be asked again. */
 const largeMethods: ReadonlySet<TogetherMethod> = new Set(["describe", "result", "query"]);
+/** Of those in one turn, so that what is large is seen to be so before all of it is there. */
+const begunAtOnce = 32;
+/** For so long the next one waits for a call that is asked for again. */
+const lineMs = 1_000;
 
 /**
  * Writes what each call leads to; those that have it in the same turn in one piece. What is large and comes while much was not taken is
@@ -104,10 +123,16 @@ function answerAll(
   response.on("drain", look);
   over.signal.addEventListener("abort", look, { once: true });
   let line: Promise<unknown> = Promise.resolve();
-  const answerLater = async (call: OneCall, before: Promise<unknown>): Promise<string | undefined> => {
+  const answerLater = async (
+    call: OneCall,
+    before: Promise<unknown>,
+    next: (after: unknown) => void,
+  ): Promise<string | undefined> => {
     await before;
     if (isFull()) await new Promise<void>((resolve) => (onRoom = resolve));
-    return await answerTo(call, over.signal, (toText) => toText());
+    const answered = answerTo(call, over.signal, (toText) => toText());
+    next(Promise.race([answered, delay(lineMs, undefined, { ref: false })]));
+    return await answered;
   };
   const begin = (call: OneCall, index: number): void => {
     const isLarge = largeMethods.has(call.operation);
@@ -125,17 +150,26 @@ function answerAll(
       if (lines === "") setImmediate(flush);
       lines += `{"call":${index},${answer}}\n`;
     };
-    const answered = isLarge && isFull() ? Promise.resolve(undefined) : answerTo(call, over.signal, take);
+    // One that waits for something waits for that beside the others.
+    const mayWait = call.operation === "result" && call.request["waitMs"] !== 0;
+    const isLater = isLarge && !mayWait && isFull();
+    const answered = isLater ? Promise.resolve(undefined) : answerTo(call, over.signal, take);
     void answered.then((answer) => {
-      if (answer === undefined) line = answerLater(call, line).then(write);
-      else write(answer);
+      if (answer !== undefined) {
+        write(answer);
+        return;
+      }
+      const begun = Promise.withResolvers<unknown>();
+      void answerLater(call, line, begun.resolve).then(write);
+      line = begun.promise;
     });
   };
   let next = 0;
   const beginSome = (): void => {
-    for (const call of calls.slice(next, next + begunAtOnce)) {
+    for (let largeCount = 0; next < calls.length && largeCount < begunAtOnce; next += 1) {
+      const call = calls[next] as OneCall;
+      if (largeMethods.has(call.operation)) largeCount += 1;
       begin(call, next);
-      next += 1;
     }
     if (next < calls.length) setImmediate(beginSome);
   };

@@ -31,6 +31,8 @@ export const replyNames = {
   query: "Answer",
   cancel: undefined,
   terminate: undefined,
+  pause: undefined,
+  resume: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",

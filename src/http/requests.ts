@@ -182,6 +182,8 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     query: z.strictObject({ ...address, name: name("query name"), input: payload("the input of the query") }),
     cancel: end,
     terminate: end,
+    pause: end,
+    resume: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z

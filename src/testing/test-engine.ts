@@ -434,6 +434,8 @@ export class TestEngine {
       signal: (request) => this.#write((service) => service.signal(request)),
       cancel: (request) => this.#write((service) => service.cancel(request)),
       terminate: (request) => this.#write((service) => service.terminate(request)),
+      pause: (request) => this.#write((service) => service.pause(request)),
+      resume: (request) => this.#write((service) => service.resume(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),

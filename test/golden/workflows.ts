@@ -262,6 +262,21 @@ export const darkroom = workflow("darkroom", async (films: readonly string[]) =>
   return [negative, lost.length, print !== undefined];
 });
 
+// Interlude: what happens during pauses, and what is called off after them.
+
+const rehearse = activity("rehearse", (_piece: string): string => "rehearsed");
+export const cue = signal<string>("cue");
+
+export const interlude = workflow("interlude", async () => {
+  const piece = await rehearse("first");
+  const cues: string[] = [];
+  while (cues.length < 4) {
+    const got = await receive(cue, { timeout: "1 hour" });
+    cues.push(got.ok ? got.value : "late");
+  }
+  return { piece, cues };
+});
+
 // Timetable: what a schedule starts, and takes ten minutes.
 
 export const shuttle = workflow("shuttle", async (line: string) => {

@@ -30,6 +30,8 @@ function fakeService(overrides: Overrides): Service {
     query: unexpected,
     cancel: unexpected,
     terminate: unexpected,
+    pause: unexpected,
+    resume: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,

@@ -46,6 +46,8 @@ const expected = {
   signal: "signal",
   cancel: "operate",
   terminate: "operate",
+  pause: "operate",
+  resume: "operate",
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
@@ -87,6 +89,8 @@ const requests = {
   signal: { workflowId: "absent", name: "s", payload: null },
   cancel: { workflowId: "absent" },
   terminate: { workflowId: "absent" },
+  pause: { workflowId: "absent" },
+  resume: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
@@ -423,7 +427,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (method === "cancel" || method === "terminate" || method === "deleteSchedule") return;
+      if (["cancel", "terminate", "pause", "resume", "deleteSchedule"].includes(method)) return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },

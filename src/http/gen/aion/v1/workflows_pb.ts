@@ -18,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file aion/v1/workflows.proto.
  */
 export const file_aion_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCKnBQoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5EioKDGhpc3Rvcnlfc2l6ZRgUIAEoCzIULmFpb24udjEuSGlzdG9yeVNpemVCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkQgYKBF9waWQivQEKC0hpc3RvcnlTaXplEg4KBmV2ZW50cxgBIAEoDRINCgVieXRlcxgCIAEoARIXCgpldmVudHNfbWF4GAMgASgNSACIAQESFgoJYnl0ZXNfbWF4GAQgASgBSAGIAQESDwoHaXNfbG9uZxgFIAEoCBIcCg93YWl0aW5nX3NpZ25hbHMYBiABKA1IAogBAUINCgtfZXZlbnRzX21heEIMCgpfYnl0ZXNfbWF4QhIKEF93YWl0aW5nX3NpZ25hbHMisQIKD1BlbmRpbmdBY3Rpdml0eRIPCgdvcmRpbmFsGAEgASgNEhUKDWFjdGl2aXR5X3R5cGUYAiABKAkSDwoHYXR0ZW1wdBgDIAEoDRIUCgxmYWlsZWRfY291bnQYBCABKA0SDQoFc3RhdGUYBSABKAkSFQoIcmV0cnlfYXQYBiABKAFIAIgBARIZCgxsYXN0X2ZhaWx1cmUYByABKAlIAYgBARIXCgp0YXNrX3F1ZXVlGAggASgJSAKIAQESEwoGd29ya2VyGAkgASgJSAOIAQESKAoIcHJvZ3Jlc3MYCiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCwoJX3JldHJ5X2F0Qg8KDV9sYXN0X2ZhaWx1cmVCDQoLX3Rhc2tfcXVldWVCCQoHX3dvcmtlciIwCgxQZW5kaW5nVGltZXISDwoHb3JkaW5hbBgBIAEoBRIPCgdmaXJlX2F0GAIgASgBIjoKDFBlbmRpbmdDaGlsZBITCgt3b3JrZmxvd19pZBgBIAEoCRIVCg13b3JrZmxvd190eXBlGAIgASgJInkKDVJlc3VsdFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEhQKB3dhaXRfbXMYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgoKCF93YWl0X21zIp0BCg5SZXN1bHRSZXNwb25zZRIOCgZzdGF0dXMYASABKAkSDgoGcnVuX2lkGAIgASgJEiYKBnJlc3VsdBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIhCgdmYWlsdXJlGAQgASgLMhAuYWlvbi52MS5GYWlsdXJlEhQKB2Jsb2NrZWQYBSABKAlIAIgBAUIKCghfYmxvY2tlZCK8AQoOSGlzdG9yeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEhUKCGZyb21fc2VxGAQgASgNSAGIAQESEgoFbGltaXQYBSABKA1IAogBARIUCgd3YWl0X21zGAYgASgNSAOIAQFCCQoHX3J1bl9pZEILCglfZnJvbV9zZXFCCAoGX2xpbWl0QgoKCF93YWl0X21zIlwKD0hpc3RvcnlSZXNwb25zZRInCgZldmVudHMYASADKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCG5leHRfc2VxGAIgASgNEg4KBmlzX2VuZBgDIAEoCCKzAQoLTG9nc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEhIKBWFmdGVyGAQgASgJSAGIAQESEgoFbGltaXQYBSABKA1IAogBARIUCgd3YWl0X21zGAYgASgNSAOIAQFCCQoHX3J1bl9pZEIICgZfYWZ0ZXJCCAoGX2xpbWl0QgoKCF93YWl0X21zImwKDExvZ3NSZXNwb25zZRIgCgVsaW5lcxgBIAMoCzIRLmFpb24udjEuTG9nc0xpbmUSEwoLbmV4dF9jdXJzb3IYAiABKAkSDgoGaXNfZW5kGAMgASgIEhUKDWRyb3BwZWRfY291bnQYBCABKA0ilQEKCExvZ3NMaW5lEg4KBnJ1bl9pZBgBIAEoCRILCgNzZXEYAiABKA0SEwoLcmVjb3JkZWRfYXQYAyABKAESDQoFbGV2ZWwYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIsCgZmaWVsZHMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SACIAQFCCQoHX2ZpZWxkcyJ7Cg1Gb2xsb3dSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxIkUKDkZvbGxvd1Jlc3BvbnNlEgsKA3NlcRgBIAEoDRImCgVldmVudBgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi9AEKC0ZlZWRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRISCgVhZnRlchgCIAEoCUgAiAEBEhIKBWxpbWl0GAMgASgNSAGIAQESFAoHd2FpdF9tcxgEIAEoDUgCiAEBEhgKC3dvcmtmbG93X2lkGAUgASgJSAOIAQESGgoNd29ya2Zsb3dfdHlwZRgGIAEoCUgEiAEBEhIKBXR5cGVzGAcgASgJSAWIAQFCCAoGX2FmdGVyQggKBl9saW1pdEIKCghfd2FpdF9tc0IOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIlsKDEZlZWRSZXNwb25zZRIiCgZldmVudHMYASADKAsyEi5haW9uLnYxLkZlZWRFdmVudBITCgtuZXh0X2N1cnNvchgCIAEoCRISCgppc19hdF9oZWFkGAMgASgIIq4BCglGZWVkRXZlbnQSDgoGY3Vyc29yGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEg4KBnJ1bl9pZBgDIAEoCRIVCg13b3JrZmxvd190eXBlGAQgASgJEiYKBWV2ZW50GAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBItCgp1bnJlYWRhYmxlGAYgASgLMhkuYWlvbi52MS5VbnJlYWRhYmxlRXZlbnRzIlYKEFVucmVhZGFibGVFdmVudHMSEQoJZmlyc3Rfc2VxGAEgASgNEhAKCGxhc3Rfc2VxGAIgASgNEgwKBGNvZGUYAyABKAkSDwoHbWVzc2FnZRgEIAEoCSK1AQoMV2F0Y2hSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRISCgVhZnRlchgCIAEoCUgAiAEBEhgKC3dvcmtmbG93X2lkGAMgASgJSAGIAQESGgoNd29ya2Zsb3dfdHlwZRgEIAEoCUgCiAEBEhIKBXR5cGVzGAUgASgJSAOIAQFCCAoGX2FmdGVyQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIICgZfdHlwZXMitAEKDVNpZ25hbFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJwoHcGF5bG9hZBgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIWCglzaWduYWxfaWQYBiABKAlIAYgBAUIJCgdfcnVuX2lkQgwKCl9zaWduYWxfaWQiEAoOU2lnbmFsUmVzcG9uc2UiiwEKDFF1ZXJ5UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESDAoEbmFtZRgEIAEoCRIlCgVpbnB1dBgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZUIJCgdfcnVuX2lkIjcKDVF1ZXJ5UmVzcG9uc2USJgoGcmVzdWx0GAEgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIp8BCg1DYW5jZWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARITCgZyZWFzb24YBCABKAlIAYgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAKIAQFCCQoHX3J1bl9pZEIJCgdfcmVhc29uQg0KC19yZXF1ZXN0X2lkIhAKDkNhbmNlbFJlc3BvbnNlIqIBChBUZXJtaW5hdGVSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARITCgZyZWFzb24YBCABKAlIAYgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAKIAQFCCQoHX3J1bl9pZEIJCgdfcmVhc29uQg0KC19yZXF1ZXN0X2lkIhMKEVRlcm1pbmF0ZVJlc3BvbnNlIk8KEkxpc3RXb3JrZXJzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFwoKdGFza19xdWV1ZRgCIAEoCUgAiAEBQg0KC190YXNrX3F1ZXVlImgKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmFpb24udjEuV29ya2VySW5mbxIrCgt0YXNrX3F1ZXVlcxgCIAMoCzIWLmFpb24udjEuVGFza1F1ZXVlSW5mbyKjAQoKV29ya2VySW5mbxIQCghpZGVudGl0eRgBIAEoCRISCgVidWlsZBgCIAEoCUgAiAEBEg0KBXN0YXRlGAMgASgJEhMKC3Rhc2tfcXVldWVzGAQgAygJEhYKDmFjdGl2aXR5X3R5cGVzGAUgAygJEhAKCGNhcGFjaXR5GAYgASgBEhcKD3Rhc2tzX2luX2ZsaWdodBgHIAEoAUIICgZfYnVpbGQigQEKDVRhc2tRdWV1ZUluZm8SEgoKdGFza19xdWV1ZRgBIAEoCRIVCg13YWl0aW5nX2NvdW50GAIgASgBEhoKDXdhaXRpbmdfc2luY2UYAyABKAFIAIgBARIXCg9pbl9mbGlnaHRfY291bnQYBCABKAFCEAoOX3dhaXRpbmdfc2luY2UigQEKDURlcGxveVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB2FyY2hpdmUYAiABKAwSFgoJaXNfcm91dGVkGAMgASgISACIAQESFwoKcmVxdWVzdF9pZBgEIAEoCUgBiAEBQgwKCl9pc19yb3V0ZWRCDQoLX3JlcXVlc3RfaWQiSQoORGVwbG95UmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg53b3JrZmxvd190eXBlcxgCIAMoCRIOCgZpc19uZXcYAyABKAgiVgoTTGlzdFBhY2thZ2VzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGgoNd29ya2Zsb3dfdHlwZRgCIAEoCUgAiAEBQhAKDl93b3JrZmxvd190eXBlImYKFExpc3RQYWNrYWdlc1Jlc3BvbnNlEikKCHBhY2thZ2VzGAEgAygLMhcuYWlvbi52MS5QYWNrYWdlU3VtbWFyeRIjCgZyb3V0ZXMYAiADKAsyEy5haW9uLnYxLlJvdXRlRW50cnkieAoOUGFja2FnZVN1bW1hcnkSDwoHdmVyc2lvbhgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEhMKC2RlcGxveWVkX2F0GAMgASgBEhYKDndvcmtmbG93X3R5cGVzGAQgAygJEhQKDHJvdXRlZF90eXBlcxgFIAMoCSJHCgpSb3V0ZUVudHJ5EhUKDXdvcmtmbG93X3R5cGUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCglyb3V0ZWRfYXQYAyABKAEicgoMUm91dGVSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIWCg53b3JrZmxvd190eXBlcxgCIAMoCRIPCgd2ZXJzaW9uGAMgASgJEhcKCnJlcXVlc3RfaWQYBCABKAlIAIgBAUINCgtfcmVxdWVzdF9pZCIPCg1Sb3V0ZVJlc3BvbnNlIlsKDVVubG9hZFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSFwoKcmVxdWVzdF9pZBgDIAEoCUgAiAEBQg0KC19yZXF1ZXN0X2lkIhAKDlVubG9hZFJlc3BvbnNlMq8HCg9Xb3JrZmxvd1NlcnZpY2USNgoFU3RhcnQSFS5haW9uLnYxLlN0YXJ0UmVxdWVzdBoWLmFpb24udjEuU3RhcnRSZXNwb25zZRI4CgRMaXN0EhQuYWlvbi52MS5MaXN0UmVxdWVzdBoVLmFpb24udjEuTGlzdFJlc3BvbnNlIgOQAgESOwoFQ291bnQSFS5haW9uLnYxLkNvdW50UmVxdWVzdBoWLmFpb24udjEuQ291bnRSZXNwb25zZSIDkAIBEkIKCERlc2NyaWJlEhguYWlvbi52MS5EZXNjcmliZVJlcXVlc3QaFy5haW9uLnYxLlJ1bkRlc2NyaXB0aW9uIgOQAgESPgoGUmVzdWx0EhYuYWlvbi52MS5SZXN1bHRSZXF1ZXN0GhcuYWlvbi52MS5SZXN1bHRSZXNwb25zZSIDkAIBEkEKB0hpc3RvcnkSFy5haW9uLnYxLkhpc3RvcnlSZXF1ZXN0GhguYWlvbi52MS5IaXN0b3J5UmVzcG9uc2UiA5ACARI4CgRMb2dzEhQuYWlvbi52MS5Mb2dzUmVxdWVzdBoVLmFpb24udjEuTG9nc1Jlc3BvbnNlIgOQAgESOwoGRm9sbG93EhYuYWlvbi52MS5Gb2xsb3dSZXF1ZXN0GhcuYWlvbi52MS5Gb2xsb3dSZXNwb25zZTABEjgKBEZlZWQSFC5haW9uLnYxLkZlZWRSZXF1ZXN0GhUuYWlvbi52MS5GZWVkUmVzcG9uc2UiA5ACARI0CgVXYXRjaBIVLmFpb24udjEuV2F0Y2hSZXF1ZXN0GhIuYWlvbi52MS5GZWVkRXZlbnQwARI5CgZTaWduYWwSFi5haW9uLnYxLlNpZ25hbFJlcXVlc3QaFy5haW9uLnYxLlNpZ25hbFJlc3BvbnNlEjYKBVF1ZXJ5EhUuYWlvbi52MS5RdWVyeVJlcXVlc3QaFi5haW9uLnYxLlF1ZXJ5UmVzcG9uc2USOQoGQ2FuY2VsEhYuYWlvbi52MS5DYW5jZWxSZXF1ZXN0GhcuYWlvbi52MS5DYW5jZWxSZXNwb25zZRJCCglUZXJtaW5hdGUSGS5haW9uLnYxLlRlcm1pbmF0ZVJlcXVlc3QaGi5haW9uLnYxLlRlcm1pbmF0ZVJlc3BvbnNlEk0KC0xpc3RXb3JrZXJzEhsuYWlvbi52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHC5haW9uLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACATKQAgoOUGFja2FnZVNlcnZpY2USOQoGRGVwbG95EhYuYWlvbi52MS5EZXBsb3lSZXF1ZXN0GhcuYWlvbi52MS5EZXBsb3lSZXNwb25zZRJQCgxMaXN0UGFja2FnZXMSHC5haW9uLnYxLkxpc3RQYWNrYWdlc1JlcXVlc3QaHS5haW9uLnYxLkxpc3RQYWNrYWdlc1Jlc3BvbnNlIgOQAgESNgoFUm91dGUSFS5haW9uLnYxLlJvdXRlUmVxdWVzdBoWLmFpb24udjEuUm91dGVSZXNwb25zZRI5CgZVbmxvYWQSFi5haW9uLnYxLlVubG9hZFJlcXVlc3QaFy5haW9uLnYxLlVubG9hZFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_struct]);
+  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCLHBQoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5EioKDGhpc3Rvcnlfc2l6ZRgUIAEoCzIULmFpb24udjEuSGlzdG9yeVNpemUSHgoGcGF1c2VkGBYgASgLMg4uYWlvbi52MS5QYXVzZUIMCgpfY2xvc2VkX2F0QgoKCF9ibG9ja2VkQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCBgoEX3BpZCI2CgVQYXVzZRINCgVzaW5jZRgBIAEoARITCgZyZWFzb24YAiABKAlIAIgBAUIJCgdfcmVhc29uIr0BCgtIaXN0b3J5U2l6ZRIOCgZldmVudHMYASABKA0SDQoFYnl0ZXMYAiABKAESFwoKZXZlbnRzX21heBgDIAEoDUgAiAEBEhYKCWJ5dGVzX21heBgEIAEoAUgBiAEBEg8KB2lzX2xvbmcYBSABKAgSHAoPd2FpdGluZ19zaWduYWxzGAYgASgNSAKIAQFCDQoLX2V2ZW50c19tYXhCDAoKX2J5dGVzX21heEISChBfd2FpdGluZ19zaWduYWxzIrECCg9QZW5kaW5nQWN0aXZpdHkSDwoHb3JkaW5hbBgBIAEoDRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SFAoMZmFpbGVkX2NvdW50GAQgASgNEg0KBXN0YXRlGAUgASgJEhUKCHJldHJ5X2F0GAYgASgBSACIAQESGQoMbGFzdF9mYWlsdXJlGAcgASgJSAGIAQESFwoKdGFza19xdWV1ZRgIIAEoCUgCiAEBEhMKBndvcmtlchgJIAEoCUgDiAEBEigKCHByb2dyZXNzGAogASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQgsKCV9yZXRyeV9hdEIPCg1fbGFzdF9mYWlsdXJlQg0KC190YXNrX3F1ZXVlQgkKB193b3JrZXIiMAoMUGVuZGluZ1RpbWVyEg8KB29yZGluYWwYASABKAUSDwoHZmlyZV9hdBgCIAEoASI6CgxQZW5kaW5nQ2hpbGQSEwoLd29ya2Zsb3dfaWQYASABKAkSFQoNd29ya2Zsb3dfdHlwZRgCIAEoCSJ5Cg1SZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIUCgd3YWl0X21zGAQgASgNSAGIAQFCCQoHX3J1bl9pZEIKCghfd2FpdF9tcyKdAQoOUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRImCgZyZXN1bHQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIQoHZmFpbHVyZRgEIAEoCzIQLmFpb24udjEuRmFpbHVyZRIUCgdibG9ja2VkGAUgASgJSACIAQFCCgoIX2Jsb2NrZWQivAEKDkhpc3RvcnlSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxQggKBl9saW1pdEIKCghfd2FpdF9tcyJcCg9IaXN0b3J5UmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghuZXh0X3NlcRgCIAEoDRIOCgZpc19lbmQYAyABKAgiswEKC0xvZ3NSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARISCgVhZnRlchgEIAEoCUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCAoGX2FmdGVyQggKBl9saW1pdEIKCghfd2FpdF9tcyJsCgxMb2dzUmVzcG9uc2USIAoFbGluZXMYASADKAsyES5haW9uLnYxLkxvZ3NMaW5lEhMKC25leHRfY3Vyc29yGAIgASgJEg4KBmlzX2VuZBgDIAEoCBIVCg1kcm9wcGVkX2NvdW50GAQgASgNIpUBCghMb2dzTGluZRIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgNEhMKC3JlY29yZGVkX2F0GAMgASgBEg0KBWxldmVsGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSLAoGZmllbGRzGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAiAEBQgkKB19maWVsZHMiewoNRm9sbG93UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESFQoIZnJvbV9zZXEYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgsKCV9mcm9tX3NlcSJFCg5Gb2xsb3dSZXNwb25zZRILCgNzZXEYASABKA0SJgoFZXZlbnQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvQBCgtGZWVkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARISCgVsaW1pdBgDIAEoDUgBiAEBEhQKB3dhaXRfbXMYBCABKA1IAogBARIYCgt3b3JrZmxvd19pZBgFIAEoCUgDiAEBEhoKDXdvcmtmbG93X3R5cGUYBiABKAlIBIgBARISCgV0eXBlcxgHIAEoCUgFiAEBQggKBl9hZnRlckIICgZfbGltaXRCCgoIX3dhaXRfbXNCDgoMX3dvcmtmbG93X2lkQhAKDl93b3JrZmxvd190eXBlQggKBl90eXBlcyJbCgxGZWVkUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuYWlvbi52MS5GZWVkRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEgoKaXNfYXRfaGVhZBgDIAEoCCKuAQoJRmVlZEV2ZW50Eg4KBmN1cnNvchgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSFQoNd29ya2Zsb3dfdHlwZRgEIAEoCRImCgVldmVudBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoKdW5yZWFkYWJsZRgGIAEoCzIZLmFpb24udjEuVW5yZWFkYWJsZUV2ZW50cyJWChBVbnJlYWRhYmxlRXZlbnRzEhEKCWZpcnN0X3NlcRgBIAEoDRIQCghsYXN0X3NlcRgCIAEoDRIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkitQEKDFdhdGNoUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARIYCgt3b3JrZmxvd19pZBgDIAEoCUgBiAEBEhoKDXdvcmtmbG93X3R5cGUYBCABKAlIAogBARISCgV0eXBlcxgFIAEoCUgDiAEBQggKBl9hZnRlckIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIrQBCg1TaWduYWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIMCgRuYW1lGAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSFgoJc2lnbmFsX2lkGAYgASgJSAGIAQFCCQoHX3J1bl9pZEIMCgpfc2lnbmFsX2lkIhAKDlNpZ25hbFJlc3BvbnNlIosBCgxRdWVyeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJQoFaW5wdXQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCQoHX3J1bl9pZCI3Cg1RdWVyeVJlc3BvbnNlEiYKBnJlc3VsdBgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSKfAQoNQ2FuY2VsUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCIQCg5DYW5jZWxSZXNwb25zZSKiAQoQVGVybWluYXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCITChFUZXJtaW5hdGVSZXNwb25zZSKeAQoMUGF1c2VSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARITCgZyZWFzb24YBCABKAlIAYgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAKIAQFCCQoHX3J1bl9pZEIJCgdfcmVhc29uQg0KC19yZXF1ZXN0X2lkIg8KDVBhdXNlUmVzcG9uc2UinwEKDVJlc3VtZVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEhMKBnJlYXNvbhgEIAEoCUgBiAEBEhcKCnJlcXVlc3RfaWQYBSABKAlIAogBAUIJCgdfcnVuX2lkQgkKB19yZWFzb25CDQoLX3JlcXVlc3RfaWQiEAoOUmVzdW1lUmVzcG9uc2UiTwoSTGlzdFdvcmtlcnNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIXCgp0YXNrX3F1ZXVlGAIgASgJSACIAQFCDQoLX3Rhc2tfcXVldWUiaAoTTGlzdFdvcmtlcnNSZXNwb25zZRIkCgd3b3JrZXJzGAEgAygLMhMuYWlvbi52MS5Xb3JrZXJJbmZvEisKC3Rhc2tfcXVldWVzGAIgAygLMhYuYWlvbi52MS5UYXNrUXVldWVJbmZvIqMBCgpXb3JrZXJJbmZvEhAKCGlkZW50aXR5GAEgASgJEhIKBWJ1aWxkGAIgASgJSACIAQESDQoFc3RhdGUYAyABKAkSEwoLdGFza19xdWV1ZXMYBCADKAkSFgoOYWN0aXZpdHlfdHlwZXMYBSADKAkSEAoIY2FwYWNpdHkYBiABKAESFwoPdGFza3NfaW5fZmxpZ2h0GAcgASgBQggKBl9idWlsZCKBAQoNVGFza1F1ZXVlSW5mbxISCgp0YXNrX3F1ZXVlGAEgASgJEhUKDXdhaXRpbmdfY291bnQYAiABKAESGgoNd2FpdGluZ19zaW5jZRgDIAEoAUgAiAEBEhcKD2luX2ZsaWdodF9jb3VudBgEIAEoAUIQCg5fd2FpdGluZ19zaW5jZSKBAQoNRGVwbG95UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSDwoHYXJjaGl2ZRgCIAEoDBIWCglpc19yb3V0ZWQYAyABKAhIAIgBARIXCgpyZXF1ZXN0X2lkGAQgASgJSAGIAQFCDAoKX2lzX3JvdXRlZEINCgtfcmVxdWVzdF9pZCJJCg5EZXBsb3lSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhYKDndvcmtmbG93X3R5cGVzGAIgAygJEg4KBmlzX25ldxgDIAEoCCJWChNMaXN0UGFja2FnZXNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIaCg13b3JrZmxvd190eXBlGAIgASgJSACIAQFCEAoOX3dvcmtmbG93X3R5cGUiZgoUTGlzdFBhY2thZ2VzUmVzcG9uc2USKQoIcGFja2FnZXMYASADKAsyFy5haW9uLnYxLlBhY2thZ2VTdW1tYXJ5EiMKBnJvdXRlcxgCIAMoCzITLmFpb24udjEuUm91dGVFbnRyeSJ4Cg5QYWNrYWdlU3VtbWFyeRIPCgd2ZXJzaW9uGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAESEwoLZGVwbG95ZWRfYXQYAyABKAESFgoOd29ya2Zsb3dfdHlwZXMYBCADKAkSFAoMcm91dGVkX3R5cGVzGAUgAygJIkcKClJvdXRlRW50cnkSFQoNd29ya2Zsb3dfdHlwZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhEKCXJvdXRlZF9hdBgDIAEoASJyCgxSb3V0ZVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhYKDndvcmtmbG93X3R5cGVzGAIgAygJEg8KB3ZlcnNpb24YAyABKAkSFwoKcmVxdWVzdF9pZBgEIAEoCUgAiAEBQg0KC19yZXF1ZXN0X2lkIg8KDVJvdXRlUmVzcG9uc2UiWwoNVW5sb2FkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIXCgpyZXF1ZXN0X2lkGAMgASgJSACIAQFCDQoLX3JlcXVlc3RfaWQiEAoOVW5sb2FkUmVzcG9uc2UyoggKD1dvcmtmbG93U2VydmljZRI2CgVTdGFydBIVLmFpb24udjEuU3RhcnRSZXF1ZXN0GhYuYWlvbi52MS5TdGFydFJlc3BvbnNlEjgKBExpc3QSFC5haW9uLnYxLkxpc3RSZXF1ZXN0GhUuYWlvbi52MS5MaXN0UmVzcG9uc2UiA5ACARI7CgVDb3VudBIVLmFpb24udjEuQ291bnRSZXF1ZXN0GhYuYWlvbi52MS5Db3VudFJlc3BvbnNlIgOQAgESQgoIRGVzY3JpYmUSGC5haW9uLnYxLkRlc2NyaWJlUmVxdWVzdBoXLmFpb24udjEuUnVuRGVzY3JpcHRpb24iA5ACARI+CgZSZXN1bHQSFi5haW9uLnYxLlJlc3VsdFJlcXVlc3QaFy5haW9uLnYxLlJlc3VsdFJlc3BvbnNlIgOQAgESQQoHSGlzdG9yeRIXLmFpb24udjEuSGlzdG9yeVJlcXVlc3QaGC5haW9uLnYxLkhpc3RvcnlSZXNwb25zZSIDkAIBEjgKBExvZ3MSFC5haW9uLnYxLkxvZ3NSZXF1ZXN0GhUuYWlvbi52MS5Mb2dzUmVzcG9uc2UiA5ACARI7CgZGb2xsb3cSFi5haW9uLnYxLkZvbGxvd1JlcXVlc3QaFy5haW9uLnYxLkZvbGxvd1Jlc3BvbnNlMAESOAoERmVlZBIULmFpb24udjEuRmVlZFJlcXVlc3QaFS5haW9uLnYxLkZlZWRSZXNwb25zZSIDkAIBEjQKBVdhdGNoEhUuYWlvbi52MS5XYXRjaFJlcXVlc3QaEi5haW9uLnYxLkZlZWRFdmVudDABEjkKBlNpZ25hbBIWLmFpb24udjEuU2lnbmFsUmVxdWVzdBoXLmFpb24udjEuU2lnbmFsUmVzcG9uc2USNgoFUXVlcnkSFS5haW9uLnYxLlF1ZXJ5UmVxdWVzdBoWLmFpb24udjEuUXVlcnlSZXNwb25zZRI5CgZDYW5jZWwSFi5haW9uLnYxLkNhbmNlbFJlcXVlc3QaFy5haW9uLnYxLkNhbmNlbFJlc3BvbnNlEkIKCVRlcm1pbmF0ZRIZLmFpb24udjEuVGVybWluYXRlUmVxdWVzdBoaLmFpb24udjEuVGVybWluYXRlUmVzcG9uc2USNgoFUGF1c2USFS5haW9uLnYxLlBhdXNlUmVxdWVzdBoWLmFpb24udjEuUGF1c2VSZXNwb25zZRI5CgZSZXN1bWUSFi5haW9uLnYxLlJlc3VtZVJlcXVlc3QaFy5haW9uLnYxLlJlc3VtZVJlc3BvbnNlEk0KC0xpc3RXb3JrZXJzEhsuYWlvbi52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHC5haW9uLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACATKQAgoOUGFja2FnZVNlcnZpY2USOQoGRGVwbG95EhYuYWlvbi52MS5EZXBsb3lSZXF1ZXN0GhcuYWlvbi52MS5EZXBsb3lSZXNwb25zZRJQCgxMaXN0UGFja2FnZXMSHC5haW9uLnYxLkxpc3RQYWNrYWdlc1JlcXVlc3QaHS5haW9uLnYxLkxpc3RQYWNrYWdlc1Jlc3BvbnNlIgOQAgESNgoFUm91dGUSFS5haW9uLnYxLlJvdXRlUmVxdWVzdBoWLmFpb24udjEuUm91dGVSZXNwb25zZRI5CgZVbmxvYWQSFi5haW9uLnYxLlVubG9hZFJlcXVlc3QaFy5haW9uLnYxLlVubG9hZFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * What an error carries beside its status.
@@ -450,7 +450,7 @@ export type RunSummary = Message<"aion.v1.RunSummary"> & {
   version: string;
 
   /**
-   * running, completed, failed, cancelled, terminated, timed-out, continued-as-new
+   * running, paused, completed, failed, cancelled, terminated, timed-out, continued-as-new
    *
    * @generated from field: string status = 5;
    */
@@ -625,6 +625,11 @@ export type RunDescription = Message<"aion.v1.RunDescription"> & {
    * @generated from field: aion.v1.HistorySize history_size = 20;
    */
   historySize?: HistorySize | undefined;
+
+  /**
+   * @generated from field: aion.v1.Pause paused = 22;
+   */
+  paused?: Pause | undefined;
 };
 
 /**
@@ -633,6 +638,30 @@ export type RunDescription = Message<"aion.v1.RunDescription"> & {
  */
 export const RunDescriptionSchema: GenMessage<RunDescription> = /*@__PURE__*/
   messageDesc(file_aion_v1_workflows, 11);
+
+/**
+ * Since when a run is paused, and why.
+ *
+ * @generated from message aion.v1.Pause
+ */
+export type Pause = Message<"aion.v1.Pause"> & {
+  /**
+   * @generated from field: double since = 1;
+   */
+  since: number;
+
+  /**
+   * @generated from field: optional string reason = 2;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.Pause.
+ * Use `create(PauseSchema)` to create a new message.
+ */
+export const PauseSchema: GenMessage<Pause> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 12);
 
 /**
  * How long the history of a run is, beside what it may be.
@@ -682,7 +711,7 @@ export type HistorySize = Message<"aion.v1.HistorySize"> & {
  * Use `create(HistorySizeSchema)` to create a new message.
  */
 export const HistorySizeSchema: GenMessage<HistorySize> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 12);
+  messageDesc(file_aion_v1_workflows, 13);
 
 /**
  * @generated from message aion.v1.PendingActivity
@@ -750,7 +779,7 @@ export type PendingActivity = Message<"aion.v1.PendingActivity"> & {
  * Use `create(PendingActivitySchema)` to create a new message.
  */
 export const PendingActivitySchema: GenMessage<PendingActivity> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 13);
+  messageDesc(file_aion_v1_workflows, 14);
 
 /**
  * @generated from message aion.v1.PendingTimer
@@ -772,7 +801,7 @@ export type PendingTimer = Message<"aion.v1.PendingTimer"> & {
  * Use `create(PendingTimerSchema)` to create a new message.
  */
 export const PendingTimerSchema: GenMessage<PendingTimer> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 14);
+  messageDesc(file_aion_v1_workflows, 15);
 
 /**
  * @generated from message aion.v1.PendingChild
@@ -794,7 +823,7 @@ export type PendingChild = Message<"aion.v1.PendingChild"> & {
  * Use `create(PendingChildSchema)` to create a new message.
  */
 export const PendingChildSchema: GenMessage<PendingChild> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 15);
+  messageDesc(file_aion_v1_workflows, 16);
 
 /**
  * @generated from message aion.v1.ResultRequest
@@ -826,7 +855,7 @@ export type ResultRequest = Message<"aion.v1.ResultRequest"> & {
  * Use `create(ResultRequestSchema)` to create a new message.
  */
 export const ResultRequestSchema: GenMessage<ResultRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 16);
+  messageDesc(file_aion_v1_workflows, 17);
 
 /**
  * Of the run asked for or, if it continued as new, of the last one after it.
@@ -865,7 +894,7 @@ export type ResultResponse = Message<"aion.v1.ResultResponse"> & {
  * Use `create(ResultResponseSchema)` to create a new message.
  */
 export const ResultResponseSchema: GenMessage<ResultResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 17);
+  messageDesc(file_aion_v1_workflows, 18);
 
 /**
  * @generated from message aion.v1.HistoryRequest
@@ -911,7 +940,7 @@ export type HistoryRequest = Message<"aion.v1.HistoryRequest"> & {
  * Use `create(HistoryRequestSchema)` to create a new message.
  */
 export const HistoryRequestSchema: GenMessage<HistoryRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 18);
+  messageDesc(file_aion_v1_workflows, 19);
 
 /**
  * @generated from message aion.v1.HistoryResponse
@@ -944,7 +973,7 @@ export type HistoryResponse = Message<"aion.v1.HistoryResponse"> & {
  * Use `create(HistoryResponseSchema)` to create a new message.
  */
 export const HistoryResponseSchema: GenMessage<HistoryResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 19);
+  messageDesc(file_aion_v1_workflows, 20);
 
 /**
  * @generated from message aion.v1.LogsRequest
@@ -992,7 +1021,7 @@ export type LogsRequest = Message<"aion.v1.LogsRequest"> & {
  * Use `create(LogsRequestSchema)` to create a new message.
  */
 export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 20);
+  messageDesc(file_aion_v1_workflows, 21);
 
 /**
  * @generated from message aion.v1.LogsResponse
@@ -1028,7 +1057,7 @@ export type LogsResponse = Message<"aion.v1.LogsResponse"> & {
  * Use `create(LogsResponseSchema)` to create a new message.
  */
 export const LogsResponseSchema: GenMessage<LogsResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 21);
+  messageDesc(file_aion_v1_workflows, 22);
 
 /**
  * @generated from message aion.v1.LogsLine
@@ -1074,7 +1103,7 @@ export type LogsLine = Message<"aion.v1.LogsLine"> & {
  * Use `create(LogsLineSchema)` to create a new message.
  */
 export const LogsLineSchema: GenMessage<LogsLine> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 22);
+  messageDesc(file_aion_v1_workflows, 23);
 
 /**
  * @generated from message aion.v1.FollowRequest
@@ -1106,7 +1135,7 @@ export type FollowRequest = Message<"aion.v1.FollowRequest"> & {
  * Use `create(FollowRequestSchema)` to create a new message.
  */
 export const FollowRequestSchema: GenMessage<FollowRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 23);
+  messageDesc(file_aion_v1_workflows, 24);
 
 /**
  * @generated from message aion.v1.FollowResponse
@@ -1128,7 +1157,7 @@ export type FollowResponse = Message<"aion.v1.FollowResponse"> & {
  * Use `create(FollowResponseSchema)` to create a new message.
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 24);
+  messageDesc(file_aion_v1_workflows, 25);
 
 /**
  * @generated from message aion.v1.FeedRequest
@@ -1181,7 +1210,7 @@ export type FeedRequest = Message<"aion.v1.FeedRequest"> & {
  * Use `create(FeedRequestSchema)` to create a new message.
  */
 export const FeedRequestSchema: GenMessage<FeedRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 25);
+  messageDesc(file_aion_v1_workflows, 26);
 
 /**
  * @generated from message aion.v1.FeedResponse
@@ -1212,7 +1241,7 @@ export type FeedResponse = Message<"aion.v1.FeedResponse"> & {
  * Use `create(FeedResponseSchema)` to create a new message.
  */
 export const FeedResponseSchema: GenMessage<FeedResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 26);
+  messageDesc(file_aion_v1_workflows, 27);
 
 /**
  * @generated from message aion.v1.FeedEvent
@@ -1258,7 +1287,7 @@ export type FeedEvent = Message<"aion.v1.FeedEvent"> & {
  * Use `create(FeedEventSchema)` to create a new message.
  */
 export const FeedEventSchema: GenMessage<FeedEvent> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 27);
+  messageDesc(file_aion_v1_workflows, 28);
 
 /**
  * @generated from message aion.v1.UnreadableEvents
@@ -1290,7 +1319,7 @@ export type UnreadableEvents = Message<"aion.v1.UnreadableEvents"> & {
  * Use `create(UnreadableEventsSchema)` to create a new message.
  */
 export const UnreadableEventsSchema: GenMessage<UnreadableEvents> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 28);
+  messageDesc(file_aion_v1_workflows, 29);
 
 /**
  * @generated from message aion.v1.WatchRequest
@@ -1327,7 +1356,7 @@ export type WatchRequest = Message<"aion.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 29);
+  messageDesc(file_aion_v1_workflows, 30);
 
 /**
  * @generated from message aion.v1.SignalRequest
@@ -1371,7 +1400,7 @@ export type SignalRequest = Message<"aion.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 30);
+  messageDesc(file_aion_v1_workflows, 31);
 
 /**
  * @generated from message aion.v1.SignalResponse
@@ -1384,7 +1413,7 @@ export type SignalResponse = Message<"aion.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 31);
+  messageDesc(file_aion_v1_workflows, 32);
 
 /**
  * @generated from message aion.v1.QueryRequest
@@ -1421,7 +1450,7 @@ export type QueryRequest = Message<"aion.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 32);
+  messageDesc(file_aion_v1_workflows, 33);
 
 /**
  * @generated from message aion.v1.QueryResponse
@@ -1438,7 +1467,7 @@ export type QueryResponse = Message<"aion.v1.QueryResponse"> & {
  * Use `create(QueryResponseSchema)` to create a new message.
  */
 export const QueryResponseSchema: GenMessage<QueryResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 33);
+  messageDesc(file_aion_v1_workflows, 34);
 
 /**
  * @generated from message aion.v1.CancelRequest
@@ -1477,7 +1506,7 @@ export type CancelRequest = Message<"aion.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 34);
+  messageDesc(file_aion_v1_workflows, 35);
 
 /**
  * @generated from message aion.v1.CancelResponse
@@ -1490,7 +1519,7 @@ export type CancelResponse = Message<"aion.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 35);
+  messageDesc(file_aion_v1_workflows, 36);
 
 /**
  * @generated from message aion.v1.TerminateRequest
@@ -1529,7 +1558,7 @@ export type TerminateRequest = Message<"aion.v1.TerminateRequest"> & {
  * Use `create(TerminateRequestSchema)` to create a new message.
  */
 export const TerminateRequestSchema: GenMessage<TerminateRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 36);
+  messageDesc(file_aion_v1_workflows, 37);
 
 /**
  * @generated from message aion.v1.TerminateResponse
@@ -1542,7 +1571,111 @@ export type TerminateResponse = Message<"aion.v1.TerminateResponse"> & {
  * Use `create(TerminateResponseSchema)` to create a new message.
  */
 export const TerminateResponseSchema: GenMessage<TerminateResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 37);
+  messageDesc(file_aion_v1_workflows, 38);
+
+/**
+ * @generated from message aion.v1.PauseRequest
+ */
+export type PauseRequest = Message<"aion.v1.PauseRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string workflow_id = 2;
+   */
+  workflowId: string;
+
+  /**
+   * @generated from field: optional string run_id = 3;
+   */
+  runId?: string | undefined;
+
+  /**
+   * @generated from field: optional string reason = 4;
+   */
+  reason?: string | undefined;
+
+  /**
+   * Names this call: made again with the same one, it has no second effect.
+   *
+   * @generated from field: optional string request_id = 5;
+   */
+  requestId?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.PauseRequest.
+ * Use `create(PauseRequestSchema)` to create a new message.
+ */
+export const PauseRequestSchema: GenMessage<PauseRequest> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 39);
+
+/**
+ * @generated from message aion.v1.PauseResponse
+ */
+export type PauseResponse = Message<"aion.v1.PauseResponse"> & {
+};
+
+/**
+ * Describes the message aion.v1.PauseResponse.
+ * Use `create(PauseResponseSchema)` to create a new message.
+ */
+export const PauseResponseSchema: GenMessage<PauseResponse> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 40);
+
+/**
+ * @generated from message aion.v1.ResumeRequest
+ */
+export type ResumeRequest = Message<"aion.v1.ResumeRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string workflow_id = 2;
+   */
+  workflowId: string;
+
+  /**
+   * @generated from field: optional string run_id = 3;
+   */
+  runId?: string | undefined;
+
+  /**
+   * @generated from field: optional string reason = 4;
+   */
+  reason?: string | undefined;
+
+  /**
+   * Names this call: made again with the same one, it has no second effect.
+   *
+   * @generated from field: optional string request_id = 5;
+   */
+  requestId?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.ResumeRequest.
+ * Use `create(ResumeRequestSchema)` to create a new message.
+ */
+export const ResumeRequestSchema: GenMessage<ResumeRequest> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 41);
+
+/**
+ * @generated from message aion.v1.ResumeResponse
+ */
+export type ResumeResponse = Message<"aion.v1.ResumeResponse"> & {
+};
+
+/**
+ * Describes the message aion.v1.ResumeResponse.
+ * Use `create(ResumeResponseSchema)` to create a new message.
+ */
+export const ResumeResponseSchema: GenMessage<ResumeResponse> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 42);
 
 /**
  * @generated from message aion.v1.ListWorkersRequest
@@ -1566,7 +1699,7 @@ export type ListWorkersRequest = Message<"aion.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 38);
+  messageDesc(file_aion_v1_workflows, 43);
 
 /**
  * @generated from message aion.v1.ListWorkersResponse
@@ -1590,7 +1723,7 @@ export type ListWorkersResponse = Message<"aion.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 39);
+  messageDesc(file_aion_v1_workflows, 44);
 
 /**
  * @generated from message aion.v1.WorkerInfo
@@ -1639,7 +1772,7 @@ export type WorkerInfo = Message<"aion.v1.WorkerInfo"> & {
  * Use `create(WorkerInfoSchema)` to create a new message.
  */
 export const WorkerInfoSchema: GenMessage<WorkerInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 40);
+  messageDesc(file_aion_v1_workflows, 45);
 
 /**
  * @generated from message aion.v1.TaskQueueInfo
@@ -1673,7 +1806,7 @@ export type TaskQueueInfo = Message<"aion.v1.TaskQueueInfo"> & {
  * Use `create(TaskQueueInfoSchema)` to create a new message.
  */
 export const TaskQueueInfoSchema: GenMessage<TaskQueueInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 41);
+  messageDesc(file_aion_v1_workflows, 46);
 
 /**
  * @generated from message aion.v1.DeployRequest
@@ -1709,7 +1842,7 @@ export type DeployRequest = Message<"aion.v1.DeployRequest"> & {
  * Use `create(DeployRequestSchema)` to create a new message.
  */
 export const DeployRequestSchema: GenMessage<DeployRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 42);
+  messageDesc(file_aion_v1_workflows, 47);
 
 /**
  * @generated from message aion.v1.DeployResponse
@@ -1738,7 +1871,7 @@ export type DeployResponse = Message<"aion.v1.DeployResponse"> & {
  * Use `create(DeployResponseSchema)` to create a new message.
  */
 export const DeployResponseSchema: GenMessage<DeployResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 43);
+  messageDesc(file_aion_v1_workflows, 48);
 
 /**
  * @generated from message aion.v1.ListPackagesRequest
@@ -1760,7 +1893,7 @@ export type ListPackagesRequest = Message<"aion.v1.ListPackagesRequest"> & {
  * Use `create(ListPackagesRequestSchema)` to create a new message.
  */
 export const ListPackagesRequestSchema: GenMessage<ListPackagesRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 44);
+  messageDesc(file_aion_v1_workflows, 49);
 
 /**
  * @generated from message aion.v1.ListPackagesResponse
@@ -1784,7 +1917,7 @@ export type ListPackagesResponse = Message<"aion.v1.ListPackagesResponse"> & {
  * Use `create(ListPackagesResponseSchema)` to create a new message.
  */
 export const ListPackagesResponseSchema: GenMessage<ListPackagesResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 45);
+  messageDesc(file_aion_v1_workflows, 50);
 
 /**
  * @generated from message aion.v1.PackageSummary
@@ -1821,7 +1954,7 @@ export type PackageSummary = Message<"aion.v1.PackageSummary"> & {
  * Use `create(PackageSummarySchema)` to create a new message.
  */
 export const PackageSummarySchema: GenMessage<PackageSummary> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 46);
+  messageDesc(file_aion_v1_workflows, 51);
 
 /**
  * @generated from message aion.v1.RouteEntry
@@ -1848,7 +1981,7 @@ export type RouteEntry = Message<"aion.v1.RouteEntry"> & {
  * Use `create(RouteEntrySchema)` to create a new message.
  */
 export const RouteEntrySchema: GenMessage<RouteEntry> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 47);
+  messageDesc(file_aion_v1_workflows, 52);
 
 /**
  * @generated from message aion.v1.RouteRequest
@@ -1880,7 +2013,7 @@ export type RouteRequest = Message<"aion.v1.RouteRequest"> & {
  * Use `create(RouteRequestSchema)` to create a new message.
  */
 export const RouteRequestSchema: GenMessage<RouteRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 48);
+  messageDesc(file_aion_v1_workflows, 53);
 
 /**
  * @generated from message aion.v1.RouteResponse
@@ -1893,7 +2026,7 @@ export type RouteResponse = Message<"aion.v1.RouteResponse"> & {
  * Use `create(RouteResponseSchema)` to create a new message.
  */
 export const RouteResponseSchema: GenMessage<RouteResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 49);
+  messageDesc(file_aion_v1_workflows, 54);
 
 /**
  * @generated from message aion.v1.UnloadRequest
@@ -1920,7 +2053,7 @@ export type UnloadRequest = Message<"aion.v1.UnloadRequest"> & {
  * Use `create(UnloadRequestSchema)` to create a new message.
  */
 export const UnloadRequestSchema: GenMessage<UnloadRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 50);
+  messageDesc(file_aion_v1_workflows, 55);
 
 /**
  * @generated from message aion.v1.UnloadResponse
@@ -1933,7 +2066,7 @@ export type UnloadResponse = Message<"aion.v1.UnloadResponse"> & {
  * Use `create(UnloadResponseSchema)` to create a new message.
  */
 export const UnloadResponseSchema: GenMessage<UnloadResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 51);
+  messageDesc(file_aion_v1_workflows, 56);
 
 /**
  * @generated from service aion.v1.WorkflowService
@@ -2074,6 +2207,26 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof TerminateRequestSchema;
     output: typeof TerminateResponseSchema;
+  },
+  /**
+   * Holds a run: no code of it moves and no attempt begins until it is resumed.
+   *
+   * @generated from rpc aion.v1.WorkflowService.Pause
+   */
+  pause: {
+    methodKind: "unary";
+    input: typeof PauseRequestSchema;
+    output: typeof PauseResponseSchema;
+  },
+  /**
+   * Its code learns what happened meanwhile, and goes on.
+   *
+   * @generated from rpc aion.v1.WorkflowService.Resume
+   */
+  resume: {
+    methodKind: "unary";
+    input: typeof ResumeRequestSchema;
+    output: typeof ResumeResponseSchema;
   },
   /**
    * Who works for the engine, and what waits for workers.
