@@ -45,6 +45,7 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   terminate: inNamespace("operate"),
   pause: inNamespace("operate"),
   resume: inNamespace("operate"),
+  reopen: inNamespace("operate"),
   deploy: inNamespace("deploy"),
   route: inNamespace("deploy"),
   unload: inNamespace("deploy"),

@@ -75,6 +75,7 @@ export class FileService implements Service {
   terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
   pause: Service["pause"] = (request) => this.#writes.pause(request);
   resume: Service["resume"] = (request) => this.#writes.resume(request);
+  reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
@@ -177,6 +178,10 @@ export class FileService implements Service {
       range = { ...range, after: nextCursor };
       await delay(isAtHead ? pollMs : 0);
     }
+  }
+
+  async #demandEngine(why: string): Promise<never> {
+    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`);
   }
 
   async #find(address: RunAddress): Promise<RunRecord> {

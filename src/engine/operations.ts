@@ -48,6 +48,7 @@ import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
+import { reopenRun } from "./reopening.ts";
 import { toStartInput } from "./start-input.ts";
 import {
   demandRun,
@@ -356,6 +357,10 @@ export class Operations implements Service {
 
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
+  }
+
+  async reopen(request: EndRequest): Promise<void> {
+    await reopenRun(this.#kernel, request);
   }
 
   async query(request: QueryRequest): Promise<Payload> {

@@ -63,6 +63,7 @@ const answers: Answers = {
   terminate: done,
   pause: done,
   resume: done,
+  reopen: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,

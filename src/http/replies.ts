@@ -32,6 +32,7 @@ export const replyNames = {
   terminate: undefined,
   pause: undefined,
   resume: undefined,
+  reopen: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",

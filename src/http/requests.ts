@@ -155,6 +155,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     terminate: end,
     pause: end,
     resume: end,
+    reopen: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z

@@ -48,6 +48,7 @@ const expected = {
   terminate: "operate",
   pause: "operate",
   resume: "operate",
+  reopen: "operate",
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
@@ -82,6 +83,7 @@ const requests = {
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
   resume: { workflowId: "absent" },
+  reopen: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
@@ -402,7 +404,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (["cancel", "terminate", "pause", "resume"].includes(method)) return;
+      if (["cancel", "terminate", "pause", "resume", "reopen"].includes(method)) return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },
