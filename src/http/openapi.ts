@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   apiPrefix,
   auditPath,
+  callsMax,
   callsPath,
   keysPath,
   livePath,
@@ -13,7 +14,7 @@ import {
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
 import { accessForms } from "./access.ts";
-import { callsForm } from "./calls.ts";
+import { callsFormUpTo } from "./calls.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
@@ -79,7 +80,11 @@ export function summaryOf(method: keyof Service): string {
 }
 
 /** The API as an OpenAPI 3.1 document: what the requests are parsed with, and the answers that come. */
-export function documentOf(operations: readonly Operation[], version: string): JsonObject {
+export function documentOf(
+  operations: readonly Operation[],
+  version: string,
+  callsPerRequest = callsMax,
+): JsonObject {
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const operation of operations) {
     const { method, route, form } = operation;
@@ -134,7 +139,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
       },
     };
   }
-  paths[toPath(callsPath)] = { post: callsTogether() };
+  paths[toPath(callsPath)] = { post: callsTogether(callsPerRequest) };
   paths[namespacesPath] = {
     get: namespaceCall("listNamespaces", "List namespaces", { "200": "Namespaces" }),
     post: {
@@ -208,8 +213,8 @@ export function documentOf(operations: readonly Operation[], version: string): J
   };
 }
 
-function callsTogether(): JsonObject {
-  const { $schema: _, ...schema } = callsForm as JsonSchema;
+function callsTogether(callsPerRequest: number): JsonObject {
+  const { $schema: _, ...schema } = callsFormUpTo(callsPerRequest) as JsonSchema;
   const line = {
     type: "object",
     properties: {

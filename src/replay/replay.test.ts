@@ -84,6 +84,7 @@ describe("a replay", () => {
       nowMs: 100,
       historyLength: 1,
       recorded: [],
+      isHistoryLong: false,
       isLast: false,
       isReplaying: true,
     });
@@ -93,6 +94,7 @@ describe("a replay", () => {
       nowMs: 103,
       historyLength: 4,
       recorded: [],
+      isHistoryLong: false,
       isLast: true,
       isReplaying: true,
     });

@@ -204,6 +204,7 @@ describe("a call over HTTP", () => {
       too_many_attempts: 429,
       payload_too_large: 413,
       package_too_large: 413,
+      too_many_streams: 429,
     } as Record<string, number>;
     expect(status).toBe(own[code] ?? statuses[errorTable[code].kind]);
   });
