@@ -112,6 +112,7 @@ export const documents = {
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
   resume: z.object({ workflowId: z.string() }),
+  reopen: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),

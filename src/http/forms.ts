@@ -162,6 +162,13 @@ export const events = {
     requestId: maybe(z.string()),
     isFurther: maybe(z.literal(true).describe("It was not paused.")),
   }),
+  WorkflowReopened: event("WorkflowReopened", {
+    voids: list(z.number()).describe("The seqs of what does not count any more."),
+    reason: maybe(z.string()),
+    requestId: maybe(z.string()),
+    runDeadlineAt: maybe(instant.describe("Given anew, since it had run out.")),
+    executionDeadlineAt: maybe(instant),
+  }),
   InputDelivered: event("InputDelivered", {
     of: z.number().describe("The seq of what was recorded during the pause, and is told to the code now."),
   }),
