@@ -276,3 +276,10 @@ export const interlude = workflow("interlude", async () => {
   }
   return { piece, cues };
 });
+
+// Timetable: what a schedule starts, and takes ten minutes.
+
+export const shuttle = workflow("shuttle", async (line: string) => {
+  await sleep("10 minutes");
+  return `${line} has arrived`;
+});
