@@ -204,6 +204,12 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         as("signals", rate("aion_signals_received_total", "")),
       ),
       graph(
+        "Schedules",
+        "ops",
+        as("started: {{cause}}", rate("aion_schedule_starts_total", "cause")),
+        as("skipped: {{reason}}", rate("aion_schedule_skips_total", "reason")),
+      ),
+      graph(
         "Turn of workflow code, 99th percentile",
         "s",
         as("{{workflow_type}}", quantile(0.99, "aion_activation_seconds", "workflow_type")),

@@ -24,6 +24,7 @@ import {
   logsLine,
   workers,
 } from "../http/forms.ts";
+import { scheduleDescription, schedulePage } from "../http/schedule-forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
 
@@ -159,6 +160,9 @@ export const documents = {
     outcome: z.enum(["ok", "broken", "not-built"]).describe("The exit code is 0 for `ok` alone."),
     checkedCount: z.number().describe("Running runs of these types; without a store and a server, 0."),
     brokenCount: z.number(),
+    otherTypes: list(z.object({ workflowType: z.string(), runningCount: z.number() })).describe(
+      "Types that the code does not have, and of which there are running runs; not told with `--type`.",
+    ),
     broken: list(
       z.object({
         workflowId: z.string(),
@@ -189,6 +193,14 @@ export const documents = {
   namespace: z.union([
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
+  ]),
+  schedule: z.union([
+    schedulePage,
+    scheduleDescription,
+    z.object({ scheduleId: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
+    z.object({ scheduleId: z.string(), workflowId: z.string().describe("What was started.") }),
+    z.object({ scheduleId: z.string(), count: z.number().describe("Times that will start.") }),
+    z.object({ scheduleId: z.string() }),
   ]),
   audit: auditPage,
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),

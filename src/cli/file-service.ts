@@ -80,6 +80,23 @@ export class FileService implements Service {
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
 
+  // Times of a schedule are decided on by an engine, and so is what is asked about them.
+  createSchedule: Service["createSchedule"] = () => this.#demandEngine();
+  updateSchedule: Service["updateSchedule"] = () => this.#demandEngine();
+  describeSchedule: Service["describeSchedule"] = () => this.#demandEngine();
+  listSchedules: Service["listSchedules"] = () => this.#demandEngine();
+  pauseSchedule: Service["pauseSchedule"] = () => this.#demandEngine();
+  resumeSchedule: Service["resumeSchedule"] = () => this.#demandEngine();
+  triggerSchedule: Service["triggerSchedule"] = () => this.#demandEngine();
+  backfillSchedule: Service["backfillSchedule"] = () => this.#demandEngine();
+  deleteSchedule: Service["deleteSchedule"] = () => this.#demandEngine();
+
+  async #demandEngine(why = "schedules need one"): Promise<never> {
+    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`, {
+      hint: "Start the engine (`aion dev`, `aion server`, or your program), and repeat the command.",
+    });
+  }
+
   /** Nobody is there: workers have an engine. */
   async listWorkers(): Promise<WorkersReply> {
     return { workers: [], taskQueues: [] };
@@ -178,10 +195,6 @@ export class FileService implements Service {
       range = { ...range, after: nextCursor };
       await delay(isAtHead ? pollMs : 0);
     }
-  }
-
-  async #demandEngine(why: string): Promise<never> {
-    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`);
   }
 
   async #find(address: RunAddress): Promise<RunRecord> {

@@ -22,6 +22,8 @@ const startTypes: ReadonlySet<Event["type"]> = new Set([
   "WorkflowStarted",
   "WorkflowContinuedAsNew",
   "ChildWorkflowStarted",
+  "ScheduleCreated",
+  "ScheduleUpdated",
 ]);
 
 export function decodeEvent(event: Event, decode: PayloadMap): Event {

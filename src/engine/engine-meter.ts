@@ -65,6 +65,8 @@ export class EngineMeter {
   readonly #timersFired;
   readonly #timerLateness;
   readonly #signals;
+  readonly #scheduleStarts;
+  readonly #scheduleSkips;
   readonly #messagesSent;
   readonly #messagesDelivered;
   readonly #replays;
@@ -102,6 +104,8 @@ export class EngineMeter {
     this.#timersFired = meter.counter("aion_timers_fired_total");
     this.#timerLateness = meter.histogram("aion_timer_lateness_seconds");
     this.#signals = meter.counter("aion_signals_received_total");
+    this.#scheduleStarts = meter.counter("aion_schedule_starts_total");
+    this.#scheduleSkips = meter.counter("aion_schedule_skips_total");
     this.#messagesSent = meter.counter("aion_messages_sent_total");
     this.#messagesDelivered = meter.counter("aion_messages_delivered_total");
     this.#replays = meter.counter("aion_replays_total");
@@ -196,6 +200,12 @@ export class EngineMeter {
         return;
       case "SignalReceived":
         this.#signals.add(1, workflowType);
+        return;
+      case "ScheduleTriggered":
+        this.#scheduleStarts.add(1, event.cause);
+        return;
+      case "ScheduleSkipped":
+        this.#scheduleSkips.add(event.count, event.reason);
         return;
       default:
         return;

@@ -1,11 +1,13 @@
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Scheduler } from "../core/ports.ts";
+import { coordinatorType } from "../core/schedule.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
 import { Replay } from "../replay/replay.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
+import { coordinatorProgram, noInstance } from "./coordinator.ts";
 import type { EngineMeter } from "./engine-meter.ts";
 
 /** Events read at once while a run is loaded. */
@@ -50,6 +52,7 @@ export interface LoadOptions {
  * since `run` was read), and those of the store.
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
+  if (run.workflowType === coordinatorType) return await loadCoordinator(run, options.store);
   const { meter } = options;
   const since = meter?.now() ?? 0;
   try {
@@ -131,6 +134,21 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
 /** The process of its code was ended by what another one did. */
 export function isOthersFault(error: unknown): boolean {
   return isAionError(error) && error.code === "package_stopped" && error.details["isCulprit"] !== true;
+}
+
+/** As `loadRun`, of a run that has no code: its state is all that there is. */
+async function loadCoordinator(run: RunRecord, store: HistoryStore): Promise<LoadedRun> {
+  const state = await loadState(run, store);
+  const lastInput = { seq: state.headSeq, recordedAt: state.started.recordedAt };
+  return {
+    state,
+    program: coordinatorProgram,
+    instance: noInstance,
+    live: [],
+    isStuck: false,
+    waitingSignals: 0,
+    lastInput,
+  };
 }
 
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */

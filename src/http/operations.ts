@@ -5,6 +5,7 @@ import {
   historyToJson,
   logsToJson,
   resultToJson,
+  scheduleToJson,
 } from "../client/json-form.ts";
 import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
@@ -77,6 +78,15 @@ const answers: Answers = {
   listWorkers: ok,
   route: done,
   unload: done,
+  createSchedule: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  updateSchedule: done,
+  describeSchedule: (reply) => ok(scheduleToJson(reply)),
+  listSchedules: ok,
+  pauseSchedule: done,
+  resumeSchedule: done,
+  triggerSchedule: ok,
+  backfillSchedule: ok,
+  deleteSchedule: done,
 };
 
 /** All that a service does, as it is done over HTTP. */

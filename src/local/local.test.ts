@@ -56,6 +56,15 @@ function fakeService(overrides: Overrides): Service {
     listWorkers: unexpected,
     route: unexpected,
     unload: unexpected,
+    createSchedule: unexpected,
+    updateSchedule: unexpected,
+    describeSchedule: unexpected,
+    listSchedules: unexpected,
+    pauseSchedule: unexpected,
+    resumeSchedule: unexpected,
+    triggerSchedule: unexpected,
+    backfillSchedule: unexpected,
+    deleteSchedule: unexpected,
     ...overrides,
   };
 }

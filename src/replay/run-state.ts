@@ -13,6 +13,8 @@ import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
+import { coordinatorType } from "../core/schedule.ts";
+import { ScheduleState } from "../core/schedule-state.ts";
 import type { RunStatus } from "../core/status.ts";
 import { isClosed, statusAfter } from "../core/status.ts";
 import type { Delivery } from "../core/activation.ts";
@@ -104,6 +106,7 @@ export class RunState {
   #isCodeStarted = false;
   #isCancelRequested = false;
   #latestWorker: string | undefined;
+  #schedule: ScheduleState | undefined;
 
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
@@ -143,6 +146,11 @@ export class RunState {
   /** Signals to others that have not been answered. */
   get sends(): ReadonlySet<number> {
     return this.#sends ?? noSends;
+  }
+
+  /** Of the coordinator of a schedule, which has no code: all that it knows. */
+  get schedule(): ScheduleState | undefined {
+    return this.#schedule;
   }
 
   get headSeq(): number {
@@ -309,6 +317,10 @@ export class RunState {
   }
 
   #absorb(event: Event): Delivery | undefined {
+    if (this.#schedule !== undefined && event.type !== "WorkflowStarted") {
+      this.#schedule.apply(event);
+      return undefined;
+    }
     switch (event.type) {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
@@ -318,6 +330,10 @@ export class RunState {
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
         if (event.controlRequestIds !== undefined) this.#controlRequestIds = new Set(event.controlRequestIds);
+        if (event.workflowType === coordinatorType) {
+          this.#schedule = ScheduleState.of(event);
+          return undefined;
+        }
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -459,6 +475,15 @@ export class RunState {
       case "WorkflowTimedOut":
       case "WorkflowContinuedAsNew":
         return undefined;
+      case "ScheduleCreated":
+      case "ScheduleUpdated":
+      case "SchedulePaused":
+      case "ScheduleResumed":
+      case "ScheduleDeleted":
+      case "ScheduleTriggered":
+      case "ScheduleSkipped":
+      case "ScheduleBackfillRequested":
+        throw this.#shape(event, "the run is not the coordinator of a schedule");
     }
   }
 

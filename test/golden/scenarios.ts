@@ -350,4 +350,42 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  timetable: {
+    workflows: [golden.shuttle],
+    activities: () => [],
+    play: async (client, world) => {
+      const skipping = await client.schedules.create("skipping", golden.shuttle, "line 1", {
+        every: "4 minutes",
+        jitter: "20s",
+        requestId: "create-1",
+      });
+      const ending = await client.schedules.create("ending", golden.shuttle, "line 2", {
+        cron: "*/15 * * * *",
+        timeZone: "Europe/Berlin",
+        overlap: "cancel-other",
+        isPaused: true,
+        note: "not yet",
+      });
+      const waiting = await client.schedules.create("waiting", golden.shuttle, "line 3", {
+        every: "7 minutes",
+        overlap: "buffer-one",
+        actionsMax: 3,
+      });
+      await world.idle(30 * minuteMs);
+      await ending.resume({ requestId: "resume-1" });
+      await skipping.pause({ note: "works on the line", requestId: "pause-1" });
+      await world.idle(30 * minuteMs);
+      await ending.update({ every: "4 minutes", requestId: "update-1" });
+      await world.idle(10 * minuteMs);
+      await ending.trigger({ overlap: "allow-all", requestId: "trigger-1" });
+      await ending.pause();
+      await skipping.resume();
+      const hour = 60 * minuteMs;
+      const from = Math.floor(world.nowMs / hour) * hour - hour;
+      await waiting.backfill({ from, to: from + 30 * minuteMs, requestId: "backfill-1" });
+      await world.idle(2 * hour);
+      for (const schedule of [skipping, ending, waiting]) await schedule.delete({ requestId: "delete-1" });
+      await world.idle(30 * minuteMs);
+    },
+  },
 };

@@ -291,3 +291,10 @@ export const encore = workflow("encore", async (pieces: readonly string[]) => {
   }
   return played;
 });
+
+// Timetable: what a schedule starts, and takes ten minutes.
+
+export const shuttle = workflow("shuttle", async (line: string) => {
+  await sleep("10 minutes");
+  return `${line} has arrived`;
+});
