@@ -3,11 +3,13 @@ import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, EventOf } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
 import { isPackageVersion } from "../core/package-version.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { OpenChild } from "../replay/run-state.ts";
 import type { OutgoingMessage, RunRecord, Store } from "../store/contract.ts";
 import { isChildOf, outcomeOf } from "./closing.ts";
+import { notAWorkflow } from "./coordinator.ts";
 import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore } from "./load.ts";
@@ -33,6 +35,7 @@ export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<vo
   kernel.demandOpen();
   const { workflowId, runId, fields } = parseEnd(request);
   const { requestId } = fields;
+  if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
   await kernel.residency.visit<void>(
     workflowId,
     {},

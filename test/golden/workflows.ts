@@ -277,13 +277,6 @@ export const interlude = workflow("interlude", async () => {
   return { piece, cues };
 });
 
-// Timetable: what a schedule starts, and takes ten minutes.
-
-export const shuttle = workflow("shuttle", async (line: string) => {
-  await sleep("10 minutes");
-  return `${line} has arrived`;
-});
-
 // Encore: what ended, and went on all the same.
 
 const perform = activity("perform", (_piece: string): string => "performed");
@@ -297,4 +290,11 @@ export const encore = workflow("encore", async (pieces: readonly string[]) => {
     played.push(heard.ok ? heard.value : "silence");
   }
   return played;
+});
+
+// Timetable: what a schedule starts, and takes ten minutes.
+
+export const shuttle = workflow("shuttle", async (line: string) => {
+  await sleep("10 minutes");
+  return `${line} has arrived`;
 });
