@@ -17,6 +17,8 @@ import type {
   RunAddress,
   RunDescription,
   Service,
+  UpdateReply,
+  UpdateResultRequest,
   WorkersReply,
 } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
@@ -24,6 +26,7 @@ import { parseCursor } from "../store/commit.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
+import { findUpdate, readOutcome } from "../engine/accepted-updates.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
@@ -71,6 +74,10 @@ export class FileService implements Service {
   // A living owner is refused by the claim that each of these makes.
   start: Service["start"] = (request) => this.#writes.start(request);
   signal: Service["signal"] = (request) => this.#writes.signal(request);
+  update: Service["update"] = () => {
+    const why = `no engine is running on ${this.#store.name}, and an update needs one that runs the workflow's code`;
+    return Promise.reject(new AionError("no_owner", why));
+  };
   cancel: Service["cancel"] = (request) => this.#writes.cancel(request);
   terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
@@ -112,6 +119,23 @@ export class FileService implements Service {
       } else {
         await delay(pollMs);
       }
+    }
+  }
+
+  async updateResult({ updateId, waitMs, ...address }: UpdateResultRequest): Promise<UpdateReply> {
+    const endAt = performance.now() + waitMs;
+    for (;;) {
+      const place = await findUpdate(this.#store, await this.#find(address), updateId);
+      if (place === undefined) {
+        const why = `workflow ${address.workflowId} has accepted no update ${updateId}`;
+        throw new AionError("update_not_found", why);
+      }
+      const reply = await readOutcome(this.#store, place);
+      const { blocked } = place.run;
+      if (reply.status !== "accepted") return reply;
+      if (blocked !== undefined) return { ...reply, blocked };
+      if (performance.now() >= endAt) return reply;
+      await delay(pollMs);
     }
   }
 

@@ -18,6 +18,8 @@ export type {
   RunHandleOf,
   SignalOptions,
 } from "./run-handle.ts";
+export { UpdateHandle } from "./update-handle.ts";
+export type { UpdateOptions, UpdateResultOptions } from "./update-handle.ts";
 export type * from "./service.ts";
 export { webAes256gcm } from "./web-aes256gcm.ts";
 export type { KeyRingOptions } from "../core/key-ring.ts";

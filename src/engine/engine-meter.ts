@@ -65,6 +65,10 @@ export class EngineMeter {
   readonly #timersFired;
   readonly #timerLateness;
   readonly #signals;
+  readonly #updatesAccepted;
+  readonly #updatesEnded;
+  readonly #updatesRefused;
+  readonly #updateSeconds;
   readonly #messagesSent;
   readonly #messagesDelivered;
   readonly #replays;
@@ -100,6 +104,10 @@ export class EngineMeter {
     this.#timersFired = meter.counter("aion_timers_fired_total");
     this.#timerLateness = meter.histogram("aion_timer_lateness_seconds");
     this.#signals = meter.counter("aion_signals_received_total");
+    this.#updatesAccepted = meter.counter("aion_updates_accepted_total");
+    this.#updatesEnded = meter.counter("aion_updates_ended_total");
+    this.#updatesRefused = meter.counter("aion_updates_refused_total");
+    this.#updateSeconds = meter.histogram("aion_update_seconds");
     this.#messagesSent = meter.counter("aion_messages_sent_total");
     this.#messagesDelivered = meter.counter("aion_messages_delivered_total");
     this.#replays = meter.counter("aion_replays_total");
@@ -138,6 +146,8 @@ export class EngineMeter {
       const seconds = startedAt === undefined ? undefined : (terminal.recordedAt - startedAt) / 1_000;
       this.#attemptEnded(activityType, "abandoned", seconds, true);
     }
+    for (const { acceptedAt } of state.leftUpdates)
+      this.#updateEnded(workflowType, "unfinished", (terminal.recordedAt - acceptedAt) / 1_000);
     this.#ended(workflowType, state.status, terminal.recordedAt - state.started.recordedAt);
   }
 
@@ -193,9 +203,20 @@ export class EngineMeter {
       case "SignalReceived":
         this.#signals.add(1, workflowType);
         return;
+      case "UpdateAccepted":
+        this.#updatesAccepted.add(1, workflowType);
+        return;
+      case "UpdateCompleted":
+        this.#updateEnded(workflowType, event.failure === undefined ? "completed" : "failed", seconds);
+        return;
       default:
         return;
     }
+  }
+
+  #updateEnded(workflowType: string, how: string, seconds: number | undefined): void {
+    this.#updatesEnded.add(1, workflowType, how);
+    if (seconds !== undefined) this.#updateSeconds.observe(Math.max(0, seconds), workflowType);
   }
 
   /** `seconds`: since it began; one that never did is no attempt. */
@@ -226,6 +247,11 @@ export class EngineMeter {
       this.#messagesSent.add(send?.length ?? 0);
       this.#messagesDelivered.add(consume?.length ?? 0);
     }
+  }
+
+  /** Its run did not accept it. */
+  updateRefused(workflowType: string, code: string): void {
+    this.#updatesRefused.add(1, workflowType, code);
   }
 
   replayed(since: number, eventCount: number): void {
@@ -354,6 +380,8 @@ export function measureOf(event: EventBody, state: RunState, nowMs: number): Mea
       const activity = state.activities.get(event.ordinal);
       return toMeasure(activity?.activityType, activity?.startedAt, nowMs);
     }
+    case "UpdateCompleted":
+      return toMeasure(undefined, state.updateOf(event.updateId)?.acceptedAt, nowMs);
     case "TimerFired":
       return toMeasure(undefined, state.timers.get(event.ordinal)?.fireAt, nowMs);
     default:
@@ -379,6 +407,7 @@ function isMeasured({ type }: EventBody): boolean {
     type === "ActivityFailed" ||
     type === "ActivityTimedOut" ||
     type === "ActivityCancelled" ||
+    type === "UpdateCompleted" ||
     type === "TimerFired"
   );
 }

@@ -49,6 +49,7 @@ import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { toStartInput } from "./start-input.ts";
+import { Updates } from "./updates.ts";
 import {
   demandRun,
   findRequested,
@@ -74,9 +75,11 @@ const feedLimitMax = 1_000;
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
 export class Operations implements Service {
   readonly #kernel: Kernel;
+  readonly #updates: Updates;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
+    this.#updates = new Updates(kernel);
   }
 
   async start(request: StartRequest): Promise<StartReply> {
@@ -456,6 +459,9 @@ export class Operations implements Service {
       instance.dispose();
     }
   }
+
+  update: Service["update"] = (request, options) => this.#updates.update(request, options);
+  updateResult: Service["updateResult"] = (request, options) => this.#updates.result(request, options);
 
   async result(request: ResultRequest): Promise<ResultReply> {
     this.#kernel.demandOpen();

@@ -1,11 +1,13 @@
 import type { Command } from "../core/command.ts";
 import type { NewEvent } from "../core/codec.ts";
+import type { Delivery, Offered } from "../core/activation.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { isPackageVersion } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
+import { decodeError } from "../program/answer.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { RunState } from "../replay/run-state.ts";
@@ -70,6 +72,8 @@ export interface Batch {
   /** Of those of them that close something. */
   readonly measures: Measure[];
   readonly inputs: Input[];
+  /** Updates that the code refused: told when all that it looked at is on disk. */
+  readonly refused: { readonly input: Input; readonly error: AionError }[];
   readonly send: OutgoingMessage[];
   readonly consume: number[];
   /** Attempts recorded as started, whose slots are taken. */
@@ -128,6 +132,10 @@ export class ResidentRun {
   #saidAt = 0;
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
+  /** An update that the code is being asked about. */
+  #offered:
+    | { readonly input: Input; readonly body: EventBody & { readonly type: "UpdateAccepted" } }
+    | undefined;
   #fault: AionError | undefined;
   /** When its code was given the latest event. */
   #activatedAt = 0;
@@ -239,8 +247,10 @@ export class ResidentRun {
     this.#phase = "gone";
     this.instance?.dispose();
     for (const attempt of this.#batch?.attempts ?? []) this.#host.release(this, attempt);
-    const left = [...(this.#batch?.inputs ?? []), ...this.#inbox.splice(0)];
+    const refused = this.#batch?.refused.map(({ input }) => input) ?? [];
+    const left = [...(this.#batch?.inputs ?? []), ...refused, ...this.#inbox.splice(0)];
     this.#batch = undefined;
+    this.#offered = undefined;
     for (const question of this.#questions.splice(0)) question();
     return left;
   }
@@ -258,7 +268,9 @@ export class ResidentRun {
       return;
     }
     this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
-    this.#takeLines();
+    if (turn.offered !== undefined) this.#decide(turn.offered);
+    if (turn.offered?.ok === false) this.lines.take(this.state.headSeq, this.#saidAt);
+    else this.#takeLines();
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
       if (turn.isStuck) this.#fault = stuck(this.state);
@@ -283,6 +295,7 @@ export class ResidentRun {
       events: [],
       measures: [],
       inputs: [],
+      refused: [],
       send: [],
       consume: [],
       attempts: [],
@@ -330,26 +343,56 @@ export class ResidentRun {
     if (input.messageId !== undefined) batch.consume.push(input.messageId);
     if (input.replies !== undefined) batch.send.push(...input.replies(body !== undefined));
     if (body === undefined) return false;
+    if (body.type === "UpdateAccepted") return this.#offer(input, body, nowMs);
     const activation = this.#record(body, nowMs);
     if (activation === undefined) return false;
     if (this.instance === undefined) {
       if (this.program === undefined) return false;
       this.instance = this.#host.instantiate(this);
     }
+    this.#activate(this.instance, activation, nowMs, this.state.historyLength);
+    return true;
+  }
+
+  #activate(instance: ProgramInstance, delivery: Delivery, nowMs: number, historyLength: number): void {
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
     this.#activatedAt = this.#host.meter.now();
     this.#saidAt = nowMs;
     this.lines.begin();
-    this.instance.begin({
-      delivery: activation,
-      nowMs,
-      historyLength: this.state.historyLength,
-      recorded: [],
-      isLast: true,
-      isReplaying: false,
-    });
+    instance.begin({ delivery, nowMs, historyLength, recorded: [], isLast: true, isReplaying: false });
+  }
+
+  /** Asks the code whether it takes an update, which is recorded if it does; what it does with it then is the same turn. */
+  #offer(input: Input, body: EventBody & { readonly type: "UpdateAccepted" }, nowMs: number): boolean {
+    const { instance } = this;
+    if (instance === undefined) {
+      const why = `workflow ${this.workflowId} is being ended, and its code is not here`;
+      this.#refuse(input, new AionError("run_blocked", why));
+      return false;
+    }
+    this.#offered = { input, body };
+    const { updateId, name, input: sent } = body;
+    const delivery = { kind: "update", updateId, name, input: sent, isOffered: true } as const;
+    this.#activate(instance, delivery, nowMs, this.state.historyLength + 1);
     return true;
+  }
+
+  #decide(answer: Offered): void {
+    const offered = this.#offered;
+    assert(offered !== undefined, "the code answers about an update that it was asked about");
+    this.#offered = undefined;
+    const { input, body } = offered;
+    if (!answer.ok) return this.#refuse(input, decodeError(answer.refusal));
+    const sent = answer.input === body.input ? {} : { sent: body.input };
+    this.#record({ ...body, input: answer.input, ...sent }, this.#saidAt);
+  }
+
+  #refuse(input: Input, error: AionError): void {
+    const batch = this.#batch;
+    assert(batch !== undefined, "an activating run has a batch");
+    batch.inputs.splice(batch.inputs.indexOf(input), 1);
+    batch.refused.push({ input, error });
   }
 
   #record(body: EventBody, nowMs: number): ReturnType<RunState["apply"]> {
@@ -475,6 +518,7 @@ export class ResidentRun {
   #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
+    const updateIds = this.state.recentUpdateIds();
     const cancelRequestIds = this.state.recentCancelRequestIds();
     const signals = this.instance?.unconsumedSignals() ?? [];
     const version = this.#host.routedVersion(end.workflowType) ?? started.version;
@@ -494,6 +538,7 @@ export class ResidentRun {
         ? {}
         : { executionDeadlineAt: started.executionDeadlineAt }),
       ...(signalIds.length === 0 ? {} : { signalIds }),
+      ...(updateIds.length === 0 ? {} : { updateIds }),
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
       ...(started.trace === undefined ? {} : { trace: started.trace }),
@@ -534,6 +579,7 @@ export class ResidentRun {
       this.#batch = undefined;
       this.#phase = "idle";
       for (const input of batch.inputs) input.onDurable?.();
+      for (const { input, error } of batch.refused) input.onRefused?.(error);
       this.#rest();
       return;
     }

@@ -20,6 +20,7 @@ import {
   runPage,
   runSummary,
   started,
+  updates,
   workers,
 } from "./forms.ts";
 
@@ -28,6 +29,8 @@ export const replyNames = {
   start: "Started",
   signal: undefined,
   query: "Answer",
+  update: "Update",
+  updateResult: "Update",
   cancel: undefined,
   terminate: undefined,
   result: "Result",
@@ -48,6 +51,7 @@ export const replySchemas = {
   Started: started,
   Answer: z.object({ result: json }),
   Result: z.discriminatedUnion("status", results),
+  Update: z.discriminatedUnion("status", updates),
   RunDescription: description,
   RunPage: runPage,
   Count: count,

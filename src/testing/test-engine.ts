@@ -421,6 +421,8 @@ export class TestEngine {
       signal: (request) => this.#write((service) => service.signal(request)),
       cancel: (request) => this.#write((service) => service.cancel(request)),
       terminate: (request) => this.#write((service) => service.terminate(request)),
+      update: (request, options) => this.#write((service) => service.update(request, options)),
+      updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),

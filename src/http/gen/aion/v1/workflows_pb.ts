@@ -18,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file aion/v1/workflows.proto.
  */
 export const file_aion_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCL7BAoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5QgwKCl9jbG9zZWRfYXRCCgoIX2Jsb2NrZWRCFQoTX3BhcmVudF93b3JrZmxvd19pZEIGCgRfcGlkIrECCg9QZW5kaW5nQWN0aXZpdHkSDwoHb3JkaW5hbBgBIAEoDRIVCg1hY3Rpdml0eV90eXBlGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SFAoMZmFpbGVkX2NvdW50GAQgASgNEg0KBXN0YXRlGAUgASgJEhUKCHJldHJ5X2F0GAYgASgBSACIAQESGQoMbGFzdF9mYWlsdXJlGAcgASgJSAGIAQESFwoKdGFza19xdWV1ZRgIIAEoCUgCiAEBEhMKBndvcmtlchgJIAEoCUgDiAEBEigKCHByb2dyZXNzGAogASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlQgsKCV9yZXRyeV9hdEIPCg1fbGFzdF9mYWlsdXJlQg0KC190YXNrX3F1ZXVlQgkKB193b3JrZXIiMAoMUGVuZGluZ1RpbWVyEg8KB29yZGluYWwYASABKAUSDwoHZmlyZV9hdBgCIAEoASI6CgxQZW5kaW5nQ2hpbGQSEwoLd29ya2Zsb3dfaWQYASABKAkSFQoNd29ya2Zsb3dfdHlwZRgCIAEoCSJ5Cg1SZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIUCgd3YWl0X21zGAQgASgNSAGIAQFCCQoHX3J1bl9pZEIKCghfd2FpdF9tcyKdAQoOUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRImCgZyZXN1bHQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIQoHZmFpbHVyZRgEIAEoCzIQLmFpb24udjEuRmFpbHVyZRIUCgdibG9ja2VkGAUgASgJSACIAQFCCgoIX2Jsb2NrZWQivAEKDkhpc3RvcnlSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxQggKBl9saW1pdEIKCghfd2FpdF9tcyJcCg9IaXN0b3J5UmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghuZXh0X3NlcRgCIAEoDRIOCgZpc19lbmQYAyABKAgiswEKC0xvZ3NSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARISCgVhZnRlchgEIAEoCUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCAoGX2FmdGVyQggKBl9saW1pdEIKCghfd2FpdF9tcyJsCgxMb2dzUmVzcG9uc2USIAoFbGluZXMYASADKAsyES5haW9uLnYxLkxvZ3NMaW5lEhMKC25leHRfY3Vyc29yGAIgASgJEg4KBmlzX2VuZBgDIAEoCBIVCg1kcm9wcGVkX2NvdW50GAQgASgNIpUBCghMb2dzTGluZRIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgNEhMKC3JlY29yZGVkX2F0GAMgASgBEg0KBWxldmVsGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSLAoGZmllbGRzGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAiAEBQgkKB19maWVsZHMiewoNRm9sbG93UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESFQoIZnJvbV9zZXEYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgsKCV9mcm9tX3NlcSJFCg5Gb2xsb3dSZXNwb25zZRILCgNzZXEYASABKA0SJgoFZXZlbnQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvQBCgtGZWVkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARISCgVsaW1pdBgDIAEoDUgBiAEBEhQKB3dhaXRfbXMYBCABKA1IAogBARIYCgt3b3JrZmxvd19pZBgFIAEoCUgDiAEBEhoKDXdvcmtmbG93X3R5cGUYBiABKAlIBIgBARISCgV0eXBlcxgHIAEoCUgFiAEBQggKBl9hZnRlckIICgZfbGltaXRCCgoIX3dhaXRfbXNCDgoMX3dvcmtmbG93X2lkQhAKDl93b3JrZmxvd190eXBlQggKBl90eXBlcyJbCgxGZWVkUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuYWlvbi52MS5GZWVkRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEgoKaXNfYXRfaGVhZBgDIAEoCCKuAQoJRmVlZEV2ZW50Eg4KBmN1cnNvchgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSFQoNd29ya2Zsb3dfdHlwZRgEIAEoCRImCgVldmVudBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoKdW5yZWFkYWJsZRgGIAEoCzIZLmFpb24udjEuVW5yZWFkYWJsZUV2ZW50cyJWChBVbnJlYWRhYmxlRXZlbnRzEhEKCWZpcnN0X3NlcRgBIAEoDRIQCghsYXN0X3NlcRgCIAEoDRIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkitQEKDFdhdGNoUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARIYCgt3b3JrZmxvd19pZBgDIAEoCUgBiAEBEhoKDXdvcmtmbG93X3R5cGUYBCABKAlIAogBARISCgV0eXBlcxgFIAEoCUgDiAEBQggKBl9hZnRlckIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIrQBCg1TaWduYWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIMCgRuYW1lGAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSFgoJc2lnbmFsX2lkGAYgASgJSAGIAQFCCQoHX3J1bl9pZEIMCgpfc2lnbmFsX2lkIhAKDlNpZ25hbFJlc3BvbnNlIosBCgxRdWVyeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJQoFaW5wdXQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCQoHX3J1bl9pZCI3Cg1RdWVyeVJlc3BvbnNlEiYKBnJlc3VsdBgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSKfAQoNQ2FuY2VsUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCIQCg5DYW5jZWxSZXNwb25zZSKiAQoQVGVybWluYXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESEwoGcmVhc29uGAQgASgJSAGIAQESFwoKcmVxdWVzdF9pZBgFIAEoCUgCiAEBQgkKB19ydW5faWRCCQoHX3JlYXNvbkINCgtfcmVxdWVzdF9pZCITChFUZXJtaW5hdGVSZXNwb25zZSJPChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhcKCnRhc2tfcXVldWUYAiABKAlIAIgBAUINCgtfdGFza19xdWV1ZSJoChNMaXN0V29ya2Vyc1Jlc3BvbnNlEiQKB3dvcmtlcnMYASADKAsyEy5haW9uLnYxLldvcmtlckluZm8SKwoLdGFza19xdWV1ZXMYAiADKAsyFi5haW9uLnYxLlRhc2tRdWV1ZUluZm8iowEKCldvcmtlckluZm8SEAoIaWRlbnRpdHkYASABKAkSEgoFYnVpbGQYAiABKAlIAIgBARINCgVzdGF0ZRgDIAEoCRITCgt0YXNrX3F1ZXVlcxgEIAMoCRIWCg5hY3Rpdml0eV90eXBlcxgFIAMoCRIQCghjYXBhY2l0eRgGIAEoARIXCg90YXNrc19pbl9mbGlnaHQYByABKAFCCAoGX2J1aWxkIoEBCg1UYXNrUXVldWVJbmZvEhIKCnRhc2tfcXVldWUYASABKAkSFQoNd2FpdGluZ19jb3VudBgCIAEoARIaCg13YWl0aW5nX3NpbmNlGAMgASgBSACIAQESFwoPaW5fZmxpZ2h0X2NvdW50GAQgASgBQhAKDl93YWl0aW5nX3NpbmNlIoEBCg1EZXBsb3lSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgdhcmNoaXZlGAIgASgMEhYKCWlzX3JvdXRlZBgDIAEoCEgAiAEBEhcKCnJlcXVlc3RfaWQYBCABKAlIAYgBAUIMCgpfaXNfcm91dGVkQg0KC19yZXF1ZXN0X2lkIkkKDkRlcGxveVJlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDgoGaXNfbmV3GAMgASgIIlYKE0xpc3RQYWNrYWdlc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhoKDXdvcmtmbG93X3R5cGUYAiABKAlIAIgBAUIQCg5fd29ya2Zsb3dfdHlwZSJmChRMaXN0UGFja2FnZXNSZXNwb25zZRIpCghwYWNrYWdlcxgBIAMoCzIXLmFpb24udjEuUGFja2FnZVN1bW1hcnkSIwoGcm91dGVzGAIgAygLMhMuYWlvbi52MS5Sb3V0ZUVudHJ5IngKDlBhY2thZ2VTdW1tYXJ5Eg8KB3ZlcnNpb24YASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoARITCgtkZXBsb3llZF9hdBgDIAEoARIWCg53b3JrZmxvd190eXBlcxgEIAMoCRIUCgxyb3V0ZWRfdHlwZXMYBSADKAkiRwoKUm91dGVFbnRyeRIVCg13b3JrZmxvd190eXBlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJcm91dGVkX2F0GAMgASgBInIKDFJvdXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFgoOd29ya2Zsb3dfdHlwZXMYAiADKAkSDwoHdmVyc2lvbhgDIAEoCRIXCgpyZXF1ZXN0X2lkGAQgASgJSACIAQFCDQoLX3JlcXVlc3RfaWQiDwoNUm91dGVSZXNwb25zZSJbCg1VbmxvYWRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhcKCnJlcXVlc3RfaWQYAyABKAlIAIgBAUINCgtfcmVxdWVzdF9pZCIQCg5VbmxvYWRSZXNwb25zZTKvBwoPV29ya2Zsb3dTZXJ2aWNlEjYKBVN0YXJ0EhUuYWlvbi52MS5TdGFydFJlcXVlc3QaFi5haW9uLnYxLlN0YXJ0UmVzcG9uc2USOAoETGlzdBIULmFpb24udjEuTGlzdFJlcXVlc3QaFS5haW9uLnYxLkxpc3RSZXNwb25zZSIDkAIBEjsKBUNvdW50EhUuYWlvbi52MS5Db3VudFJlcXVlc3QaFi5haW9uLnYxLkNvdW50UmVzcG9uc2UiA5ACARJCCghEZXNjcmliZRIYLmFpb24udjEuRGVzY3JpYmVSZXF1ZXN0GhcuYWlvbi52MS5SdW5EZXNjcmlwdGlvbiIDkAIBEj4KBlJlc3VsdBIWLmFpb24udjEuUmVzdWx0UmVxdWVzdBoXLmFpb24udjEuUmVzdWx0UmVzcG9uc2UiA5ACARJBCgdIaXN0b3J5EhcuYWlvbi52MS5IaXN0b3J5UmVxdWVzdBoYLmFpb24udjEuSGlzdG9yeVJlc3BvbnNlIgOQAgESOAoETG9ncxIULmFpb24udjEuTG9nc1JlcXVlc3QaFS5haW9uLnYxLkxvZ3NSZXNwb25zZSIDkAIBEjsKBkZvbGxvdxIWLmFpb24udjEuRm9sbG93UmVxdWVzdBoXLmFpb24udjEuRm9sbG93UmVzcG9uc2UwARI4CgRGZWVkEhQuYWlvbi52MS5GZWVkUmVxdWVzdBoVLmFpb24udjEuRmVlZFJlc3BvbnNlIgOQAgESNAoFV2F0Y2gSFS5haW9uLnYxLldhdGNoUmVxdWVzdBoSLmFpb24udjEuRmVlZEV2ZW50MAESOQoGU2lnbmFsEhYuYWlvbi52MS5TaWduYWxSZXF1ZXN0GhcuYWlvbi52MS5TaWduYWxSZXNwb25zZRI2CgVRdWVyeRIVLmFpb24udjEuUXVlcnlSZXF1ZXN0GhYuYWlvbi52MS5RdWVyeVJlc3BvbnNlEjkKBkNhbmNlbBIWLmFpb24udjEuQ2FuY2VsUmVxdWVzdBoXLmFpb24udjEuQ2FuY2VsUmVzcG9uc2USQgoJVGVybWluYXRlEhkuYWlvbi52MS5UZXJtaW5hdGVSZXF1ZXN0GhouYWlvbi52MS5UZXJtaW5hdGVSZXNwb25zZRJNCgtMaXN0V29ya2VycxIbLmFpb24udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GhwuYWlvbi52MS5MaXN0V29ya2Vyc1Jlc3BvbnNlIgOQAgEykAIKDlBhY2thZ2VTZXJ2aWNlEjkKBkRlcGxveRIWLmFpb24udjEuRGVwbG95UmVxdWVzdBoXLmFpb24udjEuRGVwbG95UmVzcG9uc2USUAoMTGlzdFBhY2thZ2VzEhwuYWlvbi52MS5MaXN0UGFja2FnZXNSZXF1ZXN0Gh0uYWlvbi52MS5MaXN0UGFja2FnZXNSZXNwb25zZSIDkAIBEjYKBVJvdXRlEhUuYWlvbi52MS5Sb3V0ZVJlcXVlc3QaFi5haW9uLnYxLlJvdXRlUmVzcG9uc2USOQoGVW5sb2FkEhYuYWlvbi52MS5VbmxvYWRSZXF1ZXN0GhcuYWlvbi52MS5VbmxvYWRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("ChdhaW9uL3YxL3dvcmtmbG93cy5wcm90bxIHYWlvbi52MSJTCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEgwKBGhpbnQYAiABKAkSKAoHZGV0YWlscxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7AIKB0ZhaWx1cmUSDAoEa2luZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKBHR5cGUYAyABKAlIAIgBARIaCg1ub25fcmV0cnlhYmxlGAQgASgISAGIAQESJwoHZGV0YWlscxgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRISCgVzdGFjaxgGIAEoCUgCiAEBEh8KBWNhdXNlGAcgASgLMhAuYWlvbi52MS5GYWlsdXJlEg8KAm9mGAggASgJSAOIAQESFAoHYXR0ZW1wdBgJIAEoDUgEiAEBEh4KEWNoaWxkX3dvcmtmbG93X2lkGAogASgJSAWIAQESFAoHdGltZW91dBgLIAEoCUgGiAEBQgcKBV90eXBlQhAKDl9ub25fcmV0cnlhYmxlQggKBl9zdGFja0IFCgNfb2ZCCgoIX2F0dGVtcHRCFAoSX2NoaWxkX3dvcmtmbG93X2lkQgoKCF90aW1lb3V0IpEDCgxTdGFydFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkSJQoFaW5wdXQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGAoLd29ya2Zsb3dfaWQYBCABKAlIAIgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAGIAQESEgoFcmV1c2UYBiABKAlIAogBARIbCg5zdGFydF9kZWxheV9tcxgHIAEoAUgDiAEBEhsKDnJ1bl90aW1lb3V0X21zGAggASgBSASIAQESIQoUZXhlY3V0aW9uX3RpbWVvdXRfbXMYCSABKAFIBYgBARIkCgZzaWduYWwYCiABKAsyFC5haW9uLnYxLlN0YXJ0U2lnbmFsQg4KDF93b3JrZmxvd19pZEINCgtfcmVxdWVzdF9pZEIICgZfcmV1c2VCEQoPX3N0YXJ0X2RlbGF5X21zQhEKD19ydW5fdGltZW91dF9tc0IXChVfZXhlY3V0aW9uX3RpbWVvdXRfbXMiagoLU3RhcnRTaWduYWwSDAoEbmFtZRgBIAEoCRInCgdwYXlsb2FkGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEhYKCXNpZ25hbF9pZBgDIAEoCUgAiAEBQgwKCl9zaWduYWxfaWQiRAoNU3RhcnRSZXNwb25zZRITCgt3b3JrZmxvd19pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSDgoGaXNfbmV3GAMgASgIIu4DCgtMaXN0UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBARISCgVsaW1pdBgLIAEoDUgJiAEBEhMKBmN1cnNvchgMIAEoCUgKiAEBQg4KDF93b3JrZmxvd19pZEIQCg5fd29ya2Zsb3dfdHlwZUIJCgdfc3RhdHVzQg0KC19pc19ibG9ja2VkQhAKDl9zdGFydGVkX2FmdGVyQhEKD19zdGFydGVkX2JlZm9yZUIPCg1fY2xvc2VkX2FmdGVyQhAKDl9jbG9zZWRfYmVmb3JlQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCCAoGX2xpbWl0QgkKB19jdXJzb3IiWwoMTGlzdFJlc3BvbnNlEiEKBHJ1bnMYASADKAsyEy5haW9uLnYxLlJ1blN1bW1hcnkSGAoLbmV4dF9jdXJzb3IYAiABKAlIAIgBAUIOCgxfbmV4dF9jdXJzb3IisQMKDENvdW50UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGAoLd29ya2Zsb3dfaWQYAiABKAlIAIgBARIaCg13b3JrZmxvd190eXBlGAMgASgJSAGIAQESEwoGc3RhdHVzGAQgASgJSAKIAQESFwoKaXNfYmxvY2tlZBgFIAEoCEgDiAEBEhoKDXN0YXJ0ZWRfYWZ0ZXIYBiABKAFIBIgBARIbCg5zdGFydGVkX2JlZm9yZRgHIAEoAUgFiAEBEhkKDGNsb3NlZF9hZnRlchgIIAEoAUgGiAEBEhoKDWNsb3NlZF9iZWZvcmUYCSABKAFIB4gBARIfChJwYXJlbnRfd29ya2Zsb3dfaWQYCiABKAlICIgBAUIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCQoHX3N0YXR1c0INCgtfaXNfYmxvY2tlZEIQCg5fc3RhcnRlZF9hZnRlckIRCg9fc3RhcnRlZF9iZWZvcmVCDwoNX2Nsb3NlZF9hZnRlckIQCg5fY2xvc2VkX2JlZm9yZUIVChNfcGFyZW50X3dvcmtmbG93X2lkIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKAEilQIKClJ1blN1bW1hcnkSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQFCDAoKX2Nsb3NlZF9hdEIKCghfYmxvY2tlZEIVChNfcGFyZW50X3dvcmtmbG93X2lkIlkKD0Rlc2NyaWJlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQFCCQoHX3J1bl9pZCKsBQoOUnVuRGVzY3JpcHRpb24SEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDXdvcmtmbG93X3R5cGUYAyABKAkSDwoHdmVyc2lvbhgEIAEoCRIOCgZzdGF0dXMYBSABKAkSEgoKc3RhcnRlZF9hdBgGIAEoARIWCgljbG9zZWRfYXQYByABKAFIAIgBARIWCg5oaXN0b3J5X2xlbmd0aBgIIAEoDRIUCgdibG9ja2VkGAkgASgJSAGIAQESHwoScGFyZW50X3dvcmtmbG93X2lkGAogASgJSAKIAQESJQoFaW5wdXQYCyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoGcmVzdWx0GAwgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYDSABKAsyEC5haW9uLnYxLkZhaWx1cmUSNAoScGVuZGluZ19hY3Rpdml0aWVzGA4gAygLMhguYWlvbi52MS5QZW5kaW5nQWN0aXZpdHkSLQoOcGVuZGluZ190aW1lcnMYDyADKAsyFS5haW9uLnYxLlBlbmRpbmdUaW1lchIvChBwZW5kaW5nX2NoaWxkcmVuGBAgAygLMhUuYWlvbi52MS5QZW5kaW5nQ2hpbGQSGwoTaXNfY2FuY2VsX3JlcXVlc3RlZBgRIAEoCBIQCgNwaWQYEiABKAlIA4gBARIhCgRydW5zGBMgAygLMhMuYWlvbi52MS5SdW5TdW1tYXJ5Ei8KD3BlbmRpbmdfdXBkYXRlcxgUIAMoCzIWLmFpb24udjEuUGVuZGluZ1VwZGF0ZUIMCgpfY2xvc2VkX2F0QgoKCF9ibG9ja2VkQhUKE19wYXJlbnRfd29ya2Zsb3dfaWRCBgoEX3BpZCKxAgoPUGVuZGluZ0FjdGl2aXR5Eg8KB29yZGluYWwYASABKA0SFQoNYWN0aXZpdHlfdHlwZRgCIAEoCRIPCgdhdHRlbXB0GAMgASgNEhQKDGZhaWxlZF9jb3VudBgEIAEoDRINCgVzdGF0ZRgFIAEoCRIVCghyZXRyeV9hdBgGIAEoAUgAiAEBEhkKDGxhc3RfZmFpbHVyZRgHIAEoCUgBiAEBEhcKCnRhc2tfcXVldWUYCCABKAlIAogBARITCgZ3b3JrZXIYCSABKAlIA4gBARIoCghwcm9ncmVzcxgKIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZUILCglfcmV0cnlfYXRCDwoNX2xhc3RfZmFpbHVyZUINCgtfdGFza19xdWV1ZUIJCgdfd29ya2VyIjAKDFBlbmRpbmdUaW1lchIPCgdvcmRpbmFsGAEgASgFEg8KB2ZpcmVfYXQYAiABKAEiOgoMUGVuZGluZ0NoaWxkEhMKC3dvcmtmbG93X2lkGAEgASgJEhUKDXdvcmtmbG93X3R5cGUYAiABKAkiRQoNUGVuZGluZ1VwZGF0ZRIRCgl1cGRhdGVfaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgthY2NlcHRlZF9hdBgDIAEoASJ5Cg1SZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIUCgd3YWl0X21zGAQgASgNSAGIAQFCCQoHX3J1bl9pZEIKCghfd2FpdF9tcyKdAQoOUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRImCgZyZXN1bHQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSIQoHZmFpbHVyZRgEIAEoCzIQLmFpb24udjEuRmFpbHVyZRIUCgdibG9ja2VkGAUgASgJSACIAQFCCgoIX2Jsb2NrZWQivAEKDkhpc3RvcnlSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIVCghmcm9tX3NlcRgEIAEoDUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCwoJX2Zyb21fc2VxQggKBl9saW1pdEIKCghfd2FpdF9tcyJcCg9IaXN0b3J5UmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIQCghuZXh0X3NlcRgCIAEoDRIOCgZpc19lbmQYAyABKAgiswEKC0xvZ3NSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARISCgVhZnRlchgEIAEoCUgBiAEBEhIKBWxpbWl0GAUgASgNSAKIAQESFAoHd2FpdF9tcxgGIAEoDUgDiAEBQgkKB19ydW5faWRCCAoGX2FmdGVyQggKBl9saW1pdEIKCghfd2FpdF9tcyJsCgxMb2dzUmVzcG9uc2USIAoFbGluZXMYASADKAsyES5haW9uLnYxLkxvZ3NMaW5lEhMKC25leHRfY3Vyc29yGAIgASgJEg4KBmlzX2VuZBgDIAEoCBIVCg1kcm9wcGVkX2NvdW50GAQgASgNIpUBCghMb2dzTGluZRIOCgZydW5faWQYASABKAkSCwoDc2VxGAIgASgNEhMKC3JlY29yZGVkX2F0GAMgASgBEg0KBWxldmVsGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSLAoGZmllbGRzGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAiAEBQgkKB19maWVsZHMiewoNRm9sbG93UmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESFQoIZnJvbV9zZXEYBCABKA1IAYgBAUIJCgdfcnVuX2lkQgsKCV9mcm9tX3NlcSJFCg5Gb2xsb3dSZXNwb25zZRILCgNzZXEYASABKA0SJgoFZXZlbnQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvQBCgtGZWVkUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARISCgVsaW1pdBgDIAEoDUgBiAEBEhQKB3dhaXRfbXMYBCABKA1IAogBARIYCgt3b3JrZmxvd19pZBgFIAEoCUgDiAEBEhoKDXdvcmtmbG93X3R5cGUYBiABKAlIBIgBARISCgV0eXBlcxgHIAEoCUgFiAEBQggKBl9hZnRlckIICgZfbGltaXRCCgoIX3dhaXRfbXNCDgoMX3dvcmtmbG93X2lkQhAKDl93b3JrZmxvd190eXBlQggKBl90eXBlcyJbCgxGZWVkUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuYWlvbi52MS5GZWVkRXZlbnQSEwoLbmV4dF9jdXJzb3IYAiABKAkSEgoKaXNfYXRfaGVhZBgDIAEoCCKuAQoJRmVlZEV2ZW50Eg4KBmN1cnNvchgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSFQoNd29ya2Zsb3dfdHlwZRgEIAEoCRImCgVldmVudBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoKdW5yZWFkYWJsZRgGIAEoCzIZLmFpb24udjEuVW5yZWFkYWJsZUV2ZW50cyJWChBVbnJlYWRhYmxlRXZlbnRzEhEKCWZpcnN0X3NlcRgBIAEoDRIQCghsYXN0X3NlcRgCIAEoDRIMCgRjb2RlGAMgASgJEg8KB21lc3NhZ2UYBCABKAkitQEKDFdhdGNoUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEgoFYWZ0ZXIYAiABKAlIAIgBARIYCgt3b3JrZmxvd19pZBgDIAEoCUgBiAEBEhoKDXdvcmtmbG93X3R5cGUYBCABKAlIAogBARISCgV0eXBlcxgFIAEoCUgDiAEBQggKBl9hZnRlckIOCgxfd29ya2Zsb3dfaWRCEAoOX3dvcmtmbG93X3R5cGVCCAoGX3R5cGVzIrQBCg1TaWduYWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIMCgRuYW1lGAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSFgoJc2lnbmFsX2lkGAYgASgJSAGIAQFCCQoHX3J1bl9pZEIMCgpfc2lnbmFsX2lkIhAKDlNpZ25hbFJlc3BvbnNlIosBCgxRdWVyeVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhMKC3dvcmtmbG93X2lkGAIgASgJEhMKBnJ1bl9pZBgDIAEoCUgAiAEBEgwKBG5hbWUYBCABKAkSJQoFaW5wdXQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVCCQoHX3J1bl9pZCI3Cg1RdWVyeVJlc3BvbnNlEiYKBnJlc3VsdBgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSL4AQoNVXBkYXRlUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSEwoLd29ya2Zsb3dfaWQYAiABKAkSEwoGcnVuX2lkGAMgASgJSACIAQESDAoEbmFtZRgEIAEoCRIlCgVpbnB1dBgFIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIWCgl1cGRhdGVfaWQYBiABKAlIAYgBARIUCgd3YWl0X21zGAcgASgNSAKIAQESFQoId2FpdF9mb3IYCCABKAlIA4gBAUIJCgdfcnVuX2lkQgwKCl91cGRhdGVfaWRCCgoIX3dhaXRfbXNCCwoJX3dhaXRfZm9yIpIBChNVcGRhdGVSZXN1bHRSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARIRCgl1cGRhdGVfaWQYBCABKAkSFAoHd2FpdF9tcxgFIAEoDUgBiAEBQgkKB19ydW5faWRCCgoIX3dhaXRfbXMisAEKDlVwZGF0ZVJlc3BvbnNlEg4KBnN0YXR1cxgBIAEoCRIOCgZydW5faWQYAiABKAkSEQoJdXBkYXRlX2lkGAMgASgJEiYKBnJlc3VsdBgEIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIhCgdmYWlsdXJlGAUgASgLMhAuYWlvbi52MS5GYWlsdXJlEhQKB2Jsb2NrZWQYBiABKAlIAIgBAUIKCghfYmxvY2tlZCK2AQoUVXBkYXRlUmVzdWx0UmVzcG9uc2USDgoGc3RhdHVzGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIRCgl1cGRhdGVfaWQYAyABKAkSJgoGcmVzdWx0GAQgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiEKB2ZhaWx1cmUYBSABKAsyEC5haW9uLnYxLkZhaWx1cmUSFAoHYmxvY2tlZBgGIAEoCUgAiAEBQgoKCF9ibG9ja2VkIp8BCg1DYW5jZWxSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARITCgZyZWFzb24YBCABKAlIAYgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAKIAQFCCQoHX3J1bl9pZEIJCgdfcmVhc29uQg0KC19yZXF1ZXN0X2lkIhAKDkNhbmNlbFJlc3BvbnNlIqIBChBUZXJtaW5hdGVSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRITCgt3b3JrZmxvd19pZBgCIAEoCRITCgZydW5faWQYAyABKAlIAIgBARITCgZyZWFzb24YBCABKAlIAYgBARIXCgpyZXF1ZXN0X2lkGAUgASgJSAKIAQFCCQoHX3J1bl9pZEIJCgdfcmVhc29uQg0KC19yZXF1ZXN0X2lkIhMKEVRlcm1pbmF0ZVJlc3BvbnNlIk8KEkxpc3RXb3JrZXJzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFwoKdGFza19xdWV1ZRgCIAEoCUgAiAEBQg0KC190YXNrX3F1ZXVlImgKE0xpc3RXb3JrZXJzUmVzcG9uc2USJAoHd29ya2VycxgBIAMoCzITLmFpb24udjEuV29ya2VySW5mbxIrCgt0YXNrX3F1ZXVlcxgCIAMoCzIWLmFpb24udjEuVGFza1F1ZXVlSW5mbyKjAQoKV29ya2VySW5mbxIQCghpZGVudGl0eRgBIAEoCRISCgVidWlsZBgCIAEoCUgAiAEBEg0KBXN0YXRlGAMgASgJEhMKC3Rhc2tfcXVldWVzGAQgAygJEhYKDmFjdGl2aXR5X3R5cGVzGAUgAygJEhAKCGNhcGFjaXR5GAYgASgBEhcKD3Rhc2tzX2luX2ZsaWdodBgHIAEoAUIICgZfYnVpbGQigQEKDVRhc2tRdWV1ZUluZm8SEgoKdGFza19xdWV1ZRgBIAEoCRIVCg13YWl0aW5nX2NvdW50GAIgASgBEhoKDXdhaXRpbmdfc2luY2UYAyABKAFIAIgBARIXCg9pbl9mbGlnaHRfY291bnQYBCABKAFCEAoOX3dhaXRpbmdfc2luY2UigQEKDURlcGxveVJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB2FyY2hpdmUYAiABKAwSFgoJaXNfcm91dGVkGAMgASgISACIAQESFwoKcmVxdWVzdF9pZBgEIAEoCUgBiAEBQgwKCl9pc19yb3V0ZWRCDQoLX3JlcXVlc3RfaWQiSQoORGVwbG95UmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIWCg53b3JrZmxvd190eXBlcxgCIAMoCRIOCgZpc19uZXcYAyABKAgiVgoTTGlzdFBhY2thZ2VzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSGgoNd29ya2Zsb3dfdHlwZRgCIAEoCUgAiAEBQhAKDl93b3JrZmxvd190eXBlImYKFExpc3RQYWNrYWdlc1Jlc3BvbnNlEikKCHBhY2thZ2VzGAEgAygLMhcuYWlvbi52MS5QYWNrYWdlU3VtbWFyeRIjCgZyb3V0ZXMYAiADKAsyEy5haW9uLnYxLlJvdXRlRW50cnkieAoOUGFja2FnZVN1bW1hcnkSDwoHdmVyc2lvbhgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgBEhMKC2RlcGxveWVkX2F0GAMgASgBEhYKDndvcmtmbG93X3R5cGVzGAQgAygJEhQKDHJvdXRlZF90eXBlcxgFIAMoCSJHCgpSb3V0ZUVudHJ5EhUKDXdvcmtmbG93X3R5cGUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIRCglyb3V0ZWRfYXQYAyABKAEicgoMUm91dGVSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIWCg53b3JrZmxvd190eXBlcxgCIAMoCRIPCgd2ZXJzaW9uGAMgASgJEhcKCnJlcXVlc3RfaWQYBCABKAlIAIgBAUINCgtfcmVxdWVzdF9pZCIPCg1Sb3V0ZVJlc3BvbnNlIlsKDVVubG9hZFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSFwoKcmVxdWVzdF9pZBgDIAEoCUgAiAEBQg0KC19yZXF1ZXN0X2lkIhAKDlVubG9hZFJlc3BvbnNlMrwICg9Xb3JrZmxvd1NlcnZpY2USNgoFU3RhcnQSFS5haW9uLnYxLlN0YXJ0UmVxdWVzdBoWLmFpb24udjEuU3RhcnRSZXNwb25zZRI4CgRMaXN0EhQuYWlvbi52MS5MaXN0UmVxdWVzdBoVLmFpb24udjEuTGlzdFJlc3BvbnNlIgOQAgESOwoFQ291bnQSFS5haW9uLnYxLkNvdW50UmVxdWVzdBoWLmFpb24udjEuQ291bnRSZXNwb25zZSIDkAIBEkIKCERlc2NyaWJlEhguYWlvbi52MS5EZXNjcmliZVJlcXVlc3QaFy5haW9uLnYxLlJ1bkRlc2NyaXB0aW9uIgOQAgESPgoGUmVzdWx0EhYuYWlvbi52MS5SZXN1bHRSZXF1ZXN0GhcuYWlvbi52MS5SZXN1bHRSZXNwb25zZSIDkAIBEkEKB0hpc3RvcnkSFy5haW9uLnYxLkhpc3RvcnlSZXF1ZXN0GhguYWlvbi52MS5IaXN0b3J5UmVzcG9uc2UiA5ACARI4CgRMb2dzEhQuYWlvbi52MS5Mb2dzUmVxdWVzdBoVLmFpb24udjEuTG9nc1Jlc3BvbnNlIgOQAgESOwoGRm9sbG93EhYuYWlvbi52MS5Gb2xsb3dSZXF1ZXN0GhcuYWlvbi52MS5Gb2xsb3dSZXNwb25zZTABEjgKBEZlZWQSFC5haW9uLnYxLkZlZWRSZXF1ZXN0GhUuYWlvbi52MS5GZWVkUmVzcG9uc2UiA5ACARI0CgVXYXRjaBIVLmFpb24udjEuV2F0Y2hSZXF1ZXN0GhIuYWlvbi52MS5GZWVkRXZlbnQwARI5CgZTaWduYWwSFi5haW9uLnYxLlNpZ25hbFJlcXVlc3QaFy5haW9uLnYxLlNpZ25hbFJlc3BvbnNlEjYKBVF1ZXJ5EhUuYWlvbi52MS5RdWVyeVJlcXVlc3QaFi5haW9uLnYxLlF1ZXJ5UmVzcG9uc2USOQoGVXBkYXRlEhYuYWlvbi52MS5VcGRhdGVSZXF1ZXN0GhcuYWlvbi52MS5VcGRhdGVSZXNwb25zZRJQCgxVcGRhdGVSZXN1bHQSHC5haW9uLnYxLlVwZGF0ZVJlc3VsdFJlcXVlc3QaHS5haW9uLnYxLlVwZGF0ZVJlc3VsdFJlc3BvbnNlIgOQAgESOQoGQ2FuY2VsEhYuYWlvbi52MS5DYW5jZWxSZXF1ZXN0GhcuYWlvbi52MS5DYW5jZWxSZXNwb25zZRJCCglUZXJtaW5hdGUSGS5haW9uLnYxLlRlcm1pbmF0ZVJlcXVlc3QaGi5haW9uLnYxLlRlcm1pbmF0ZVJlc3BvbnNlEk0KC0xpc3RXb3JrZXJzEhsuYWlvbi52MS5MaXN0V29ya2Vyc1JlcXVlc3QaHC5haW9uLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACATKQAgoOUGFja2FnZVNlcnZpY2USOQoGRGVwbG95EhYuYWlvbi52MS5EZXBsb3lSZXF1ZXN0GhcuYWlvbi52MS5EZXBsb3lSZXNwb25zZRJQCgxMaXN0UGFja2FnZXMSHC5haW9uLnYxLkxpc3RQYWNrYWdlc1JlcXVlc3QaHS5haW9uLnYxLkxpc3RQYWNrYWdlc1Jlc3BvbnNlIgOQAgESNgoFUm91dGUSFS5haW9uLnYxLlJvdXRlUmVxdWVzdBoWLmFpb24udjEuUm91dGVSZXNwb25zZRI5CgZVbmxvYWQSFi5haW9uLnYxLlVubG9hZFJlcXVlc3QaFy5haW9uLnYxLlVubG9hZFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * What an error carries beside its status.
@@ -620,6 +620,11 @@ export type RunDescription = Message<"aion.v1.RunDescription"> & {
    * @generated from field: repeated aion.v1.RunSummary runs = 19;
    */
   runs: RunSummary[];
+
+  /**
+   * @generated from field: repeated aion.v1.PendingUpdate pending_updates = 20;
+   */
+  pendingUpdates: PendingUpdate[];
 };
 
 /**
@@ -742,6 +747,33 @@ export const PendingChildSchema: GenMessage<PendingChild> = /*@__PURE__*/
   messageDesc(file_aion_v1_workflows, 14);
 
 /**
+ * @generated from message aion.v1.PendingUpdate
+ */
+export type PendingUpdate = Message<"aion.v1.PendingUpdate"> & {
+  /**
+   * @generated from field: string update_id = 1;
+   */
+  updateId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: double accepted_at = 3;
+   */
+  acceptedAt: number;
+};
+
+/**
+ * Describes the message aion.v1.PendingUpdate.
+ * Use `create(PendingUpdateSchema)` to create a new message.
+ */
+export const PendingUpdateSchema: GenMessage<PendingUpdate> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 15);
+
+/**
  * @generated from message aion.v1.ResultRequest
  */
 export type ResultRequest = Message<"aion.v1.ResultRequest"> & {
@@ -771,7 +803,7 @@ export type ResultRequest = Message<"aion.v1.ResultRequest"> & {
  * Use `create(ResultRequestSchema)` to create a new message.
  */
 export const ResultRequestSchema: GenMessage<ResultRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 15);
+  messageDesc(file_aion_v1_workflows, 16);
 
 /**
  * Of the run asked for or, if it continued as new, of the last one after it.
@@ -810,7 +842,7 @@ export type ResultResponse = Message<"aion.v1.ResultResponse"> & {
  * Use `create(ResultResponseSchema)` to create a new message.
  */
 export const ResultResponseSchema: GenMessage<ResultResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 16);
+  messageDesc(file_aion_v1_workflows, 17);
 
 /**
  * @generated from message aion.v1.HistoryRequest
@@ -856,7 +888,7 @@ export type HistoryRequest = Message<"aion.v1.HistoryRequest"> & {
  * Use `create(HistoryRequestSchema)` to create a new message.
  */
 export const HistoryRequestSchema: GenMessage<HistoryRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 17);
+  messageDesc(file_aion_v1_workflows, 18);
 
 /**
  * @generated from message aion.v1.HistoryResponse
@@ -889,7 +921,7 @@ export type HistoryResponse = Message<"aion.v1.HistoryResponse"> & {
  * Use `create(HistoryResponseSchema)` to create a new message.
  */
 export const HistoryResponseSchema: GenMessage<HistoryResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 18);
+  messageDesc(file_aion_v1_workflows, 19);
 
 /**
  * @generated from message aion.v1.LogsRequest
@@ -937,7 +969,7 @@ export type LogsRequest = Message<"aion.v1.LogsRequest"> & {
  * Use `create(LogsRequestSchema)` to create a new message.
  */
 export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 19);
+  messageDesc(file_aion_v1_workflows, 20);
 
 /**
  * @generated from message aion.v1.LogsResponse
@@ -973,7 +1005,7 @@ export type LogsResponse = Message<"aion.v1.LogsResponse"> & {
  * Use `create(LogsResponseSchema)` to create a new message.
  */
 export const LogsResponseSchema: GenMessage<LogsResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 20);
+  messageDesc(file_aion_v1_workflows, 21);
 
 /**
  * @generated from message aion.v1.LogsLine
@@ -1019,7 +1051,7 @@ export type LogsLine = Message<"aion.v1.LogsLine"> & {
  * Use `create(LogsLineSchema)` to create a new message.
  */
 export const LogsLineSchema: GenMessage<LogsLine> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 21);
+  messageDesc(file_aion_v1_workflows, 22);
 
 /**
  * @generated from message aion.v1.FollowRequest
@@ -1051,7 +1083,7 @@ export type FollowRequest = Message<"aion.v1.FollowRequest"> & {
  * Use `create(FollowRequestSchema)` to create a new message.
  */
 export const FollowRequestSchema: GenMessage<FollowRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 22);
+  messageDesc(file_aion_v1_workflows, 23);
 
 /**
  * @generated from message aion.v1.FollowResponse
@@ -1073,7 +1105,7 @@ export type FollowResponse = Message<"aion.v1.FollowResponse"> & {
  * Use `create(FollowResponseSchema)` to create a new message.
  */
 export const FollowResponseSchema: GenMessage<FollowResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 23);
+  messageDesc(file_aion_v1_workflows, 24);
 
 /**
  * @generated from message aion.v1.FeedRequest
@@ -1126,7 +1158,7 @@ export type FeedRequest = Message<"aion.v1.FeedRequest"> & {
  * Use `create(FeedRequestSchema)` to create a new message.
  */
 export const FeedRequestSchema: GenMessage<FeedRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 24);
+  messageDesc(file_aion_v1_workflows, 25);
 
 /**
  * @generated from message aion.v1.FeedResponse
@@ -1157,7 +1189,7 @@ export type FeedResponse = Message<"aion.v1.FeedResponse"> & {
  * Use `create(FeedResponseSchema)` to create a new message.
  */
 export const FeedResponseSchema: GenMessage<FeedResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 25);
+  messageDesc(file_aion_v1_workflows, 26);
 
 /**
  * @generated from message aion.v1.FeedEvent
@@ -1203,7 +1235,7 @@ export type FeedEvent = Message<"aion.v1.FeedEvent"> & {
  * Use `create(FeedEventSchema)` to create a new message.
  */
 export const FeedEventSchema: GenMessage<FeedEvent> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 26);
+  messageDesc(file_aion_v1_workflows, 27);
 
 /**
  * @generated from message aion.v1.UnreadableEvents
@@ -1235,7 +1267,7 @@ export type UnreadableEvents = Message<"aion.v1.UnreadableEvents"> & {
  * Use `create(UnreadableEventsSchema)` to create a new message.
  */
 export const UnreadableEventsSchema: GenMessage<UnreadableEvents> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 27);
+  messageDesc(file_aion_v1_workflows, 28);
 
 /**
  * @generated from message aion.v1.WatchRequest
@@ -1272,7 +1304,7 @@ export type WatchRequest = Message<"aion.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 28);
+  messageDesc(file_aion_v1_workflows, 29);
 
 /**
  * @generated from message aion.v1.SignalRequest
@@ -1316,7 +1348,7 @@ export type SignalRequest = Message<"aion.v1.SignalRequest"> & {
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema: GenMessage<SignalRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 29);
+  messageDesc(file_aion_v1_workflows, 30);
 
 /**
  * @generated from message aion.v1.SignalResponse
@@ -1329,7 +1361,7 @@ export type SignalResponse = Message<"aion.v1.SignalResponse"> & {
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema: GenMessage<SignalResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 30);
+  messageDesc(file_aion_v1_workflows, 31);
 
 /**
  * @generated from message aion.v1.QueryRequest
@@ -1366,7 +1398,7 @@ export type QueryRequest = Message<"aion.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 31);
+  messageDesc(file_aion_v1_workflows, 32);
 
 /**
  * @generated from message aion.v1.QueryResponse
@@ -1383,7 +1415,190 @@ export type QueryResponse = Message<"aion.v1.QueryResponse"> & {
  * Use `create(QueryResponseSchema)` to create a new message.
  */
 export const QueryResponseSchema: GenMessage<QueryResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 32);
+  messageDesc(file_aion_v1_workflows, 33);
+
+/**
+ * @generated from message aion.v1.UpdateRequest
+ */
+export type UpdateRequest = Message<"aion.v1.UpdateRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string workflow_id = 2;
+   */
+  workflowId: string;
+
+  /**
+   * @generated from field: optional string run_id = 3;
+   */
+  runId?: string | undefined;
+
+  /**
+   * @generated from field: string name = 4;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Value input = 5;
+   */
+  input?: Value | undefined;
+
+  /**
+   * A second update with this id is the first one. Default: one that is made up.
+   *
+   * @generated from field: optional string update_id = 6;
+   */
+  updateId?: string | undefined;
+
+  /**
+   * @generated from field: optional uint32 wait_ms = 7;
+   */
+  waitMs?: number | undefined;
+
+  /**
+   * What to wait for: accepted, completed (default).
+   *
+   * @generated from field: optional string wait_for = 8;
+   */
+  waitFor?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.UpdateRequest.
+ * Use `create(UpdateRequestSchema)` to create a new message.
+ */
+export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 34);
+
+/**
+ * @generated from message aion.v1.UpdateResultRequest
+ */
+export type UpdateResultRequest = Message<"aion.v1.UpdateResultRequest"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string workflow_id = 2;
+   */
+  workflowId: string;
+
+  /**
+   * @generated from field: optional string run_id = 3;
+   */
+  runId?: string | undefined;
+
+  /**
+   * @generated from field: string update_id = 4;
+   */
+  updateId: string;
+
+  /**
+   * @generated from field: optional uint32 wait_ms = 5;
+   */
+  waitMs?: number | undefined;
+};
+
+/**
+ * Describes the message aion.v1.UpdateResultRequest.
+ * Use `create(UpdateResultRequestSchema)` to create a new message.
+ */
+export const UpdateResultRequestSchema: GenMessage<UpdateResultRequest> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 35);
+
+/**
+ * @generated from message aion.v1.UpdateResponse
+ */
+export type UpdateResponse = Message<"aion.v1.UpdateResponse"> & {
+  /**
+   * completed, failed, accepted, or waiting: no code of the run has moved yet, and the update is to be made again with its id.
+   *
+   * @generated from field: string status = 1;
+   */
+  status: string;
+
+  /**
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: string update_id = 3;
+   */
+  updateId: string;
+
+  /**
+   * @generated from field: google.protobuf.Value result = 4;
+   */
+  result?: Value | undefined;
+
+  /**
+   * @generated from field: aion.v1.Failure failure = 5;
+   */
+  failure?: Failure | undefined;
+
+  /**
+   * Why its run cannot go on until somebody acts.
+   *
+   * @generated from field: optional string blocked = 6;
+   */
+  blocked?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.UpdateResponse.
+ * Use `create(UpdateResponseSchema)` to create a new message.
+ */
+export const UpdateResponseSchema: GenMessage<UpdateResponse> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 36);
+
+/**
+ * @generated from message aion.v1.UpdateResultResponse
+ */
+export type UpdateResultResponse = Message<"aion.v1.UpdateResultResponse"> & {
+  /**
+   * completed, failed, or accepted: it has no outcome yet.
+   *
+   * @generated from field: string status = 1;
+   */
+  status: string;
+
+  /**
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: string update_id = 3;
+   */
+  updateId: string;
+
+  /**
+   * @generated from field: google.protobuf.Value result = 4;
+   */
+  result?: Value | undefined;
+
+  /**
+   * @generated from field: aion.v1.Failure failure = 5;
+   */
+  failure?: Failure | undefined;
+
+  /**
+   * @generated from field: optional string blocked = 6;
+   */
+  blocked?: string | undefined;
+};
+
+/**
+ * Describes the message aion.v1.UpdateResultResponse.
+ * Use `create(UpdateResultResponseSchema)` to create a new message.
+ */
+export const UpdateResultResponseSchema: GenMessage<UpdateResultResponse> = /*@__PURE__*/
+  messageDesc(file_aion_v1_workflows, 37);
 
 /**
  * @generated from message aion.v1.CancelRequest
@@ -1422,7 +1637,7 @@ export type CancelRequest = Message<"aion.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 33);
+  messageDesc(file_aion_v1_workflows, 38);
 
 /**
  * @generated from message aion.v1.CancelResponse
@@ -1435,7 +1650,7 @@ export type CancelResponse = Message<"aion.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 34);
+  messageDesc(file_aion_v1_workflows, 39);
 
 /**
  * @generated from message aion.v1.TerminateRequest
@@ -1474,7 +1689,7 @@ export type TerminateRequest = Message<"aion.v1.TerminateRequest"> & {
  * Use `create(TerminateRequestSchema)` to create a new message.
  */
 export const TerminateRequestSchema: GenMessage<TerminateRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 35);
+  messageDesc(file_aion_v1_workflows, 40);
 
 /**
  * @generated from message aion.v1.TerminateResponse
@@ -1487,7 +1702,7 @@ export type TerminateResponse = Message<"aion.v1.TerminateResponse"> & {
  * Use `create(TerminateResponseSchema)` to create a new message.
  */
 export const TerminateResponseSchema: GenMessage<TerminateResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 36);
+  messageDesc(file_aion_v1_workflows, 41);
 
 /**
  * @generated from message aion.v1.ListWorkersRequest
@@ -1511,7 +1726,7 @@ export type ListWorkersRequest = Message<"aion.v1.ListWorkersRequest"> & {
  * Use `create(ListWorkersRequestSchema)` to create a new message.
  */
 export const ListWorkersRequestSchema: GenMessage<ListWorkersRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 37);
+  messageDesc(file_aion_v1_workflows, 42);
 
 /**
  * @generated from message aion.v1.ListWorkersResponse
@@ -1535,7 +1750,7 @@ export type ListWorkersResponse = Message<"aion.v1.ListWorkersResponse"> & {
  * Use `create(ListWorkersResponseSchema)` to create a new message.
  */
 export const ListWorkersResponseSchema: GenMessage<ListWorkersResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 38);
+  messageDesc(file_aion_v1_workflows, 43);
 
 /**
  * @generated from message aion.v1.WorkerInfo
@@ -1584,7 +1799,7 @@ export type WorkerInfo = Message<"aion.v1.WorkerInfo"> & {
  * Use `create(WorkerInfoSchema)` to create a new message.
  */
 export const WorkerInfoSchema: GenMessage<WorkerInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 39);
+  messageDesc(file_aion_v1_workflows, 44);
 
 /**
  * @generated from message aion.v1.TaskQueueInfo
@@ -1618,7 +1833,7 @@ export type TaskQueueInfo = Message<"aion.v1.TaskQueueInfo"> & {
  * Use `create(TaskQueueInfoSchema)` to create a new message.
  */
 export const TaskQueueInfoSchema: GenMessage<TaskQueueInfo> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 40);
+  messageDesc(file_aion_v1_workflows, 45);
 
 /**
  * @generated from message aion.v1.DeployRequest
@@ -1654,7 +1869,7 @@ export type DeployRequest = Message<"aion.v1.DeployRequest"> & {
  * Use `create(DeployRequestSchema)` to create a new message.
  */
 export const DeployRequestSchema: GenMessage<DeployRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 41);
+  messageDesc(file_aion_v1_workflows, 46);
 
 /**
  * @generated from message aion.v1.DeployResponse
@@ -1683,7 +1898,7 @@ export type DeployResponse = Message<"aion.v1.DeployResponse"> & {
  * Use `create(DeployResponseSchema)` to create a new message.
  */
 export const DeployResponseSchema: GenMessage<DeployResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 42);
+  messageDesc(file_aion_v1_workflows, 47);
 
 /**
  * @generated from message aion.v1.ListPackagesRequest
@@ -1705,7 +1920,7 @@ export type ListPackagesRequest = Message<"aion.v1.ListPackagesRequest"> & {
  * Use `create(ListPackagesRequestSchema)` to create a new message.
  */
 export const ListPackagesRequestSchema: GenMessage<ListPackagesRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 43);
+  messageDesc(file_aion_v1_workflows, 48);
 
 /**
  * @generated from message aion.v1.ListPackagesResponse
@@ -1729,7 +1944,7 @@ export type ListPackagesResponse = Message<"aion.v1.ListPackagesResponse"> & {
  * Use `create(ListPackagesResponseSchema)` to create a new message.
  */
 export const ListPackagesResponseSchema: GenMessage<ListPackagesResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 44);
+  messageDesc(file_aion_v1_workflows, 49);
 
 /**
  * @generated from message aion.v1.PackageSummary
@@ -1766,7 +1981,7 @@ export type PackageSummary = Message<"aion.v1.PackageSummary"> & {
  * Use `create(PackageSummarySchema)` to create a new message.
  */
 export const PackageSummarySchema: GenMessage<PackageSummary> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 45);
+  messageDesc(file_aion_v1_workflows, 50);
 
 /**
  * @generated from message aion.v1.RouteEntry
@@ -1793,7 +2008,7 @@ export type RouteEntry = Message<"aion.v1.RouteEntry"> & {
  * Use `create(RouteEntrySchema)` to create a new message.
  */
 export const RouteEntrySchema: GenMessage<RouteEntry> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 46);
+  messageDesc(file_aion_v1_workflows, 51);
 
 /**
  * @generated from message aion.v1.RouteRequest
@@ -1825,7 +2040,7 @@ export type RouteRequest = Message<"aion.v1.RouteRequest"> & {
  * Use `create(RouteRequestSchema)` to create a new message.
  */
 export const RouteRequestSchema: GenMessage<RouteRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 47);
+  messageDesc(file_aion_v1_workflows, 52);
 
 /**
  * @generated from message aion.v1.RouteResponse
@@ -1838,7 +2053,7 @@ export type RouteResponse = Message<"aion.v1.RouteResponse"> & {
  * Use `create(RouteResponseSchema)` to create a new message.
  */
 export const RouteResponseSchema: GenMessage<RouteResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 48);
+  messageDesc(file_aion_v1_workflows, 53);
 
 /**
  * @generated from message aion.v1.UnloadRequest
@@ -1865,7 +2080,7 @@ export type UnloadRequest = Message<"aion.v1.UnloadRequest"> & {
  * Use `create(UnloadRequestSchema)` to create a new message.
  */
 export const UnloadRequestSchema: GenMessage<UnloadRequest> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 49);
+  messageDesc(file_aion_v1_workflows, 54);
 
 /**
  * @generated from message aion.v1.UnloadResponse
@@ -1878,7 +2093,7 @@ export type UnloadResponse = Message<"aion.v1.UnloadResponse"> & {
  * Use `create(UnloadResponseSchema)` to create a new message.
  */
 export const UnloadResponseSchema: GenMessage<UnloadResponse> = /*@__PURE__*/
-  messageDesc(file_aion_v1_workflows, 50);
+  messageDesc(file_aion_v1_workflows, 55);
 
 /**
  * @generated from service aion.v1.WorkflowService
@@ -1999,6 +2214,26 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof QueryRequestSchema;
     output: typeof QueryResponseSchema;
+  },
+  /**
+   * Asks a run to do something and to answer. Answered when it is accepted, and has its outcome or wait_ms has passed.
+   *
+   * @generated from rpc aion.v1.WorkflowService.Update
+   */
+  update: {
+    methodKind: "unary";
+    input: typeof UpdateRequestSchema;
+    output: typeof UpdateResponseSchema;
+  },
+  /**
+   * Waits up to wait_ms for the outcome of an update that was accepted.
+   *
+   * @generated from rpc aion.v1.WorkflowService.UpdateResult
+   */
+  updateResult: {
+    methodKind: "unary";
+    input: typeof UpdateResultRequestSchema;
+    output: typeof UpdateResultResponseSchema;
   },
   /**
    * Asks a run to stop: its code decides how it ends.
