@@ -108,6 +108,7 @@ const idFields = [
   "workflowType",
   "name",
   "signalId",
+  "updateId",
   "requestId",
   "version",
   "identity",

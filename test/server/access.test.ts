@@ -349,7 +349,7 @@ describe("a namespace that the caller has no part in", () => {
 /** Names of things that are looked up. */
 const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version"]);
 /** Names that the caller makes up for the call itself. */
-const ownNames = new Set(["requestId", "signalId", "after"]);
+const ownNames = new Set(["requestId", "signalId", "updateId", "after"]);
 
 // I-56
 describe("an id", () => {
