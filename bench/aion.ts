@@ -84,6 +84,8 @@ export async function aionEngine({ directory }: EngineOptions): Promise<EngineUn
       opened = await Engine.open({
         store: `sqlite:${join(directory, "aion.db")}`,
         workflows: [steps, fanOut, sequence, sleeper, receiver, longHistory],
+        // W7 is longer than a history should be.
+        limits: { historyEventsMax: 1_000_000 },
       });
     },
     async close() {

@@ -69,6 +69,7 @@ const activation = (delivery: Activation["delivery"]): Activation => ({
   delivery,
   nowMs: 1_700_000_000_000,
   historyLength: 1,
+  isHistoryLong: false,
   recorded: [],
   isLast: true,
   isReplaying: false,

@@ -97,6 +97,14 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         as("runs {{namespace}}", sum("namespace", `aion_run_crashes_total{${engine}}`)),
         as("hosts of code: {{end}}", sum("end", `aion_code_host_ended_total{${engine}}`)),
       ),
+      graph(
+        `Histories that got long, ${sinceStart}`,
+        "short",
+        as(
+          "{{namespace}} {{workflow_type}}",
+          sum("namespace, workflow_type", `aion_runs_long_history_total{${engine}}`),
+        ),
+      ),
       graph("Running runs", "short", as("{{residence}}", sum("residence", `aion_runs{${engine}}`))),
       graph(
         "Begun and ended",
@@ -305,6 +313,7 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         "s",
         as("{{operation}}", quantile(0.99, "aion_call_seconds", "operation")),
       ),
+      graph("Signals refused", "ops", as("refused", rate("aion_signals_refused_total", ""))),
       graph(
         "Calls answered again",
         "ops",

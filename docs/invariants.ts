@@ -369,6 +369,12 @@ export const groups: readonly Group[] = [
         layers: ["P"],
         missing: "two versions on one store, rolled up and back: no version is released yet",
       },
+      {
+        number: 57,
+        claim:
+          "A run that reaches a limit of the engine loses nothing that was recorded or acknowledged, can be terminated, and goes on under a larger one; no replay depends on a limit.",
+        layers: ["U"],
+      },
     ],
   },
 ];

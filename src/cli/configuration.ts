@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Grant } from "../client/access.ts";
 import { parseDuration } from "../core/duration.ts";
+import { runLimitsDefault } from "../engine/run-limits.ts";
+import type { RunLimits } from "../engine/run-limits.ts";
 import type { ServerOptions } from "../server/server.ts";
 import { messageOf } from "../core/payload.ts";
 import { asUsage, usageError } from "./usage.ts";
@@ -42,6 +44,9 @@ const jsonOr = <Schema extends z.ZodType>(schema: Schema) =>
 const grants = z.array(z.union([z.string(), z.custom<Grant>((value) => typeof value === "object")]));
 const certificateRule = z.strictObject({ match: z.string(), subject: z.string().exactOptional(), grants });
 const claimRule = z.strictObject({ claim: z.string().min(1), value: z.string(), grants });
+
+const limit = (name: keyof RunLimits): z.ZodDefault<z.ZodType<number>> =>
+  whole(1, Number.MAX_SAFE_INTEGER).default(runLimitsDefault[name]);
 
 /** Every setting of a server: its name in the file, its default, and what it is. The guide's table is made of it. */
 const settingsSchema = z.strictObject({
@@ -127,6 +132,42 @@ const settingsSchema = z.strictObject({
   residentMax: whole(1, 10_000_000)
     .default(2_000)
     .meta({ description: "Runs of a namespace whose code stays in memory while they wait." }),
+  historyEventsWarn: limit("historyEventsWarn").meta({
+    description:
+      "From so many events of a run on its code is told to continue as new (`info().continueAsNewSuggested`), and a warning is logged.",
+  }),
+  historyBytesWarn: limit("historyBytesWarn").meta({
+    description: "The same for what they take, in bytes.",
+  }),
+  historyEventsMax: limit("historyEventsMax").meta({
+    description: "Events of one run. What becomes of one that has more, `onRunLimit` says.",
+  }),
+  historyBytesMax: limit("historyBytesMax").meta({ description: "The same for what they take, in bytes." }),
+  pendingActivitiesMax: limit("pendingActivitiesMax").meta({
+    description: "Activities of a run that have no outcome yet.",
+  }),
+  pendingTimersMax: limit("pendingTimersMax").meta({ description: "Timers of a run that have not fired." }),
+  pendingChildrenMax: limit("pendingChildrenMax").meta({
+    description: "Children of a run that have not ended.",
+  }),
+  pendingSendsMax: limit("pendingSendsMax").meta({
+    description: "Signals of a run to other workflows that have not been answered.",
+  }),
+  waitingSignalsMax: limit("waitingSignalsMax").meta({
+    description:
+      "Signals that have come to a run, and that its code has not asked for; or that wait for one that is blocked. More are refused with `signals_full`.",
+  }),
+  pendingUpdatesMax: limit("pendingUpdatesMax").meta({
+    description:
+      "Updates of a run that are accepted and have no outcome yet. More are refused with `updates_pending`.",
+  }),
+  activationCommandsMax: limit("activationCommandsMax").meta({
+    description: "What the code of a run may ask for before it waits for something.",
+  }),
+  onRunLimit: z.enum(["block", "fail"]).default("block").meta({
+    description:
+      "A run that reaches a limit is held (it goes on when the server is started with a larger one, and can be terminated), or it fails.",
+  }),
   activationBudget: duration("activationBudget")
     .default(5_000)
     .meta({ description: "How long one activation of workflow code may take." }),
@@ -244,6 +285,21 @@ export function describeSettings(): readonly {
   });
 }
 
+const limitNames = Object.keys(runLimitsDefault) as (keyof RunLimits)[];
+
+/** Each limit of a run is a setting of its own. */
+function toRunLimits(settings: Pick<ServerSettings, keyof RunLimits>): RunLimits {
+  return Object.fromEntries(limitNames.map((name) => [name, settings[name]])) as unknown as RunLimits;
+}
+
+function withoutRunLimits<Settings extends object>(settings: Settings): Omit<Settings, keyof RunLimits> {
+  const isLimit = (name: string): boolean => Object.hasOwn(runLimitsDefault, name);
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !isLimit(name))) as unknown as Omit<
+    Settings,
+    keyof RunLimits
+  >;
+}
+
 type OpeningSettings = Omit<ServerSettings, "log" | "logLevel" | "drain" | "codec" | "tracing">;
 
 /** The settings as the server is opened with them. Wrong usage: those that make no sense without another. */
@@ -251,7 +307,8 @@ export function toServerOptions(settings: OpeningSettings): ServerOptions {
   const { auth, origins, auditRetention, failedAttemptsMax, certificates, ...rest } = settings;
   const { tlsCert, tlsKey, tlsClientCa, tlsClientCertificates, ...beyond } = rest;
   const { jwtIssuer, jwtAudience, jwtJwks, jwtAlgorithms, jwtClockTolerance, ...more } = beyond;
-  const { jwtGrantsClaim, jwtRules, ...options } = more;
+  const { jwtGrantsClaim, jwtRules, ...beside } = more;
+  const options = withoutRunLimits(beside);
   const demand = (claim: boolean, what: string, hint: string): void => {
     if (!claim) throw usageError(what, hint);
   };
@@ -297,6 +354,7 @@ export function toServerOptions(settings: OpeningSettings): ServerOptions {
     tlsClientCa === undefined ? {} : { clientCa: tlsClientCa, clientCertificates: tlsClientCertificates };
   return {
     ...options,
+    limits: toRunLimits(settings),
     ...(isAsking ? { authentication } : {}),
     ...(hasTls ? { tls: { cert: tlsCert, key: tlsKey, ...callers } } : {}),
   };

@@ -1,4 +1,4 @@
-import type { PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
+import type { HistorySizeInfo, PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunStatus } from "../core/status.ts";
 import { placeNameOf } from "./failure-place.ts";
@@ -62,7 +62,7 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["started", formatWhen(run.startedAt, nowMs)],
     ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
     ["took", run.closedAt === undefined ? undefined : formatSpan(run.closedAt - run.startedAt)],
-    ["events", String(run.historyLength)],
+    ["events", shownSize(run.historySize)],
     ["parent", run.parentWorkflowId === undefined ? undefined : printable(run.parentWorkflowId)],
     ["resident", run.pid === undefined ? undefined : `pid ${run.pid}`],
     ["input", run.input === undefined ? undefined : shownPayload(run.input, options, factIndent)],
@@ -83,6 +83,37 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
 }
 
 const factIndent = 12;
+
+function shownSize({
+  events,
+  bytes,
+  eventsMax,
+  bytesMax,
+  isLong,
+  waitingSignals = 0,
+}: HistorySizeInfo): string {
+  const parts = [
+    eventsMax === undefined ? formatCount(events) : `${formatCount(events)} of ${formatCount(eventsMax)}`,
+    bytesMax === undefined
+      ? `about ${formatBytes(bytes)}`
+      : `about ${formatBytes(bytes)} of ${formatBytes(bytesMax)}`,
+  ];
+  if (waitingSignals > 0) parts.push(`${formatCount(waitingSignals)} signals not received`);
+  const size = parts.join(", ");
+  return isLong ? `${style("yellow", size)}, time to continue as new` : size;
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+function formatBytes(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  let size = bytes;
+  let unit = 0;
+  for (; size >= 1_024 && unit < units.length - 1; unit++) size /= 1_024;
+  return `${size >= 10 || unit === 0 ? Math.round(size) : Number(size.toFixed(1))} ${units[unit]}`;
+}
 
 function waitingFor(run: RunDescription, options: ViewOptions): readonly (readonly string[])[] {
   const { nowMs } = options;

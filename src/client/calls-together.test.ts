@@ -82,6 +82,20 @@ describe("calls that are made at once", () => {
     ]);
   });
 
+  it("go alone if they are too large together, and together again later", async () => {
+    const { sent, alone, call, together } = byHand();
+    const calls = [call("a"), call("b")];
+    await delay(5);
+    const body = { error: { code: "payload_too_large", message: "no", hint: "h", details: {} } };
+    sent[0]?.answer({ status: 413, text: JSON.stringify(body) });
+    expect(await Promise.all(calls)).toEqual([
+      { workflowId: "a", isAlone: true },
+      { workflowId: "b", isAlone: true },
+    ]);
+    expect(alone).toEqual(["a", "b"]);
+    expect(together.takes("describe")).toBe(true);
+  });
+
   it("go alone, then and later, if the server knows no such request", async () => {
     const { sent, alone, call, together } = byHand();
     const calls = [call("a"), call("b")];

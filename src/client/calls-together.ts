@@ -111,9 +111,12 @@ export class CallsTogether {
       throw new AionError("transport_failed", "the answer ended before all calls were answered");
     } catch (error) {
       this.#underWay -= open.size;
-      this.#isRefused ||= isAionError(error) && error.code === "endpoint_unknown";
+      const code = isAionError(error) ? error.code : undefined;
+      this.#isRefused ||= code === "endpoint_unknown";
+      // Together they were too large, and none of them was begun.
+      const isTooLarge = code === "payload_too_large" && open.size === calls.length;
       for (const call of open.values()) {
-        if (!this.#isRefused) call.reject(error);
+        if (!this.#isRefused && !isTooLarge) call.reject(error);
         else {
           this.#underWay += 1;
           void this.#sendAlone(call);

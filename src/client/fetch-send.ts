@@ -48,10 +48,16 @@ async function readLines({ body }: Response, onLine: (line: string) => void): Pr
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder();
   let rest = "";
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    const lines = `${rest}${decoder.decode(part.value, { stream: true })}`.split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) onLine(line);
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const lines = `${rest}${decoder.decode(part.value, { stream: true })}`.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) onLine(line);
+    }
+  } catch (error) {
+    // Nobody reads the rest, and the server is to know it.
+    await reader.cancel().catch(() => undefined);
+    throw error;
   }
 }
 

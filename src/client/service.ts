@@ -271,9 +271,24 @@ export interface RunDescription extends RunSummary {
     readonly acceptedAt: number;
   }[];
   readonly isCancelRequested: boolean;
+  readonly historySize: HistorySizeInfo;
   /** Present while the run's code is in memory. */
   readonly pid?: string;
   readonly runs: readonly RunSummary[];
+}
+
+/** How long the history of a run is, beside what it may be. */
+export interface HistorySizeInfo {
+  readonly events: number;
+  /** About. */
+  readonly bytes: number;
+  /** Absent: no engine runs, and only one knows. */
+  readonly eventsMax?: number;
+  readonly bytesMax?: number;
+  /** The code is told to continue as new. */
+  readonly isLong: boolean;
+  /** Signals that have come, and that the code has not asked for. Absent: the run's code is not in memory. */
+  readonly waitingSignals?: number;
 }
 
 export interface PendingActivity {

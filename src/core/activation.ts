@@ -10,6 +10,8 @@ export interface Activation {
   readonly nowMs: number;
   /** Events of the run's segment up to the input. */
   readonly historyLength: number;
+  /** So many, or so large, that the code had better continue as new. */
+  readonly isHistoryLong: boolean;
   /** Values that history holds for this activation's side effects and version marks, in order. */
   readonly recorded: readonly RecordedValue[];
   /** History has nothing after this activation's recorded commands: what goes beyond them is live. */
@@ -67,4 +69,6 @@ export interface Turn {
   readonly isStuck: boolean;
   /** Present when the activation offered an update. */
   readonly offered?: Offered;
+  /** Signals that have arrived, and that the code has not asked for. */
+  readonly waitingSignals: number;
 }

@@ -128,6 +128,17 @@ export const errorTable = {
       "The run cannot go on until somebody acts: its code is missing, diverges from its history, or keeps failing to load.",
     hint: "`aion describe` tells why; mend the cause and open the engine again. The history is untouched.",
   },
+  run_limit: {
+    kind: "failed",
+    cause:
+      "A run has reached a limit: of its history, of what may be pending in it, or of what it may ask for at once.",
+    hint: "The message names the limit. Let the workflow continue as new (`info().continueAsNewSuggested`) or do less at once. A run that is held goes on when the engine is opened with a larger limit, and can be terminated.",
+  },
+  signals_full: {
+    kind: "conflict",
+    cause: "As many signals wait for the run as may: its code does not receive them, or it is blocked.",
+    hint: "Nothing was recorded, and what waits stays. Look at what the run is doing (`aion describe`), and send the signal again later; or raise `waitingSignalsMax`.",
+  },
   query_unknown: {
     kind: "not_found",
     cause: "The workflow exposes no query of that name (yet).",
@@ -166,7 +177,7 @@ export const errorTable = {
   updates_pending: {
     kind: "unavailable",
     cause: "The run has as many accepted updates without an outcome as it may have.",
-    hint: "Nothing was recorded. Wait for the outcome of some, and send it again.",
+    hint: "Nothing was recorded. Wait for the outcome of some, and send it again; or raise `pendingUpdatesMax`.",
   },
   result_timeout: {
     kind: "unavailable",

@@ -1,4 +1,5 @@
 import type { Failure, TimeoutKind } from "./failure.ts";
+import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 import type { RetryRecord } from "./retry.ts";
@@ -81,6 +82,8 @@ export type EventBody =
       readonly signals?: readonly StartSignal[];
       /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
       readonly trace?: TraceContext;
+      /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
+      readonly longHistory?: HistorySize;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }

@@ -495,6 +495,20 @@ const metricSpecs = {
     help: "Calls that changed nothing because they had been made before: the answer was given again.",
     watch: "A rise is clients that time out, or a network that loses answers.",
   },
+  aion_runs_long_history_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["workflow_type"],
+    help: "Runs whose history got so long that they had better continue as new (`historyEventsWarn`, `historyBytesWarn`).",
+    watch: "Alert when it grows: those runs are held at `historyEventsMax` (`aion_runs_blocked`).",
+  },
+  aion_signals_refused_total: {
+    type: "counter",
+    of: "engine",
+    labels: [],
+    help: "Signals that were refused since as many wait for their run as may (`waitingSignalsMax`).",
+    watch: "A rise is a run that does not receive what it is sent.",
+  },
   aion_feed_readers: {
     type: "gauge",
     of: "engine",

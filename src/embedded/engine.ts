@@ -21,6 +21,8 @@ import { Operations } from "../engine/operations.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import type { Residency } from "../engine/residency.ts";
 import { deleteClosedRuns } from "../engine/retention.ts";
+import type { RunLimits } from "../engine/run-limits.ts";
+import { parseRunLimits } from "../engine/run-limits.ts";
 import type { TaskQueueLimits } from "../engine/task-queues.ts";
 import type { WorkerOptions } from "../engine/workers.ts";
 import { workerOptionsDefault } from "../engine/workers.ts";
@@ -41,7 +43,7 @@ import { ProcessLoader } from "./package-loader.ts";
 import { logToStderr } from "./stderr-log.ts";
 import { guardRejections } from "./unhandled.ts";
 
-export type { TaskQueueInfo, WorkerInfo };
+export type { RunLimits, TaskQueueInfo, WorkerInfo };
 
 export interface EngineOptions {
   /** `"sqlite:path/to/file.db"` (made if missing), `"memory:"`, or a store of your own. */
@@ -63,6 +65,10 @@ export interface EngineOptions {
   readonly payloadLimitBytes?: number;
   /** A run whose code diverges from its history: fail it (default), or hold it until the code is mended. */
   readonly onNondeterminism?: "fail" | "block";
+  /** How much one run may have: its history, what is pending in it, what waits for it. Each has a default. */
+  readonly limits?: Partial<RunLimits>;
+  /** A run that reaches a limit: hold it (default), so that it goes on under a larger one, or fail it. */
+  readonly onRunLimit?: "fail" | "block";
   /** An owner that has been silent for this long counts as frozen, and may be replaced. Default 30 s. */
   readonly lease?: Duration;
   /** For packages: how long one activation of their code may take. Longer ends the process that runs it. Default 5 s. */
@@ -111,6 +117,8 @@ const engineOptionNames: OptionNames<EngineOptions> = {
   residentMax: true,
   payloadLimitBytes: true,
   onNondeterminism: true,
+  limits: true,
+  onRunLimit: true,
   lease: true,
   activationBudget: true,
   packageMemoryMb: true,
@@ -204,6 +212,7 @@ export class Engine implements WorkerAcceptor {
     const feedKeepMs = parseDuration(options.feedRetention ?? "3 days", "feedRetention");
     const numbers = parseNumbers(options);
     const workers = parseWorkers(options);
+    const limits = parseRunLimits(options.limits);
     const codec = options.codec === undefined ? undefined : checkedSync(options.codec);
     const path = typeof options.store === "string" ? sqlitePath(options.store) : undefined;
     const store = await openStore(options.store, meter);
@@ -218,7 +227,12 @@ export class Engine implements WorkerAcceptor {
         // Where the store can make files, so can this.
         ...(path === undefined ? {} : { directory: dirname(path) }),
       },
-      (end) => hostEnds.add(1, end),
+      (end, error) => {
+        hostEnds.add(1, end);
+        ports.log("error", "the process of workflow code has ended; the next one is started", {
+          error: error.message,
+        });
+      },
     );
     let kernel: Kernel | undefined;
     let server: LocalServer | undefined;
@@ -241,6 +255,8 @@ export class Engine implements WorkerAcceptor {
         activityConcurrencyPerType: options.activityConcurrencyPerType ?? {},
         workers,
         onNondeterminism: options.onNondeterminism ?? "fail",
+        limits,
+        onRunLimit: options.onRunLimit ?? "block",
         outsideWorkflow,
         tracing: options.tracing,
         ...numbers,

@@ -1,4 +1,5 @@
 import { assert } from "../core/errors.ts";
+import type { AionError } from "../core/errors.ts";
 import type { PackageLoader } from "../engine/catalog.ts";
 import type { HostEnd } from "../host/code-host.ts";
 import { CodeHost } from "../host/code-host.ts";
@@ -19,12 +20,12 @@ export interface PackageLimits {
 /** Packages in a process beside the engine's, which is started for the first one. */
 export class ProcessLoader implements PackageLoader {
   readonly #limits: PackageLimits;
-  readonly #onEnded: (end: HostEnd) => void;
+  readonly #onEnded: (end: HostEnd, error: AionError) => void;
   #host: Promise<CodeHost> | undefined;
   #openHost: CodeHost | undefined;
 
   /** `onEnded`: the process ended that was not told to. */
-  constructor(limits: PackageLimits, onEnded: (end: HostEnd) => void) {
+  constructor(limits: PackageLimits, onEnded: (end: HostEnd, error: AionError) => void) {
     this.#limits = limits;
     this.#onEnded = onEnded;
   }

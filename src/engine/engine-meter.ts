@@ -81,6 +81,8 @@ export class EngineMeter {
   readonly #stops;
   readonly #workersGone;
   readonly #repeats;
+  readonly #historiesLong;
+  readonly #signalsRefused;
   #recoverySeconds = 0;
   #stopCollecting: () => void = () => undefined;
 
@@ -120,6 +122,8 @@ export class EngineMeter {
     this.#stops = meter.counter("aion_engine_stops_total");
     this.#workersGone = meter.counter("aion_workers_gone_total");
     this.#repeats = meter.counter("aion_repeats_answered_total");
+    this.#historiesLong = meter.counter("aion_runs_long_history_total");
+    this.#signalsRefused = meter.counter("aion_signals_refused_total");
   }
 
   /** For durations alone. */
@@ -287,6 +291,14 @@ export class EngineMeter {
 
   stopped(code: string): void {
     this.#stops.add(1, code);
+  }
+
+  historyLong(workflowType: string): void {
+    this.#historiesLong.add(1, workflowType);
+  }
+
+  signalRefused(): void {
+    this.#signalsRefused.add(1);
   }
 
   workerGone(how: "silent" | "left"): void {

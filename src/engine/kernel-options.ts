@@ -7,6 +7,7 @@ import type { OwnerToken, Store } from "../store/contract.ts";
 import type { AnyActivity } from "../workflow/definition.ts";
 import type { Catalog } from "./catalog.ts";
 import type { RecoveryReport } from "./recovery.ts";
+import type { RunLimits } from "./run-limits.ts";
 import type { WorkerOptions } from "./workers.ts";
 
 export interface KernelOptions {
@@ -27,6 +28,10 @@ export interface KernelOptions {
   readonly residentMax: number;
   readonly payloadLimitBytes: number;
   readonly onNondeterminism: "fail" | "block";
+  /** Default: `runLimitsDefault`. */
+  readonly limits?: RunLimits;
+  /** Default: `block`. */
+  readonly onRunLimit?: "fail" | "block";
   /** Of activities in the process of the engine. The programs have theirs already: see `withCodec`. */
   readonly codec?: SyncPayloadCodec;
   readonly outsideWorkflow: <Result>(run: () => Result) => Result;

@@ -26,6 +26,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { RunLimitsKeeper } from "./run-limits.ts";
 import { fieldsOfRun } from "./run-lines.ts";
 import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
@@ -61,6 +62,7 @@ export class Kernel implements RunHost {
   readonly dispatcher: Dispatcher;
   readonly workers: Workers;
   readonly spans: RunSpans;
+  readonly limits: RunLimitsKeeper;
   readonly wakes: WakeQueue;
   readonly #settling: ResidentRun[] = [];
   #isTurnAsked = false;
@@ -83,6 +85,7 @@ export class Kernel implements RunHost {
       this.meter,
     );
     this.lease = new Lease(options, lose);
+    this.limits = new RunLimitsKeeper(this, options.limits);
     this.mailbox = new Mailbox(this);
     this.blocked = new BlockedRuns(this);
     this.endings = new Endings(this);
@@ -377,6 +380,7 @@ export class Kernel implements RunHost {
       this.arm(run, batch.armAt);
     }
     this.watchers.appended(workflowId, state.headSeq);
+    this.limits.committed(run, batch);
   }
 
   #closed(run: ResidentRun, batch: Batch, terminal: Event): void {
@@ -411,13 +415,15 @@ export class Kernel implements RunHost {
 
   onFault(run: ResidentRun, error: AionError): "fail" | "block" {
     const { workflowId } = run;
-    this.log("error", "workflow code broke a law of durable execution", {
+    const isLimit = error.code === "run_limit";
+    this.log("error", isLimit ? "a run reached a limit" : "workflow code broke a law of durable execution", {
       ...fieldsOfRun(workflowId, run.state.started),
       code: error.code,
       error: error.message,
     });
-    this.meter.violated(error.code);
-    if (this.options.onNondeterminism === "fail" || run.runKey === undefined) return "fail";
+    if (!isLimit) this.meter.violated(error.code);
+    const policy = isLimit ? this.options.onRunLimit : this.options.onNondeterminism;
+    if (policy === "fail" || run.runKey === undefined) return "fail";
     this.residency.hold(run, error);
     return "block";
   }

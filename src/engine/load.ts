@@ -22,6 +22,8 @@ export interface LoadedRun {
   readonly live: readonly Command[];
   /** The code waits for nothing durable, and has not ended. */
   readonly isStuck: boolean;
+  /** Signals that have come, and that the code has not asked for. */
+  readonly waitingSignals: number;
   /** What the code learned last. */
   readonly lastInput: { readonly seq: number; readonly recordedAt: number };
 }
@@ -143,6 +145,7 @@ async function replayOnce(
   let stray: AionError | undefined;
   let isLoaded = false;
   let isStuck = false;
+  let waitingSignals = 0;
   let live: readonly Command[] = [];
   let onReady = (): void => undefined;
   let onLost = (_error: AionError): void => undefined;
@@ -190,7 +193,7 @@ async function replayOnce(
           if (stray !== undefined) throw stray;
           live = replay.check(turn);
           tracker?.issued(turn.commands, live.length);
-          isStuck = turn.isStuck;
+          ({ isStuck, waitingSignals } = turn);
           begin();
         } catch (error) {
           reject(error);
@@ -214,7 +217,7 @@ async function replayOnce(
     if (program === undefined) throw new AionError("internal", "an instance has a program");
     isLoaded = true;
     const { lastInput, unheardSeq } = replay;
-    return { state, program, instance, live, isStuck, lastInput, unheardSeq };
+    return { state, program, instance, live, isStuck, waitingSignals, lastInput, unheardSeq };
   } catch (error) {
     instance?.dispose();
     throw error;

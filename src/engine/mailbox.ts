@@ -34,6 +34,8 @@ export class Mailbox {
   readonly #waiting = new Map<WorkflowId, (() => void)[]>();
   /** Whom a damaged message waits for. */
   #damaged: ReadonlyMap<WorkflowId, AionError> = new Map();
+  /** How many wait on disk for each workflow: when they were listed last, and since. */
+  #kept = new Map<WorkflowId, number>();
   #isStarted = false;
 
   constructor(kernel: Kernel) {
@@ -57,16 +59,19 @@ export class Mailbox {
   /** Takes up everything that is on disk. */
   async list(): Promise<void> {
     const damaged = new Map<WorkflowId, AionError>();
+    const kept = new Map<WorkflowId, number>();
     for (let after = 0; ;) {
       const page = await this.#kernel.store.listMessages(after, pageSize);
       for (const stored of page) {
         const { messageId, target, message } = stored;
         after = messageId;
+        kept.set(target, (kept.get(target) ?? 0) + 1);
         if (message.kind !== "damaged") this.#enqueue({ messageId, target, message });
         else if (!damaged.has(target)) damaged.set(target, message.error);
       }
       if (page.length < pageSize) break;
     }
+    this.#kept = kept;
     const known = this.#damaged;
     this.#damaged = damaged;
     for (const [target, error] of damaged) {
@@ -92,6 +97,22 @@ export class Mailbox {
   /** Why nothing may happen to the workflow: a message to it cannot be read. */
   damageOf(target: WorkflowId): AionError | undefined {
     return this.#damaged.get(target);
+  }
+
+  /**
+   * Puts a message to a blocked run on disk, where it waits. Errors: `signals_full` (so many wait there that this one may not, too),
+   * and those of the store.
+   */
+  async post(target: WorkflowId, message: OutgoingMessage["message"]): Promise<void> {
+    const count = this.#kept.get(target) ?? 0;
+    if (message.kind === "signal") {
+      const full = this.#kernel.limits.signalsFull(target, count, "that wait until it can go on");
+      if (full !== undefined) throw full;
+    }
+    // Before it is there: of those that come meanwhile none is to be one too many.
+    this.#kept.set(target, count + 1);
+    const result = await this.#kernel.recorder.commit({ send: [{ target, message }] });
+    if (!result.ok) throw result.error;
   }
 
   /** A commit that sends these is on disk. */
@@ -199,6 +220,7 @@ export class Mailbox {
           ...(signalId === undefined ? {} : { signalId }),
           ...(trace === undefined ? {} : { trace }),
         };
+        let full: AionError | undefined;
         const settled = (failure?: ReturnType<typeof toFailure>): OutgoingMessage[] =>
           from === undefined
             ? []
@@ -216,12 +238,14 @@ export class Mailbox {
         await this.#offer(
           target,
           messageId,
-          (state) => (signalId !== undefined && state.hasSignal(signalId) ? undefined : { ...event }),
-          () => settled(),
-          (error) =>
-            settled(
-              toFailure(new ApplicationFailure(error.message, { type: "SignalFailed", nonRetryable: true })),
-            ),
+          (state) => {
+            if (signalId !== undefined && state.hasSignal(signalId)) return undefined;
+            // One that was acknowledged to a caller, and waited on disk, is not refused any more.
+            full = from === undefined ? undefined : this.#kernel.limits.ofSignals(target);
+            return full === undefined ? { ...event } : undefined;
+          },
+          () => settled(full === undefined ? undefined : toRefusal(full)),
+          (error) => settled(toRefusal(error)),
         );
         return;
       }
@@ -337,6 +361,7 @@ export class Mailbox {
             parent,
             ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
             trace,
+            limits: this.#kernel.limits,
           }),
           messageId,
           onDurable: resolve,
@@ -351,6 +376,11 @@ export class Mailbox {
     if (!result.ok) throw result.error;
     if (commit.send !== undefined) this.sent(commit.send, result.messageIds);
   }
+}
+
+/** Told to the workflow that sent the signal. */
+function toRefusal({ message }: AionError): ReturnType<typeof toFailure> {
+  return toFailure(new ApplicationFailure(message, { type: "SignalFailed", nonRetryable: true }));
 }
 
 /** A run whose code cannot be loaded can be ended all the same, and a start asks nothing of a run that is there. */

@@ -184,6 +184,7 @@ export class Operations implements Service {
             : { executionTimeoutMs: request.executionTimeoutMs }),
           ...(signal === undefined ? {} : { signals: [signal] }),
           trace: traceOf(request),
+          limits: this.#kernel.limits,
         }),
         onDurable: () => resolve({ workflowId, runId, isNew: true }),
         onRefused: reject,
@@ -299,6 +300,8 @@ export class Operations implements Service {
       await this.#offer(workflowId, runId, {
         toEvent: (state) => {
           isRepeated = signalId !== undefined && state.hasSignal(signalId);
+          const full = isRepeated ? undefined : this.#kernel.limits.ofSignals(workflowId);
+          if (full !== undefined) throw full;
           return isRepeated ? undefined : { type: "SignalReceived", ...signal, payload: checked, ...traced };
         },
         ...(runId === undefined ? { followsChain: true as const } : {}),
@@ -314,7 +317,7 @@ export class Operations implements Service {
       }
       if (error.code !== "run_blocked") throw error;
       // It waits on disk until the run can go on.
-      await this.#send(workflowId, { kind: "signal", ...signal, ...traced });
+      await this.#kernel.mailbox.post(workflowId, { kind: "signal", ...signal, ...traced });
     }
   }
 
@@ -337,7 +340,7 @@ export class Operations implements Service {
       } catch (error) {
         if (!isAionError(error) || error.code !== "run_blocked") throw error;
         const meant = of.runId === undefined ? {} : { runId: of.runId };
-        await this.#send(workflowId, { kind: "cancel", ...fields, ...meant });
+        await this.#kernel.mailbox.post(workflowId, { kind: "cancel", ...fields, ...meant });
       }
     });
   }
@@ -543,6 +546,8 @@ export class Operations implements Service {
       blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
       pid: isResident ? resident.pid : undefined,
       labour: this.#kernel.labourOf(record.runId),
+      limits: this.#kernel.limits.limits,
+      waitingSignals: isResident ? resident.waitingSignals : undefined,
     });
   }
 
@@ -694,14 +699,6 @@ export class Operations implements Service {
     return new Promise((resolve, reject) => {
       this.#kernel.residency.offer(workflowId, { ...input, runId, onDurable: resolve, onRefused: reject });
     });
-  }
-
-  async #send(
-    target: WorkflowId,
-    message: Parameters<Kernel["mailbox"]["sent"]>[0][number]["message"],
-  ): Promise<void> {
-    const result = await this.#kernel.recorder.commit({ send: [{ target, message }] });
-    if (!result.ok) throw result.error;
   }
 }
 

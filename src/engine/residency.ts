@@ -388,6 +388,7 @@ export class Residency {
     let loadedState: RunState | undefined;
     try {
       this.#demandWhole(workflowId);
+      host.limits.demandRow(row);
       const lines = this.#newLines(workflowId, () => loadedState, { isLoading: true });
       const loaded = await this.#replay(
         row,
@@ -396,8 +397,9 @@ export class Residency {
         this.liveOf(() => holder),
       );
       loadedState = loaded.state;
-      const { state, program, live, isStuck } = loaded;
+      const { state, program, live, isStuck, waitingSignals } = loaded;
       instance = loaded.instance;
+      host.limits.demandLoaded(state, live);
       await host.heartbeats.restore(runKey, state);
       const unsaid = await this.#findUnsaid(row, loaded.lastInput, lines);
       if (isHeld) {
@@ -432,7 +434,7 @@ export class Residency {
         else if (!isAlive) activity.startedAt = undefined;
       }
       lines.loaded(unsaid !== undefined);
-      const run = this.#admit(row, state, lines, { program, instance, unsaid });
+      const run = this.#admit(row, state, lines, { program, instance, unsaid, waitingSignals });
       holder = run;
       this.#takeLine(workflowId);
       if (isHeld) blocked.unblock(row);
@@ -533,9 +535,12 @@ export class Residency {
     if (isPassing(error) || error.code === "run_not_found" || host.stopped !== undefined) return failed;
     const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
     if (isViolation) host.meter.violated(error.code);
-    if (isViolation && host.options.onNondeterminism === "fail") {
+    const { onNondeterminism, onRunLimit } = host.options;
+    const isLimit = error.code === "run_limit";
+    if ((isViolation && onNondeterminism === "fail") || (isLimit && onRunLimit === "fail")) {
       const { runId, workflowType } = row;
-      host.log("error", "a run diverged from its history and was failed", {
+      const why = isLimit ? "reached a limit" : "diverged from its history";
+      host.log("error", `a run ${why} and was failed`, {
         workflowId,
         runId,
         workflowType,
@@ -568,10 +573,12 @@ export class Residency {
       program,
       instance,
       unsaid,
+      waitingSignals,
     }: {
       readonly program?: Program;
       readonly instance?: ProgramInstance;
       readonly unsaid?: LogEntry | undefined;
+      readonly waitingSignals?: number;
     },
   ): ResidentRun {
     const { workflowId, runKey, firstSeq, wakeAt } = row;
@@ -590,6 +597,7 @@ export class Residency {
       isHeld: row.blocked !== undefined,
       lines,
       unsaid,
+      waitingSignals,
     });
     this.#runs.set(workflowId, run);
     return run;

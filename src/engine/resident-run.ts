@@ -1,6 +1,6 @@
 import type { Command } from "../core/command.ts";
 import type { NewEvent } from "../core/codec.ts";
-import type { Delivery, Offered } from "../core/activation.ts";
+import type { Activation, Offered } from "../core/activation.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
@@ -30,6 +30,7 @@ import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
+import type { RunLimitsKeeper } from "./run-limits.ts";
 import type { RunLines } from "./run-lines.ts";
 import { toEvent } from "./to-event.ts";
 
@@ -37,6 +38,7 @@ import { toEvent } from "./to-event.ts";
 export interface RunHost {
   readonly meter: EngineMeter;
   readonly spans: RunSpans;
+  readonly limits: RunLimitsKeeper;
   now(): number;
   newRunId(): RunId;
   /** The version that a new run of the type gets; `undefined`: the type is unknown. */
@@ -137,6 +139,8 @@ export class ResidentRun {
     | { readonly input: Input; readonly body: EventBody & { readonly type: "UpdateAccepted" } }
     | undefined;
   #fault: AionError | undefined;
+  /** Signals that have come, and that the code has not asked for. */
+  waitingSignals: number;
   /** When its code was given the latest event. */
   #activatedAt = 0;
   readonly #isHeld: boolean;
@@ -157,6 +161,7 @@ export class ResidentRun {
     readonly isHeld?: boolean;
     readonly lines: RunLines;
     readonly unsaid?: LogEntry | undefined;
+    readonly waitingSignals?: number | undefined;
   }) {
     this.#host = options.host;
     this.workflowId = options.workflowId;
@@ -171,6 +176,7 @@ export class ResidentRun {
     this.#isHeld = options.isHeld ?? false;
     this.lines = options.lines;
     this.#unsaid = options.unsaid;
+    this.waitingSignals = options.waitingSignals ?? 0;
   }
 
   get isIdle(): boolean {
@@ -271,6 +277,8 @@ export class ResidentRun {
     if (turn.offered !== undefined) this.#decide(turn.offered);
     if (turn.offered?.ok === false) this.lines.take(this.state.headSeq, this.#saidAt);
     else this.#takeLines();
+    this.waitingSignals = turn.waitingSignals;
+    this.#fault ??= this.#host.limits.ofTurn(this.state, turn.commands);
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
       if (turn.isStuck) this.#fault = stuck(this.state);
@@ -315,7 +323,11 @@ export class ResidentRun {
   #step(): void {
     const batch = this.#batch;
     assert(batch !== undefined, "an activating run has a batch");
-    if (this.#fault !== undefined && !this.state.isClosed && !this.#judge(this.#fault)) return;
+    if (this.#fault !== undefined && !this.state.isClosed) {
+      // What it learned last is kept: if it is held, it goes on from there.
+      if (this.#fault.code === "run_limit" && batch.events.length > 0) return this.#seal();
+      if (!this.#judge(this.#fault)) return;
+    }
     while (this.#deferred === undefined && !this.state.isClosed && batch.inputs.length < batchInputsMax) {
       const input = this.#inbox.shift();
       if (input === undefined) break;
@@ -350,17 +362,21 @@ export class ResidentRun {
       if (this.program === undefined) return false;
       this.instance = this.#host.instantiate(this);
     }
-    this.#activate(this.instance, activation, nowMs, this.state.historyLength);
+    const { historyLength, isHistoryLong } = this.state;
+    this.#activate(this.instance, { delivery: activation, nowMs, historyLength, isHistoryLong });
     return true;
   }
 
-  #activate(instance: ProgramInstance, delivery: Delivery, nowMs: number, historyLength: number): void {
+  #activate(
+    instance: ProgramInstance,
+    of: Pick<Activation, "delivery" | "nowMs" | "historyLength" | "isHistoryLong">,
+  ): void {
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
     this.#activatedAt = this.#host.meter.now();
-    this.#saidAt = nowMs;
+    this.#saidAt = of.nowMs;
     this.lines.begin();
-    instance.begin({ delivery, nowMs, historyLength, recorded: [], isLast: true, isReplaying: false });
+    instance.begin({ ...of, recorded: [], isLast: true, isReplaying: false });
   }
 
   /** Asks the code whether it takes an update, which is recorded if it does; what it does with it then is the same turn. */
@@ -374,7 +390,10 @@ export class ResidentRun {
     this.#offered = { input, body };
     const { updateId, name, input: sent } = body;
     const delivery = { kind: "update", updateId, name, input: sent, isOffered: true } as const;
-    this.#activate(instance, delivery, nowMs, this.state.historyLength + 1);
+    // As they will be, should it be recorded.
+    const historyLength = this.state.historyLength + 1;
+    const isHistoryLong = this.state.isHistoryLongWith(body);
+    this.#activate(instance, { delivery, nowMs, historyLength, isHistoryLong });
     return true;
   }
 
@@ -542,6 +561,7 @@ export class ResidentRun {
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
       ...(started.trace === undefined ? {} : { trace: started.trace }),
+      ...this.#host.limits.longHistory,
     };
     return {
       workflowId: this.workflowId,
@@ -689,7 +709,7 @@ export class ResidentRun {
   }
 
   get #needsEngine(): boolean {
-    if (this.#deferred !== undefined) return true;
+    if (this.#deferred !== undefined || this.#fault !== undefined) return true;
     for (const activity of this.state.activities.values()) if (activity.retryAt === undefined) return true;
     return false;
   }

@@ -4,6 +4,7 @@ import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import type { Input } from "./input.ts";
+import type { RunLimitsKeeper } from "./run-limits.ts";
 
 /** The first input of a run. */
 export function toStartInput(of: {
@@ -17,6 +18,7 @@ export function toStartInput(of: {
   readonly executionTimeoutMs?: number;
   readonly signals?: readonly StartSignal[];
   readonly trace?: TraceContext | undefined;
+  readonly limits: Pick<RunLimitsKeeper, "longHistory">;
 }): Pick<Input, "toEvent"> {
   const {
     runId,
@@ -29,6 +31,7 @@ export function toStartInput(of: {
     executionTimeoutMs,
     signals,
     trace,
+    limits,
   } = of;
   return {
     toEvent: (_state, nowMs): EventBody => {
@@ -47,6 +50,7 @@ export function toStartInput(of: {
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
         ...(signals === undefined ? {} : { signals }),
         ...(trace === undefined ? {} : { trace }),
+        ...limits.longHistory,
       };
     },
   };

@@ -16,9 +16,6 @@ import type { Kernel } from "./kernel.ts";
 import { isOthersFault } from "./load.ts";
 import { demandRun } from "./views.ts";
 
-/** Updates of one run that are accepted and have no outcome: handlers that are under way at once. */
-export const pendingUpdatesMax = 100;
-
 interface Submission {
   readonly workflowId: WorkflowId;
   readonly runId: RunId | undefined;
@@ -129,8 +126,8 @@ export class Updates {
           ({ workflowType } = state.started);
           turn = { kind: kindOf(state, updateId), runId: state.started.runId };
           if (turn.kind !== "accepted") return undefined;
-          demandRoom(state, of);
           const { name, input, trace } = of;
+          this.#kernel.limits.demandRoomForUpdate(state, name);
           const traced = trace === undefined ? {} : { trace };
           return { type: "UpdateAccepted", updateId, name, input, ...traced };
         });
@@ -294,16 +291,6 @@ export class Updates {
 function kindOf(state: RunState, updateId: string): Turn["kind"] {
   if (state.updateOf(updateId) !== undefined || state.hasEarlierUpdate(updateId)) return "known";
   return state.isCodeStarted ? "accepted" : "early";
-}
-
-/** Error: `updates_pending`. */
-function demandRoom(state: RunState, { workflowId, name }: Submission): void {
-  if (state.pendingUpdates.size < pendingUpdatesMax) return;
-  throw new AionError(
-    "updates_pending",
-    `update ${JSON.stringify(name)} of workflow ${workflowId}: ${pendingUpdatesMax} updates of its run have no outcome yet, and no more are accepted`,
-    { details: { workflowId, pendingUpdatesMax } },
-  );
 }
 
 const refusals: readonly ErrorCode[] = [

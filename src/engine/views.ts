@@ -24,6 +24,7 @@ import type { Payload } from "../core/payload.ts";
 import type { OpenActivity, RunState } from "../replay/run-state.ts";
 import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
+import type { RunLimits } from "./run-limits.ts";
 
 /**
  * What is shown of runs, as the disk has it. True when it was read, and perhaps no longer when it is told: enough to answer
@@ -345,6 +346,8 @@ export function toDescription(
     readonly blocked: string | undefined;
     readonly pid: string | undefined;
     readonly labour: LabourView;
+    readonly limits?: RunLimits;
+    readonly waitingSignals?: number | undefined;
   },
 ): RunDescription {
   const { terminal } = state;
@@ -382,6 +385,15 @@ export function toDescription(
       acceptedAt,
     })),
     isCancelRequested: state.isCancelRequested,
+    historySize: {
+      events: state.historyLength,
+      bytes: state.historyBytes,
+      ...(around.limits === undefined
+        ? {}
+        : { eventsMax: around.limits.historyEventsMax, bytesMax: around.limits.historyBytesMax }),
+      isLong: state.isHistoryLong,
+      ...(around.waitingSignals === undefined ? {} : { waitingSignals: around.waitingSignals }),
+    },
     runs: around.runs.map(toSummary),
   };
 }

@@ -58,10 +58,10 @@ export class CodeHost {
   #callCount = 0;
   #expected = 0;
   #isClosed = false;
-  readonly #onEnded: (end: HostEnd) => void;
+  readonly #onEnded: (end: HostEnd, error: AionError) => void;
 
   /** `onEnded`: a host ended that was not told to. */
-  constructor(where: HostLine, onEnded: (end: HostEnd) => void = () => undefined) {
+  constructor(where: HostLine, onEnded: (end: HostEnd, error: AionError) => void = () => undefined) {
     this.#where = where;
     this.#onEnded = onEnded;
   }
@@ -193,7 +193,7 @@ export class CodeHost {
 
   #lose(error: AionError, who: number): void {
     if (this.#isClosed) return;
-    this.#onEnded((error.details["end"] as HostEnd | undefined) ?? "exit");
+    this.#onEnded((error.details["end"] as HostEnd | undefined) ?? "exit", error);
     this.#line = undefined;
     this.#outbox = [];
     this.#expected = 0;

@@ -1,13 +1,14 @@
 import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { closeSync, openSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { AionError } from "../core/errors.ts";
-import type { HostLine } from "./code-host.ts";
+import { messageOf } from "../core/payload.ts";
+import type { HostLine, OpenLine } from "./code-host.ts";
 import type { HostGreeting, HostReply, HostRequest } from "./protocol.ts";
 
 export interface HostProcessOptions {
@@ -24,6 +25,8 @@ export interface HostProcessOptions {
 const looksPerBudget = 4;
 /** In how many budgets a process from which something is expected, and which is at work on nothing, has to be heard of. */
 const silentBudgets = 20;
+/** After a process could not be started. */
+const tryAgainMs = 1_000;
 /** Of what a process said at its end. */
 const lastWordsMax = 2_000;
 
@@ -36,7 +39,12 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
   const script = fileURLToPath(new URL(`./process${extension}`, import.meta.url));
   return {
     open: (on) => {
-      const busy = new BusyFile(directory ?? tmpdir());
+      let busy: BusyFile;
+      try {
+        busy = new BusyFile(directory ?? tmpdir());
+      } catch (reason) {
+        return unopened(on, `${messageOf(reason)}. Set TMPDIR to a directory where files can be made`);
+      }
       const child = fork(script, {
         serialization: "advanced",
         execArgv: [`--max-old-space-size=${memoryMb}`],
@@ -131,6 +139,13 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
   };
 }
 
+/** In the place of a process that cannot be started now: it is lost a while later, and then it is tried again. */
+function unopened(on: Parameters<HostLine["open"]>[0], reason: string): OpenLine {
+  const what = `the process that runs workflow code cannot be started: ${reason}`;
+  const timer = setTimeout(() => on.lost(new AionError("package_stopped", what), 0), tryAgainMs);
+  return { post: () => undefined, expect: () => undefined, close: async () => clearTimeout(timer) };
+}
+
 /**
  * What the process is busy with, and how often it has said so. A file without a name, since that is read when somebody looks, and costs
  * whoever writes no more than a write: the last word of a process that has ended is still there.
@@ -144,6 +159,8 @@ class BusyFile {
     const path = join(directory, `.aion-host-${process.pid}-${randomUUID()}`);
     this.fd = openSync(path, "wx+", 0o600);
     unlinkSync(path);
+    // Here, since a disk may be full: what has its place on it can be overwritten.
+    writeSync(this.fd, this.#words, 0, this.#words.byteLength, 0);
   }
 
   read(): { readonly count: number; readonly who: number } {

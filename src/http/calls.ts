@@ -68,6 +68,8 @@ function answerAll(
   const response = env.outgoing;
   const over = new AbortController();
   response.once("close", () => over.abort());
+  // Who left while his calls were read is not told of again.
+  if (response.destroyed) over.abort();
   response.writeHead(200, { "content-type": "application/jsonl", "cache-control": "no-store" });
   response.flushHeaders();
   let openCount = calls.length;

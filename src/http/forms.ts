@@ -133,6 +133,11 @@ export const events = {
     updateIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
     trace: maybe(trace),
+    longHistory: maybe(
+      z
+        .object({ events: z.number(), bytes: z.number() })
+        .describe("From which size on its code is told to continue as new."),
+    ),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
@@ -233,6 +238,16 @@ export const description = runSummary.extend({
   pendingChildren: list(z.object({ workflowId: z.string(), workflowType: z.string() })),
   pendingUpdates: list(z.object({ updateId: z.string(), name: z.string(), acceptedAt: instant })),
   isCancelRequested: z.boolean(),
+  historySize: z
+    .object({
+      events: z.number(),
+      bytes: z.number().describe("About."),
+      eventsMax: maybe(z.number()),
+      bytesMax: maybe(z.number()),
+      isLong: z.boolean().describe("The code is told to continue as new."),
+      waitingSignals: maybe(z.number().describe("Signals that the code has not asked for.")),
+    })
+    .describe("How long the history of the run is, beside what it may be."),
   pid: maybe(z.string().describe("While the run's code is in memory.")),
   runs: list(runSummary).describe("All runs of the workflow id."),
 });

@@ -13,7 +13,7 @@ import { WorkerService, WorkRequestSchema, WorkResponseSchema } from "./gen/aion
 import { MessageReader, MessageWriter } from "./grpc-messages.ts";
 import type { NodeRequest, NodeResponse } from "./rpc.ts";
 import { nodeCallerOf, rpcCallerOf } from "./rpc-caller.ts";
-import { toConnectError } from "./rpc-error.ts";
+import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { toWorkResponse } from "./worker-frames.ts";
 import { framesMax, WorkerCall } from "./worker-call.ts";
 
@@ -32,10 +32,11 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
     const read = async (): Promise<void> => {
       try {
         for await (const message of requests) await call.receive(message);
-      } catch {
-        // It was cut off.
+        call.closed();
+      } catch (reason) {
+        if (context.signal.aborted) call.closed();
+        else call.refuse(toAionError(fromConnectError(reason)));
       }
-      call.closed();
     };
     try {
       void read();
@@ -98,10 +99,13 @@ export function answerWorker(
       stream.resume();
     }
   };
+  let isRead = Promise.resolve();
   stream.on("data", (chunk: Uint8Array) => {
-    read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
+    isRead = read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
   });
-  for (const event of ["end", "close", "error"]) stream.once(event, () => call.closed());
+  // The end of a paused stream may come while what was read before waits for its turn.
+  stream.once("end", () => void isRead.then(() => call.closed()));
+  for (const event of ["close", "error"]) stream.once(event, () => call.closed());
 }
 
 /** Error: `invalid_argument`. */

@@ -146,6 +146,7 @@ class CodedInstance implements ProgramInstance {
   #offered: Payload | undefined;
   /** It cannot be told to the code, which so has not moved. */
   #unoffered: Offered | undefined;
+  #waitingSignals = 0;
 
   constructor(program: Program, init: InstanceInit, border: Border) {
     const { codec } = border;
@@ -191,10 +192,19 @@ class CodedInstance implements ProgramInstance {
     const unoffered = this.#unoffered;
     if (unoffered !== undefined) {
       this.#unoffered = undefined;
-      return { commands: [], sources: [], isSettled: false, isStuck: false, offered: unoffered };
+      const waitingSignals = this.#waitingSignals;
+      return {
+        commands: [],
+        sources: [],
+        isSettled: false,
+        isStuck: false,
+        waitingSignals,
+        offered: unoffered,
+      };
     }
     const turn = this.#inner.end();
     if (typeof turn === "string") return turn;
+    this.#waitingSignals = turn.waitingSignals;
     const expected = this.#expected;
     this.#expected = [];
     let at = 0;

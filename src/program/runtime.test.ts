@@ -52,6 +52,7 @@ class Driven {
       delivery,
       nowMs: (this.#nowMs += 10),
       historyLength: 1,
+      isHistoryLong: false,
       recorded: [],
       isLast: true,
       isReplaying: false,

@@ -118,6 +118,7 @@ export class Runtime implements ProgramInstance {
   #sideEffectCount = 0;
   #handlerCount = 0;
   #runningHandlerCount = 0;
+  #waitingSignals = 0;
 
   constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
     this.definition = definition;
@@ -166,6 +167,7 @@ export class Runtime implements ProgramInstance {
         // Before those that arrived during a start delay.
         for (const { name, payload } of (delivery.signals ?? []).toReversed()) {
           this.#queueOf(name).buffer.unshift(payload);
+          this.#waitingSignals += 1;
         }
         void this.#main(delivery.input);
         return;
@@ -204,7 +206,14 @@ export class Runtime implements ProgramInstance {
   end(): Turn | "again" {
     const offered = this.#offered;
     if (offered?.ok === false)
-      return { commands: [], sources: [], isSettled: this.#isSettled, isStuck: false, offered };
+      return {
+        commands: [],
+        sources: [],
+        isSettled: this.#isSettled,
+        isStuck: false,
+        waitingSignals: this.#waitingSignals,
+        offered,
+      };
     if (!this.#isSettled && this.#predicates !== undefined) {
       for (const wait of this.#predicates) {
         if (this.#ask(wait)) return "again";
@@ -217,6 +226,7 @@ export class Runtime implements ProgramInstance {
       isSettled: this.#isSettled,
       isStuck: this.#isStarted && !this.#isSettled && this.#isStuck(),
       ...(offered === undefined ? {} : { offered }),
+      waitingSignals: this.#waitingSignals,
     };
     this.#offered = undefined;
     this.#commands = [];
@@ -352,7 +362,10 @@ export class Runtime implements ProgramInstance {
       ...(hasTimeout && queue.buffer.length === 0 ? { timer: this.#timerCount } : {}),
     });
     const buffered = queue.buffer.shift();
-    if (buffered !== undefined) queue.consumed += 1;
+    if (buffered !== undefined) {
+      queue.consumed += 1;
+      this.#waitingSignals -= 1;
+    }
     return buffered;
   }
 
@@ -379,7 +392,9 @@ export class Runtime implements ProgramInstance {
     queue.handler = (payload) => {
       this.carrier.enter(context, () => void this.#handle(handler, payload));
     };
-    for (const payload of queue.buffer.splice(0)) this.#deliverSignal(definition.name, payload);
+    const waiting = queue.buffer.splice(0);
+    this.#waitingSignals -= waiting.length;
+    for (const payload of waiting) this.#deliverSignal(definition.name, payload);
   }
 
   exposeUpdate(definition: AnyUpdate, handling: UpdateHandling): void {
@@ -449,6 +464,10 @@ export class Runtime implements ProgramInstance {
 
   get historyLength(): number {
     return this.#activation?.historyLength ?? 0;
+  }
+
+  get isHistoryLong(): boolean {
+    return this.#activation?.isHistoryLong ?? false;
   }
 
   /** The code is where no history is: what it says now has not been said before. */
@@ -676,6 +695,7 @@ export class Runtime implements ProgramInstance {
     const wait = queue.waiting.shift();
     if (wait === undefined) {
       queue.buffer.push(payload);
+      this.#waitingSignals += 1;
       return;
     }
     queue.consumed += 1;

@@ -307,7 +307,7 @@ export class ScopeContext implements WorkflowContext {
   }
 
   info(): WorkflowInfo {
-    const { init, definition, historyLength } = this.#runtime;
+    const { init, definition, historyLength, isHistoryLong } = this.#runtime;
     return {
       workflowId: init.workflowId,
       runId: init.runId,
@@ -315,6 +315,7 @@ export class ScopeContext implements WorkflowContext {
       version: definition.version,
       startedAt: init.startedAt,
       historyLength,
+      continueAsNewSuggested: isHistoryLong,
       ...(init.parent === undefined
         ? {}
         : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),

@@ -28,6 +28,7 @@ async function placesOf(definition: AnyWorkflow): Promise<readonly string[]> {
     delivery: { kind: "start", input: "1" as Payload },
     nowMs: 0,
     historyLength: 1,
+    isHistoryLong: false,
     recorded: [],
     isLast: true,
     isReplaying: false,

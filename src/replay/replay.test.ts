@@ -51,6 +51,7 @@ function turn(...commands: readonly Command[]): Turn {
     sources: commands.map((_each, index) => `order.ts:${index + 1}:1`),
     isSettled: false,
     isStuck: false,
+    waitingSignals: 0,
   };
 }
 
@@ -82,6 +83,7 @@ describe("a replay", () => {
       delivery: { kind: "start", input },
       nowMs: 100,
       historyLength: 1,
+      isHistoryLong: false,
       recorded: [],
       isLast: false,
       isReplaying: true,

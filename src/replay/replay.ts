@@ -72,7 +72,7 @@ export class Replay {
       if (span === undefined) return undefined;
       const { input, commands, isLast } = span;
       const delivery = this.#state.apply(input);
-      const { historyLength } = this.#state;
+      const { historyLength, isHistoryLong } = this.#state;
       const isCodeStarted = this.#state.isCodeStarted;
       for (const event of commands) this.#state.apply(event);
       if (delivery === undefined || input.seq >= this.#codeUntilSeq) continue;
@@ -88,6 +88,7 @@ export class Replay {
         delivery,
         nowMs: input.recordedAt,
         historyLength,
+        isHistoryLong,
         recorded: expected.length === 0 ? none : expected.flatMap(toRecordedValue),
         isLast: isLast && !this.#state.isClosed,
         isReplaying: expected.length > 0,
@@ -172,7 +173,7 @@ const beginning = Object.freeze({ seq: 0, recordedAt: 0 });
 const none: readonly never[] = [];
 
 /** Codes of failures that the engine records in place of the code. */
-const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nondurable_await"];
+const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nondurable_await", "run_limit"];
 
 /** As `roleOf`; a failure that the engine recorded in place of the code is an end from outside. */
 function recordRole(event: Event): EventRole {

@@ -1,7 +1,8 @@
 import { AionError } from "../core/errors.ts";
-import type { ActivityOptionsRecord, Event, EventOf, ParentClosePolicy } from "../core/event.ts";
+import type { ActivityOptionsRecord, Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
+import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
@@ -89,6 +90,9 @@ export class RunState {
   #leftUpdates: Set<AcceptedUpdate> | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
+  #historyBytes = 0;
+  #longHistory = longHistoryDefault;
+  #longSinceSeq = Number.POSITIVE_INFINITY;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
   #abandoned: readonly OpenActivity[] = [];
@@ -168,6 +172,20 @@ export class RunState {
     return this.#started === undefined ? 0 : this.#headSeq - this.#started.seq + 1;
   }
 
+  /** About what its events take: see `sizeOfEvent`. */
+  get historyBytes(): number {
+    return this.#historyBytes;
+  }
+
+  /** The event by which the history became so long that the code had better continue as new; infinite: it is not. */
+  get longSinceSeq(): number {
+    return this.#longSinceSeq;
+  }
+
+  get isHistoryLong(): boolean {
+    return this.#longSinceSeq <= this.#headSeq;
+  }
+
   hasSignal(signalId: string): boolean {
     return this.#signalIds?.has(signalId) === true;
   }
@@ -221,7 +239,26 @@ export class RunState {
       this.#status = status;
       if (isClosed(status)) this.#end(event);
     }
-    return this.#absorb(event);
+    const delivery = this.#absorb(event);
+    this.#measure(event);
+    return delivery;
+  }
+
+  #measure(event: Event): void {
+    this.#historyBytes += sizeOfEvent(event);
+    if (this.#longSinceSeq < event.seq) return;
+    if (this.#isLong(this.historyLength, this.#historyBytes)) this.#longSinceSeq = event.seq;
+  }
+
+  #isLong(historyLength: number, historyBytes: number): boolean {
+    const { events, bytes } = this.#longHistory;
+    return historyLength >= events || historyBytes >= bytes;
+  }
+
+  /** What `isHistoryLong` will be when that event is applied. */
+  isHistoryLongWith(event: EventBody): boolean {
+    const bytes = this.#historyBytes + sizeOfEvent(event as Event);
+    return this.isHistoryLong || this.#isLong(this.historyLength + 1, bytes);
   }
 
   /** Nothing is open in a run that has ended; its children go their own way. */
@@ -241,6 +278,7 @@ export class RunState {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
         this.#started = event;
+        if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);

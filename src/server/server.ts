@@ -32,6 +32,8 @@ type EngineSettings = Pick<
   | "residentMax"
   | "payloadLimitBytes"
   | "onNondeterminism"
+  | "limits"
+  | "onRunLimit"
   | "codec"
   | "lease"
   | "activationBudget"

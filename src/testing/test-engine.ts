@@ -10,6 +10,8 @@ import { demandKnownOptions } from "../core/options.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Residency } from "../engine/residency.ts";
+import type { RunLimits } from "../engine/run-limits.ts";
+import { parseRunLimits } from "../engine/run-limits.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import { loadInline, outsideWorkflow } from "../program/inline.ts";
 import type { ProgramSource } from "../program/program.ts";
@@ -44,6 +46,8 @@ export interface TestEngineOptions {
   readonly residentMax?: number;
   readonly payloadLimitBytes?: number;
   readonly onNondeterminism?: "fail" | "block";
+  readonly limits?: Partial<RunLimits>;
+  readonly onRunLimit?: "fail" | "block";
 }
 
 const testEngineOptionNames: OptionNames<TestEngineOptions> = {
@@ -58,10 +62,14 @@ const testEngineOptionNames: OptionNames<TestEngineOptions> = {
   residentMax: true,
   payloadLimitBytes: true,
   onNondeterminism: true,
+  limits: true,
+  onRunLimit: true,
 };
 
-/** What the engine is opened with after a crash, where it differs: another version of the code, other mocks. */
-export type ReopenOptions = Partial<Pick<TestEngineOptions, "workflows" | "activities" | "children">>;
+/** What the engine is opened with after a crash, where it differs: another version of the code, other mocks, other limits. */
+export type ReopenOptions = Partial<
+  Pick<TestEngineOptions, "workflows" | "activities" | "children" | "limits">
+>;
 
 export interface TestResultOptions {
   /** How much virtual time may pass. Default one year. */
@@ -137,6 +145,7 @@ export class TestEngine {
   readonly #log: LogEntry[] = [];
   readonly #callLog: CallLog;
   #code: Code;
+  #limits: RunLimits;
   #programs: ProgramSource;
   #life: Promise<Life>;
   #currentLife: Life | undefined;
@@ -165,6 +174,7 @@ export class TestEngine {
     this.#callLog = new CallLog(() => this.now(), this.#work);
     const { workflows, activities = [], children = {} } = options;
     this.#code = { workflows, activities, children };
+    this.#limits = parseRunLimits(options.limits);
     this.#programs = loadInline([]);
     this.#life = this.#begin();
     this.client = new Client(this.#service());
@@ -258,6 +268,7 @@ export class TestEngine {
     this.#currentLife = undefined;
     const { workflows, activities, children } = { ...this.#code, ...reopen };
     this.#code = { workflows, activities, children };
+    if (reopen.limits !== undefined) this.#limits = parseRunLimits(reopen.limits);
     const before = this.#life;
     this.#isOpening = true;
     this.#life = (async () => {
@@ -344,7 +355,7 @@ export class TestEngine {
     const real = workflows.filter((definition) => !Object.hasOwn(children, definition.workflowType));
     this.#programs = loadInline([...real, ...mocked.map((child) => child.workflow)]);
     const { activityConcurrency, activityConcurrencyPerType, residentMax } = this.#options;
-    const { payloadLimitBytes, onNondeterminism } = this.#options;
+    const { payloadLimitBytes, onNondeterminism, onRunLimit } = this.#options;
     return Life.begin({
       store: this.#store,
       time: this.#time,
@@ -358,6 +369,8 @@ export class TestEngine {
         residentMax: residentMax ?? Number.MAX_SAFE_INTEGER,
         payloadLimitBytes: payloadLimitBytes ?? payloadLimitBytesDefault,
         onNondeterminism: onNondeterminism ?? "fail",
+        limits: this.#limits,
+        onRunLimit: onRunLimit ?? "block",
         outsideWorkflow: (run) => outsideWorkflow(() => this.#work.enter(run)),
       },
     });

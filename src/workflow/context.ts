@@ -74,6 +74,11 @@ export interface WorkflowInfo {
   readonly startedAt: number;
   /** Events in this run's segment so far: a reason to continue as new when it gets long. */
   readonly historyLength: number;
+  /**
+   * The history has got so long (by default 10,000 events, or about 10 MiB) that it is time to continue as new. The same on replay,
+   * whatever the engine that replays it is set to.
+   */
+  readonly continueAsNewSuggested: boolean;
 }
 
 // On globalThis, so that two copies of this module (source and build, two bundles) share one answer.

@@ -433,10 +433,12 @@ describe("looking without an engine", () => {
       pendingTimers: [],
       pendingChildren: [{ workflowId: childId, workflowType: "ship" }],
       isCancelRequested: false,
+      historySize: { events: 6, bytes: expect.any(Number) as number, isLong: false },
       runs: [expect.objectContaining({ workflowId: "o-1", status: "running" }) as unknown],
     });
     const shown = await test.run(["describe", childId]);
     expect(shown.stdout).toMatch(/^ {2}parent {4}o-1$/m);
+    expect(shown.stdout).toMatch(/^ {2}events {4}\d+, about \d+ bytes$/m);
     expect(shown.stdout).toMatch(/timer {2}#0 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(in 1d 23h\)/);
   });
 

@@ -235,6 +235,7 @@ describe("info and log", () => {
         version: "v7",
         startedAt,
         historyLength: 1,
+        continueAsNewSuggested: false,
       },
       historyLength: 3,
     });

@@ -19,7 +19,6 @@ import {
 } from "aion/workflow";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { pendingUpdatesMax } from "../../src/engine/updates.ts";
 import { errorOf, eventsOf, eventsOfType, typesOf } from "./run-history.ts";
 
 const stop = signal("stop");
@@ -330,7 +329,8 @@ describe("an update", () => {
   });
 
   it("is bounded in number", async () => {
-    await using t = await open();
+    const pendingUpdatesMax = 5;
+    await using t = await TestEngine.open({ workflows: [basket], limits: { pendingUpdatesMax } });
     const run = await t.client.start(basket);
     for (let count = 0; count < pendingUpdatesMax; count++) await run.startUpdate(slow, String(count));
     expect((await run.describe()).pendingUpdates.length).toBe(pendingUpdatesMax);

@@ -11,6 +11,7 @@ import path from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { encodeRow } from "../../src/core/codec.ts";
+import { parseRunLimits } from "../../src/engine/run-limits.ts";
 import { World } from "../recovery/world.ts";
 import { checksumLine, checksumsPath, goldenFolder } from "./golden-file.ts";
 import type { GoldenFile } from "./golden-file.ts";
@@ -33,6 +34,9 @@ async function recordOne(name: string, version: string): Promise<string> {
   const world = new World({
     workflows: () => scenario.workflows,
     activities: scenario.activities,
+    ...(scenario.limits === undefined
+      ? {}
+      : { kernel: { limits: parseRunLimits(scenario.limits), onRunLimit: "fail" } }),
     onAppend: ({ commits }) => {
       for (const { run, start } of commits) {
         for (const [part, firstSeq] of [

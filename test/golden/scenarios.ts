@@ -2,6 +2,7 @@
 import type { Order } from "../../examples/order-fulfilment/order.ts";
 import { approval, fulfil, ship } from "../../examples/order-fulfilment/workflow.ts";
 import type { Client } from "../../src/client/client.ts";
+import type { RunLimits } from "../../src/engine/run-limits.ts";
 import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
 import { activity, ApplicationFailure } from "../../src/workflow/index.ts";
 import type { World } from "../recovery/world.ts";
@@ -12,6 +13,8 @@ import * as golden from "./workflows.ts";
 export interface GoldenScenario {
   readonly workflows: readonly AnyWorkflow[];
   readonly activities: (world: World) => readonly AnyActivity[];
+  /** Of the engine that records it; runs that reach one are failed. */
+  readonly limits?: Partial<RunLimits>;
   /** Ends when all that is to be recorded has happened. */
   readonly play: (client: Client, world: World) => Promise<void>;
 }
@@ -200,6 +203,19 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await client.get("taken").terminate("time to go");
       await run.result();
       await world.idle(minuteMs);
+    },
+  },
+  "long-haul": {
+    workflows: [golden.haul, golden.convoy],
+    activities: () => [],
+    limits: { historyEventsWarn: 6, historyBytesWarn: 3_000, pendingTimersMax: 4 },
+    play: async (client) => {
+      const run = await client.start(golden.haul, { legs: 5, cargo: "x" }, { id: "haul-1" });
+      const heavy = await client.start(golden.haul, { legs: 2, cargo: "x".repeat(3_000) }, { id: "haul-2" });
+      const convoy = await client.start(golden.convoy, undefined, { id: "convoy-1" });
+      await convoy.signal(golden.trucks, 3);
+      await convoy.signal(golden.trucks, 2);
+      await Promise.all([run.result(), heavy.result(), convoy.result().catch(nobodyMinds)]);
     },
   },
   tally: {

@@ -11,6 +11,7 @@ import {
   compensate,
   continueAsNew,
   expose,
+  info,
   isCancelled,
   isFailure,
   now,
@@ -222,6 +223,30 @@ export const tally = workflow("tally", async (sum: number) => {
   if (!next.ok) return sum;
   await sleep("10s");
   return continueAsNew(sum + next.value);
+});
+
+// Long haul: a run that continues as new when it is told to, by its events or by its bytes, and one that reaches a limit.
+
+export const haul = workflow(
+  "haul",
+  async ({ legs, cargo }: { readonly legs: number; readonly cargo: string }): Promise<string> => {
+    for (let left = legs; left > 0; left--) {
+      await sleep("10s");
+      if (info().continueAsNewSuggested && left > 1)
+        return continueAsNew({ legs: left - 1, cargo: cargo.slice(0, 10) });
+    }
+    return `${info().historyLength} ${info().continueAsNewSuggested}`;
+  },
+);
+
+export const trucks = signal<number>("trucks");
+
+export const convoy = workflow("convoy", async () => {
+  const under: Promise<void>[] = [];
+  for (;;) {
+    const count = await receive(trucks);
+    for (let truck = 0; truck < count; truck++) under.push(sleep("1 hour"));
+  }
 });
 
 // Darkroom: activities on workers that leave, fall silent, and are never heard of again.

@@ -319,6 +319,17 @@ describe("runs and activities", () => {
     expect(metrics.value("aion_repeats_answered_total", { operation: "update" })).toBe(1);
   });
 
+  it("a history that gets long is counted once, and each signal that is refused", async () => {
+    await using engine = await open({ limits: { historyEventsWarn: 3, waitingSignalsMax: 2 } });
+    const run = await engine.client.start(waiting, undefined, { id: "busy" });
+    for (const _ of [1, 2]) await run.signal("other");
+    for (const _ of [1, 2]) await expect(run.signal("other")).rejects.toMatchObject({ code: "signals_full" });
+    await run.cancel();
+    const metrics = await read(engine);
+    expect(metrics.value("aion_runs_long_history_total", { workflow_type: "waiting" })).toBe(1);
+    expect(metrics.value("aion_signals_refused_total")).toBe(2);
+  });
+
   it("messages between workflows are counted once each, and seen while they are on their way", async () => {
     await using engine = await open();
     const run = await engine.client.start(parent, undefined);

@@ -1,6 +1,7 @@
 /** Packages in a process of their own: what their code does wrong ends that at most, and the others go on in the next. */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { afterEach, describe, expect, it } from "vitest";
@@ -104,6 +105,7 @@ class Driven {
       delivery,
       nowMs: (this.#nowMs += 10),
       historyLength: 1,
+      isHistoryLong: false,
       recorded: [],
       isLast: true,
       isReplaying: false,
@@ -270,6 +272,25 @@ describe("packages in a process", { timeout: 120_000 }, () => {
       message: expect.stringContaining("nothing was heard of it for 1000 ms") as string,
     });
     expect(who).toBe(0);
+  });
+
+  it("one that cannot be started now is started when it can be, and says why until then", async () => {
+    const parent = mkdtempSync(path.join(tmpdir(), "aion-no-host-"));
+    const directory = path.join(parent, "absent");
+    const said: string[] = [];
+    const line = processLine({ guest: await guestScript(), budgetMs: 1_000, memoryMb: 48, directory });
+    const host = new CodeHost(line, (_end, error) => {
+      said.push(error.message);
+      mkdirSync(directory);
+    });
+    hosts.push(host);
+    try {
+      expect((await host.load(await code)).workflows.length).toBeGreaterThan(1);
+      expect(said).toEqual([expect.stringMatching(/cannot be started: ENOENT.*TMPDIR/) as string]);
+    } finally {
+      await host.close();
+      rmSync(parent, { recursive: true });
+    }
   });
 
   it("an endless loop ends with the engine's process, too", { timeout: 200_000 }, async () => {

@@ -79,6 +79,8 @@ export interface WorldOptions {
   readonly kernel?: Partial<
     Pick<
       KernelOptions,
+      | "limits"
+      | "onRunLimit"
       | "onNondeterminism"
       | "residentMax"
       | "activityConcurrency"

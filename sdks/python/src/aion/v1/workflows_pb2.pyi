@@ -188,7 +188,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +208,7 @@ class RunDescription(_message.Message):
     IS_CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_SIZE_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -227,7 +228,24 @@ class RunDescription(_message.Message):
     is_cancel_requested: bool
     pid: str
     runs: _containers.RepeatedCompositeFieldContainer[RunSummary]
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ...) -> None: ...
+    history_size: HistorySize
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ...) -> None: ...
+
+class HistorySize(_message.Message):
+    __slots__ = ("events", "bytes", "events_max", "bytes_max", "is_long", "waiting_signals")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_MAX_FIELD_NUMBER: _ClassVar[int]
+    BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    IS_LONG_FIELD_NUMBER: _ClassVar[int]
+    WAITING_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    events: int
+    bytes: float
+    events_max: int
+    bytes_max: float
+    is_long: bool
+    waiting_signals: int
+    def __init__(self, events: _Optional[int] = ..., bytes: _Optional[float] = ..., events_max: _Optional[int] = ..., bytes_max: _Optional[float] = ..., is_long: bool = ..., waiting_signals: _Optional[int] = ...) -> None: ...
 
 class PendingActivity(_message.Message):
     __slots__ = ("ordinal", "activity_type", "attempt", "failed_count", "state", "retry_at", "last_failure", "task_queue", "worker", "progress")
