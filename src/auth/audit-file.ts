@@ -11,7 +11,7 @@ export const auditFileName = "audit.db";
 
 const fileFormat = 1;
 const busyMs = 5_000;
-const prunedAtOnce = 10_000;
+const prunedAtOnce = 2_000;
 
 const schema = `
 CREATE TABLE entries (
@@ -73,7 +73,15 @@ export class AuditFile {
   }
 
   get lastId(): number {
-    const { id } = this.#database.prepare("SELECT max(id) AS id FROM entries").get() as {
+    return this.#idOf("max");
+  }
+
+  get firstId(): number {
+    return this.#idOf("min");
+  }
+
+  #idOf(which: "min" | "max"): number {
+    const { id } = this.#database.prepare(`SELECT ${which}(id) AS id FROM entries`).get() as {
       readonly id: number | null;
     };
     return id ?? 0;
@@ -104,9 +112,11 @@ export class AuditFile {
     }
   }
 
-  read({ limit, cursor, ...query }: AuditQuery): AuditPage {
+  /** Only of those that came after `above`, if that is given: what has to be looked at is bounded by ids, whatever is asked for. */
+  read({ limit, cursor, ...query }: AuditQuery, above?: number): AuditPage {
     const conditions: readonly (readonly [string, number | string | undefined])[] = [
       ["id < ?", cursor === undefined ? undefined : parseCursor(cursor)],
+      ["id > ?", above],
       ["at >= ?", query.since],
       ["at <= ?", query.until],
       ["subject = ?", query.subject],
@@ -124,7 +134,7 @@ export class AuditFile {
     return rows.length > limit && last !== undefined ? { entries, nextCursor: String(last.id) } : { entries };
   }
 
-  /** Forgets what is older. Returns whether there is more of it. */
+  /** Forgets some of what is older. Returns whether there is more of it. */
   prune(before: number): boolean {
     const { changes } = this.#database
       .prepare("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE at < ? ORDER BY at LIMIT ?)")
@@ -165,7 +175,8 @@ function toEntry(row: StoredRow): AuditEntry {
   };
 }
 
-function parseCursor(cursor: string): number {
+/** Error: `invalid_argument`. */
+export function parseCursor(cursor: string): number {
   const id = Number(cursor);
   if (/^\d+$/.test(cursor) && Number.isSafeInteger(id)) return id;
   throw new AionError(

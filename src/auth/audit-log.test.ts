@@ -113,6 +113,23 @@ describe("an entry", () => {
     expect(entries).toHaveLength(2);
   });
 
+  it("whose number is taken is written under another one", async () => {
+    const entry = await log.begin(facts());
+    const database = new DatabaseSync(path.join(directory, auditFileName));
+    database
+      .prepare(
+        "INSERT INTO entries SELECT id + 1, at, subject, key_id, 'taken', namespace, ids, address, outcome, count FROM entries WHERE id = ?",
+      )
+      .run(entry);
+    database.close();
+    log.refused(facts({ operation: "refused" }), "permission_denied");
+    await expect.poll(() => logged).toContain("the audit log cannot be written");
+    await log.begin(facts({ operation: "later" }));
+    expect((await log.read({ limit: 10 })).entries.map(({ operation }) => operation)).toEqual(
+      expect.arrayContaining(["later", "refused", "taken", "start"]),
+    );
+  });
+
   it("is for the user of the server alone", () => {
     expect(statSync(path.join(directory, auditFileName)).mode & 0o777).toBe(0o600);
   });
@@ -178,6 +195,52 @@ describe("the audit log", () => {
     await expect(log.read({ limit: 1, cursor: "1 OR 1" })).rejects.toMatchObject({
       code: "invalid_argument",
     });
+  });
+});
+
+describe("much that is there already", () => {
+  const fill = async (count: number): Promise<void> => {
+    await log.close();
+    const file = new AuditFile(directory);
+    const { ids, address } = facts();
+    const more = { operation: "old", ids, address, at: now, outcome: "ok", count: 1 };
+    file.write(
+      Array.from({ length: count }, (_, index) => ({ ...more, id: index + 1 })),
+      [],
+    );
+    file.close();
+  };
+
+  it("is looked through in parts, and what is to be written does not wait for all of them", async () => {
+    await fill(120_000);
+    log = await open();
+    const ended: string[] = [];
+    const read = log.read({ limit: 10, operation: "another" }).then(({ entries }) => {
+      ended.push("read");
+      return entries;
+    });
+    const begun = log.begin(facts()).then(() => ended.push("begun"));
+    await Promise.all([read, begun]);
+    expect(ended).toEqual(["begun", "read"]);
+    expect(await read).toEqual([]);
+    const far = await log.read({ limit: 10, cursor: String(Number.MAX_SAFE_INTEGER) });
+    expect(far.entries).toHaveLength(10);
+    const pages = [];
+    for (let cursor: string | undefined = "50003"; cursor !== undefined;) {
+      const page: AuditPage = await log.read({ limit: 25_001, cursor });
+      pages.push(page.entries.length);
+      cursor = page.nextCursor;
+    }
+    expect(pages).toEqual([25_001, 25_001]);
+  });
+
+  it("is forgotten in parts, and what is to be written does not wait for all of them", async () => {
+    await fill(20_000);
+    now += 1_000_001;
+    log = await open();
+    await log.begin(facts({ operation: "new" }));
+    expect(readBeside({ limit: 1, operation: "old" }).entries).toHaveLength(1);
+    await expect.poll(() => readBeside({ limit: 1, operation: "old" }).entries).toHaveLength(0);
   });
 });
 

@@ -1,16 +1,17 @@
 import { Worker } from "node:worker_threads";
-import type { AuditPage, AuditQuery } from "../client/access.ts";
+import type { AuditEntry, AuditPage, AuditQuery } from "../client/access.ts";
 import { AionError } from "../core/errors.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
+import { parseCursor } from "./audit-file.ts";
 import type { AuditEnd, AuditRow } from "./audit-file.ts";
 import type { AuditFacts, AuditSink } from "./gatekeeper.ts";
 import { RefusalCounter } from "./refusal-counter.ts";
 
 export type AuditJob = { readonly number: number } & (
   | { readonly kind: "write"; readonly rows: readonly AuditRow[]; readonly ends: readonly AuditEnd[] }
-  | { readonly kind: "read"; readonly query: AuditQuery }
+  | { readonly kind: "read"; readonly query: AuditQuery; readonly above: number }
   | { readonly kind: "prune"; readonly before: number }
   | { readonly kind: "close" }
 );
@@ -18,7 +19,8 @@ export type AuditJob = { readonly number: number } & (
 export type AuditAnswer =
   | { readonly kind: "ready"; readonly lastId: number }
   | { readonly kind: "done"; readonly number: number }
-  | { readonly kind: "page"; readonly number: number; readonly page: AuditPage }
+  | { readonly kind: "pruned"; readonly number: number; readonly isAll: boolean }
+  | { readonly kind: "page"; readonly number: number; readonly page: AuditPage; readonly firstId: number }
   | { readonly kind: "failed"; readonly number: number; readonly code: ErrorCode; readonly message: string };
 
 type Unnumbered<Job> = Job extends AuditJob ? Omit<Job, "number"> : never;
@@ -41,6 +43,8 @@ export interface AuditOptions {
 const lingerMs = 50;
 const lookMs = 1_000;
 const pruneMs = 60 * 60 * 1_000;
+/** Of how many entries it is asked in one go whether they are what somebody looks for. */
+const readAtOnce = 50_000;
 /** What is kept to be written again, while the disk is full. */
 const keptMax = 10_000;
 
@@ -52,6 +56,7 @@ const keptMax = 10_000;
  *     outcome, and nothing that was done without an entry.
  *  2. What cannot be written is not done: `begin` rejects. Nothing else waits for the disk.
  *  3. Refusals are bounded by time, whoever makes them be (see `RefusalCounter`).
+ *  4. What is asked of it, and what it forgets, is done in small parts, between which is written what waits.
  *
  * Calls at the same time share an fsync.
  */
@@ -71,6 +76,7 @@ export class AuditLog implements AuditSink {
   #isWriting = false;
   #isAwaited = false;
   #lostCount = 0;
+  #isClosing = false;
 
   private constructor(options: AuditOptions) {
     this.#options = options;
@@ -117,14 +123,29 @@ export class AuditLog implements AuditSink {
   readonly read = async (query: AuditQuery): Promise<AuditPage> => {
     // What was answered before is in the answer.
     await this.#flush();
-    const answer = await this.#ask({ kind: "read", query });
-    if (answer.kind === "page") return answer.page;
-    if (answer.kind === "failed") throw new AionError(answer.code, answer.message);
-    throw new AionError("internal", "the thread of the audit log answered something else");
+    const { limit, cursor, ...rest } = query;
+    const found: AuditEntry[] = [];
+    let from = Math.min(this.#lastId + 1, cursor === undefined ? Infinity : parseCursor(cursor));
+    for (;;) {
+      const above = from - 1 - readAtOnce;
+      // One more than is wanted: whether there is more.
+      const part = { ...rest, limit: limit + 1 - found.length, cursor: String(from) };
+      const answer = await this.#ask({ kind: "read", query: part, above });
+      if (answer.kind === "failed") throw new AionError(answer.code, answer.message);
+      if (answer.kind !== "page")
+        throw new AionError("internal", "the thread of the audit log answered something else");
+      found.push(...answer.page.entries);
+      const last = found[limit - 1];
+      if (found.length > limit && last !== undefined)
+        return { entries: found.slice(0, limit), nextCursor: String(last.id) };
+      if (above < answer.firstId) return { entries: found };
+      from = above + 1;
+    }
   };
 
   /** Writes what is left. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#refusals.close();
     await this.#flush();
@@ -215,7 +236,8 @@ export class AuditLog implements AuditSink {
   ): void {
     for (const { reject } of of.begun)
       reject(new AionError("audit_unavailable", `the audit log cannot be written: ${message}`));
-    this.#rows.unshift(...of.rows);
+    // Under other numbers: if its thread ended before it told that all was written, theirs are taken.
+    this.#rows.unshift(...of.rows.map((row) => ({ ...row, id: (this.#lastId += 1) })));
     this.#ends.unshift(...of.ends);
     const lost = this.#rows.splice(keptMax).length + this.#ends.splice(keptMax).length;
     this.#lostCount += 1;
@@ -282,8 +304,12 @@ export class AuditLog implements AuditSink {
   }
 
   async #prune(): Promise<void> {
-    const answer = await this.#ask({ kind: "prune", before: this.#now() - this.#options.retentionMs });
-    if (answer.kind === "failed")
-      this.#options.log("warn", "the audit log keeps what is too old", { error: answer.message });
+    const before = this.#now() - this.#options.retentionMs;
+    while (!this.#isClosing) {
+      const answer = await this.#ask({ kind: "prune", before });
+      if (answer.kind === "failed")
+        this.#options.log("warn", "the audit log keeps what is too old", { error: answer.message });
+      if (answer.kind !== "pruned" || answer.isAll) return;
+    }
   }
 }

@@ -15,10 +15,14 @@ function answerTo(job: AuditJob): AuditAnswer {
         file.write(job.rows, job.ends);
         return { kind: "done", number: job.number };
       case "read":
-        return { kind: "page", number: job.number, page: file.read(job.query) };
+        return {
+          kind: "page",
+          number: job.number,
+          page: file.read(job.query, job.above),
+          firstId: file.firstId,
+        };
       case "prune":
-        while (file.prune(job.before));
-        return { kind: "done", number: job.number };
+        return { kind: "pruned", number: job.number, isAll: !file.prune(job.before) };
       case "close":
         file.close();
         parentPort?.close();

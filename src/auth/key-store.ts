@@ -1,4 +1,4 @@
-import { mkdirSync, watch } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type {
@@ -79,7 +79,6 @@ export class KeyStore implements KeyDirectory {
   readonly #dataVersion: { get(): unknown };
   #keys: ReadonlyMap<string, Key> = new Map();
   #version: unknown;
-  readonly #file: string;
   #onChange: (() => void) | undefined;
   #unwatch = (): void => undefined;
 
@@ -87,7 +86,6 @@ export class KeyStore implements KeyDirectory {
   constructor(directory: string, now: () => number = Date.now) {
     this.#now = now;
     const file = path.join(directory, keyFileName);
-    this.#file = file;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       makePrivate(file);
@@ -232,22 +230,26 @@ export class KeyStore implements KeyDirectory {
     return key.expiresAt === undefined || now < key.expiresAt;
   }
 
-  /** Calls back after a key was changed here, or in another process: the system tells of that. */
+  /**
+   * Calls back after a key was changed: at once if that was here, within a second if it was in another process. What the system tells of
+   * the file comes too early: it tells of what is written before it counts, and not of the moment from which on it does.
+   */
   watch(onChange: () => void): void {
     this.#onChange = onChange;
-    // A change of the file is one of what is written beside it before.
-    const look = (_event: string, name: string | null): void => {
-      if (name === null || name.startsWith(keyFileName)) this.#onChange?.();
+    let told = this.#version;
+    const look = (): void => {
+      try {
+        this.#refresh();
+      } catch {
+        // The next time, then; whoever calls meanwhile is told.
+        return;
+      }
+      if (told === this.#version) return;
+      told = this.#version;
+      onChange();
     };
-    try {
-      const watcher = watch(path.dirname(this.#file), { persistent: false }, look);
-      watcher.on("error", () => undefined);
-      this.#unwatch = () => watcher.close();
-    } catch {
-      // It has no more to give: then it has to be asked.
-      const timer = setInterval(() => this.#onChange?.(), lookMs).unref();
-      this.#unwatch = () => clearInterval(timer);
-    }
+    const timer = setInterval(look, lookMs).unref();
+    this.#unwatch = () => clearInterval(timer);
   }
 
   close(): void {

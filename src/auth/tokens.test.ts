@@ -267,6 +267,21 @@ describe("the keys of an issuer", () => {
     expect(lookAt()).toBe(now);
   });
 
+  it("are looked for as often when the clock was set back", async () => {
+    const file = await keyFile();
+    const prove = prover(file);
+    const claims = { exp: now / 1_000 + 10_000 };
+    const token = await sign({ claims });
+    const { whyOver } = await prove(token);
+    rmSync(file);
+    now += 60_000;
+    await expect(prove(await sign({ claims }))).rejects.toMatchObject({ code: "identity_unavailable" });
+    writeFileSync(file, await keySet(["two", other]));
+    now -= 3_600_000;
+    await expect(prove(token)).rejects.toMatchObject({ code: "unauthenticated" });
+    await vi.waitFor(() => expect(whyOver()).toMatchObject({ code: "unauthenticated" }));
+  });
+
   it("that cannot be had any more, or are still there, end nothing", async () => {
     const file = await keyFile();
     const prove = prover(file);

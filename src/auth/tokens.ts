@@ -68,7 +68,7 @@ export function tokenProver(
   const toleranceMs = parseDuration(options.clockTolerance ?? 30_000, "clockTolerance");
   const rules = (options.rules ?? []).map((rule) => ({ ...rule, grants: parseGrants(rule.grants) }));
   const keys = careful(toKeys(options.jwks, now), log, now);
-  const proven = new Map<string, { readonly proof: Proof; readonly until: number }>();
+  const proven = new Map<string, { readonly proof: Proof; readonly since: number }>();
 
   const check = async (token: string): Promise<Checked> => {
     if (token.length > tokenLengthMax) throw unauthenticated("the token is too long to be one");
@@ -115,7 +115,7 @@ export function tokenProver(
 
   /** What is open with a token is asked as often as calls are: its key may have been withdrawn. */
   const toTerm = (token: string, expiresAt: number): Pick<Proof, "whyOver" | "lookAt"> => {
-    let checkAt = now() + provenMs;
+    let checkedAt = now();
     let isChecking = false;
     let over: AionError | undefined;
     const checkAgain = async (): Promise<void> => {
@@ -127,17 +127,17 @@ export function tokenProver(
         if (isAionError(error) && error.code === "unauthenticated") over = error;
       }
       isChecking = false;
-      checkAt = now() + provenMs;
+      checkedAt = now();
     };
     return {
       whyOver: () => {
         if (now() >= expiresAt) return unauthenticated("the token has expired");
-        if (over === undefined && !isChecking && now() >= checkAt) void checkAgain();
+        if (over === undefined && !isChecking && !isWithin(provenMs, checkedAt, now())) void checkAgain();
         return over;
       },
       lookAt: () => {
         if (over !== undefined) return now();
-        return Math.min(expiresAt, isChecking ? now() + 1_000 : checkAt);
+        return Math.min(expiresAt, isChecking ? now() + 1_000 : checkedAt + provenMs);
       },
     };
   };
@@ -145,7 +145,7 @@ export function tokenProver(
   return async (token) => {
     const id = `jwt:${createHash("sha256").update(token).digest("base64url")}`;
     const known = proven.get(id);
-    if (known !== undefined && now() < known.until) {
+    if (known !== undefined && isWithin(provenMs, known.since, now())) {
       const why = known.proof.whyOver();
       if (why === undefined) return known.proof;
     }
@@ -153,9 +153,14 @@ export function tokenProver(
     const { expiresAt, principal } = await check(token);
     const proof: Proof = { principal, id, ...toTerm(token, expiresAt) };
     if (proven.size >= provenMax) for (const oldest of proven.keys()) if (proven.delete(oldest)) break;
-    proven.set(id, { proof, until: Math.min(expiresAt, now() + provenMs) });
+    proven.set(id, { proof, since: now() });
     return proof;
   };
+}
+
+/** With a clock that was set back nothing is. */
+function isWithin(spanMs: number, since: number, now: number): boolean {
+  return now >= since && now < since + spanMs;
 }
 
 interface Checked {
@@ -194,7 +199,7 @@ function fileKeys(file: string, now: () => number): JWTVerifyGetKey {
   let [stamp, lookedAt] = [-1, -Infinity];
   let keys: JWTVerifyGetKey | undefined;
   return async (header, token) => {
-    if (keys === undefined || now() - lookedAt >= fileLookMs) {
+    if (keys === undefined || !isWithin(fileLookMs, lookedAt, now())) {
       const { mtimeMs } = statSync(file);
       if (keys === undefined || mtimeMs !== stamp) {
         keys = createLocalJWKSet(JSON.parse(readFileSync(file, "utf8")) as JSONWebKeySet);
@@ -211,7 +216,7 @@ function careful(keys: TokenKeys, log: Log, now: () => number): JWTVerifyGetKey 
   let failedAt = -Infinity;
   let why = "";
   return async (header, token) => {
-    if (now() - failedAt < pauseMs) {
+    if (isWithin(pauseMs, failedAt, now())) {
       // Who shows a token of a key that nobody knows makes the keys be asked for: that must not keep out those of known ones.
       const held = keys.held?.();
       if (held === undefined) throw unavailable(why);

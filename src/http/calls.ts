@@ -44,10 +44,10 @@ export function addCalls(app: Hono<Env>, operations: readonly Operation[], optio
       const body = parseJson(await readBody(context.req.raw, limitBytes));
       return parseRequest(callsSchema, body, "calls").calls;
     });
-    const over = answerAll(context, calls, (call, closing) => {
+    const over = answerAll(context, calls, (call, closing, take) => {
       const operation = byMethod.get(call.operation) as Operation;
       const asked = { ...of, operation: operation.method };
-      return answerOne(operation, call, asked, { ...options, closing });
+      return answerOne(operation, call, asked, { ...options, closing, take });
     });
     const { closing } = options;
     if (closing.aborted) over.abort();
@@ -56,14 +56,25 @@ export function addCalls(app: Hono<Env>, operations: readonly Operation[], optio
   });
 }
 
+/** Makes the text of an answer, unless there is no room for it. */
+type Take = (toText: () => string) => string | undefined;
+
+/** Of answers that were not taken, in UTF-16 units. */
+const heldMax = 4 * 1024 * 1024;
+/** In one turn, so that what is large is seen to be so before all of it is there. */
+const begunAtOnce = 32;
+/** Those whose answer may be large. They change nothing, so that they can be asked again. */
+const largeMethods: ReadonlySet<TogetherMethod> = new Set(["describe", "result", "query"]);
+
 /**
- * Writes what each call leads to; those that have it in the same turn in one piece. Aborting what is returned ends the waits; so does
- * the end of the response.
+ * Writes what each call leads to; those that have it in the same turn in one piece. What is large and comes while much was not taken is
+ * dropped, and asked for again when there is room, one call after the other: so what is held is bounded, whatever is asked for. Aborting
+ * what is returned ends the waits; so does the end of the response.
  */
 function answerAll(
   { env }: Context<Env>,
   calls: readonly OneCall[],
-  answerTo: (call: OneCall, over: AbortSignal) => Promise<string>,
+  answerTo: (call: OneCall, over: AbortSignal, take: Take) => Promise<string | undefined>,
 ): AbortController {
   const response = env.outgoing;
   const over = new AbortController();
@@ -74,30 +85,71 @@ function answerAll(
   response.flushHeaders();
   let openCount = calls.length;
   let lines = "";
+  /** Of answers that are on their way to `lines`. */
+  let takenLength = 0;
+  let onRoom: (() => void) | undefined;
+  const isFull = (): boolean =>
+    !over.signal.aborted && takenLength + lines.length + response.writableLength > heldMax;
+  const look = (): void => {
+    if (!isFull()) onRoom?.();
+  };
   const flush = (): void => {
     const text = lines;
     lines = "";
     if (response.destroyed) return;
     if (openCount === 0) response.end(text);
     else response.write(text);
+    look();
   };
-  for (const [index, call] of calls.entries()) {
-    void answerTo(call, over.signal).then((answer) => {
+  response.on("drain", look);
+  over.signal.addEventListener("abort", look, { once: true });
+  let line: Promise<unknown> = Promise.resolve();
+  const answerLater = async (call: OneCall, before: Promise<unknown>): Promise<string | undefined> => {
+    await before;
+    if (isFull()) await new Promise<void>((resolve) => (onRoom = resolve));
+    return await answerTo(call, over.signal, (toText) => toText());
+  };
+  const begin = (call: OneCall, index: number): void => {
+    const isLarge = largeMethods.has(call.operation);
+    let ownLength = 0;
+    const take: Take = (toText) => {
+      if (isLarge && isFull()) return undefined;
+      const text = toText();
+      ownLength = text.length;
+      takenLength += ownLength;
+      return text;
+    };
+    const write = (answer: string | undefined): void => {
+      takenLength -= ownLength;
       openCount -= 1;
       if (lines === "") setImmediate(flush);
       lines += `{"call":${index},${answer}}\n`;
+    };
+    const answered = isLarge && isFull() ? Promise.resolve(undefined) : answerTo(call, over.signal, take);
+    void answered.then((answer) => {
+      if (answer === undefined) line = answerLater(call, line).then(write);
+      else write(answer);
     });
-  }
+  };
+  let next = 0;
+  const beginSome = (): void => {
+    for (const call of calls.slice(next, next + begunAtOnce)) {
+      begin(call, next);
+      next += 1;
+    }
+    if (next < calls.length) setImmediate(beginSome);
+  };
+  beginSome();
   return over;
 }
 
-/** Never rejects. */
+/** Never rejects. `undefined`: it has an answer for which there is no room. */
 async function answerOne(
   operation: Operation,
   call: OneCall,
   asked: Asked,
-  options: AppOptions,
-): Promise<string> {
+  options: AppOptions & { readonly take: Take },
+): Promise<string | undefined> {
   const { admit, httpMeter, tracing, closing } = options;
   const { namespace = "" } = asked;
   const since = httpMeter?.now() ?? 0;
@@ -111,9 +163,9 @@ async function answerOne(
       );
       if (body === undefined) return `"status":${status}`;
       note(body);
-      return `"status":${status},"body":${JSON.stringify(body)}`;
+      return options.take(() => `"status":${status},"body":${JSON.stringify(body)}`);
     });
-    httpMeter?.answered("http", operation.method, since);
+    if (text !== undefined) httpMeter?.answered("http", operation.method, since);
     return text;
   } catch (reason) {
     const error = toAionError(reason);

@@ -17,6 +17,9 @@ import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { toWorkResponse } from "./worker-frames.ts";
 import { framesMax, WorkerCall } from "./worker-call.ts";
 
+/** How long the end of a call waits to be taken. */
+const farewellMs = 5_000;
+
 /** Workers, over a stream in each direction, in whatever protocol they speak. */
 export function addWorkers(router: ConnectRouter, options: AppOptions): void {
   router.rpc(WorkerService.method.work, async function* work(requests, context) {
@@ -75,14 +78,21 @@ export function answerWorker(
     if (!isTold) options.httpMeter?.answered("rpc", "work", since, error);
     isTold = true;
   };
-  const writer = new MessageWriter(stream, framesMax, () => stream.close());
+  // With `NO_ERROR` Node would keep the stream until what waits has been taken.
+  const cut = (): void => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  const writer = new MessageWriter(stream, framesMax, cut);
+  let isEnding = false;
   const call = new WorkerCall(options, nodeCallerOf(request), {
     send: (frame) => {
       tell();
       writer.push(toBinary(WorkResponseSchema, toWorkResponse(frame)));
     },
     end: (error) => {
+      isEnding = true;
       tell(error);
+      // Who does not take what is left for him keeps nothing by that.
+      const farewell = setTimeout(cut, farewellMs).unref();
+      stream.once("close", () => clearTimeout(farewell));
       const trailers = new Headers();
       setTrailerStatus(trailers, error === undefined ? undefined : toConnectError(error));
       response.addTrailers(Object.fromEntries(trailers));
@@ -101,6 +111,8 @@ export function answerWorker(
   };
   let isRead = Promise.resolve();
   stream.on("data", (chunk: Uint8Array) => {
+    // Whatever still comes is for nobody.
+    if (isEnding) return;
     isRead = read(chunk).catch((reason: unknown) => call.refuse(toAionError(reason)));
   });
   // The end of a paused stream may come while what was read before waits for its turn.
