@@ -93,6 +93,7 @@ describe("a replay", () => {
       delivery: { kind: "activity", ordinal: 0, outcome: { ok: true, value: input } },
       nowMs: 103,
       historyLength: 4,
+      isHistoryLong: false,
       recorded: [],
       isLast: true,
       isReplaying: true,
