@@ -172,7 +172,6 @@ export const groups: readonly Group[] = [
         number: 26,
         claim: "An accepted update reaches exactly one outcome, deduplicated by id, across crashes.",
         layers: ["S"],
-        missing: "no update in the simulation",
       },
       {
         number: 27,

@@ -8,7 +8,7 @@ import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
-import type { RunState } from "../replay/run-state.ts";
+import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
 import type { UpdatePlace } from "./accepted-updates.ts";
 import { findUpdate, lookUpUpdate, readAccepted, readOutcome } from "./accepted-updates.ts";
 import type { Input } from "./input.ts";
@@ -179,11 +179,15 @@ export class Updates {
     const { residency, store } = this.#kernel;
     const resident = residency.get(workflowId);
     if (resident?.isHere === true && (runId === undefined || resident.state.started.runId === runId)) {
-      await new Promise<void>((resolve) => resident.ask(resolve));
-      const update = resident.state.updateOf(updateId);
-      if (update !== undefined && !resident.isGone) {
+      // Taken at a moment at which all of it is on disk: the run moves on right after.
+      const update = await new Promise<AcceptedUpdate | undefined>((resolve) => {
+        resident.ask(() => {
+          const found = resident.isGone ? undefined : resident.state.updateOf(updateId);
+          resolve(found === undefined ? undefined : { ...found });
+        });
+      });
+      if (update !== undefined)
         return { run: await demandRun(store, workflowId, resident.state.started.runId), update };
-      }
     }
     return await findUpdate(store, await demandRun(store, workflowId, runId), updateId);
   }

@@ -166,6 +166,7 @@ class Interpreter {
     await work({ label, ms: 10 * amount, failures: amount === 2 ? 1 : 0 }, { retry });
     this.#ticks += amount;
     const heard = await receive(signal("beta"), { timeout: 50 * amount });
+    this.#account.push(`receive: ${JSON.stringify(heard)}`);
     if (amount === 3)
       throw new ApplicationFailure(`bump at ${this.#ticks}`, { type: "Bump", details: heard });
     this.#account.push(`bumped ${amount}`);
