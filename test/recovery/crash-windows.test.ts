@@ -90,6 +90,28 @@ const updated = workflow("main", async () => {
 });
 const twoSteps = workflow("main", async () => [await work({ label: "one" }), await work({ label: "two" })]);
 
+/** I-3, I-26: made again with its id, it is the same one. */
+async function demandOneUpdate(
+  world: World,
+  { wasAccepted, labels }: { readonly wasAccepted: boolean; readonly labels: readonly string[] },
+): Promise<void> {
+  const run = world.process.client.get("main");
+
+  const known = world.during(run.getUpdate("u", raise).result());
+  if (wasAccepted) expect(await known).toBe("one done 7");
+  else await expect(known).rejects.toMatchObject({ code: "update_not_found" });
+  expect(await world.during(run.update(raise, 7, { updateId: "u" }))).toBe("one done 7");
+  await expect(world.during(run.update(raise, 8, { updateId: "u" }))).rejects.toMatchObject({
+    code: "update_conflict",
+  });
+  expect(labelsOf(world.effects)).toEqual(labels);
+  await world.during(run.signal(go, 1));
+  expect(await result(world)).toEqual([7]);
+  const types = await typesOf(world);
+  for (const type of ["UpdateAccepted", "UpdateCompleted"] as const)
+    expect(types.filter((each) => each === type)).toHaveLength(1);
+}
+
 const windows: readonly Window[] = [
   {
     window: "WorkflowStarted recorded, its code not run",
@@ -719,24 +741,7 @@ const windows: readonly Window[] = [
       await world.advance(hourMs);
     },
     onDisk: { main: ["WorkflowStarted", "TimerFired", ...after] },
-    law: async (world) => {
-      // I-3, I-26: made again with its id, it is the same one.
-      const run = world.process.client.get("main");
-      const wasAccepted = after.length > 0;
-      const known = world.during(run.getUpdate("u", raise).result());
-      if (wasAccepted) expect(await known).toBe("one done 7");
-      else await expect(known).rejects.toMatchObject({ code: "update_not_found" });
-      expect(await world.during(run.update(raise, 7, { updateId: "u" }))).toBe("one done 7");
-      await expect(world.during(run.update(raise, 8, { updateId: "u" }))).rejects.toMatchObject({
-        code: "update_conflict",
-      });
-      expect(labelsOf(world.effects)).toEqual(labels);
-      await world.during(run.signal(go, 1));
-      expect(await result(world)).toEqual([7]);
-      const types = await typesOf(world);
-      for (const type of ["UpdateAccepted", "UpdateCompleted"] as const)
-        expect(types.filter((each) => each === type)).toHaveLength(1);
-    },
+    law: (world) => demandOneUpdate(world, { wasAccepted: after.length > 0, labels }),
   })),
   {
     window: "the end of a run that leaves an update behind, recorded, and nobody told",
