@@ -68,7 +68,7 @@ AION_TOKEN=aion_… aion list --url https://aion.example:4466
 | \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the list of packages |
 | \`start\` | start runs; with a signal it takes \`signal\`, with \`reuse: "terminate"\` it takes \`operate\`, too |
 | \`signal\` | send signals |
-| \`operate\` | cancel and terminate |
+| \`operate\` | cancel, terminate, pause and resume |
 | \`deploy\` | deploy, route and unload packages. **That is the right to run code on the server.** |
 | \`work\` | be a worker, of the task queues of the grant |
 | \`admin\` | all of these. In all namespaces (\`admin@*\`): keys, the audit log, and making namespaces, too |
@@ -86,7 +86,8 @@ ends when that does.
   let in by a token: \`identity_unavailable\`. A token is checked again each minute for as long as something is open with it.
 - **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
   the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
-- **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
+- **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds; when
+  \`tlsClientCa\` changes, callers who have shown a certificate are disconnected, and let in again if its authority is still there. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
   \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
 - **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
 - **Failed attempts** are bounded by address (\`failedAttemptsMax\`): above that the answer is \`too_many_attempts\`, 429 with \`Retry-After\`. Who shows
@@ -99,7 +100,8 @@ ends when that does.
 ## Settings
 
 Flags of \`aion server\` go before the environment, the environment before the file \`aion.config.json\` (\`--config\` or
-\`AION_CONFIG\` name another), and the file before the defaults. Times are milliseconds or texts such as \`"30s"\`.
+\`AION_CONFIG\` name another), and the file before the defaults. The flag of
+\`residentMax\` is \`--resident-max\`, and so on. Times are milliseconds or texts such as \`"30s"\`.
 `;
 
 const middle = `
@@ -115,7 +117,7 @@ const end = `
   \`Idempotency-Key\` says the same. \`new Client({ url })\` gives both a name when they have none, and repeats them, and whatever only reads,
   while the server is away (\`patience\`, 30 s).
 - **Waiting.** \`result\` and \`history\` with \`waitMs\` wait up to 25 s for what is asked for; ask again to wait longer.
-- **Many at once.** \`POST ${callsPath}\` takes up to ${callsMax} calls, \`{"calls": [{"operation": "start", "request": {"workflowType", "input", …}}, …]}\`, of
+- **Many at once.** \`POST ${callsPath}\` takes up to ${callsMax} calls (\`callsPerRequestMax\`), \`{"calls": [{"operation": "start", "request": {"workflowType", "input", …}}, …]}\`, of
   ${togetherMethods.map((method) => `\`${method}\``).join(", ")}. Each is admitted, recorded and answered by itself: a line of
   JSON each, \`{"call": 0, "status": 201, "body": …}\`, as soon as the answer is there. \`new Client({ url })\` sends calls that are made at once in that way, by itself;
   one that has no company goes alone.
@@ -123,15 +125,17 @@ const end = `
   \`workflowType\`, of some \`types\`), as server-sent events, or over a WebSocket if the request asks for one. Each has a cursor (its \`id\`; of a run the seq):
   come back with it, as \`Last-Event-ID\`, \`after\` or \`fromSeq\`, and nothing is missed and nothing comes twice, over whatever restarts. Whoever reads
   slowly costs one page of memory. What is older than three days has left the feed, and who has seen
-  more of a run than there is was reading another history (its store was put back): \`cursor_expired\`.
+  more of a run than there is was reading another history (its store was put back): \`cursor_expired\`. A WebSocket that is refused gets the error as an
+  answer of HTTP, which a program can read. A web page cannot: one that may read answers of the server gets the error as a message,
+  \`{"error": …}\`, and a close with 4000 + the status, and the code as its reason (4401 \`unauthenticated\`, 4404 \`run_not_found\`).
 - **Ids in paths** are percent-encoded. The ids \`.\` and \`..\` cannot be part of a URL, and are refused by the client.
 
 ## gRPC
 
 The same port speaks gRPC, gRPC-Web and Connect: \`proto/aion/v1/workflows.proto\` has the services, with the same operations and the same meaning.
 The JSON form of each message is what goes over HTTP, so \`curl --json '{"status": "running"}' URL/aion.v1.WorkflowService/Count\` is a call, too. An error has
-the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details; what the protocol refuses by
-itself (a message that cannot be decoded, a method that is not there) has the status alone. \`Follow\` streams the events of a run.
+the status of gRPC that fits, and an \`ErrorDetail\` with Aion's code, hint and details; so has what the protocol refuses by
+itself (a message that cannot be decoded or is too large, a method that is not there). \`Follow\` streams the events of a run.
 
 Workers have a service of their own, \`proto/aion/v1/workers.proto\`: a stream in each direction.
 

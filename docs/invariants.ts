@@ -376,6 +376,17 @@ export const groups: readonly Group[] = [
       },
     ],
   },
+  {
+    title: "K. What operators do to runs",
+    invariants: [
+      {
+        number: 58,
+        claim:
+          "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
+        layers: ["S", "U"],
+      },
+    ],
+  },
 ];
 
 /** What the tests of the original engine assert, and ours assert too. */
@@ -418,5 +429,5 @@ export const inheritedLaws: readonly {
     claim: "Packaging the same input again is byte-identical.",
   },
   { number: 19, claim: "An unload never strands a run." },
-  { number: 20, claim: "A paused run never dispatches after a restart.", missing: "pause is not there yet" },
+  { number: 20, claim: "A paused run never dispatches after a restart." },
 ];

@@ -1,4 +1,5 @@
 import type { NewEvent } from "../src/core/codec.ts";
+import { roleOf } from "../src/core/event.ts";
 import type { EventOf } from "../src/core/event.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
@@ -75,7 +76,11 @@ export type Remark =
   | "backoff that went on under another owner"
   | "child ended under another owner"
   | "attempt on a worker ended under another owner"
-  | "activity given up after five silent workers";
+  | "activity given up after five silent workers"
+  | "run paused"
+  | "run resumed"
+  | "told after a pause"
+  | "timer called off that ran out in a pause";
 
 /**
  * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
@@ -119,6 +124,12 @@ export class AuditedRun {
   /** By retention. */
   isDeleted = false;
   isCancelRequested = false;
+  isPaused = false;
+  /** Recorded during a pause, and not told yet. */
+  readonly #held: { readonly seq: number; readonly type: string; readonly ordinal: number | undefined }[] =
+    [];
+  /** Requests to pause and to resume, those of the runs that it continues included. */
+  readonly controlRequests = new Set<string>();
   readonly #setBackMs: () => number;
   readonly #ownedFromMs: () => number;
   readonly #elapsedMs: () => number;
@@ -160,6 +171,7 @@ export class AuditedRun {
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     this.#watch = of.watch;
+    for (const request of of.started.controlRequestIds ?? []) this.controlRequests.add(request);
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
     }
@@ -179,11 +191,28 @@ export class AuditedRun {
     return this.terminal === undefined;
   }
 
+  /** The start delay is not over, or it ended in a pause that is not. */
+  get isCodeUnbegun(): boolean {
+    return (
+      this.timers.has(-1) || this.#held.some(({ type, ordinal }) => type === "TimerFired" && ordinal === -1)
+    );
+  }
+
+  /** The seqs of what the code has not been told of, since the run is or was paused. */
+  get untoldSeqs(): ReadonlySet<number> {
+    return new Set(this.#held.map(({ seq }) => seq));
+  }
+
   /** The latest instant by which somebody has to look at the run; 0: at once, `null`: nothing of it will come by itself. */
   get wakeAtMax(): number | null {
     let at = Number.POSITIVE_INFINITY;
+    if (!this.isPaused && this.#held.length > 0) return 0;
     for (const timer of this.timers.values()) at = Math.min(at, timer.fireAt);
-    for (const activity of this.activities.values()) at = Math.min(at, activity.retryAt ?? 0);
+    for (const { retryAt, startedAt, worker } of this.activities.values()) {
+      // Of a paused run only what a worker has may move.
+      if (!this.isPaused || (startedAt !== undefined && worker !== undefined))
+        at = Math.min(at, retryAt ?? 0);
+    }
     at = Math.min(
       at,
       this.started.runDeadlineAt ?? Number.POSITIVE_INFINITY,
@@ -197,7 +226,9 @@ export class AuditedRun {
     const { runDeadlineAt, executionDeadlineAt } = this.started;
     for (const at of [runDeadlineAt, executionDeadlineAt])
       if (at !== undefined) yield { at, what: "the run", needsCode: false };
-    for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.activities) {
+    for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.isPaused
+      ? []
+      : this.activities) {
       if (startedAt !== undefined || retryAt !== undefined || attempt > 0) continue;
       const { scheduleToStartMs, scheduleToCloseMs } = options;
       for (const ms of [scheduleToStartMs, scheduleToCloseMs])
@@ -208,9 +239,65 @@ export class AuditedRun {
   apply(event: NewEvent, epoch: number): void {
     if (this.terminal !== undefined) this.#fail("after-end", event, "the run has ended before it");
     this.#issueOnce(event);
+    this.#checkPause(event);
     this.#absorb(event, epoch);
     this.events.push(event);
     if (isTerminal(event)) this.terminal = event;
+  }
+
+  /** I-58: nothing moves in a pause, and what happens in it is told after it, in its order, before anything else is. */
+  #checkPause(event: NewEvent): void {
+    if (event.type === "WorkflowPaused" || event.type === "WorkflowResumed") {
+      this.#noteControl(event);
+      return;
+    }
+    const role = roleOf(event);
+    if (event.type === "InputDelivered") {
+      const next = this.#held.shift();
+      if (this.isPaused || next?.seq !== event.of)
+        this.#fail("pause-order", event, `told of next is ${next?.seq}`);
+      this.#onRemark("told after a pause");
+    } else if (this.isPaused) {
+      // Cancelled before its code has begun, there is nothing that would move.
+      const isEnd = event.type === "WorkflowCancelled" && this.isCodeUnbegun;
+      if ((role === "command" && !isEnd) || event.type === "ActivityStarted")
+        this.#fail("pause-moves", event, "the run is paused");
+      if (role === "input") {
+        const ordinal = "ordinal" in event ? event.ordinal : undefined;
+        this.#held.push({ seq: this.started.seq + this.events.length, type: event.type, ordinal });
+      }
+    } else if (this.#held.length > 0) {
+      if (role === "input" || event.type === "ActivityStarted")
+        this.#fail("pause-order", event, `the run is to be told of event ${this.#held[0]?.seq} first`);
+      this.#checkCalledOff(event);
+    }
+  }
+
+  /** The code has called a timer off that ran out in the pause. */
+  #checkCalledOff(event: NewEvent): void {
+    if (event.type !== "TimerCancelled") return;
+    const at = this.#held.findIndex(
+      ({ type, ordinal }) => type === "TimerFired" && ordinal === event.ordinal,
+    );
+    if (at < 0) return;
+    this.#held.splice(at, 1);
+    // What follows holds it against the timers that are open.
+    this.timers.set(event.ordinal, { fireAt: event.recordedAt, epoch: this.epoch, setBackMs: 0 });
+    this.#onRemark("timer called off that ran out in a pause");
+  }
+
+  #noteControl(event: NewEvent & { readonly type: "WorkflowPaused" | "WorkflowResumed" }): void {
+    const verb = event.type === "WorkflowPaused" ? "pause" : "resume";
+    if (event.requestId !== undefined) {
+      const request = `${verb}:${event.requestId}`;
+      // I-20
+      if (this.controlRequests.has(request)) this.#fail("control-twice", event, "it was made before");
+      this.controlRequests.add(request);
+    }
+    if ((event.isFurther === true) !== (this.isPaused === (verb === "pause")))
+      this.#fail("pause-status", event, `paused: ${this.isPaused}`);
+    this.isPaused = verb === "pause";
+    if (event.isFurther !== true) this.#onRemark(verb === "pause" ? "run paused" : "run resumed");
   }
 
   #absorb(event: NewEvent, epoch: number): void {
@@ -265,6 +352,8 @@ export class AuditedRun {
         return;
       case "ActivityCancelRequested":
         // I-38
+        if (this.#held.some(({ type, ordinal }) => type.startsWith("Activity") && ordinal === event.ordinal))
+          return;
         if (this.#activityOf(event).protection === "safe")
           this.#fail("shield", event, "it was begun in a shield");
         this.#activityOf(event).isCancelRequested = true;

@@ -348,7 +348,8 @@ export class Auditor {
       readonly blocked?: string | null;
     },
   ): void {
-    const status = run.terminal === undefined ? "running" : statusAfter(run.terminal);
+    const status =
+      run.terminal === undefined ? (run.isPaused ? "paused" : "running") : statusAfter(run.terminal);
     if (row.status !== status || (row.closedAt !== undefined) !== (run.terminal !== undefined))
       throw new SimulationFailure(
         "row-status",
@@ -436,11 +437,14 @@ export class Auditor {
     if (run === undefined) return;
     const asked = new Set<number>();
     const ended = new Set<number>();
-    for (const event of run.events) {
+    for (const event of run.events)
       if (event.type === "ChildWorkflowCancelRequested") asked.add(event.ordinal);
-      else if (
+    // One may have ended in a pause, of which the code that calls it off is told yet.
+    for (const event of [...(this.#keys.get(run.runKey)?.events ?? []), ...run.events]) {
+      if (
         event.type.startsWith("ChildWorkflow") &&
         event.type !== "ChildWorkflowStarted" &&
+        event.type !== "ChildWorkflowCancelRequested" &&
         "ordinal" in event
       )
         ended.add(event.ordinal);

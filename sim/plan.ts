@@ -54,6 +54,7 @@ export type Operation =
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
   | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
+  | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | { readonly verb: "list" }
   | { readonly verb: "wait"; readonly ms: number };
 
@@ -153,7 +154,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
   const clients = withUpdates(
-    planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+    withPauses(
+      planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+      new Dice(`pauses of ${seed}`),
+    ),
     new Dice(`updates of ${seed}`),
   );
   const left = new Set(reduction.operations);
@@ -269,7 +273,40 @@ function withUpdates(
         updateId: `u${client}-${count}`,
         isStarted: dice.chance(0.3),
       };
-      result.splice(at, 0, { number: client * 100 + 50 + count, of });
+      result.splice(at, 0, { number: client * 100 + 80 + count, of });
+    }
+    return result;
+  });
+}
+
+/** In a part of the worlds clients hold runs for a while. By dice of their own: the other worlds are as they were. */
+function withPauses(
+  clients: readonly (readonly NumberedOperation[])[],
+  dice: Dice,
+): readonly (readonly NumberedOperation[])[] {
+  if (!dice.chance(0.25)) return clients;
+  return clients.map((operations, client) => {
+    const result = [...operations];
+    let count = 0;
+    const add = (at: number, verb: "pause" | "resume", workflowId: string): void => {
+      count += 1;
+      const requestId = `${verb}-${client}-${count}`;
+      result.splice(at, 0, { number: client * 100 + 50 + count, of: { verb, workflowId, requestId } });
+    };
+    const ids = new Set(operations.flatMap(({ of }) => (of.verb === "start" ? [of.workflowId] : [])));
+    for (const workflowId of ids) {
+      for (let left = dice.int(1, 3); left > 0; left--) {
+        const from = result.findIndex(({ of }) => of.verb === "start" && of.workflowId === workflowId) + 1;
+        const end = result.findIndex(({ of }) => of.verb === "result");
+        const at = dice.int(from, end);
+        add(at, "pause", workflowId);
+        if (dice.chance(0.7)) add(dice.int(at + 1, end + 1), "resume", workflowId);
+      }
+      add(
+        result.findIndex(({ of }) => of.verb === "result"),
+        "resume",
+        workflowId,
+      );
     }
     return result;
   });

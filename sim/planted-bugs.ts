@@ -551,8 +551,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/resident-run.ts",
-        "this.instance?.unconsumedSignals() ?? [];",
-        "this.instance?.unconsumedSignals().slice(1) ?? [];",
+        "...(this.instance?.unconsumedSignals() ?? [])",
+        "...(this.instance?.unconsumedSignals().slice(1) ?? [])",
       ),
     ],
   },
@@ -644,7 +644,7 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/mailbox.ts",
-        'if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);',
+        "if (latest !== undefined && !isClosed(latest.status))\n        return this.#offer(target, messageId, toEvent, replies, refusal);",
         "void latest;",
       ),
     ],
@@ -840,8 +840,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/blocked-runs.ts",
-        "wakeAt: blocked === null ? wakeAt : 0,",
-        "wakeAt: blocked === null ? wakeAt : null,",
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : 0,',
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : null,',
       ),
     ],
   },
@@ -967,6 +967,72 @@ let latestMs = 0;`,
         "engine/residency.ts",
         "assert(this.#visits.has(workflowId) && !this.#runs.has(workflowId), ",
         "assert(true, ",
+      ),
+    ],
+  },
+  {
+    name: "attempts-in-a-pause",
+    claim: "An attempt begins though its run is paused.",
+    invariants: [58],
+    within: 300,
+    edits: [
+      edit(
+        "engine/due.ts",
+        "activity === undefined || activity.startedAt !== undefined || state.holdsAttempts",
+        "activity === undefined || activity.startedAt !== undefined",
+      ),
+      edit("engine/due.ts", " || state.pause !== undefined) return inputs;", ") return inputs;"),
+    ],
+  },
+  {
+    name: "told-backwards",
+    claim: "What was recorded in a pause is told with the last first.",
+    invariants: [58],
+    within: 300,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "this.#held.push({ seq: event.seq, delivery });",
+        "this.#held.unshift({ seq: event.seq, delivery });",
+      ),
+    ],
+  },
+  {
+    name: "left-in-the-pause",
+    claim: "Activities that stood in line when their run was paused do not do so again after it.",
+    invariants: [58],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "      run.offerAll(this.dueInputs(run));\n      return;\n",
+        "      return;\n",
+      ),
+    ],
+  },
+  {
+    name: "pause-repeated",
+    claim: "A request to pause that is made again pauses again.",
+    invariants: [20, 58],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/pausing.ts",
+        "isRepeated = requestId !== undefined && state.hasControlRequest(kind, requestId);",
+        "isRepeated = false;",
+      ),
+    ],
+  },
+  {
+    name: "cancelled-in-a-pause-unheard",
+    claim: "A run that is cancelled while it is paused stays paused, and is never told.",
+    invariants: [58],
+    within: 300,
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        'this.#record({ type: "WorkflowResumed", reason: "it was asked to stop" }, nowMs);',
+        "return false;",
       ),
     ],
   },

@@ -138,6 +138,8 @@ function describeState(state: RunState): string {
     state.status,
     state.isCodeStarted,
     state.isCancelRequested,
+    state.pause,
+    state.undelivered,
     [...state.activities.values()].map(
       ({ startedAt: _startedAt, heartbeat: _heartbeat, heartbeatAttempt: _attempt, ...activity }) => activity,
     ),

@@ -110,6 +110,9 @@ export class SimClient implements Actor {
       case "cancel":
       case "terminate":
         return this.#end(operation.verb, operation.workflowId);
+      case "pause":
+      case "resume":
+        return this.#control(operation);
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
@@ -334,7 +337,18 @@ export class SimClient implements Actor {
     const heard = this.signals.filter(
       (sent) => sent.workflowId === workflowId && sent.name === "tick" && sent.outcome === "acknowledged",
     );
-    const received = heard.filter(({ signalId }) => auditor.latest(workflowId)?.signalIds.has(signalId));
+    const latest = auditor.latest(workflowId);
+    // What was recorded in a pause its code is told after it.
+    const untold = new Set(
+      latest?.events.flatMap((event, index) =>
+        event.type === "SignalReceived" && latest.untoldSeqs.has(latest.started.seq + index)
+          ? [event.signalId]
+          : [],
+      ),
+    );
+    const received = heard.filter(
+      ({ signalId }) => latest?.signalIds.has(signalId) === true && !untold.has(signalId),
+    );
     const ask = async (service: Service, life: EngineLife) => {
       const reply = await service.query({ workflowId, name: account.name, input: "null" as Payload });
       // At the moment of the answer: until it arrives more may be on disk.
@@ -351,7 +365,7 @@ export class SimClient implements Actor {
     const lines = new Set(linesOf(reply));
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
-    if (missing !== undefined && auditor.latest(workflowId)?.timers.has(-1) === false)
+    if (missing !== undefined && auditor.latest(workflowId)?.isCodeUnbegun === false)
       throw new SimulationFailure(
         "stale-query",
         `${workflowId}: the answer does not know of ${missing.signalId}`,
@@ -414,6 +428,22 @@ export class SimClient implements Actor {
       throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
   }
 
+  async #control({
+    verb,
+    workflowId,
+    requestId,
+  }: Operation & { readonly verb: "pause" | "resume" }): Promise<void> {
+    const { auditor } = this.#of;
+    const answer = await this.#ask(verb, (service) => service[verb]({ workflowId, requestId }), {
+      workflowId,
+    });
+    if ("refusal" in answer) return;
+    const runs = auditor.chains.get(workflowId)?.runs ?? [];
+    // I-3: what was answered is on disk, or was and has been deleted since.
+    const isThere = runs.some((run) => run.isDeleted || run.controlRequests.has(`${verb}:${requestId}`));
+    if (!isThere) throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
+  }
+
   async #result(workflowId: string): Promise<void> {
     const { auditor } = this.#of;
     for (;;) {
@@ -426,6 +456,9 @@ export class SimClient implements Actor {
       if (reply.status === "running") {
         if (reply.blocked !== undefined)
           this.#of.trace.add(`  ${this.name}: ${workflowId} is blocked: ${reply.blocked}`);
+        // A copy of a request to pause may have been under way for long.
+        if (auditor.latest(workflowId)?.isPaused === true)
+          await this.#ask("resume", (service) => service.resume({ workflowId }), { workflowId });
         continue;
       }
       this.#checkResult(reply);

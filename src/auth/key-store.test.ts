@@ -103,9 +103,16 @@ describe("an API key", () => {
     for (const other of [
       { ...request, subject: "bob" },
       { ...request, grants: [] },
+      { ...request, expiresInMs: 1_000 },
     ])
       expect(() => store.create(other)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+    expect(() => store.create(request, "key:another admin")).toThrow(
+      expect.objectContaining({ code: "invalid_argument" }),
+    );
     expect(store.prove(token)).toBeDefined();
+    now += 5;
+    const brief = { ...request, expiresInMs: 1_000, requestId: "brief" };
+    expect(store.create(brief, "key:root").key).toEqual(store.create(brief, "key:root").key);
     expect(store.create({ ...request, requestId: "r2" }).key.id).not.toBe(key.id);
   });
 

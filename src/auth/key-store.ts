@@ -154,7 +154,13 @@ export class KeyStore implements KeyDirectory {
           );
         return;
       }
-      const isSame = made.subject === subject && JSON.stringify(made.grants) === granted;
+      const madeInMs = made.expiresAt === undefined ? undefined : made.expiresAt - made.createdAt;
+      const isSame =
+        made.subject === subject &&
+        JSON.stringify(made.grants) === granted &&
+        // The name that somebody else gave to a call of his says nothing of this one.
+        made.createdBy === createdBy &&
+        madeInMs === expiresInMs;
       if (!isSame || made.revokedAt !== undefined || made.rotatedAt !== undefined)
         throw new AionError(
           "invalid_argument",

@@ -59,6 +59,24 @@ describe("what is open on the strength of a proof", () => {
     expect(signal.aborted).toBe(true);
   });
 
+  it("is looked at in a bounded part of the time, however much there is", () => {
+    const leases = new Leases();
+    let lookedAtCount = 0;
+    const signals = Array.from({ length: 150_000 }, (_, index) => {
+      const endsAt = 1_060_000 + index / 100;
+      const whyOver = (): AionError | undefined => {
+        lookedAtCount += 1;
+        return Date.now() < endsAt ? undefined : over;
+      };
+      return leases.signalOf(String(index), { whyOver, lookAt: () => endsAt });
+    });
+    vi.advanceTimersByTime(59_999);
+    expect(lookedAtCount).toBe(0);
+    vi.advanceTimersByTime(60_000);
+    expect(signals.every(({ aborted }) => aborted)).toBe(true);
+    expect(lookedAtCount).toBeLessThan(3 * signals.length);
+  });
+
   it("is one signal for one proof, and a new one after its end", () => {
     const leases = new Leases();
     const term = until(1_001_000);

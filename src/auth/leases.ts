@@ -13,6 +13,8 @@ interface Lease extends Term {
 
 /** However far off the end is: the clock may be set forward meanwhile. */
 const sleepMsMax = 60_000;
+/** So many are looked at in a millisecond at the most, over time. */
+const leasesPerMs = 10;
 
 /**
  * What is open on the strength of a proof (a key, a token, a certificate), and so must end with it.
@@ -24,6 +26,7 @@ export class Leases {
   readonly #leases = new Map<string, Lease>();
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
+  #armedFor = Infinity;
 
   constructor(now: () => number = Date.now) {
     this.#now = now;
@@ -35,7 +38,7 @@ export class Leases {
     if (lease === undefined) {
       lease = { controller: new AbortController(), ...term };
       this.#leases.set(proof, lease);
-      this.#arm();
+      this.#armFor(term.lookAt() ?? Infinity);
     }
     return lease.controller.signal;
   }
@@ -51,10 +54,21 @@ export class Leases {
   }
 
   #arm(): void {
+    let next = Infinity;
+    for (const { lookAt } of this.#leases.values()) next = Math.min(next, lookAt() ?? Infinity);
     clearTimeout(this.#timer);
-    const next = Math.min(...[...this.#leases.values()].map(({ lookAt }) => lookAt() ?? Infinity));
-    if (next === Infinity) return;
-    const sleepMs = Math.min(Math.max(next - this.#now(), 1), sleepMsMax);
+    this.#armedFor = Infinity;
+    this.#armFor(next);
+  }
+
+  /** At that instant, if nothing is to be looked at before. */
+  #armFor(at: number): void {
+    if (at >= this.#armedFor) return;
+    clearTimeout(this.#timer);
+    this.#armedFor = at;
+    // Looking at many takes its time, and many may be over one after the other.
+    const leastMs = Math.max(1, this.#leases.size / leasesPerMs);
+    const sleepMs = Math.min(Math.max(at - this.#now(), leastMs), sleepMsMax);
     this.#timer = setTimeout(() => this.look(), sleepMs).unref();
   }
 

@@ -46,6 +46,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   updateResult: { of: "namespace", role: "signal", changes: false },
   cancel: inNamespace("operate"),
   terminate: inNamespace("operate"),
+  pause: inNamespace("operate"),
+  resume: inNamespace("operate"),
   deploy: inNamespace("deploy"),
   route: inNamespace("deploy"),
   unload: inNamespace("deploy"),

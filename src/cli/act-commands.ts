@@ -32,7 +32,7 @@ interface StartOptions extends InputOptions {
   readonly signalId?: string;
 }
 
-/** The commands that change something: start, signal, cancel, terminate. */
+/** The commands that change something: start, signal, cancel, terminate, pause, resume. */
 export function addActCommands(program: Command): void {
   addInput(program.command("start").description("Starts a run.").argument("<type>", "workflow type"))
     .option("--id <workflow-id>", "the workflow id; without one, a random one")
@@ -68,6 +68,12 @@ export function addActCommands(program: Command): void {
   );
   addEnd(program.command("terminate").description("Ends a run at once, without asking its code.")).action(
     (id: string, options: EndOptions, command: Command) => end("terminate", id, options, command),
+  );
+  addEnd(
+    program.command("pause").description("Holds a run: its code does not move, and no attempt begins."),
+  ).action((id: string, options: EndOptions, command: Command) => end("pause", id, options, command));
+  addEnd(program.command("resume").description("Lets a paused run go on.")).action(
+    (id: string, options: EndOptions, command: Command) => end("resume", id, options, command),
   );
 }
 
@@ -165,8 +171,15 @@ function addEnd(command: Command): Command {
     .option("--request-id <id>", "names this call: repeated with the same one it has no second effect");
 }
 
+const saidOf = {
+  cancel: "asked to stop:",
+  terminate: "terminated",
+  pause: "paused",
+  resume: "resumed",
+} as const;
+
 async function end(
-  method: "cancel" | "terminate",
+  method: keyof typeof saidOf,
   workflowId: string,
   { run, reason, requestId }: EndOptions,
   command: Command,
@@ -179,8 +192,7 @@ async function end(
       ...(reason === undefined ? {} : { reason }),
       ...(requestId === undefined ? {} : { requestId }),
     });
-    const said = method === "cancel" ? "asked to stop:" : "terminated";
-    session.output.told(method, `${said} ${printable(workflowId)}`, { workflowId });
-    if (method === "cancel") session.noteIdle(connection);
+    session.output.told(method, `${saidOf[method]} ${printable(workflowId)}`, { workflowId });
+    if (method === "cancel" || method === "resume") session.noteIdle(connection);
   });
 }

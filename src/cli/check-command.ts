@@ -237,13 +237,15 @@ async function checkRuns(
 ): Promise<{ readonly checkedCount: number; readonly broken: readonly BrokenRun[] }> {
   const broken: BrokenRun[] = [];
   let checkedCount = 0;
-  for (const workflowType of of.workflowTypes) {
+  for (const { workflowType, status } of of.workflowTypes.flatMap((type) =>
+    (["running", "paused"] as const).map((each) => ({ workflowType: type, status: each })),
+  )) {
     let cursor: string | undefined;
     do {
       const left = of.limit - checkedCount;
       if (left <= 0) break;
       const page = await of.service.list({
-        filter: { workflowType, status: "running" },
+        filter: { workflowType, status },
         limit: Math.min(left, listPage),
         ...(cursor === undefined ? {} : { cursor }),
       });

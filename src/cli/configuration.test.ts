@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isAionError } from "../core/errors.ts";
-import { describeSettings, loadConfiguration, variableOf } from "./configuration.ts";
+import { runLimitsDefault } from "../engine/run-limits.ts";
+import { describeSettings, loadConfiguration, toServerOptions, variableOf } from "./configuration.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -38,6 +39,28 @@ describe("the settings of a server", () => {
       host: "127.0.0.1",
     });
     expect(loadConfiguration({}, { AION_CONFIG: config }).port).toBe(1);
+  });
+
+  it("are limits of runs, requests and callers, too, each by its flag or any other way", () => {
+    const config = fileOf({ pendingTimersMax: 5 });
+    const flags = { config, historyEventsMax: "7", callsPerRequestMax: "3" };
+    const settings = loadConfiguration(flags, {
+      AION_ON_RUN_LIMIT: "fail",
+      AION_STREAMS_PER_CALLER_MAX: "2",
+    });
+    expect(toServerOptions(settings)).toMatchObject({
+      limits: { ...runLimitsDefault, pendingTimersMax: 5, historyEventsMax: 7 },
+      onRunLimit: "fail",
+      callsPerRequestMax: 3,
+      streamsPerCallerMax: 2,
+    });
+    expect(toServerOptions(settings)).not.toHaveProperty("historyEventsMax");
+    expect(refusalOf(() => loadConfiguration({ historyEventsMax: "0" }, {}))).toContain(
+      "--history-events-max",
+    );
+    expect(refusalOf(() => loadConfiguration({}, { AION_PACKAGE_LIMIT_BYTES: "99999999" }))).toContain(
+      "AION_PACKAGE_LIMIT_BYTES",
+    );
   });
 
   it("say what task queues allow, in the file and as JSON in the environment", () => {

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Grant } from "../client/access.ts";
+import { callsMax } from "../client/routes.ts";
 import { parseDuration } from "../core/duration.ts";
+import { packageBytesMax } from "../core/package-version.ts";
 import { runLimitsDefault } from "../engine/run-limits.ts";
 import type { RunLimits } from "../engine/run-limits.ts";
 import type { ServerOptions } from "../server/server.ts";
@@ -121,6 +123,23 @@ const settingsSchema = z.strictObject({
   payloadLimitBytes: whole(1, 256 * 1024 * 1024)
     .default(2 * 1024 * 1024)
     .meta({ description: "The largest payload, in bytes." }),
+  requestLimitBytes: whole(1_024, 1024 * 1024 * 1024)
+    .optional()
+    .meta({
+      description:
+        "The largest body of a request, in bytes; packages have a limit of their own. Default: four times `payloadLimitBytes` and 64 KiB, which two payloads need.",
+    }),
+  packageLimitBytes: whole(1, packageBytesMax).default(packageBytesMax).meta({
+    description:
+      "The largest package that may be deployed, in bytes; a store takes none that is larger than the default. Packages are stored as they are: unpacked they are no larger, and they have five files.",
+  }),
+  callsPerRequestMax: whole(1, 100_000).default(callsMax).meta({
+    description: "Calls that one request (`/calls`) may hold. A client that is told of fewer sends fewer.",
+  }),
+  streamsPerCallerMax: whole(1, 1_000_000).default(1_000).meta({
+    description:
+      "Streams of events that one caller may have open at once: by who he is or, where nobody is asked, by his address. More are refused with `too_many_streams`.",
+  }),
   codec: z.string().min(1).optional().meta({
     description:
       "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",
@@ -219,6 +238,11 @@ export function variableOf(setting: string): string {
   return `AION_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
+/** `activationBudget` is `--activation-budget`. */
+export function flagOf(setting: string): string {
+  return `--${setting.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 /**
  * Flags, then the environment, then the file, then the defaults. Wrong usage: a setting that is none, or has not the form it must
  * have; a file that is named and cannot be read.
@@ -240,7 +264,7 @@ export function loadConfiguration(
     const flag = given[name];
     if (flag !== undefined) {
       settings[name] = flag;
-      from.set(name, `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+      from.set(name, flagOf(name));
     }
   }
   const parsed = asUsage(() => settingsSchema.safeParse(settings));

@@ -117,6 +117,8 @@ export const documents = {
   ]),
   cancel: z.object({ workflowId: z.string() }),
   terminate: z.object({ workflowId: z.string() }),
+  pause: z.object({ workflowId: z.string() }),
+  resume: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),

@@ -80,6 +80,8 @@ export class FileService implements Service {
   };
   cancel: Service["cancel"] = (request) => this.#writes.cancel(request);
   terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
+  pause: Service["pause"] = (request) => this.#writes.pause(request);
+  resume: Service["resume"] = (request) => this.#writes.resume(request);
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);

@@ -10,6 +10,7 @@ import type {
   UnloadRequest,
 } from "../client/service.ts";
 import { AionError, assert } from "../core/errors.ts";
+import type { ControlKind } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId, toRunId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
@@ -20,6 +21,7 @@ import { toEndCommit } from "../engine/closing.ts";
 import { wasRequested } from "../engine/end-requests.ts";
 import { isUnreadable } from "../engine/endings.ts";
 import { loadReadable, loadState } from "../engine/load.ts";
+import { toControlCommit } from "../engine/pausing.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Commit, OwnerToken, RunCommit, RunRecord, StartCommit, Store } from "../store/contract.ts";
 import { openSqliteStore } from "../store/sqlite/store.ts";
@@ -103,6 +105,26 @@ export class FileWrites {
       const run = await findOpenRun(store, workflowId, request.runId);
       const state = await loadToEnd(run, store);
       await commit(store, token, toEnd(run, state, { type: "WorkflowTerminated", ...fields }));
+    });
+  }
+
+  async pause(request: EndRequest): Promise<void> {
+    await this.#control("pause", request);
+  }
+
+  async resume(request: EndRequest): Promise<void> {
+    await this.#control("resume", request);
+  }
+
+  /** What the code of the run is to do is left to the engine that comes next. */
+  async #control(kind: ControlKind, request: EndRequest): Promise<void> {
+    const workflowId = parseWorkflowId(request.workflowId);
+    const fields = parseEndFields(request);
+    await this.#owning(async (store, token) => {
+      if (await wasMade(store, kind, request)) return;
+      const run = await findOpenRun(store, workflowId, request.runId);
+      const change = toControlCommit(run, await loadState(run, store), { kind, fields, nowMs: Date.now() });
+      if (change !== undefined) await commit(store, token, change);
     });
   }
 
@@ -290,7 +312,7 @@ function parseEndFields({ reason, ...rest }: EndRequest): {
 /** Nobody writes beside, so what is not there now does not come in between. */
 async function wasMade(
   store: Store,
-  kind: "cancel" | "terminate",
+  kind: "cancel" | "terminate" | ControlKind,
   { workflowId, runId, requestId }: EndRequest,
 ): Promise<boolean> {
   if (requestId === undefined) return false;
@@ -322,7 +344,7 @@ async function findOpenRun(
 /** A message to an open run. The run's own row is part of the commit: that it is open is checked where it is written. */
 function toMessage(run: RunRecord, message: Message): Commit {
   return {
-    run: { ...unchanged(run), status: "running", wakeAt: run.wakeAt },
+    run: { ...unchanged(run), status: run.status, wakeAt: run.wakeAt },
     send: [{ target: run.workflowId, message }],
   };
 }

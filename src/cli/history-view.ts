@@ -57,6 +57,8 @@ export class HistoryView {
       case "WorkflowCancelled":
       case "WorkflowTerminated":
       case "WorkflowCancelRequested":
+      case "WorkflowPaused":
+      case "WorkflowResumed":
         return event.reason ?? "";
       case "WorkflowTimedOut":
         return `${event.timeout} time-out`;
@@ -111,6 +113,8 @@ export class HistoryView {
         return this.#name("child", event);
       case "SideEffectRecorded":
         return `#${event.ordinal}  ${event.failure === undefined ? (event.value ?? "null") : failureTitle(event.failure)}`;
+      case "InputDelivered":
+        return `event ${event.of}`;
       case "VersionMarked":
         return event.changeId;
     }

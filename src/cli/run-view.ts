@@ -1,5 +1,6 @@
 import type { HistorySizeInfo, PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import type { Failure } from "../core/failure.ts";
+import { isClosed } from "../core/status.ts";
 import type { RunStatus } from "../core/status.ts";
 import { placeNameOf } from "./failure-place.ts";
 import { formatInstant, formatRelative, formatSpan, formatWhen } from "./instant.ts";
@@ -18,6 +19,7 @@ export interface ViewOptions {
 
 const statusStyles: Readonly<Record<RunStatus, Style>> = {
   running: "cyan",
+  paused: "yellow",
   completed: "green",
   failed: "red",
   cancelled: "yellow",
@@ -55,8 +57,9 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["type", `${printable(run.workflowType)} ${style("dim", `version ${printable(run.version)}`)}`],
     [
       "status",
-      `${shownStatus(run)}${run.isCancelRequested && run.status === "running" ? ", asked to cancel" : ""}`,
+      `${shownStatus(run)}${run.isCancelRequested && !isClosed(run.status) ? ", asked to cancel" : ""}`,
     ],
+    ["paused", run.paused === undefined ? undefined : shownPause(run.paused, nowMs)],
     ["blocked", run.blocked === undefined ? undefined : style("red", printable(run.blocked))],
     ["run", `${printable(run.runId)}${place}`],
     ["started", formatWhen(run.startedAt, nowMs)],
@@ -76,13 +79,17 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
   for (const [name, value] of facts) {
     if (value !== undefined) lines.push(`  ${style("dim", name.padEnd(factIndent - 2))}${value}`);
   }
-  const waits = run.status === "running" ? waitingFor(run, options) : [];
+  const waits = !isClosed(run.status) ? waitingFor(run, options) : [];
   if (waits.length > 0) lines.push("", style("dim", "WAITING FOR"), table([], waits));
   if (run.runs.length > 1) lines.push("", style("dim", "RUNS"), runsOfChain(run.runs, options));
   return lines.join("\n");
 }
 
 const factIndent = 12;
+
+function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, nowMs: number): string {
+  return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
+}
 
 function shownSize({
   events,

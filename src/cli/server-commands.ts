@@ -1,8 +1,9 @@
 import type { Command } from "commander";
+import { Option } from "commander";
 import { createNamespace, listNamespaces } from "../client/server-client.ts";
 import type { Server } from "../server/server.ts";
 import { loadCodec } from "./codec-file.ts";
-import { loadConfiguration, toServerOptions } from "./configuration.ts";
+import { describeSettings, flagOf, loadConfiguration, toServerOptions } from "./configuration.ts";
 import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
 import { serverLog } from "./server-log.ts";
@@ -12,7 +13,7 @@ import { usageError } from "./usage.ts";
 
 /** The commands for servers: to be one, and for what they hold. */
 export function addServerCommands(program: Command): void {
-  program
+  const server = program
     .command("server")
     .description("Serves workflows over HTTP: the packages and runs of a data directory.")
     .option("--data <dir>", "the directory of its data (default: ./aion-data)")
@@ -25,11 +26,17 @@ export function addServerCommands(program: Command): void {
     .addHelpText(
       "after",
       `
-Settings come from flags, then from the environment (AION_DATA, AION_HOST, AION_PORT, …), then from the file. The guide has all of them.
+Settings come from flags, then from the environment (AION_DATA, AION_HOST, AION_PORT, …), then from the file. docs/server.md has all of
+them, and each is a flag, too: --resident-max, --history-events-max, …
 SIGTERM and SIGINT drain: calls under way are answered, attempts of activities may end. A second one ends it at once; nothing
 acknowledged is lost either way.`,
     )
     .action(serve);
+  // Each setting has a flag; those that few need are in the guide, and not in the help.
+  const shown = new Set(["codec", ...server.options.map((option) => option.attributeName())]);
+  for (const { name } of describeSettings()) {
+    if (!shown.has(name)) server.addOption(new Option(`${flagOf(name)} <value>`).hideHelp());
+  }
   const namespace = program.command("namespace").description("The namespaces of a server.");
   namespace.command("list").description("All of them, and whether they are open.").action(list);
   namespace.command("create").description("Makes one, if it is not there.").argument("<name>").action(create);

@@ -34,6 +34,8 @@ export class CallsTogether {
   #underWay = 0;
   /** The server knows no such request. */
   #isRefused = false;
+  /** As many as one request may hold: a server may say that it takes fewer. */
+  #most = callsMax;
 
   constructor(send: HttpSend, path: string) {
     this.#send = send;
@@ -56,7 +58,7 @@ export class CallsTogether {
       if (this.#waitingLength + text.length > textMax) this.#flush();
       this.#waiting.push({ text, alone, resolve, reject });
       this.#waitingLength += text.length;
-      if (this.#waiting.length === callsMax) this.#flush();
+      if (this.#waiting.length >= this.#most) this.#flush();
       else if (this.#waiting.length === 1) {
         const flush = (): void => this.#flush();
         if (this.#underWay < manyCalls) soon(flush);
@@ -113,6 +115,14 @@ export class CallsTogether {
       this.#underWay -= open.size;
       const code = isAionError(error) ? error.code : undefined;
       this.#isRefused ||= code === "endpoint_unknown";
+      const most = isAionError(error) && code === "invalid_argument" ? error.details["callsMax"] : undefined;
+      if (typeof most === "number" && most >= 1 && most < calls.length && open.size === calls.length) {
+        // None of them was begun.
+        this.#most = Math.min(this.#most, most);
+        this.#underWay += calls.length;
+        for (let at = 0; at < calls.length; at += most) void this.#sendTogether(calls.slice(at, at + most));
+        return;
+      }
       // Together they were too large, and none of them was begun.
       const isTooLarge = code === "payload_too_large" && open.size === calls.length;
       for (const call of open.values()) {

@@ -50,6 +50,8 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     updateResult: answer("updateResult"),
     cancel: answer("cancel"),
     terminate: answer("terminate"),
+    pause: answer("pause"),
+    resume: answer("resume"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),

@@ -118,6 +118,14 @@ export class CodedService implements Service {
     return this.#service.terminate(request);
   }
 
+  pause(request: EndRequest): Promise<void> {
+    return this.#service.pause(request);
+  }
+
+  resume(request: EndRequest): Promise<void> {
+    return this.#service.resume(request);
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     const reply = await this.#service.result(request, options);
     const { workflowId } = request;

@@ -160,6 +160,14 @@ export class HttpService implements Service {
     await this.#call("terminate", this.#named(request));
   }
 
+  async pause(request: EndRequest): Promise<void> {
+    await this.#call("pause", this.#named(request));
+  }
+
+  async resume(request: EndRequest): Promise<void> {
+    await this.#call("resume", this.#named(request));
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     return await inParts(
       request.waitMs,

@@ -46,6 +46,8 @@ export const routes = {
     rest: "body",
     idempotencyKey: "requestId",
   },
+  pause: { verb: "POST", path: "/workflows/{workflowId}/pause", rest: "body", idempotencyKey: "requestId" },
+  resume: { verb: "POST", path: "/workflows/{workflowId}/resume", rest: "body", idempotencyKey: "requestId" },
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },
@@ -67,6 +69,8 @@ export const togetherMethods = [
   "updateResult",
   "cancel",
   "terminate",
+  "pause",
+  "resume",
 ] as const satisfies readonly (keyof Service)[];
 export type TogetherMethod = (typeof togetherMethods)[number];
 export const callsMax = 500;

@@ -205,6 +205,25 @@ export class RunHandle<Output = unknown> {
   }
 
   /**
+   * Holds the run: its code does not move and no attempt begins until `resume`. Attempts under way end and are recorded, signals and
+   * timers are recorded too, and its code learns of all that after the pause, in that order. Queries are answered; `cancel` ends the
+   * pause, `terminate` and time-outs end the run. Of a run that is paused already nothing changes.
+   * Errors: `run_not_found`, `run_closed`, `run_blocked`.
+   *
+   * @example
+   * await run.pause("the payment provider is down");
+   * await run.resume();
+   */
+  async pause(reason?: string, options: EndOptions = {}): Promise<void> {
+    await this.#service.pause({ ...this.#address, ...toEnd(reason, options) });
+  }
+
+  /** Lets a paused run go on; one that is not paused does so anyway. Errors: `run_not_found`, `run_closed`, `run_blocked`. */
+  async resume(reason?: string, options: EndOptions = {}): Promise<void> {
+    await this.#service.resume({ ...this.#address, ...toEnd(reason, options) });
+  }
+
+  /**
    * Waits for the end of the run (of the chain, if it continues as new) and gives its result.
    *
    * Throws what the workflow failed with (`ApplicationFailure`, `ActivityFailure`, `ChildFailure`, …), or

@@ -34,6 +34,10 @@ export interface Service {
   updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply>;
   cancel(request: EndRequest): Promise<void>;
   terminate(request: EndRequest): Promise<void>;
+  /** From then on no code of the run moves and no attempt begins; what happens to it is recorded. Doing so again changes nothing. */
+  pause(request: EndRequest): Promise<void>;
+  /** The code of a paused run learns what happened meanwhile, and goes on. */
+  resume(request: EndRequest): Promise<void>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
   result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
   describe(address: RunAddress): Promise<RunDescription>;
@@ -215,7 +219,10 @@ export interface UpdateResultRequest extends RunAddress {
   readonly waitMs: number;
 }
 
-/** `waiting`: no code of the run has moved yet (its start delay is not over), so nothing is accepted; make the update again, with its id. */
+/**
+ * `waiting`: the code of the run may not move (its start delay is not over, or it is paused), so nothing is accepted; make the update
+ * again, with its id.
+ */
 export type UpdateReply = { readonly runId: string; readonly updateId: string } & (
   | { readonly status: "waiting" }
   | { readonly status: "accepted"; readonly blocked?: string }
@@ -238,7 +245,7 @@ export type ResultReply =
   | { readonly status: "running"; readonly runId: string; readonly blocked?: string }
   | { readonly status: "completed"; readonly runId: string; readonly result: Payload }
   | {
-      readonly status: Exclude<RunStatus, "running" | "completed" | "continued-as-new">;
+      readonly status: Exclude<RunStatus, "running" | "paused" | "completed" | "continued-as-new">;
       readonly runId: string;
       readonly failure: Failure;
     };
@@ -258,6 +265,8 @@ export interface RunSummary {
 }
 
 export interface RunDescription extends RunSummary {
+  /** Since when it is paused, and why. */
+  readonly paused?: { readonly since: number; readonly reason?: string };
   readonly input?: Payload;
   readonly result?: Payload;
   readonly failure?: Failure;

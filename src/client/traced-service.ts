@@ -17,6 +17,8 @@ export interface TracedRequests {
   readonly update: UpdateRequest;
   readonly cancel: EndRequest;
   readonly terminate: EndRequest;
+  readonly pause: EndRequest;
+  readonly resume: EndRequest;
 }
 
 /** How the span of a call is named, and what it says. For both sides. */
@@ -46,7 +48,7 @@ export function describeCall<Method extends keyof TracedRequests>(
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "update", "cancel", "terminate"].includes(method);
+  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume"].includes(method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -68,6 +70,8 @@ export function traceService(service: Service, tracing: Tracing): Service {
     update: (request, options) => call("update", request, (one) => service.update(one, options)),
     cancel: (request) => call("cancel", request, (one) => service.cancel(one)),
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
+    pause: (request) => call("pause", request, (one) => service.pause(one)),
+    resume: (request) => call("resume", request, (one) => service.resume(one)),
   };
   return new Proxy(service, {
     get: (target, name) => {

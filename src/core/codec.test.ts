@@ -110,6 +110,17 @@ const bodies: {
   WorkflowTimedOut: record({ timeout: fc.constantFrom("run" as const, "execution" as const) }),
   WorkflowContinuedAsNew: record({ newRunId: runId, workflowType: text, input: payload }),
   WorkflowCancelRequested: withOptional(fc.constant({}), { reason: text }),
+  WorkflowPaused: withOptional(fc.constant({}), {
+    reason: text,
+    requestId: text,
+    isFurther: fc.constant(true as const),
+  }),
+  WorkflowResumed: withOptional(fc.constant({}), {
+    reason: text,
+    requestId: text,
+    isFurther: fc.constant(true as const),
+  }),
+  InputDelivered: record({ of: ordinal }),
   ActivityScheduled: withOptional(
     record({
       ordinal,

@@ -40,6 +40,11 @@ export const errorTable = {
     cause: "Calls from the same address showed again and again nothing that holds.",
     hint: "Wait as long as `retryAfterSeconds` says, and pass credentials that hold: those are taken at once. Nothing was done.",
   },
+  too_many_streams: {
+    kind: "denied",
+    cause: "The caller has as many streams of events open as one caller may.",
+    hint: "Close those that are not read any more; one stream of all runs (`/events`) may do for many of single ones. `streamsPerCallerMax` is the limit.",
+  },
   identity_unavailable: {
     kind: "unavailable",
     cause: "The keys that tokens are checked with cannot be had just now, so nobody can be told by one.",

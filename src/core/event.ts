@@ -11,7 +11,8 @@ import type { TraceContext } from "./tracing.ts";
  * Layout law, on which replay rests: a run's segment is a sequence of *inputs* (what the code learns),
  * each followed by the *commands* that the code issued when it learned it. An input and its commands are
  * one commit, so between two inputs stand all the commands of the first and nothing else but *notes*
- * (attempts and other entries that no code sees), which may stand anywhere.
+ * (attempts and other entries that no code sees), which may stand anywhere. What is recorded while a run is
+ * paused is no input at that place: it is told after the pause, in its order, by an `InputDelivered` each.
  */
 export type Event = EventBody & Envelope;
 
@@ -78,6 +79,8 @@ export type EventBody =
       readonly cancelRequestIds?: readonly string[];
       /** Ids of updates that earlier runs of the chain accepted, the latest of them. */
       readonly updateIds?: readonly string[];
+      /** The same of pauses and the like, each as `controlRequestKey` says. */
+      readonly controlRequestIds?: readonly string[];
       /** There before the code begins: sent with the start, or not asked for by the run that this one continues. */
       readonly signals?: readonly StartSignal[];
       /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
@@ -103,6 +106,27 @@ export type EventBody =
       readonly requestId?: string;
       /** The run was asked before: recorded for its request id, and no code sees it. */
       readonly isFurther?: true;
+    }
+  /** From here on no code runs and no attempt begins; what happens meanwhile is recorded, and told later. */
+  | {
+      readonly type: "WorkflowPaused";
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** The run was paused before: recorded for its request id alone. */
+      readonly isFurther?: true;
+    }
+  | {
+      readonly type: "WorkflowResumed";
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** The run was not paused: recorded for its request id alone. */
+      readonly isFurther?: true;
+    }
+  /** After a pause: the code learns now of what was recorded during it. */
+  | {
+      readonly type: "InputDelivered";
+      /** The seq of what it learns of. */
+      readonly of: number;
     }
   // Activities.
   | {
@@ -224,6 +248,14 @@ export type EventBody =
     }
   | { readonly type: "VersionMarked"; readonly changeId: string };
 
+/** What operators do to a run without ending it. */
+export type ControlKind = "pause" | "resume";
+
+/** The id of a request, told from those of other kinds. */
+export function controlRequestKey(kind: ControlKind, requestId: string): string {
+  return `${kind}:${requestId}`;
+}
+
 /** The pseudo timer of a start delay. */
 export const startDelayOrdinal = -1;
 
@@ -243,6 +275,9 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   WorkflowTimedOut: "end",
   WorkflowContinuedAsNew: "command",
   WorkflowCancelRequested: "input",
+  WorkflowPaused: "note",
+  WorkflowResumed: "note",
+  InputDelivered: "input",
   ActivityScheduled: "command",
   ActivityStarted: "note",
   ActivityCompleted: "input",

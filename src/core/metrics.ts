@@ -40,8 +40,8 @@ const labelSpecs = {
     values: ["completed", "failed", "unfinished"],
   },
   residence: {
-    help: "`resident`: its code is in memory. `dormant`: on disk alone, until something wakes it. `blocked`: it cannot go on until somebody acts.",
-    values: ["resident", "dormant", "blocked"],
+    help: "`resident`: its code is in memory. `dormant`: on disk alone, until something wakes it. `blocked`: it cannot go on until somebody acts. `paused`: somebody holds it, wherever it is.",
+    values: ["resident", "dormant", "blocked", "paused"],
   },
   event: { help: "The type of the event." },
   code: { help: "`ok`, or the code of the error (errors.md)." },

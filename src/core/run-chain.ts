@@ -1,7 +1,7 @@
 import { AionError } from "./errors.ts";
 import type { Event, EventOf } from "./event.ts";
 import type { RunId } from "./ids.ts";
-import { isTerminal, statusAfter } from "./status.ts";
+import { isClosed, isTerminal, statusAfter } from "./status.ts";
 import type { RunStatus } from "./status.ts";
 
 /** One run of a workflow id, as its events tell it. */
@@ -22,7 +22,7 @@ export interface RunSegment {
  */
 export function runChain(events: readonly Event[]): readonly RunSegment[] {
   const chain: RunSegment[] = [];
-  let open: { start: EventOf<"WorkflowStarted">; last: Event } | undefined;
+  let open: { start: EventOf<"WorkflowStarted">; last: Event; status: RunStatus } | undefined;
   let announced: RunId | undefined;
   let expectedSeq = events[0]?.seq ?? 1;
   for (const event of events) {
@@ -37,26 +37,34 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
         throw shape(event, `the run before it continued as ${announced}`);
       }
       announced = undefined;
-      open = { start: event, last: event };
+      open = { start: event, last: event, status: "running" };
       continue;
     }
     if (open === undefined)
       throw shape(event, chain.length === 0 ? "no WorkflowStarted before it" : "its run has ended before it");
     open.last = event;
+    open.status = statusAfter(event) ?? open.status;
     if (isTerminal(event)) {
-      chain.push(toSegment(open.start, event));
+      chain.push(toSegment(open));
       announced = event.type === "WorkflowContinuedAsNew" ? event.newRunId : undefined;
       open = undefined;
     }
   }
   if (announced !== undefined)
     throw shape(events.at(-1), `run ${announced}, as which it continues, is missing`);
-  if (open !== undefined) chain.push(toSegment(open.start, open.last));
+  if (open !== undefined) chain.push(toSegment(open));
   return chain;
 }
 
-function toSegment(start: EventOf<"WorkflowStarted">, last: Event): RunSegment {
-  const status = statusAfter(last) ?? "running";
+function toSegment({
+  start,
+  last,
+  status,
+}: {
+  readonly start: EventOf<"WorkflowStarted">;
+  readonly last: Event;
+  readonly status: RunStatus;
+}): RunSegment {
   return {
     runId: start.runId,
     ...(start.continuedFrom === undefined ? {} : { continuedFrom: start.continuedFrom }),
@@ -64,7 +72,7 @@ function toSegment(start: EventOf<"WorkflowStarted">, last: Event): RunSegment {
     firstSeq: start.seq,
     lastSeq: last.seq,
     startedAt: start.recordedAt,
-    ...(status === "running" ? {} : { closedAt: last.recordedAt }),
+    ...(isClosed(status) ? { closedAt: last.recordedAt } : {}),
   };
 }
 

@@ -17,6 +17,9 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   WorkflowTimedOut: "timed-out",
   WorkflowContinuedAsNew: "continued-as-new",
   WorkflowCancelRequested: undefined,
+  WorkflowPaused: "paused",
+  WorkflowResumed: "running",
+  InputDelivered: undefined,
   ActivityScheduled: undefined,
   ActivityStarted: undefined,
   ActivityCompleted: undefined,
@@ -73,7 +76,7 @@ describe("the status of a run", () => {
   });
 
   it("is closed by exactly the terminal events", () => {
-    expect(runStatuses.filter((status) => !isClosed(status))).toEqual(["running"]);
+    expect(runStatuses.filter((status) => !isClosed(status))).toEqual(["running", "paused"]);
     expect(types.filter((type) => isTerminal(event(type)))).toEqual([
       "WorkflowCompleted",
       "WorkflowFailed",
@@ -103,6 +106,7 @@ describe("the role of an event", () => {
     expect(inputs).toEqual([
       "WorkflowStarted",
       "WorkflowCancelRequested",
+      "InputDelivered",
       "ActivityCompleted",
       "ActivityFailed",
       "ActivityTimedOut",

@@ -3,6 +3,8 @@ import type { Event, EventBody } from "./event.ts";
 /** The state of a run. A projection of its events, with no other source. */
 export type RunStatus =
   | "running"
+  /** Held by an operator: not ended, and no code of it runs. */
+  | "paused"
   | "completed"
   | "failed"
   | "cancelled"
@@ -12,6 +14,7 @@ export type RunStatus =
 
 export const runStatuses: readonly RunStatus[] = [
   "running",
+  "paused",
   "completed",
   "failed",
   "cancelled",
@@ -22,9 +25,14 @@ export const runStatuses: readonly RunStatus[] = [
 
 /** The status that an event gives its run; `undefined` for events that leave it as it is. */
 export function statusAfter(event: EventBody): RunStatus | undefined {
+  // Of a request that changed nothing only its id is kept.
+  if ("isFurther" in event && event.isFurther) return undefined;
   switch (event.type) {
     case "WorkflowStarted":
+    case "WorkflowResumed":
       return "running";
+    case "WorkflowPaused":
+      return "paused";
     case "WorkflowCompleted":
       return "completed";
     case "WorkflowFailed":
@@ -53,7 +61,7 @@ export function projectStatus(events: readonly EventBody[]): RunStatus {
 }
 
 export function isClosed(status: RunStatus): boolean {
-  return status !== "running";
+  return status !== "running" && status !== "paused";
 }
 
 export function isTerminal(event: EventBody): boolean {

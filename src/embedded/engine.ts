@@ -9,6 +9,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
 import type { OptionNames } from "../core/options.ts";
 import { demandKnownOptions } from "../core/options.ts";
+import { packageBytesMax } from "../core/package-version.ts";
 import { payloadLimitBytesDefault } from "../core/payload.ts";
 import type { PayloadCodec, SyncPayloadCodec } from "../core/payload-codec.ts";
 import { checkedSync } from "../core/payload-codec.ts";
@@ -73,6 +74,8 @@ export interface EngineOptions {
   readonly lease?: Duration;
   /** For packages: how long one activation of their code may take. Longer ends the process that runs it. Default 5 s. */
   readonly activationBudget?: Duration;
+  /** The largest package that may be deployed, in bytes. Default, and the most that there may be: 32 MiB. */
+  readonly packageLimitBytes?: number;
   /** For packages: the heap of the process that runs their code, in MiB. Default 512. */
   readonly packageMemoryMb?: number;
   /**
@@ -121,6 +124,7 @@ const engineOptionNames: OptionNames<EngineOptions> = {
   onRunLimit: true,
   lease: true,
   activationBudget: true,
+  packageLimitBytes: true,
   packageMemoryMb: true,
   feed: true,
   feedRetention: true,
@@ -242,7 +246,14 @@ export class Engine implements WorkerAcceptor {
         feed: options.feed === true ? { keepMs: feedKeepMs } : "off",
         ...(endpoint === undefined ? {} : { endpoint }),
       });
-      const catalog = await Catalog.open({ store, token, ports, inline, loader });
+      const catalog = await Catalog.open({
+        store,
+        token,
+        ports,
+        inline,
+        loader,
+        packageLimitBytes: numbers.packageLimitBytes,
+      });
       kernel = new Kernel({
         store,
         token,
@@ -464,14 +475,21 @@ function parseWorkers({ workerSession, taskQueues = {} }: EngineOptions): Worker
 
 function parseNumbers(options: EngineOptions) {
   const check = (
-    name: "activityConcurrency" | "residentMax" | "payloadLimitBytes" | "packageMemoryMb",
+    name:
+      | "activityConcurrency"
+      | "residentMax"
+      | "payloadLimitBytes"
+      | "packageLimitBytes"
+      | "packageMemoryMb",
     standard: number,
+    most = Number.MAX_SAFE_INTEGER,
   ): number => {
     const value = options[name] ?? standard;
-    if (!Number.isSafeInteger(value) || value < 1) {
+    if (!Number.isSafeInteger(value) || value < 1 || value > most) {
+      const range = most === Number.MAX_SAFE_INTEGER ? "of 1 or more" : `from 1 to ${most}`;
       throw new AionError(
         "invalid_argument",
-        `${name} must be a whole number of 1 or more, got ${String(value)}`,
+        `${name} must be a whole number ${range}, got ${String(value)}`,
       );
     }
     return value;
@@ -480,6 +498,7 @@ function parseNumbers(options: EngineOptions) {
     activityConcurrency: check("activityConcurrency", 1_000),
     residentMax: check("residentMax", 2_000),
     payloadLimitBytes: check("payloadLimitBytes", payloadLimitBytesDefault),
+    packageLimitBytes: check("packageLimitBytes", packageBytesMax, packageBytesMax),
     packageMemoryMb: check("packageMemoryMb", 512),
   };
 }

@@ -124,16 +124,16 @@ export class BlockedRuns {
 
 /** Says on a run's row that it is blocked, and why; or, with `null`, that it is no longer. Its history stays as it is. */
 function toBlockedCommit(record: RunRecord, blocked: string | null): Commit {
-  const { runKey, workflowId, headSeq, wakeAt } = record;
+  const { runKey, workflowId, headSeq, wakeAt, status } = record;
   return {
     run: {
       runKey,
       workflowId,
       expectedSeq: headSeq,
       events: [],
-      status: "running",
-      // Looked at again when the engine is opened: the cause may be gone by then.
-      wakeAt: blocked === null ? wakeAt : 0,
+      status,
+      // Looked at again when the engine is opened: the cause may be gone by then. Of one that is paused nobody wants to know.
+      wakeAt: blocked === null || status === "paused" ? wakeAt : 0,
       wakeAtBefore: wakeAt,
       blocked,
     },

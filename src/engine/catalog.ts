@@ -1,5 +1,5 @@
 import { AionError, isAionError } from "../core/errors.ts";
-import { isPackageVersion } from "../core/package-version.ts";
+import { isPackageVersion, packageBytesMax } from "../core/package-version.ts";
 import type { Ports } from "../core/ports.ts";
 import type { PackageCode, PackageContents } from "../program/border.ts";
 import type { Program, ProgramSource } from "../program/program.ts";
@@ -23,6 +23,8 @@ export interface CatalogOptions {
   /** Code that was handed in as functions. */
   readonly inline: ProgramSource;
   readonly loader: PackageLoader;
+  /** Of an archive that is deployed; what is deployed already is not asked. Default: `packageBytesMax`. */
+  readonly packageLimitBytes?: number;
 }
 
 /**
@@ -79,7 +81,14 @@ export class Catalog implements ProgramSource {
     readonly workflowTypes: readonly string[];
     readonly isNew: boolean;
   }> {
-    const { store, token, ports, loader } = this.#of;
+    const { store, token, ports, loader, packageLimitBytes = packageBytesMax } = this.#of;
+    if (archive.byteLength > packageLimitBytes) {
+      throw new AionError(
+        "package_too_large",
+        `the package has ${archive.byteLength} bytes, more than the limit of ${packageLimitBytes}`,
+        { details: { byteCount: archive.byteLength, limitBytes: packageLimitBytes } },
+      );
+    }
     const code = await loader.read(archive);
     const { version } = code;
     const present = this.#programs.get(version);

@@ -29,7 +29,7 @@ export function dueInputs(
     toEvent: (now, takenAt) =>
       isPast(now.timers.get(ordinal)?.fireAt, takenAt) ? { type: "TimerFired", ordinal } : undefined,
   }));
-  if (timers.some((timer) => timer.ordinal === startDelayOrdinal)) return inputs;
+  if (timers.some((timer) => timer.ordinal === startDelayOrdinal) || state.pause !== undefined) return inputs;
   for (const activity of state.activities.values()) {
     if (activity.startedAt !== undefined || attempts.isUnderWay(activity.ordinal)) continue;
     const isDue = (activity.retryAt ?? 0) <= nowMs || activityDeadlineAt(activity) <= nowMs;
@@ -53,7 +53,7 @@ export function attemptStart(
   return {
     toEvent: (state, nowMs) => {
       const activity = state.activities.get(ordinal);
-      if (activity === undefined || activity.startedAt !== undefined) return undefined;
+      if (activity === undefined || activity.startedAt !== undefined || state.holdsAttempts) return undefined;
       const { attempt } = activity;
       if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
       if (activityDeadlineAt(activity) <= nowMs) {
@@ -101,7 +101,7 @@ export function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY):
     if (instant !== undefined && instant > afterMs && instant < at) at = instant;
   };
   for (const timer of state.timers.values()) consider(timer.fireAt);
-  for (const activity of state.activities.values()) {
+  for (const activity of state.pause === undefined ? state.activities.values() : []) {
     consider(activity.retryAt);
     consider(activityDeadlineAt(activity));
   }

@@ -1,14 +1,18 @@
+import type { EndRequest } from "../client/service.ts";
 import { isAionError } from "../core/errors.ts";
-import type { Event } from "../core/event.ts";
+import type { ControlKind, Event, EventOf, EventType } from "../core/event.ts";
+import { controlRequestKey } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { isUnreadable } from "./endings.ts";
+import type { Kernel } from "./kernel.ts";
 import { readEnd, readStart } from "./views.ts";
 
-/** A request to end a run, as it is recognised when it is repeated. */
+/** A request to end a run, or to hold it, as it is recognised when it is repeated. */
 export interface EndRequestId {
-  readonly kind: "cancel" | "terminate";
+  readonly kind: "cancel" | "terminate" | ControlKind;
   readonly workflowId: WorkflowId;
   /** Absent: any run of the id, since the latest may be another one by now. */
   readonly runId?: RunId | undefined;
@@ -36,7 +40,7 @@ export async function wasRequested(
     if (of.kind === "terminate") continue;
     try {
       const start = await readStart(store, run);
-      if (start?.cancelRequestIds?.includes(of.requestId) === true) return !isKnowing;
+      if (start !== undefined && isCarriedBy(start, of.kind, of.requestId)) return !isKnowing;
       continuedFrom = start?.continuedFrom;
     } catch (error) {
       if (!isUnreadable(error)) throw error;
@@ -71,8 +75,78 @@ async function isRequestOf(
   }
 }
 
+/** Which events hold the ids of such requests. */
+const recordedIn: Readonly<Record<EndRequestId["kind"], readonly EventType[]>> = {
+  cancel: ["WorkflowCancelRequested", "WorkflowCancelled"],
+  terminate: ["WorkflowTerminated"],
+  pause: ["WorkflowPaused"],
+  resume: ["WorkflowResumed"],
+};
+
 function isOf(event: Event, kind: EndRequestId["kind"], requestId: string): boolean {
-  if (kind === "terminate") return event.type === "WorkflowTerminated" && event.requestId === requestId;
-  const isCancel = event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled";
-  return isCancel && event.requestId === requestId;
+  return recordedIn[kind].includes(event.type) && "requestId" in event && event.requestId === requestId;
+}
+
+function isCarriedBy(
+  start: EventOf<"WorkflowStarted">,
+  kind: EndRequestId["kind"],
+  requestId: string,
+): boolean {
+  if (kind === "terminate") return false;
+  if (kind === "cancel") return start.cancelRequestIds?.includes(requestId) === true;
+  return start.controlRequestIds?.includes(controlRequestKey(kind, requestId)) === true;
+}
+
+export interface ParsedEnd {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId | undefined;
+  readonly fields: { readonly reason?: string; readonly requestId?: string };
+}
+
+export function parseEnd({ workflowId, runId, reason, requestId }: EndRequest): ParsedEnd {
+  return {
+    workflowId: parseWorkflowId(workflowId),
+    runId: runId === undefined ? undefined : parseRunId(runId),
+    fields: {
+      ...(reason === undefined ? {} : { reason }),
+      ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),
+    },
+  };
+}
+
+/**
+ * Does it to a run at most once for each request id: a request that is in a history already is answered as it was then, whichever run
+ * is the latest now. So it is meant for the run that was the latest when the others were looked at, and for no other.
+ */
+export async function once(
+  { store, residency, meter }: Pick<Kernel, "store" | "residency" | "meter">,
+  kind: EndRequestId["kind"],
+  { workflowId, runId, fields: { requestId } }: ParsedEnd,
+  work: (runId: RunId | undefined) => Promise<void>,
+): Promise<void> {
+  if (requestId === undefined) {
+    await work(runId);
+    return;
+  }
+  const of = { kind, workflowId, runId, requestId };
+  for (;;) {
+    const latest = await residency.latest(workflowId);
+    if (await wasRequested(store, of, "butLatest")) {
+      meter.repeated(kind);
+      return;
+    }
+    try {
+      await work(runId ?? latest?.runId);
+      return;
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "run_closed") throw error;
+      if (await wasRequested(store, of)) {
+        meter.repeated(kind);
+        return;
+      }
+      const now = await residency.latest(workflowId);
+      // Another run is the latest by now, by a start or as the next of its chain, and may have been meant.
+      if (runId !== undefined || now?.runId === latest?.runId) throw error;
+    }
+  }
 }

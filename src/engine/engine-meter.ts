@@ -361,12 +361,13 @@ export class EngineMeter {
       readers.set(of.feed.readerCount);
       recovery.set(this.#recoverySeconds);
       packages.set(of.options.catalog?.size ?? 0);
-      const residentCount = of.residency.size;
+      const residentCount = of.residency.size - of.residency.pausedCount;
       const blockedCount = of.blocked.size;
       runs.set(residentCount, "resident");
       runs.set(blockedCount, "blocked");
       const running = await of.store.count({ status: "running" });
       runs.set(Math.max(0, running - residentCount - blockedCount), "dormant");
+      runs.set(await of.store.count({ status: "paused" }), "paused");
     });
   }
 

@@ -341,7 +341,8 @@ export class Kernel implements RunHost {
   /** Runs that only wait for workers may be many, and wait for long: the lines know them, and bring them back. */
   isAtWork({ state }: ResidentRun): boolean {
     for (const activity of state.activities.values()) {
-      if (activity.startedAt !== undefined || this.#isHere(activity)) return true;
+      if (activity.startedAt !== undefined || (state.pause === undefined && this.#isHere(activity)))
+        return true;
     }
     return false;
   }
@@ -378,9 +379,21 @@ export class Kernel implements RunHost {
         this.workers.cancel(runId, ordinal);
       }
       this.arm(run, batch.armAt);
+      if (batch.pausing !== undefined) this.#pausingDone(run, batch.pausing);
     }
     this.watchers.appended(workflowId, state.headSeq);
     this.limits.committed(run, batch);
+  }
+
+  /** Nothing of a paused run stands in line; after the pause everything that it left does so again. */
+  #pausingDone(run: ResidentRun, pausing: NonNullable<Batch["pausing"]>): void {
+    if (pausing === "ends") {
+      run.offerAll(this.dueInputs(run));
+      return;
+    }
+    const { runId } = run.state.started;
+    this.dispatcher.leaveRun(runId);
+    this.workers.leaveRun(runId);
   }
 
   #closed(run: ResidentRun, batch: Batch, terminal: Event): void {

@@ -4,6 +4,7 @@ import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
 import { messageOf } from "../core/payload.ts";
+import { isClosed } from "../core/status.ts";
 import type { Payload } from "../core/payload.ts";
 import { isCodecError } from "../core/payload-codec.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
@@ -308,7 +309,8 @@ export class Mailbox {
       if (!isGone(error)) throw error;
       // It may have continued as new meanwhile: then the next run is asked.
       const latest = await this.#kernel.residency.latest(target);
-      if (latest?.status === "running") return this.#offer(target, messageId, toEvent, replies, refusal);
+      if (latest !== undefined && !isClosed(latest.status))
+        return this.#offer(target, messageId, toEvent, replies, refusal);
       const send = refusal(error as AionError);
       await this.#settle({ consume: [messageId], ...(send.length === 0 ? {} : { send }) });
     }
@@ -343,7 +345,7 @@ export class Mailbox {
       return fail(error);
     }
     const existing = await this.#kernel.residency.latest(target);
-    if (existing?.status === "running") {
+    if (existing !== undefined && !isClosed(existing.status)) {
       return fail(
         new AionError(
           "workflow_already_exists",

@@ -41,13 +41,13 @@ import type { Program } from "../program/program.ts";
 import { parseCursor } from "../store/commit.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
-import type { EndRequestId } from "./end-requests.ts";
-import { wasRequested } from "./end-requests.ts";
+import { once, parseEnd } from "./end-requests.ts";
 import { toCancelEvent } from "./closing.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
+import { pauseRun, resumeRun } from "./pausing.ts";
 import { toStartInput } from "./start-input.ts";
 import { Updates } from "./updates.ts";
 import {
@@ -325,7 +325,7 @@ export class Operations implements Service {
     this.#kernel.demandOpen();
     const of = parseEnd(request);
     const { workflowId, fields } = of;
-    await this.#endOnce("cancel", of, async (runId) => {
+    await once(this.#kernel, "cancel", of, async (runId) => {
       try {
         let isRepeated = false;
         await this.#offer(workflowId, runId, {
@@ -348,46 +348,17 @@ export class Operations implements Service {
   async terminate(request: EndRequest): Promise<void> {
     this.#kernel.demandOpen();
     const of = parseEnd(request);
-    await this.#endOnce("terminate", of, (runId) =>
+    await once(this.#kernel, "terminate", of, (runId) =>
       this.#kernel.endings.end(of.workflowId, runId, { type: "WorkflowTerminated", ...of.fields }),
     );
   }
 
-  /**
-   * Ends a run at most once for each request id: a request that is in a history already is answered as it was then, whichever run
-   * is the latest now. So it is meant for the run that was the latest when the others were looked at, and for no other.
-   */
-  async #endOnce(
-    kind: EndRequestId["kind"],
-    { workflowId, runId, fields: { requestId } }: ParsedEnd,
-    end: (runId: RunId | undefined) => Promise<void>,
-  ): Promise<void> {
-    if (requestId === undefined) {
-      await end(runId);
-      return;
-    }
-    const { store, residency, meter } = this.#kernel;
-    const of = { kind, workflowId, runId, requestId };
-    for (;;) {
-      const latest = await residency.latest(workflowId);
-      if (await wasRequested(store, of, "butLatest")) {
-        meter.repeated(kind);
-        return;
-      }
-      try {
-        await end(runId ?? latest?.runId);
-        return;
-      } catch (error) {
-        if (!isAionError(error) || error.code !== "run_closed") throw error;
-        if (await wasRequested(store, of)) {
-          meter.repeated(kind);
-          return;
-        }
-        const now = await residency.latest(workflowId);
-        // Another run is the latest by now, by a start or as the next of its chain, and may have been meant.
-        if (runId !== undefined || now?.runId === latest?.runId) throw error;
-      }
-    }
+  async pause(request: EndRequest): Promise<void> {
+    await pauseRun(this.#kernel, request);
+  }
+
+  async resume(request: EndRequest): Promise<void> {
+    await resumeRun(this.#kernel, request);
   }
 
   async query(request: QueryRequest): Promise<Payload> {
@@ -700,23 +671,6 @@ export class Operations implements Service {
       this.#kernel.residency.offer(workflowId, { ...input, runId, onDurable: resolve, onRefused: reject });
     });
   }
-}
-
-interface ParsedEnd {
-  readonly workflowId: WorkflowId;
-  readonly runId: RunId | undefined;
-  readonly fields: { readonly reason?: string; readonly requestId?: string };
-}
-
-function parseEnd({ workflowId, runId, reason, requestId }: EndRequest): ParsedEnd {
-  return {
-    workflowId: parseWorkflowId(workflowId),
-    runId: runId === undefined ? undefined : parseRunId(runId),
-    fields: {
-      ...(reason === undefined ? {} : { reason }),
-      ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),
-    },
-  };
 }
 
 function parseRequestId(requestId: string | undefined): string | undefined {

@@ -106,6 +106,13 @@ export class Residency {
     return this.#runs.size;
   }
 
+  /** How many of them are paused. */
+  get pausedCount(): number {
+    let count = 0;
+    for (const { state } of this.#runs.values()) if (state.pause !== undefined) count += 1;
+    return count;
+  }
+
   /** What of the workflow is in memory at this moment. Whether it can be turned to, `isHere` tells. */
   get(workflowId: WorkflowId): ResidentRun | undefined {
     return this.#runs.get(workflowId) ?? this.#unborn.get(workflowId);

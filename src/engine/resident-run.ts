@@ -2,7 +2,7 @@ import type { Command } from "../core/command.ts";
 import type { NewEvent } from "../core/codec.ts";
 import type { Activation, Offered } from "../core/activation.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
-import type { Event, EventBody } from "../core/event.ts";
+import type { Event, EventBody, StartSignal } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { isPackageVersion } from "../core/package-version.ts";
@@ -90,6 +90,8 @@ export interface Batch {
   terminal: Event | undefined;
   /** Activities that the end of the run leaves behind. */
   abandoned: readonly OpenActivity[];
+  /** A pause begins, or is over, with this commit. */
+  pausing: "begins" | "ends" | undefined;
   wakeAt: number | null;
   armAt: number | null;
 }
@@ -138,6 +140,8 @@ export class ResidentRun {
   #offered:
     | { readonly input: Input; readonly body: EventBody & { readonly type: "UpdateAccepted" } }
     | undefined;
+  /** What the code asked for beyond the end of history, of a run that is paused. */
+  #withheld: Command[] = [];
   #fault: AionError | undefined;
   /** Signals that have come, and that the code has not asked for. */
   waitingSignals: number;
@@ -180,7 +184,11 @@ export class ResidentRun {
   }
 
   get isIdle(): boolean {
-    return this.#phase === "idle" && this.#inbox.length === 0;
+    return this.#phase === "idle" && !this.#hasInput;
+  }
+
+  get #hasInput(): boolean {
+    return this.#inbox.length > 0 || this.state.undelivered !== undefined;
   }
 
   /** Begun on disk, and not ended: the one to turn to. */
@@ -200,8 +208,8 @@ export class ResidentRun {
   }
 
   offerAll(inputs: readonly Input[]): void {
-    if (inputs.length === 0) return;
     this.#inbox.push(...inputs);
+    if (!this.#hasInput) return;
     if (this.#phase === "idle") this.#pump();
   }
 
@@ -213,7 +221,8 @@ export class ResidentRun {
 
   /** After a load: records what the code asked for beyond the end of history. */
   resume(live: readonly Command[]): void {
-    if (live.length === 0) return;
+    if (this.state.pause !== undefined) this.#withheld = [...live];
+    if (live.length === 0 || this.state.pause !== undefined) return;
     this.#begin();
     this.#issue(live, this.#host.now());
     this.#step();
@@ -314,6 +323,7 @@ export class ResidentRun {
       next: undefined,
       terminal: undefined,
       abandoned: [],
+      pausing: undefined,
       wakeAt: null,
       armAt: null,
     };
@@ -329,11 +339,21 @@ export class ResidentRun {
       if (!this.#judge(this.#fault)) return;
     }
     while (this.#deferred === undefined && !this.state.isClosed && batch.inputs.length < batchInputsMax) {
-      const input = this.#inbox.shift();
+      const input = this.#nextHeld() ?? this.#inbox.shift();
       if (input === undefined) break;
       if (this.#take(input, batch)) return;
     }
     this.#seal();
+  }
+
+  /** What was recorded during a pause comes before whatever came since. */
+  #nextHeld(): Input | undefined {
+    if (this.state.undelivered === undefined) return undefined;
+    return {
+      // Asked again after a conflict, when it may have been told, or the end of the pause was not written.
+      toEvent: ({ undelivered }) =>
+        undelivered === undefined ? undefined : { type: "InputDelivered", of: undelivered },
+    };
   }
 
   /** True when the code has to move first. */
@@ -357,6 +377,10 @@ export class ResidentRun {
     if (body === undefined) return false;
     if (body.type === "UpdateAccepted") return this.#offer(input, body, nowMs);
     const activation = this.#record(body, nowMs);
+    // Who wants it to end wants its code to move.
+    if (body.type === "WorkflowCancelRequested" && body.isFurther !== true && this.state.pause !== undefined)
+      this.#record({ type: "WorkflowResumed", reason: "it was asked to stop" }, nowMs);
+    if (batch.pausing === "ends") this.#issue(this.#withheld.splice(0), nowMs);
     if (activation === undefined) return false;
     if (this.instance === undefined) {
       if (this.program === undefined) return false;
@@ -435,6 +459,9 @@ export class ResidentRun {
         batch.attempts.push({ ordinal, activityType: activity.activityType, worker });
       }
     }
+    if (body.type === "WorkflowPaused" && body.isFurther !== true) batch.pausing = "begins";
+    else if (body.type === "InputDelivered" || (body.type === "WorkflowResumed" && body.isFurther !== true))
+      batch.pausing = "ends";
     if (this.state.isClosed) {
       batch.terminal = event;
       batch.abandoned = this.state.abandoned;
@@ -467,7 +494,8 @@ export class ResidentRun {
     switch (command.kind) {
       case "run-activity": {
         const activity = state.activities.get(command.ordinal);
-        const slot = activity === undefined ? undefined : this.#host.reserve(this, activity);
+        const isHeld = activity === undefined || state.holdsAttempts;
+        const slot = isHeld ? undefined : this.#host.reserve(this, activity);
         if (slot !== undefined) this.#record(toStartedEvent(command.ordinal, 1, slot), nowMs);
         return;
       }
@@ -522,7 +550,7 @@ export class ResidentRun {
         return;
       }
       case "continue-as-new":
-        if (body.type === "WorkflowContinuedAsNew") batch.next = this.#successor(body, nowMs);
+        if (body.type === "WorkflowContinuedAsNew") this.#goOn(body, batch, nowMs);
         return;
       default:
         return;
@@ -534,12 +562,31 @@ export class ResidentRun {
     return trace === undefined ? {} : { trace };
   }
 
-  #successor(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, nowMs: number): StartCommit {
+  #goOn(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, batch: Batch, nowMs: number): void {
+    const { signals, cancel } = this.state.leftUntold();
+    batch.next = this.#successor(end, signals, nowMs);
+    if (cancel === undefined) return;
+    // Its request id is among those that go along.
+    const { reason } = cancel;
+    const message = {
+      kind: "cancel",
+      runId: end.newRunId,
+      ...(reason === undefined ? {} : { reason }),
+    } as const;
+    batch.send.push({ target: this.workflowId, message });
+  }
+
+  #successor(
+    end: EventBody & { readonly type: "WorkflowContinuedAsNew" },
+    untold: readonly StartSignal[],
+    nowMs: number,
+  ): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
     const updateIds = this.state.recentUpdateIds();
     const cancelRequestIds = this.state.recentCancelRequestIds();
-    const signals = this.instance?.unconsumedSignals() ?? [];
+    const controlRequestIds = this.state.recentControlRequestIds();
+    const signals = [...(this.instance?.unconsumedSignals() ?? []), ...untold];
     const version = this.#host.routedVersion(end.workflowType) ?? started.version;
     const start: NewEvent = {
       type: "WorkflowStarted",
@@ -559,6 +606,7 @@ export class ResidentRun {
       ...(signalIds.length === 0 ? {} : { signalIds }),
       ...(updateIds.length === 0 ? {} : { updateIds }),
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
+      ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
       ...(started.trace === undefined ? {} : { trace: started.trace }),
       ...this.#host.limits.longHistory,
@@ -632,7 +680,7 @@ export class ResidentRun {
       this.#begin();
       this.#issue([command], this.#host.now());
       this.#step();
-    } else if (this.#inbox.length > 0 || (this.#fault !== undefined && !this.state.isClosed)) this.#pump();
+    } else if (this.#hasInput || (this.#fault !== undefined && !this.state.isClosed)) this.#pump();
     else this.#host.rested(this);
   }
 
@@ -709,8 +757,13 @@ export class ResidentRun {
   }
 
   get #needsEngine(): boolean {
-    if (this.#deferred !== undefined || this.#fault !== undefined) return true;
-    for (const activity of this.state.activities.values()) if (activity.retryAt === undefined) return true;
+    if (this.#deferred !== undefined || this.#fault !== undefined || this.state.undelivered !== undefined)
+      return true;
+    const isPaused = this.state.pause !== undefined;
+    for (const { retryAt, worker } of this.state.activities.values()) {
+      // Of a paused run only what a worker has needs somebody to come back to.
+      if (isPaused ? worker !== undefined : retryAt === undefined) return true;
+    }
     return false;
   }
 

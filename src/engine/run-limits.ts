@@ -186,7 +186,9 @@ export class RunLimitsKeeper {
 
   /** Whether one more signal may wait for the code. `undefined`: it may. */
   ofSignals(workflowId: WorkflowId): AionError | undefined {
-    const count = this.#host.residency.get(workflowId)?.waitingSignals ?? 0;
+    const run = this.#host.residency.get(workflowId);
+    // Of a paused run: also what it is to be told of after the pause.
+    const count = (run?.waitingSignals ?? 0) + (run?.state.untoldCount ?? 0);
     return this.signalsFull(workflowId, count, "that its code has not received");
   }
 

@@ -27,7 +27,7 @@ interface Submission {
 
 /** What a run made of an update that was handed to it. */
 interface Turn {
-  /** `early`: no code of the run has moved yet, so nobody can say whether it takes the update. */
+  /** `early`: the code of the run may not move yet, so nobody can say whether it takes the update. */
   readonly kind: "accepted" | "known" | "early";
   readonly runId: RunId;
 }
@@ -62,10 +62,10 @@ export class Updates {
         const { runId } = turn;
         if (turn.kind === "early") {
           if (patience.isOver) return { status: "waiting", runId, updateId };
-          const isBegun = (state: RunState): boolean => state.isCodeStarted;
-          await this.#heard(workflowId, runId, isBegun, patience, async () =>
-            this.#kernel.residency.get(workflowId)?.state.isCodeStarted === true ? true : undefined,
-          );
+          await this.#heard(workflowId, runId, mayMove, patience, async () => {
+            const state = this.#kernel.residency.get(workflowId)?.state;
+            return state !== undefined && mayMove(state) ? true : undefined;
+          });
           continue;
         }
         const accepted: UpdateReply = { status: "accepted", runId, updateId };
@@ -294,7 +294,12 @@ export class Updates {
 
 function kindOf(state: RunState, updateId: string): Turn["kind"] {
   if (state.updateOf(updateId) !== undefined || state.hasEarlierUpdate(updateId)) return "known";
-  return state.isCodeStarted ? "accepted" : "early";
+  return mayMove(state) ? "accepted" : "early";
+}
+
+/** The code can be asked: its start delay is over, and nobody has paused it. */
+function mayMove(state: RunState): boolean {
+  return state.isCodeStarted && state.pause === undefined;
 }
 
 const refusals: readonly ErrorCode[] = [

@@ -362,6 +362,7 @@ export function toDescription(
     ...toSummary(record),
     ...(around.blocked === undefined ? {} : { blocked: around.blocked }),
     ...(around.pid === undefined ? {} : { pid: around.pid }),
+    ...(state.pause === undefined ? {} : { paused: toPaused(state.pause) }),
     input: state.started.input,
     ...(outcome !== undefined && "result" in outcome ? { result: outcome.result } : {}),
     ...(outcome !== undefined && "failure" in outcome ? { failure: outcome.failure } : {}),
@@ -396,6 +397,10 @@ export function toDescription(
     },
     runs: around.runs.map(toSummary),
   };
+}
+
+function toPaused({ at, reason }: NonNullable<RunState["pause"]>): NonNullable<RunDescription["paused"]> {
+  return { since: at, ...(reason === undefined ? {} : { reason }) };
 }
 
 /** How a run ended, as its last event tells it. */

@@ -25,6 +25,8 @@ import { addCalls } from "./calls.ts";
 import { discardBody, readBody } from "./body.ts";
 import { errorHeaders, errorToJson, statusOf, toAionError } from "./errors.ts";
 import { streamEvents, toStreamRequest } from "./event-stream.ts";
+import { httpLimits } from "./http-limits.ts";
+import type { HttpLimits, OpenStreams } from "./http-limits.ts";
 import type { HttpMeter } from "./http-meter.ts";
 import { documentOf } from "./openapi.ts";
 import { operationsFor, orOver, readQuery, traceIn } from "./operations.ts";
@@ -59,6 +61,11 @@ export interface AppOptions {
   /** False while what it stands on is being opened. Default: it is ready. */
   readonly isReady?: () => boolean;
   readonly payloadLimitBytes: number;
+  /** Default: `httpLimits`. */
+  readonly limits?: Partial<HttpLimits>;
+  readonly streams: OpenStreams;
+  /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
+  readonly origins?: readonly string[];
   readonly version: string;
   /** Fires when no more calls are taken: those that wait are answered with `engine_closed`. */
   readonly closing: AbortSignal;
@@ -71,8 +78,9 @@ export interface AppOptions {
 export function createApp(options: AppOptions): Hono<Env> {
   const { closing, payloadLimitBytes } = options;
   const app = new Hono<Env>();
-  const operations = operationsFor(payloadLimitBytes);
-  const document = documentOf(operations, options.version);
+  const limits = httpLimits(payloadLimitBytes, options.limits);
+  const operations = operationsFor(payloadLimitBytes, limits);
+  const document = documentOf(operations, options.version, limits.callsPerRequest);
   countRequests(app, operations, options);
 
   app.use(async (context, next) => {
@@ -143,15 +151,16 @@ export function createApp(options: AppOptions): Hono<Env> {
       const { namespace = "", ...params } = context.req.param() as Record<string, string>;
       const { headers, signal } = context.req.raw;
       const asked = askedOf(context, "events", namespace);
-      return await underAdmission(options.admit, asked, async ({ admission: { ends } }) => {
+      return await underAdmission(options.admit, asked, async ({ admission }) => {
         const service = options.serviceOf(namespace);
         const query = new URL(context.req.url).searchParams;
         const lastEventId = headers.get("last-event-id") ?? undefined;
         const request = toStreamRequest({ kind, params, query, lastEventId });
-        const over = ends === undefined ? [] : [ends];
+        const over = admission.ends === undefined ? [] : [admission.ends];
         const answer = await streamEvents(service, request, {
           abortSignal: AbortSignal.any([signal, closing, ...over]),
           meter: options.httpMeter,
+          count: (pages) => options.streams.counted(asked, admission, pages),
         });
         // Nobody reads the body of an answer to that, and nobody would close it.
         if (context.req.method === "HEAD") await answer.body?.cancel();

@@ -1,14 +1,16 @@
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { z } from "zod";
-import { apiPrefix, callsMax, callsPath, togetherMethods } from "../client/routes.ts";
+import { apiPrefix, callsPath, togetherMethods } from "../client/routes.ts";
 import type { TogetherMethod } from "../client/routes.ts";
+import { AionError } from "../core/errors.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import { underAdmission } from "./admission.ts";
 import type { Asked } from "./admission.ts";
 import type { AppOptions } from "./app.ts";
 import { readBody } from "./body.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { httpLimits } from "./http-limits.ts";
 import { orOver } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { askedOf, parseJson } from "./request-context.ts";
@@ -22,10 +24,13 @@ const callSchema = z.strictObject({
     .meta({ description: "All fields of its request, wherever they stand otherwise." }),
   trace: z.strictObject({ traceparent: z.string(), tracestate: z.string().exactOptional() }).exactOptional(),
 });
-const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1).max(callsMax) });
+const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1) });
 
 /** The form of the request as JSON Schema. */
-export const callsForm = z.toJSONSchema(callsSchema, { io: "input" });
+export function callsFormUpTo(max: number): object {
+  const upTo = z.strictObject({ calls: z.array(callSchema).min(1).max(max) });
+  return z.toJSONSchema(upTo, { io: "input" });
+}
 
 type OneCall = z.output<typeof callSchema>;
 
@@ -35,13 +40,15 @@ type OneCall = z.output<typeof callSchema>;
  */
 export function addCalls(app: Hono<Env>, operations: readonly Operation[], options: AppOptions): void {
   const byMethod = new Map<string, Operation>(operations.map((operation) => [operation.method, operation]));
+  const { callsPerRequest } = httpLimits(options.payloadLimitBytes, options.limits);
   // No call may be larger than it may be alone, and all of them not than one.
   const limitBytes = byMethod.get("start" satisfies TogetherMethod)?.bodyLimitBytes ?? 0;
   app.post(`${apiPrefix}:namespace${callsPath}`, async (context) => {
     const namespace = context.req.param("namespace") ?? "";
     const of = askedOf(context, "calls", namespace);
     const calls = await underAdmission(options.admit, { ...of, isUnread: true }, async () => {
-      const body = parseJson(await readBody(context.req.raw, limitBytes));
+      const body: { readonly calls?: unknown } = parseJson(await readBody(context.req.raw, limitBytes));
+      demandFew(body.calls, callsPerRequest);
       return parseRequest(callsSchema, body, "calls").calls;
     });
     const over = answerAll(context, calls, (call, closing, take) => {
@@ -53,6 +60,15 @@ export function addCalls(app: Hono<Env>, operations: readonly Operation[], optio
     if (closing.aborted) over.abort();
     closing.addEventListener("abort", () => over.abort(), { once: true, signal: over.signal });
     return RESPONSE_ALREADY_SENT;
+  });
+}
+
+/** Throws `invalid_argument`, with the number that a client may send instead. */
+function demandFew(calls: unknown, max: number): void {
+  if (!Array.isArray(calls) || calls.length <= max) return;
+  throw new AionError("invalid_argument", `${calls.length} calls in one request, and there may be ${max}`, {
+    hint: "Send them in several requests: none of them was begun.",
+    details: { callsMax: max },
   });
 }
 

@@ -14,7 +14,7 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 
 export function statusOf(code: ErrorCode): number {
   if (code === "unauthenticated") return 401;
-  if (code === "too_many_attempts") return 429;
+  if (code === "too_many_attempts" || code === "too_many_streams") return 429;
   if (code === "payload_too_large" || code === "package_too_large") return 413;
   return statusOfKind[errorTable[code].kind];
 }

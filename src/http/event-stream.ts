@@ -204,11 +204,17 @@ function orAborted<Result>(call: Promise<Result>, abortSignal: AbortSignal): Pro
 export async function streamEvents(
   service: Service,
   request: StreamRequest,
-  of: { readonly abortSignal: AbortSignal; readonly meter?: HttpMeter | undefined },
+  of: {
+    readonly abortSignal: AbortSignal;
+    readonly meter?: HttpMeter | undefined;
+    /** Counts it among those that are open. */
+    readonly count?: (pages: AsyncGenerator<StreamPage, void, undefined>) => typeof pages;
+  },
 ): Promise<Response> {
   const gone = new AbortController();
   const abortSignal = AbortSignal.any([of.abortSignal, gone.signal]);
-  const pages = pagesOf(service, request, abortSignal, of.meter);
+  const read = pagesOf(service, request, abortSignal, of.meter);
+  const pages = of.count?.(read) ?? read;
   let page = await pages.next();
   const encoder = new TextEncoder();
   let isFirst = true;

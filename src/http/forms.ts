@@ -150,6 +150,19 @@ export const events = {
     input: json,
   }),
   WorkflowCancelRequested: event("WorkflowCancelRequested", { reason: maybe(z.string()) }),
+  WorkflowPaused: event("WorkflowPaused", {
+    reason: maybe(z.string()),
+    requestId: maybe(z.string()),
+    isFurther: maybe(z.literal(true).describe("It was paused before.")),
+  }),
+  WorkflowResumed: event("WorkflowResumed", {
+    reason: maybe(z.string()),
+    requestId: maybe(z.string()),
+    isFurther: maybe(z.literal(true).describe("It was not paused.")),
+  }),
+  InputDelivered: event("InputDelivered", {
+    of: z.number().describe("The seq of what was recorded during the pause, and is told to the code now."),
+  }),
   ActivityScheduled: event("ActivityScheduled", {
     ordinal,
     activityType: z.string(),
@@ -230,6 +243,9 @@ export const anyEvent = z.discriminatedUnion("type", [firstEvent, ...otherEvents
 
 /** Of a run and what it waits for. */
 export const description = runSummary.extend({
+  paused: maybe(
+    z.object({ since: instant, reason: maybe(z.string()) }).describe("Present while the run is paused."),
+  ),
   input: maybe(json),
   result: maybe(json),
   failure: maybe(failure),
@@ -286,7 +302,7 @@ export const updates = [
   z
     .object({ ...updateNamed, status: z.literal("waiting") })
     .describe(
-      "No code of the run has moved yet, and nothing is accepted: make the update again, with its id.",
+      "Its code may not move yet (a start delay, a pause), and nothing is accepted: make the update again, with its id.",
     ),
 ] as const;
 

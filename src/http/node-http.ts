@@ -9,6 +9,7 @@ import type { Meter } from "../core/ports.ts";
 import { createApp } from "./app.ts";
 import type { AppOptions } from "./app.ts";
 import { errorToJson, statusOf, toAionError } from "./errors.ts";
+import { httpLimits, OpenStreams } from "./http-limits.ts";
 import { HttpMeter } from "./http-meter.ts";
 import { peerOf } from "./peer.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
@@ -37,9 +38,7 @@ export interface HttpAnswers {
   close(): Promise<void>;
 }
 
-export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter"> {
-  /** Pages of these origins are told that they may read the answers. Whether they may call is for `admit`. */
-  readonly origins?: readonly string[];
+export interface HttpOptions extends Omit<AppOptions, "closing" | "httpMeter" | "streams"> {
   /** How long a connection of HTTP/2 may be without a call. Default 2 minutes. */
   readonly idleTimeoutMs?: number;
   /** Where requests are counted. Absent: nowhere. */
@@ -54,6 +53,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   const appOptions = {
     ...options,
     closing: closing.signal,
+    streams: new OpenStreams(httpLimits(options.payloadLimitBytes, options.limits).streamsPerCaller),
     ...(httpMeter === undefined ? {} : { httpMeter }),
   };
   // The two describe the same requests and responses of Node by types of their own.

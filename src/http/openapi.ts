@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   apiPrefix,
   auditPath,
+  callsMax,
   callsPath,
   keysPath,
   livePath,
@@ -13,7 +14,7 @@ import {
 import type { Service } from "../client/service.ts";
 import { errorTable } from "../core/errors.ts";
 import { accessForms } from "./access.ts";
-import { callsForm } from "./calls.ts";
+import { callsFormUpTo } from "./calls.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
@@ -60,6 +61,11 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
   ],
   cancel: ["Ask a run to stop", "Its code sees a cancellation, may clean up, and decides how it ends."],
   terminate: ["End a run at once", "Without asking its code; nothing is compensated."],
+  pause: [
+    "Pause a run",
+    "No code of it moves and no attempt begins until it is resumed. What happens meanwhile is recorded, and told to it then. Cancelling it ends the pause.",
+  ],
+  resume: ["Resume a paused run", "Its code learns what happened meanwhile, in that order, and goes on."],
   deploy: [
     "Deploy a package",
     "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",
@@ -78,7 +84,11 @@ export function summaryOf(method: keyof Service): string {
 }
 
 /** The API as an OpenAPI 3.1 document: what the requests are parsed with, and the answers that come. */
-export function documentOf(operations: readonly Operation[], version: string): JsonObject {
+export function documentOf(
+  operations: readonly Operation[],
+  version: string,
+  callsPerRequest = callsMax,
+): JsonObject {
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const operation of operations) {
     const { method, route, form } = operation;
@@ -133,7 +143,7 @@ export function documentOf(operations: readonly Operation[], version: string): J
       },
     };
   }
-  paths[toPath(callsPath)] = { post: callsTogether() };
+  paths[toPath(callsPath)] = { post: callsTogether(callsPerRequest) };
   paths[namespacesPath] = {
     get: namespaceCall("listNamespaces", "List namespaces", { "200": "Namespaces" }),
     post: {
@@ -207,8 +217,8 @@ export function documentOf(operations: readonly Operation[], version: string): J
   };
 }
 
-function callsTogether(): JsonObject {
-  const { $schema: _, ...schema } = callsForm as JsonSchema;
+function callsTogether(callsPerRequest: number): JsonObject {
+  const { $schema: _, ...schema } = callsFormUpTo(callsPerRequest) as JsonSchema;
   const line = {
     type: "object",
     properties: {

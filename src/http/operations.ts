@@ -14,12 +14,13 @@ import type { CallOptions, Service } from "../client/service.ts";
 import { describeCall, isTraced } from "../client/traced-service.ts";
 import type { TracedRequests } from "../client/traced-service.ts";
 import { AionError } from "../core/errors.ts";
-import { packageBytesMax } from "../core/package-version.ts";
 import { fromPayload } from "../core/payload.ts";
 import type { SpanKind, TraceContext, Tracing } from "../core/tracing.ts";
 import { spanAttribute, toTraceContext } from "../core/tracing.ts";
 import { whyEnded } from "./admission.ts";
 import type { Admission } from "./admission.ts";
+import { httpLimits } from "./http-limits.ts";
+import type { HttpLimits } from "./http-limits.ts";
 import { parseRequest, requestSchemasFor } from "./requests.ts";
 import type { ReplyOf } from "./requests.ts";
 
@@ -64,6 +65,8 @@ const answers: Answers = {
   updateResult: (reply) => ok(updateToJson(reply)),
   cancel: done,
   terminate: done,
+  pause: done,
+  resume: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,
@@ -79,7 +82,10 @@ const answers: Answers = {
 };
 
 /** All that a service does, as it is done over HTTP. */
-export function operationsFor(payloadLimitBytes: number): readonly Operation[] {
+export function operationsFor(
+  payloadLimitBytes: number,
+  limits = httpLimits(payloadLimitBytes),
+): readonly Operation[] {
   const schemas = requestSchemasFor(payloadLimitBytes);
   return (Object.keys(routes) as (keyof Service)[]).map((method): Operation => {
     const schema: z.ZodType = schemas[method];
@@ -89,7 +95,7 @@ export function operationsFor(payloadLimitBytes: number): readonly Operation[] {
       route,
       schema,
       form: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema,
-      bodyLimitBytes: bodyLimitOf(route, payloadLimitBytes),
+      bodyLimitBytes: bodyLimitOf(route, limits),
       perform: async (service, request, options) => {
         // The schema, the method and the answer of one name belong together; the types of a list of them do not say so.
         const call = service[method].bind(service) as (
@@ -135,10 +141,9 @@ export function traceIn(headers: Headers): TraceContext | undefined {
   return toTraceContext(headers.get("traceparent"), headers.get("tracestate"));
 }
 
-/** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */
-function bodyLimitOf(route: Route, payloadLimitBytes: number): number {
+function bodyLimitOf(route: Route, { packageBytes, requestBytes }: HttpLimits): number {
   if (route.rest === "query") return 0;
-  return route.rest === "archive" ? packageBytesMax : 4 * payloadLimitBytes + 64 * 1024;
+  return route.rest === "archive" ? packageBytes : requestBytes;
 }
 
 /** The fields of a query string, which are all text, as the types that the form asks for. What does not fit stays text. */

@@ -33,6 +33,8 @@ export const replyNames = {
   updateResult: "Update",
   cancel: undefined,
   terminate: undefined,
+  pause: undefined,
+  resume: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",

@@ -167,6 +167,8 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     updateResult: z.strictObject({ ...address, updateId: name("update id"), waitMs: waitMs.default(0) }),
     cancel: end,
     terminate: end,
+    pause: end,
+    resume: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z

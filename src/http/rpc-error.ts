@@ -16,8 +16,9 @@ const codeOfKind: Readonly<Record<ErrorKind, Code>> = {
 };
 
 export function rpcCodeOf(code: ErrorCode): Code {
+  if (code === "endpoint_unknown") return Code.Unimplemented;
   if (code === "unauthenticated") return Code.Unauthenticated;
-  if (code === "too_many_attempts") return Code.ResourceExhausted;
+  if (code === "too_many_attempts" || code === "too_many_streams") return Code.ResourceExhausted;
   if (code === "payload_too_large" || code === "package_too_large") return Code.ResourceExhausted;
   if (code === "workflow_already_exists") return Code.AlreadyExists;
   return codeOfKind[errorTable[code].kind];

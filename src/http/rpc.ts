@@ -3,11 +3,9 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
-import { packageBytesMax } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
 import { underAdmission, whyEnded } from "./admission.ts";
 import type { Asked, AskedOperation } from "./admission.ts";
@@ -23,9 +21,11 @@ import {
 } from "./gen/aion/v1/workflows_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
+import { httpLimits } from "./http-limits.ts";
 import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
+import { rpcAdapter } from "./rpc-adapter.ts";
 import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { refuseUnread } from "./rpc-refusal.ts";
@@ -47,6 +47,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   updateResult: [WorkflowService, "updateResult"],
   cancel: [WorkflowService, "cancel"],
   terminate: [WorkflowService, "terminate"],
+  pause: [WorkflowService, "pause"],
+  resume: [WorkflowService, "resume"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],
@@ -67,17 +69,27 @@ export function rpcHandler(
   fallback: (request: unknown, response: unknown) => Promise<void>,
 ): NodeHandler {
   const operations = operationsByPath();
+  const unknownCall = (request: NodeRequest, response: NodeResponse): void => {
+    const type = request.headers["content-type"] ?? "";
+    // In the protocol in which it was made, so that who made it can read it.
+    if (/^application\/(grpc|connect\+|proto)/.test(type)) {
+      const path = (request.url ?? "").slice(0, 200);
+      const error = new AionError("endpoint_unknown", `there is no call ${path}`);
+      refuseUnread(request, response, toConnectError(error));
+    } else void fallback(request, response);
+  };
   const handlerUpTo = (readMaxBytes: number): NodeHandler =>
-    connectNodeAdapter({
+    rpcAdapter({
       routes: (router) => addRpc(router, options),
       interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
-      fallback: (request, response) => void fallback(request, response),
+      fallback: unknownCall,
       // Who reads JSON reads a count of 0, and not nothing.
       contextValues: rpcContextOf,
       jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
       readMaxBytes,
     });
-  const readMaxBytes = Math.max(packageBytesMax, 4 * options.payloadLimitBytes) + restBytesMax;
+  const { packageBytes, requestBytes } = httpLimits(options.payloadLimitBytes, options.limits);
+  const readMaxBytes = Math.max(packageBytes, requestBytes) + restBytesMax;
   const handler = handlerUpTo(readMaxBytes);
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
@@ -188,7 +200,10 @@ async function* toldOfBegin<Item>(
  * HTTP, so that no operation is written twice.
  */
 function addRpc(router: ConnectRouter, options: AppOptions): void {
-  for (const operation of operationsFor(options.payloadLimitBytes)) {
+  for (const operation of operationsFor(
+    options.payloadLimitBytes,
+    httpLimits(options.payloadLimitBytes, options.limits),
+  )) {
     const [service, name] = places[operation.method];
     const method = service.method[name];
     if (method === undefined) throw new AionError("internal", `the protocol has no method ${name}`);
@@ -228,7 +243,11 @@ async function* entriesOf(
     const service = options.serviceOf(asked.namespace);
     const over = admission.ends === undefined ? [] : [admission.ends];
     const gone = AbortSignal.any([context.signal, options.closing, ...over]);
-    const pages = pagesOf(service, { kind, fields: request }, gone, options.httpMeter);
+    const pages = options.streams.counted(
+      asked,
+      admission,
+      pagesOf(service, { kind, fields: request }, gone, options.httpMeter),
+    );
     for await (const page of pages) yield* page.entries;
     const why = whyEnded(admission);
     if (why !== undefined) throw why;

@@ -15,6 +15,12 @@ import { peerOf } from "./peer.ts";
 /** What a reader of events may send: nothing that is looked at. */
 const messageBytesMax = 1_024;
 const pingMs = 30_000;
+/** Pages that are being told why they are refused, at once; more are refused as programs are. */
+const refusedMax = 100;
+/** How long one of them may take to hang up. */
+const refusedMs = 2_000;
+/** Added to the status that the refusal has over HTTP: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2 */
+const closeCodeBase = 4_000;
 
 const patterns = Object.entries(streamPaths).map(([kind, path]) => ({
   kind: kind as keyof typeof streamPaths,
@@ -35,16 +41,21 @@ export class WebSockets {
     clientTracking: true,
   });
   readonly #underWay = new Set<Promise<void>>();
+  #refusedCount = 0;
 
   constructor(options: AppOptions) {
     this.#options = options;
   }
 
-  /** Errors are answers of HTTP: `endpoint_unknown`, `run_not_found`, and what stands against the caller. */
+  /**
+   * Errors (`endpoint_unknown`, `run_not_found`, and what stands against the caller) are answers of HTTP. A web page cannot read those:
+   * one that may read answers of this server gets a WebSocket that tells the error and is closed with 4000 and the status.
+   */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
     const { httpMeter } = this.#options;
     const since = httpMeter?.now() ?? 0;
+    let isAdmitted = false;
     try {
       const url = URL.parse(request.url ?? "/", "http://localhost");
       if (url === null) throw new AionError("invalid_argument", "the address is no valid URL");
@@ -56,16 +67,13 @@ export class WebSockets {
       const { host = "" } = request.headers;
       const asked: Asked = { operation: "events", namespace, host, headers, peer: peerOf(socket) };
       await underAdmission(this.#options.admit, asked, async ({ admission }) => {
+        isAdmitted = true;
         const service = this.#options.serviceOf(namespace);
         const of = toStreamRequest({ kind, params, query: url.searchParams, lastEventId: undefined });
         const gone = new AbortController();
         const over = admission.ends === undefined ? [] : [admission.ends];
-        const pages = pagesOf(
-          service,
-          of,
-          AbortSignal.any([gone.signal, this.#options.closing, ...over]),
-          httpMeter,
-        );
+        const ends = AbortSignal.any([gone.signal, this.#options.closing, ...over]);
+        const pages = this.#options.streams.counted(asked, admission, pagesOf(service, of, ends, httpMeter));
         let isTaken = false;
         const first = await pages.next();
         this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -83,8 +91,34 @@ export class WebSockets {
       httpMeter?.answered("websocket", "events", since);
     } catch (reason) {
       httpMeter?.answered("websocket", "events", since, reason);
-      refuse(socket, toAionError(reason));
+      const error = toAionError(reason);
+      const isPage = request.headers.origin !== undefined;
+      if (isPage && (isAdmitted || this.#mayRead(request))) this.#tell(request, socket, head, error);
+      else refuse(socket, error);
     }
+  }
+
+  /** Whether the page comes from this server, or from where the settings say. */
+  #mayRead({ headers: { origin = "", host } }: IncomingMessage): boolean {
+    return this.#options.origins?.includes(origin) === true || URL.parse(origin)?.host === host;
+  }
+
+  #tell(request: IncomingMessage, socket: Duplex, head: Buffer, error: AionError): void {
+    if (this.#refusedCount >= refusedMax) {
+      refuse(socket, error);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      this.#refusedCount += 1;
+      const timer = setTimeout(() => webSocket.terminate(), refusedMs).unref();
+      webSocket.on("error", () => webSocket.terminate());
+      webSocket.on("close", () => {
+        clearTimeout(timer);
+        this.#refusedCount -= 1;
+      });
+      webSocket.send(errorToJson(error));
+      webSocket.close(closeCodeBase + statusOf(error.code), error.code);
+    });
   }
 
   async #send(

@@ -83,8 +83,8 @@ describe("a replay", () => {
       delivery: { kind: "start", input },
       nowMs: 100,
       historyLength: 1,
-      isHistoryLong: false,
       recorded: [],
+      isHistoryLong: false,
       isLast: false,
       isReplaying: true,
     });
@@ -93,8 +93,8 @@ describe("a replay", () => {
       delivery: { kind: "activity", ordinal: 0, outcome: { ok: true, value: input } },
       nowMs: 103,
       historyLength: 4,
-      isHistoryLong: false,
       recorded: [],
+      isHistoryLong: false,
       isLast: true,
       isReplaying: true,
     });

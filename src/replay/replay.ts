@@ -132,8 +132,12 @@ export class Replay {
     const input = queue[at];
     if (input === undefined) return this.#isComplete ? undefined : "more";
     let end = at + 1;
+    // It begins while the run is not paused: what is told of then is no input at that place.
+    let isPaused = false;
     for (let event = queue[end]; event !== undefined; event = queue[++end]) {
-      if (recordRole(event) === "input") break;
+      const role = recordRole(event);
+      if (role === "input" && !isPaused) break;
+      if (role === "note") isPaused = isPausedAfter(event, isPaused);
     }
     const isAtEnd = end >= queue.length;
     if (isAtEnd && !this.#isComplete) return "more";
@@ -185,6 +189,11 @@ function recordRole(event: Event): EventRole {
     return "end";
   }
   return roleOf(event);
+}
+
+function isPausedAfter(event: Event, isPaused: boolean): boolean {
+  if (event.type !== "WorkflowPaused" && event.type !== "WorkflowResumed") return isPaused;
+  return event.isFurther === true ? isPaused : event.type === "WorkflowPaused";
 }
 
 function isEndedByCode(state: RunState): boolean {

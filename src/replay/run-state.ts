@@ -1,6 +1,14 @@
 import { AionError } from "../core/errors.ts";
-import type { ActivityOptionsRecord, Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
-import { startDelayOrdinal } from "../core/event.ts";
+import type {
+  ActivityOptionsRecord,
+  ControlKind,
+  Event,
+  EventBody,
+  EventOf,
+  ParentClosePolicy,
+  StartSignal,
+} from "../core/event.ts";
+import { controlRequestKey, startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
@@ -61,6 +69,12 @@ export interface AcceptedUpdate {
   settledSeq: number | undefined;
 }
 
+/** Recorded during a pause, and not told to the code yet. */
+interface Held {
+  readonly seq: number;
+  readonly delivery: Delivery;
+}
+
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noSends: ReadonlySet<number> = new Set();
@@ -73,7 +87,8 @@ const dedupeIdsMax = 1_000;
  * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
  * on replay. `apply` also says what the workflow code is to learn from an event.
  *
- * Law: events come in seq order; after an event that closes the run none is accepted.
+ * Laws: events come in seq order; after an event that closes the run none is accepted. What happens to a paused run counts at
+ * once, and the code learns of it after the pause, in the same order.
  */
 export class RunState {
   readonly workflowId: WorkflowId;
@@ -88,6 +103,9 @@ export class RunState {
   #pendingUpdates: Set<AcceptedUpdate> | undefined;
   /** The end of the run was their outcome. */
   #leftUpdates: Set<AcceptedUpdate> | undefined;
+  #controlRequestIds: Set<string> | undefined;
+  #pause: { readonly at: number; readonly reason?: string } | undefined;
+  #held: Held[] | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #historyBytes = 0;
@@ -138,6 +156,40 @@ export class RunState {
 
   get isClosed(): boolean {
     return isClosed(this.#status);
+  }
+
+  /** Since when the run is paused, and why; `undefined`: it is not. */
+  get pause(): { readonly at: number; readonly reason?: string } | undefined {
+    return this.#pause;
+  }
+
+  /** The pause is over, and the code has not been told of all that was recorded during it: what comes next, by its seq. */
+  get undelivered(): number | undefined {
+    return this.#pause === undefined && !this.isClosed ? this.#held?.[0]?.seq : undefined;
+  }
+
+  /** What the code was never told, since it went on as a new run before: that one is to hear of it. */
+  leftUntold(): {
+    readonly signals: readonly StartSignal[];
+    readonly cancel: { readonly reason?: string } | undefined;
+  } {
+    const signals: StartSignal[] = [];
+    let cancel: { readonly reason?: string } | undefined;
+    for (const { delivery } of this.#held ?? []) {
+      if (delivery.kind === "signal") signals.push({ name: delivery.name, payload: delivery.payload });
+      else if (delivery.kind === "cancel") cancel = delivery;
+    }
+    return { signals, cancel };
+  }
+
+  /** How much was recorded in a pause and not told yet. */
+  get untoldCount(): number {
+    return this.#held?.length ?? 0;
+  }
+
+  /** No attempt begins: the run is paused, or what the code is told after a pause may yet call off what it asked for. */
+  get holdsAttempts(): boolean {
+    return this.#pause !== undefined || this.#held !== undefined;
   }
 
   get terminal(): Event | undefined {
@@ -220,6 +272,15 @@ export class RunState {
     return this.#cancelRequestIds?.has(requestId) === true;
   }
 
+  /** Whether the run, or one that it continues, was asked for that by that request. */
+  hasControlRequest(kind: ControlKind, requestId: string): boolean {
+    return this.#controlRequestIds?.has(controlRequestKey(kind, requestId)) === true;
+  }
+
+  recentControlRequestIds(): readonly string[] {
+    return [...(this.#controlRequestIds ?? [])].slice(-dedupeIdsMax);
+  }
+
   recentCancelRequestIds(): readonly string[] {
     return [...(this.#cancelRequestIds ?? [])].slice(-dedupeIdsMax);
   }
@@ -241,7 +302,12 @@ export class RunState {
     }
     const delivery = this.#absorb(event);
     this.#measure(event);
-    return delivery;
+    if (this.#pause === undefined || delivery === undefined) return delivery;
+    this.#held ??= [];
+    this.#held.push({ seq: event.seq, delivery });
+    // The start delay is over, and the code has yet to begin.
+    if (delivery.kind === "start") this.#isCodeStarted = false;
+    return undefined;
   }
 
   #measure(event: Event): void {
@@ -271,6 +337,7 @@ export class RunState {
     for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;
     this.#leftUpdates = this.#pendingUpdates;
     this.#pendingUpdates = undefined;
+    this.#pause = undefined;
   }
 
   #absorb(event: Event): Delivery | undefined {
@@ -282,6 +349,7 @@ export class RunState {
         for (const id of event.signalIds ?? []) this.#remember(id);
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
+        if (event.controlRequestIds !== undefined) this.#controlRequestIds = new Set(event.controlRequestIds);
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -322,7 +390,8 @@ export class RunState {
       case "ActivityTimedOut":
         return this.#failActivity(event);
       case "ActivityCancelRequested":
-        this.#activityOf(event).isCancelRequested = true;
+        // It had its outcome during a pause, of which the code is told yet.
+        if (this.#findHeld("activity", event.ordinal) < 0) this.#activityOf(event).isCancelRequested = true;
         return undefined;
       case "ActivityCancelled": {
         const { activityType } = this.#settleActivity(event);
@@ -340,6 +409,7 @@ export class RunState {
           ? this.#startCode(this.started)
           : { kind: "timer", ordinal: event.ordinal };
       case "TimerCancelled":
+        if (this.#forgetFired(event.ordinal)) return undefined;
         if (this.#timers?.delete(event.ordinal) !== true) throw this.#shape(event, "no such timer is open");
         return undefined;
       case "SignalReceived":
@@ -398,6 +468,20 @@ export class RunState {
         if (event.isFurther === true) return undefined;
         this.#isCancelRequested = true;
         return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
+      case "WorkflowPaused":
+        this.#rememberControl("pause", event.requestId);
+        if (event.isFurther === true) return undefined;
+        this.#pause = {
+          at: event.recordedAt,
+          ...(event.reason === undefined ? {} : { reason: event.reason }),
+        };
+        return undefined;
+      case "WorkflowResumed":
+        this.#rememberControl("resume", event.requestId);
+        if (event.isFurther !== true) this.#pause = undefined;
+        return undefined;
+      case "InputDelivered":
+        return this.#deliverHeld(event);
       case "ChildWorkflowCancelRequested":
       case "SideEffectRecorded":
       case "VersionMarked":
@@ -445,6 +529,37 @@ export class RunState {
     // Its run had ended, and goes on after all: what was told of it then stands.
     else if (update === undefined || this.#leftUpdates?.delete(update) !== true)
       throw this.#shape(event, `update ${event.updateId} is not open`);
+  }
+
+  #rememberControl(kind: ControlKind, requestId: string | undefined): void {
+    if (requestId === undefined) return;
+    this.#controlRequestIds ??= new Set();
+    this.#controlRequestIds.add(controlRequestKey(kind, requestId));
+  }
+
+  #deliverHeld(event: EventOf<"InputDelivered">): Delivery {
+    if (this.#pause !== undefined) throw this.#shape(event, "the run is paused");
+    const held = this.#held?.shift();
+    if (held?.seq !== event.of)
+      throw this.#shape(event, `event ${event.of} is not what the code learns of next`);
+    if (this.#held?.length === 0) this.#held = undefined;
+    if (held.delivery.kind === "start") this.#isCodeStarted = true;
+    return held.delivery;
+  }
+
+  /** It ran out during a pause, and the code has called it off before it was told. */
+  #forgetFired(ordinal: number): boolean {
+    const place = this.#findHeld("timer", ordinal);
+    if (place < 0) return false;
+    this.#held?.splice(place, 1);
+    if (this.#held?.length === 0) this.#held = undefined;
+    return true;
+  }
+
+  #findHeld(kind: "activity" | "timer", ordinal: number): number {
+    return (
+      this.#held?.findIndex(({ delivery }) => delivery.kind === kind && delivery.ordinal === ordinal) ?? -1
+    );
   }
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {

@@ -37,6 +37,7 @@ type EngineSettings = Pick<
   | "codec"
   | "lease"
   | "activationBudget"
+  | "packageLimitBytes"
   | "packageMemoryMb"
   | "workflows"
   | "activities"
@@ -64,6 +65,12 @@ export interface ServerOptions extends EngineSettings {
   readonly namespaces?: readonly string[];
   /** Connections at once; more are not accepted. Default 10,000. */
   readonly connectionsMax?: number;
+  /** The largest body of a request, in bytes; packages have a limit of their own. Default: as large as two of the largest payloads may be. */
+  readonly requestLimitBytes?: number | undefined;
+  /** Calls that one request may hold. Default 500. */
+  readonly callsPerRequestMax?: number;
+  /** Streams of events that one caller may have open at once. Default 1,000. */
+  readonly streamsPerCallerMax?: number;
   readonly log?: Log;
 }
 
@@ -114,6 +121,9 @@ export class Server {
       port = defaultPort,
       log = logToStderr,
       connectionsMax,
+      requestLimitBytes,
+      callsPerRequestMax,
+      streamsPerCallerMax,
       authentication,
       behindTlsProxy = false,
       tls,
@@ -162,6 +172,12 @@ export class Server {
       meter,
       metrics: () => metrics.text(),
       payloadLimitBytes: engine.payloadLimitBytes ?? payloadLimitBytesDefault,
+      limits: {
+        ...(engine.packageLimitBytes === undefined ? {} : { packageBytes: engine.packageLimitBytes }),
+        ...(requestLimitBytes === undefined ? {} : { requestBytes: requestLimitBytes }),
+        ...(callsPerRequestMax === undefined ? {} : { callsPerRequest: callsPerRequestMax }),
+        ...(streamsPerCallerMax === undefined ? {} : { streamsPerCaller: streamsPerCallerMax }),
+      },
       version: thisVersion(),
       log,
       tracing: engine.tracing,

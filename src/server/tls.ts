@@ -19,13 +19,20 @@ export interface TlsOptions {
 const lookMs = 10_000;
 const handshakeTimeoutMs = 10_000;
 
-/** Connections over TLS 1.2 or later, once both sides are known; HTTP/2 or HTTP/1.1 as the caller would rather. */
+/**
+ * Connections over TLS 1.2 or later, once both sides are known; HTTP/2 or HTTP/1.1 as the caller would rather.
+ *
+ * Law: nobody is known by a certificate for longer than its authority is trusted.
+ */
 export class TlsListener {
   readonly server: TlsServer;
   readonly #options: TlsOptions;
   readonly #log: Log;
   readonly #timer: NodeJS.Timeout;
+  /** Who has shown a certificate, and is connected. */
+  readonly #callers = new Set<TLSSocket>();
   #stamp: string;
+  #authorities: string | undefined;
 
   /** Error: `invalid_argument` (the files). */
   constructor(options: TlsOptions, log: Log, take: (caller: TLSSocket) => void) {
@@ -33,9 +40,11 @@ export class TlsListener {
     this.#log = log;
     this.#stamp = stampOf(options);
     const { clientCa, clientCertificates = "optional" } = options;
+    const files = readFiles(options);
+    this.#authorities = files.ca?.toString();
     this.server = createServer(
       {
-        ...readFiles(options),
+        ...files,
         ALPNProtocols: ["h2", "http/1.1"],
         handshakeTimeout: handshakeTimeoutMs,
         requestCert: clientCa !== undefined,
@@ -43,8 +52,16 @@ export class TlsListener {
       },
       (caller) => {
         // One who shows a certificate means to be known by it: he is not to be taken for somebody without.
-        if (!caller.authorized && caller.getPeerX509Certificate() !== undefined) caller.destroy();
-        else take(caller);
+        const isShown = caller.getPeerX509Certificate() !== undefined;
+        if (isShown && !caller.authorized) {
+          caller.destroy();
+          return;
+        }
+        if (isShown) {
+          this.#callers.add(caller);
+          caller.once("close", () => this.#callers.delete(caller));
+        }
+        take(caller);
       },
     );
     this.#timer = setInterval(() => this.look(), lookMs).unref();
@@ -56,8 +73,14 @@ export class TlsListener {
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
     try {
-      this.server.setSecureContext(readFiles(this.#options));
+      const files = readFiles(this.#options);
+      this.server.setSecureContext(files);
       this.#log("info", "the certificates were read again");
+      const authorities = files.ca?.toString();
+      if (authorities === this.#authorities) return;
+      this.#authorities = authorities;
+      // Whose authority is still one comes again, and is let in.
+      for (const caller of this.#callers) caller.destroy();
     } catch (error) {
       this.#log("error", "the certificates cannot be used; those of before stay", {
         error: messageOf(error),

@@ -69,7 +69,7 @@ export interface Store {
   findRun(workflowId: WorkflowId, runId?: RunId): Promise<RunRecord | undefined>;
   findRunByKey(runKey: RunKey): Promise<RunRecord | undefined>;
 
-  /** Running runs in ascending order of their key, after `afterKey`. */
+  /** Running runs, and not those that are paused, in ascending order of their key, after `afterKey`. */
   listActive(afterKey: RunKey, limit: number): Promise<readonly RunRecord[]>;
   /** Runs that must be looked at by `untilAt`, in order of (wakeAt, runKey), after the cursor. */
   listDue(untilAt: number, after: DueCursor | undefined, limit: number): Promise<readonly DueRun[]>;

@@ -341,7 +341,7 @@ class MemoryStore implements Store {
     const found: RunRecord[] = [];
     for (const run of this.#runs.values()) {
       if (found.length >= limit) break;
-      if (run.runKey > afterKey && !isClosed(run.status)) found.push(toRecord(run));
+      if (run.runKey > afterKey && run.status === "running") found.push(toRecord(run));
     }
     return found;
   }

@@ -436,6 +436,8 @@ export class TestEngine {
       terminate: (request) => this.#write((service) => service.terminate(request)),
       update: (request, options) => this.#write((service) => service.update(request, options)),
       updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
+      pause: (request) => this.#write((service) => service.pause(request)),
+      resume: (request) => this.#write((service) => service.resume(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),

@@ -64,6 +64,8 @@ export class WorkerTask implements Execution, AttemptAtWork {
   readonly #definition: AnyActivity | undefined;
   /** Set while a heartbeat was sent so shortly before that the next one waits. */
   #cancelPause: (() => void) | undefined;
+  /** It has sent a heartbeat at some time. */
+  #beats = false;
   #hasBeaten = false;
   /** As the activity gave them. */
   #details: Payload | undefined;
@@ -221,6 +223,7 @@ export class WorkerTask implements Execution, AttemptAtWork {
       const what = `the heartbeat of activity ${JSON.stringify(this.activityType)}`;
       this.#details = toPayload(details, what, this.#limitBytes);
     }
+    this.#beats = true;
     this.#hasBeaten = true;
     if (this.#cancelPause === undefined) this.flushHeartbeat();
   }
@@ -258,9 +261,9 @@ export class WorkerTask implements Execution, AttemptAtWork {
       );
   }
 
-  /** The latest details, for an engine that may not have got them. */
+  /** For an engine that may not have got the latest one. */
   repeatHeartbeat(): void {
-    if (this.#details === undefined) return;
+    if (!this.#beats) return;
     this.#hasBeaten = true;
     this.flushHeartbeat();
   }

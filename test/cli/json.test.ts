@@ -197,6 +197,12 @@ describe("with --json", () => {
     expect(await expectDocument("start", ["approve", "--id", "a-1"])).toMatchObject({ isNew: false });
     await client.start(approve, undefined, { id: "a-2" });
     await client.start(approve, undefined, { id: "a-3" });
+    await expectDocument("pause", ["a-2", "--reason", "wait"]);
+    expect(await expectDocument("describe", ["a-2"])).toMatchObject({
+      status: "paused",
+      paused: { reason: "wait" },
+    });
+    await expectDocument("resume", ["a-2"]);
     await expectDocument("cancel", ["a-2"]);
     await expectDocument("terminate", ["a-3"]);
     expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });

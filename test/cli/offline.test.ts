@@ -198,6 +198,8 @@ describe("a message without an engine", () => {
     ["signal", ["signal", "ID", "approval"]],
     ["cancel", ["cancel", "ID"]],
     ["terminate", ["terminate", "ID"]],
+    ["pause", ["pause", "ID"]],
+    ["resume", ["resume", "ID"]],
   ])("%s is refused for a run that is not there, or has ended", async (_what, command) => {
     await test.makeStore(async ({ client }) => {
       await (
@@ -288,6 +290,34 @@ describe("a request id without an engine", () => {
     await engine.close();
     expect(await test.run(["cancel", "o-2", "--request-id", "r-1"])).toMatchObject({ exitCode: 0 });
     expect((await test.run(["cancel", "o-2", "--request-id", "r-9"])).stderr).toContain("error[run_closed]");
+  });
+});
+
+describe("pause and resume without an engine", () => {
+  it("holds a run until it is resumed, whatever is sent to it meanwhile and however often it is asked", async () => {
+    await test.makeStore();
+    await test.run(["start", "approve", "--id", "o-1"]);
+    expect(await test.run(["pause", "o-1", "--reason", "not yet", "--request-id", "p-1"])).toMatchObject({
+      exitCode: 0,
+      stdout: "paused o-1\n",
+    });
+    expect((await test.run(["pause", "o-1", "--request-id", "p-1"])).exitCode).toBe(0);
+    expect(await test.json(["list", "--status", "paused"])).toMatchObject({ runs: [{ workflowId: "o-1" }] });
+    expect((await test.run(["describe", "o-1"])).stdout).toMatch(/paused +since .*: not yet/);
+    await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
+    const first = await test.openEngine();
+    await expect
+      .poll(async () => (await first.client.get("o-1").describe()).historyLength, patiently)
+      .toBe(3);
+    expect((await first.client.get("o-1").describe()).status).toBe("paused");
+    await first.close();
+    expect(await test.run(["resume", "o-1", "--request-id", "r-1"])).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining("resumed o-1\n") as string,
+    });
+    expect((await test.run(["pause", "o-1", "--request-id", "p-1"])).exitCode).toBe(0);
+    const second = await test.openEngine();
+    expect(await second.client.get("o-1").result()).toBe("ann");
   });
 });
 

@@ -130,6 +130,16 @@ describe("with an engine running", () => {
     await expect(terminated.result()).rejects.toThrow("was terminated: enough");
   });
 
+  it("a run is paused and resumed through it", async () => {
+    const { client } = await test.openEngine();
+    const run = await client.start(approve, undefined, { id: "a-1" });
+    expect(await test.run(["pause", "a-1", "--reason", "not yet"])).toMatchObject({ stdout: "paused a-1\n" });
+    expect(await run.describe()).toMatchObject({ status: "paused", paused: { reason: "not yet" } });
+    expect(await test.run(["resume", "a-1"])).toMatchObject({ stdout: "resumed a-1\n" });
+    expect((await run.describe()).status).toBe("running");
+    await run.terminate();
+  });
+
   it("waiting goes on over a restart of the engine", async () => {
     const first = await test.openEngine();
     await first.client.start(approve, undefined, { id: "a-1" });

@@ -284,6 +284,17 @@ describe("signals that nobody receives", () => {
     expect(await t.result(run)).toBe(5);
   });
 
+  it("count while the run is paused, too", async () => {
+    await using t = await TestEngine.open({ workflows: [target], limits: { waitingSignalsMax: 3 } });
+    const run = await t.client.start(target);
+    await run.signal(go, 1);
+    await run.pause();
+    for (const value of [2, 3]) await run.signal(go, value);
+    expect(await errorOf(run.signal(go, 4))).toMatchObject({ code: "signals_full" });
+    await run.resume();
+    expect(await t.result(run)).toBe(6);
+  });
+
   it("from another workflow are refused to it, and it goes on", async () => {
     const sender = workflow("sender", async () => {
       await signalWorkflow("target", go, 1);

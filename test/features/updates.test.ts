@@ -288,6 +288,28 @@ describe("an update", () => {
     await run.terminate();
   });
 
+  it("of a paused run waits until it goes on, and one that was accepted waits with it", async () => {
+    await using t = await open();
+    const run = await t.client.start(basket);
+    const before = await run.startUpdate(slow, "lamp", { updateId: "before" });
+    await run.pause();
+    const early = await errorOf(run.update(slow, "x", { timeout: 0 }));
+    expect(early).toMatchObject({ code: "result_timeout" });
+    const meanwhile = errorOf(run.update(add, { name: "chair" }, { updateId: "meanwhile" }));
+    await t.skip("2h");
+    await t.crash();
+    expect(await errorOf(before.result({ timeout: 0 }))).toMatchObject({ code: "result_timeout" });
+    expect(await meanwhile).toMatchObject({ code: "transport_failed" });
+    expect((await eventsOfType(run, "UpdateAccepted")).map(({ updateId }) => updateId)).toEqual(["before"]);
+    const again = run.update(add, { name: "chair" }, { updateId: "meanwhile" });
+    await t.settle();
+    await run.resume();
+    expect(await before.result()).toBe("held lamp");
+    expect(await again).toBe(5);
+    expect(await run.query(items)).toEqual(["lamp", "chair"]);
+    await run.terminate();
+  });
+
   it("is not refused because the code has only just begun", async () => {
     await using t = await open();
     for (let count = 0; count < 20; count++) {

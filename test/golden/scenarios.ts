@@ -256,6 +256,42 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  interlude: {
+    workflows: [golden.interlude],
+    activities: (world) => [
+      activity("rehearse", async (piece: string) => {
+        await world.pause(minuteMs);
+        return `rehearsed ${piece}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.interlude, undefined, { id: "interlude-1" });
+      await world.idle(1_000);
+      await run.pause("a chair is missing", { requestId: "p-1" });
+      await run.pause("a chair is missing", { requestId: "p-2" });
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.cue, "early", { signalId: "c-1" });
+      await run.resume(undefined, { requestId: "r-1" });
+      await run.resume(undefined, { requestId: "r-2" });
+      await world.idle(1_000);
+      // The cue is told of first, and the timer that ran out is called off.
+      await run.pause();
+      await run.signal(golden.cue, "in time");
+      await world.idle(90 * minuteMs);
+      await run.resume();
+      await world.idle(1_000);
+      await run.pause();
+      await world.idle(90 * minuteMs);
+      await run.signal(golden.cue, "after it");
+      await run.resume("on with it");
+      await run.result();
+      const stopped = await client.start(golden.interlude, undefined, { id: "interlude-2" });
+      await world.idle(1_000);
+      await stopped.pause();
+      await stopped.cancel("no audience");
+      await stopped.result().catch(nobodyMinds);
+    },
+  },
   darkroom: {
     workflows: [golden.darkroom],
     activities: () => [],

@@ -299,3 +299,18 @@ export const parcel = workflow("parcel", async (leg: number): Promise<readonly s
   await sleep("1 minute");
   return leg === 0 ? continueAsNew(1) : went;
 });
+
+// Interlude: what happens during pauses, and what is called off after them.
+
+const rehearse = activity("rehearse", (_piece: string): string => "rehearsed");
+export const cue = signal<string>("cue");
+
+export const interlude = workflow("interlude", async () => {
+  const piece = await rehearse("first");
+  const cues: string[] = [];
+  while (cues.length < 4) {
+    const got = await receive(cue, { timeout: "1 hour" });
+    cues.push(got.ok ? got.value : "late");
+  }
+  return { piece, cues };
+});

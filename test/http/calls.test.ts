@@ -61,6 +61,8 @@ describe("a call over HTTP", () => {
     ["query", { workflowId: "order 1/é?#%", name: "stage", input: nullPayload }, input],
     ["cancel", { workflowId: "a", reason: "no need", requestId: "c" }, undefined],
     ["terminate", { workflowId: "a", runId: "r1", requestId: "t" }, undefined],
+    ["pause", { workflowId: "a", reason: "wait", requestId: "p" }, undefined],
+    ["resume", { workflowId: "a", runId: "r1" }, undefined],
     [
       "feed",
       {
@@ -201,6 +203,7 @@ describe("a call over HTTP", () => {
       too_many_attempts: 429,
       payload_too_large: 413,
       package_too_large: 413,
+      too_many_streams: 429,
     } as Record<string, number>;
     expect(status).toBe(own[code] ?? statuses[errorTable[code].kind]);
   });

@@ -1,6 +1,8 @@
 /** The service over gRPC, gRPC-Web and Connect, on the port of HTTP. */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -14,6 +16,9 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { beforeEach, describe, expect, it } from "vitest";
 import { routes } from "../../src/client/routes.ts";
 import { AionError, errorTable } from "../../src/core/errors.ts";
@@ -388,6 +393,109 @@ async function all(messages: AsyncIterable<unknown>): Promise<unknown[]> {
   for await (const message of messages) found.push(message);
   return found;
 }
+
+describe("what the protocol refuses by itself", () => {
+  const framed = (bytes: Uint8Array): Uint8Array => {
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(bytes.length, 1);
+    return Buffer.concat([prefix, bytes]);
+  };
+  const text = (string: string): Uint8Array => new TextEncoder().encode(string);
+  /** No message is that: a field that goes on where it ends. */
+  const broken = new Uint8Array([0x0a, 0xff]);
+
+  /** A call as bytes, and what it is told, in whatever protocol. */
+  async function tell(url: string, type: string, name: string, body: Uint8Array): Promise<ConnectError> {
+    const session = connectHttp2(url);
+    const stream = session.request({
+      ":method": "POST",
+      ":path": `/aion.v1.WorkflowService/${name}`,
+      "content-type": type,
+      te: "trailers",
+    });
+    const trailers = new Headers();
+    const keep = (headers: IncomingHttpHeaders): void => {
+      for (const [key, value] of Object.entries(headers))
+        if (!key.startsWith(":") && typeof value === "string") trailers.set(key, value);
+    };
+    stream.on("response", keep);
+    stream.on("trailers", keep);
+    stream.end(body);
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
+    session.close();
+    const answer = Buffer.concat(chunks);
+    const unread = new ConnectError(`there is no error in ${answer.toString()}`);
+    let error: ConnectError | undefined;
+    if (type.startsWith("application/grpc-web") && answer.length > 0)
+      error = findTrailerError(trailerParse(answer.subarray(5)));
+    else if (type.startsWith("application/grpc")) error = findTrailerError(trailers);
+    else if (type.startsWith("application/connect+")) error = endStreamFromJson(answer.subarray(5)).error;
+    else error = errorFromJsonBytes(answer, undefined, unread);
+    if (error === undefined) throw unread;
+    return error;
+  }
+
+  const cases: readonly (readonly [type: string, name: string, what: string, body: Uint8Array])[] = [
+    ["application/grpc", "Describe", "bytes that are no message", framed(broken)],
+    ["application/grpc+json", "Describe", "text that is no JSON", framed(text("{"))],
+    ["application/grpc", "Follow", "bytes that are no message", framed(broken)],
+    ["application/grpc-web", "Describe", "bytes that are no message", framed(broken)],
+    ["application/grpc-web+json", "Watch", "a field that there is not", framed(text('{"no": 1}'))],
+    ["application/proto", "Describe", "bytes that are no message", broken],
+    ["application/json", "Describe", "text that is no JSON", text("{")],
+    ["application/json", "Describe", "a field that there is not", text('{"no": 1}')],
+    ["application/connect+json", "Follow", "text that is no JSON", framed(text("{"))],
+    ["application/connect+proto", "Follow", "bytes that are no message", framed(broken)],
+  ];
+  it.each(cases)("%s, %s: %s", async (type, name, _what, body) => {
+    const { url } = await serve({});
+    const error = await tell(url, type, name, body);
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(error.findDetails(ErrorDetailSchema)).toMatchObject([
+      { code: "invalid_argument", hint: expect.stringContaining("proto/aion/v1") as string },
+    ]);
+  });
+
+  it.each(["application/grpc", "application/grpc-web", "application/proto", "application/connect+proto"])(
+    "a message that is too large, in %s",
+    async (type) => {
+      const { url } = await serve({}, { limits: { requestBytes: 1_000, packageBytes: 1_000 } });
+      const bytes = new Uint8Array(100_000);
+      const isStream = type.includes("connect+");
+      const body = type === "application/proto" ? bytes : framed(bytes);
+      const error = await tell(url, type, isStream ? "Follow" : "Describe", body);
+      expect(error.code).toBe(Code.ResourceExhausted);
+      expect(error.findDetails(ErrorDetailSchema)).toMatchObject([{ code: "payload_too_large" }]);
+    },
+  );
+
+  it.each([
+    "application/grpc",
+    "application/grpc-web+proto",
+    "application/connect+json",
+    "application/proto",
+  ])("a method that is not there, in %s", async (type) => {
+    const { url } = await serve({});
+    const error = await tell(url, type, "Nothing", new Uint8Array());
+    expect(error.code).toBe(Code.Unimplemented);
+    expect(error.findDetails(ErrorDetailSchema)).toMatchObject([{ code: "endpoint_unknown" }]);
+  });
+
+  it("a form of messages that there is not, and a method of HTTP", async () => {
+    const { url } = await serve({});
+    const describeCall = `${url}/aion.v1.WorkflowService/Describe`;
+    for (const request of [
+      { method: "PUT" },
+      { method: "POST", headers: { "content-type": "text/plain" } },
+    ]) {
+      const response = await fetch(describeCall, request);
+      expect([405, 415]).toContain(response.status);
+      const { code, details } = (await response.json()) as { code: string; details: unknown[] };
+      expect([code, details.length]).toEqual(["invalid_argument", 1]);
+    }
+  });
+});
 
 describe("the port", () => {
   it("answers whoever has nothing but HTTP and JSON", async () => {

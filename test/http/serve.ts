@@ -32,6 +32,8 @@ function fakeService(overrides: Overrides): Service {
     updateResult: unexpected,
     cancel: unexpected,
     terminate: unexpected,
+    pause: unexpected,
+    resume: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,

@@ -1,8 +1,12 @@
 /** Streams of events: gap-free and duplicate-free wherever they break, and bounded for whoever reads slowly. */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { HistoryRequest, Service } from "../../src/client/service.ts";
+import { WebSocket as PageSocket } from "ws";
 import { AionError } from "../../src/core/errors.ts";
+import type { ErrorCode } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import { toPayload } from "../../src/core/payload.ts";
 import { errorOf, events, readEvents, serve, under } from "./serve.ts";
@@ -243,6 +247,91 @@ describe("events over a WebSocket", () => {
       },
     });
     expect(await readAll(under(url, "/workflows/a/events"), () => undefined)).not.toBe(1000);
+  });
+
+  describe("refused to a web page", () => {
+    /** What a page would see: what is said, and how it is closed. A program sees the answer of HTTP. */
+    async function visit(url: string, origin: string | undefined): Promise<readonly unknown[]> {
+      const socket = new PageSocket(url.replace("http:", "ws:"), origin === undefined ? {} : { origin });
+      const seen: unknown[] = [];
+      socket.on("message", (data: Buffer) => seen.push(JSON.parse(data.toString())));
+      return await new Promise((resolve) => {
+        socket.on("close", (code, reason) => resolve([...seen, code, reason.toString()]));
+        socket.on("unexpected-response", (_request, response) => {
+          resolve([response.statusCode]);
+          response.resume();
+        });
+        socket.on("error", () => undefined);
+      });
+    }
+    const refusing = (code: ErrorCode) => ({
+      admit: async (): Promise<never> => {
+        throw new AionError(code, "no");
+      },
+    });
+
+    it("tell it why, and are closed", async () => {
+      const { url } = await serve({
+        history: async () => {
+          throw new AionError("run_not_found", "there is no workflow a");
+        },
+      });
+      const path = under(url, "/workflows/a/events");
+      expect(await visit(path, "http://elsewhere.example")).toEqual([
+        {
+          error: expect.objectContaining({
+            code: "run_not_found",
+            hint: expect.any(String) as string,
+          }) as unknown,
+        },
+        4_404,
+        "run_not_found",
+      ]);
+      expect(await visit(path, undefined)).toEqual([404]);
+      expect(await visit(under(url, "/nothing"), url)).toMatchObject([
+        { error: { code: "endpoint_unknown" } },
+        4_404,
+        "endpoint_unknown",
+      ]);
+    });
+
+    it("tell it who it is not, if it may read answers; a page of somebody else learns nothing", async () => {
+      const pages = "https://pages.example";
+      const { url } = await serve({}, { ...refusing("unauthenticated"), origins: [pages] });
+      const path = under(url, "/events");
+      for (const origin of [pages, url]) {
+        expect(await visit(path, origin)).toMatchObject([
+          { error: { code: "unauthenticated" } },
+          4_401,
+          "unauthenticated",
+        ]);
+      }
+      for (const origin of ["https://elsewhere.example", "null", undefined])
+        expect(await visit(path, origin)).toEqual([401]);
+    });
+
+    it("hold nothing open, however many do not hang up", async () => {
+      const { url, server } = await serve({}, refusing("unauthenticated"));
+      const { host, port, hostname } = new URL(url);
+      const handshake =
+        `GET /v1/namespaces/default/events HTTP/1.1\r\nhost: ${host}\r\norigin: ${url}\r\nupgrade: websocket\r\n` +
+        "connection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+      const statuses = await Promise.all(
+        Array.from({ length: 150 }, async () => {
+          const socket = connect(Number(port), hostname);
+          socket.on("error", () => undefined);
+          socket.write(handshake);
+          const [first] = (await once(socket, "data")) as [Buffer];
+          return first.toString().slice(9, 12);
+        }),
+      );
+      // Beyond so many that are being told at once they are refused as programs are.
+      expect(statuses.filter((status) => status === "101").length).toBe(100);
+      expect(statuses.filter((status) => status === "401").length).toBe(50);
+      const openCount = (): Promise<number> =>
+        new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+      await expect.poll(openCount, { timeout: 10_000 }).toBe(0);
+    });
   });
 
   it("end when the server closes", async () => {

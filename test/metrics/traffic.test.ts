@@ -348,7 +348,7 @@ describe("runs and activities", () => {
 });
 
 describe("what is so at a moment", () => {
-  it("runs are resident, dormant or blocked; those put away come back by replay", async () => {
+  it("runs are resident, dormant, blocked or paused; those put away come back by replay", async () => {
     const store = `sqlite:${path.join(directory, "places.db")}`;
     {
       await using engine = await open({ store, residentMax: 2 });
@@ -356,6 +356,12 @@ describe("what is so at a moment", () => {
       const metrics = await read(engine);
       const runs = (residence: string): number => metrics.value("aion_runs", { residence });
       expect([runs("resident"), runs("dormant"), runs("blocked")]).toEqual([2, 3, 0]);
+      await engine.client.start(waiting, undefined, { id: "f", startDelay: "1 day" });
+      await engine.client.get("f").pause();
+      const paused = await read(engine);
+      const pausedRuns = (residence: string): number => paused.value("aion_runs", { residence });
+      expect(["resident", "dormant", "blocked", "paused"].map(pausedRuns)).toEqual([1, 4, 0, 1]);
+      await engine.client.get("f").terminate();
       expect(metrics.value("aion_runs_evicted_total")).toBe(3);
       expect(metrics.value("aion_replays_total")).toBe(0);
       await engine.client.get("a").signal(go, "x");
@@ -363,7 +369,7 @@ describe("what is so at a moment", () => {
       expect(after.value("aion_replays_total", { code: "ok" })).toBe(1);
       expect(after.value("aion_replay_events_sum")).toBe(1);
       // Read again, and not recorded again.
-      expect(after.value("aion_runs_started_total")).toBe(5);
+      expect(after.value("aion_runs_started_total")).toBe(6);
     }
     {
       await using engine = await open({ store });

@@ -68,6 +68,47 @@ const waiting = (name: string): string => `
 
 describe("packages in an engine", { timeout: 60_000 }, () => {
   // C-10
+  it("that are larger than the engine takes are refused, and those that it has go on", async () => {
+    const bytes = await build("return amount;");
+    const engine = await open();
+    await engine.deploy(bytes);
+    await close(engine);
+    const strict = await open({ packageLimitBytes: bytes.length - 1 });
+    const refusal = { code: "package_too_large", details: { limitBytes: bytes.length - 1 } };
+    await expect(strict.deploy(bytes)).rejects.toMatchObject(refusal);
+    expect(await (await strict.client.start("order", 5)).result()).toBe(5);
+    await expect(open({ packageLimitBytes: 33 * 1024 * 1024 })).rejects.toMatchObject({
+      code: "invalid_argument",
+    });
+  });
+
+  it("are told when to continue as new, and held at a limit", async () => {
+    const engine = await open({
+      limits: { historyEventsWarn: 4, pendingTimersMax: 2, waitingSignalsMax: 1 },
+    });
+    await engine.deploy(
+      await build(`
+        const before = info().continueAsNewSuggested;
+        await sleep(1);
+        await sleep(1);
+        const after = info().continueAsNewSuggested;
+        const count = await receive(go);
+        await Promise.all(Array.from({ length: count }, () => sleep(1)));
+        return [before, after];
+      `),
+    );
+    const fine = await engine.client.start("order", 0);
+    await fine.signal("go", 2);
+    expect(await fine.result()).toEqual([false, true]);
+    const wide = await engine.client.start("order", 0);
+    await wide.signal("other", 1);
+    await expect(wide.signal("other", 2)).rejects.toMatchObject({ code: "signals_full" });
+    await wide.terminate();
+    const held = await engine.client.start("order", 0);
+    await held.signal("go", 3);
+    await expect.poll(async () => (await held.describe()).blocked).toContain("pendingTimersMax");
+  });
+
   it("run, each run on the version that it was begun with, also after a restart", async () => {
     let engine = await open();
     const first = await engine.deploy(await build(waiting("first")));

@@ -48,6 +48,8 @@ const expected = {
   updateResult: "signal",
   cancel: "operate",
   terminate: "operate",
+  pause: "operate",
+  resume: "operate",
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
@@ -82,6 +84,8 @@ const requests = {
   updateResult: { workflowId: "absent", updateId: "u-1" },
   cancel: { workflowId: "absent" },
   terminate: { workflowId: "absent" },
+  pause: { workflowId: "absent" },
+  resume: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
@@ -402,7 +406,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (method === "cancel" || method === "terminate") return;
+      if (["cancel", "terminate", "pause", "resume"].includes(method)) return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },

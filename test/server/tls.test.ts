@@ -3,7 +3,9 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileS
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -235,6 +237,48 @@ describe("a caller with a certificate", () => {
       await expect(clientOf(url, impostor, shown).count()).rejects.toMatchObject({
         code: "transport_failed",
       });
+  });
+
+  it("is disconnected when its authority is not to be trusted any more, and nobody else is", async () => {
+    const place: Made = { cert: path.join(data, "cert.pem"), key: path.join(data, "key.pem") };
+    const clientCa = path.join(data, "callers.pem");
+    const put = (of: { readonly by: Made; readonly authority: Authority; readonly at: number }): void => {
+      copyFileSync(of.by.cert, place.cert);
+      copyFileSync(of.by.key, place.key);
+      copyFileSync(of.authority.ca, clientCa);
+      for (const file of [place.cert, place.key, clientCa]) utimesSync(file, of.at, of.at);
+    };
+    put({ by: server, authority: ours, at: 1_000 });
+    const taken = new Set<TLSSocket>();
+    const listener = new TlsListener(
+      { ...place, clientCa },
+      () => undefined,
+      (caller) => {
+        taken.add(caller);
+        caller.on("error", () => undefined);
+        caller.once("close", () => taken.delete(caller));
+      },
+    );
+    await new Promise<void>((resolve) => listener.server.listen(0, "127.0.0.1", resolve));
+    const { port } = listener.server.address() as { port: number };
+    const shown = [contents(ann), {}];
+    const callers = shown.map((made) =>
+      connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ...made }),
+    );
+    for (const caller of callers) caller.on("error", () => undefined);
+    await expect.poll(() => taken.size).toBe(2);
+
+    put({ by: stranger, authority: ours, at: 2_000 });
+    listener.look();
+    await delay(50);
+    expect(taken.size).toBe(2);
+    put({ by: stranger, authority: theirs, at: 3_000 });
+    listener.look();
+    await expect.poll(() => taken.size).toBe(1);
+    expect([...taken].map((caller) => caller.getPeerX509Certificate())).toEqual([undefined]);
+    for (const caller of callers) caller.destroy();
+    listener.close();
+    listener.server.close();
   });
 
   it("is needed for a connection where it is required", async () => {

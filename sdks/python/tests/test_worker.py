@@ -419,6 +419,28 @@ async def test_what_ends_while_there_is_no_connection_is_reported_on_the_next(en
         await wire.hear("ready")
 
 
+async def test_says_again_that_an_attempt_is_alive_when_it_comes_again(engine: FakeEngine) -> None:
+    release = asyncio.Event()
+
+    @activity("hold")
+    async def hold(task: Task) -> None:
+        task.heartbeat()
+        await release.wait()
+
+    async with working(engine, hold):
+        wire = await ready(engine)
+        wire.give("t1", "hold", heartbeat_ms=60_000)
+        for _ in range(2):
+            heartbeat = await wire.hear("heartbeat")
+            assert (heartbeat.token, heartbeat.HasField("details")) == ("t1", False)
+            wire.cut()
+            wire = await engine.accept()
+            await wire.greet()
+        await wire.hear("ready")
+        release.set()
+        await wire.outcome("t1")
+
+
 async def test_stops_what_it_is_told_to_stop_when_it_comes_again(engine: FakeEngine) -> None:
     reasons: list[Any] = []
 

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import type { RunStatus } from "../../core/status.ts";
-import { runStatuses } from "../../core/status.ts";
+import { isClosed, runStatuses } from "../../core/status.ts";
 import type { DueCursor, RunFilter, Store } from "../contract.ts";
 import type { Scenario, World } from "./world.ts";
-import { assertRejects, endOf, idOf, mark, runOf } from "./world.ts";
+import { assertRefused, assertRejects, endOf, idOf, mark, runOf, startOf } from "./world.ts";
 
 async function listIds(store: Store, filter: RunFilter): Promise<readonly string[]> {
   const { runs } = await store.list(filter, { limit: 1_000 });
   return runs.map((run) => run.workflowId);
 }
 
-const closedStatuses = runStatuses.filter(
-  (status): status is Exclude<RunStatus, "running"> => status !== "running",
+const closedStatuses = runStatuses.filter((status): status is Exclude<RunStatus, "running" | "paused"> =>
+  isClosed(status),
 );
 
 /** Six runs: started at 10, 20, …; types a and b in turn; the last three closed at 100, 110, 120. */
@@ -49,6 +49,40 @@ export const listScenarios: readonly Scenario[] = [
           [last.runKey, "last", "running"],
         ],
       );
+    },
+  },
+  {
+    name: "a paused run is open and not active: it is listed as paused, comes due, and goes on",
+    async run(world) {
+      const other = await world.start("other");
+      const run = await world.start("w", { wakeAt: 3 });
+      await world.extend(run, { status: "paused", events: [mark("paused")], wakeAt: 5 });
+      assert.equal((await world.store.findRun(idOf("w")))?.status, "paused");
+      assert.deepEqual(await listIds(world.store, { status: "paused" }), ["w"]);
+      assert.deepEqual(await listIds(world.store, { status: "running" }), ["other"]);
+      assert.deepEqual(await listIds(world.store, { status: "paused", workflowType: "none" }), []);
+      assert.deepEqual(await listIds(world.store, { status: "paused", workflowId: idOf("w") }), ["w"]);
+      assert.equal(await world.store.count({ status: "paused" }), 1);
+      assert.equal(await world.store.count({ status: "running" }), 1);
+      assert.deepEqual(
+        (await world.store.listActive(0, 10)).map(({ runKey }) => runKey),
+        [other.runKey],
+      );
+      assert.deepEqual(await world.store.listDue(5, undefined, 10), [
+        { runKey: run.runKey, workflowId: "w", wakeAt: 5 },
+      ]);
+      const [whilePaused] = await world.append({
+        start: startOf("w", { runId: world.newRunId(), firstSeq: 3 }),
+      });
+      assertRefused(whilePaused, { expected: 2, found: 2 });
+      assert.equal(await world.store.deleteClosed(world.token, 1_000_000_000_000_000, 10), 0);
+      await world.extend(run, { events: [mark("while paused")], status: "paused", wakeAt: 5 });
+      await world.extend(run, { events: [mark("resumed")], wakeAt: 5 });
+      assert.deepEqual(await listIds(world.store, { status: "running" }), ["w", "other"]);
+      assert.equal(await world.store.count({ status: "paused" }), 0);
+      await world.extend(run, { status: "paused", events: [mark("paused again")], wakeAt: 5 });
+      await world.end(run);
+      assert.equal(await world.store.count({ status: "paused" }), 0);
     },
   },
   {

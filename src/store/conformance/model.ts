@@ -526,7 +526,7 @@ function answerOf(
     }
     case "listActive":
       return records
-        .filter((record) => record.runKey > call.afterKey && !isClosed(record.status))
+        .filter((record) => record.runKey > call.afterKey && record.status === "running")
         .slice(0, call.limit);
     case "listDue": {
       const { after, untilAt } = call;

@@ -266,6 +266,8 @@ export class Ledger {
       { kind: "list", filter: {}, limit: all },
       { kind: "count", filter: {} },
       { kind: "count", filter: { status: "running" } },
+      { kind: "count", filter: { status: "paused" } },
+      { kind: "list", filter: { status: "paused" }, limit: all },
       { kind: "count", filter: { isBlocked: true } },
       { kind: "readCatalog" },
       { kind: "readFeed", after: "oldest", limit: all },
@@ -305,7 +307,14 @@ export class Ledger {
     const commit: { -readonly [Part in keyof Commit]: Commit[Part] } = {};
     let headSeq = latest?.headSeq ?? 0;
     if (extended !== undefined && kind !== "start" && kind !== "flash" && kind !== "messages") {
-      const status = kind === "close" ? "completed" : kind === "continue" ? "continued-as-new" : "running";
+      const status =
+        kind === "close"
+          ? "completed"
+          : kind === "continue"
+            ? "continued-as-new"
+            : this.#markCount % 4 === 0
+              ? "paused"
+              : "running";
       const events = [
         ...Array.from({ length: step.eventCount }, () => this.#newMark(now)),
         ...(isClosed(status) ? [endOf(status, now)] : []),
@@ -461,6 +470,7 @@ export class Ledger {
     const filters: readonly RunFilter[] = [
       {},
       { status: "running" },
+      { status: "paused" },
       { status: "completed" },
       { isBlocked: true },
       { isBlocked: false },

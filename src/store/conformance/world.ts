@@ -203,6 +203,7 @@ export function endOf(status: RunStatus, recordedAt = 1_700_000_000_002): NewEve
         recordedAt,
       };
     case "running":
+    case "paused":
     case "completed":
       return { type: "WorkflowCompleted", result: toPayload(null, "result"), recordedAt };
   }

@@ -15,6 +15,7 @@ const migrations: readonly string[] = [
   "002-packages.sql",
   "003-feed-and-requests.sql",
   "004-run-log.sql",
+  "005-paused.sql",
 ];
 
 /** The format that this version writes. */

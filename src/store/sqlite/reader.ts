@@ -98,7 +98,8 @@ export class Reader {
   async listActive(afterKey: RunKey, limit: number): Promise<RunRecord[]> {
     const few = this.#consistently(() => {
       const keys = this.#fewOpenKeys()?.filter((key) => key > afterKey);
-      return keys && this.#findByKeys(keys.toSorted((left, right) => left - right).slice(0, limit));
+      const runs = keys && this.#findByKeys(keys.toSorted((left, right) => left - right));
+      return runs?.filter(({ status }) => status === "running").slice(0, limit);
     });
     if (few !== undefined) return few;
     const found: RunRecord[] = [];
@@ -155,7 +156,7 @@ export class Reader {
    */
   async list(filter: RunFilter, beforeKey: number | undefined, limit: number): Promise<RunRecord[]> {
     const { where, values } = toWhere(filter);
-    const select = `SELECT ${runColumns} FROM runs WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}
+    const select = `SELECT ${runColumns} FROM ${runsFor(filter)} WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}
       ORDER BY run_key DESC LIMIT ?`;
     const statement = this.#database.prepare(select);
     const { firstKey, lastKey } = this.#keyRange();
@@ -178,9 +179,9 @@ export class Reader {
     const { where, values } = toWhere(filter);
     if (where.length === 0) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
     if (where.length === 1 && filter.status === "running")
-      return Number(this.#sql.countOpen.get()?.["count"] ?? 0);
+      return Number(this.#sql.countRunning.get()?.["count"] ?? 0);
     const statement = this.#database.prepare(
-      `SELECT count(*) AS count FROM runs WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}`,
+      `SELECT count(*) AS count FROM ${runsFor(filter)} WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}`,
     );
     const { firstKey, lastKey } = this.#keyRange();
     const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
@@ -368,10 +369,11 @@ const statementTexts = {
     "SELECT (SELECT min(run_key) FROM runs) AS first_key, (SELECT max(run_key) FROM runs) AS last_key",
   countAll: `SELECT (SELECT count(*) FROM runs INDEXED BY runs_open WHERE closed_at IS NULL)
     + (SELECT count(*) FROM runs INDEXED BY runs_closed WHERE closed_at IS NOT NULL) AS count`,
-  countOpen: "SELECT count(*) AS count FROM runs INDEXED BY runs_open WHERE closed_at IS NULL",
+  countRunning: `SELECT (SELECT count(*) FROM runs INDEXED BY runs_open WHERE closed_at IS NULL)
+    - (SELECT count(*) FROM runs INDEXED BY runs_paused WHERE status = 7) AS count`,
   openKeys: "SELECT run_key FROM runs INDEXED BY runs_open WHERE closed_at IS NULL LIMIT ?",
   activeBetween: `SELECT ${runColumns} FROM runs NOT INDEXED
-    WHERE run_key > ? AND run_key <= ? AND closed_at IS NULL ORDER BY run_key LIMIT ?`,
+    WHERE run_key > ? AND run_key <= ? AND status = ${statusCodes.running} ORDER BY run_key LIMIT ?`,
   due: `SELECT run_key, workflow_id, wake_at FROM runs INDEXED BY runs_open
     WHERE closed_at IS NULL AND wake_at <= ? ORDER BY wake_at, run_key LIMIT ?`,
   dueAfter: `SELECT run_key, workflow_id, wake_at FROM runs INDEXED BY runs_open
@@ -401,7 +403,9 @@ function toWhere(filter: RunFilter): {
   };
   add("workflow_id = ?", filter.workflowId);
   add("workflow_type = ?", filter.workflowType);
-  add("status = ?", filter.status === undefined ? undefined : statusCodes[filter.status]);
+  // In full: by a parameter the index of the paused is not found.
+  if (filter.status === "paused") where.push(`status = ${statusCodes.paused}`);
+  else add("status = ?", filter.status === undefined ? undefined : statusCodes[filter.status]);
   add("started_at >= ?", filter.startedAfter);
   add("started_at <= ?", filter.startedBefore);
   add("closed_at >= ?", filter.closedAfter);
@@ -414,7 +418,13 @@ function toWhere(filter: RunFilter): {
 
 /** Whether few rows must be looked at to answer. */
 function isIndexed(filter: RunFilter): boolean {
-  return filter.workflowId !== undefined || filter.isBlocked === true;
+  return filter.workflowId !== undefined || filter.isBlocked === true || filter.status === "paused";
+}
+
+function runsFor(filter: RunFilter): string {
+  return filter.status === "paused" && filter.workflowId === undefined
+    ? "runs INDEXED BY runs_paused"
+    : "runs";
 }
 
 function nextTurn(): Promise<void> {

@@ -10,6 +10,7 @@ export const statusCodes: Readonly<Record<RunStatus, number>> = {
   terminated: 4,
   "timed-out": 5,
   "continued-as-new": 6,
+  paused: 7,
 };
 
 const statuses = new Map(Object.entries(statusCodes).map(([status, code]) => [code, status as RunStatus]));

@@ -365,7 +365,7 @@ export class Writer {
     if (follows !== undefined && follows !== row?.["run_key"])
       return chainOther({ workflowId, expected, found });
     if (row === undefined) return undefined;
-    const isOpen = run === undefined ? row["status"] === statusCodes.running : !isClosed(run.of.status);
+    const isOpen = run === undefined ? row["closed_at"] === null : !isClosed(run.of.status);
     return isOpen ? chainOpen({ workflowId, expected, found }) : undefined;
   }
 
@@ -388,9 +388,23 @@ export class Writer {
         workflowId,
       ).changes;
     } else if (wakeAt === commit.wakeAtBefore) {
-      changes = this.#sql.extendRun.run(headSeq, runKey, expectedSeq, workflowId, wakeAt).changes;
+      changes = this.#sql.extendRun.run(
+        headSeq,
+        runKey,
+        expectedSeq,
+        workflowId,
+        wakeAt,
+        statusCodes[status],
+      ).changes;
     } else {
-      changes = this.#sql.extendAndWakeRun.run(headSeq, wakeAt, runKey, expectedSeq, workflowId).changes;
+      changes = this.#sql.extendAndWakeRun.run(
+        headSeq,
+        wakeAt,
+        runKey,
+        expectedSeq,
+        workflowId,
+        statusCodes[status],
+      ).changes;
     }
     if (changes === 0) {
       // A refusal, or one of the rare changes that the short statements leave alone.
@@ -523,9 +537,9 @@ const statementTexts = {
   selectVersion: newestVersionText,
   // The three that make up all but the rarest commits name no indexed column that they need not.
   extendRun: `UPDATE runs SET head_seq = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL
-    AND wake_at IS ?`,
+    AND wake_at IS ? AND status = ?`,
   extendAndWakeRun:
-    "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL",
+    "UPDATE runs SET head_seq = ?, wake_at = ? WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL AND status = ?",
   closeRun: `UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = NULL
     WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL`,
   updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
@@ -542,7 +556,7 @@ const statementTexts = {
     VALUES ${Array.from({ length: rowsPerStatement }, () => "(?, ?, ?, ?)").join(", ")}`,
   selectRun: "SELECT run_key, head_seq, closed_at FROM runs WHERE run_key = ? AND workflow_id = ?",
   selectLatest:
-    "SELECT run_key, head_seq, status FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
+    "SELECT run_key, head_seq, closed_at FROM runs WHERE workflow_id = ? ORDER BY first_seq DESC LIMIT 1",
   selectMessage: "SELECT 1 FROM messages WHERE message_id = ?",
   insertMessage: "INSERT INTO messages (checksum, target, body) VALUES (?, ?, ?)",
   deleteMessage: "DELETE FROM messages WHERE message_id = ?",

@@ -25,6 +25,7 @@ const checksums: Readonly<Record<number, string>> = {
   2: "9beb60f170d49693",
   3: "b225e0b210291a74",
   4: "60c8d390fcfb9f0c",
+  5: "76f365113cb205c0",
 };
 
 let directory: string;

@@ -126,6 +126,12 @@ async function write(file: string): Promise<unknown> {
   await world.change({ kind: "route", version: one.version, workflowTypes: ["order"], routedAt: 71 });
   await world.start("of a package", { version: two.version, wakeAt: 72 });
   await world.change({ kind: "unload", version: gone.version });
+  const held = await world.start("held", { wakeAt: 73 });
+  await world.extend(held, {
+    status: "paused",
+    events: [{ type: "WorkflowPaused", reason: "ünï 🚀", requestId: "pause 🚀", recordedAt: 74 }],
+    wakeAt: 75,
+  });
   // A key that was given and is gone.
   await world.extend(await world.start("gone"), {
     status: "completed",

@@ -44,6 +44,8 @@ class Attempt:
         self._task: Task | None = None
         self._cancel_reason: CancelReason | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._beats = False
+        """It has sent a heartbeat at some time."""
         self._has_beaten = False
         self._details: str | None = None
 
@@ -94,8 +96,8 @@ class Attempt:
         self._pause = self._loop.call_later(every, self._end_pause)
 
     def repeat_heartbeat(self) -> None:
-        """The latest details, for an engine that may not have got them."""
-        if self._details is not None:
+        """For an engine that may not have got the latest one."""
+        if self._beats:
             self._has_beaten = True
             self.flush_heartbeat()
 
@@ -187,6 +189,7 @@ class Attempt:
             return
         if details is not None:
             self._details = details
+        self._beats = True
         self._has_beaten = True
         if self._pause is None:
             self.flush_heartbeat()

@@ -188,7 +188,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -210,6 +210,7 @@ class RunDescription(_message.Message):
     RUNS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_SIZE_FIELD_NUMBER: _ClassVar[int]
     PENDING_UPDATES_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -231,7 +232,16 @@ class RunDescription(_message.Message):
     runs: _containers.RepeatedCompositeFieldContainer[RunSummary]
     history_size: HistorySize
     pending_updates: _containers.RepeatedCompositeFieldContainer[PendingUpdate]
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ...) -> None: ...
+    paused: Pause
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
+
+class Pause(_message.Message):
+    __slots__ = ("since", "reason")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    since: float
+    reason: str
+    def __init__(self, since: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class HistorySize(_message.Message):
     __slots__ = ("events", "bytes", "events_max", "bytes_max", "is_long", "waiting_signals")
@@ -624,6 +634,42 @@ class TerminateRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class TerminateResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PauseRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PauseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ResumeResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

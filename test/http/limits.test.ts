@@ -1,0 +1,119 @@
+/** What one request, and one caller, may take: each a setting. */
+import { describe, expect, it } from "vitest";
+import { fetchSend } from "../../src/client/fetch-send.ts";
+import { HttpService } from "../../src/client/http-service.ts";
+import { nullPayload } from "../../src/core/payload.ts";
+import { errorOf, events, input, readEvents, serve, under } from "./serve.ts";
+
+const post = (url: string, path: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
+  fetch(under(url, path), { method: "POST", body });
+
+describe("the limit", () => {
+  it("of the body of a request is one for all but packages", async () => {
+    const { url } = await serve(
+      { deploy: async () => ({ version: "v", workflowTypes: [], isNew: true }) },
+      { limits: { requestBytes: 100, packageBytes: 500 } },
+    );
+    const start = JSON.stringify({ workflowType: "t", input: "x".repeat(100) });
+    expect(await errorOf(await post(url, "/workflows", start))).toMatchObject({
+      status: 413,
+      code: "payload_too_large",
+    });
+    expect((await post(url, "/packages", new Uint8Array(500))).status).toBe(201);
+    expect(await errorOf(await post(url, "/packages", new Uint8Array(501)))).toMatchObject({ status: 413 });
+  });
+
+  it("of calls in one request is told to a client, who sends fewer from then on", async () => {
+    let count = 0;
+    const { url } = await serve(
+      {
+        query: async () => {
+          count += 1;
+          return input;
+        },
+      },
+      { limits: { callsPerRequest: 3 } },
+    );
+    const calls = Array.from({ length: 4 }, () => ({ operation: "describe", request: { workflowId: "a" } }));
+    expect(await errorOf(await post(url, "/calls", JSON.stringify({ calls })))).toMatchObject({
+      status: 400,
+      code: "invalid_argument",
+      details: { callsMax: 3 },
+    });
+    const sizes: number[] = [];
+    const service = new HttpService({
+      send: fetchSend({
+        url,
+        fetch: (to, init) => {
+          // One that goes alone is no list.
+          const { calls: sent } = JSON.parse(init?.body as string) as { readonly calls?: readonly unknown[] };
+          sizes.push(sent?.length ?? 1);
+          return fetch(to, init);
+        },
+      }),
+      isTogether: true,
+    });
+    const ask = (): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: 7 }, () =>
+          service.query({ workflowId: "a", name: "stage", input: nullPayload }),
+        ),
+      );
+    await ask();
+    expect(sizes).toEqual([7, 3, 3, 1]);
+    expect(count).toBe(7);
+    await ask();
+    expect(sizes.slice(4)).toEqual([3, 3, 1]);
+    expect(count).toBe(14);
+  });
+
+  it("of calls in one request stands in the description of the API", async () => {
+    const { url } = await serve({}, { limits: { callsPerRequest: 3 } });
+    const response = await fetch(`${url}/openapi.json`);
+    expect(await response.text()).toContain('"maxItems":3');
+  });
+
+  it("of streams that one caller has open is one for all protocols, and there is room again when one ends", async () => {
+    const never = new Promise<never>(() => undefined);
+    const { url } = await serve(
+      {
+        history: async ({ waitMs = 0 }) =>
+          waitMs > 0 ? await never : { events: events.slice(0, 1), nextSeq: 2, isEnd: false },
+      },
+      { limits: { streamsPerCaller: 2 } },
+    );
+    const path = under(url, "/workflows/a/events");
+    const open = async (): Promise<{ readonly close: () => void }> => {
+      const over = new AbortController();
+      const response = await fetch(path, { signal: over.signal });
+      expect(response.status).toBe(200);
+      await readEvents(response).next();
+      return { close: () => over.abort() };
+    };
+    const isRoom = async (): Promise<boolean> => (await fetch(path, { method: "HEAD" })).ok;
+    const first = await open();
+    const socket = new WebSocket(path.replace("http:", "ws:"));
+    await new Promise((resolve) => socket.addEventListener("message", resolve));
+    expect(await errorOf(await fetch(path))).toMatchObject({ status: 429, code: "too_many_streams" });
+    first.close();
+    await expect.poll(isRoom, { timeout: 10_000 }).toBe(true);
+    const second = await open();
+    const follow = await fetch(`${url}/aion.v1.WorkflowService/Follow`, {
+      method: "POST",
+      headers: { "content-type": "application/connect+json" },
+      body: enveloped('{"workflowId": "a"}'),
+    });
+    expect(await follow.text()).toContain("resource_exhausted");
+    second.close();
+    socket.close();
+    await expect.poll(isRoom, { timeout: 10_000 }).toBe(true);
+  });
+});
+
+function enveloped(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(text);
+  const message = new Uint8Array(5 + bytes.length);
+  new DataView(message.buffer).setUint32(1, bytes.length);
+  message.set(bytes, 5);
+  return message;
+}
