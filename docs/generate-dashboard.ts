@@ -210,6 +210,18 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         as("skipped: {{reason}}", rate("aion_schedule_skips_total", "reason")),
       ),
       graph(
+        "Updates",
+        "ops",
+        as("accepted", rate("aion_updates_accepted_total", "")),
+        as("{{answer}}", rate("aion_updates_ended_total", "answer")),
+        as("refused: {{code}}", rate("aion_updates_refused_total", "code")),
+      ),
+      graph(
+        "From the acceptance of an update to its outcome, 99th percentile",
+        "s",
+        as("{{workflow_type}}", quantile(0.99, "aion_update_seconds", "workflow_type")),
+      ),
+      graph(
         "Turn of workflow code, 99th percentile",
         "s",
         as("{{workflow_type}}", quantile(0.99, "aion_activation_seconds", "workflow_type")),

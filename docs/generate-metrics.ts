@@ -74,7 +74,7 @@ const groups: readonly {
   },
   {
     title: "Timers, schedules and messages",
-    isIn: (name) => /^aion_(timer|schedule|signals|messages)/.test(name),
+    isIn: (name) => /^aion_(timer|schedule|signals|updates?_|messages)/.test(name),
   },
   { title: "Calls", isIn: (name) => /^aion_(calls?_|repeats|feed)/.test(name) },
   { title: "The server", isIn: (name, { of }) => of === "server" && name.startsWith("aion_") },

@@ -36,9 +36,8 @@ export const groups: readonly Group[] = [
       {
         number: 3,
         claim:
-          "The same for a signal, a step's result, a timer, a cancellation (and updates, schedules, deploys).",
+          "The same for a signal, a step's result, a timer, a cancellation, an update (and schedules, deploys).",
         layers: ["S", "P"],
-        missing: "updates are not there yet",
       },
       {
         number: 4,
@@ -172,7 +171,6 @@ export const groups: readonly Group[] = [
         number: 26,
         claim: "An accepted update reaches exactly one outcome, deduplicated by id, across crashes.",
         layers: ["S"],
-        missing: "updates are not there yet",
       },
       {
         number: 27,

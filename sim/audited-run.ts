@@ -105,6 +105,8 @@ export class AuditedRun {
   readonly children = new Map<number, AuditedChild & { readonly epoch: number }>();
   readonly sends = new Set<number>();
   readonly signalIds = new Set<string>();
+  /** Accepted updates, and whether they have had an outcome. */
+  readonly updates = new Map<string, "open" | "settled">();
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
   /** Of attempts on workers, by ordinal and attempt: the details on disk when the attempt was begun. */
@@ -404,6 +406,19 @@ export class AuditedRun {
         if (event.signalId === undefined) return;
         if (this.signalIds.has(event.signalId)) this.#fail("signal-twice", event, "it was received before");
         this.signalIds.add(event.signalId);
+        return;
+      case "UpdateAccepted":
+        // I-26
+        if (this.updates.has(event.updateId) || this.started.updateIds?.includes(event.updateId) === true)
+          this.#fail("update-twice", event, "it was accepted before");
+        this.updates.set(event.updateId, "open");
+        return;
+      case "UpdateCompleted":
+        if (this.updates.get(event.updateId) !== "open")
+          this.#fail("second-outcome", event, "no such update is open");
+        if ((event.result === undefined) === (event.failure === undefined))
+          this.#fail("update-outcome", event, "it is none, or two");
+        this.updates.set(event.updateId, "settled");
         return;
       case "SignalSent":
         this.sends.add(event.ordinal);

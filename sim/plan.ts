@@ -52,10 +52,19 @@ export type Operation =
       readonly signal?: SignalPlan;
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
+  | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | { readonly verb: "list" }
   | { readonly verb: "wait"; readonly ms: number };
+
+/** Of `bump` (test/replay/interpreter.ts). */
+export interface UpdatePlan {
+  readonly amount: number;
+  readonly updateId: string;
+  /** Goes on when it is accepted, and asks for its outcome after the next thing. */
+  readonly isStarted: boolean;
+}
 
 export interface SignalPlan {
   readonly name: "alpha" | "beta" | "tick" | "word";
@@ -144,9 +153,12 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
-  const clients = withPauses(
-    planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
-    new Dice(`pauses of ${seed}`),
+  const clients = withUpdates(
+    withPauses(
+      planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+      new Dice(`pauses of ${seed}`),
+    ),
+    new Dice(`updates of ${seed}`),
   );
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
@@ -238,6 +250,33 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     for (const workflowId of known) operations.push({ verb: "result", workflowId });
     return operations;
   }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+/** Some worlds have them; the others are what they would be without. What clients do besides keeps its numbers. */
+function withUpdates(
+  clients: readonly (readonly NumberedOperation[])[],
+  dice: Dice,
+): readonly (readonly NumberedOperation[])[] {
+  if (!dice.chance(0.5)) return clients;
+  let count = 0;
+  return clients.map((operations, client) => {
+    const ids = operations.flatMap(({ of }) => (of.verb === "start" ? [of.workflowId] : []));
+    const result = [...operations];
+    const firstResult = operations.findIndex(({ of }) => of.verb === "result");
+    for (let left = dice.int(1, 5); left > 0 && ids.length > 0; left--) {
+      const at = dice.int(1, firstResult < 0 ? operations.length : firstResult);
+      count += 1;
+      const of: Operation = {
+        verb: "update",
+        workflowId: dice.pick(ids),
+        amount: dice.int(1, 3),
+        updateId: `u${client}-${count}`,
+        isStarted: dice.chance(0.3),
+      };
+      result.splice(at, 0, { number: client * 100 + 80 + count, of });
+    }
+    return result;
+  });
 }
 
 /** In a part of the worlds clients hold runs for a while. By dice of their own: the other worlds are as they were. */

@@ -156,6 +156,83 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "update-made-anew",
+    claim: "An update that is made again is accepted again.",
+    invariants: [26],
+    within: 10,
+    edits: [
+      edit(
+        "engine/updates.ts",
+        'if (state.updateOf(updateId) !== undefined || state.hasEarlierUpdate(updateId)) return "known";',
+        'if (state.pendingUpdates.size > 100) return "known";',
+      ),
+      edit(
+        "replay/run-state.ts",
+        "if (this.#updates.has(updateId)) throw this.#shape(event, `update ${updateId} was accepted before it`);",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "updates-forgotten-by-the-chain",
+    claim: "The ids of updates do not go along to the run that continues a run.",
+    invariants: [26],
+    within: 300,
+    edits: [edit("engine/resident-run.ts", "...(updateIds.length === 0 ? {} : { updateIds }),", "")],
+  },
+  {
+    name: "update-told-before-commit",
+    claim: "Who waits for an update is answered by what is in memory, before it is on disk.",
+    invariants: [9, 26],
+    within: 2000,
+    edits: [
+      edit(
+        "engine/updates.ts",
+        "resolve(found === undefined ? undefined : { ...found });",
+        "resolve(found);",
+      ),
+    ],
+  },
+  {
+    name: "left-update-waits-for-ever",
+    claim: "The end of a run is no outcome of its updates.",
+    invariants: [26],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "refused-update-recorded",
+    claim: "An update that its validator refused is recorded all the same.",
+    invariants: [26],
+    within: 10,
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "if (!answer.ok) return this.#refuse(input, decodeError(answer.refusal));",
+        "if (!answer.ok) {\n      this.#record({ ...body }, this.#saidAt);\n      return this.#refuse(input, decodeError(answer.refusal));\n    }",
+      ),
+    ],
+  },
+  {
+    name: "update-of-two-outcomes",
+    claim: "The outcome of an update is recorded twice.",
+    invariants: [26],
+    within: 10,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "if (this.#mayEnd(what)) this.issue({ kind, updateId, result: payload });",
+        "if (this.#mayEnd(what)) for (const _ of [1, 2]) this.issue({ kind, updateId, result: payload });",
+      ),
+    ],
+  },
+  {
     name: "stale-memory-kept",
     claim: "An engine that lost its ownership keeps its runs in memory.",
     invariants: [19],

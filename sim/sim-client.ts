@@ -3,12 +3,14 @@ import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { statusAfter } from "../src/core/status.ts";
-import { account } from "../test/replay/interpreter.ts";
+import { account, bump } from "../test/replay/interpreter.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import type { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
+import type { MadeUpdate } from "./update-oracle.ts";
+import { checkUpdateReply } from "./update-oracle.ts";
 import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
@@ -38,6 +40,9 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "result_timeout",
   "run_blocked",
   "workflow_type_unknown",
+  "update_unknown",
+  "update_rejected",
+  "update_not_found",
 ]);
 
 export interface SentSignal extends SignalPlan {
@@ -72,6 +77,7 @@ export class SimClient implements Actor {
   isGone = false;
   isDone = false;
   readonly signals: SentSignal[] = [];
+  readonly updates: MadeUpdate[] = [];
   readonly #of: ClientOptions;
   /** Runs that starts of a workflow id were answered with. */
   readonly #started = new Map<string, StartReply[]>();
@@ -97,6 +103,8 @@ export class SimClient implements Actor {
         return this.#start(operation);
       case "signal":
         return this.#signal(operation);
+      case "update":
+        return this.#update(operation);
       case "query":
         return this.#query(operation.workflowId);
       case "cancel":
@@ -260,6 +268,66 @@ export class SimClient implements Actor {
     if ("reply" in answer) return this.#acknowledged(sent);
     this.#of.statistics.note("signal refused, its target having ended");
     if (answer.isAlone) sent.outcome = "refused";
+  }
+
+  /** Until there is an outcome, or it is told that there will be none. */
+  async #update({
+    workflowId,
+    amount,
+    updateId,
+    isStarted,
+  }: Operation & { readonly verb: "update" }): Promise<void> {
+    const { auditor, statistics } = this.#of;
+    const made: MadeUpdate = {
+      workflowId,
+      updateId,
+      clientName: this.name,
+      acceptedBy: new Set(),
+      refusal: undefined,
+      isAlone: true,
+    };
+    this.updates.push(made);
+    const input = String(amount) as Payload;
+    const waitMs = isStarted ? 0 : 20_000;
+    const timeoutMs = 30_000;
+    const make = (service: Service) =>
+      service.update({ workflowId, name: bump.name, input, updateId, waitMs });
+    let accepted: string | undefined;
+    for (let count = 0; ; count++) {
+      const runId = accepted;
+      // By its id alone, or made again: both tell the same.
+      const isAsked = runId !== undefined && (count + amount) % 2 === 0;
+      const answer = await this.#ask(
+        isAsked ? "update-result" : "update",
+        (service) =>
+          isAsked ? service.updateResult({ workflowId, runId, updateId, waitMs: 20_000 }) : make(service),
+        // That run may be gone though there is a later one.
+        isAsked ? { timeoutMs } : { workflowId, timeoutMs },
+      );
+      if (!answer.isAlone || count > 0) made.isAlone = false;
+      if ("refusal" in answer) {
+        made.refusal = answer.refusal;
+        if (answer.refusal === "update_rejected") statistics.note("update refused by its validator");
+        // What was accepted stays accepted, unless its run was deleted since.
+        const run = runId === undefined ? undefined : auditor.runs.get(runId);
+        if (isAsked && run?.isDeleted === false && answer.refusal !== "run_blocked")
+          throw new SimulationFailure(
+            "update-lost",
+            `${workflowId}: update ${updateId}, accepted by ${runId}, is told to be ${answer.refusal}`,
+          );
+        return;
+      }
+      const { reply } = answer;
+      checkUpdateReply(auditor, made, reply);
+      if (reply.status === "completed") return statistics.note("update answered");
+      if (reply.status === "failed") {
+        const isLeft = reply.failure.type === "update_unfinished";
+        return statistics.note(isLeft ? "update told that its run had ended" : "update failed");
+      }
+      if (reply.status === "waiting") statistics.note("update waited for the code of its run");
+      else accepted = reply.runId;
+      if (reply.status === "waiting" || reply.blocked !== undefined) await this.#wait(1_000);
+    }
   }
 
   // I-27

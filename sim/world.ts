@@ -19,6 +19,7 @@ import { spreadOf } from "./plan.ts";
 import type { Actor } from "./schedule.ts";
 import { Lane, Schedule } from "./schedule.ts";
 import { checkSignals } from "./signal-oracle.ts";
+import { checkUpdates } from "./update-oracle.ts";
 import { SimClient } from "./sim-client.ts";
 import { Statistics } from "./statistics.ts";
 import type { StoreSide } from "./store-link.ts";
@@ -450,6 +451,8 @@ class World {
     const sent = this.#clients.flatMap((client) => client.signals);
     const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
     checkSignals(this.#auditor, sent, accounts);
+    const made = this.#clients.flatMap((client) => client.updates);
+    checkUpdates(this.#auditor, made, (what) => this.#statistics.note(what));
     checkCleanup(this.#auditor, accounts, () => this.#statistics.note("run undid what it had done"));
   }
 

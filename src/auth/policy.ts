@@ -43,6 +43,9 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   listSchedules: reads,
   start: inNamespace("start"),
   signal: inNamespace("signal"),
+  update: inNamespace("signal"),
+  // Who may ask a run to do something is told what came of it.
+  updateResult: { of: "namespace", role: "signal", changes: false },
   cancel: inNamespace("operate"),
   terminate: inNamespace("operate"),
   pause: inNamespace("operate"),

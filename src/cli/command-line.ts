@@ -5,6 +5,7 @@ import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import { addActCommands } from "./act-commands.ts";
 import { addAskCommands } from "./ask-commands.ts";
+import { addUpdateCommand } from "./update-command.ts";
 import { addAuditCommand } from "./audit-command.ts";
 import { addBuildCommands } from "./build-commands.ts";
 import { addCheckCommand } from "./check-command.ts";
@@ -110,6 +111,7 @@ Examples:
   addWatchCommand(program);
   addActCommands(program);
   addAskCommands(program);
+  addUpdateCommand(program);
   addKeepCommands(program);
   addBuildCommands(program);
   addCheckCommand(program);

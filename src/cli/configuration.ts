@@ -176,6 +176,10 @@ const settingsSchema = z.strictObject({
     description:
       "Signals that have come to a run, and that its code has not asked for; or that wait for one that is blocked. More are refused with `signals_full`.",
   }),
+  pendingUpdatesMax: limit("pendingUpdatesMax").meta({
+    description:
+      "Updates of a run that are accepted and have no outcome yet. More are refused with `updates_pending`.",
+  }),
   activationCommandsMax: limit("activationCommandsMax").meta({
     description: "What the code of a run may ask for before it waits for something.",
   }),

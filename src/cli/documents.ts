@@ -21,6 +21,7 @@ import {
   runPage,
   runSummary,
   started,
+  updates,
   logsLine,
   workers,
 } from "../http/forms.ts";
@@ -68,6 +69,7 @@ const manifest = z.object({
   ),
   signals: list(z.object({ name: z.string(), payload: shape })),
   queries: list(z.object({ name: z.string(), input: shape, output: shape })),
+  updates: list(z.object({ name: z.string(), input: shape, output: shape })),
 });
 
 const details = z.record(z.string(), json).describe("The facts, for programs.");
@@ -115,6 +117,12 @@ export const documents = {
   watch: feedEvent.describe("A line for each event."),
   start: started,
   signal: z.object({ workflowId: z.string(), name: z.string() }),
+  update: z.discriminatedUnion("status", [
+    updates[0].extend({ workflowId: z.string() }),
+    updates[1].extend({ workflowId: z.string() }),
+    updates[2].extend({ workflowId: z.string() }),
+    updates[3].extend({ workflowId: z.string() }),
+  ]),
   cancel: z.object({ workflowId: z.string() }),
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),

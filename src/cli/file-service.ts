@@ -17,6 +17,8 @@ import type {
   RunAddress,
   RunDescription,
   Service,
+  UpdateReply,
+  UpdateResultRequest,
   WorkersReply,
 } from "../client/service.ts";
 import { AionError } from "../core/errors.ts";
@@ -26,6 +28,7 @@ import type { Payload } from "../core/payload.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed } from "../core/status.ts";
 import { notAWorkflow } from "../engine/coordinator.ts";
+import { findUpdate, readOutcome } from "../engine/accepted-updates.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
@@ -73,6 +76,7 @@ export class FileService implements Service {
   // A living owner is refused by the claim that each of these makes.
   start: Service["start"] = async (request) => this.#writes.start(ofWorkflow(request));
   signal: Service["signal"] = async (request) => this.#writes.signal(ofWorkflow(request));
+  update: Service["update"] = () => this.#demandEngine("an update needs one that runs the workflow's code");
   cancel: Service["cancel"] = async (request) => this.#writes.cancel(ofWorkflow(request));
   terminate: Service["terminate"] = async (request) => this.#writes.terminate(ofWorkflow(request));
   pause: Service["pause"] = async (request) => this.#writes.pause(ofWorkflow(request));
@@ -128,6 +132,23 @@ export class FileService implements Service {
       } else {
         await delay(pollMs);
       }
+    }
+  }
+
+  async updateResult({ updateId, waitMs, ...address }: UpdateResultRequest): Promise<UpdateReply> {
+    const endAt = performance.now() + waitMs;
+    for (;;) {
+      const place = await findUpdate(this.#store, await this.#find(address), updateId);
+      if (place === undefined) {
+        const why = `workflow ${address.workflowId} has accepted no update ${updateId}`;
+        throw new AionError("update_not_found", why);
+      }
+      const reply = await readOutcome(this.#store, place);
+      const { blocked } = place.run;
+      if (reply.status !== "accepted") return reply;
+      if (blocked !== undefined) return { ...reply, blocked };
+      if (performance.now() >= endAt) return reply;
+      await delay(pollMs);
     }
   }
 

@@ -95,6 +95,12 @@ export class HistoryView {
         return `${this.#name("signal", event, event.name)} to ${event.target}  ${event.payload}`;
       case "SignalSettled":
         return `${this.#name("signal", event)}${event.failure === undefined ? "" : `: ${failureTitle(event.failure)}`}`;
+      case "UpdateAccepted":
+        return `${this.#updateName(event, event.name)}  ${event.input}`;
+      case "UpdateCompleted":
+        return event.failure === undefined
+          ? `${this.#updateName(event)}  ${event.result ?? "null"}`
+          : `${this.#updateName(event)}: ${failureTitle(event.failure)}`;
       case "ChildWorkflowStarted":
         return `${this.#name("child", event, event.workflowType)} as ${event.childWorkflowId}  ${event.input}`;
       case "ChildWorkflowCompleted":
@@ -141,6 +147,13 @@ export class HistoryView {
     return `${this.#name("activity", event)}, attempt ${event.attempt}${next}`;
   }
 
+  #updateName({ updateId }: { readonly updateId: string }, name?: string): string {
+    const key = `update ${updateId}`;
+    if (name !== undefined) this.#names.set(key, name);
+    const known = this.#names.get(key);
+    return known === undefined ? `(${updateId})` : `${known} (${updateId})`;
+  }
+
   /** Later events have the number alone: the name was in the first. */
   #name(kind: string, { ordinal }: { readonly ordinal: number }, name?: string): string {
     const key = `${kind} ${ordinal}`;
@@ -157,6 +170,6 @@ function styleOf(type: EventType): Style {
   if (/Failed$|TimedOut$/.test(type)) return "red";
   if (/Cancel|Terminated$/.test(type)) return "yellow";
   if (type.startsWith("Workflow")) return "bold";
-  if (type.startsWith("Signal")) return "magenta";
+  if (type.startsWith("Signal") || type === "UpdateAccepted") return "magenta";
   return type.endsWith("Completed") ? "green" : "reset";
 }

@@ -4,8 +4,9 @@ import {
   feedEventToJson,
   logsLineToJson,
   resultToJson,
+  updateToJson,
 } from "../client/json-form.ts";
-import type { FeedEvent, LogsLine, ResultReply, RunDescription } from "../client/service.ts";
+import type { FeedEvent, LogsLine, ResultReply, UpdateReply, RunDescription } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
 import type { DocumentOf, EventDocument, LogsLineDocument } from "./documents.ts";
 
@@ -25,6 +26,10 @@ export function toFeedView(event: FeedEvent): DocumentOf<"watch"> {
 
 export function toDescriptionView(description: RunDescription): DocumentOf<"describe"> {
   return descriptionToJson(description) as DocumentOf<"describe">;
+}
+
+export function toUpdateView(workflowId: string, reply: UpdateReply): DocumentOf<"update"> {
+  return { workflowId, ...updateToJson(reply) } as DocumentOf<"update">;
 }
 
 export function toResultView(workflowId: string, reply: ResultReply): DocumentOf<"result"> {

@@ -13,7 +13,13 @@ function eventsLine(historySize: HistorySizeInfo): string | undefined {
     startedAt: 0,
     historyLength: historySize.events,
   } as const;
-  const waits = { pendingActivities: [], pendingTimers: [], pendingChildren: [], isCancelRequested: false };
+  const waits = {
+    pendingActivities: [],
+    pendingTimers: [],
+    pendingChildren: [],
+    pendingUpdates: [],
+    isCancelRequested: false,
+  };
   const run = { ...summary, ...waits, historySize, runs: [summary] };
   const text = describeRun(run, { nowMs: 1, width: 120, isFull: false });
   return stripVTControlCharacters(text)

@@ -140,6 +140,11 @@ function waitingFor(run: RunDescription, options: ViewOptions): readonly (readon
       style("bold", printable(workflowId)),
       printable(workflowType),
     ]),
+    ...run.pendingUpdates.map(({ updateId, name, acceptedAt }) => [
+      "  update",
+      style("bold", printable(name)),
+      `${printable(updateId)}, accepted ${formatRelative(acceptedAt, nowMs)}`,
+    ]),
   ];
 }
 

@@ -46,6 +46,8 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     start: answer("start"),
     signal: answer("signal"),
     query: answer("query"),
+    update: answer("update"),
+    updateResult: answer("updateResult"),
     cancel: answer("cancel"),
     terminate: answer("terminate"),
     pause: answer("pause"),

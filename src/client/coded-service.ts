@@ -1,4 +1,5 @@
-import { isAionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
+import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import type { PayloadCodec, PayloadContext, PayloadMap } from "../core/payload-codec.ts";
 import {
@@ -53,6 +54,9 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  UpdateReply,
+  UpdateRequest,
+  UpdateResultRequest,
   WorkersReply,
   WorkersRequest,
 } from "./service.ts";
@@ -99,6 +103,27 @@ export class CodedService implements Service {
     const input = await this.#encode(request.input, { kind: "query", workflowId });
     const answer = await this.#call(() => this.#service.query({ ...request, input }, options));
     return await this.#decode(answer, { kind: "answer", workflowId });
+  }
+
+  async update(request: UpdateRequest, options?: CallOptions): Promise<UpdateReply> {
+    const { workflowId } = request;
+    const input = await this.#encode(request.input, { kind: "update", workflowId });
+    const reply = await this.#call(() => this.#service.update({ ...request, input }, options));
+    return await this.#decodeUpdate(reply, workflowId);
+  }
+
+  async updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply> {
+    return await this.#decodeUpdate(await this.#service.updateResult(request, options), request.workflowId);
+  }
+
+  async #decodeUpdate(reply: UpdateReply, workflowId: string): Promise<UpdateReply> {
+    if (reply.status === "completed")
+      return { ...reply, result: await this.#decode(reply.result, { kind: "result", workflowId }) };
+    if (reply.status !== "failed") return reply;
+    return await this.#show((decode) => ({
+      ...reply,
+      failure: decodeFailure(reply.failure, decode, { workflowId }),
+    }));
   }
 
   cancel(request: EndRequest): Promise<void> {
@@ -264,7 +289,12 @@ export class CodedService implements Service {
     } catch (error) {
       const encoded = encodedMessageOf(error);
       if (encoded === undefined || !isAionError(error)) throw error;
-      throw withMessage(error, await this.#decode(encoded, { kind: "failure" }));
+      const whole = withMessage(error, await this.#decode(encoded, { kind: "failure" }));
+      const { failure } = error.details;
+      if (failure === undefined) throw whole;
+      const { code, message, hint } = whole;
+      const decoded = await this.#show((decode) => decodeFailure(failure as Failure, decode, {}));
+      throw new AionError(code, message, { hint, details: { failure: decoded } });
     }
   }
 

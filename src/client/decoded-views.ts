@@ -11,6 +11,7 @@ type Writable = Record<string, unknown>;
 /** Fields of events that hold payloads, and what those are. */
 const payloadFields: readonly (readonly [field: string, kind: PayloadContext["kind"]])[] = [
   ["input", "input"],
+  ["sent", "update"],
   ["result", "result"],
   ["payload", "signal"],
   ["value", "value"],
@@ -35,8 +36,12 @@ export function decodeEvent(event: Event, decode: PayloadMap): Event {
     const isStep = event.type === "ActivityScheduled" && event.isStep === true;
     if (typeof payload !== "string" || isStep) continue;
     const isStart = field === "input" && startTypes.has(event.type);
+    const isUpdate = field === "input" && event.type === "UpdateAccepted";
     const of = event.type === "ChildWorkflowStarted" ? event.childWorkflowId : workflowId;
-    decoded[field] = decode(payload as Payload, { kind: isStart ? "start" : kind, workflowId: of });
+    decoded[field] = decode(payload as Payload, {
+      kind: isStart ? "start" : isUpdate ? "update" : kind,
+      workflowId: of,
+    });
   }
   if (event.type === "WorkflowStarted" && event.signals !== undefined) {
     decoded["signals"] = event.signals.map((signal) => ({

@@ -9,6 +9,7 @@ import {
   scheduleFromJson,
   scheduleToJson,
   textOf,
+  updateFromJson,
 } from "./json-form.ts";
 import type { JsonObject } from "./json-form.ts";
 import { CallsTogether } from "./calls-together.ts";
@@ -58,6 +59,9 @@ import type {
   StartReply,
   StartRequest,
   UnloadRequest,
+  UpdateReply,
+  UpdateRequest,
+  UpdateResultRequest,
   WorkersReply,
   WorkersRequest,
 } from "./service.ts";
@@ -131,6 +135,38 @@ export class HttpService implements Service {
       if (result === undefined) throw new TypeError("it has no result");
       return textOf(result);
     });
+  }
+
+  async update({ input, ...rest }: UpdateRequest, options?: CallOptions): Promise<UpdateReply> {
+    // The parts of one wait are one update.
+    const updateId = rest.updateId ?? this.#patience?.uuid();
+    const body = { ...rest, ...(updateId === undefined ? {} : { updateId }), input: fromPayload(input) };
+    let known: UpdateReply | undefined;
+    return await inParts(
+      rest.waitMs ?? 0,
+      async (waitMs) => {
+        const reply: JsonObject =
+          known?.status === "accepted"
+            ? await this.#call("updateResult", { ...toPlace(rest, known), waitMs }, options)
+            : await this.#call(
+                "update",
+                { ...body, ...(known && { updateId: known.updateId }), waitMs },
+                options,
+              );
+        known = readReply(reply, updateFromJson);
+        return known;
+      },
+      (reply) => isUpdateAnswer(reply) || (rest.waitFor === "accepted" && reply.status === "accepted"),
+    );
+  }
+
+  async updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply> {
+    return await inParts(
+      request.waitMs,
+      async (waitMs) =>
+        readReply(await this.#call("updateResult", { ...request, waitMs }, options), updateFromJson),
+      isUpdateAnswer,
+    );
   }
 
   async cancel(request: EndRequest): Promise<void> {
@@ -309,6 +345,15 @@ export class HttpService implements Service {
       }
     }
   }
+}
+
+function toPlace({ workflowId }: RunAddress, { runId, updateId }: UpdateReply): Rest {
+  return { workflowId, runId, updateId };
+}
+
+function isUpdateAnswer(reply: UpdateReply): boolean {
+  if (reply.status === "accepted") return reply.blocked !== undefined;
+  return reply.status !== "waiting";
 }
 
 function mayRepeat(route: Route, request: Rest): boolean {

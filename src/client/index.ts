@@ -40,6 +40,8 @@ export type {
   ScheduleSpec,
   SkipReason,
 } from "../core/schedule.ts";
+export { UpdateHandle } from "./update-handle.ts";
+export type { UpdateOptions, UpdateResultOptions } from "./update-handle.ts";
 export type * from "./service.ts";
 export { webAes256gcm } from "./web-aes256gcm.ts";
 export type { KeyRingOptions } from "../core/key-ring.ts";

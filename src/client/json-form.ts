@@ -13,6 +13,7 @@ import type {
   RunDescription,
   ScheduleActionRequest,
   ScheduleDescription,
+  UpdateReply,
 } from "./service.ts";
 
 /**
@@ -22,7 +23,7 @@ import type {
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Fields of events that hold payloads, in whatever event they occur. */
-const payloadFields = ["input", "result", "payload", "value", "heartbeat"] as const;
+const payloadFields = ["input", "sent", "result", "payload", "value", "heartbeat"] as const;
 
 export function eventToJson(event: Event): JsonObject {
   const { seq, recordedAt, workflowId, type, ...body } = event;
@@ -127,6 +128,18 @@ export function resultFromJson(json: JsonObject): ResultReply {
     ...(json as unknown as Extract<ResultReply, { readonly failure: Failure }>),
     failure: failureFromJson(failure as JsonObject),
   };
+}
+
+export function updateToJson(reply: UpdateReply): JsonObject {
+  if (reply.status === "completed") return { ...reply, result: fromPayload(reply.result) };
+  return reply.status === "failed" ? { ...reply, failure: failureToJson(reply.failure) } : { ...reply };
+}
+
+export function updateFromJson(json: JsonObject): UpdateReply {
+  const { status, result, failure } = json;
+  const reply = json as unknown as UpdateReply;
+  if (status === "completed") return { ...reply, status, result: textOf(result) };
+  return status === "failed" ? { ...reply, status, failure: failureFromJson(failure as JsonObject) } : reply;
 }
 
 export function historyToJson({ events, ...rest }: HistoryReply): JsonObject {

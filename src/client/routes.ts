@@ -31,6 +31,8 @@ export const routes = {
   history: { verb: "GET", path: "/workflows/{workflowId}/history", rest: "query" },
   logs: { verb: "GET", path: "/workflows/{workflowId}/logs", rest: "query" },
   signal: { verb: "POST", path: "/workflows/{workflowId}/signal", rest: "body", idempotencyKey: "signalId" },
+  update: { verb: "POST", path: "/workflows/{workflowId}/update", rest: "body", idempotencyKey: "updateId" },
+  updateResult: { verb: "GET", path: "/workflows/{workflowId}/updates/{updateId}", rest: "query" },
   query: { verb: "POST", path: "/workflows/{workflowId}/query", rest: "body", onlyReads: true },
   cancel: {
     verb: "POST",
@@ -108,6 +110,8 @@ export const togetherMethods = [
   "result",
   "signal",
   "query",
+  "update",
+  "updateResult",
   "cancel",
   "terminate",
   "pause",

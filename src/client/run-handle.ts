@@ -9,8 +9,19 @@ import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
-import type { AnyQuery, AnySignal, AnyWorkflow, Query, Signal, Workflow } from "../workflow/definition.ts";
+import type {
+  AnyQuery,
+  AnySignal,
+  AnyUpdate,
+  AnyWorkflow,
+  Query,
+  Signal,
+  Update,
+  Workflow,
+} from "../workflow/definition.ts";
 import type { CallOptions, LogsLine, RunAddress, RunDescription, Service } from "./service.ts";
+import { startUpdate, UpdateHandle } from "./update-handle.ts";
+import type { UpdateOptions } from "./update-handle.ts";
 
 /** One call waits no longer than this for what it asks for; longer waits are several calls. */
 const waitPerCallMs = 60_000;
@@ -125,6 +136,56 @@ export class RunHandle<Output = unknown> {
         : { name: query.name, schema: query.inputSchema };
     const checked = toCheckedPayload(input, schema, `the input of query ${JSON.stringify(name)}`);
     return fromPayload(await this.#service.query({ ...this.#address, name, input: checked }));
+  }
+
+  /**
+   * Asks the run to do something, and gives its answer: the run checks the update, records it, deals with it, and what its handler
+   * returns is recorded before it is given. Made again with the same id it is the same update, and has the same answer.
+   *
+   * Throws what the handler failed with (the run goes on), or an `EngineFailure` of type `update_unfinished` when the run ended first;
+   * recognise them with `isFailure`. Errors: `update_unknown`, `update_rejected` (nothing was recorded; `cause`: what its validator
+   * threw), `payload_invalid`, `payload_too_large`, `update_conflict`, `updates_pending`, `run_not_found`, `run_closed`, `run_blocked`,
+   * `result_timeout` (the update goes on).
+   *
+   * @example
+   * const { fee } = await run.update(changeAddress, { street: "Elm 1" }, { updateId: "move-7" });
+   */
+  update<Asked, Answer>(
+    update: Update<Asked, Answer>,
+    ...args: InputArguments<NoInfer<Asked>, UpdateOptions>
+  ): Promise<Answer>;
+  update(update: string, input?: unknown, options?: UpdateOptions): Promise<unknown>;
+  async update(update: AnyUpdate | string, input?: unknown, options: UpdateOptions = {}): Promise<unknown> {
+    const handle = await startUpdate(
+      this.#service,
+      this.#address,
+      toUpdate(update, input),
+      options,
+      "completed",
+    );
+    return await handle.result(options);
+  }
+
+  /** The same as far as its acceptance: resolves when that is on disk, and the handle waits for the answer. */
+  startUpdate<Asked, Answer>(
+    update: Update<Asked, Answer>,
+    ...args: InputArguments<NoInfer<Asked>, UpdateOptions>
+  ): Promise<UpdateHandle<Answer>>;
+  startUpdate(update: string, input?: unknown, options?: UpdateOptions): Promise<UpdateHandle>;
+  async startUpdate(
+    update: AnyUpdate | string,
+    input?: unknown,
+    options: UpdateOptions = {},
+  ): Promise<UpdateHandle> {
+    return await startUpdate(this.#service, this.#address, toUpdate(update, input), options, "accepted");
+  }
+
+  /** An update that was made before, by its id. Nothing is asked until its `result` is. */
+  getUpdate<Answer = unknown>(updateId: string, _update?: Update<never, Answer>): UpdateHandle<Answer> {
+    return new UpdateHandle<Answer>(this.#service, {
+      ...this.#address,
+      updateId: parseName(updateId, "update id"),
+    });
   }
 
   /**
@@ -307,6 +368,17 @@ export function toSignal(
     payload: toCheckedPayload(payload, schema, `the payload of signal ${JSON.stringify(name)}`),
     ...(signalId === undefined ? {} : { signalId: parseName(signalId, "signal id") }),
   };
+}
+
+function toUpdate(
+  update: AnyUpdate | string,
+  input: unknown,
+): { readonly name: string; readonly input: Payload } {
+  const { name, schema } =
+    typeof update === "string"
+      ? { name: parseName(update, "update name"), schema: undefined }
+      : { name: update.name, schema: update.inputSchema };
+  return { name, input: toCheckedPayload(input, schema, `the input of update ${JSON.stringify(name)}`) };
 }
 
 /**

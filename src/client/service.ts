@@ -28,6 +28,13 @@ export interface Service extends ScheduleService {
   start(request: StartRequest): Promise<StartReply>;
   signal(request: SignalRequest): Promise<void>;
   query(request: QueryRequest, options?: CallOptions): Promise<Payload>;
+  /**
+   * Asks a run to do something and to answer. Accepted when that is on disk; waits up to `waitMs` for the outcome. Breaking off ends the
+   * waiting, and not the update.
+   */
+  update(request: UpdateRequest, options?: CallOptions): Promise<UpdateReply>;
+  /** What became of an update that was accepted; waits up to `waitMs` for its outcome. */
+  updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply>;
   cancel(request: EndRequest): Promise<void>;
   terminate(request: EndRequest): Promise<void>;
   /** From then on no code of the run moves and no attempt begins; what happens to it is recorded. Doing so again changes nothing. */
@@ -204,6 +211,33 @@ export interface QueryRequest extends RunAddress, Traced {
   readonly input: Payload;
 }
 
+export interface UpdateRequest extends RunAddress, Traced {
+  readonly name: string;
+  readonly input: Payload;
+  /** Names the update: made again with the same id, it is the first one, and has its outcome. Default: one that the engine makes up. */
+  readonly updateId?: string;
+  /** How long to wait. Default 0. */
+  readonly waitMs?: number;
+  /** What for. Default `"completed"`: for the outcome. */
+  readonly waitFor?: "accepted" | "completed";
+}
+
+export interface UpdateResultRequest extends RunAddress {
+  readonly updateId: string;
+  readonly waitMs: number;
+}
+
+/**
+ * `waiting`: the code of the run may not move (its start delay is not over, or it is paused), so nothing is accepted; make the update
+ * again, with its id.
+ */
+export type UpdateReply = { readonly runId: string; readonly updateId: string } & (
+  | { readonly status: "waiting" }
+  | { readonly status: "accepted"; readonly blocked?: string }
+  | { readonly status: "completed"; readonly result: Payload }
+  | { readonly status: "failed"; readonly failure: Failure }
+);
+
 export interface EndRequest extends RunAddress, Traced {
   readonly reason?: string;
   /** Names this call: repeated with the same one, it is answered as it was, though the run has ended, or another has begun. */
@@ -247,6 +281,12 @@ export interface RunDescription extends RunSummary {
   readonly pendingActivities: readonly PendingActivity[];
   readonly pendingTimers: readonly { readonly ordinal: number; readonly fireAt: number }[];
   readonly pendingChildren: readonly { readonly workflowId: string; readonly workflowType: string }[];
+  /** Accepted, and without an outcome. */
+  readonly pendingUpdates: readonly {
+    readonly updateId: string;
+    readonly name: string;
+    readonly acceptedAt: number;
+  }[];
   readonly isCancelRequested: boolean;
   readonly historySize: HistorySizeInfo;
   /** Present while the run's code is in memory. */

@@ -1,12 +1,20 @@
 import type { SpanAttributes, TraceContext, Tracing } from "../core/tracing.ts";
 import { spanAttribute } from "../core/tracing.ts";
-import type { EndRequest, QueryRequest, Service, SignalRequest, StartRequest } from "./service.ts";
+import type {
+  EndRequest,
+  QueryRequest,
+  Service,
+  SignalRequest,
+  StartRequest,
+  UpdateRequest,
+} from "./service.ts";
 
 /** Calls that get a span: those that are part of what a program does. Reading and waiting would be noise. */
 export interface TracedRequests {
   readonly start: StartRequest;
   readonly signal: SignalRequest;
   readonly query: QueryRequest;
+  readonly update: UpdateRequest;
   readonly cancel: EndRequest;
   readonly terminate: EndRequest;
   readonly pause: EndRequest;
@@ -31,12 +39,17 @@ export function describeCall<Method extends keyof TracedRequests>(
   const address = { [spanAttribute.workflowId]: workflowId, [spanAttribute.runId]: runId };
   if (!("name" in request)) return { name: method, attributes: address };
   const { name } = request;
-  const of = method === "signal" ? spanAttribute.signal : spanAttribute.query;
+  const of =
+    method === "signal"
+      ? spanAttribute.signal
+      : method === "update"
+        ? spanAttribute.update
+        : spanAttribute.query;
   return { name: `${method} ${name}`, attributes: { ...address, [of]: name } };
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "cancel", "terminate", "pause", "resume", "reopen"].includes(method);
+  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -55,6 +68,7 @@ export function traceService(service: Service, tracing: Tracing): Service {
     start: (request) => call("start", request, (one) => service.start(one)),
     signal: (request) => call("signal", request, (one) => service.signal(one)),
     query: (request, options) => call("query", request, (one) => service.query(one, options)),
+    update: (request, options) => call("update", request, (one) => service.update(one, options)),
     cancel: (request) => call("cancel", request, (one) => service.cancel(one)),
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
     pause: (request) => call("pause", request, (one) => service.pause(one)),

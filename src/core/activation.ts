@@ -30,6 +30,14 @@ export type Delivery =
   | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
   | { readonly kind: "timer"; readonly ordinal: number }
   | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }
+  | {
+      readonly kind: "update";
+      readonly updateId: string;
+      readonly name: string;
+      readonly input: Payload;
+      /** Not recorded yet: the code is asked first whether it takes it, and `Turn.offered` says so. */
+      readonly isOffered?: true;
+    }
   | { readonly kind: "signal-settled"; readonly ordinal: number; readonly outcome: Outcome }
   | { readonly kind: "child"; readonly ordinal: number; readonly outcome: Outcome }
   | { readonly kind: "cancel"; readonly reason?: string };
@@ -37,6 +45,19 @@ export type Delivery =
 export type Outcome =
   | { readonly ok: true; readonly value: Payload }
   | { readonly ok: false; readonly failure: Failure };
+
+/** What the code said to an update that it was offered. One that it refuses was never there: nothing of the code has moved. */
+export type Offered =
+  /** `input`: what its schema made of it, to be recorded. */
+  { readonly ok: true; readonly input: Payload } | { readonly ok: false; readonly refusal: Refusal };
+
+/** An `AionError` as plain data. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
 
 export interface Turn {
   readonly commands: readonly Command[];
@@ -46,6 +67,8 @@ export interface Turn {
   readonly isSettled: boolean;
   /** Nothing durable is awaited, and yet the function has not ended. */
   readonly isStuck: boolean;
+  /** Present when the activation offered an update. */
+  readonly offered?: Offered;
   /** Signals that have arrived, and that the code has not asked for. */
   readonly waitingSignals: number;
 }

@@ -118,6 +118,7 @@ const bodies: {
     executionDeadlineAt: instant,
     unchecked: fc.constant(true as const),
     signalIds: fc.array(text, { maxLength: 3 }),
+    updateIds: fc.array(text, { maxLength: 3 }),
     signals: fc.array(withOptional(record({ name: text, payload }), { signalId: text }), { maxLength: 3 }),
   }),
   WorkflowCompleted: record({ result: payload }),
@@ -177,6 +178,8 @@ const bodies: {
   SignalReceived: withOptional(record({ name: text, payload }), { signalId: text }),
   SignalSent: record({ ordinal, target: anyWorkflowId, name: text, payload }),
   SignalSettled: withOptional(record({ ordinal }), { failure }),
+  UpdateAccepted: withOptional(record({ updateId: text, name: text, input: payload }), { sent: payload }),
+  UpdateCompleted: withOptional(record({ updateId: text }), { result: payload, failure }),
   ChildWorkflowStarted: withOptional(
     record({
       ordinal,

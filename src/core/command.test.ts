@@ -36,6 +36,7 @@ const samples: {
   ],
   "cancel-child": [{ kind: "cancel-child", ordinal: 0 }, "cancel-child #0"],
   "side-effect": [{ kind: "side-effect", ordinal: 4 }, "side-effect #4"],
+  "complete-update": [{ kind: "complete-update", updateId: "u-1", result: input }, 'complete-update "u-1"'],
   "mark-version": [{ kind: "mark-version", changeId: "fee" }, 'mark-version "fee"'],
   complete: [{ kind: "complete", result: input }, "complete"],
   fail: [{ kind: "fail", failure: { kind: "application", message: "no" } }, "fail"],

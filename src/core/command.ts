@@ -44,6 +44,13 @@ export type Command =
       readonly failure?: Failure;
     }
   | { readonly kind: "mark-version"; readonly changeId: string }
+  /** The handler of an update has ended: with a result, or with a failure. */
+  | {
+      readonly kind: "complete-update";
+      readonly updateId: string;
+      readonly result?: Payload;
+      readonly failure?: Failure;
+    }
   | { readonly kind: "complete"; readonly result: Payload }
   | { readonly kind: "fail"; readonly failure: Failure }
   | { readonly kind: "cancelled"; readonly reason?: string }
@@ -64,6 +71,7 @@ export const eventTypeOfCommand: Readonly<Record<CommandKind, EventBody["type"] 
   "cancel-child": "ChildWorkflowCancelRequested",
   "side-effect": "SideEffectRecorded",
   "mark-version": "VersionMarked",
+  "complete-update": "UpdateCompleted",
   complete: "WorkflowCompleted",
   fail: "WorkflowFailed",
   cancelled: "WorkflowCancelled",
@@ -90,6 +98,8 @@ export function describeCommand(command: Command): string {
     case "cancel-child":
     case "side-effect":
       return `${command.kind} #${command.ordinal}`;
+    case "complete-update":
+      return `${command.failure === undefined ? "complete" : "fail"}-update ${JSON.stringify(command.updateId)}`;
     case "mark-version":
       return `mark-version ${JSON.stringify(command.changeId)}`;
     case "continue-as-new":

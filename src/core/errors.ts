@@ -175,10 +175,40 @@ export const errorTable = {
     cause: "The query handler threw, returned a promise, or tried to issue a command.",
     hint: "A query handler returns its answer at once and changes nothing.",
   },
+  update_unknown: {
+    kind: "not_found",
+    cause: "The workflow exposes no update of that name (yet).",
+    hint: "Expose it with `expose(update, handler)` before the first await, or correct the name. Nothing was recorded.",
+  },
+  update_rejected: {
+    kind: "conflict",
+    cause: "The workflow refused the update: its validator threw.",
+    hint: "The message says why, and `details.failure` what was thrown. Nothing was recorded; send another update, or this one when the run has moved on.",
+  },
+  update_conflict: {
+    kind: "conflict",
+    cause: "The update id is taken by an update of another name, or with another input.",
+    hint: "Give each update an id of its own; only the same update, made again, has the same one.",
+  },
+  update_not_found: {
+    kind: "not_found",
+    cause: "The run has accepted no update of that id.",
+    hint: "It was refused or never arrived, or it was another run's: send it again with the same id.",
+  },
+  update_unfinished: {
+    kind: "failed",
+    cause: "The run accepted the update, and ended before its handler did.",
+    hint: "What the handler did until then stands. To let handlers end first, the workflow waits: `await waitUntil(allHandlersFinished)`.",
+  },
+  updates_pending: {
+    kind: "unavailable",
+    cause: "The run has as many accepted updates without an outcome as it may have.",
+    hint: "Nothing was recorded. Wait for the outcome of some, and send it again; or raise `pendingUpdatesMax`.",
+  },
   result_timeout: {
     kind: "unavailable",
-    cause: "The run did not end within the time given for waiting.",
-    hint: "The run goes on; ask again, or wait longer.",
+    cause: "The run did not end, or the update had no outcome, within the time given for waiting.",
+    hint: "The run goes on, and with it the update; ask again, or wait longer.",
   },
   nondeterminism: {
     kind: "failed",

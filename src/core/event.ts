@@ -78,6 +78,8 @@ export type EventBody =
       readonly signalIds?: readonly string[];
       /** Request ids of cancellations that earlier runs of the chain recorded, the latest of them. */
       readonly cancelRequestIds?: readonly string[];
+      /** Ids of updates that earlier runs of the chain accepted, the latest of them. */
+      readonly updateIds?: readonly string[];
       /** The same of pauses and the like, each as `controlRequestKey` says. */
       readonly controlRequestIds?: readonly string[];
       /** There before the code begins: sent with the start, or not asked for by the run that this one continues. */
@@ -216,6 +218,25 @@ export type EventBody =
     }
   /** What became of a signal sent: delivered, or (with a failure) refused by its target. */
   | { readonly type: "SignalSettled"; readonly ordinal: number; readonly failure?: Failure }
+  | {
+      readonly type: "UpdateAccepted";
+      /** A second update with this id is the first one. */
+      readonly updateId: string;
+      readonly name: string;
+      /** As the schema of its definition made it. */
+      readonly input: Payload;
+      /** What its sender gave, if the schema made something else of it. */
+      readonly sent?: Payload;
+      /** The span of a trace in which it was sent. */
+      readonly trace?: TraceContext;
+    }
+  /** The outcome of an update: one of the two. An update that has none when its run ends has failed by that end. */
+  | {
+      readonly type: "UpdateCompleted";
+      readonly updateId: string;
+      readonly result?: Payload;
+      readonly failure?: Failure;
+    }
   // Children.
   | {
       readonly type: "ChildWorkflowStarted";
@@ -347,6 +368,8 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   SignalReceived: "input",
   SignalSent: "command",
   SignalSettled: "input",
+  UpdateAccepted: "input",
+  UpdateCompleted: "command",
   ChildWorkflowStarted: "command",
   ChildWorkflowCompleted: "input",
   ChildWorkflowFailed: "input",

@@ -35,6 +35,11 @@ export function sizeOfEvent(event: Event): number {
     case "SignalReceived":
     case "SignalSent":
       return fixedBytes + event.payload.length;
+    case "UpdateAccepted":
+      // By what was sent: that is known before the code has said what it makes of it.
+      return fixedBytes + (event.sent ?? event.input).length;
+    case "UpdateCompleted":
+      return fixedBytes + (event.result?.length ?? 0) + sizeOfFailure(event.failure);
     case "SideEffectRecorded":
       return fixedBytes + (event.value?.length ?? 0) + sizeOfFailure(event.failure);
     case "WorkflowFailed":

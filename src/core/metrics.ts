@@ -35,6 +35,10 @@ const labelSpecs = {
     help: "How it ended. `lost`: its worker fell silent or left. `abandoned`: its run ended before it did.",
     values: ["completed", "failed", "timed-out", "cancelled", "lost", "abandoned"],
   },
+  answer: {
+    help: "`completed`, `failed`: as its handler ended. `unfinished`: its run ended first.",
+    values: ["completed", "failed", "unfinished"],
+  },
   residence: {
     help: "`resident`: its code is in memory. `dormant`: on disk alone, until something wakes it. `blocked`: it cannot go on until somebody acts. `paused`: somebody holds it, wherever it is.",
     values: ["resident", "dormant", "blocked", "paused"],
@@ -439,6 +443,35 @@ const metricSpecs = {
     help: "Times of schedules that were not started, by the reason that is recorded.",
     watch:
       "`missed`: no engine ran for longer than a catch-up window. `start-refused`: a type is gone, or its input has changed.",
+  },
+  aion_updates_accepted_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["workflow_type"],
+    help: "Updates recorded in the history of their run.",
+    watch: "Load.",
+  },
+  aion_updates_ended_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["workflow_type", "answer"],
+    help: "Updates that have their outcome.",
+    watch: "Alert on `unfinished`: workflows end without waiting for their handlers.",
+  },
+  aion_updates_refused_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["workflow_type", "code"],
+    help: "Updates that their run did not accept, by the code of the refusal. Nothing of them is recorded.",
+    watch: "Alert on `updates_pending`: handlers do not keep up.",
+  },
+  aion_update_seconds: {
+    type: "histogram",
+    of: "engine",
+    labels: ["workflow_type"],
+    buckets: buckets.long,
+    help: "From the acceptance of an update to its outcome.",
+    watch: "As long as its callers can wait.",
   },
   aion_messages_sent_total: {
     type: "counter",

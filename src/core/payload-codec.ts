@@ -8,7 +8,7 @@ import { fromPayload, messageOf } from "./payload.ts";
 export interface PayloadContext {
   /**
    * `start`: the input of a workflow. `input`: of an activity. `value`: of a `sideEffect`. `failure`: what is hidden of a
-   * failure. `answer`: to a query.
+   * failure. `answer`: to a query. `update`: the input of an update; what comes of it is a `result`.
    */
   readonly kind:
     | "start"
@@ -16,6 +16,7 @@ export interface PayloadContext {
     | "result"
     | "signal"
     | "query"
+    | "update"
     | "answer"
     | "heartbeat"
     | "value"

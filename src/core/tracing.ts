@@ -100,6 +100,7 @@ export const spanAttribute = {
   worker: "aion.worker",
   signal: "aion.signal.name",
   query: "aion.query.name",
+  update: "aion.update.name",
   errorCode: "aion.error.code",
 } as const;
 

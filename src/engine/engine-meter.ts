@@ -67,6 +67,10 @@ export class EngineMeter {
   readonly #signals;
   readonly #scheduleStarts;
   readonly #scheduleSkips;
+  readonly #updatesAccepted;
+  readonly #updatesEnded;
+  readonly #updatesRefused;
+  readonly #updateSeconds;
   readonly #messagesSent;
   readonly #messagesDelivered;
   readonly #replays;
@@ -106,6 +110,10 @@ export class EngineMeter {
     this.#signals = meter.counter("aion_signals_received_total");
     this.#scheduleStarts = meter.counter("aion_schedule_starts_total");
     this.#scheduleSkips = meter.counter("aion_schedule_skips_total");
+    this.#updatesAccepted = meter.counter("aion_updates_accepted_total");
+    this.#updatesEnded = meter.counter("aion_updates_ended_total");
+    this.#updatesRefused = meter.counter("aion_updates_refused_total");
+    this.#updateSeconds = meter.histogram("aion_update_seconds");
     this.#messagesSent = meter.counter("aion_messages_sent_total");
     this.#messagesDelivered = meter.counter("aion_messages_delivered_total");
     this.#replays = meter.counter("aion_replays_total");
@@ -146,6 +154,8 @@ export class EngineMeter {
       const seconds = startedAt === undefined ? undefined : (terminal.recordedAt - startedAt) / 1_000;
       this.#attemptEnded(activityType, "abandoned", seconds, true);
     }
+    for (const { acceptedAt } of state.leftUpdates)
+      this.#updateEnded(workflowType, "unfinished", (terminal.recordedAt - acceptedAt) / 1_000);
     this.#ended(workflowType, state.status, terminal.recordedAt - state.started.recordedAt);
   }
 
@@ -207,9 +217,20 @@ export class EngineMeter {
       case "ScheduleSkipped":
         this.#scheduleSkips.add(event.count, event.reason);
         return;
+      case "UpdateAccepted":
+        this.#updatesAccepted.add(1, workflowType);
+        return;
+      case "UpdateCompleted":
+        this.#updateEnded(workflowType, event.failure === undefined ? "completed" : "failed", seconds);
+        return;
       default:
         return;
     }
+  }
+
+  #updateEnded(workflowType: string, how: string, seconds: number | undefined): void {
+    this.#updatesEnded.add(1, workflowType, how);
+    if (seconds !== undefined) this.#updateSeconds.observe(Math.max(0, seconds), workflowType);
   }
 
   /** `seconds`: since it began; one that never did is no attempt. */
@@ -240,6 +261,11 @@ export class EngineMeter {
       this.#messagesSent.add(send?.length ?? 0);
       this.#messagesDelivered.add(consume?.length ?? 0);
     }
+  }
+
+  /** Its run did not accept it. */
+  updateRefused(workflowType: string, code: string): void {
+    this.#updatesRefused.add(1, workflowType, code);
   }
 
   replayed(since: number, eventCount: number): void {
@@ -377,6 +403,8 @@ export function measureOf(event: EventBody, state: RunState, nowMs: number): Mea
       const activity = state.activities.get(event.ordinal);
       return toMeasure(activity?.activityType, activity?.startedAt, nowMs);
     }
+    case "UpdateCompleted":
+      return toMeasure(undefined, state.updateOf(event.updateId)?.acceptedAt, nowMs);
     case "TimerFired":
       return toMeasure(undefined, state.timers.get(event.ordinal)?.fireAt, nowMs);
     default:
@@ -402,6 +430,7 @@ function isMeasured({ type }: EventBody): boolean {
     type === "ActivityFailed" ||
     type === "ActivityTimedOut" ||
     type === "ActivityCancelled" ||
+    type === "UpdateCompleted" ||
     type === "TimerFired"
   );
 }

@@ -360,6 +360,7 @@ export class Kernel implements RunHost {
     this.residency.committed(run, batch);
     this.spans.emit(batch.spans);
     for (const input of batch.inputs) input.onDurable?.();
+    for (const { input, error } of batch.refused) input.onRefused?.(error);
     if (batch.send.length > 0) this.mailbox.sent(batch.send, result.messageIds);
     if (batch.terminal !== undefined) this.#closed(run, batch, batch.terminal);
     else {

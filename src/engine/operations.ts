@@ -53,6 +53,7 @@ import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
 import { reopenRun } from "./reopening.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
+import { Updates } from "./updates.ts";
 import {
   demandRun,
   findRequested,
@@ -78,10 +79,12 @@ const feedLimitMax = 1_000;
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
 export class Operations extends ScheduleOperations implements Service {
   readonly #kernel: Kernel;
+  readonly #updates: Updates;
 
   constructor(kernel: Kernel) {
     super(kernel);
     this.#kernel = kernel;
+    this.#updates = new Updates(kernel);
   }
 
   async start(request: StartRequest): Promise<StartReply> {
@@ -433,6 +436,9 @@ export class Operations extends ScheduleOperations implements Service {
       instance.dispose();
     }
   }
+
+  update: Service["update"] = (request, options) => this.#updates.update(request, options);
+  updateResult: Service["updateResult"] = (request, options) => this.#updates.result(request, options);
 
   async result(request: ResultRequest): Promise<ResultReply> {
     this.#kernel.demandOpen();

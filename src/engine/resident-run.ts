@@ -1,11 +1,13 @@
 import type { Command } from "../core/command.ts";
 import type { NewEvent } from "../core/codec.ts";
+import type { Activation, Offered } from "../core/activation.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, StartSignal } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { isPackageVersion } from "../core/package-version.ts";
 import { messageOf } from "../core/payload.ts";
+import { decodeError } from "../program/answer.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
 import type { OpenActivity } from "../replay/run-state.ts";
 import type { RunState } from "../replay/run-state.ts";
@@ -73,6 +75,8 @@ export interface Batch {
   /** Of those of them that close something. */
   readonly measures: Measure[];
   readonly inputs: Input[];
+  /** Updates that the code refused: told when all that it looked at is on disk. */
+  readonly refused: { readonly input: Input; readonly error: AionError }[];
   readonly send: OutgoingMessage[];
   readonly consume: number[];
   /** Attempts recorded as started, whose slots are taken. */
@@ -133,6 +137,10 @@ export class ResidentRun {
   #saidAt = 0;
   #phase: "idle" | "activating" | "committing" | "gone" = "idle";
   #deferred: Command | undefined;
+  /** An update that the code is being asked about. */
+  #offered:
+    | { readonly input: Input; readonly body: EventBody & { readonly type: "UpdateAccepted" } }
+    | undefined;
   /** What the code asked for beyond the end of history, of a run that is paused. */
   #withheld: Command[] = [];
   #fault: AionError | undefined;
@@ -255,8 +263,10 @@ export class ResidentRun {
     this.#phase = "gone";
     this.instance?.dispose();
     for (const attempt of this.#batch?.attempts ?? []) this.#host.release(this, attempt);
-    const left = [...(this.#batch?.inputs ?? []), ...this.#inbox.splice(0)];
+    const refused = this.#batch?.refused.map(({ input }) => input) ?? [];
+    const left = [...(this.#batch?.inputs ?? []), ...refused, ...this.#inbox.splice(0)];
     this.#batch = undefined;
+    this.#offered = undefined;
     for (const question of this.#questions.splice(0)) question();
     return left;
   }
@@ -274,7 +284,9 @@ export class ResidentRun {
       return;
     }
     this.#host.meter.activated(this.state.started.workflowType, this.#activatedAt);
-    this.#takeLines();
+    if (turn.offered !== undefined) this.#decide(turn.offered);
+    if (turn.offered?.ok === false) this.lines.take(this.state.headSeq, this.#saidAt);
+    else this.#takeLines();
     this.waitingSignals = turn.waitingSignals;
     this.#fault ??= this.#host.limits.ofTurn(this.state, turn.commands);
     if (this.#fault === undefined) {
@@ -301,6 +313,7 @@ export class ResidentRun {
       events: [],
       measures: [],
       inputs: [],
+      refused: [],
       send: [],
       consume: [],
       attempts: [],
@@ -364,6 +377,7 @@ export class ResidentRun {
     if (input.messageId !== undefined) batch.consume.push(input.messageId);
     if (input.replies !== undefined) batch.send.push(...input.replies(body !== undefined));
     if (body === undefined) return false;
+    if (body.type === "UpdateAccepted") return this.#offer(input, body, nowMs);
     const activation = this.#record(body, nowMs);
     // Who wants it to end wants its code to move.
     if (body.type === "WorkflowCancelRequested" && body.isFurther !== true && this.state.pause !== undefined)
@@ -376,21 +390,56 @@ export class ResidentRun {
       if (this.program === undefined) return false;
       this.instance = this.#host.instantiate(this);
     }
+    const { historyLength, isHistoryLong } = this.state;
+    this.#activate(this.instance, { delivery: activation, nowMs, historyLength, isHistoryLong });
+    return true;
+  }
+
+  #activate(
+    instance: ProgramInstance,
+    of: Pick<Activation, "delivery" | "nowMs" | "historyLength" | "isHistoryLong">,
+  ): void {
     // Asked for first: what the code begins on the platform must not come back within the turn.
     this.#host.activate(this);
     this.#activatedAt = this.#host.meter.now();
-    this.#saidAt = nowMs;
+    this.#saidAt = of.nowMs;
     this.lines.begin();
-    this.instance.begin({
-      delivery: activation,
-      nowMs,
-      historyLength: this.state.historyLength,
-      recorded: [],
-      isHistoryLong: this.state.isHistoryLong,
-      isLast: true,
-      isReplaying: false,
-    });
+    instance.begin({ ...of, recorded: [], isLast: true, isReplaying: false });
+  }
+
+  /** Asks the code whether it takes an update, which is recorded if it does; what it does with it then is the same turn. */
+  #offer(input: Input, body: EventBody & { readonly type: "UpdateAccepted" }, nowMs: number): boolean {
+    const { instance } = this;
+    if (instance === undefined) {
+      const why = `workflow ${this.workflowId} is being ended, and its code is not here`;
+      this.#refuse(input, new AionError("run_blocked", why));
+      return false;
+    }
+    this.#offered = { input, body };
+    const { updateId, name, input: sent } = body;
+    const delivery = { kind: "update", updateId, name, input: sent, isOffered: true } as const;
+    // As they will be, should it be recorded.
+    const historyLength = this.state.historyLength + 1;
+    const isHistoryLong = this.state.isHistoryLongWith(body);
+    this.#activate(instance, { delivery, nowMs, historyLength, isHistoryLong });
     return true;
+  }
+
+  #decide(answer: Offered): void {
+    const offered = this.#offered;
+    assert(offered !== undefined, "the code answers about an update that it was asked about");
+    this.#offered = undefined;
+    const { input, body } = offered;
+    if (!answer.ok) return this.#refuse(input, decodeError(answer.refusal));
+    const sent = answer.input === body.input ? {} : { sent: body.input };
+    this.#record({ ...body, input: answer.input, ...sent }, this.#saidAt);
+  }
+
+  #refuse(input: Input, error: AionError): void {
+    const batch = this.#batch;
+    assert(batch !== undefined, "an activating run has a batch");
+    batch.inputs.splice(batch.inputs.indexOf(input), 1);
+    batch.refused.push({ input, error });
   }
 
   #record(body: EventBody, nowMs: number): ReturnType<RunState["apply"]> {
@@ -538,6 +587,7 @@ export class ResidentRun {
   ): StartCommit {
     const { started } = this.state;
     const signalIds = this.state.recentSignalIds();
+    const updateIds = this.state.recentUpdateIds();
     const cancelRequestIds = this.state.recentCancelRequestIds();
     const controlRequestIds = this.state.recentControlRequestIds();
     const signals = [...(this.instance?.unconsumedSignals() ?? []), ...untold];
@@ -558,6 +608,7 @@ export class ResidentRun {
         ? {}
         : { executionDeadlineAt: started.executionDeadlineAt }),
       ...(signalIds.length === 0 ? {} : { signalIds }),
+      ...(updateIds.length === 0 ? {} : { updateIds }),
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
       ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
@@ -600,6 +651,7 @@ export class ResidentRun {
       this.#batch = undefined;
       this.#phase = "idle";
       for (const input of batch.inputs) input.onDurable?.();
+      for (const { input, error } of batch.refused) input.onRefused?.(error);
       this.#rest();
       return;
     }

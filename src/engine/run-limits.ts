@@ -32,6 +32,8 @@ export interface RunLimits {
   readonly pendingSendsMax: number;
   /** Signals that have come, and that the code has not asked for. More are refused with `signals_full`. Default 10,000. */
   readonly waitingSignalsMax: number;
+  /** Updates that are accepted and have no outcome. More are refused with `updates_pending`. Default 100. */
+  readonly pendingUpdatesMax: number;
   /** What the code may ask for before it waits for something. Default 20,000. */
   readonly activationCommandsMax: number;
 }
@@ -46,6 +48,7 @@ export const runLimitsDefault: RunLimits = Object.freeze({
   pendingChildrenMax: 10_000,
   pendingSendsMax: 10_000,
   waitingSignalsMax: 10_000,
+  pendingUpdatesMax: 100,
   activationCommandsMax: 20_000,
 });
 
@@ -198,6 +201,17 @@ export class RunLimitsKeeper {
       "signals_full",
       `workflow ${workflowId} has ${count} signals ${which}, and may have ${waitingSignalsMax}`,
       { details: { workflowId, count, limit: "waitingSignalsMax", max: waitingSignalsMax } },
+    );
+  }
+
+  /** Throws `updates_pending`. */
+  demandRoomForUpdate({ workflowId, pendingUpdates }: RunState, name: string): void {
+    const { pendingUpdatesMax: max } = this.limits;
+    if (pendingUpdates.size < max) return;
+    throw new AionError(
+      "updates_pending",
+      `update ${JSON.stringify(name)} of workflow ${workflowId}: ${pendingUpdates.size} updates of its run have no outcome yet, and it may have ${max}`,
+      { details: { workflowId, limit: "pendingUpdatesMax", max } },
     );
   }
 

@@ -40,8 +40,8 @@ export class RunSpans {
     if (this.#tracing === undefined || event.type === "WorkflowStarted") return;
     const { started } = state;
     const run = this.contextOfRun(started);
-    if (event.type === "SignalReceived") {
-      if (event.trace !== undefined) spans.push(spanOfSignal(started, event, event.trace, run));
+    if (event.type === "SignalReceived" || event.type === "UpdateAccepted") {
+      if (event.trace !== undefined) spans.push(spanOfMessage(started, event, event.trace, run));
       return;
     }
     if (run === undefined || started.trace === undefined) return;
@@ -97,20 +97,21 @@ function attributesOf({ workflowId, workflowType, runId }: Started): SpanAttribu
 }
 
 /** Stands where it was sent, and points at the run that has it. */
-function spanOfSignal(
+function spanOfMessage(
   started: Started,
-  event: EventOf<"SignalReceived">,
+  event: EventOf<"SignalReceived"> | EventOf<"UpdateAccepted">,
   sent: TraceContext,
   run: TraceContext | undefined,
 ): FinishedSpan {
+  const kind = event.type === "UpdateAccepted" ? "update" : "signal";
   return {
     name: `receive ${event.name}`,
     kind: "consumer",
     parent: sent,
-    seed: `signal ${started.runId}:${event.seq}`,
+    seed: `${kind} ${started.runId}:${event.seq}`,
     startAt: event.recordedAt,
     endAt: event.recordedAt,
-    attributes: { ...attributesOf(started), [spanAttribute.signal]: event.name },
+    attributes: { ...attributesOf(started), [spanAttribute[kind]]: event.name },
     ...(run === undefined ? {} : { links: [run] }),
   };
 }

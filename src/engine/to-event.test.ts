@@ -70,6 +70,10 @@ const recorded: readonly (readonly [command: Command, event: EventBody | undefin
     { type: "SideEffectRecorded", ordinal: 3, failure },
   ],
   [
+    { kind: "complete-update", updateId: "u-1", failure },
+    { type: "UpdateCompleted", updateId: "u-1", failure },
+  ],
+  [
     { kind: "mark-version", changeId: "fees" },
     { type: "VersionMarked", changeId: "fees" },
   ],

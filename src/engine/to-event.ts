@@ -44,6 +44,10 @@ export function toEvent(
       const { kind: _kind, ...fields } = command;
       return { type: "SideEffectRecorded", ...fields };
     }
+    case "complete-update": {
+      const { kind: _kind, ...fields } = command;
+      return { type: "UpdateCompleted", ...fields };
+    }
     case "mark-version":
       return { type: "VersionMarked", changeId: command.changeId };
     case "complete":

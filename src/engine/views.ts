@@ -380,6 +380,11 @@ export function toDescription(
       workflowId: child.childWorkflowId,
       workflowType: child.workflowType,
     })),
+    pendingUpdates: [...state.pendingUpdates].map(({ updateId, name, acceptedAt }) => ({
+      updateId,
+      name,
+      acceptedAt,
+    })),
     isCancelRequested: state.isCancelRequested,
     historySize: {
       events: state.historyLength,

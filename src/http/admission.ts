@@ -109,6 +109,7 @@ const idFields = [
   "workflowType",
   "name",
   "signalId",
+  "updateId",
   "requestId",
   "version",
   "identity",

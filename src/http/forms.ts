@@ -133,6 +133,7 @@ export const events = {
     signalIds: maybe(list(z.string())),
     cancelRequestIds: maybe(list(z.string())),
     controlRequestIds: maybe(list(z.string())),
+    updateIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
     trace: maybe(trace),
     scheduled: maybe(
@@ -215,6 +216,18 @@ export const events = {
   }),
   SignalSent: event("SignalSent", { ordinal, target: z.string(), name: z.string(), payload: json }),
   SignalSettled: event("SignalSettled", { ordinal, failure: maybe(failure) }),
+  UpdateAccepted: event("UpdateAccepted", {
+    updateId: z.string(),
+    name: z.string(),
+    input: json,
+    sent: maybe(json.describe("What its sender gave, if the schema made something else of it.")),
+    trace: maybe(trace),
+  }),
+  UpdateCompleted: event("UpdateCompleted", {
+    updateId: z.string(),
+    result: maybe(json),
+    failure: maybe(failure),
+  }),
   ChildWorkflowStarted: event("ChildWorkflowStarted", {
     ordinal,
     childWorkflowId: z.string(),
@@ -302,6 +315,7 @@ export const description = runSummary.extend({
   pendingActivities: list(pendingActivity),
   pendingTimers: list(z.object({ ordinal, fireAt: instant })),
   pendingChildren: list(z.object({ workflowId: z.string(), workflowType: z.string() })),
+  pendingUpdates: list(z.object({ updateId: z.string(), name: z.string(), acceptedAt: instant })),
   isCancelRequested: z.boolean(),
   historySize: z
     .object({
@@ -339,6 +353,20 @@ export const results = [
     status: z.enum(["failed", "cancelled", "terminated", "timed-out"]),
     failure,
   }),
+] as const;
+
+const updateNamed = { runId: z.string(), updateId: z.string() };
+
+/** Of an update. */
+export const updates = [
+  z.object({ ...updateNamed, status: z.literal("completed"), result: json }),
+  z.object({ ...updateNamed, status: z.literal("failed"), failure }),
+  z.object({ ...updateNamed, status: z.literal("accepted"), blocked: maybe(z.string()) }),
+  z
+    .object({ ...updateNamed, status: z.literal("waiting") })
+    .describe(
+      "Its code may not move yet (a start delay, a pause), and nothing is accepted: make the update again, with its id.",
+    ),
 ] as const;
 
 export const historyPage = z.object({

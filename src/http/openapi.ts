@@ -51,6 +51,14 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "Answered when it is recorded; the run receives it exactly once, in order of sending. The header `Idempotency-Key` is the same as `signalId`.",
   ],
   query: ["Ask a run", "The answer reflects all that was acknowledged before; nothing is recorded."],
+  update: [
+    "Update a run",
+    "A request that its code checks, deals with and answers. Answered when it is accepted and on disk, and its outcome is there or `waitMs` has passed: wait on with `GET …/updates/{updateId}`. Refused before it is accepted, nothing is recorded. The header `Idempotency-Key` is the same as `updateId`.",
+  ],
+  updateResult: [
+    "Wait for the outcome of an update",
+    "Of one that was accepted. `accepted` when there is none within `waitMs`: ask again.",
+  ],
   cancel: ["Ask a run to stop", "Its code sees a cancellation, may clean up, and decides how it ends."],
   terminate: ["End a run at once", "Without asking its code; nothing is compensated."],
   pause: [

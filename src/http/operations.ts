@@ -6,6 +6,7 @@ import {
   logsToJson,
   resultToJson,
   scheduleToJson,
+  updateToJson,
 } from "../client/json-form.ts";
 import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
@@ -61,6 +62,8 @@ const answers: Answers = {
   start: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   signal: done,
   query: (payload) => ok({ result: fromPayload(payload) }),
+  update: (reply) => ok(updateToJson(reply)),
+  updateResult: (reply) => ok(updateToJson(reply)),
   cancel: done,
   terminate: done,
   pause: done,
@@ -173,7 +176,7 @@ export function orOver<Result>(
   { closing, admission }: { readonly closing: AbortSignal; readonly admission: Admission },
   call: (abortSignal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const waits = ["result", "history", "logs", "feed"].includes(method);
+  const waits = ["result", "updateResult", "history", "logs", "feed"].includes(method);
   if (!waits) return call(closing);
   const { ends } = admission;
   const over = ends === undefined ? closing : AbortSignal.any([closing, ends]);

@@ -20,6 +20,7 @@ import {
   runPage,
   runSummary,
   started,
+  updates,
   workers,
 } from "./forms.ts";
 import { scheduleDescription, schedulePage } from "./schedule-forms.ts";
@@ -29,6 +30,8 @@ export const replyNames = {
   start: "Started",
   signal: undefined,
   query: "Answer",
+  update: "Update",
+  updateResult: "Update",
   cancel: undefined,
   terminate: undefined,
   pause: undefined,
@@ -61,6 +64,7 @@ export const replySchemas = {
   Started: started,
   Answer: z.object({ result: json }),
   Result: z.discriminatedUnion("status", results),
+  Update: z.discriminatedUnion("status", updates),
   RunDescription: description,
   RunPage: runPage,
   Count: count,

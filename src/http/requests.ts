@@ -180,6 +180,20 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     }),
     signal: z.strictObject({ ...address, ...signal }),
     query: z.strictObject({ ...address, name: name("query name"), input: payload("the input of the query") }),
+    update: z.strictObject({
+      ...address,
+      name: name("update name"),
+      input: payload("the input of the update"),
+      updateId: name("update id").exactOptional().meta({
+        description: "A second update with this id is the first one. Default: one that is made up.",
+      }),
+      waitMs: waitMs.exactOptional(),
+      waitFor: z
+        .enum(["accepted", "completed"])
+        .exactOptional()
+        .meta({ description: "What to wait for. Default: completed." }),
+    }),
+    updateResult: z.strictObject({ ...address, updateId: name("update id"), waitMs: waitMs.default(0) }),
     cancel: end,
     terminate: end,
     pause: end,

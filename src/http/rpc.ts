@@ -44,6 +44,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   feed: [WorkflowService, "feed"],
   signal: [WorkflowService, "signal"],
   query: [WorkflowService, "query"],
+  update: [WorkflowService, "update"],
+  updateResult: [WorkflowService, "updateResult"],
   cancel: [WorkflowService, "cancel"],
   terminate: [WorkflowService, "terminate"],
   pause: [WorkflowService, "pause"],

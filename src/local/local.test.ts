@@ -39,6 +39,8 @@ function fakeService(overrides: Overrides): Service {
     start: unexpected,
     signal: unexpected,
     query: unexpected,
+    update: unexpected,
+    updateResult: unexpected,
     cancel: unexpected,
     terminate: unexpected,
     pause: unexpected,

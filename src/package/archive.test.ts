@@ -16,12 +16,14 @@ const manifest: Manifest = {
   activities: [{ type: "charge", input: "opaque", options: { startToCloseMs: 30_000 } }],
   signals: [{ name: "approval", payload: "any" }],
   queries: [{ name: "stage", input: "any", output: "any" }],
+  updates: [{ name: "move", input: "any", output: "any" }],
 };
 const schemas: Schemas = {
   workflows: { fulfil: { input: { type: "object", properties: { z: {}, a: { type: "string" } } } } },
   activities: {},
   signals: {},
   queries: {},
+  updates: {},
 };
 const contents: PackageContents = {
   manifest,

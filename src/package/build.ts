@@ -143,6 +143,11 @@ function describeDefinitions(
     input: disputed,
     output: disputed,
   }));
+  const updates = merge.alike("update", definitions.updates, (name) => ({
+    name,
+    input: disputed,
+    output: disputed,
+  }));
   const shapeOf = ({ kind }: InspectedSchema) => kind;
   const manifest: Manifest = {
     format: packageFormat,
@@ -164,12 +169,18 @@ function describeDefinitions(
       input: shapeOf(input),
       output: shapeOf(output),
     })),
+    updates: updates.map(({ name, input, output }) => ({
+      name,
+      input: shapeOf(input),
+      output: shapeOf(output),
+    })),
   };
   const schemas: Schemas = {
     workflows: described(workflows, ({ type, input, output }) => [type, { input, output }]),
     activities: described(activities, ({ type, input, output }) => [type, { input, output }]),
     signals: described(signals, ({ name, payload }) => [name, { payload }]),
     queries: described(queries, ({ name, input, output }) => [name, { input, output }]),
+    updates: described(updates, ({ name, input, output }) => [name, { input, output }]),
   };
   return { manifest, schemas };
 }

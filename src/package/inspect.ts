@@ -13,7 +13,7 @@ import { messageOf } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { isSchema } from "../core/schema.ts";
 import { toActivityOptionsRecord } from "../workflow/definition.ts";
-import type { ActivityOptions, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
+import type { ActivityOptions, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "../workflow/definition.ts";
 import * as workflowModule from "../workflow/index.ts";
 import type { JsonSchema } from "./manifest.ts";
 
@@ -44,6 +44,11 @@ export interface InspectedDefinitions {
     readonly input: InspectedSchema;
     readonly output: InspectedSchema;
   }[];
+  readonly updates: readonly {
+    readonly name: string;
+    readonly input: InspectedSchema;
+    readonly output: InspectedSchema;
+  }[];
 }
 
 /** The name of the script in the stacks of errors. */
@@ -61,6 +66,7 @@ export function inspect(
     activities: new Set<InspectedActivity>(),
     signals: new Set<AnySignal>(),
     queries: new Set<AnyQuery>(),
+    updates: new Set<AnyUpdate>(),
   };
   const keep =
     <Args extends readonly unknown[], Made>(into: Set<Made>, make: (...args: Args) => Made) =>
@@ -75,6 +81,10 @@ export function inspect(
     activity: keep(made.activities, defineActivity),
     signal: keep(made.signals, workflowModule.signal as (name: string, schema?: Schema) => AnySignal),
     query: keep(made.queries, workflowModule.query as (name: string, schemas?: Schema) => AnyQuery),
+    update: keep(
+      made.updates,
+      workflowModule.update as (name: string, input?: Schema, output?: Schema) => AnyUpdate,
+    ),
   };
   const shared: { exports: Readonly<Record<string, unknown>> } = { exports: {} };
   const module: typeof shared = { exports: {} };
@@ -116,6 +126,11 @@ export function inspect(
     })),
     signals: [...signals].map(({ name, schema }) => ({ name, payload: describe(schema, "input") })),
     queries: [...made.queries].map(({ name, inputSchema, outputSchema }) => ({
+      name,
+      input: describe(inputSchema, "input"),
+      output: describe(outputSchema, "output"),
+    })),
+    updates: [...made.updates].map(({ name, inputSchema, outputSchema }) => ({
       name,
       input: describe(inputSchema, "input"),
       output: describe(outputSchema, "output"),

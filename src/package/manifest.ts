@@ -84,6 +84,11 @@ const manifestSchema = z.strictObject({
   queries: z
     .array(z.strictObject({ name, input: shape, output: shape }))
     .refine((items) => inOrder(items, (item) => item.name), order),
+  // Packages that were built before there were any do not speak of them.
+  updates: z
+    .array(z.strictObject({ name, input: shape, output: shape }))
+    .refine((items) => inOrder(items, (item) => item.name), order)
+    .default([]),
 });
 
 /** What is in a package. The same file gives the same manifest anywhere: no times, no paths of a machine. */
@@ -97,6 +102,9 @@ const schemasSchema = z.strictObject({
   activities: z.record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() })),
   signals: z.record(name, z.strictObject({ payload: jsonSchema.optional() })),
   queries: z.record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() })),
+  updates: z
+    .record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() }))
+    .default({}),
 });
 
 /** JSON Schemas (draft 2020-12) by type or name, of whatever the manifest says is `described`. */
@@ -139,12 +147,14 @@ export function parseSchemas(text: string, manifest: Manifest): Schemas {
     ...manifest.queries.flatMap((query) =>
       placesOf("query", query.name, { input: query.input, output: query.output }),
     ),
+    ...manifest.updates.flatMap(({ name: of, input, output }) => placesOf("update", of, { input, output })),
   ]);
   const given = new Set([
     ...placesIn("workflow", schemas.workflows),
     ...placesIn("activity", schemas.activities),
     ...placesIn("signal", schemas.signals),
     ...placesIn("query", schemas.queries),
+    ...placesIn("update", schemas.updates),
   ]);
   const [odd] = described.symmetricDifference(given);
   if (odd !== undefined) {

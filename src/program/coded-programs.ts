@@ -1,8 +1,7 @@
-import type { Activation, Delivery, Outcome, RecordedValue, Turn } from "../core/activation.ts";
+import type { Activation, Delivery, Offered, Outcome, RecordedValue, Turn } from "../core/activation.ts";
 import type { Command } from "../core/command.ts";
 import { eventTypeOfCommand } from "../core/command.ts";
-import type { AionError } from "../core/errors.ts";
-import { isAionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, StartSignal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
@@ -17,6 +16,7 @@ import {
 } from "../core/payload-codec.ts";
 import type { ActivityTask } from "../workflow/definition.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "./program.ts";
+import { decodeError, encodeError as toRefusal } from "./answer.ts";
 import { unhandledRejection } from "./marker.ts";
 
 /**
@@ -61,13 +61,22 @@ class Border {
   /** What code refused, told without what it says of the data. */
   refusal(error: unknown, workflowId?: string): unknown {
     if (!isAionError(error) || !quotes(error)) return error;
-    return encodeError(error, this.encode, workflowId === undefined ? {} : { workflowId });
+    const of = workflowId === undefined ? {} : { workflowId };
+    const hidden = encodeError(error, this.encode, of);
+    const failure = error.details["failure"] as Failure | undefined;
+    if (error.code !== "update_rejected" || failure === undefined) return hidden;
+    const { failureText = "encoded" } = this.codec;
+    const details = {
+      ...hidden.details,
+      failure: encodeFailure(failure, this.encode, { ...of, failureText }),
+    };
+    return new AionError(hidden.code, hidden.message, { hint: hidden.hint, details });
   }
 }
 
 /** Whether the message comes from a schema or from an author's code, and may quote data. */
 function quotes({ code, message }: AionError): boolean {
-  if (code === "payload_invalid" || code === "query_failed") return true;
+  if (code === "payload_invalid" || code === "query_failed" || code === "update_rejected") return true;
   return code === "nondurable_await" && message.includes(unhandledRejection);
 }
 
@@ -133,6 +142,11 @@ class CodedInstance implements ProgramInstance {
   #expected: readonly Event[] = [];
   /** The activation could not be told to the code. */
   #undecodable: Error | undefined;
+  /** An update that the code is asked about, as it came. */
+  #offered: Payload | undefined;
+  /** It cannot be told to the code, which so has not moved. */
+  #unoffered: Offered | undefined;
+  #waitingSignals = 0;
 
   constructor(program: Program, init: InstanceInit, border: Border) {
     const { codec } = border;
@@ -152,6 +166,9 @@ class CodedInstance implements ProgramInstance {
 
   begin(activation: Activation): void {
     let decoded: Activation;
+    const { delivery } = activation;
+    const isOffered = delivery.kind === "update" && delivery.isOffered === true;
+    this.#offered = isOffered ? delivery.input : undefined;
     try {
       decoded = {
         ...activation,
@@ -159,6 +176,10 @@ class CodedInstance implements ProgramInstance {
         recorded: activation.recorded.map((value) => this.#decodeRecorded(value)),
       };
     } catch (error) {
+      if (isOffered) {
+        this.#unoffered = { ok: false, refusal: toRefusal(error) };
+        return;
+      }
       // Told by `end`, where whoever has the run in hand deals with what its code does.
       this.#undecodable = Error.isError(error) ? error : new Error(String(error));
       return;
@@ -168,15 +189,42 @@ class CodedInstance implements ProgramInstance {
 
   end(): Turn | "again" | "later" {
     if (this.#undecodable !== undefined) throw this.#undecodable;
+    const unoffered = this.#unoffered;
+    if (unoffered !== undefined) {
+      this.#unoffered = undefined;
+      const waitingSignals = this.#waitingSignals;
+      return {
+        commands: [],
+        sources: [],
+        isSettled: false,
+        isStuck: false,
+        waitingSignals,
+        offered: unoffered,
+      };
+    }
     const turn = this.#inner.end();
     if (typeof turn === "string") return turn;
+    this.#waitingSignals = turn.waitingSignals;
     const expected = this.#expected;
     this.#expected = [];
     let at = 0;
     const commands = turn.commands.map((command) =>
       eventTypeOfCommand[command.kind] === undefined ? command : this.#encodeCommand(command, expected[at++]),
     );
-    return { ...turn, commands };
+    return {
+      ...turn,
+      commands,
+      ...(turn.offered === undefined ? {} : { offered: this.#encodeOffered(turn.offered) }),
+    };
+  }
+
+  #encodeOffered(offered: Offered): Offered {
+    const { workflowId } = this.#of;
+    if (!offered.ok) {
+      const refusal = this.#border.refusal(decodeError(offered.refusal), workflowId);
+      return { ok: false, refusal: toRefusal(refusal) };
+    }
+    return { ok: true, input: this.#again(offered.input, this.#offered, { kind: "update", workflowId }) };
   }
 
   query(name: string, input: Payload): Payload | Promise<Payload> {
@@ -251,6 +299,8 @@ class CodedInstance implements ProgramInstance {
       case "activity":
       case "child":
         return { ...delivery, outcome: this.#decodeOutcome(delivery.outcome) };
+      case "update":
+        return { ...delivery, input: this.#decode(delivery.input, "update") };
       case "signal-settled": {
         const { outcome } = delivery;
         return outcome.ok ? delivery : { ...delivery, outcome: this.#decodeOutcome(outcome) };
@@ -313,6 +363,17 @@ class CodedInstance implements ProgramInstance {
       case "fail": {
         const recorded = record?.type === "WorkflowFailed" ? record.failure : undefined;
         return { ...command, failure: this.#failAgain(command.failure, recorded) };
+      }
+      case "complete-update": {
+        const recorded = record?.type === "UpdateCompleted" ? record : undefined;
+        const { result, failure } = command;
+        return {
+          ...command,
+          ...(result === undefined
+            ? {}
+            : { result: this.#again(result, recorded?.result, { kind: "result", workflowId }) }),
+          ...(failure === undefined ? {} : { failure: this.#failAgain(failure, recorded?.failure) }),
+        };
       }
       case "side-effect": {
         const recorded = record?.type === "SideEffectRecorded" ? record : undefined;

@@ -1,4 +1,5 @@
 import type { Command } from "../core/command.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import { AionError, unreachable } from "../core/errors.ts";
 import type { StartSignal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
@@ -12,12 +13,14 @@ import {
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
-import type { WorkflowContext } from "../workflow/context.ts";
-import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
-import type { Activation, Outcome, RecordedValue, Turn } from "../core/activation.ts";
+import type { UpdateHandling, WorkflowContext } from "../workflow/context.ts";
+import type { ActivityTask, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "../workflow/definition.ts";
+import type { Activation, Delivery, Offered, Outcome, RecordedValue, Turn } from "../core/activation.ts";
+import { encodeError } from "./answer.ts";
 import type { InstanceInit, ProgramInstance } from "./program.ts";
 import { continueAsNewMarker, unhandledRejection } from "./marker.ts";
 import { SeededRandom } from "./random.ts";
+import type { Looker } from "./scope-context.ts";
 import { ScopeContext } from "./scope-context.ts";
 import { CancellationScope } from "./scope.ts";
 
@@ -48,6 +51,12 @@ export interface SignalWait {
   deliver(payload: Payload): void;
 }
 
+interface ExposedUpdate extends UpdateHandling {
+  readonly definition: AnyUpdate;
+}
+
+type UpdateDelivery = Delivery & { readonly kind: "update" };
+
 export interface PredicateWait {
   readonly predicate: () => boolean;
   settle(): void;
@@ -63,6 +72,7 @@ export interface PredicateWait {
  *     that is not durable; it is reported as stray and the instance is finished.
  *  3. Predicates are asked at rest only, in the order of their registration, and wake one at a time.
  *  4. After the function has settled, nothing the code does has an effect.
+ *  5. An update that is offered and refused leaves no trace: no time passes, no predicate is asked, nothing is issued.
  */
 export class Runtime implements ProgramInstance {
   readonly init: InstanceInit;
@@ -74,12 +84,17 @@ export class Runtime implements ProgramInstance {
   #children: Map<number, Wait> | undefined;
   #sends: Map<number, Wait> | undefined;
   #predicates: Set<PredicateWait> | undefined;
+  #predicateContext: ScopeContext | undefined;
   readonly compensations: (() => unknown)[] = [];
   readonly root: ScopeContext;
   #signals: Map<string, SignalQueue> | undefined;
   #queries:
     | Map<string, { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }>
     | undefined;
+  #updates: Map<string, ExposedUpdate> | undefined;
+  #offered: Offered | undefined;
+  /** While a validator looks: the instant at which its update would be accepted. */
+  #validatingAt: number | undefined;
   #steps: Map<number, (task: ActivityTask) => unknown> | undefined;
   #marked: Set<string> | undefined;
   #random: SeededRandom | undefined;
@@ -102,6 +117,7 @@ export class Runtime implements ProgramInstance {
   #sendCount = 0;
   #sideEffectCount = 0;
   #handlerCount = 0;
+  #runningHandlerCount = 0;
   #waitingSignals = 0;
 
   constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
@@ -129,12 +145,15 @@ export class Runtime implements ProgramInstance {
   // What the engine calls.
 
   begin(activation: Activation): void {
+    const { delivery } = activation;
+    this.#offered =
+      delivery.kind === "update" && delivery.isOffered ? this.#consider(delivery, activation) : undefined;
+    if (this.#offered?.ok === false) return;
     this.#activation = activation;
     this.#recorded = activation.recorded;
     this.#recordedAt = 0;
     this.#isActive = true;
     if (this.#isSettled) return;
-    const { delivery } = activation;
     // A value only wakes code, and that finds its context by itself.
     if ("outcome" in delivery && delivery.outcome.ok) this.#deliver(delivery);
     // In the run's context, so that a rejection which nobody handles is known to be this run's.
@@ -171,6 +190,9 @@ export class Runtime implements ProgramInstance {
       case "signal":
         this.#deliverSignal(delivery.name, delivery.payload);
         return;
+      case "update":
+        void this.#update(delivery, this.#offered?.ok === true ? this.#offered.input : delivery.input);
+        return;
       case "cancel":
         this.#isCancelRequested = true;
         this.#cancelReason = delivery.reason;
@@ -182,6 +204,16 @@ export class Runtime implements ProgramInstance {
   }
 
   end(): Turn | "again" {
+    const offered = this.#offered;
+    if (offered?.ok === false)
+      return {
+        commands: [],
+        sources: [],
+        isSettled: this.#isSettled,
+        isStuck: false,
+        waitingSignals: this.#waitingSignals,
+        offered,
+      };
     if (!this.#isSettled && this.#predicates !== undefined) {
       for (const wait of this.#predicates) {
         if (this.#ask(wait)) return "again";
@@ -193,8 +225,10 @@ export class Runtime implements ProgramInstance {
       sources: this.#sources,
       isSettled: this.#isSettled,
       isStuck: this.#isStarted && !this.#isSettled && this.#isStuck(),
+      ...(offered === undefined ? {} : { offered }),
       waitingSignals: this.#waitingSignals,
     };
+    this.#offered = undefined;
     this.#commands = [];
     if (this.init.isTracing) this.#sources = [];
     return turn;
@@ -214,7 +248,7 @@ export class Runtime implements ProgramInstance {
     const value = fromPayload(input);
     const argument =
       inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
-    const context = new ScopeContext(this, new CancellationScope(undefined), true);
+    const context = new ScopeContext(this, new CancellationScope(undefined), "query handler");
     try {
       const answer = this.carrier.enter(context, () => exposed.handler(argument));
       if (answer instanceof Promise) {
@@ -256,9 +290,16 @@ export class Runtime implements ProgramInstance {
 
   /** True when the call may go on; a stray call finishes the instance. */
   guard(what: string, context: ScopeContext, name?: string): boolean {
-    if (this.#isActive && !context.isQuery) return true;
+    const { looker } = context;
+    if (this.#isActive && looker === undefined) return true;
     const call = name === undefined ? what : `${what} ${JSON.stringify(name)}`;
-    if (context.isQuery) throw new AionError("query_failed", `a query handler called ${call}`);
+    if (looker !== undefined) {
+      const code = misuseCodes[looker];
+      // Also for who does not hear of it: it may be told by a promise that nobody awaits.
+      const misuse = new AionError(code, `a ${looker} called ${call}`);
+      context.misuse ??= misuse;
+      throw misuse;
+    }
     this.stray(call);
     return false;
   }
@@ -356,6 +397,15 @@ export class Runtime implements ProgramInstance {
     for (const payload of waiting) this.#deliverSignal(definition.name, payload);
   }
 
+  exposeUpdate(definition: AnyUpdate, handling: UpdateHandling): void {
+    this.#updates ??= new Map();
+    this.#updates.set(definition.name, { definition, ...handling });
+  }
+
+  get allHandlersFinished(): boolean {
+    return this.#runningHandlerCount === 0;
+  }
+
   sideEffect(produce: () => unknown): unknown {
     const ordinal = this.#sideEffectCount++;
     const what = `the value of a sideEffect in workflow ${this.init.workflowId}`;
@@ -409,7 +459,7 @@ export class Runtime implements ProgramInstance {
   }
 
   get nowMs(): number {
-    return this.#activation?.nowMs ?? this.init.startedAt;
+    return this.#validatingAt ?? this.#activation?.nowMs ?? this.init.startedAt;
   }
 
   get historyLength(): number {
@@ -529,11 +579,102 @@ export class Runtime implements ProgramInstance {
   }
 
   async #handle(handler: (payload: unknown) => unknown, payload: unknown): Promise<void> {
+    this.#runningHandlerCount += 1;
     try {
       await handler(payload);
     } catch (error) {
       this.#fail(error);
+    } finally {
+      this.#runningHandlerCount -= 1;
     }
+  }
+
+  // Updates.
+
+  /** Asks the code whether it takes an update, at a moment at which nothing of it moves. */
+  #consider({ name, input }: UpdateDelivery, { nowMs }: Activation): Offered {
+    const what = this.#nameOf(name);
+    const context = new ScopeContext(this, new CancellationScope(undefined), "validator of an update");
+    this.#validatingAt = nowMs;
+    try {
+      const exposed = this.#exposedAs(name, what);
+      const { validate, definition } = exposed;
+      const { inputSchema } = definition;
+      const value = fromPayload(input);
+      const parsed =
+        inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
+      const recorded =
+        inputSchema === undefined
+          ? input
+          : toPayload(parsed, `the input of ${what}`, this.init.payloadLimitBytes);
+      if (validate !== undefined) this.#validate(context, () => validate(parsed), what);
+      return { ok: true, input: recorded };
+    } catch (error) {
+      return { ok: false, refusal: encodeError(error) };
+    } finally {
+      this.#validatingAt = undefined;
+    }
+  }
+
+  #validate(context: ScopeContext, validate: () => unknown, what: string): void {
+    let answer: unknown;
+    try {
+      answer = this.carrier.enter(context, validate);
+    } catch (error) {
+      throw context.misuse ?? rejected(error, what);
+    }
+    if (answer instanceof Promise) {
+      answer.catch(() => undefined);
+      throw (
+        context.misuse ??
+        new AionError("update_rejected", `${what}: its validator returned a promise`, {
+          hint: "A validator answers at once: it looks at the state of the workflow, and throws to refuse.",
+        })
+      );
+    }
+    if (context.misuse !== undefined) throw context.misuse;
+  }
+
+  async #update({ updateId, name }: UpdateDelivery, input: Payload): Promise<void> {
+    const kind = "complete-update";
+    const what = this.#nameOf(name);
+    this.#runningHandlerCount += 1;
+    try {
+      // It was there when the update was accepted; in changed code it may not be.
+      const { handler, definition } = this.#exposedAs(name, what);
+      const result = await handler(fromPayload(input));
+      const { outputSchema } = definition;
+      const checked =
+        outputSchema === undefined ? result : parseWithSchema(outputSchema, result, `the answer of ${what}`);
+      const payload = toPayload(checked, `the answer of ${what}`, this.init.payloadLimitBytes);
+      if (this.#mayEnd(what)) this.issue({ kind, updateId, result: payload });
+    } catch (error) {
+      // Whoever continues as new ends the run, and with it this update.
+      if (this.isContinuing) this.#fail(error);
+      else if (this.#mayEnd(what)) this.issue({ kind, updateId, failure: toFailure(error) });
+    } finally {
+      this.#runningHandlerCount -= 1;
+    }
+  }
+
+  #mayEnd(what: string): boolean {
+    if (this.#isActive || this.#isSettled) return true;
+    this.stray(`the end of ${what}`);
+    return false;
+  }
+
+  #nameOf(updateName: string): string {
+    return `update ${JSON.stringify(updateName)} of workflow ${this.init.workflowId}`;
+  }
+
+  #exposedAs(name: string, what: string): ExposedUpdate {
+    const exposed = this.#updates?.get(name);
+    if (exposed !== undefined) return exposed;
+    const known = [...(this.#updates?.keys() ?? [])].map((key) => JSON.stringify(key)).join(", ");
+    throw new AionError(
+      "update_unknown",
+      `${what}: not exposed; exposed are ${known === "" ? "none" : known}`,
+    );
   }
 
   #deliverSignal(name: string, payload: Payload): void {
@@ -580,7 +721,13 @@ export class Runtime implements ProgramInstance {
 
   #ask(wait: PredicateWait): boolean {
     try {
-      if (!wait.predicate()) return false;
+      // Within the run, so that it may look at the time, and at whether handlers have ended.
+      this.#predicateContext ??= new ScopeContext(
+        this,
+        new CancellationScope(undefined),
+        "predicate of waitUntil",
+      );
+      if (!this.carrier.enter(this.#predicateContext, wait.predicate)) return false;
       this.predicates.delete(wait);
       wait.settle();
     } catch (error) {
@@ -591,13 +738,25 @@ export class Runtime implements ProgramInstance {
   }
 
   #isStuck(): boolean {
-    if (this.activities.size > 0 || this.#handlerCount > 0) return false;
+    if (this.activities.size > 0 || this.#handlerCount > 0 || this.#updates !== undefined) return false;
     for (const waits of [this.#timers, this.#children, this.#sends, this.#predicates]) {
       if (waits !== undefined && waits.size > 0) return false;
     }
     for (const queue of this.#signals?.values() ?? []) if (queue.waiting.length > 0) return false;
     return true;
   }
+}
+
+const misuseCodes: Readonly<Record<Looker, ErrorCode>> = {
+  "query handler": "query_failed",
+  "validator of an update": "update_rejected",
+  "predicate of waitUntil": "outside_workflow",
+};
+
+function rejected(error: unknown, what: string): AionError {
+  const failure = toFailure(error);
+  const { stack: _stack, ...told } = failure;
+  return new AionError("update_rejected", `${what}: ${failure.message}`, { details: { failure: told } });
 }
 
 function settle(waits: Map<number, Wait>, ordinal: number, outcome: Outcome): void {

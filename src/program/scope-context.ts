@@ -10,29 +10,36 @@ import type {
   ActivityRequest,
   ChildRequest,
   ScopeHandle,
+  UpdateHandling,
   Waited,
   WorkflowContext,
   WorkflowInfo,
 } from "../workflow/context.ts";
-import type { AnyQuery, AnySignal, AnyWorkflow } from "../workflow/definition.ts";
+import type { AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "../workflow/definition.ts";
 import { continueAsNewMarker } from "./marker.ts";
 import type { Runtime, Wait } from "./runtime.ts";
 import type { Cancellable } from "./scope.ts";
 import { CancellationScope } from "./scope.ts";
 
+/** What looks at a run and must leave it as it is. */
+export type Looker = "query handler" | "validator of an update" | "predicate of waitUntil";
+
 /**
- * What `aion/workflow` talks to inside one cancellation scope of one run; or, as the context of a query, inside a handler
- * that answers one. Such code asks for nothing, also when it goes on after the answer: what it does there hurts only itself.
+ * What `aion/workflow` talks to inside one cancellation scope of one run; or, as the context of a looker, inside a handler that
+ * answers a query or a validator. Such code asks for nothing, also when it goes on after the answer: what it does there hurts only
+ * itself.
  */
 export class ScopeContext implements WorkflowContext {
   readonly cancellation: CancellationScope;
-  readonly isQuery: boolean;
+  readonly looker: Looker | undefined;
+  /** Of a looker: what it asked for. */
+  misuse: AionError | undefined;
   readonly #runtime: Runtime;
 
-  constructor(runtime: Runtime, cancellation: CancellationScope, isQuery = false) {
+  constructor(runtime: Runtime, cancellation: CancellationScope, looker?: Looker) {
     this.#runtime = runtime;
     this.cancellation = cancellation;
-    this.isQuery = isQuery;
+    this.looker = looker;
   }
 
   runActivity(request: ActivityRequest): Promise<unknown> {
@@ -202,6 +209,14 @@ export class ScopeContext implements WorkflowContext {
     if (this.#runtime.guard("expose", this)) this.#runtime.exposeSignal(signal, handler, this);
   }
 
+  exposeUpdate(update: AnyUpdate, handling: UpdateHandling): void {
+    if (this.#runtime.guard("expose", this)) this.#runtime.exposeUpdate(update, handling);
+  }
+
+  allHandlersFinished(): boolean {
+    return this.#runtime.allHandlersFinished;
+  }
+
   sideEffect(produce: () => unknown): unknown {
     this.#demand("sideEffect");
     return this.#runtime.sideEffect(produce);
@@ -256,7 +271,7 @@ export class ScopeContext implements WorkflowContext {
   }
 
   shield<Result>(run: () => Result | Promise<Result>): Promise<Result> {
-    const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.isQuery);
+    const shielded = new ScopeContext(this.#runtime, new CancellationScope(undefined), this.looker);
     return this.#runtime.carrier.enter(shielded, async () => run());
   }
 
@@ -317,7 +332,7 @@ export class ScopeContext implements WorkflowContext {
   }
 
   reject(error: unknown): void {
-    if (!this.isQuery) this.#runtime.reject(error);
+    if (this.looker === undefined) this.#runtime.reject(error);
   }
 
   /** Why a wait cannot begin: the code is stray (never settles), ending, or cancelled. */

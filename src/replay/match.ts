@@ -47,6 +47,14 @@ export function isRecordOf(event: EventBody, command: Command): boolean {
       return event.type === "SideEffectRecorded" && event.ordinal === command.ordinal;
     case "mark-version":
       return event.type === "VersionMarked" && event.changeId === command.changeId;
+    case "complete-update":
+      return (
+        event.type === "UpdateCompleted" &&
+        event.updateId === command.updateId &&
+        event.result === command.result &&
+        event.failure?.kind === command.failure?.kind &&
+        event.failure?.message === command.failure?.message
+      );
     case "complete":
       return event.type === "WorkflowCompleted" && event.result === command.result;
     case "fail":
@@ -90,6 +98,10 @@ export function describeRecord(event: EventBody): string {
       return describeCommand({ kind: "side-effect", ordinal: event.ordinal });
     case "VersionMarked":
       return describeCommand({ ...event, kind: "mark-version" });
+    case "UpdateCompleted": {
+      const { type: _type, ...fields } = event;
+      return describeCommand({ ...fields, kind: "complete-update" });
+    }
     case "WorkflowCompleted":
       return `complete with ${shorten(event.result)}`;
     case "WorkflowFailed":

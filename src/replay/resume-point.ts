@@ -73,6 +73,7 @@ export class ResumeTracker {
         for (const { name } of delivery.signals ?? []) this.#arrive(name);
         return;
       case "cancel":
+      case "update":
         return;
       case "signal":
         this.#arrive(delivery.name);

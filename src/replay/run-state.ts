@@ -3,6 +3,7 @@ import type {
   ActivityOptionsRecord,
   ControlKind,
   Event,
+  EventBody,
   EventOf,
   ParentClosePolicy,
   StartSignal,
@@ -60,6 +61,16 @@ export interface OpenTimer {
   readonly fireAt: number;
 }
 
+/** An update that was accepted. */
+export interface AcceptedUpdate {
+  readonly updateId: string;
+  readonly name: string;
+  readonly acceptedSeq: number;
+  readonly acceptedAt: number;
+  /** The event that gave it its outcome: its own, or the end of the run; `undefined`: it has none yet. */
+  settledSeq: number | undefined;
+}
+
 /** Recorded during a pause, and not told to the code yet. */
 interface Held {
   readonly seq: number;
@@ -70,8 +81,9 @@ const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noVoids: ReadonlySet<number> = new Set();
 const noSends: ReadonlySet<number> = new Set();
+const noUpdates: ReadonlySet<AcceptedUpdate> = new Set();
 
-/** A bound: the dedupe ids that a chain of runs carries along, of signals and of cancellations each. */
+/** A bound: the dedupe ids that a chain of runs carries along, of signals, of updates and of cancellations each. */
 const dedupeIdsMax = 1_000;
 
 /**
@@ -90,6 +102,10 @@ export class RunState {
   #sends: Set<number> | undefined;
   #signalIds: Set<string> | undefined;
   #cancelRequestIds: Set<string> | undefined;
+  #updates: Map<string, AcceptedUpdate> | undefined;
+  #pendingUpdates: Set<AcceptedUpdate> | undefined;
+  /** The end of the run was their outcome. */
+  #leftUpdates: Set<AcceptedUpdate> | undefined;
   #controlRequestIds: Set<string> | undefined;
   #pause: { readonly at: number; readonly reason?: string } | undefined;
   #held: Held[] | undefined;
@@ -203,6 +219,11 @@ export class RunState {
     return this.#terminal;
   }
 
+  /** Updates that had no outcome when the run ended: that end is it. */
+  get leftUpdates(): ReadonlySet<AcceptedUpdate> {
+    return this.#leftUpdates ?? noUpdates;
+  }
+
   /** Activities that had no outcome when the run ended. */
   get abandoned(): readonly OpenActivity[] {
     return this.#abandoned;
@@ -247,6 +268,26 @@ export class RunState {
   /** The latest dedupe ids, for the next run of the chain. */
   recentSignalIds(): readonly string[] {
     return [...(this.#signalIds ?? [])].slice(-dedupeIdsMax);
+  }
+
+  /** An update that this run accepted. */
+  updateOf(updateId: string): AcceptedUpdate | undefined {
+    return this.#updates?.get(updateId);
+  }
+
+  /** Accepted, and without an outcome, in the order in which they came. */
+  get pendingUpdates(): ReadonlySet<AcceptedUpdate> {
+    return this.#pendingUpdates ?? noUpdates;
+  }
+
+  /** An earlier run of the chain accepted an update of that id. */
+  hasEarlierUpdate(updateId: string): boolean {
+    return this.#started?.updateIds?.includes(updateId) === true;
+  }
+
+  /** The latest ids of updates, for the next run of the chain. */
+  recentUpdateIds(): readonly string[] {
+    return [...(this.#started?.updateIds ?? []), ...(this.#updates?.keys() ?? [])].slice(-dedupeIdsMax);
   }
 
   /** Whether the run, or one that it continues, was asked to stop by that request. */
@@ -302,8 +343,18 @@ export class RunState {
   #measure(event: Event): void {
     this.#historyBytes += sizeOfEvent(event);
     if (this.#longSinceSeq < event.seq) return;
+    if (this.#isLong(this.historyLength, this.#historyBytes)) this.#longSinceSeq = event.seq;
+  }
+
+  #isLong(historyLength: number, historyBytes: number): boolean {
     const { events, bytes } = this.#longHistory;
-    if (this.historyLength >= events || this.#historyBytes >= bytes) this.#longSinceSeq = event.seq;
+    return historyLength >= events || historyBytes >= bytes;
+  }
+
+  /** What `isHistoryLong` will be when that event is applied. */
+  isHistoryLongWith(event: EventBody): boolean {
+    const bytes = this.#historyBytes + sizeOfEvent(event as Event);
+    return this.isHistoryLong || this.#isLong(this.historyLength + 1, bytes);
   }
 
   /** Nothing is open in a run that has ended; its children go their own way. */
@@ -313,6 +364,9 @@ export class RunState {
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
+    for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;
+    this.#leftUpdates = this.#pendingUpdates;
+    this.#pendingUpdates = undefined;
     this.#pause = undefined;
   }
 
@@ -412,6 +466,11 @@ export class RunState {
               ordinal: event.ordinal,
               outcome: { ok: false, failure: event.failure },
             };
+      case "UpdateAccepted":
+        return this.#acceptUpdate(event);
+      case "UpdateCompleted":
+        this.#settleUpdate(event);
+        return undefined;
       case "ChildWorkflowStarted":
         this.#children ??= new Map();
         this.#children.set(event.ordinal, {
@@ -502,6 +561,25 @@ export class RunState {
     if (requestId === undefined) return;
     this.#cancelRequestIds ??= new Set();
     this.#cancelRequestIds.add(requestId);
+  }
+
+  #acceptUpdate(event: EventOf<"UpdateAccepted">): Delivery {
+    const { updateId, name, input, seq, recordedAt } = event;
+    this.#updates ??= new Map();
+    if (this.#updates.has(updateId)) throw this.#shape(event, `update ${updateId} was accepted before it`);
+    const update = { updateId, name, acceptedSeq: seq, acceptedAt: recordedAt, settledSeq: undefined };
+    this.#updates.set(updateId, update);
+    this.#pendingUpdates ??= new Set();
+    this.#pendingUpdates.add(update);
+    return { kind: "update", updateId, name, input };
+  }
+
+  #settleUpdate(event: EventOf<"UpdateCompleted">): void {
+    const update = this.#updates?.get(event.updateId);
+    if (update !== undefined && this.#pendingUpdates?.delete(update) === true) update.settledSeq = event.seq;
+    // Its run had ended, and goes on after all: what was told of it then stands.
+    else if (update === undefined || this.#leftUpdates?.delete(update) !== true)
+      throw this.#shape(event, `update ${event.updateId} is not open`);
   }
 
   #rememberControl(kind: ControlKind, requestId: string | undefined): void {

@@ -434,6 +434,8 @@ export class TestEngine {
       signal: (request) => this.#write((service) => service.signal(request)),
       cancel: (request) => this.#write((service) => service.cancel(request)),
       terminate: (request) => this.#write((service) => service.terminate(request)),
+      update: (request, options) => this.#write((service) => service.update(request, options)),
+      updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
       reopen: (request) => this.#write((service) => service.reopen(request)),

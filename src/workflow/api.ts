@@ -13,9 +13,11 @@ import type {
   ActivityTask,
   AnyQuery,
   AnySignal,
+  AnyUpdate,
   AnyWorkflow,
   Query,
   Signal,
+  Update,
   Workflow,
 } from "./definition.ts";
 
@@ -59,20 +61,54 @@ export function waitUntil(predicate: () => boolean, timeout?: Duration): Promise
   return allowUnheard(requireContext("waitUntil").waitUntil(predicate, timeoutMs));
 }
 
+export interface UpdateOptions<Input> {
+  /**
+   * Refuses an update by throwing, before it is accepted: nothing is recorded then. It looks at the state of the workflow at once, asks
+   * for nothing and changes nothing; it is not called on replay.
+   */
+  readonly validate?: (input: Input) => void;
+}
+
+const updateOptionNames: OptionNames<UpdateOptions<unknown>> = { validate: true };
+
 /**
- * Answers a query, or handles each signal of a name as it comes (instead of `receive`). A query handler answers at
- * once and changes nothing; a signal handler may be async, and its failure fails the run.
+ * Answers a query, handles each signal of a name as it comes (instead of `receive`), or handles updates. A query handler answers at
+ * once and changes nothing; a signal handler may be async, and its failure fails the run. An update handler may be async and ask for
+ * everything that a workflow may; what it returns is recorded as the answer, and its failure fails the update alone. Handlers take
+ * turns with the rest of the workflow where they await. That of an update stands in the scope of the run.
  */
 export function expose<Input, Output>(query: Query<Input, Output>, handler: (input: Input) => Output): void;
 export function expose<Payload>(
   signal: Signal<Payload>,
   handler: (payload: Payload) => void | Promise<void>,
 ): void;
-export function expose(definition: AnyQuery | AnySignal, handler: (argument: never) => unknown): void {
+export function expose<Input, Output>(
+  update: Update<Input, Output>,
+  handler: (input: Input) => Output | Promise<Output>,
+  options?: UpdateOptions<Input>,
+): void;
+export function expose(
+  definition: AnyQuery | AnySignal | AnyUpdate,
+  handler: (argument: never) => unknown,
+  options: UpdateOptions<never> = {},
+): void {
   const context = requireContext("expose");
   const handle = handler as (argument: unknown) => unknown;
   if (definition.kind === "query") context.exposeQuery(definition, handle);
-  else context.exposeSignal(definition, handle);
+  else if (definition.kind === "signal") context.exposeSignal(definition, handle);
+  else {
+    demandKnownOptions(options, updateOptionNames, `expose of update ${JSON.stringify(definition.name)}`);
+    const validate = options.validate as ((input: unknown) => void) | undefined;
+    context.exposeUpdate(definition, { handler: handle, validate });
+  }
+}
+
+/**
+ * Whether no handler of an update or a signal is under way. A run that ends leaves those that are: their updates fail with
+ * `update_unfinished`. To let them end first: `await waitUntil(allHandlersFinished)`.
+ */
+export function allHandlersFinished(): boolean {
+  return requireContext("allHandlersFinished").allHandlersFinished();
 }
 
 export interface ChildOptions {

@@ -1,7 +1,7 @@
 import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord, ParentClosePolicy } from "../core/event.ts";
 import type { LogLevel } from "../core/ports.ts";
-import type { ActivityTask, AnyQuery, AnySignal, AnyWorkflow } from "./definition.ts";
+import type { ActivityTask, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "./definition.ts";
 
 /** What the functions of this module ask of whoever runs the workflow code. One context per cancellation scope. */
 export interface WorkflowContext {
@@ -13,6 +13,8 @@ export interface WorkflowContext {
   sendSignal(target: string, signal: AnySignal, payload: unknown): Promise<void>;
   exposeQuery(query: AnyQuery, handler: (input: unknown) => unknown): void;
   exposeSignal(signal: AnySignal, handler: (payload: unknown) => unknown): void;
+  exposeUpdate(update: AnyUpdate, handling: UpdateHandling): void;
+  allHandlersFinished(): boolean;
   sideEffect(produce: () => unknown): unknown;
   patched(changeId: string): boolean;
   continueAsNew(workflow: AnyWorkflow | undefined, input: unknown): never;
@@ -27,6 +29,11 @@ export interface WorkflowContext {
   uuid(): string;
   info(): WorkflowInfo;
   log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> | undefined): void;
+}
+
+export interface UpdateHandling {
+  readonly handler: (input: unknown) => unknown;
+  readonly validate: ((input: unknown) => void) | undefined;
 }
 
 export interface ActivityRequest {

@@ -316,6 +316,48 @@ export function signal(name: string, schema?: Schema): Signal<unknown> {
   });
 }
 
+export interface Update<Input, Output> {
+  readonly kind: "update";
+  readonly name: string;
+  readonly inputSchema?: Schema;
+  readonly outputSchema?: Schema;
+  readonly "~types"?: (input: Input) => Output;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- see AnyActivity
+export type AnyUpdate = Update<any, any>;
+
+/**
+ * Defines an update: a request to a run that is checked, recorded, dealt with by its code, and answered. The second and the third
+ * argument are the schemas of its input and of its answer.
+ *
+ * @example
+ * export const changeAddress = update("changeAddress", Address, z.object({ fee: z.number() }));
+ */
+export function update<Output = void, Input = void>(name: string): Update<Input, Output>;
+export function update<I extends Schema, Output = void>(
+  name: string,
+  input: I,
+): Update<SchemaInput<I>, Output>;
+export function update<I extends Schema, O extends Schema>(
+  name: string,
+  input: I,
+  output: O,
+): Update<SchemaInput<I>, SchemaOutput<O>>;
+export function update<O extends Schema>(
+  name: string,
+  input: undefined,
+  output: O,
+): Update<void, SchemaOutput<O>>;
+export function update(name: string, input?: Schema, output?: Schema): Update<unknown, unknown> {
+  return Object.freeze({
+    kind: "update" as const,
+    name: parseName(name, "update name"),
+    ...(input === undefined ? {} : { inputSchema: input }),
+    ...(output === undefined ? {} : { outputSchema: output }),
+  });
+}
+
 export interface Query<Input, Output> {
   readonly kind: "query";
   readonly name: string;

@@ -1,6 +1,6 @@
 /** What workflow files import. */
 export * from "./api.ts";
-export { activity, query, signal, workflow } from "./definition.ts";
+export { activity, query, signal, update, workflow } from "./definition.ts";
 export type {
   Activity,
   ActivityImplementation,
@@ -8,6 +8,7 @@ export type {
   ActivityTask,
   Query,
   Signal,
+  Update,
   Workflow,
   WorkflowFunction,
   WorkflowOptions,

@@ -222,6 +222,26 @@ describe("with --json", () => {
     await expectDocument("result", ["done"]);
     expect(await expectDocument("result", ["failed"], { exitCode: 1 })).toMatchObject({ status: "failed" });
     expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toMatchObject({ status: "running" });
+    await test.openEngine();
+    const make = ["waiting", "raise", "--update-id"];
+    expect(await expectDocument("update", [...make, "u-1", "--input", "5"])).toMatchObject({
+      status: "completed",
+      result: 5,
+      updateId: "u-1",
+    });
+    const failed = await expectDocument("update", [...make, "u-2", "--input", "13"], { exitCode: 1 });
+    expect(failed).toMatchObject({
+      status: "failed",
+      failure: { message: expect.stringContaining("bad luck") as string },
+    });
+    expect(await expectDocument("update", [...make, "u-3", "--input", "500", "--no-wait"])).toMatchObject({
+      status: "accepted",
+    });
+    expect(await expectDocument("update", ["waiting", "--update-id", "u-1"])).toMatchObject({ result: 5 });
+    expect(await expectDocument("describe", ["waiting"])).toMatchObject({
+      pendingUpdates: [{ updateId: "u-3", name: "raise" }],
+    });
+    await expectDocument("history", ["waiting"]);
     await test.run(["terminate", "waiting"]);
     await expectDocument("result", ["waiting"], { exitCode: 1 });
     await expectDocument("replay", ["shipping", "--workflows", workflowsFile]);

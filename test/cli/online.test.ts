@@ -63,6 +63,61 @@ describe("with an engine running", () => {
     expect([query.exitCode, type.exitCode]).toEqual([1, 1]);
   });
 
+  it("an update is answered, accepted, refused, and told again by its id", async () => {
+    const { client } = await test.openEngine();
+    await client.start(fulfil, { amount: 5 }, { id: "o-1" });
+    const raise = (input: number, ...more: readonly string[]) =>
+      test.run(["update", "o-1", "raise", "--input", String(input), ...more]);
+    expect(await raise(5, "--update-id", "u-1")).toMatchObject({ stdout: "5\n", exitCode: 0 });
+    expect(await raise(5, "--update-id", "u-1")).toMatchObject({ stdout: "5\n", exitCode: 0 });
+    const [again, other, bad, less, absent, accepted] = await Promise.all([
+      test.run(["update", "o-1", "--update-id", "u-1"]),
+      raise(6, "--update-id", "u-1"),
+      raise(13),
+      raise(-1),
+      test.run(["update", "o-1", "nope"]),
+      raise(500, "--update-id", "u-2", "--no-wait"),
+    ]);
+    expect(again).toMatchObject({ stdout: "5\n", exitCode: 0 });
+    expect(other).toMatchObject({
+      stderr: expect.stringMatching(/^error\[update_conflict\]/) as string,
+      exitCode: 1,
+    });
+    // What comes from outside cannot play tricks with the terminal.
+    expect(bad).toMatchObject({
+      stderr: expect.stringMatching(/^failed: bad luck \\u001b\[31m13\n/) as string,
+      exitCode: 1,
+    });
+    expect(less.stderr).toMatch(/^error\[update_rejected\]: .*that is less\nhint: /);
+    expect(absent.stderr).toMatch(/^error\[update_unknown\]: .*exposed are "raise"\nhint: /);
+    expect(accepted).toMatchObject({ stdout: "accepted as u-2\n", exitCode: 0 });
+    const waiting = await test.run(["update", "o-1", "--update-id", "u-2", "--timeout", "100ms"]);
+    expect(waiting.stderr).toMatch(/^error\[result_timeout\]: update u-2 of workflow o-1 has no outcome yet/);
+    expect((await test.run(["describe", "o-1"])).stdout).toMatch(/update +raise +u-2, accepted/);
+    expect((await test.run(["history", "o-1"])).stdout).toMatch(/UpdateCompleted +raise \(u-1\) +5/);
+    expect((await test.run(["update", "o-1"])).exitCode).toBe(2);
+  });
+
+  it("waiting for an update goes on over a restart of the engine", async () => {
+    const first = await test.openEngine();
+    await first.client.start(fulfil, { amount: 5 }, { id: "o-1" });
+    const command = test.spawn(["update", "o-1", "raise", "--input", "500", "--update-id", "u", "--json"]);
+    const said: string[] = [];
+    command.stdout.on("data", (chunk: Buffer) => said.push(chunk.toString()));
+    const ended = new Promise<number | null>((resolve) => command.once("close", resolve));
+    const run = first.client.get("o-1");
+    await expect.poll(async () => (await run.describe()).pendingUpdates.length, patiently).toBe(1);
+    await first.close();
+    const second = await test.openEngine();
+    await second.client.get("o-1").terminate();
+    expect(await ended).toBe(1);
+    expect(JSON.parse(said.join(""))).toMatchObject({
+      status: "failed",
+      updateId: "u",
+      failure: { kind: "engine", type: "update_unfinished" },
+    });
+  });
+
   it("a run is cancelled and terminated through it", async () => {
     const { client } = await test.openEngine();
     const cancelled = await client.start(approve, undefined, { id: "a-1" });
@@ -113,6 +168,7 @@ describe("with an engine that cannot be reached", () => {
       test.run(["signal", "a-1", "approval"]),
       test.run(["query", "a-1", "stage"]),
     ]);
+    expect((await test.run(["update", "a-1", "raise"])).stderr).toMatch(/^error\[(no_owner|store_owned)\]/);
     expect(list).toMatchObject({
       exitCode: 0,
       stderr: expect.stringContaining("read from the file, beside it") as string,

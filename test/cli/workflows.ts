@@ -7,12 +7,14 @@ import {
   receive,
   signal,
   sleep,
+  update,
   workflow,
 } from "../../src/workflow/index.ts";
 
 export const charge = activity("charge", async (amount: number) => `pay_${amount}`);
 export const approval = signal<{ readonly by: string }>("approval");
 export const stage = query<string>("stage");
+export const raise = update<number, number>("raise");
 
 export const ship = workflow("ship", async (paymentId: string) => {
   await sleep("2 days");
@@ -23,6 +25,21 @@ export const ship = workflow("ship", async (paymentId: string) => {
 export const fulfil = workflow("fulfil", async (order: { readonly amount: number }) => {
   let at = "charging";
   expose(stage, () => at);
+  let bonus = 0;
+  expose(
+    raise,
+    async (by) => {
+      if (by === 13) throw new Error("bad luck \u001b[31m13");
+      if (by > 100) await sleep("1 day");
+      bonus += by;
+      return bonus;
+    },
+    {
+      validate: (by) => {
+        if (by < 0) throw new Error("that is less");
+      },
+    },
+  );
   const paymentId = await charge(order.amount);
   at = "waiting for approval";
   const { by } = await receive(approval);

@@ -13,6 +13,7 @@ import {
   signal,
   signalWorkflow,
   step,
+  update,
   workflow,
 } from "../../src/workflow/index.ts";
 import type { Workflow } from "../../src/workflow/index.ts";
@@ -47,6 +48,13 @@ const words = [
   "last-result",
   "query-refusal",
   "signal-refusal",
+  "update-input",
+  "update-answer",
+  "update-message",
+  "update-details",
+  "update-refusal",
+  "rejection",
+  "rejection-details",
   "start-refusal",
 ] as const;
 export type Word = (typeof words)[number];
@@ -105,6 +113,8 @@ export const stage = query("stage", {
   output: z.object({ at: z.string(), of: z.string() }),
 });
 
+export const change = update("change", z.string().trim().pipe(refusing), z.object({ answer: z.string() }));
+
 export const listener = workflow("listener", async () => {
   const heard = await receive(note, { timeout: "1 minute" });
   return heard.ok ? heard.value.text : "nothing";
@@ -128,6 +138,20 @@ export const everything: Workflow<Input, unknown> = workflow(
   async (input: Input) => {
     const of = [input.word];
     expose(stage, (asked) => ({ at: secret("query-answer"), of: asked }));
+    expose(
+      change,
+      (what) => {
+        if (what === "fail")
+          throw new ApplicationFailure(secret("update-message"), { details: secret("update-details") });
+        return { answer: what === secret("update-input") ? secret("update-answer") : "something else" };
+      },
+      {
+        validate: (what) => {
+          if (what === "reject")
+            throw new ApplicationFailure(secret("rejection"), { details: secret("rejection-details") });
+        },
+      },
+    );
     if (input.word === secret("next-input")) {
       // It came to the run before, which did not ask for it.
       return { ends: secret("last-result"), kept: (await receive(note)).text };

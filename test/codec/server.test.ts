@@ -9,6 +9,7 @@ import type { PayloadCodec } from "../../src/codec/index.ts";
 import { Server } from "../../src/server/server.ts";
 import { Worker } from "../../src/worker/index.ts";
 import {
+  change,
   everything,
   everythingWorkflows,
   far,
@@ -100,6 +101,21 @@ async function play(open: () => ReturnType<typeof serve>): Promise<readonly Wire
   await expect(at.client.get("main").signal("go", secret("signal-refusal"))).rejects.toThrow(
     secret("signal-refusal"),
   );
+  const changed = { answer: secret("update-answer") };
+  const made = [change, ` ${secret("update-input")} `, { updateId: "u" }] as const;
+  expect(await run.update(...made)).toEqual(changed);
+  await expect(run.update(change, "fail", { updateId: "f" })).rejects.toMatchObject({
+    message: secret("update-message"),
+    details: secret("update-details"),
+  });
+  await expect(run.update(change, "reject")).rejects.toMatchObject({
+    code: "update_rejected",
+    message: expect.stringContaining(secret("rejection")) as string,
+    cause: { message: secret("rejection"), details: secret("rejection-details") },
+  });
+  await expect(at.client.get("main").update("change", secret("update-refusal"))).rejects.toThrow(
+    secret("update-refusal"),
+  );
   const refused = { word: secret("start-refusal"), listener: "" };
   await expect(at.client.start("everything", refused)).rejects.toThrow(secret("start-refusal"));
   // Two that nobody asks for yet: they go on to the next run.
@@ -107,12 +123,17 @@ async function play(open: () => ReturnType<typeof serve>): Promise<readonly Wire
   await run.signal(go, secret("signal-payload"));
   expect(await at.client.get(heard.workflowId).result()).toBe(secret("sent-signal"));
   await again();
+  expect(await at.client.get("main").update(...made)).toEqual(changed);
+  await expect(at.client.get("main").update(change, "other", { updateId: "u" })).rejects.toMatchObject({
+    code: "update_conflict",
+  });
   await at.client.get("main").signal("continue");
   const result = await at.client.get("main", { runId: first.runId ?? "" }).result();
   expect(result).toEqual({ ends: secret("last-result"), kept: secret("kept-signal") });
   await again();
   // After the end a query is answered by replay of what was recorded.
   expect(await at.client.get("main").query("stage", "x")).toEqual({ at: secret("query-answer"), of: "x" });
+  expect(await at.client.get("main").update(...made)).toEqual(changed);
   const events = [];
   for await (const event of at.client.get("main").history()) events.push(event);
   for await (const line of at.client.get("main").logs()) events.push(line);
@@ -123,6 +144,9 @@ async function play(open: () => ReturnType<typeof serve>): Promise<readonly Wire
     "query-refusal",
     "signal-refusal",
     "start-refusal",
+    "update-refusal",
+    "rejection",
+    "rejection-details",
   ];
   const elsewhere: readonly Word[] = ["near-heartbeat", "far-heartbeat"];
   const shown = secrets.filter((word) => ![...never, ...elsewhere].map(secret).includes(word));
@@ -147,7 +171,16 @@ describe("with a codec in the client, the worker and the engine", () => {
   it("is looked at where plaintext would be: without a codec the same story shows it", async () => {
     const taps = await play(() => serve(undefined));
     const never = (
-      ["query-input", "query-answer", "query-refusal", "signal-refusal", "start-refusal"] as const
+      [
+        "query-input",
+        "query-answer",
+        "query-refusal",
+        "signal-refusal",
+        "start-refusal",
+        "update-refusal",
+        "rejection",
+        "rejection-details",
+      ] as const
     ).map(secret);
     const onDisk = wordsIn(bytesBelow(data), secrets);
     expect(secrets.filter((word) => !onDisk.includes(word) && !never.includes(word))).toEqual([]);

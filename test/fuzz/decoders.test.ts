@@ -329,12 +329,14 @@ const manifest: Manifest = {
   activities: [{ type: "charge", input: "opaque", options: { startToCloseMs: 30_000, taskQueue: "gpu" } }],
   signals: [{ name: "approval", payload: "any" }],
   queries: [{ name: "stage", input: "any", output: "any" }],
+  updates: [{ name: "move", input: "any", output: "any" }],
 };
 const schemas = {
   workflows: { fulfil: { input: { type: "object" } } },
   activities: {},
   signals: {},
   queries: {},
+  updates: {},
 };
 
 describe("packages", () => {

@@ -119,6 +119,8 @@ describe("a golden history", () => {
       SignalReceived: true,
       SignalSent: true,
       SignalSettled: true,
+      UpdateAccepted: true,
+      UpdateCompleted: true,
       ChildWorkflowStarted: true,
       ChildWorkflowCompleted: true,
       ChildWorkflowFailed: true,

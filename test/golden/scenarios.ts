@@ -230,6 +230,32 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  parcel: {
+    workflows: [golden.parcel],
+    activities: (world) => [
+      activity("quote", async (street: string) => {
+        await world.pause(300);
+        return street.length;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.parcel, 0, { id: "parcel-1" });
+      const near = run.update(golden.redirect, { street: " Elm 1 " }, { updateId: "r-1" });
+      const far = run.update(golden.redirect, { street: "Long Street 27" }, { updateId: "r-2" });
+      await near;
+      await far.catch(nobodyMinds);
+      await run.startUpdate(golden.hold, "10 minutes", { updateId: "h-1" });
+      await run.startUpdate(golden.hold, "1 day", { updateId: "h-2" });
+      await world.idle(20 * minuteMs);
+      await run.signal(golden.dispatched, undefined);
+      await run.update(golden.redirect, { street: "Oak 2" }).catch(nobodyMinds);
+      await world.idle(2 * 60 * minuteMs);
+      // It has continued as new, and h-2 has come to nothing with the run before.
+      await run.startUpdate(golden.hold, "5 hours", { updateId: "h-3" });
+      await run.signal(golden.dispatched, undefined);
+      await run.result();
+    },
+  },
   interlude: {
     workflows: [golden.interlude],
     activities: (world) => [

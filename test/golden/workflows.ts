@@ -5,6 +5,7 @@
 import { z } from "zod";
 import {
   activity,
+  allHandlersFinished,
   ApplicationFailure,
   child,
   compensate,
@@ -25,6 +26,7 @@ import {
   signalWorkflow,
   sleep,
   step,
+  update,
   uuid,
   waitUntil,
   workflow,
@@ -260,6 +262,42 @@ export const darkroom = workflow("darkroom", async (films: readonly string[]) =>
   );
   const print = await enlarge(negative).catch((error: unknown) => isFailure(error) && error.cause);
   return [negative, lost.length, print !== undefined];
+});
+
+// Parcel: requests that are checked, dealt with beside the main code, and answered; one is left behind at each end.
+
+const quote = activity("quote", (_street: string): number => 0);
+export const redirect = update("redirect", z.object({ street: z.string().trim() }), z.number());
+export const hold = update<string, string>("hold");
+export const dispatched = signal("dispatched");
+
+export const parcel = workflow("parcel", async (leg: number): Promise<readonly string[]> => {
+  const went: string[] = [];
+  let isMoving = false;
+  expose(
+    redirect,
+    async ({ street }) => {
+      went.push(`to ${street}`);
+      const fee = await quote(street);
+      if (fee > 10) throw new ApplicationFailure("too dear", { type: "TooDear", details: { fee } });
+      return fee;
+    },
+    {
+      validate: () => {
+        if (isMoving) throw new ApplicationFailure("it is on its way", { type: "TooLate" });
+      },
+    },
+  );
+  expose(hold, async (length) => {
+    await sleep(length);
+    went.push(`held ${length}`);
+    return `${length}, ${went.length}`;
+  });
+  await receive(dispatched);
+  isMoving = true;
+  await waitUntil(allHandlersFinished, "1 hour");
+  await sleep("1 minute");
+  return leg === 0 ? continueAsNew(1) : went;
 });
 
 // Interlude: what happens during pauses, and what is called off after them.

@@ -83,6 +83,7 @@ describe.each(transports)("%s", (_name, open) => {
         pendingActivities: [{ ordinal: 0, activityType: "x", attempt: 1, failedCount: 0, state: "running" }],
         pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
         pendingChildren: [],
+        pendingUpdates: [{ updateId: "u1", name: "move", acceptedAt: 6.5 }],
         isCancelRequested: true,
         historySize: {
           events: 3,

@@ -31,6 +31,8 @@ import {
   scope,
   signal,
   signalWorkflow,
+  update,
+  waitUntil,
   sleep,
   workflow,
 } from "../../src/workflow/index.ts";
@@ -70,6 +72,7 @@ async function until<Result>(look: () => Promise<Result | undefined | false>): P
 
 const go = signal<string>("go");
 const stage = query<string>("stage");
+const pass = update<string, string>("pass");
 let gate = Promise.withResolvers<string>();
 const here = activity("here", async (text: string) => text);
 const held = activity("held", async () => await gate.promise);
@@ -107,6 +110,11 @@ const cancelling = workflow("cancelling", async () => {
 });
 const waiting = workflow("waiting", async () => {
   expose(stage, () => "waiting");
+  expose(pass, async (how) => {
+    if (how === "fail") throw new Error("failed");
+    if (how === "stay") await waitUntil(() => false);
+    return how;
+  });
   return await receive(go);
 });
 const stepping = workflow("stepping", async () => {
@@ -289,6 +297,26 @@ describe("runs and activities", () => {
     expect(repeats("terminate")).toBe(1);
     expect(metrics.value("aion_commit_failures_total", { code: "sequence_conflict" })).toBe(1);
     expect(metrics.value("aion_calls_total", { operation: "terminate", code: "run_not_found" })).toBe(2);
+  });
+
+  it("updates are counted when they are accepted, when they have their outcome, and when they are refused", async () => {
+    await using engine = await open();
+    const run = await engine.client.start(waiting, undefined, { id: "updated" });
+    await run.update(pass, "ok", { updateId: "u" });
+    await run.update(pass, "ok", { updateId: "u" });
+    await expect(run.update(pass, "fail")).rejects.toThrow("failed");
+    await expect(run.update("absent", "x")).rejects.toMatchObject({ code: "update_unknown" });
+    await run.startUpdate(pass, "stay");
+    await run.signal(go, "went");
+    await run.result();
+    const metrics = await read(engine);
+    const of = { workflow_type: "waiting" };
+    const ended = (answer: string): number => metrics.value("aion_updates_ended_total", { ...of, answer });
+    expect(metrics.value("aion_updates_accepted_total", of)).toBe(3);
+    expect([ended("completed"), ended("failed"), ended("unfinished")]).toEqual([1, 1, 1]);
+    expect(metrics.value("aion_updates_refused_total", { ...of, code: "update_unknown" })).toBe(1);
+    expect(metrics.value("aion_update_seconds_count", of)).toBe(3);
+    expect(metrics.value("aion_repeats_answered_total", { operation: "update" })).toBe(1);
   });
 
   it("a history that gets long is counted once, and each signal that is refused", async () => {

@@ -253,6 +253,8 @@ const Order = z.object({ id: z.string(), count: z.number().default(1) });
 export const approval = signal("approval", z.object({ ok: z.boolean() }));
 export const stop = signal("stop");
 export const stage = query("stage", { input: plain, output: z.enum(["a", "b"]) });
+export const move = update("move", Order, z.object({ fee: z.number() }));
+export const skip = update("skip");
 export const charge = activity("charge", { input: Order, output: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
 export const note = activity("note", () => 1);
 export const ship = workflow("ship", { input: z.date() }, async () => 1);
@@ -295,6 +297,10 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
         { name: "stop", payload: "any" },
       ],
       queries: [{ name: "stage", input: "opaque", output: "described" }],
+      updates: [
+        { name: "move", input: "described", output: "described" },
+        { name: "skip", input: "any", output: "any" },
+      ],
     });
     const order = {
       type: "object",
@@ -310,6 +316,9 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
       },
       signals: { approval: { payload: { properties: { ok: { type: "boolean" } } } } },
       queries: { stage: { output: { enum: ["a", "b"] } } },
+      updates: {
+        move: { input: { ...order, required: ["id"] }, output: { properties: { fee: { type: "number" } } } },
+      },
     });
     expect(Object.keys(schemas.workflows)).toEqual(["fulfil"]);
     expect(Object.keys(schemas.queries["stage"] ?? {})).toEqual(["output"]);

@@ -80,7 +80,7 @@ export function load(script: string): Readonly<Record<string, unknown>> {
   return module.exports;
 }
 
-export const start = 'import { activity, signal, query, step, workflow } from "aion/workflow";\n';
+export const start = 'import { activity, signal, query, step, update, workflow } from "aion/workflow";\n';
 export const flow = 'export const fulfil = workflow("fulfil", async () => 1);\n';
 
 export const stripe = {

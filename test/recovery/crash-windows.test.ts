@@ -11,6 +11,7 @@ import {
   child,
   compensate,
   continueAsNew,
+  expose,
   receive,
   scope,
   shield,
@@ -18,6 +19,8 @@ import {
   signalWorkflow,
   sleep,
   step,
+  update,
+  waitUntil,
   workflow,
 } from "../../src/workflow/index.ts";
 import { crashActivities } from "./crash-programs.ts";
@@ -73,7 +76,41 @@ const result = (world: World, workflowId = "main"): Promise<unknown> =>
   world.during(world.process.client.get(workflowId).result());
 
 const leaf = workflow("leaf", async (label: string) => work({ label }));
+const raise = update<string, number>("raise");
+const updated = workflow("main", async () => {
+  const raised: number[] = [];
+  expose(raise, async (by) => {
+    if (by === 0) await waitUntil(() => false);
+    const done = await work({ label: "one" });
+    raised.push(by);
+    return `${done} ${by}`;
+  });
+  await receive(go);
+  return raised;
+});
 const twoSteps = workflow("main", async () => [await work({ label: "one" }), await work({ label: "two" })]);
+
+/** I-3, I-26: made again with its id, it is the same one. */
+async function demandOneUpdate(
+  world: World,
+  { wasAccepted, labels }: { readonly wasAccepted: boolean; readonly labels: readonly string[] },
+): Promise<void> {
+  const run = world.process.client.get("main");
+
+  const known = world.during(run.getUpdate("u", raise).result());
+  if (wasAccepted) expect(await known).toBe("one done 7");
+  else await expect(known).rejects.toMatchObject({ code: "update_not_found" });
+  expect(await world.during(run.update(raise, 7, { updateId: "u" }))).toBe("one done 7");
+  await expect(world.during(run.update(raise, 8, { updateId: "u" }))).rejects.toMatchObject({
+    code: "update_conflict",
+  });
+  expect(labelsOf(world.effects)).toEqual(labels);
+  await world.during(run.signal(go, 1));
+  expect(await result(world)).toEqual([7]);
+  const types = await typesOf(world);
+  for (const type of ["UpdateAccepted", "UpdateCompleted"] as const)
+    expect(types.filter((each) => each === type)).toHaveLength(1);
+}
 
 const windows: readonly Window[] = [
   {
@@ -658,6 +695,75 @@ const windows: readonly Window[] = [
         "WorkflowTimedOut",
       ]);
       await world.during(world.process.client.get("main").terminate());
+    },
+  },
+  ...(
+    [
+      {
+        window: "an update that was asked about and not recorded",
+        fault: at("crash-before", "UpdateAccepted"),
+        after: [],
+        labels: ["one"],
+      },
+      {
+        window: "UpdateAccepted recorded, its handler under way",
+        fault: at("crash-after", "UpdateAccepted"),
+        after: ["UpdateAccepted", "ActivityScheduled", "ActivityStarted"],
+        labels: ["one"],
+      },
+      {
+        window:
+          "what the handler waited for recorded by nobody: it is done again, and UpdateCompleted comes with it",
+        fault: at("crash-before", "UpdateCompleted"),
+        after: ["UpdateAccepted", "ActivityScheduled", "ActivityStarted"],
+        labels: ["one", "one"],
+      },
+      {
+        window: "UpdateCompleted recorded, and its answer lost",
+        fault: at("crash-after", "UpdateCompleted"),
+        after: [
+          "UpdateAccepted",
+          "ActivityScheduled",
+          "ActivityStarted",
+          "ActivityCompleted",
+          "UpdateCompleted",
+        ],
+        labels: ["one"],
+      },
+    ] as const
+  ).map(({ window, fault, after, labels }): Window => ({
+    window,
+    workflows: () => [updated],
+    fault,
+    meanwhile: async (world) => {
+      await world.advance(2 * hourMs);
+      void world.process.client.get("main").update(raise, 7, { updateId: "u" });
+      await world.advance(hourMs);
+    },
+    onDisk: { main: ["WorkflowStarted", "TimerFired", ...after] },
+    law: (world) => demandOneUpdate(world, { wasAccepted: after.length > 0, labels }),
+  })),
+  {
+    window: "the end of a run that leaves an update behind, recorded, and nobody told",
+    workflows: () => [updated],
+    fault: at("crash-after", "WorkflowCompleted"),
+    meanwhile: async (world) => {
+      await world.advance(2 * hourMs);
+      const run = world.process.client.get("main");
+      void run.update(raise, 0, { updateId: "u" });
+      await world.settle();
+      void run.signal(go, 1);
+      await world.advance(hourMs);
+    },
+    onDisk: {
+      main: ["WorkflowStarted", "TimerFired", "UpdateAccepted", "SignalReceived", "WorkflowCompleted"],
+    },
+    law: async (world) => {
+      const run = world.process.client.get("main");
+      const unfinished = { kind: "engine", code: "update_unfinished" };
+      await expect(world.during(run.getUpdate("u").result())).rejects.toMatchObject(unfinished);
+      await expect(world.during(run.update(raise, 0, { updateId: "u" }))).rejects.toMatchObject(unfinished);
+      expect(await result(world)).toEqual([]);
     },
   },
 ];

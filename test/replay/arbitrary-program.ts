@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import type { Program, Statement } from "./program.ts";
 
-/** A client's signal, so long after the start. */
+/** A client's signal, or its update (`bump`), so long after the start. */
 export interface Sent {
   readonly afterMs: number;
-  readonly signal: "alpha" | "beta" | "tick";
+  readonly signal: "alpha" | "beta" | "tick" | "bump";
   readonly value: number;
 }
 
@@ -118,7 +118,7 @@ export const anyScenario: fc.Arbitrary<Scenario> = fc.record({
   sent: fc.array(
     fc.record({
       afterMs: fc.integer({ min: 0, max: 400 }),
-      signal: fc.constantFrom("alpha" as const, "beta" as const, "tick" as const),
+      signal: fc.constantFrom("alpha" as const, "beta" as const, "tick" as const, "bump" as const),
       value: fc.integer({ min: 1, max: 3 }),
     }),
     { maxLength: 8 },

@@ -21,6 +21,7 @@ import {
   signalWorkflow,
   sleep,
   step,
+  update,
   uuid,
   waitUntil,
   workflow,
@@ -34,6 +35,9 @@ export const account = query<readonly string[]>("account");
 export const failing = "fails";
 /** Counted by a handler. */
 export const tick = signal<number>("tick");
+
+/** Asks for the same, and for more beside the main function: its handler draws, works, waits, and may fail; some are refused. */
+export const bump = update<string, number>("bump");
 
 interface Labour {
   readonly label: string;
@@ -137,6 +141,11 @@ class Interpreter {
       this.#ticks += amount;
       this.#account.push(`tick ${amount}`);
     });
+    expose(bump, (amount) => this.#bump(amount), {
+      validate: (amount) => {
+        if (this.#ticks + amount > 8) throw new ApplicationFailure(`full at ${now()}`);
+      },
+    });
     try {
       await this.#list(this.#program.body);
     } catch (error) {
@@ -146,6 +155,22 @@ class Interpreter {
     }
     if (round < this.#program.rounds) continueAsNew({ round: round + 1 });
     return [...this.#learned, this.#program.result];
+  }
+
+  async #bump(amount: number): Promise<string> {
+    this.#account.push(`bump ${amount} at ${now()}, ${random()}`);
+    const label = sideEffect(() => {
+      this.#outside.produced.push("bump");
+      return `bump ${amount}`;
+    });
+    await work({ label, ms: 10 * amount, failures: amount === 2 ? 1 : 0 }, { retry });
+    this.#ticks += amount;
+    const heard = await receive(signal("beta"), { timeout: 50 * amount });
+    this.#account.push(`receive: ${JSON.stringify(heard)}`);
+    if (amount === 3)
+      throw new ApplicationFailure(`bump at ${this.#ticks}`, { type: "Bump", details: heard });
+    this.#account.push(`bumped ${amount}`);
+    return JSON.stringify([this.#ticks, heard]);
   }
 
   async #list(statements: readonly Statement[]): Promise<string> {

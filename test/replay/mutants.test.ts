@@ -7,7 +7,7 @@ import { sourceOperators } from "./source-mutation.ts";
 import { SourceTrial } from "./source-trial.ts";
 
 /** Places tried for one operator in one file, or in one program. */
-const placesMax = 3;
+const placesMax = 4;
 /** What these do is never recorded, or shows in no file that is mutated here. */
 const harmless: ReadonlySet<string> = new Set(["insert draw", "insert identifier", "insert microtask"]);
 

@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { WorkflowId } from "../../src/core/ids.ts";
+import { isTerminal } from "../../src/core/status.ts";
 import { RunState } from "../../src/replay/run-state.ts";
 import { checkLaws, settledKeys } from "../recovery/laws.ts";
 import type { Fault } from "../recovery/world.ts";
 import { anyScenario } from "./arbitrary-program.ts";
 import { prefixFaults } from "./prefix-trial.ts";
 import { describeState, record } from "./recording.ts";
+import type { Recording } from "./recording.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
 /** How many times as many programs as usual. */
@@ -48,6 +50,7 @@ describe("a random program", () => {
     const plan = fc
       .array(fc.tuple(fc.integer({ min: 1, max: 30 }), fault), { minLength: 1, maxLength: 4 })
       .map((entries) => new Map(entries));
+    const seen = new Map<string, number>();
     await fc.assert(
       fc.asyncProperty(anyScenario, plan, async (scenario, faults) => {
         const recording = await record(scenario, faults);
@@ -57,6 +60,7 @@ describe("a random program", () => {
         const open = (await recording.world.runs()).filter((run) => run.status === "running");
         expect(open.map((run) => run.workflowType)).toEqual(["listener"]);
         expect(await recording.world.store.listMessages(0, 10)).toEqual([]);
+        for (const how of await outcomesOf(recording)) seen.set(how, (seen.get(how) ?? 0) + 1);
         const counts = recording.world.effectCounts();
         for (const key of await settledKeys(recording.world)) {
           // Each crash, and each commit that was not made, may cost one execution more than the retries do.
@@ -65,6 +69,8 @@ describe("a random program", () => {
       }),
       { seed, numRuns: 100 * scale },
     );
+    for (const how of ["answered", "failed", "refused", "update_unfinished"])
+      expect(seen.get(how) ?? 0).toBeGreaterThan(2);
   });
 
   // I-41: what is open is a projection, at whatever event one looks.
@@ -87,3 +93,40 @@ describe("a random program", () => {
     );
   });
 });
+
+/** I-26: of each update one record, one outcome by the history, and that is what its client was told. Gives back what came of each. */
+async function outcomesOf({ world, answers }: Recording): Promise<readonly string[]> {
+  const found: string[] = [];
+  const outcomes = new Map<string, { readonly result: unknown } | { readonly failure: unknown }>();
+  for (const run of await world.store.readRunChain("subject" as WorkflowId)) {
+    const open = new Set<string>();
+    for (const event of await world.store.readSegment(run, run.firstSeq)) {
+      if (event.type === "UpdateAccepted") {
+        expect(outcomes.has(event.updateId) || open.has(event.updateId)).toBe(false);
+        open.add(event.updateId);
+      }
+      if (event.type === "UpdateCompleted") {
+        expect(open.delete(event.updateId)).toBe(true);
+        const { result, failure } = event;
+        outcomes.set(
+          event.updateId,
+          result === undefined ? { failure: failure?.message } : { result: JSON.parse(result) as unknown },
+        );
+      }
+      if (isTerminal(event)) for (const id of open) outcomes.set(id, { failure: "update_unfinished" });
+    }
+  }
+  const refusals = ["update_rejected", "run_closed", "update_unknown"];
+  for (const [updateId, answer] of answers) {
+    const outcome = outcomes.get(updateId);
+    const error = "failure" in answer ? (answer.failure as Error & { readonly code?: string }) : undefined;
+    if (outcome === undefined) expect(refusals).toContain(error?.code);
+    else if (error === undefined) expect(answer).toEqual(outcome);
+    else expect(outcome).toEqual({ failure: error.code ?? error.message });
+    found.push(
+      outcome === undefined ? "refused" : error === undefined ? "answered" : (error.code ?? "failed"),
+    );
+  }
+  for (const updateId of outcomes.keys()) expect(answers.has(updateId)).toBe(true);
+  return found;
+}

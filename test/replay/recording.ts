@@ -1,4 +1,6 @@
 /** Plays a scenario live, and keeps what was seen of each run at each of its commits. */
+import type { Client } from "../../src/client/client.ts";
+import type { RunHandle } from "../../src/client/run-handle.ts";
 import type { Turn } from "../../src/core/activation.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
 import type { Ports } from "../../src/core/ports.ts";
@@ -13,7 +15,7 @@ import { overStore } from "../recovery/over-store.ts";
 import type { Fault } from "../recovery/world.ts";
 import { World } from "../recovery/world.ts";
 import type { Scenario } from "./arbitrary-program.ts";
-import { account, programActivities, programWorkflows } from "./interpreter.ts";
+import { account, bump, programActivities, programWorkflows } from "./interpreter.ts";
 import type { Outside } from "./interpreter.ts";
 
 /** The account of a run that is ended without its code. */
@@ -36,7 +38,11 @@ export interface Recording {
   readonly world: World;
   readonly outside: Outside;
   readonly snapshots: readonly Snapshot[];
+  /** What the client was told of each of its updates, by its id. */
+  readonly answers: ReadonlyMap<string, Answer>;
 }
+
+type Answer = { readonly result: unknown } | { readonly failure: unknown };
 
 /** The projection as text. */
 export function describeState(state: RunState): string {
@@ -52,6 +58,9 @@ export function describeState(state: RunState): string {
     children: [...state.children.values()],
     sends: [...state.sends],
     signalIds: state.recentSignalIds(),
+    updates: [...state.pendingUpdates],
+    left: [...state.leftUpdates],
+    updateIds: state.recentUpdateIds(),
   });
 }
 
@@ -142,6 +151,7 @@ export async function record(
   const { program, sent, cancelAfterMs } = scenario;
   const snapshots: Snapshot[] = [];
   const produced: string[] = [];
+  const answers = new Map<string, Answer>();
   const log = new CommandLog();
   const world: World = new World({
     workflows: (of) => programWorkflows({ world: of, produced }, { subject: program }),
@@ -176,7 +186,18 @@ export async function record(
   );
   const acts: Promise<unknown>[] = sent.map(async ({ afterMs, signal, value }, index) => {
     await world.idle(afterMs);
-    return world.call((client) => client.get("subject").signal(signal, value, { signalId: `s${index}` }));
+    const run = (client: Client): RunHandle => client.get("subject");
+    if (signal === "bump") {
+      const updateId = `s${index}`;
+      const tell = (answer: Answer): unknown => answers.set(updateId, answer);
+      return world
+        .call((client) => run(client).update(bump, value, { updateId }))
+        .then(
+          (result) => tell({ result }),
+          (failure: unknown) => tell({ failure }),
+        );
+    }
+    return world.call((client) => run(client).signal(signal, value, { signalId: `s${index}` }));
   });
   if (cancelAfterMs > 0) {
     acts.push(world.idle(cancelAfterMs).then(() => world.call((client) => client.get("subject").cancel())));
@@ -192,7 +213,7 @@ export async function record(
   await world.during(told);
   // Children that were left behind have their end too.
   await world.advance(limitMs);
-  return { world, outside: { world, produced }, snapshots };
+  return { world, outside: { world, produced }, snapshots, answers };
 }
 
 export interface Replayed {

@@ -44,6 +44,8 @@ const expected = {
   listPackages: "read",
   listWorkers: "read",
   signal: "signal",
+  update: "signal",
+  updateResult: "signal",
   cancel: "operate",
   terminate: "operate",
   pause: "operate",
@@ -88,6 +90,8 @@ const requests = {
   feed: { after: "oldest" },
   query: { workflowId: "absent", name: "q" },
   signal: { workflowId: "absent", name: "s", payload: null },
+  update: { workflowId: "absent", name: "u", input: null },
+  updateResult: { workflowId: "absent", updateId: "u-1" },
   cancel: { workflowId: "absent" },
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
@@ -371,7 +375,7 @@ describe("a namespace that the caller has no part in", () => {
 /** Names of things that are looked up. */
 const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version", "scheduleId"]);
 /** Names that the caller makes up for the call itself. */
-const ownNames = new Set(["requestId", "signalId", "after"]);
+const ownNames = new Set(["requestId", "signalId", "updateId", "after"]);
 
 // I-56
 describe("an id", () => {

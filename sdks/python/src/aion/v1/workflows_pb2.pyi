@@ -188,7 +188,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "paused")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +209,7 @@ class RunDescription(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PENDING_UPDATES_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
@@ -230,8 +231,9 @@ class RunDescription(_message.Message):
     pid: str
     runs: _containers.RepeatedCompositeFieldContainer[RunSummary]
     history_size: HistorySize
+    pending_updates: _containers.RepeatedCompositeFieldContainer[PendingUpdate]
     paused: Pause
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("since", "reason")
@@ -296,6 +298,16 @@ class PendingChild(_message.Message):
     workflow_id: str
     workflow_type: str
     def __init__(self, workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ...) -> None: ...
+
+class PendingUpdate(_message.Message):
+    __slots__ = ("update_id", "name", "accepted_at")
+    UPDATE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
+    update_id: str
+    name: str
+    accepted_at: float
+    def __init__(self, update_id: _Optional[str] = ..., name: _Optional[str] = ..., accepted_at: _Optional[float] = ...) -> None: ...
 
 class ResultRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "wait_ms")
@@ -522,6 +534,72 @@ class QueryResponse(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     result: _struct_pb2.Value
     def __init__(self, result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class UpdateRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "name", "input", "update_id", "wait_ms", "wait_for")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FOR_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    name: str
+    input: _struct_pb2.Value
+    update_id: str
+    wait_ms: int
+    wait_for: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., update_id: _Optional[str] = ..., wait_ms: _Optional[int] = ..., wait_for: _Optional[str] = ...) -> None: ...
+
+class UpdateResultRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "update_id", "wait_ms")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ID_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    update_id: str
+    wait_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., update_id: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class UpdateResponse(_message.Message):
+    __slots__ = ("status", "run_id", "update_id", "result", "failure", "blocked")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    status: str
+    run_id: str
+    update_id: str
+    result: _struct_pb2.Value
+    failure: Failure
+    blocked: str
+    def __init__(self, status: _Optional[str] = ..., run_id: _Optional[str] = ..., update_id: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., blocked: _Optional[str] = ...) -> None: ...
+
+class UpdateResultResponse(_message.Message):
+    __slots__ = ("status", "run_id", "update_id", "result", "failure", "blocked")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    status: str
+    run_id: str
+    update_id: str
+    result: _struct_pb2.Value
+    failure: Failure
+    blocked: str
+    def __init__(self, status: _Optional[str] = ..., run_id: _Optional[str] = ..., update_id: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., blocked: _Optional[str] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "reason", "request_id")
