@@ -384,6 +384,12 @@ export const groups: readonly Group[] = [
           "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
         layers: ["S", "U"],
       },
+      {
+        number: 59,
+        claim:
+          "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
+        layers: ["U"],
+      },
     ],
   },
 ];

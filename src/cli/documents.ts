@@ -58,7 +58,14 @@ const manifest = z.object({
   aion: z.string().describe("The version that built it."),
   entry: z.string(),
   workflows: list(z.object({ type: z.string(), input: shape, output: shape, signals: list(z.string()) })),
-  activities: list(z.object({ type: z.string(), input: shape, options: z.record(z.string(), json) })),
+  activities: list(
+    z.object({
+      type: z.string(),
+      input: shape,
+      output: maybe(shape),
+      options: z.record(z.string(), json),
+    }),
+  ),
   signals: list(z.object({ name: z.string(), payload: shape })),
   queries: list(z.object({ name: z.string(), input: shape, output: shape })),
 });
@@ -112,6 +119,7 @@ export const documents = {
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
   resume: z.object({ workflowId: z.string() }),
+  reopen: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),

@@ -77,6 +77,7 @@ export class FileService implements Service {
   terminate: Service["terminate"] = async (request) => this.#writes.terminate(ofWorkflow(request));
   pause: Service["pause"] = async (request) => this.#writes.pause(ofWorkflow(request));
   resume: Service["resume"] = async (request) => this.#writes.resume(ofWorkflow(request));
+  reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
@@ -91,12 +92,6 @@ export class FileService implements Service {
   triggerSchedule: Service["triggerSchedule"] = () => this.#demandEngine();
   backfillSchedule: Service["backfillSchedule"] = () => this.#demandEngine();
   deleteSchedule: Service["deleteSchedule"] = () => this.#demandEngine();
-
-  async #demandEngine(): Promise<never> {
-    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and schedules need one`, {
-      hint: "Start the engine (`aion dev`, `aion server`, or your program), and repeat the command.",
-    });
-  }
 
   /** Nobody is there: workers have an engine. */
   async listWorkers(): Promise<WorkersReply> {
@@ -196,6 +191,12 @@ export class FileService implements Service {
       range = { ...range, after: nextCursor };
       await delay(isAtHead ? pollMs : 0);
     }
+  }
+
+  async #demandEngine(why = "schedules need one"): Promise<never> {
+    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`, {
+      hint: "Start the engine (`aion dev`, `aion server`, or your program), and repeat the command.",
+    });
   }
 
   async #find(address: RunAddress): Promise<RunRecord> {

@@ -110,6 +110,8 @@ export class HistoryView {
         return `#${event.ordinal}  ${event.failure === undefined ? (event.value ?? "null") : failureTitle(event.failure)}`;
       case "InputDelivered":
         return `event ${event.of}`;
+      case "WorkflowReopened":
+        return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "VersionMarked":
         return event.changeId;
       case "ScheduleCreated":

@@ -50,6 +50,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     terminate: answer("terminate"),
     pause: answer("pause"),
     resume: answer("resume"),
+    reopen: answer("reopen"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),

@@ -117,6 +117,10 @@ export class CodedService implements Service {
     return this.#service.resume(request);
   }
 
+  reopen(request: EndRequest): Promise<void> {
+    return this.#service.reopen(request);
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     const reply = await this.#service.result(request, options);
     const { workflowId } = request;

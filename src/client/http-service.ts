@@ -149,6 +149,10 @@ export class HttpService implements Service {
     await this.#call("resume", this.#named(request));
   }
 
+  async reopen(request: EndRequest): Promise<void> {
+    await this.#call("reopen", this.#named(request));
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     return await inParts(
       request.waitMs,

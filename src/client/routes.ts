@@ -46,6 +46,12 @@ export const routes = {
   },
   pause: { verb: "POST", path: "/workflows/{workflowId}/pause", rest: "body", idempotencyKey: "requestId" },
   resume: { verb: "POST", path: "/workflows/{workflowId}/resume", rest: "body", idempotencyKey: "requestId" },
+  reopen: {
+    verb: "POST",
+    path: "/workflows/{workflowId}/reopen",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },
@@ -106,6 +112,7 @@ export const togetherMethods = [
   "terminate",
   "pause",
   "resume",
+  "reopen",
 ] as const satisfies readonly (keyof Service)[];
 export type TogetherMethod = (typeof togetherMethods)[number];
 export const callsMax = 500;

@@ -34,6 +34,11 @@ export interface Service extends ScheduleService {
   pause(request: EndRequest): Promise<void>;
   /** The code of a paused run learns what happened meanwhile, and goes on. */
   resume(request: EndRequest): Promise<void>;
+  /**
+   * A run that failed, was cancelled or timed out goes on from before its end: a new lease of the same run. Refused with
+   * `run_not_reopenable` if it could not do so exactly.
+   */
+  reopen(request: EndRequest): Promise<void>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
   result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
   describe(address: RunAddress): Promise<RunDescription>;

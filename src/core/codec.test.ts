@@ -138,6 +138,12 @@ const bodies: {
     isFurther: fc.constant(true as const),
   }),
   InputDelivered: record({ of: ordinal }),
+  WorkflowReopened: withOptional(record({ voids: fc.array(ordinal, { maxLength: 3 }) }), {
+    reason: text,
+    requestId: text,
+    runDeadlineAt: instant,
+    executionDeadlineAt: instant,
+  }),
   ActivityScheduled: withOptional(
     record({
       ordinal,

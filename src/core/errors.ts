@@ -142,6 +142,12 @@ export const errorTable = {
     cause: "The run has ended; nothing can be added to it.",
     hint: "Start a new run, or address another one.",
   },
+  run_not_reopenable: {
+    kind: "conflict",
+    cause:
+      "The run did not fail, was not cancelled and did not time out; or it cannot go on exactly from where it was before its end.",
+    hint: "The message says what stands against it. If its code is to do something else than it did, start the work under another id.",
+  },
   run_blocked: {
     kind: "conflict",
     cause:

@@ -123,6 +123,17 @@ export type EventBody =
       /** The run was not paused: recorded for its request id alone. */
       readonly isFurther?: true;
     }
+  /** The run had ended, and goes on: a new lease of it. */
+  | {
+      readonly type: "WorkflowReopened";
+      /** The seqs of what does not count any more: its end, and what led to it. Nobody is told of them again. */
+      readonly voids: readonly number[];
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** Time-outs that had run out are given anew, as long as they were. */
+      readonly runDeadlineAt?: number;
+      readonly executionDeadlineAt?: number;
+    }
   /** After a pause: the code learns now of what was recorded during it. */
   | {
       readonly type: "InputDelivered";
@@ -293,7 +304,7 @@ export type EventBody =
     };
 
 /** What operators do to a run without ending it. */
-export type ControlKind = "pause" | "resume";
+export type ControlKind = "pause" | "resume" | "reopen";
 
 /** The id of a request, told from those of other kinds. */
 export function controlRequestKey(kind: ControlKind, requestId: string): string {
@@ -321,6 +332,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   WorkflowCancelRequested: "input",
   WorkflowPaused: "note",
   WorkflowResumed: "note",
+  WorkflowReopened: "note",
   InputDelivered: "input",
   ActivityScheduled: "command",
   ActivityStarted: "note",

@@ -19,6 +19,7 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   WorkflowCancelRequested: undefined,
   WorkflowPaused: "paused",
   WorkflowResumed: "running",
+  WorkflowReopened: "running",
   InputDelivered: undefined,
   ActivityScheduled: undefined,
   ActivityStarted: undefined,

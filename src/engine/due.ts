@@ -75,7 +75,7 @@ export function attemptStart(
 export function runDeadline(
   state: RunState,
 ): { readonly at: number; readonly timeout: "run" | "execution" } | undefined {
-  const { runDeadlineAt, executionDeadlineAt } = state.started;
+  const { runDeadlineAt, executionDeadlineAt } = state.deadlines;
   if (executionDeadlineAt !== undefined && executionDeadlineAt <= (runDeadlineAt ?? executionDeadlineAt)) {
     return { at: executionDeadlineAt, timeout: "execution" };
   }

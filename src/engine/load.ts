@@ -65,16 +65,49 @@ export async function loadRun(run: RunRecord, options: LoadOptions): Promise<Loa
   }
 }
 
+/** That a run was reopened is found when it is read as if it had not been: few are, and the others are read once. */
 async function replayTwice(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
-    const loaded = await replayOnce(run, options, {});
+    return await replayWith(run, options, {});
+  } catch (error) {
+    const voids = await readVoids(run, options.store, error);
+    if (voids === undefined) throw error;
+    return await replayWith(run, options, { voids });
+  }
+}
+
+async function replayWith(
+  run: RunRecord,
+  options: LoadOptions,
+  reopened: { readonly voids?: ReadonlySet<number> },
+): Promise<LoadedRun> {
+  try {
+    const loaded = await replayOnce(run, options, reopened);
     if (loaded.unheardSeq === undefined) return loaded;
     loaded.instance.dispose();
-    return await replayOnce(run, options, { codeUntilSeq: loaded.unheardSeq });
+    return await replayOnce(run, options, { ...reopened, codeUntilSeq: loaded.unheardSeq });
   } catch (error) {
     if (!isAionError(error) || error.code !== "nondeterminism") throw error;
-    await replayOnce(run, { ...options, onStray: () => undefined }, { isTracing: true });
+    await replayOnce(run, { ...options, onStray: () => undefined }, { ...reopened, isTracing: true });
     throw error;
+  }
+}
+
+/** What the reopenings of a run have voided, when it was found that it cannot be read without; `undefined`: there are none. */
+async function readVoids(
+  run: RunRecord,
+  store: HistoryStore,
+  cause: unknown,
+): Promise<ReadonlySet<number> | undefined> {
+  if (!isAionError(cause) || (cause.code !== "history_shape" && cause.code !== "nondeterminism"))
+    return undefined;
+  const voids = new Set<number>();
+  for (let from = run.firstSeq; ;) {
+    const events = await store.readSegment(run, from, pageEvents);
+    for (const event of events)
+      if (event.type === "WorkflowReopened") for (const seq of event.voids) voids.add(seq);
+    from += events.length;
+    if (events.length === 0 || from > run.headSeq) return voids.size === 0 ? undefined : voids;
   }
 }
 
@@ -120,16 +153,29 @@ async function loadCoordinator(run: RunRecord, store: HistoryStore): Promise<Loa
 
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
 export async function loadState(run: RunRecord, store: HistoryStore): Promise<RunState> {
-  const state = new RunState(run.workflowId);
-  await readInto(state, run, store, pageEvents);
-  void state.started;
-  return state;
+  const read = async (voids?: ReadonlySet<number>): Promise<RunState> => {
+    const state = new RunState(run.workflowId, voids);
+    await readInto(state, run, store, pageEvents);
+    void state.started;
+    return state;
+  };
+  try {
+    return await read();
+  } catch (error) {
+    const voids = await readVoids(run, store, error);
+    if (voids === undefined) throw error;
+    return await read(voids);
+  }
 }
 
 /** The same of a history that cannot be read to its end: what was open where it breaks off. */
 export async function loadReadable(run: RunRecord, store: HistoryStore): Promise<RunState> {
-  const state = new RunState(run.workflowId);
+  let state = new RunState(run.workflowId);
   // Row by row: a page with a damaged row in it is not given out at all.
+  const failure: unknown = await readInto(state, run, store, 1).catch((error: unknown) => error);
+  const voids = await readVoids(run, store, failure).catch(() => undefined);
+  if (voids === undefined) return state;
+  state = new RunState(run.workflowId, voids);
   await readInto(state, run, store, 1).catch(() => undefined);
   return state;
 }
@@ -153,10 +199,18 @@ async function demandThere({ workflowId, runId, runKey }: RunRecord, store: Hist
 async function replayOnce(
   run: RunRecord,
   options: LoadOptions,
-  { isTracing = false, codeUntilSeq }: { readonly isTracing?: boolean; readonly codeUntilSeq?: number },
+  {
+    isTracing = false,
+    codeUntilSeq,
+    voids,
+  }: {
+    readonly isTracing?: boolean;
+    readonly codeUntilSeq?: number;
+    readonly voids?: ReadonlySet<number>;
+  },
 ): Promise<LoadedRun & { readonly unheardSeq: number | undefined }> {
   const { store, programs, scheduler, tracker } = options;
-  const state = new RunState(run.workflowId);
+  const state = new RunState(run.workflowId, voids);
   const replay = new Replay(state, codeUntilSeq);
   let instance: ProgramInstance | undefined;
   let program: Program | undefined;

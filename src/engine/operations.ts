@@ -51,6 +51,7 @@ import { ScheduleOperations } from "./schedules.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
+import { reopenRun } from "./reopening.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
 import {
   demandRun,
@@ -354,6 +355,10 @@ export class Operations extends ScheduleOperations implements Service {
 
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
+  }
+
+  async reopen(request: EndRequest): Promise<void> {
+    await reopenRun(this.#kernel, request);
   }
 
   async query(request: QueryRequest): Promise<Payload> {

@@ -113,6 +113,9 @@ const trace = z
   .object({ traceparent: z.string(), tracestate: maybe(z.string()) })
   .describe("The span that it belongs to, as W3C Trace Context has it.");
 
+/** Of what somebody asked for. */
+const requested = { reason: maybe(z.string()), requestId: maybe(z.string()) };
+
 export const events = {
   WorkflowStarted: event("WorkflowStarted", {
     runId: z.string(),
@@ -128,6 +131,8 @@ export const events = {
     executionDeadlineAt: maybe(instant),
     unchecked: maybe(z.literal(true)),
     signalIds: maybe(list(z.string())),
+    cancelRequestIds: maybe(list(z.string())),
+    controlRequestIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
     trace: maybe(trace),
     scheduled: maybe(
@@ -143,24 +148,31 @@ export const events = {
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
-  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()) }),
-  WorkflowTerminated: event("WorkflowTerminated", { reason: maybe(z.string()) }),
+  WorkflowCancelled: event("WorkflowCancelled", requested),
+  WorkflowTerminated: event("WorkflowTerminated", requested),
   WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
   WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
     newRunId: z.string(),
     workflowType: z.string(),
     input: json,
   }),
-  WorkflowCancelRequested: event("WorkflowCancelRequested", { reason: maybe(z.string()) }),
+  WorkflowCancelRequested: event("WorkflowCancelRequested", {
+    ...requested,
+    isFurther: maybe(z.literal(true).describe("It was asked before.")),
+  }),
   WorkflowPaused: event("WorkflowPaused", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
+    ...requested,
     isFurther: maybe(z.literal(true).describe("It was paused before.")),
   }),
   WorkflowResumed: event("WorkflowResumed", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
+    ...requested,
     isFurther: maybe(z.literal(true).describe("It was not paused.")),
+  }),
+  WorkflowReopened: event("WorkflowReopened", {
+    voids: list(z.number()).describe("The seqs of what does not count any more."),
+    ...requested,
+    runDeadlineAt: maybe(instant.describe("Given anew, since it had run out.")),
+    executionDeadlineAt: maybe(instant),
   }),
   InputDelivered: event("InputDelivered", {
     of: z.number().describe("The seq of what was recorded during the pause, and is told to the code now."),

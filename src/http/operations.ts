@@ -65,6 +65,7 @@ const answers: Answers = {
   terminate: done,
   pause: done,
   resume: done,
+  reopen: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,

@@ -33,6 +33,7 @@ export const replyNames = {
   terminate: undefined,
   pause: undefined,
   resume: undefined,
+  reopen: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",

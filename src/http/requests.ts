@@ -184,6 +184,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     terminate: end,
     pause: end,
     resume: end,
+    reopen: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z

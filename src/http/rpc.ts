@@ -48,6 +48,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   pause: [WorkflowService, "pause"],
   resume: [WorkflowService, "resume"],
+  reopen: [WorkflowService, "reopen"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],

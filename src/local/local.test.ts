@@ -43,6 +43,7 @@ function fakeService(overrides: Overrides): Service {
     terminate: unexpected,
     pause: unexpected,
     resume: unexpected,
+    reopen: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,

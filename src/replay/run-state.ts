@@ -68,6 +68,7 @@ interface Held {
 
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
+const noVoids: ReadonlySet<number> = new Set();
 const noSends: ReadonlySet<number> = new Set();
 
 /** A bound: the dedupe ids that a chain of runs carries along, of signals and of cancellations each. */
@@ -92,6 +93,8 @@ export class RunState {
   #controlRequestIds: Set<string> | undefined;
   #pause: { readonly at: number; readonly reason?: string } | undefined;
   #held: Held[] | undefined;
+  readonly #voids: ReadonlySet<number>;
+  #deadlines: { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #historyBytes = 0;
@@ -105,8 +108,20 @@ export class RunState {
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
 
-  constructor(workflowId: WorkflowId) {
+  /** `voids`: the seqs of events that a reopening has voided. */
+  constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
     this.workflowId = workflowId;
+    this.#voids = voids;
+  }
+
+  /** Whether the event does not count any more. */
+  isVoid(seq: number): boolean {
+    return this.#voids.has(seq);
+  }
+
+  /** When the run, and the whole chain, times out. */
+  get deadlines(): { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } {
+    return this.#deadlines ?? this.started;
   }
 
   /** The first event of the run. Throws `history_shape` before it was applied. */
@@ -262,6 +277,13 @@ export class RunState {
     }
     if (this.isClosed) throw this.#shape(event, "the run has ended before it");
     this.#headSeq = event.seq;
+    if (this.#voids.has(event.seq)) {
+      this.#measure(event);
+      // Of a cancellation that was undone the request is known all the same.
+      if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
+        this.#rememberCancel(event.requestId);
+      return undefined;
+    }
     const status = statusAfter(event);
     if (status !== undefined) {
       this.#status = status;
@@ -437,6 +459,10 @@ export class RunState {
         this.#rememberControl("resume", event.requestId);
         if (event.isFurther !== true) this.#pause = undefined;
         return undefined;
+      case "WorkflowReopened":
+        this.#rememberControl("reopen", event.requestId);
+        this.#reopen(event);
+        return undefined;
       case "InputDelivered":
         return this.#deliverHeld(event);
       case "ChildWorkflowCancelRequested":
@@ -482,6 +508,27 @@ export class RunState {
     if (requestId === undefined) return;
     this.#controlRequestIds ??= new Set();
     this.#controlRequestIds.add(controlRequestKey(kind, requestId));
+  }
+
+  /** What was under way when it ended was told to stop: it begins anew, with all that its options allow. */
+  #reopen(event: EventOf<"WorkflowReopened">): void {
+    for (const [ordinal, activity] of this.activities) {
+      this.activities.set(ordinal, {
+        ...activity,
+        scheduledAt: event.recordedAt,
+        startedAt: undefined,
+        worker: undefined,
+        failedCount: 0,
+        lostCount: 0,
+        leftCount: 0,
+        retryAt: undefined,
+      });
+    }
+    const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
+    this.#deadlines = {
+      ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
+      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
+    };
   }
 
   #deliverHeld(event: EventOf<"InputDelivered">): Delivery {

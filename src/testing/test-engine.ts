@@ -436,6 +436,7 @@ export class TestEngine {
       terminate: (request) => this.#write((service) => service.terminate(request)),
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
+      reopen: (request) => this.#write((service) => service.reopen(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),

@@ -204,6 +204,12 @@ describe("with --json", () => {
     });
     await expectDocument("resume", ["a-2"]);
     await expectDocument("cancel", ["a-2"]);
+    await client
+      .get("a-2")
+      .result()
+      .catch(() => undefined);
+    await expectDocument("reopen", ["a-2", "--reason", "after all"]);
+    expect(await expectDocument("describe", ["a-2"])).toMatchObject({ status: "running" });
     await expectDocument("terminate", ["a-3"]);
     expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });
   });

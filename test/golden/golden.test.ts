@@ -104,6 +104,7 @@ describe("a golden history", () => {
       WorkflowCancelRequested: true,
       WorkflowPaused: true,
       WorkflowResumed: true,
+      WorkflowReopened: true,
       InputDelivered: true,
       ActivityScheduled: true,
       ActivityStarted: true,

@@ -266,6 +266,54 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await stopped.result().catch(nobodyMinds);
     },
   },
+  encore: {
+    workflows: [golden.encore],
+    activities: (world) => [
+      activity("perform", async (piece: string, task) => {
+        await world.pause(minuteMs);
+        if (piece !== "sonata" && task.attempt < 2) throw new ApplicationFailure(`no ${piece}`);
+        return `performed ${piece}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.encore, ["sonata", "fugue", "waltz"], {
+        id: "encore-1",
+        runTimeout: "1 day",
+      });
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.applause, "loud");
+      await run.result().catch(nobodyMinds);
+      await run.reopen("once more", { requestId: "o-1" });
+      await world.idle(2 * minuteMs);
+      // Cancelled where it waits, and taken up there.
+      await run.cancel("too late", { requestId: "c-1" });
+      await run.result().catch(nobodyMinds);
+      await run.reopen();
+      await run.signal(golden.applause, "louder");
+      await world.idle(1_000);
+      // Its failure comes in a pause.
+      await run.pause();
+      await world.idle(2 * minuteMs);
+      await run.resume();
+      await run.result().catch(nobodyMinds);
+      await world.idle(2 * dayMs);
+      await run.reopen();
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.applause, "loudest");
+      await run.result();
+      const late = await client.start(golden.encore, ["sonata"], {
+        id: "encore-2",
+        runTimeout: "30 minutes",
+      });
+      await late.result().catch(nobodyMinds);
+      await late.reopen();
+      await late.result().catch(nobodyMinds);
+      await late.reopen();
+      await world.idle(1_000);
+      await late.signal(golden.applause, "at last");
+      await late.result();
+    },
+  },
   darkroom: {
     workflows: [golden.darkroom],
     activities: () => [],

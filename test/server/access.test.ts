@@ -48,6 +48,7 @@ const expected = {
   terminate: "operate",
   pause: "operate",
   resume: "operate",
+  reopen: "operate",
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
@@ -91,6 +92,7 @@ const requests = {
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
   resume: { workflowId: "absent" },
+  reopen: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
@@ -427,7 +429,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (["cancel", "terminate", "pause", "resume", "deleteSchedule"].includes(method)) return;
+      if (["cancel", "terminate", "pause", "resume", "reopen", "deleteSchedule"].includes(method)) return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },
