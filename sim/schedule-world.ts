@@ -91,8 +91,11 @@ class ScheduleWorld {
     try {
       await this.#live();
     } catch (error) {
-      if (!(error instanceof SimulationFailure)) throw error;
-      this.#failure ??= error;
+      // After a law was broken the store answers no more, and everything fails.
+      if (this.#failure === undefined) {
+        if (!(error instanceof SimulationFailure)) throw error;
+        this.#failure = error;
+      }
     }
     const elapsedMs = (this.#engine?.now() ?? startAtMs) - startAtMs;
     await this.#engine?.close({ checkReplay: false }).catch(() => undefined);
@@ -124,6 +127,7 @@ class ScheduleWorld {
             else throw error;
           }
         }
+        if (this.#failure !== undefined) throw new AionError("store_failed", "a law was broken");
         if (fault < 0.008) {
           this.#note("commit of unknown outcome");
           throw new AionError("commit_unknown", "nobody knows");

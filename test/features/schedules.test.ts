@@ -215,6 +215,7 @@ describe("a schedule", () => {
     await schedule.delete({ requestId: "d" });
     await expect(schedule.delete()).rejects.toMatchObject({ code: "schedule_not_found" });
     await expect(schedule.describe()).rejects.toMatchObject({ code: "schedule_not_found" });
+    await expect(t.client.get("aion.schedule:s").reopen()).rejects.toThrow(/aion\.schedule:s/);
     expect(await t.client.count({ workflowType: "slow", status: "running" })).toBe(1);
     await t.client.schedules.create("s", slow, "z", { every: "10m" });
     await finish(t, "s-2026-03-01T00:10:00Z");
