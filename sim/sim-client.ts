@@ -270,7 +270,7 @@ export class SimClient implements Actor {
     if (answer.isAlone) sent.outcome = "refused";
   }
 
-  /** Until there is an outcome, or it is told that there will be none. */
+  /** Until there is an outcome, or it is told that there will be none, or it has waited for long. */
   async #update({
     workflowId,
     amount,
@@ -326,6 +326,8 @@ export class SimClient implements Actor {
       }
       if (reply.status === "waiting") statistics.note("update waited for the code of its run");
       else accepted = reply.runId;
+      // It may be this client who is to let a paused run go on.
+      if (count >= 5) return;
       if (reply.status === "waiting" || reply.blocked !== undefined) await this.#wait(1_000);
     }
   }
