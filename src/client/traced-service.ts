@@ -49,7 +49,9 @@ export function describeCall<Method extends keyof TracedRequests>(
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(method);
+  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(
+    method,
+  );
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
