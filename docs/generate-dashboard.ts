@@ -216,6 +216,12 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         as("{{workflow_type}}", quantile(0.99, "aion_update_seconds", "workflow_type")),
       ),
       graph(
+        "Schedules",
+        "ops",
+        as("started: {{cause}}", rate("aion_schedule_starts_total", "cause")),
+        as("skipped: {{reason}}", rate("aion_schedule_skips_total", "reason")),
+      ),
+      graph(
         "Turn of workflow code, 99th percentile",
         "s",
         as("{{workflow_type}}", quantile(0.99, "aion_activation_seconds", "workflow_type")),

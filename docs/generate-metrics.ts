@@ -72,7 +72,10 @@ const groups: readonly {
     title: "Code, replay and recovery",
     isIn: (name) => /^aion_(activation|code_host|replay|recover|engine_stops|packages)/.test(name),
   },
-  { title: "Timers and messages", isIn: (name) => /^aion_(timer|signals|updates?_|messages)/.test(name) },
+  {
+    title: "Timers, schedules and messages",
+    isIn: (name) => /^aion_(timer|schedule|signals|updates?_|messages)/.test(name),
+  },
   { title: "Calls", isIn: (name) => /^aion_(calls?_|repeats|feed)/.test(name) },
   { title: "The server", isIn: (name, { of }) => of === "server" && name.startsWith("aion_") },
   { title: "The process of a server", isIn: (name) => !name.startsWith("aion_") },

@@ -38,7 +38,6 @@ export const groups: readonly Group[] = [
         claim:
           "The same for a signal, a step's result, a timer, a cancellation, an update (and schedules, deploys).",
         layers: ["S", "P"],
-        missing: "schedules are not there yet",
       },
       {
         number: 4,
@@ -206,13 +205,11 @@ export const groups: readonly Group[] = [
         number: 32,
         claim: "Every nominal time of a schedule is started once or skipped with a recorded reason.",
         layers: ["S"],
-        missing: "schedules are not there yet",
       },
       {
         number: 33,
         claim: "Backfill, pause, overlap policy, catch-up window and time zones obey a small model.",
         layers: ["C"],
-        missing: "schedules are not there yet",
       },
     ],
   },
@@ -384,6 +381,12 @@ export const groups: readonly Group[] = [
         claim:
           "Of a paused run no code moves and no attempt begins, whatever restarts; what happens meanwhile is told after it once, in its order, before anything else.",
         layers: ["S", "U"],
+      },
+      {
+        number: 59,
+        claim:
+          "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
+        layers: ["U"],
       },
     ],
   },

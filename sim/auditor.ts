@@ -483,6 +483,27 @@ export class Auditor {
         if (!hasBegun && !this.#outcomes.has(`${runId} ${ordinal}`)) swallowed();
         return;
       }
+      case "start-scheduled": {
+        const { scheduleId, nominalAt, from } = message;
+        const hasBegun = events.some(
+          (event) =>
+            event.type === "WorkflowStarted" &&
+            event.scheduled?.scheduleId === scheduleId &&
+            event.scheduled.nominalAt === nominalAt,
+        );
+        const isRefused = (commit.send ?? []).some(
+          ({ message: of }) => of.kind === "scheduled-refused" && of.ordinal === from.ordinal,
+        );
+        if (!hasBegun && !isRefused) swallowed();
+        return;
+      }
+      case "scheduled-refused": {
+        const isRecorded = events.some(
+          (event) => event.type === "ScheduleSkipped" && event.ordinal === message.ordinal,
+        );
+        if (!isRecorded && latest?.isOpen === true) swallowed();
+        return;
+      }
       case "child-closed": {
         const parent = this.runs.get(message.runId);
         const isRecorded = events.some(

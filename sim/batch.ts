@@ -21,6 +21,8 @@ export interface Chunk {
   readonly count: number;
   /** Whether the worlds have workers; absent: half of them do. */
   readonly hasWorkers?: boolean;
+  /** Worlds of schedules, and of so many days. */
+  readonly scheduleDays?: number;
 }
 
 export interface ChunkReport extends Chunk {
@@ -51,6 +53,7 @@ export interface BatchReport {
 /** Runs seeds in several processes: a world shares its process's unhandled rejections with no other. */
 export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   const { from, count, workerCount, planted, seedsPerChunk = seedsPerChunkDefault, hasWorkers } = options;
+  const { scheduleDays } = options;
   const startedAtMs = performance.now();
   const statistics = new Statistics();
   const failures: FailedSeed[] = [];
@@ -63,6 +66,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
       from: next,
       count: Math.min(seedsPerChunk, from + count - next),
       ...(hasWorkers === undefined ? {} : { hasWorkers }),
+      ...(scheduleDays === undefined ? {} : { scheduleDays }),
     };
     next += chunk.count;
     return chunk;

@@ -4,6 +4,8 @@
  *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
  *       [--without FAULT,…] [--drop N,…] [--engines N]
  *   --day S                                 24 hours of traffic with workers
+ *   --years N [--from S]                    a world of schedules that lives for N years
+ *   --schedules N [--from K] [--workers W]  many worlds of schedules, of 40 days each
  *   --labour workers|engines                worlds that all have workers, or none; by itself half of them do
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
  *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
@@ -19,6 +21,7 @@ import type { FaultKind, Reduction } from "./plan.ts";
 import { faultKinds, planOf } from "./plan.ts";
 import { tryPlantedBug } from "./plant-trial.ts";
 import { plantedBugs } from "./planted-bugs.ts";
+import { runScheduleWorld } from "./schedule-world.ts";
 import { shrink, toArguments } from "./shrink.ts";
 import { runWorld } from "./world.ts";
 
@@ -34,6 +37,8 @@ const { values } = parseArgs({
     engines: { type: "string" },
     labour: { type: "string" },
     day: { type: "string" },
+    years: { type: "string" },
+    schedules: { type: "string" },
     seeds: { type: "string" },
     from: { type: "string", default: "1" },
     workers: { type: "string" },
@@ -165,7 +170,31 @@ async function runDay(seed: number): Promise<number> {
   return failure === undefined ? 0 : 1;
 }
 
+async function runYears(years: number, seed: number): Promise<number> {
+  const { counts, failure, elapsedMs } = await runScheduleWorld({ seed, days: years * 365 });
+  for (const [what, count] of Object.entries(counts)) write(`  ${what}: ${count}`);
+  write(`schedules ${seed}: ${(elapsedMs / (365 * 86_400_000)).toFixed(1)} years`);
+  write(failure === undefined ? "no law was broken" : `BROKEN ${failure.kind}: ${failure.message}`);
+  return failure === undefined ? 0 : 1;
+}
+
+async function runScheduleWorlds(count: number): Promise<number> {
+  const from = toNumber(values.from, "from");
+  const scheduleDays = 40;
+  const { failures, elapsedMs } = await runBatch({ from, count, workerCount: toWorkerCount(), scheduleDays });
+  for (const { seed, kind, message } of failures) write(`BROKEN ${seed} ${kind}: ${message}`);
+  write(
+    `${count} worlds of schedules from ${from} on, of ${scheduleDays} days each, ${Math.round(elapsedMs / 1_000)} s`,
+  );
+  write(failures.length === 0 ? "no law was broken" : `${failures.length} worlds broke a law`);
+  return failures.length === 0 ? 0 : 1;
+}
+
 if (values.planted === true) process.exitCode = await tryPlanted();
+else if (values.years !== undefined)
+  process.exitCode = await runYears(toNumber(values.years, "years"), toNumber(values.from, "from"));
+else if (values.schedules !== undefined)
+  process.exitCode = await runScheduleWorlds(toNumber(values.schedules, "schedules"));
 else if (values.day !== undefined) process.exitCode = await runDay(toNumber(values.day, "day"));
 else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
 else if (values.seed === undefined) {

@@ -9,6 +9,9 @@ export interface Trial {
   readonly kind: string | undefined;
 }
 
+/** The worlds of schedules in which bugs are looked for. */
+const plantedScheduleDays = 40;
+
 /** Runs worlds with the bug, from seed 1 on, until one breaks a law. */
 export async function tryPlantedBug(
   bug: PlantedBug,
@@ -22,6 +25,7 @@ export async function tryPlantedBug(
     stopsAtFailure: true,
     planted: bug.name,
     hasWorkers: bug.isOfWorkers === true,
+    ...(bug.isOfSchedules === true ? { scheduleDays: plantedScheduleDays } : {}),
   });
   const [first] = failures;
   return { bug, seedsNeeded: first?.seed, kind: first?.kind };

@@ -12,6 +12,8 @@ export interface PlantedBug {
   readonly within: number;
   /** It is looked for in worlds that all have workers; others are in worlds that have none. */
   readonly isOfWorkers?: true;
+  /** It is looked for in worlds of schedules. */
+  readonly isOfSchedules?: true;
   readonly edits: readonly Edit[];
 }
 
@@ -196,13 +198,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim: "The end of a run is no outcome of its updates.",
     invariants: [26],
     within: 10,
-    edits: [
-      edit(
-        "replay/run-state.ts",
-        "for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;",
-        "",
-      ),
-    ],
+    edits: [edit("replay/run-state.ts", "      update.settledSeq = terminal.seq;\n", "")],
   },
   {
     name: "refused-update-recorded",
@@ -1223,5 +1219,105 @@ let latestMs = 0;`,
       ),
       edit("engine/workers.ts", "    if (lease.token !== token) return undefined;", "    return lease;"),
     ],
+  },
+  {
+    name: "time-started-twice",
+    claim: "A time of a schedule that was started is not taken for decided.",
+    invariants: [32],
+    within: 30,
+    isOfSchedules: true,
+    edits: [
+      edit(
+        "core/schedule-state.ts",
+        "...(isTime ? { cursorAt: nominalAt } : {}),",
+        "...(isTime ? { cursorAt: nominalAt - 1 } : {}),",
+      ),
+    ],
+  },
+  {
+    name: "cursor-set-back",
+    claim: "Resuming a schedule after its clock was set back forgets what was decided.",
+    invariants: [32],
+    within: 30,
+    isOfSchedules: true,
+    edits: [
+      edit(
+        "core/schedule-state.ts",
+        "this.#snapshot = { ...rest, cursorAt: Math.max(rest.cursorAt, event.fromAt) };",
+        "this.#snapshot = { ...rest, cursorAt: event.fromAt };",
+      ),
+    ],
+  },
+  {
+    name: "skipped-without-a-record",
+    claim:
+      "Times that came while a schedule was paused are passed over when it is resumed, and nothing is recorded.",
+    invariants: [32],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("engine/schedules.ts", "if (!isWanted(schedule)) return undefined;", "return undefined;")],
+  },
+  {
+    name: "window-ignored",
+    claim: "A time is started however long ago it was.",
+    invariants: [33],
+    within: 30,
+    isOfSchedules: true,
+    edits: [
+      edit("schedule/decide.ts", "if (nowAt - possibleAt > catchUpWindowMs) {", "if (nowAt < possibleAt) {"),
+    ],
+  },
+  {
+    name: "two-runs-of-a-schedule",
+    claim: "A run of a schedule stands in the way of none that comes after it.",
+    invariants: [33],
+    within: 30,
+    isOfSchedules: true,
+    edits: [
+      edit(
+        "schedule/decide.ts",
+        'return state.config.overlap !== "allow-all" && state.running.size > 0;',
+        "return state.running.size < 0;",
+      ),
+    ],
+  },
+  {
+    name: "paused-schedule-starts",
+    claim: "A schedule that is paused starts at its times.",
+    invariants: [33],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("schedule/decide.ts", "if (state.paused !== undefined) return null;", "")],
+  },
+  {
+    name: "end-of-started-run-not-told",
+    claim:
+      "A schedule that went on as a new segment does not hear of the end of a run that it started before.",
+    invariants: [32, 34],
+    within: 1000,
+    isOfSchedules: true,
+    edits: [
+      edit(
+        "core/schedule-state.ts",
+        "const state = new ScheduleState(carried?.incarnation ?? runId);",
+        "const state = new ScheduleState(runId);",
+      ),
+    ],
+  },
+  {
+    name: "start-sent-by-no-commit",
+    claim: "A start of a schedule is recorded, and the message that makes it goes with another commit.",
+    invariants: [3, 32],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("engine/coordinator.ts", "      ({ send } = step);\n", "")],
+  },
+  {
+    name: "repeated-trigger-starts-again",
+    claim: "A trigger that is repeated because its answer was lost is carried out again.",
+    invariants: [3],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("core/schedule-state.ts", "this.#answer(event.requestId, startedId);", "")],
   },
 ];

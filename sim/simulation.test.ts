@@ -9,6 +9,7 @@ import { keptSeeds, keptSeedsWithWorkers } from "./kept-seeds.ts";
 import { tryPlantedBug } from "./plant-trial.ts";
 import { plantedBugs } from "./planted-bugs.ts";
 import { noReduction, planOf } from "./plan.ts";
+import { runScheduleWorld } from "./schedule-world.ts";
 import { sometimes, sometimesWithWorkers, Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
 
@@ -43,6 +44,28 @@ describe("worlds in which everything goes wrong", () => {
       expect(statistics.eventCount).toBeGreaterThan(10_000);
       expect(statistics.counts.get("engine crashed")).toBeGreaterThan(20);
       expect(statistics.counts.get("live run like its replay")).toBeGreaterThan(300);
+    },
+    5 * minutes,
+  );
+
+  // I-3, I-28, I-32, I-33, I-34
+  it(
+    "break no law of schedules, over years",
+    async () => {
+      const { failures } = await runBatch({
+        from: seedOfCommit(),
+        count: 30,
+        workerCount: 2,
+        scheduleDays: 40,
+      });
+      expect(failures).toEqual([]);
+      const { counts, failure, elapsedMs } = await runScheduleWorld({ seed: seedOfCommit(), days: 2 * 365 });
+      expect(failure).toBeUndefined();
+      expect(elapsedMs).toBeGreaterThan(2 * 365 * 86_400_000);
+      // It was no idle one.
+      expect(counts["started"]).toBeGreaterThan(100);
+      expect(counts["skipped"]).toBeGreaterThan(10);
+      expect(counts["outage"]).toBeGreaterThan(5);
     },
     5 * minutes,
   );

@@ -2,13 +2,27 @@
 import process from "node:process";
 import type { Chunk, ChunkReport, FailedSeed } from "./batch.ts";
 import { noReduction, planOf } from "./plan.ts";
+import { runScheduleWorld } from "./schedule-world.ts";
 import { Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
 
 // Whoever wants to see where an error came from runs its seed alone.
 Error.stackTraceLimit = 0;
 
-async function runChunk({ from, count, hasWorkers }: Chunk): Promise<ChunkReport> {
+/** The same of worlds of schedules. Nothing is counted of them. */
+async function runSchedules({ from, count }: Chunk, days: number): Promise<ChunkReport> {
+  const failures: FailedSeed[] = [];
+  for (let seed = from; seed < from + count; seed++) {
+    process.send?.(seed);
+    const { failure } = await runScheduleWorld({ seed, days });
+    if (failure !== undefined) failures.push({ seed, kind: failure.kind, message: failure.message });
+  }
+  return { from, count, failures, hashes: [], statistics: new Statistics().toRecord() };
+}
+
+async function runChunk(chunk: Chunk): Promise<ChunkReport> {
+  const { from, count, hasWorkers, scheduleDays } = chunk;
+  if (scheduleDays !== undefined) return await runSchedules(chunk, scheduleDays);
   const failures: FailedSeed[] = [];
   const hashes: string[] = [];
   const statistics = new Statistics();

@@ -34,8 +34,10 @@ const table: Readonly<Record<string, Layer>> = {
   protocol: { layers: ["core"] },
   codec: { layers: ["core"], builtins: ["node:crypto"] },
   attempt: { layers: ["core", "workflow"] },
+  // Cron expressions and time zones.
+  schedule: { layers: ["core"], packages: ["croner"] },
   engine: {
-    layers: ["core", "workflow", "replay", "program", "store", "client", "protocol", "attempt"],
+    layers: ["core", "workflow", "replay", "schedule", "program", "store", "client", "protocol", "attempt"],
   },
   worker: { layers: ["core", "workflow", "client", "protocol", "attempt", "http"], builtins: "all" },
   client: { layers: ["core", "workflow"] },

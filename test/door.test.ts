@@ -43,6 +43,10 @@ const readers: Readonly<Record<string, Reader>> = {
     reads: ["readRunChain", "readSegment"],
     why: "whether a request is on disk, which stays true; the run that is to be ended is come to at the door, by its run id",
   },
+  "src/engine/schedules.ts": {
+    reads: ["findRun", "list"],
+    why: "what is shown of schedules; what is asked of one goes to its coordinator, which is come to at the door",
+  },
   "src/engine/operations.ts": {
     reads: ["count", "list", "readRunChain"],
     why: "what is shown: lists",

@@ -39,6 +39,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   query: reads,
   listPackages: reads,
   listWorkers: reads,
+  describeSchedule: reads,
+  listSchedules: reads,
   start: inNamespace("start"),
   signal: inNamespace("signal"),
   update: inNamespace("signal"),
@@ -48,6 +50,15 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   terminate: inNamespace("operate"),
   pause: inNamespace("operate"),
   resume: inNamespace("operate"),
+  reopen: inNamespace("operate"),
+  // What it starts later is started for whoever made it: see `rolesOf`.
+  createSchedule: inNamespace("operate"),
+  updateSchedule: inNamespace("operate"),
+  pauseSchedule: inNamespace("operate"),
+  resumeSchedule: inNamespace("operate"),
+  triggerSchedule: inNamespace("operate"),
+  backfillSchedule: inNamespace("operate"),
+  deleteSchedule: inNamespace("operate"),
   deploy: inNamespace("deploy"),
   route: inNamespace("deploy"),
   unload: inNamespace("deploy"),
@@ -66,10 +77,18 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   metrics: { of: "server", role: "read", changes: false },
 };
 
-/** Of a start: what it does to runs that are there is a matter of these roles, too. */
+/**
+ * Of a start: what it does to runs that are there is a matter of these roles, too. Who says what a schedule starts has to be somebody who
+ * may start it himself: nobody is asked again when it does.
+ */
 export function rolesOf(request: object): readonly Role[] {
-  const { reuse, signal } = request as { readonly reuse?: unknown; readonly signal?: unknown };
+  const { reuse, signal, action } = request as {
+    readonly reuse?: unknown;
+    readonly signal?: unknown;
+    readonly action?: unknown;
+  };
   return [
+    ...(action === undefined || action === null ? [] : (["start"] as const)),
     ...(reuse === "terminate" ? (["operate"] as const) : []),
     ...(signal === undefined || signal === null ? [] : (["signal"] as const)),
   ];

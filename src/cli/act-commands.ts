@@ -32,7 +32,7 @@ interface StartOptions extends InputOptions {
   readonly signalId?: string;
 }
 
-/** The commands that change something: start, signal, cancel, terminate, pause, resume. */
+/** The commands that change something: start, signal, cancel, terminate, pause, resume, reopen. */
 export function addActCommands(program: Command): void {
   addInput(program.command("start").description("Starts a run.").argument("<type>", "workflow type"))
     .option("--id <workflow-id>", "the workflow id; without one, a random one")
@@ -75,6 +75,11 @@ export function addActCommands(program: Command): void {
   addEnd(program.command("resume").description("Lets a paused run go on.")).action(
     (id: string, options: EndOptions, command: Command) => end("resume", id, options, command),
   );
+  addEnd(
+    program
+      .command("reopen")
+      .description("Lets a run that failed, was cancelled or timed out go on from before its end."),
+  ).action((id: string, options: EndOptions, command: Command) => end("reopen", id, options, command));
 }
 
 export function addInput(command: Command): Command {
@@ -176,6 +181,7 @@ const saidOf = {
   terminate: "terminated",
   pause: "paused",
   resume: "resumed",
+  reopen: "reopened",
 } as const;
 
 async function end(

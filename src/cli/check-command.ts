@@ -22,6 +22,8 @@ import { loadWorkflowFile } from "./workflow-file.ts";
 const archiveEnding = ".aion";
 const listPage = 200;
 const historyPage = 1_000;
+/** Looked through for runs of types that the code does not have. */
+const otherPagesMax = 100;
 /** What is broken for one reason is mostly broken for all. */
 const shownMax = 20;
 const activationBudgetMs = 5_000;
@@ -56,7 +58,7 @@ export function addCheckCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-Nothing is written, and no activity runs. Runs stay on the package that they were begun with, so a deployment of one breaks none of
+Runs of types that the code does not have are told of, and are no reason to fail. Nothing is written, and no activity runs. Runs stay on the package that they were begun with, so a deployment of one breaks none of
 them; who hands functions to an engine gives them to the runs under way. Without --store and --url only the build is checked.`,
     )
     .action(check);
@@ -106,19 +108,30 @@ async function check(file: string, options: CheckOptions, command: Command): Pro
         outcome: "ok",
         checkedCount: 0,
         brokenCount: 0,
+        otherTypes: [],
         broken: [],
       });
       output.note("no store and no server is named, so no run was checked");
       return;
     }
-    const { checkedCount, broken } = await session.with({ purpose: "read" }, ({ service }) =>
-      checkRuns({
-        service,
-        programs: code.programs,
-        workflowTypes,
-        limit: options.limit ?? Number.POSITIVE_INFINITY,
+    const { checkedCount, broken, otherTypes } = await session.with(
+      { purpose: "read" },
+      async ({ service }) => ({
+        ...(await checkRuns({
+          service,
+          programs: code.programs,
+          workflowTypes,
+          limit: options.limit ?? Number.POSITIVE_INFINITY,
+        })),
+        otherTypes: options.type === undefined ? await findOtherTypes(service, workflowTypes) : [],
       }),
     );
+    for (const { workflowType, runningCount } of otherTypes) {
+      output.note(
+        `the code has no ${printable(workflowType)}, of which there ${runningCount === 1 ? "is" : "are"} ${runsOf(runningCount)}: ` +
+          "they need what they were begun with, a package that stays or another file",
+      );
+    }
     const outcome = broken.length === 0 ? "ok" : "broken";
     if (output.isJson) {
       output.json("check", {
@@ -126,6 +139,7 @@ async function check(file: string, options: CheckOptions, command: Command): Pro
         outcome,
         checkedCount,
         brokenCount: broken.length,
+        otherTypes: [...otherTypes],
         broken: [...broken],
       });
     } else {
@@ -166,6 +180,7 @@ function tellUnbuilt(
     outcome: "not-built",
     checkedCount: 0,
     brokenCount: 0,
+    otherTypes: [],
     broken: [],
     problems: [...problems],
     warnings: [...warnings],
@@ -259,6 +274,35 @@ async function checkRuns(
     } while (cursor !== undefined);
   }
   return { checkedCount, broken };
+}
+
+/** Types of running runs that are not among those of the code. Of very many runs not all are looked at. */
+async function findOtherTypes(
+  service: Service,
+  workflowTypes: readonly string[],
+): Promise<DocumentOf<"check">["otherTypes"]> {
+  const counts = new Map<string, number>();
+  const countOf = async (workflowType?: string): Promise<number> =>
+    await service.count({ status: "running", ...(workflowType === undefined ? {} : { workflowType }) });
+  let unknownCount = await countOf();
+  for (const type of workflowTypes) unknownCount -= await countOf(type);
+  let cursor: string | undefined;
+  for (let page = 0; unknownCount > 0 && page < otherPagesMax; page++) {
+    const { runs, nextCursor } = await service.list({
+      filter: { status: "running" },
+      limit: listPage,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    for (const { workflowType } of runs) {
+      if (workflowTypes.includes(workflowType) || counts.has(workflowType)) continue;
+      const count = await countOf(workflowType);
+      counts.set(workflowType, count);
+      unknownCount -= count;
+    }
+    cursor = nextCursor;
+    if (cursor === undefined) break;
+  }
+  return [...counts].map(([workflowType, runningCount]) => ({ workflowType, runningCount }));
 }
 
 async function checkRun(summary: RunSummary, of: RunsToCheck): Promise<"fits" | "gone" | BrokenRun> {

@@ -17,6 +17,7 @@ import { addDoctorCommand } from "./doctor-command.ts";
 import { addInitCommand } from "./init-command.ts";
 import { addKeepCommands } from "./keep-commands.ts";
 import { addKeyCommands } from "./key-commands.ts";
+import { addScheduleCommands } from "./schedule-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { writeError } from "./output.ts";
@@ -101,6 +102,7 @@ Examples:
   aion build order.ts
   aion check order.ts --url http://127.0.0.1:4466
   aion deploy order.aion
+  aion schedule create report make-report --cron '0 9 * * 1-5' --time-zone Europe/Berlin
   aion server --data ./aion-data`,
     );
   addInitCommand(program);
@@ -114,6 +116,7 @@ Examples:
   addBuildCommands(program);
   addCheckCommand(program);
   addDeployCommands(program);
+  addScheduleCommands(program);
   addDevCommand(program);
   addServerCommands(program);
   addKeyCommands(program);

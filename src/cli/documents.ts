@@ -25,6 +25,7 @@ import {
   logsLine,
   workers,
 } from "../http/forms.ts";
+import { scheduleDescription, schedulePage } from "../http/schedule-forms.ts";
 import { checkNames, findingStatuses } from "./doctor/finding.ts";
 import { templateNames } from "./project.ts";
 
@@ -58,7 +59,14 @@ const manifest = z.object({
   aion: z.string().describe("The version that built it."),
   entry: z.string(),
   workflows: list(z.object({ type: z.string(), input: shape, output: shape, signals: list(z.string()) })),
-  activities: list(z.object({ type: z.string(), input: shape, options: z.record(z.string(), json) })),
+  activities: list(
+    z.object({
+      type: z.string(),
+      input: shape,
+      output: maybe(shape),
+      options: z.record(z.string(), json),
+    }),
+  ),
   signals: list(z.object({ name: z.string(), payload: shape })),
   queries: list(z.object({ name: z.string(), input: shape, output: shape })),
   updates: list(z.object({ name: z.string(), input: shape, output: shape })),
@@ -119,6 +127,7 @@ export const documents = {
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
   resume: z.object({ workflowId: z.string() }),
+  reopen: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),
@@ -166,6 +175,9 @@ export const documents = {
     outcome: z.enum(["ok", "broken", "not-built"]).describe("The exit code is 0 for `ok` alone."),
     checkedCount: z.number().describe("Running runs of these types; without a store and a server, 0."),
     brokenCount: z.number(),
+    otherTypes: list(z.object({ workflowType: z.string(), runningCount: z.number() })).describe(
+      "Types that the code does not have, and of which there are running runs; not told with `--type`.",
+    ),
     broken: list(
       z.object({
         workflowId: z.string(),
@@ -196,6 +208,14 @@ export const documents = {
   namespace: z.union([
     z.object({ namespaces: list(namespaceSummary) }),
     z.object({ name: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
+  ]),
+  schedule: z.union([
+    schedulePage,
+    scheduleDescription,
+    z.object({ scheduleId: z.string(), isNew: z.boolean().describe("False: it was there already.") }),
+    z.object({ scheduleId: z.string(), workflowId: z.string().describe("What was started.") }),
+    z.object({ scheduleId: z.string(), count: z.number().describe("Times that will start.") }),
+    z.object({ scheduleId: z.string() }),
   ]),
   audit: auditPage,
   key: z.union([z.object({ keys: list(keySummary) }), keySecret, z.object({ key: keySummary })]),

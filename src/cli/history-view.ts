@@ -2,6 +2,7 @@ import type { Event, EventOf } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { EventType } from "../core/event.ts";
 import { formatClock, formatInstant, formatSpan } from "./instant.ts";
+import { describeSpec } from "./schedule-view.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
@@ -115,8 +116,28 @@ export class HistoryView {
         return `#${event.ordinal}  ${event.failure === undefined ? (event.value ?? "null") : failureTitle(event.failure)}`;
       case "InputDelivered":
         return `event ${event.of}`;
+      case "WorkflowReopened":
+        return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "VersionMarked":
         return event.changeId;
+      case "ScheduleCreated":
+      case "ScheduleUpdated":
+        return `${event.config.action.workflowType}  ${describeSpec(event.config.spec)}  ${event.input}`;
+      case "SchedulePaused":
+        return event.note ?? "";
+      case "ScheduleResumed":
+      case "ScheduleDeleted":
+        return "";
+      case "ScheduleTriggered":
+        return `#${event.ordinal} as ${event.startedId}${event.cause === "time" ? "" : ` (${event.cause})`}`;
+      case "ScheduleSkipped": {
+        const least = event.isCountLeast === true ? "at least " : "";
+        const span = event.fromAt === event.toAt ? "" : ` to ${formatInstant(event.toAt)}`;
+        const start = event.ordinal === undefined ? "" : `#${event.ordinal}: `;
+        return `${start}${event.reason}, ${least}${event.count} from ${formatInstant(event.fromAt)}${span}${event.message === undefined ? "" : `: ${event.message}`}`;
+      }
+      case "ScheduleBackfillRequested":
+        return `${event.count} from ${formatInstant(event.fromAt)} to ${formatInstant(event.toAt)}, ${event.overlap}`;
     }
   }
 

@@ -52,6 +52,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     terminate: answer("terminate"),
     pause: answer("pause"),
     resume: answer("resume"),
+    reopen: answer("reopen"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),
@@ -64,6 +65,15 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     listWorkers: answer("listWorkers"),
     route: answer("route"),
     unload: answer("unload"),
+    createSchedule: answer("createSchedule"),
+    updateSchedule: answer("updateSchedule"),
+    describeSchedule: answer("describeSchedule"),
+    listSchedules: answer("listSchedules"),
+    pauseSchedule: answer("pauseSchedule"),
+    resumeSchedule: answer("resumeSchedule"),
+    triggerSchedule: answer("triggerSchedule"),
+    backfillSchedule: answer("backfillSchedule"),
+    deleteSchedule: answer("deleteSchedule"),
   };
   return { client: new Client(service), calls };
 }

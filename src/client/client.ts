@@ -23,6 +23,7 @@ import type {
   Service,
   StartRequest,
 } from "./service.ts";
+import { Schedules } from "./schedules.ts";
 import { traceService } from "./traced-service.ts";
 
 const listPageRuns = 200;
@@ -105,6 +106,8 @@ export interface FeedOptions extends CallOptions {
  */
 export class Client {
   readonly #service: Service;
+  /** Workflows that start at given times. */
+  readonly schedules: Schedules;
 
   /**
    * Of a server, by its address, or of any `Service`. Makes no connection yet.
@@ -119,6 +122,7 @@ export class Client {
     const traced = tracing === undefined ? service : traceService(service, tracing);
     // Outside the spans: what is told of a call that failed is told encoded.
     this.#service = codec === undefined ? traced : new CodedService(traced, codec);
+    this.schedules = new Schedules(this.#service);
   }
 
   /**

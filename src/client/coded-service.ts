@@ -12,6 +12,22 @@ import {
 } from "../core/payload-codec.ts";
 import { decodeDescription, decodeEvent, decodeFeedEvent, decodeLine } from "./decoded-views.ts";
 import type {
+  BackfillScheduleReply,
+  BackfillScheduleRequest,
+  CreateScheduleReply,
+  CreateScheduleRequest,
+  DescribeScheduleRequest,
+  ListSchedulesReply,
+  ListSchedulesRequest,
+  PauseScheduleRequest,
+  ScheduleActionRequest,
+  ScheduleDescription,
+  ScheduleRequest,
+  TriggerScheduleReply,
+  TriggerScheduleRequest,
+  UpdateScheduleRequest,
+} from "./schedule-service.ts";
+import type {
   CallOptions,
   DeployReply,
   DeployRequest,
@@ -126,6 +142,10 @@ export class CodedService implements Service {
     return this.#service.resume(request);
   }
 
+  reopen(request: EndRequest): Promise<void> {
+    return this.#service.reopen(request);
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     const reply = await this.#service.result(request, options);
     const { workflowId } = request;
@@ -197,6 +217,53 @@ export class CodedService implements Service {
 
   unload(request: UnloadRequest): Promise<void> {
     return this.#service.unload(request);
+  }
+
+  async createSchedule(request: CreateScheduleRequest): Promise<CreateScheduleReply> {
+    const action = await this.#encodeAction(request.action);
+    return await this.#call(() => this.#service.createSchedule({ ...request, action }));
+  }
+
+  async updateSchedule(request: UpdateScheduleRequest): Promise<void> {
+    const { action } = request;
+    const encoded = action === undefined ? {} : { action: await this.#encodeAction(action) };
+    await this.#call(() => this.#service.updateSchedule({ ...request, ...encoded }));
+  }
+
+  async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
+    const description = await this.#service.describeSchedule(request);
+    const { action } = description;
+    const input = await this.#show((decode) => decode(action.input, { kind: "start" }));
+    return { ...description, action: { ...action, input } };
+  }
+
+  listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
+    return this.#service.listSchedules(request);
+  }
+
+  pauseSchedule(request: PauseScheduleRequest): Promise<void> {
+    return this.#service.pauseSchedule(request);
+  }
+
+  resumeSchedule(request: ScheduleRequest): Promise<void> {
+    return this.#service.resumeSchedule(request);
+  }
+
+  triggerSchedule(request: TriggerScheduleRequest): Promise<TriggerScheduleReply> {
+    return this.#service.triggerSchedule(request);
+  }
+
+  backfillSchedule(request: BackfillScheduleRequest): Promise<BackfillScheduleReply> {
+    return this.#service.backfillSchedule(request);
+  }
+
+  deleteSchedule(request: ScheduleRequest): Promise<void> {
+    return this.#service.deleteSchedule(request);
+  }
+
+  /** It is for workflows of many ids. */
+  async #encodeAction(action: ScheduleActionRequest): Promise<ScheduleActionRequest> {
+    return { ...action, input: await this.#encode(action.input, { kind: "start" }) };
   }
 
   async #encode(text: Payload, context: PayloadContext): Promise<Payload> {

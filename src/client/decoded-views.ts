@@ -23,6 +23,8 @@ const startTypes: ReadonlySet<Event["type"]> = new Set([
   "WorkflowStarted",
   "WorkflowContinuedAsNew",
   "ChildWorkflowStarted",
+  "ScheduleCreated",
+  "ScheduleUpdated",
 ]);
 
 export function decodeEvent(event: Event, decode: PayloadMap): Event {

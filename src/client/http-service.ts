@@ -6,6 +6,8 @@ import {
   historyFromJson,
   logsFromJson,
   resultFromJson,
+  scheduleFromJson,
+  scheduleToJson,
   textOf,
   updateFromJson,
 } from "./json-form.ts";
@@ -15,6 +17,21 @@ import { callTimeoutMs, readAnswer, strange } from "./http-answer.ts";
 import type { HttpAnswer, HttpCall, HttpSend } from "./http-answer.ts";
 import { apiPrefix, callsPath, defaultNamespace, routes, waitMsMax } from "./routes.ts";
 import type { Route } from "./routes.ts";
+import type {
+  BackfillScheduleReply,
+  BackfillScheduleRequest,
+  CreateScheduleReply,
+  CreateScheduleRequest,
+  DescribeScheduleRequest,
+  ListSchedulesReply,
+  ListSchedulesRequest,
+  PauseScheduleRequest,
+  ScheduleDescription,
+  ScheduleRequest,
+  TriggerScheduleReply,
+  TriggerScheduleRequest,
+  UpdateScheduleRequest,
+} from "./schedule-service.ts";
 import type {
   CallOptions,
   DeployReply,
@@ -168,6 +185,10 @@ export class HttpService implements Service {
     await this.#call("resume", this.#named(request));
   }
 
+  async reopen(request: EndRequest): Promise<void> {
+    await this.#call("reopen", this.#named(request));
+  }
+
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     return await inParts(
       request.waitMs,
@@ -245,6 +266,43 @@ export class HttpService implements Service {
 
   async unload(request: UnloadRequest): Promise<void> {
     await this.#call("unload", this.#named(request));
+  }
+
+  async createSchedule(request: CreateScheduleRequest): Promise<CreateScheduleReply> {
+    const reply = await this.#call("createSchedule", this.#named(scheduleToJson(request)));
+    return reply as unknown as CreateScheduleReply;
+  }
+
+  async updateSchedule(request: UpdateScheduleRequest): Promise<void> {
+    await this.#call("updateSchedule", this.#named(scheduleToJson(request)));
+  }
+
+  async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
+    return readReply(await this.#call("describeSchedule", { ...request }), scheduleFromJson);
+  }
+
+  async listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
+    return (await this.#call("listSchedules", { ...request })) as unknown as ListSchedulesReply;
+  }
+
+  async pauseSchedule(request: PauseScheduleRequest): Promise<void> {
+    await this.#call("pauseSchedule", this.#named(request));
+  }
+
+  async resumeSchedule(request: ScheduleRequest): Promise<void> {
+    await this.#call("resumeSchedule", this.#named(request));
+  }
+
+  async triggerSchedule(request: TriggerScheduleRequest): Promise<TriggerScheduleReply> {
+    return (await this.#call("triggerSchedule", this.#named(request))) as unknown as TriggerScheduleReply;
+  }
+
+  async backfillSchedule(request: BackfillScheduleRequest): Promise<BackfillScheduleReply> {
+    return (await this.#call("backfillSchedule", this.#named(request))) as unknown as BackfillScheduleReply;
+  }
+
+  async deleteSchedule(request: ScheduleRequest): Promise<void> {
+    await this.#call("deleteSchedule", this.#named(request));
   }
 
   /** A call that changes something and may be repeated names itself. */

@@ -20,6 +20,28 @@ export type {
 } from "./run-handle.ts";
 export { UpdateHandle } from "./update-handle.ts";
 export type { UpdateOptions, UpdateResultOptions } from "./update-handle.ts";
+export { ScheduleHandle, Schedules } from "./schedules.ts";
+export type {
+  BackfillOptions,
+  CronOption,
+  IntervalOption,
+  ScheduleCallOptions,
+  ScheduleChange,
+  ScheduleListOptions,
+  ScheduleOptions,
+  SchedulePageOptions,
+  ScheduleTimes,
+  TriggerOptions,
+} from "./schedules.ts";
+export type {
+  BackfillOverlap,
+  CronRule,
+  IntervalRule,
+  OverlapPolicy,
+  ScheduleActionRecord,
+  ScheduleSpec,
+  SkipReason,
+} from "../core/schedule.ts";
 export type * from "./service.ts";
 export { webAes256gcm } from "./web-aes256gcm.ts";
 export type { KeyRingOptions } from "../core/key-ring.ts";

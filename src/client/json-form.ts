@@ -12,6 +12,8 @@ import type {
   ResultReply,
   RunDescription,
   UpdateReply,
+  ScheduleActionRequest,
+  ScheduleDescription,
 } from "./service.ts";
 
 /**
@@ -97,6 +99,19 @@ export function descriptionFromJson(json: JsonObject): RunDescription {
     ...(result === undefined ? {} : { result: textOf(result) }),
     ...(failure === undefined ? {} : { failure: failureFromJson(failure as JsonObject) }),
   };
+}
+
+/** What is told of a schedule, and what is asked for: an action has one payload. */
+export function scheduleToJson(of: { readonly action?: ScheduleActionRequest }): JsonObject {
+  const { action } = of;
+  return action === undefined
+    ? { ...of }
+    : { ...of, action: { ...action, input: fromPayload(action.input) } };
+}
+
+export function scheduleFromJson(json: JsonObject): ScheduleDescription {
+  const action = json["action"] as JsonObject;
+  return { ...json, action: { ...action, input: textOf(action["input"]) } } as unknown as ScheduleDescription;
 }
 
 export function resultToJson(reply: ResultReply): JsonObject {

@@ -48,12 +48,57 @@ export const routes = {
   },
   pause: { verb: "POST", path: "/workflows/{workflowId}/pause", rest: "body", idempotencyKey: "requestId" },
   resume: { verb: "POST", path: "/workflows/{workflowId}/resume", rest: "body", idempotencyKey: "requestId" },
+  reopen: {
+    verb: "POST",
+    path: "/workflows/{workflowId}/reopen",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },
   listWorkers: { verb: "GET", path: "/workers", rest: "query" },
   unload: { verb: "DELETE", path: "/packages/{version}", rest: "query", idempotencyKey: "requestId" },
   route: { verb: "POST", path: "/routes", rest: "body", idempotencyKey: "requestId" },
+  createSchedule: { verb: "POST", path: "/schedules", rest: "body", idempotencyKey: "requestId" },
+  listSchedules: { verb: "GET", path: "/schedules", rest: "query" },
+  describeSchedule: { verb: "GET", path: "/schedules/{scheduleId}", rest: "query" },
+  updateSchedule: {
+    verb: "POST",
+    path: "/schedules/{scheduleId}/update",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  pauseSchedule: {
+    verb: "POST",
+    path: "/schedules/{scheduleId}/pause",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  resumeSchedule: {
+    verb: "POST",
+    path: "/schedules/{scheduleId}/resume",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  triggerSchedule: {
+    verb: "POST",
+    path: "/schedules/{scheduleId}/trigger",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  backfillSchedule: {
+    verb: "POST",
+    path: "/schedules/{scheduleId}/backfill",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
+  deleteSchedule: {
+    verb: "DELETE",
+    path: "/schedules/{scheduleId}",
+    rest: "query",
+    idempotencyKey: "requestId",
+  },
 } as const satisfies Readonly<Record<keyof Service, Route>>;
 
 /** Many calls in one request. */
@@ -71,6 +116,7 @@ export const togetherMethods = [
   "terminate",
   "pause",
   "resume",
+  "reopen",
 ] as const satisfies readonly (keyof Service)[];
 export type TogetherMethod = (typeof togetherMethods)[number];
 export const callsMax = 500;

@@ -224,6 +224,17 @@ export class RunHandle<Output = unknown> {
   }
 
   /**
+   * Lets a run that failed, was cancelled or timed out go on from before its end, as the same run: what succeeded is kept, the activities
+   * that failed last run again, timers keep their instants. Errors: `run_not_reopenable` (it could not go on exactly), `run_not_found`.
+   *
+   * @example
+   * await run.reopen("the card service is back");
+   */
+  async reopen(reason?: string, options: EndOptions = {}): Promise<void> {
+    await this.#service.reopen({ ...this.#address, ...toEnd(reason, options) });
+  }
+
+  /**
    * Waits for the end of the run (of the chain, if it continues as new) and gives its result.
    *
    * Throws what the workflow failed with (`ApplicationFailure`, `ActivityFailure`, `ChildFailure`, …), or

@@ -4,6 +4,9 @@ import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { RunStatus } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
+import type { ScheduleService } from "./schedule-service.ts";
+
+export type * from "./schedule-service.ts";
 
 /** A call that may be part of a trace. */
 export interface Traced {
@@ -21,7 +24,7 @@ export interface CallOptions {
  * What an engine does for its clients, as plain data: the embedded engine implements it, HTTP carries
  * it, and the typed `Client` stands on it. Every mutating call resolves after its commit is on disk.
  */
-export interface Service {
+export interface Service extends ScheduleService {
   start(request: StartRequest): Promise<StartReply>;
   signal(request: SignalRequest): Promise<void>;
   query(request: QueryRequest, options?: CallOptions): Promise<Payload>;
@@ -38,6 +41,11 @@ export interface Service {
   pause(request: EndRequest): Promise<void>;
   /** The code of a paused run learns what happened meanwhile, and goes on. */
   resume(request: EndRequest): Promise<void>;
+  /**
+   * A run that failed, was cancelled or timed out goes on from before its end: a new lease of the same run. Refused with
+   * `run_not_reopenable` if it could not do so exactly.
+   */
+  reopen(request: EndRequest): Promise<void>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
   result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
   describe(address: RunAddress): Promise<RunDescription>;

@@ -19,6 +19,7 @@ export interface TracedRequests {
   readonly terminate: EndRequest;
   readonly pause: EndRequest;
   readonly resume: EndRequest;
+  readonly reopen: EndRequest;
 }
 
 /** How the span of a call is named, and what it says. For both sides. */
@@ -48,7 +49,9 @@ export function describeCall<Method extends keyof TracedRequests>(
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume"].includes(method);
+  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(
+    method,
+  );
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -72,6 +75,7 @@ export function traceService(service: Service, tracing: Tracing): Service {
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
     pause: (request) => call("pause", request, (one) => service.pause(one)),
     resume: (request) => call("resume", request, (one) => service.resume(one)),
+    reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
   };
   return new Proxy(service, {
     get: (target, name) => {

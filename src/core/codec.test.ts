@@ -86,6 +86,24 @@ const retry = withOptional(
 const parent = record({ workflowId: anyWorkflowId, runId, ordinal });
 const policy = fc.constantFrom("terminate" as const, "cancel" as const, "abandon" as const);
 
+const cause = fc.constantFrom("time" as const, "trigger" as const, "backfill" as const);
+const skipReason = fc.constantFrom("overlap" as const, "missed" as const, "start-refused" as const);
+const config = withOptional(
+  record({
+    spec: withOptional(fc.constant({}), {
+      crons: fc.array(withOptional(record({ expression: text }), { timeZone: text }), { maxLength: 2 }),
+      intervals: fc.array(withOptional(record({ everyMs: ms }), { offsetMs: ms }), { maxLength: 2 }),
+      startAt: instant,
+      endAt: instant,
+      jitterMs: ms,
+    }),
+    action: withOptional(record({ workflowType: text }), { workflowIdPrefix: text, runTimeoutMs: ms }),
+    overlap: fc.constantFrom("skip" as const, "allow-all" as const),
+    catchUpWindowMs: ms,
+  }),
+  { actionsMax: ordinal },
+);
+
 /** Every event type: one that is added to the union does not compile until it is here. */
 const bodies: {
   readonly [Type in EventType]: fc.Arbitrary<Omit<Extract<EventBody, { readonly type: Type }>, "type">>;
@@ -121,6 +139,12 @@ const bodies: {
     isFurther: fc.constant(true as const),
   }),
   InputDelivered: record({ of: ordinal }),
+  WorkflowReopened: withOptional(record({ voids: fc.array(ordinal, { maxLength: 3 }) }), {
+    reason: text,
+    requestId: text,
+    runDeadlineAt: instant,
+    executionDeadlineAt: instant,
+  }),
   ActivityScheduled: withOptional(
     record({
       ordinal,
@@ -174,6 +198,38 @@ const bodies: {
   ChildWorkflowCancelRequested: record({ ordinal }),
   SideEffectRecorded: withOptional(record({ ordinal }), { value: payload, failure }),
   VersionMarked: record({ changeId: text }),
+  ScheduleCreated: withOptional(record({ scheduleId: text, config, input: payload }), {
+    isPaused: fc.constant(true as const),
+    note: text,
+    requestId: text,
+  }),
+  ScheduleUpdated: withOptional(record({ config, input: payload, fromAt: instant }), { requestId: text }),
+  SchedulePaused: withOptional(fc.constant({}), { note: text, requestId: text }),
+  ScheduleResumed: withOptional(record({ fromAt: instant }), { requestId: text }),
+  ScheduleDeleted: withOptional(fc.constant({}), { requestId: text }),
+  ScheduleTriggered: withOptional(
+    record({ ordinal, nominalAt: instant, startedId: anyWorkflowId, cause, isWatched: fc.boolean() }),
+    { hasWaited: fc.constant(true as const), requestId: text },
+  ),
+  ScheduleSkipped: withOptional(
+    record({ fromAt: instant, toAt: instant, count: ordinal, reason: skipReason, cause }),
+    {
+      isCountLeast: fc.constant(true as const),
+      untilAt: instant,
+      ordinal,
+      startedId: anyWorkflowId,
+      message: text,
+    },
+  ),
+  ScheduleBackfillRequested: withOptional(
+    record({
+      fromAt: instant,
+      toAt: instant,
+      count: ordinal,
+      overlap: fc.constantFrom("allow-all" as const, "one-by-one" as const),
+    }),
+    { requestId: text },
+  ),
 };
 
 const types = Object.keys(bodies).filter(isEventType);

@@ -70,6 +70,21 @@ export const errorTable = {
     cause: "There is no namespace of that name that the caller may know of.",
     hint: "Correct the name; without one it is `default`.",
   },
+  schedule_not_found: {
+    kind: "not_found",
+    cause: "There is no schedule of that id.",
+    hint: "`aion schedule list` shows those that there are.",
+  },
+  schedule_already_exists: {
+    kind: "conflict",
+    cause: "The schedule id is taken by a schedule that is not the same.",
+    hint: "Update that one, delete it first, or choose another id. Nothing was changed.",
+  },
+  schedule_busy: {
+    kind: "conflict",
+    cause: "A run that the schedule started has not ended, and the schedule lets none run beside it.",
+    hint: "Wait for its end, or trigger the schedule with the overlap `allow-all`.",
+  },
   package_not_found: {
     kind: "not_found",
     cause: "No package of that version is deployed.",
@@ -126,6 +141,12 @@ export const errorTable = {
     kind: "conflict",
     cause: "The run has ended; nothing can be added to it.",
     hint: "Start a new run, or address another one.",
+  },
+  run_not_reopenable: {
+    kind: "conflict",
+    cause:
+      "The run did not fail, was not cancelled and did not time out; or it cannot go on exactly from where it was before its end.",
+    hint: "The message says what stands against it. If its code is to do something else than it did, start the work under another id.",
   },
   run_blocked: {
     kind: "conflict",

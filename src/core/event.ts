@@ -3,6 +3,7 @@ import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 import type { RetryRecord } from "./retry.ts";
+import type { BackfillOverlap, ScheduleConfig, SkipReason, StartCause } from "./schedule.ts";
 import type { TraceContext } from "./tracing.ts";
 
 /**
@@ -85,6 +86,8 @@ export type EventBody =
       readonly signals?: readonly StartSignal[];
       /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
       readonly trace?: TraceContext;
+      /** A schedule started it, for this time of its. */
+      readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
     }
@@ -121,6 +124,17 @@ export type EventBody =
       readonly requestId?: string;
       /** The run was not paused: recorded for its request id alone. */
       readonly isFurther?: true;
+    }
+  /** The run had ended, and goes on: a new lease of it. */
+  | {
+      readonly type: "WorkflowReopened";
+      /** The seqs of what does not count any more: its end, and what led to it. Nobody is told of them again. */
+      readonly voids: readonly number[];
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** Time-outs that had run out are given anew, as long as they were. */
+      readonly runDeadlineAt?: number;
+      readonly executionDeadlineAt?: number;
     }
   /** After a pause: the code learns now of what was recorded during it. */
   | {
@@ -246,10 +260,72 @@ export type EventBody =
       readonly value?: Payload;
       readonly failure?: Failure;
     }
-  | { readonly type: "VersionMarked"; readonly changeId: string };
+  | { readonly type: "VersionMarked"; readonly changeId: string }
+  // Schedules: in the histories of their coordinators alone.
+  | {
+      readonly type: "ScheduleCreated";
+      readonly scheduleId: string;
+      readonly config: ScheduleConfig;
+      /** Of what is started. */
+      readonly input: Payload;
+      readonly isPaused?: true;
+      readonly note?: string;
+      readonly requestId?: string;
+    }
+  /** Times after `fromAt` are those of the new specification. */
+  | {
+      readonly type: "ScheduleUpdated";
+      readonly config: ScheduleConfig;
+      readonly input: Payload;
+      readonly fromAt: number;
+      readonly requestId?: string;
+    }
+  | { readonly type: "SchedulePaused"; readonly note?: string; readonly requestId?: string }
+  /** Times up to `fromAt` are decided: those that there were are in the ScheduleSkipped before it. */
+  | { readonly type: "ScheduleResumed"; readonly fromAt: number; readonly requestId?: string }
+  | { readonly type: "ScheduleDeleted"; readonly requestId?: string }
+  /** A start is decided. It is made by the message that goes with this commit. */
+  | {
+      readonly type: "ScheduleTriggered";
+      /** Among the starts of the schedule. */
+      readonly ordinal: number;
+      readonly nominalAt: number;
+      readonly startedId: WorkflowId;
+      readonly cause: StartCause;
+      /** Its end is waited for. */
+      readonly isWatched: boolean;
+      /** It came due while another run was open. */
+      readonly hasWaited?: true;
+      readonly requestId?: string;
+    }
+  /** Times that are not started, from the first to the last of them; or, with an ordinal, a start that could not be made. */
+  | {
+      readonly type: "ScheduleSkipped";
+      readonly fromAt: number;
+      readonly toAt: number;
+      readonly count: number;
+      /** There are more than could be counted in reasonable time. */
+      readonly isCountLeast?: true;
+      /** Up to here everything is decided. Absent: up to `toAt`. */
+      readonly untilAt?: number;
+      readonly reason: SkipReason;
+      readonly cause: StartCause;
+      readonly ordinal?: number;
+      readonly startedId?: WorkflowId;
+      readonly message?: string;
+    }
+  /** The times of a range that has passed are to be started. */
+  | {
+      readonly type: "ScheduleBackfillRequested";
+      readonly fromAt: number;
+      readonly toAt: number;
+      readonly count: number;
+      readonly overlap: BackfillOverlap;
+      readonly requestId?: string;
+    };
 
 /** What operators do to a run without ending it. */
-export type ControlKind = "pause" | "resume";
+export type ControlKind = "pause" | "resume" | "reopen";
 
 /** The id of a request, told from those of other kinds. */
 export function controlRequestKey(kind: ControlKind, requestId: string): string {
@@ -277,6 +353,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   WorkflowCancelRequested: "input",
   WorkflowPaused: "note",
   WorkflowResumed: "note",
+  WorkflowReopened: "note",
   InputDelivered: "input",
   ActivityScheduled: "command",
   ActivityStarted: "note",
@@ -302,6 +379,14 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   ChildWorkflowCancelRequested: "command",
   SideEffectRecorded: "command",
   VersionMarked: "command",
+  ScheduleCreated: "note",
+  ScheduleUpdated: "note",
+  SchedulePaused: "note",
+  ScheduleResumed: "note",
+  ScheduleDeleted: "note",
+  ScheduleTriggered: "note",
+  ScheduleSkipped: "note",
+  ScheduleBackfillRequested: "note",
 };
 
 export function roleOf(event: EventBody): EventRole {

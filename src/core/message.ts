@@ -1,7 +1,8 @@
 import type { ParentLink } from "./event.ts";
 import type { Failure } from "./failure.ts";
-import type { RunId } from "./ids.ts";
+import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
+import type { SkipReason, StartCause } from "./schedule.ts";
 import type { TraceContext } from "./tracing.ts";
 
 /**
@@ -17,6 +18,30 @@ export type Message =
       readonly parent: ParentLink;
       readonly runTimeoutMs?: number;
       readonly trace?: TraceContext;
+    }
+  /** A time of a schedule is to be started. `from`: its coordinator's first run, and the ordinal of the start. */
+  | {
+      readonly kind: "start-scheduled";
+      readonly workflowType: string;
+      readonly input: Payload;
+      readonly scheduleId: string;
+      readonly nominalAt: number;
+      readonly from: ParentLink;
+      readonly isWatched: boolean;
+      readonly cause: StartCause;
+      readonly runTimeoutMs?: number;
+      readonly executionTimeoutMs?: number;
+    }
+  /** It could not be. */
+  | {
+      readonly kind: "scheduled-refused";
+      readonly runId: RunId;
+      readonly ordinal: number;
+      readonly nominalAt: number;
+      readonly cause: StartCause;
+      readonly startedId: WorkflowId;
+      readonly reason: SkipReason;
+      readonly message: string;
     }
   | {
       readonly kind: "child-closed";
@@ -65,6 +90,8 @@ export type ChildOutcome =
 
 const kinds: Readonly<Record<Message["kind"], true>> = {
   "start-child": true,
+  "start-scheduled": true,
+  "scheduled-refused": true,
   "child-closed": true,
   signal: true,
   "signal-settled": true,

@@ -58,6 +58,14 @@ const labelSpecs = {
     help: "`resumed`: the run went on, or was found to have ended. `failed`: it was blocked, or failed for diverging.",
     values: ["resumed", "failed"],
   },
+  cause: {
+    help: "`trigger`, `backfill`: somebody asked for it.",
+    values: ["time", "trigger", "backfill"],
+  },
+  reason: {
+    help: "Why it was not started, as it is recorded.",
+    values: ["overlap", "missed", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"],
+  },
   operation: { help: "What was asked for, as the methods of the service are called." },
   transport: { help: "How it was asked for.", values: ["http", "rpc", "websocket"] },
   stream: {
@@ -404,7 +412,7 @@ const metricSpecs = {
     type: "gauge",
     of: "engine",
     labels: [],
-    help: "Wake-ups of runs (for timers, retries and time-outs) whose instant has passed and that have not been looked at.",
+    help: "Wake-ups of runs (for timers, retries, time-outs and times of schedules) whose instant has passed and that have not been looked at.",
     watch: "Alert when it stays above 0.",
   },
   aion_timers_overdue_seconds: {
@@ -449,6 +457,21 @@ const metricSpecs = {
     buckets: buckets.long,
     help: "From the acceptance of an update to its outcome.",
     watch: "As long as its callers can wait.",
+  },
+  aion_schedule_starts_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["cause"],
+    help: "Starts that schedules decided on: at their times, triggered, or filled in.",
+    watch: "Load.",
+  },
+  aion_schedule_skips_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["reason"],
+    help: "Times of schedules that were not started, by the reason that is recorded.",
+    watch:
+      "`missed`: no engine ran for longer than a catch-up window. `start-refused`: a type is gone, or its input has changed.",
   },
   aion_messages_sent_total: {
     type: "counter",

@@ -23,6 +23,7 @@ export interface RunSegment {
 export function runChain(events: readonly Event[]): readonly RunSegment[] {
   const chain: RunSegment[] = [];
   let open: { start: EventOf<"WorkflowStarted">; last: Event; status: RunStatus } | undefined;
+  const starts: EventOf<"WorkflowStarted">[] = [];
   let announced: RunId | undefined;
   let expectedSeq = events[0]?.seq ?? 1;
   for (const event of events) {
@@ -38,7 +39,13 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
       }
       announced = undefined;
       open = { start: event, last: event, status: "running" };
+      starts.push(event);
       continue;
+    }
+    if (event.type === "WorkflowReopened" && open === undefined && announced === undefined) {
+      const start = starts.at(-1);
+      // The last one goes on; it is in the chain once.
+      if (start !== undefined && chain.pop() !== undefined) open = { start, last: event, status: "running" };
     }
     if (open === undefined)
       throw shape(event, chain.length === 0 ? "no WorkflowStarted before it" : "its run has ended before it");

@@ -19,6 +19,7 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   WorkflowCancelRequested: undefined,
   WorkflowPaused: "paused",
   WorkflowResumed: "running",
+  WorkflowReopened: "running",
   InputDelivered: undefined,
   ActivityScheduled: undefined,
   ActivityStarted: undefined,
@@ -44,6 +45,14 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   ChildWorkflowCancelRequested: undefined,
   SideEffectRecorded: undefined,
   VersionMarked: undefined,
+  ScheduleCreated: undefined,
+  ScheduleUpdated: undefined,
+  SchedulePaused: undefined,
+  ScheduleResumed: undefined,
+  ScheduleDeleted: undefined,
+  ScheduleTriggered: undefined,
+  ScheduleSkipped: undefined,
+  ScheduleBackfillRequested: undefined,
 };
 const types = Object.keys(after) as readonly EventType[];
 const event = (type: EventType): Event => ({ type }) as unknown as Event;

@@ -30,6 +30,7 @@ export function statusAfter(event: EventBody): RunStatus | undefined {
   switch (event.type) {
     case "WorkflowStarted":
     case "WorkflowResumed":
+    case "WorkflowReopened":
       return "running";
     case "WorkflowPaused":
       return "paused";
@@ -73,7 +74,8 @@ export function isTerminal(event: EventBody): boolean {
 export function terminalOf(events: readonly Event[]): Event | undefined {
   for (let index = events.length - 1; index >= 0; index--) {
     const event = events[index];
-    if (event === undefined || event.type === "WorkflowStarted") return undefined;
+    if (event === undefined || event.type === "WorkflowStarted" || event.type === "WorkflowReopened")
+      return undefined;
     if (isTerminal(event)) return event;
   }
   return undefined;

@@ -72,7 +72,7 @@ export function closingMessages(state: Ending, terminal: Event): OutgoingMessage
 }
 
 /** `undefined`: the run goes on as another, which will tell. */
-function outcomeOf(terminal: Event): ChildOutcome | undefined {
+export function outcomeOf(terminal: Event): ChildOutcome | undefined {
   switch (terminal.type) {
     case "WorkflowCompleted":
       return { type: "ChildWorkflowCompleted", result: terminal.result };

@@ -3,6 +3,7 @@ import type { RunId } from "../core/ids.ts";
 import type { OpenActivity, RunState } from "../replay/run-state.ts";
 import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
+import { coordinatorLookAt } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 
 /**
@@ -74,7 +75,7 @@ export function attemptStart(
 export function runDeadline(
   state: RunState,
 ): { readonly at: number; readonly timeout: "run" | "execution" } | undefined {
-  const { runDeadlineAt, executionDeadlineAt } = state.started;
+  const { runDeadlineAt, executionDeadlineAt } = state.deadlines;
   if (executionDeadlineAt !== undefined && executionDeadlineAt <= (runDeadlineAt ?? executionDeadlineAt)) {
     return { at: executionDeadlineAt, timeout: "execution" };
   }
@@ -96,6 +97,8 @@ export function activityDeadlineAt(activity: OpenActivity): number {
 
 /** When a run at rest must be looked at next, from its state alone. With `afterMs`: what came due before is seen to. */
 export function nextLookAt(state: RunState, afterMs = Number.NEGATIVE_INFINITY): number | null {
+  const { schedule } = state;
+  if (schedule !== undefined) return coordinatorLookAt(state, schedule);
   let at = Number.POSITIVE_INFINITY;
   const consider = (instant: number | undefined): void => {
     if (instant !== undefined && instant > afterMs && instant < at) at = instant;

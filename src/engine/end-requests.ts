@@ -81,6 +81,7 @@ const recordedIn: Readonly<Record<EndRequestId["kind"], readonly EventType[]>> =
   terminate: ["WorkflowTerminated"],
   pause: ["WorkflowPaused"],
   resume: ["WorkflowResumed"],
+  reopen: ["WorkflowReopened"],
 };
 
 function isOf(event: Event, kind: EndRequestId["kind"], requestId: string): boolean {

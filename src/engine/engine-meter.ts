@@ -69,6 +69,8 @@ export class EngineMeter {
   readonly #updatesEnded;
   readonly #updatesRefused;
   readonly #updateSeconds;
+  readonly #scheduleStarts;
+  readonly #scheduleSkips;
   readonly #messagesSent;
   readonly #messagesDelivered;
   readonly #replays;
@@ -110,6 +112,8 @@ export class EngineMeter {
     this.#updatesEnded = meter.counter("aion_updates_ended_total");
     this.#updatesRefused = meter.counter("aion_updates_refused_total");
     this.#updateSeconds = meter.histogram("aion_update_seconds");
+    this.#scheduleStarts = meter.counter("aion_schedule_starts_total");
+    this.#scheduleSkips = meter.counter("aion_schedule_skips_total");
     this.#messagesSent = meter.counter("aion_messages_sent_total");
     this.#messagesDelivered = meter.counter("aion_messages_delivered_total");
     this.#replays = meter.counter("aion_replays_total");
@@ -212,6 +216,12 @@ export class EngineMeter {
         return;
       case "UpdateCompleted":
         this.#updateEnded(workflowType, event.failure === undefined ? "completed" : "failed", seconds);
+        return;
+      case "ScheduleTriggered":
+        this.#scheduleStarts.add(1, event.cause);
+        return;
+      case "ScheduleSkipped":
+        this.#scheduleSkips.add(event.count, event.reason);
         return;
       default:
         return;

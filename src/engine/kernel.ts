@@ -11,6 +11,7 @@ import type { Commit, CommitResult, RunRef, Store } from "../store/contract.ts";
 import { BlockedRuns } from "./blocked-runs.ts";
 import type { Slot, TaskAddress } from "./attempt.ts";
 import { slotHere } from "./attempt.ts";
+import { coordinatorInputs } from "./coordinator.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { attemptStart, dueInputs, nextLookAt } from "./due.ts";
 import { Endings } from "./endings.ts";
@@ -483,6 +484,7 @@ export class Kernel implements RunHost {
   }
 
   dueInputs(run: ResidentRun): Input[] {
+    if (run.state.schedule !== undefined) return coordinatorInputs(() => this.newRunId());
     const { runId } = run.state.started;
     return dueInputs(run.state, this.now(), {
       isUnderWay: (ordinal) => this.#isUnderWay(runId, ordinal),

@@ -1,11 +1,13 @@
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Scheduler } from "../core/ports.ts";
+import { coordinatorType } from "../core/schedule.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
 import { Replay } from "../replay/replay.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
+import { coordinatorProgram, noInstance } from "./coordinator.ts";
 import type { EngineMeter } from "./engine-meter.ts";
 
 /** Events read at once while a run is loaded. */
@@ -50,6 +52,7 @@ export interface LoadOptions {
  * since `run` was read), and those of the store.
  */
 export async function loadRun(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
+  if (run.workflowType === coordinatorType) return await loadCoordinator(run, options.store);
   const { meter } = options;
   const since = meter?.now() ?? 0;
   try {
@@ -62,16 +65,49 @@ export async function loadRun(run: RunRecord, options: LoadOptions): Promise<Loa
   }
 }
 
+/** That a run was reopened is found when it is read as if it had not been: few are, and the others are read once. */
 async function replayTwice(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
-    const loaded = await replayOnce(run, options, {});
+    return await replayWith(run, options, {});
+  } catch (error) {
+    const voids = await readVoids(run, options.store, error);
+    if (voids === undefined) throw error;
+    return await replayWith(run, options, { voids });
+  }
+}
+
+async function replayWith(
+  run: RunRecord,
+  options: LoadOptions,
+  reopened: { readonly voids?: ReadonlySet<number> },
+): Promise<LoadedRun> {
+  try {
+    const loaded = await replayOnce(run, options, reopened);
     if (loaded.unheardSeq === undefined) return loaded;
     loaded.instance.dispose();
-    return await replayOnce(run, options, { codeUntilSeq: loaded.unheardSeq });
+    return await replayOnce(run, options, { ...reopened, codeUntilSeq: loaded.unheardSeq });
   } catch (error) {
     if (!isAionError(error) || error.code !== "nondeterminism") throw error;
-    await replayOnce(run, { ...options, onStray: () => undefined }, { isTracing: true });
+    await replayOnce(run, { ...options, onStray: () => undefined }, { ...reopened, isTracing: true });
     throw error;
+  }
+}
+
+/** What the reopenings of a run have voided, when it was found that it cannot be read without; `undefined`: there are none. */
+async function readVoids(
+  run: RunRecord,
+  store: HistoryStore,
+  cause: unknown,
+): Promise<ReadonlySet<number> | undefined> {
+  if (!isAionError(cause) || (cause.code !== "history_shape" && cause.code !== "nondeterminism"))
+    return undefined;
+  const voids = new Set<number>();
+  for (let from = run.firstSeq; ;) {
+    const events = await store.readSegment(run, from, pageEvents);
+    for (const event of events)
+      if (event.type === "WorkflowReopened") for (const seq of event.voids) voids.add(seq);
+    from += events.length;
+    if (events.length === 0 || from > run.headSeq) return voids.size === 0 ? undefined : voids;
   }
 }
 
@@ -100,18 +136,46 @@ export function isOthersFault(error: unknown): boolean {
   return isAionError(error) && error.code === "package_stopped" && error.details["isCulprit"] !== true;
 }
 
+/** As `loadRun`, of a run that has no code: its state is all that there is. */
+async function loadCoordinator(run: RunRecord, store: HistoryStore): Promise<LoadedRun> {
+  const state = await loadState(run, store);
+  const lastInput = { seq: state.headSeq, recordedAt: state.started.recordedAt };
+  return {
+    state,
+    program: coordinatorProgram,
+    instance: noInstance,
+    live: [],
+    isStuck: false,
+    waitingSignals: 0,
+    lastInput,
+  };
+}
+
 /** What is open in a run, from its events alone: for ending a run whose code cannot be loaded. */
 export async function loadState(run: RunRecord, store: HistoryStore): Promise<RunState> {
-  const state = new RunState(run.workflowId);
-  await readInto(state, run, store, pageEvents);
-  void state.started;
-  return state;
+  const read = async (voids?: ReadonlySet<number>): Promise<RunState> => {
+    const state = new RunState(run.workflowId, voids);
+    await readInto(state, run, store, pageEvents);
+    void state.started;
+    return state;
+  };
+  try {
+    return await read();
+  } catch (error) {
+    const voids = await readVoids(run, store, error);
+    if (voids === undefined) throw error;
+    return await read(voids);
+  }
 }
 
 /** The same of a history that cannot be read to its end: what was open where it breaks off. */
 export async function loadReadable(run: RunRecord, store: HistoryStore): Promise<RunState> {
-  const state = new RunState(run.workflowId);
+  let state = new RunState(run.workflowId);
   // Row by row: a page with a damaged row in it is not given out at all.
+  const failure: unknown = await readInto(state, run, store, 1).catch((error: unknown) => error);
+  const voids = await readVoids(run, store, failure).catch(() => undefined);
+  if (voids === undefined) return state;
+  state = new RunState(run.workflowId, voids);
   await readInto(state, run, store, 1).catch(() => undefined);
   return state;
 }
@@ -135,10 +199,18 @@ async function demandThere({ workflowId, runId, runKey }: RunRecord, store: Hist
 async function replayOnce(
   run: RunRecord,
   options: LoadOptions,
-  { isTracing = false, codeUntilSeq }: { readonly isTracing?: boolean; readonly codeUntilSeq?: number },
+  {
+    isTracing = false,
+    codeUntilSeq,
+    voids,
+  }: {
+    readonly isTracing?: boolean;
+    readonly codeUntilSeq?: number;
+    readonly voids?: ReadonlySet<number>;
+  },
 ): Promise<LoadedRun & { readonly unheardSeq: number | undefined }> {
   const { store, programs, scheduler, tracker } = options;
-  const state = new RunState(run.workflowId);
+  const state = new RunState(run.workflowId, voids);
   const replay = new Replay(state, codeUntilSeq);
   let instance: ProgramInstance | undefined;
   let program: Program | undefined;

@@ -7,8 +7,11 @@ import { messageOf } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import type { Payload } from "../core/payload.ts";
 import { isCodecError } from "../core/payload-codec.ts";
+import { coordinatorType, isCoordinatorId } from "../core/schedule.ts";
+import type { SkipReason } from "../core/schedule.ts";
 import type { Commit, OutgoingMessage } from "../store/contract.ts";
 import { isChildOf, toCancelEvent } from "./closing.ts";
+import { notAWorkflow, toClosedEvent } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { toStartInput } from "./start-input.ts";
@@ -205,8 +208,27 @@ export class Mailbox {
       case "start-child":
         await this.#startChild(stored, message);
         return;
+      case "start-scheduled":
+        await this.#startScheduled(stored, message);
+        return;
+      case "scheduled-refused": {
+        const { kind: _kind, runId, nominalAt, ...refusal } = message;
+        const times = { fromAt: nominalAt, toAt: nominalAt, count: 1 };
+        await this.#offer(target, messageId, ({ schedule }) =>
+          schedule?.incarnation === runId ? { type: "ScheduleSkipped", ...times, ...refusal } : undefined,
+        );
+        return;
+      }
       case "child-closed": {
         const { ordinal, outcome, runId } = message;
+        if (isCoordinatorId(target)) {
+          await this.#offer(target, messageId, ({ schedule }) =>
+            schedule?.incarnation === runId && schedule.running.has(ordinal)
+              ? toClosedEvent(ordinal, outcome)
+              : undefined,
+          );
+          return;
+        }
         await this.#offer(target, messageId, (state) =>
           state.started.runId === runId && state.children.has(ordinal) ? { ...outcome, ordinal } : undefined,
         );
@@ -236,6 +258,12 @@ export class Mailbox {
                   },
                 },
               ];
+        if (isCoordinatorId(target)) {
+          const { message: why } = notAWorkflow(target);
+          const failure = new ApplicationFailure(why, { type: "SignalFailed", nonRetryable: true });
+          await this.#settle({ consume: [messageId], send: settled(toFailure(failure)) });
+          return;
+        }
         await this.#offer(
           target,
           messageId,
@@ -327,8 +355,9 @@ export class Mailbox {
         send: [{ target: workflowId, message: { kind: "child-closed", runId, ordinal, outcome } }],
       });
     };
+    if (isCoordinatorId(target)) return fail(notAWorkflow(target));
     const program = this.#kernel.options.programs.route(workflowType);
-    if (program === undefined) {
+    if (program === undefined || workflowType === coordinatorType) {
       return fail(
         new AionError(
           "workflow_type_unknown",
@@ -373,6 +402,57 @@ export class Mailbox {
     });
   }
 
+  /** The commit that begins the run consumes the message: so however often it is tried, there is one run. */
+  async #startScheduled(
+    { target, messageId }: Letter,
+    message: Message & { readonly kind: "start-scheduled" },
+  ): Promise<void> {
+    const { workflowType, from, isWatched, cause, scheduleId, nominalAt, ...rest } = message;
+    const refuse = async (reason: SkipReason, why: string): Promise<void> => {
+      const { runId, ordinal, workflowId } = from;
+      const of = { runId, ordinal, nominalAt, cause, startedId: target };
+      await this.#settle({
+        consume: [messageId],
+        send: [{ target: workflowId, message: { kind: "scheduled-refused", ...of, reason, message: why } }],
+      });
+    };
+    const program = this.#kernel.options.programs.route(workflowType);
+    if (program === undefined)
+      return refuse("start-refused", `no workflow type ${JSON.stringify(workflowType)} is registered`);
+    let input: Payload;
+    try {
+      input = await program.parseInput(rest.input);
+    } catch (error) {
+      if (!isAionError(error) || isCodecError(error)) throw error;
+      return refuse("start-refused", error.message);
+    }
+    const existing = await this.#kernel.residency.latest(target);
+    if (existing !== undefined) {
+      const { runId, status } = existing;
+      return refuse("workflow-id-taken", `workflow id ${target} is taken: run ${runId} is ${status}`);
+    }
+    const { runTimeoutMs, executionTimeoutMs } = rest;
+    await new Promise<void>((resolve, reject) => {
+      this.#kernel.residency.begin(target, program, undefined, [
+        {
+          ...toStartInput({
+            runId: this.#kernel.newRunId(),
+            program,
+            input,
+            scheduled: { scheduleId, nominalAt },
+            limits: this.#kernel.limits,
+            ...(isWatched ? { parent: from } : {}),
+            ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+            ...(executionTimeoutMs === undefined ? {} : { executionTimeoutMs }),
+          }),
+          messageId,
+          onDurable: resolve,
+          onRefused: reject,
+        },
+      ]);
+    });
+  }
+
   async #settle(commit: Commit): Promise<void> {
     const result = await this.#kernel.recorder.commit(commit);
     if (!result.ok) throw result.error;
@@ -387,7 +467,8 @@ function toRefusal({ message }: AionError): ReturnType<typeof toFailure> {
 
 /** A run whose code cannot be loaded can be ended all the same, and a start asks nothing of a run that is there. */
 function needsCode({ message }: Letter): boolean {
-  return message.kind !== "terminate" && message.kind !== "start-child";
+  const { kind } = message;
+  return kind !== "terminate" && kind !== "start-child" && kind !== "start-scheduled";
 }
 
 function remove(line: Letter[], message: Letter): void {

@@ -34,6 +34,7 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
@@ -43,12 +44,15 @@ import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import { toCancelEvent } from "./closing.ts";
+import { notAWorkflow } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
+import { ScheduleOperations } from "./schedules.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
-import { toStartInput } from "./start-input.ts";
+import { reopenRun } from "./reopening.ts";
+import { demandProgram, toStartInput } from "./start-input.ts";
 import { Updates } from "./updates.ts";
 import {
   demandRun,
@@ -73,11 +77,12 @@ const logsLimitMax = 5_000;
 const feedLimitMax = 1_000;
 
 /** What clients ask of the embedded engine. Every border check is here: names, sizes, schemas. */
-export class Operations implements Service {
+export class Operations extends ScheduleOperations implements Service {
   readonly #kernel: Kernel;
   readonly #updates: Updates;
 
   constructor(kernel: Kernel) {
+    super(kernel);
     this.#kernel = kernel;
     this.#updates = new Updates(kernel);
   }
@@ -98,14 +103,7 @@ export class Operations implements Service {
   }
 
   #route(workflowType: string): Program {
-    const { programs } = this.#kernel.options;
-    const program = programs.route(workflowType);
-    if (program !== undefined) return program;
-    const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
-    throw new AionError(
-      "workflow_type_unknown",
-      `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
-    );
+    return demandProgram(this.#kernel.options.programs, workflowType);
   }
 
   async #startAs(program: Program, request: StartRequest): Promise<StartReply> {
@@ -118,6 +116,7 @@ export class Operations implements Service {
     const requestId =
       request.requestId === undefined ? undefined : parseName(request.requestId, "request id");
     const workflowId = parseWorkflowId(request.workflowId ?? requestId ?? this.#kernel.newRunId());
+    if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#startOnce({ ...request, input }, workflowId, program, signal);
@@ -359,6 +358,10 @@ export class Operations implements Service {
 
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
+  }
+
+  async reopen(request: EndRequest): Promise<void> {
+    await reopenRun(this.#kernel, request);
   }
 
   async query(request: QueryRequest): Promise<Payload> {

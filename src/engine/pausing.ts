@@ -1,8 +1,10 @@
 import type { EndRequest } from "../client/service.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import type { ControlKind } from "../core/event.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Commit, RunRecord } from "../store/contract.ts";
+import { notAWorkflow } from "./coordinator.ts";
 import { nextLookAt } from "./due.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
@@ -61,6 +63,7 @@ export function toControlCommit(
   state: RunState,
   { kind, fields, nowMs }: { readonly kind: ControlKind; readonly fields: Fields; readonly nowMs: number },
 ): Commit | undefined {
+  if (isCoordinatorId(run.workflowId)) throw notAWorkflow(run.workflowId);
   const body = toControlEvent(state, kind, fields);
   if (body === undefined) return undefined;
   const { runKey, workflowId, headSeq, wakeAt } = run;

@@ -1,4 +1,5 @@
 import { encodeRow } from "../core/codec.ts";
+import type { NewEvent } from "../core/codec.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Commit, CommitResult, OwnerToken, Store } from "../store/contract.ts";
@@ -147,7 +148,7 @@ export class Recorder {
       const found = await this.#store.readSegment(run, run.expectedSeq + 1, run.events.length);
       const bodies = found
         .slice(0, run.events.length)
-        .map(({ seq: _seq, workflowId: _id, ...event }) => event);
+        .map(({ seq: _seq, workflowId: _id, ...event }): NewEvent => event);
       if (bodies.length > 0 && encodeRow(bodies) === encodeRow(run.events))
         return { ok: true, messageIds: [] };
     }

@@ -35,12 +35,15 @@ export interface RecoveryFailure {
   readonly failureRecorded: boolean;
 }
 
-export interface ActiveRun {
-  readonly kind: "resident";
-  readonly runId: RunId;
-  readonly loadedVersion: string;
-  readonly pid: Pid;
-}
+export type ActiveRun =
+  | {
+      readonly kind: "resident";
+      readonly runId: RunId;
+      readonly loadedVersion: string;
+      readonly pid: Pid;
+    }
+  /** A schedule's: it has no code. */
+  | { readonly kind: "schedule-coordinator"; readonly runId: RunId };
 
 const pageRuns = 256;
 /** Runs replayed at once: bounds memory, and lets their turns share the event loop. */
@@ -119,6 +122,9 @@ export function toOutcome(
     kind: "resumed",
     resumePoint: tracker.resumePoint(head) ?? atRest,
     recorded,
-    active: { kind: "resident", runId: record.runId, loadedVersion: record.version, pid },
+    active:
+      state.schedule === undefined
+        ? { kind: "resident", runId: record.runId, loadedVersion: record.version, pid }
+        : { kind: "schedule-coordinator", runId: record.runId },
   };
 }

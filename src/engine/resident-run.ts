@@ -25,6 +25,7 @@ import type { LogEntry } from "../store/run-log.ts";
 import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { closingMessages } from "./closing.ts";
+import { demandScheduleEvent } from "./coordinator.ts";
 import { nextLookAt } from "./due.ts";
 import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
@@ -364,6 +365,7 @@ export class ResidentRun {
       if (input.runId !== undefined && input.runId !== this.state.started.runId)
         throw runEnded(this.workflowId, input.runId);
       body = input.toEvent(this.state, nowMs);
+      if (body !== undefined) demandScheduleEvent(this.state, body);
     } catch (error) {
       const refusal = isAionError(error)
         ? error
@@ -381,6 +383,8 @@ export class ResidentRun {
     if (body.type === "WorkflowCancelRequested" && body.isFurther !== true && this.state.pause !== undefined)
       this.#record({ type: "WorkflowResumed", reason: "it was asked to stop" }, nowMs);
     if (batch.pausing === "ends") this.#issue(this.#withheld.splice(0), nowMs);
+    // Of a coordinator: it has no code that would have asked for it.
+    if (body.type === "WorkflowContinuedAsNew") this.#goOn(body, batch, nowMs);
     if (activation === undefined) return false;
     if (this.instance === undefined) {
       if (this.program === undefined) return false;

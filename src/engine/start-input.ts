@@ -2,9 +2,22 @@ import type { EventBody, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
-import type { Program } from "../program/program.ts";
+import type { Program, ProgramSource } from "../program/program.ts";
+import { coordinatorType } from "../core/schedule.ts";
+import { AionError } from "../core/errors.ts";
 import type { Input } from "./input.ts";
 import type { RunLimitsKeeper } from "./run-limits.ts";
+
+/** The code that new runs of the type get. Throws `workflow_type_unknown`. */
+export function demandProgram(programs: ProgramSource, workflowType: string): Program {
+  const program = workflowType === coordinatorType ? undefined : programs.route(workflowType);
+  if (program !== undefined) return program;
+  const known = programs.workflowTypes.map((type) => JSON.stringify(type)).join(", ");
+  throw new AionError(
+    "workflow_type_unknown",
+    `no workflow type ${JSON.stringify(workflowType)} is registered; there are ${known === "" ? "none" : known}`,
+  );
+}
 
 /** The first input of a run. */
 export function toStartInput(of: {
@@ -18,6 +31,7 @@ export function toStartInput(of: {
   readonly executionTimeoutMs?: number;
   readonly signals?: readonly StartSignal[];
   readonly trace?: TraceContext | undefined;
+  readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
   readonly limits: Pick<RunLimitsKeeper, "longHistory">;
 }): Pick<Input, "toEvent"> {
   const {
@@ -31,6 +45,7 @@ export function toStartInput(of: {
     executionTimeoutMs,
     signals,
     trace,
+    scheduled,
     limits,
   } = of;
   return {
@@ -50,6 +65,7 @@ export function toStartInput(of: {
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
         ...(signals === undefined ? {} : { signals }),
         ...(trace === undefined ? {} : { trace }),
+        ...(scheduled === undefined ? {} : { scheduled }),
         ...limits.longHistory,
       };
     },

@@ -5,7 +5,9 @@ import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import { decodeError, readAnswer } from "../program/answer.ts";
 import type { EncodedError, GuestInit, PackageCode, PackageContents } from "../program/border.ts";
+import { scriptNameOf } from "../program/border.ts";
 import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
+import { mapPlaces, readSourceMap } from "./places.ts";
 import type { HostReply, HostRequest } from "./protocol.ts";
 
 /** Why a host ended. */
@@ -191,6 +193,13 @@ export class CodeHost {
     }
   }
 
+  /** Of the package whose script the text names. */
+  #mapPlaces(text: string): string {
+    const version = [...this.#packages.keys()].find((each) => text.includes(`${scriptNameOf(each)}:`));
+    if (version === undefined) return text;
+    return mapPlaces(text, readSourceMap(this.#packages.get(version)?.sourceMap));
+  }
+
   #lose(error: AionError, who: number): void {
     if (this.#isClosed) return;
     this.#onEnded((error.details["end"] as HostEnd | undefined) ?? "exit", error);
@@ -201,7 +210,13 @@ export class CodeHost {
     const calls = [...this.#calls.values()];
     this.#instances.clear();
     this.#calls.clear();
-    const blame = new AionError(error.code, error.message, { details: { isCulprit: true } });
+    const { source } = error.details;
+    const blame = new AionError(error.code, this.#mapPlaces(error.message), {
+      details: {
+        isCulprit: true,
+        ...(typeof source === "string" ? { source: this.#mapPlaces(source) } : {}),
+      },
+    });
     const culprit = calls.find(({ request }) => request.call === -who);
     // What ended one host would end the next.
     if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);

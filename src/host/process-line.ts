@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { AionError } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { HostLine, OpenLine } from "./code-host.ts";
+import { busyPlace } from "./protocol.ts";
 import type { HostGreeting, HostReply, HostRequest } from "./protocol.ts";
 
 export interface HostProcessOptions {
@@ -75,7 +76,8 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
       // After all that it had written was read.
       child.on("close", (code, signal) => {
         clearInterval(watch);
-        const { who } = busy.read();
+        const { who, count } = busy.read();
+        const place = why === undefined ? undefined : busy.readPlace(count);
         busy.close();
         if (isClosing) return;
         const isOutOfMemory = lastWords.includes("heap out of memory");
@@ -83,7 +85,7 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
           ? `its heap of ${memoryMb} MiB was full`
           : `exit code ${code ?? "none"}, signal ${signal ?? "none"}${lastWords === "" ? "" : `: ${lastWords}`}`;
         on.lost(
-          why ??
+          (place === undefined ? why : placed(why, place)) ??
             new AionError("package_stopped", `the process that runs workflow code ended: ${how}`, {
               details: { end: isOutOfMemory ? "memory" : "exit" },
             }),
@@ -113,7 +115,7 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
         // One that is gone is heard of by its end.
         if (child.connected) child.send(message, () => undefined);
       };
-      post({ guest });
+      post({ guest, budgetMs });
       return {
         post,
         // An idle host is not looked after, and keeps nobody alive.
@@ -139,6 +141,13 @@ export function processLine({ guest, budgetMs, memoryMb, directory }: HostProces
   };
 }
 
+function placed(why: AionError | undefined, place: string): AionError | undefined {
+  if (why === undefined || why.details["end"] !== "budget") return why;
+  return new AionError(why.code, `${why.message}, at ${place}`, {
+    details: { ...why.details, source: place },
+  });
+}
+
 /** In the place of a process that cannot be started now: it is lost a while later, and then it is tried again. */
 function unopened(on: Parameters<HostLine["open"]>[0], reason: string): OpenLine {
   const what = `the process that runs workflow code cannot be started: ${reason}`;
@@ -160,7 +169,16 @@ class BusyFile {
     this.fd = openSync(path, "wx+", 0o600);
     unlinkSync(path);
     // Here, since a disk may be full: what has its place on it can be overwritten.
-    writeSync(this.fd, this.#words, 0, this.#words.byteLength, 0);
+    const room = new Uint8Array(busyPlace.at + busyPlace.bytes);
+    writeSync(this.fd, room, 0, room.length, 0);
+  }
+
+  /** Where the code was that it is busy with for that time; `undefined`: nobody has looked. */
+  readPlace(count: number): string | undefined {
+    const bytes = Buffer.alloc(busyPlace.bytes);
+    readSync(this.fd, bytes, 0, bytes.length, busyPlace.at);
+    const [then, place] = bytes.toString("utf8").replaceAll("\0", "").split(" ", 2);
+    return then === String(count) ? place : undefined;
   }
 
   read(): { readonly count: number; readonly who: number } {

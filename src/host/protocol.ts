@@ -59,7 +59,12 @@ export type HostReply =
 /** The first that a host in a process of its own is told. */
 export interface HostGreeting {
   readonly guest: string;
+  /** How long one activation may take. */
+  readonly budgetMs: number;
 }
 
 /** A file whose beginning says how often such a process has been busy, and with what (`RealmHostOptions.busy`): 32 bits each, written before it is. */
 export const busyFd = 4;
+
+/** Behind that: the count of then, and where the code was when it moved no further for most of its budget: a text that zeros fill up. */
+export const busyPlace = { at: 8, bytes: 512 } as const;

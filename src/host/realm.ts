@@ -1,13 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { SourceMap } from "node:module";
-import type { SourceMapPayload } from "node:module";
+import type { SourceMap } from "node:module";
 import vm from "node:vm";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { Guest, GuestHost, PackageCode, PackageContents } from "../program/border.ts";
-import { packageFrame, scriptNameOf } from "../program/border.ts";
+import { scriptNameOf } from "../program/border.ts";
 import { parseUrlParts } from "../program/url-parts.ts";
 import { readAnswer } from "../program/answer.ts";
+import { mapPlaces, readSourceMap } from "./places.ts";
 
 export interface RealmEvents {
   log(instance: number, level: LogLevel, message: string, fields: string | undefined): void;
@@ -30,10 +30,7 @@ export class Realm {
   /** Errors: `package_failed`. `guest`: the script made from `src/guest/main.ts`. */
   constructor(code: PackageCode, guest: string, events: RealmEvents) {
     this.version = code.version;
-    this.#sourceMap =
-      code.sourceMap === undefined
-        ? undefined
-        : new SourceMap(JSON.parse(code.sourceMap) as SourceMapPayload);
+    this.#sourceMap = readSourceMap(code.sourceMap);
     this.#context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
       microtaskMode: "afterEvaluate",
       codeGeneration: { strings: false, wasm: false },
@@ -118,15 +115,9 @@ export class Realm {
   }
 
   #mapPlaces(text: string): string {
-    if (!text.includes("aion-package:")) return text;
-    return text.replaceAll(places, (place, line: string, column: string) => {
-      const found = this.#sourceMap?.findEntry(Number(line) - 1, Number(column) - 1);
-      if (found === undefined || !("originalSource" in found)) return place;
-      return `${found.originalSource}:${found.originalLine + 1}:${found.originalColumn + 1}`;
-    });
+    return mapPlaces(text, this.#sourceMap);
   }
 }
 
 /** An evaluation that does nothing: V8 empties the realm's queue of microtasks after it. */
 const nothing = new vm.Script("undefined");
-const places = new RegExp(packageFrame.source.replace(String.raw`:\d+:\d+`, String.raw`:(\d+):(\d+)`), "g");

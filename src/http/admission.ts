@@ -105,6 +105,7 @@ export function whyEnded({ ends }: Admission): Error | undefined {
 const idFields = [
   "workflowId",
   "runId",
+  "scheduleId",
   "workflowType",
   "name",
   "signalId",
@@ -125,6 +126,9 @@ function idsOf(of: object): Ids {
     const value: unknown = (of as Record<string, unknown>)[field];
     if (typeof value === "string") ids[field] = value.slice(0, idLengthMax).toWellFormed();
   }
+  // What a schedule is to start, with its type.
+  const { action } = of as { readonly action?: unknown };
+  if (typeof action === "object" && action !== null) Object.assign(ids, idsOf(action));
   for (const field of ["workflowTypes", "taskQueues"]) {
     const value: unknown = (of as Record<string, unknown>)[field];
     if (Array.isArray(value)) ids[field] = value.map(String).join(",").slice(0, idLengthMax).toWellFormed();

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { z } from "zod";
@@ -77,10 +78,12 @@ type Take = (toText: () => string) => string | undefined;
 
 /** Of answers that were not taken, in UTF-16 units. */
 const heldMax = 4 * 1024 * 1024;
-/** In one turn, so that what is large is seen to be so before all of it is there. */
-const begunAtOnce = 32;
 /** Those whose answer may be large. They change nothing, so that they can be asked again. */
 const largeMethods: ReadonlySet<TogetherMethod> = new Set(["describe", "result", "query"]);
+/** Of those in one turn, so that what is large is seen to be so before all of it is there. */
+const begunAtOnce = 32;
+/** For so long the next one waits for a call that is asked for again. */
+const lineMs = 1_000;
 
 /**
  * Writes what each call leads to; those that have it in the same turn in one piece. What is large and comes while much was not taken is
@@ -120,10 +123,16 @@ function answerAll(
   response.on("drain", look);
   over.signal.addEventListener("abort", look, { once: true });
   let line: Promise<unknown> = Promise.resolve();
-  const answerLater = async (call: OneCall, before: Promise<unknown>): Promise<string | undefined> => {
+  const answerLater = async (
+    call: OneCall,
+    before: Promise<unknown>,
+    next: (after: unknown) => void,
+  ): Promise<string | undefined> => {
     await before;
     if (isFull()) await new Promise<void>((resolve) => (onRoom = resolve));
-    return await answerTo(call, over.signal, (toText) => toText());
+    const answered = answerTo(call, over.signal, (toText) => toText());
+    next(Promise.race([answered, delay(lineMs, undefined, { ref: false })]));
+    return await answered;
   };
   const begin = (call: OneCall, index: number): void => {
     const isLarge = largeMethods.has(call.operation);
@@ -141,17 +150,26 @@ function answerAll(
       if (lines === "") setImmediate(flush);
       lines += `{"call":${index},${answer}}\n`;
     };
-    const answered = isLarge && isFull() ? Promise.resolve(undefined) : answerTo(call, over.signal, take);
+    // One that waits for something waits for that beside the others.
+    const mayWait = call.operation === "result" && call.request["waitMs"] !== 0;
+    const isLater = isLarge && !mayWait && isFull();
+    const answered = isLater ? Promise.resolve(undefined) : answerTo(call, over.signal, take);
     void answered.then((answer) => {
-      if (answer === undefined) line = answerLater(call, line).then(write);
-      else write(answer);
+      if (answer !== undefined) {
+        write(answer);
+        return;
+      }
+      const begun = Promise.withResolvers<unknown>();
+      void answerLater(call, line, begun.resolve).then(write);
+      line = begun.promise;
     });
   };
   let next = 0;
   const beginSome = (): void => {
-    for (const call of calls.slice(next, next + begunAtOnce)) {
+    for (let largeCount = 0; next < calls.length && largeCount < begunAtOnce; next += 1) {
+      const call = calls[next] as OneCall;
+      if (largeMethods.has(call.operation)) largeCount += 1;
       begin(call, next);
-      next += 1;
     }
     if (next < calls.length) setImmediate(beginSome);
   };

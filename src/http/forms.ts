@@ -2,6 +2,10 @@ import { z } from "zod";
 import { roles } from "../client/access.ts";
 import type { EventType } from "../core/event.ts";
 import { runStatuses } from "../core/status.ts";
+import { instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
+import { backfillOverlap, scheduleConfig, skipReason, startCause } from "./schedule-forms.ts";
+
+export { instant, json, list, maybe, milliseconds };
 
 /**
  * The forms of what is told of runs, packages and namespaces: what goes over HTTP, and what commands print. The OpenAPI document and the
@@ -10,13 +14,7 @@ import { runStatuses } from "../core/status.ts";
  * Law: fields are added, never renamed or removed, and none changes its meaning.
  */
 
-export const instant = z.number().describe("Milliseconds since 1970.");
-export const milliseconds = z.number().describe("Milliseconds.");
 export const ordinal = z.number().describe("Counts what the run asked for, from 0 for each kind.");
-export const json = z.unknown().describe("Any JSON.");
-export const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArray<Item>> =>
-  z.array(item).readonly();
-export const maybe = z.exactOptional;
 
 export const status = z.enum(runStatuses as readonly [(typeof runStatuses)[number]]);
 export const timeout = z.enum([
@@ -115,6 +113,9 @@ const trace = z
   .object({ traceparent: z.string(), tracestate: maybe(z.string()) })
   .describe("The span that it belongs to, as W3C Trace Context has it.");
 
+/** Of what somebody asked for. */
+const requested = { reason: maybe(z.string()), requestId: maybe(z.string()) };
+
 export const events = {
   WorkflowStarted: event("WorkflowStarted", {
     runId: z.string(),
@@ -131,8 +132,15 @@ export const events = {
     unchecked: maybe(z.literal(true)),
     signalIds: maybe(list(z.string())),
     updateIds: maybe(list(z.string())),
+    cancelRequestIds: maybe(list(z.string())),
+    controlRequestIds: maybe(list(z.string())),
     signals: maybe(list(z.object({ name: z.string(), payload: json, signalId: maybe(z.string()) }))),
     trace: maybe(trace),
+    scheduled: maybe(
+      z
+        .object({ scheduleId: z.string(), nominalAt: instant })
+        .describe("A schedule started it, for this time of its."),
+    ),
     longHistory: maybe(
       z
         .object({ events: z.number(), bytes: z.number() })
@@ -141,24 +149,31 @@ export const events = {
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
-  WorkflowCancelled: event("WorkflowCancelled", { reason: maybe(z.string()) }),
-  WorkflowTerminated: event("WorkflowTerminated", { reason: maybe(z.string()) }),
+  WorkflowCancelled: event("WorkflowCancelled", requested),
+  WorkflowTerminated: event("WorkflowTerminated", requested),
   WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
   WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
     newRunId: z.string(),
     workflowType: z.string(),
     input: json,
   }),
-  WorkflowCancelRequested: event("WorkflowCancelRequested", { reason: maybe(z.string()) }),
+  WorkflowCancelRequested: event("WorkflowCancelRequested", {
+    ...requested,
+    isFurther: maybe(z.literal(true).describe("It was asked before.")),
+  }),
   WorkflowPaused: event("WorkflowPaused", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
+    ...requested,
     isFurther: maybe(z.literal(true).describe("It was paused before.")),
   }),
   WorkflowResumed: event("WorkflowResumed", {
-    reason: maybe(z.string()),
-    requestId: maybe(z.string()),
+    ...requested,
     isFurther: maybe(z.literal(true).describe("It was not paused.")),
+  }),
+  WorkflowReopened: event("WorkflowReopened", {
+    voids: list(z.number()).describe("The seqs of what does not count any more."),
+    ...requested,
+    runDeadlineAt: maybe(instant.describe("Given anew, since it had run out.")),
+    executionDeadlineAt: maybe(instant),
   }),
   InputDelivered: event("InputDelivered", {
     of: z.number().describe("The seq of what was recorded during the pause, and is told to the code now."),
@@ -233,6 +248,54 @@ export const events = {
     failure: maybe(failure),
   }),
   VersionMarked: event("VersionMarked", { changeId: z.string() }),
+  ScheduleCreated: event("ScheduleCreated", {
+    scheduleId: z.string(),
+    config: scheduleConfig,
+    input: json,
+    isPaused: maybe(z.literal(true)),
+    note: maybe(z.string()),
+    requestId: maybe(z.string()),
+  }),
+  ScheduleUpdated: event("ScheduleUpdated", {
+    config: scheduleConfig,
+    input: json,
+    fromAt: instant.describe("Times after it are those of the new specification."),
+    requestId: maybe(z.string()),
+  }),
+  SchedulePaused: event("SchedulePaused", { note: maybe(z.string()), requestId: maybe(z.string()) }),
+  ScheduleResumed: event("ScheduleResumed", {
+    fromAt: instant.describe("Times up to it are decided."),
+    requestId: maybe(z.string()),
+  }),
+  ScheduleDeleted: event("ScheduleDeleted", { requestId: maybe(z.string()) }),
+  ScheduleTriggered: event("ScheduleTriggered", {
+    ordinal: z.number().describe("Among the starts of the schedule, from 1 on."),
+    nominalAt: instant,
+    startedId: z.string().describe("The workflow id of what is started."),
+    cause: startCause,
+    isWatched: z.boolean().describe("Its end is waited for."),
+    hasWaited: maybe(z.literal(true).describe("It came due while another run was open.")),
+    requestId: maybe(z.string()),
+  }),
+  ScheduleSkipped: event("ScheduleSkipped", {
+    fromAt: instant.describe("The first time that was skipped."),
+    toAt: instant.describe("The last one."),
+    count: z.number(),
+    isCountLeast: maybe(z.literal(true).describe("There are more than were counted.")),
+    untilAt: maybe(instant.describe("Up to here everything is decided. Absent: up to `toAt`.")),
+    reason: skipReason,
+    cause: startCause,
+    ordinal: maybe(z.number().describe("Of a start that could not be made.")),
+    startedId: maybe(z.string()),
+    message: maybe(z.string()),
+  }),
+  ScheduleBackfillRequested: event("ScheduleBackfillRequested", {
+    fromAt: instant,
+    toAt: instant,
+    count: z.number(),
+    overlap: backfillOverlap,
+    requestId: maybe(z.string()),
+  }),
 } satisfies Readonly<Record<EventType, z.ZodType>>;
 
 export const [firstEvent, ...otherEvents] = Object.values(events);

@@ -66,6 +66,10 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "No code of it moves and no attempt begins until it is resumed. What happens meanwhile is recorded, and told to it then. Cancelling it ends the pause.",
   ],
   resume: ["Resume a paused run", "Its code learns what happened meanwhile, in that order, and goes on."],
+  reopen: [
+    "Reopen a run",
+    "One that failed, was cancelled or timed out goes on from before its end, as the same run: what succeeded is kept, what failed last runs again. Refused with `run_not_reopenable` if it could not go on exactly.",
+  ],
   deploy: [
     "Deploy a package",
     "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",
@@ -76,6 +80,21 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "Who is here, or may come back; and the queues in which an activity waits for a worker, or has one.",
   ],
   unload: ["Take a package out", "Refused with `package_in_use` while anything needs it."],
+  createSchedule: [
+    "Create a schedule",
+    "Idempotent by its id: the same again changes nothing. It takes the role `start`, too: what it starts later is started for whoever created it.",
+  ],
+  updateSchedule: [
+    "Change a schedule",
+    "What is not given stays as it is. With an action it takes the role `start`, too.",
+  ],
+  describeSchedule: ["Describe a schedule", "Its state, the times to come, and what became of the latest."],
+  listSchedules: ["List schedules", "The one that was made last comes first."],
+  pauseSchedule: ["Pause a schedule", "Times that come meanwhile are skipped."],
+  resumeSchedule: ["Resume a schedule"],
+  triggerSchedule: ["Start the action of a schedule now"],
+  backfillSchedule: ["Start the times of a range that has passed", "At most 1,000 times."],
+  deleteSchedule: ["Delete a schedule", "Runs that it has started go on."],
   route: ["Route workflow types to a version", "All of them or none: new runs of them get that version."],
 };
 
@@ -309,6 +328,7 @@ function toPath(path: string): string {
 }
 
 function tagOf(path: string): string {
+  if (path.startsWith("/schedules")) return "schedules";
   return path.startsWith("/workflow") || path === "/feed" ? "workflows" : "packages";
 }
 

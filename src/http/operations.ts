@@ -6,6 +6,7 @@ import {
   logsToJson,
   resultToJson,
   updateToJson,
+  scheduleToJson,
 } from "../client/json-form.ts";
 import type { JsonObject } from "../client/json-form.ts";
 import { routes } from "../client/routes.ts";
@@ -67,6 +68,7 @@ const answers: Answers = {
   terminate: done,
   pause: done,
   resume: done,
+  reopen: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,
@@ -79,6 +81,15 @@ const answers: Answers = {
   listWorkers: ok,
   route: done,
   unload: done,
+  createSchedule: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  updateSchedule: done,
+  describeSchedule: (reply) => ok(scheduleToJson(reply)),
+  listSchedules: ok,
+  pauseSchedule: done,
+  resumeSchedule: done,
+  triggerSchedule: ok,
+  backfillSchedule: ok,
+  deleteSchedule: done,
 };
 
 /** All that a service does, as it is done over HTTP. */

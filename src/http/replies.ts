@@ -23,6 +23,7 @@ import {
   updates,
   workers,
 } from "./forms.ts";
+import { scheduleDescription, schedulePage } from "./schedule-forms.ts";
 
 /** What each method answers with, by the name that the form has in the document; `undefined`: nothing but that it was done. */
 export const replyNames = {
@@ -35,6 +36,7 @@ export const replyNames = {
   terminate: undefined,
   pause: undefined,
   resume: undefined,
+  reopen: undefined,
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",
@@ -47,6 +49,15 @@ export const replyNames = {
   listWorkers: "Workers",
   route: undefined,
   unload: undefined,
+  createSchedule: "ScheduleCreated",
+  updateSchedule: undefined,
+  describeSchedule: "ScheduleDescription",
+  listSchedules: "SchedulePage",
+  pauseSchedule: undefined,
+  resumeSchedule: undefined,
+  triggerSchedule: "ScheduleTriggered",
+  backfillSchedule: "ScheduleBackfilled",
+  deleteSchedule: undefined,
 } as const satisfies Readonly<Record<keyof Service, string | undefined>>;
 
 export const replySchemas = {
@@ -64,6 +75,11 @@ export const replySchemas = {
   Deployed: deployed,
   Packages: packages,
   Workers: workers,
+  ScheduleCreated: z.object({ scheduleId: z.string(), isNew: z.boolean() }),
+  ScheduleDescription: scheduleDescription,
+  SchedulePage: schedulePage,
+  ScheduleTriggered: z.object({ workflowId: z.string() }),
+  ScheduleBackfilled: z.object({ count: z.number().describe("Times in the range.") }),
   Namespaces: z.object({ namespaces: z.array(namespaceSummary) }),
   Namespace: z.object({ name: z.string(), isNew: z.boolean() }),
   Keys: z.object({ keys: z.array(keySummary) }),

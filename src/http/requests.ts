@@ -9,6 +9,7 @@ import { isPackageVersion } from "../core/package-version.ts";
 import { toPayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import { runStatuses } from "../core/status.ts";
+import { backfillOverlap, overlapPolicy } from "./schedule-forms.ts";
 
 export type RequestOf<Method extends keyof Service> = Parameters<Service[Method]>[0];
 export type ReplyOf<Method extends keyof Service> = Awaited<ReturnType<Service[Method]>>;
@@ -54,6 +55,27 @@ const reason = z.string().max(10_000).exactOptional();
 const requestId = name("request id")
   .exactOptional()
   .meta({ description: "Names this call: made again with the same one, it has no second effect." });
+const scheduleId = name("schedule id");
+const note = z.string().max(1_000).exactOptional();
+const scheduleRulesMax = 50;
+const scheduleSpec = z.strictObject({
+  crons: z
+    .array(
+      z.strictObject({
+        expression: z.string().max(200),
+        timeZone: z.string().max(100).exactOptional().meta({ description: "An IANA name. Default UTC." }),
+      }),
+    )
+    .max(scheduleRulesMax)
+    .exactOptional(),
+  intervals: z
+    .array(z.strictObject({ everyMs: durationMs, offsetMs: durationMs.exactOptional() }))
+    .max(scheduleRulesMax)
+    .exactOptional(),
+  startAt: instant.exactOptional(),
+  endAt: instant.exactOptional(),
+  jitterMs: durationMs.exactOptional(),
+});
 const eventTypesMax = 100;
 const eventType = z.string().transform((text, context): EventType => {
   if (isEventType(text)) return text;
@@ -131,6 +153,13 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       .meta({ description: "A second signal with this id is the first one." }),
   };
   const end = z.strictObject({ ...address, reason, requestId });
+  const scheduleAction = z.strictObject({
+    workflowType: name("workflow type"),
+    input: payload("the input of the workflow"),
+    workflowIdPrefix: name("workflow id prefix").exactOptional(),
+    runTimeoutMs: durationMs.exactOptional(),
+    executionTimeoutMs: durationMs.exactOptional(),
+  });
   return {
     start: z.strictObject({
       workflowType: name("workflow type"),
@@ -169,6 +198,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     terminate: end,
     pause: end,
     resume: end,
+    reopen: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z
@@ -228,6 +258,60 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       requestId,
     }),
     unload: z.strictObject({ version, requestId }),
+    createSchedule: z.strictObject({
+      scheduleId,
+      spec: scheduleSpec,
+      action: scheduleAction,
+      overlap: overlapPolicy.exactOptional(),
+      catchUpWindowMs: durationMs.exactOptional(),
+      actionsMax: z.number().int().min(1).exactOptional().meta({
+        description: "So many times start, and then none any more. Default: without end.",
+      }),
+      isPaused: z.boolean().exactOptional(),
+      note,
+      requestId,
+    }),
+    updateSchedule: z.strictObject({
+      scheduleId,
+      spec: scheduleSpec.exactOptional(),
+      action: scheduleAction.exactOptional(),
+      overlap: overlapPolicy.exactOptional(),
+      catchUpWindowMs: durationMs.exactOptional(),
+      actionsMax: z.number().int().min(1).nullable().exactOptional().meta({
+        description: "From now on. Null: without end.",
+      }),
+      requestId,
+    }),
+    describeSchedule: z.strictObject({
+      scheduleId,
+      nextCount: z.number().int().min(0).max(100).exactOptional().meta({
+        description: "How many of the times to come are told. Default 5.",
+      }),
+    }),
+    listSchedules: z.strictObject({
+      limit: pageLimit.default(listLimitDefault),
+      cursor: z.string().max(200).exactOptional().meta({ description: "`nextCursor` of the page before." }),
+    }),
+    pauseSchedule: z.strictObject({ scheduleId, note, requestId }),
+    resumeSchedule: z.strictObject({ scheduleId, requestId }),
+    triggerSchedule: z.strictObject({
+      scheduleId,
+      overlap: z.enum(["skip", "allow-all"]).exactOptional().meta({
+        description:
+          "skip: refused while a run is open that the schedule waits for. Default: allow-all if that is the policy of the schedule, else skip.",
+      }),
+      requestId,
+    }),
+    backfillSchedule: z.strictObject({
+      scheduleId,
+      fromAt: instant,
+      toAt: instant,
+      overlap: backfillOverlap.exactOptional().meta({
+        description: "one-by-one (default): each waits for the end of the one before it.",
+      }),
+      requestId,
+    }),
+    deleteSchedule: z.strictObject({ scheduleId, requestId }),
   };
 }
 

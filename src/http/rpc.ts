@@ -19,6 +19,7 @@ import {
   PackageService,
   WorkflowService,
 } from "./gen/aion/v1/workflows_pb.ts";
+import { ScheduleService } from "./gen/aion/v1/schedules_pb.ts";
 import { WorkerService } from "./gen/aion/v1/workers_pb.ts";
 import type { HttpMeter } from "./http-meter.ts";
 import { httpLimits } from "./http-limits.ts";
@@ -49,11 +50,21 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   pause: [WorkflowService, "pause"],
   resume: [WorkflowService, "resume"],
+  reopen: [WorkflowService, "reopen"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],
   unload: [PackageService, "unload"],
   route: [PackageService, "route"],
+  createSchedule: [ScheduleService, "createSchedule"],
+  updateSchedule: [ScheduleService, "updateSchedule"],
+  describeSchedule: [ScheduleService, "describeSchedule"],
+  listSchedules: [ScheduleService, "listSchedules"],
+  pauseSchedule: [ScheduleService, "pauseSchedule"],
+  resumeSchedule: [ScheduleService, "resumeSchedule"],
+  triggerSchedule: [ScheduleService, "triggerSchedule"],
+  backfillSchedule: [ScheduleService, "backfillSchedule"],
+  deleteSchedule: [ScheduleService, "deleteSchedule"],
 };
 
 /** What a request may have besides payloads, and all that is read for somebody who may do it nowhere. */

@@ -45,6 +45,7 @@ function fakeService(overrides: Overrides): Service {
     terminate: unexpected,
     pause: unexpected,
     resume: unexpected,
+    reopen: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,
@@ -57,6 +58,15 @@ function fakeService(overrides: Overrides): Service {
     listWorkers: unexpected,
     route: unexpected,
     unload: unexpected,
+    createSchedule: unexpected,
+    updateSchedule: unexpected,
+    describeSchedule: unexpected,
+    listSchedules: unexpected,
+    pauseSchedule: unexpected,
+    resumeSchedule: unexpected,
+    triggerSchedule: unexpected,
+    backfillSchedule: unexpected,
+    deleteSchedule: unexpected,
     ...overrides,
   };
 }

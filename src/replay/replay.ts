@@ -79,7 +79,7 @@ export class Replay {
       // Before a start delay is over no code runs: what ends the run then was not issued by code.
       const expected =
         isCodeStarted && commands.length > 0
-          ? commands.filter((event) => recordRole(event) === "command")
+          ? commands.filter((event) => this.#roleOf(event) === "command")
           : none;
       this.#expected = expected;
       this.#current = input;
@@ -121,6 +121,11 @@ export class Replay {
     return [];
   }
 
+  /** What a reopening has voided nobody is told of, and nobody asked for. */
+  #roleOf(event: Event): EventRole {
+    return this.#state.isVoid(event.seq) ? "note" : recordRole(event);
+  }
+
   /** Takes one input and everything up to the next. */
   #span():
     | { readonly input: Event; readonly commands: readonly Event[]; readonly isLast: boolean }
@@ -135,9 +140,9 @@ export class Replay {
     // It begins while the run is not paused: what is told of then is no input at that place.
     let isPaused = false;
     for (let event = queue[end]; event !== undefined; event = queue[++end]) {
-      const role = recordRole(event);
+      const role = this.#roleOf(event);
       if (role === "input" && !isPaused) break;
-      if (role === "note") isPaused = isPausedAfter(event, isPaused);
+      if (role === "note" && !this.#state.isVoid(event.seq)) isPaused = isPausedAfter(event, isPaused);
     }
     const isAtEnd = end >= queue.length;
     if (isAtEnd && !this.#isComplete) return "more";

@@ -14,8 +14,10 @@ import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
+import { coordinatorType } from "../core/schedule.ts";
+import { ScheduleState } from "../core/schedule-state.ts";
 import type { RunStatus } from "../core/status.ts";
-import { isClosed, statusAfter } from "../core/status.ts";
+import { isClosed, isTerminal, statusAfter } from "../core/status.ts";
 import type { Delivery } from "../core/activation.ts";
 
 /** An activity that has no outcome yet. */
@@ -77,6 +79,7 @@ interface Held {
 
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
+const noVoids: ReadonlySet<number> = new Set();
 const noSends: ReadonlySet<number> = new Set();
 const noUpdates: ReadonlySet<AcceptedUpdate> = new Set();
 
@@ -101,11 +104,13 @@ export class RunState {
   #cancelRequestIds: Set<string> | undefined;
   #updates: Map<string, AcceptedUpdate> | undefined;
   #pendingUpdates: Set<AcceptedUpdate> | undefined;
-  /** The end of the run was their outcome. */
+  /** An end of the run was their outcome. */
   #leftUpdates: Set<AcceptedUpdate> | undefined;
   #controlRequestIds: Set<string> | undefined;
   #pause: { readonly at: number; readonly reason?: string } | undefined;
   #held: Held[] | undefined;
+  readonly #voids: ReadonlySet<number>;
+  #deadlines: { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
   #headSeq = 0;
   #historyBytes = 0;
@@ -117,9 +122,22 @@ export class RunState {
   #isCodeStarted = false;
   #isCancelRequested = false;
   #latestWorker: string | undefined;
+  #schedule: ScheduleState | undefined;
 
-  constructor(workflowId: WorkflowId) {
+  /** `voids`: the seqs of events that a reopening has voided. */
+  constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
     this.workflowId = workflowId;
+    this.#voids = voids;
+  }
+
+  /** Whether the event does not count any more. */
+  isVoid(seq: number): boolean {
+    return this.#voids.has(seq);
+  }
+
+  /** When the run, and the whole chain, times out. */
+  get deadlines(): { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } {
+    return this.#deadlines ?? this.started;
   }
 
   /** The first event of the run. Throws `history_shape` before it was applied. */
@@ -144,6 +162,11 @@ export class RunState {
   /** Signals to others that have not been answered. */
   get sends(): ReadonlySet<number> {
     return this.#sends ?? noSends;
+  }
+
+  /** Of the coordinator of a schedule, which has no code: all that it knows. */
+  get schedule(): ScheduleState | undefined {
+    return this.#schedule;
   }
 
   get headSeq(): number {
@@ -197,8 +220,9 @@ export class RunState {
   }
 
   /** Updates that had no outcome when the run ended: that end is it. */
-  get leftUpdates(): ReadonlySet<AcceptedUpdate> {
-    return this.#leftUpdates ?? noUpdates;
+  get leftUpdates(): readonly AcceptedUpdate[] {
+    const endSeq = this.#terminal?.seq;
+    return [...(this.#leftUpdates ?? [])].filter(({ settledSeq }) => settledSeq === endSeq);
   }
 
   /** Activities that had no outcome when the run ended. */
@@ -295,6 +319,15 @@ export class RunState {
     }
     if (this.isClosed) throw this.#shape(event, "the run has ended before it");
     this.#headSeq = event.seq;
+    if (this.#voids.has(event.seq)) {
+      this.#measure(event);
+      // Of a cancellation that was undone the request is known all the same.
+      if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
+        this.#rememberCancel(event.requestId);
+      // It was told to those that waited for an update, and stands.
+      if (isTerminal(event)) this.#leaveUpdates(event);
+      return undefined;
+    }
     const status = statusAfter(event);
     if (status !== undefined) {
       this.#status = status;
@@ -334,13 +367,24 @@ export class RunState {
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
-    for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;
-    this.#leftUpdates = this.#pendingUpdates;
-    this.#pendingUpdates = undefined;
+    this.#leaveUpdates(terminal);
     this.#pause = undefined;
   }
 
+  #leaveUpdates(terminal: Event): void {
+    for (const update of this.pendingUpdates) {
+      update.settledSeq = terminal.seq;
+      this.#leftUpdates ??= new Set();
+      this.#leftUpdates.add(update);
+    }
+    this.#pendingUpdates = undefined;
+  }
+
   #absorb(event: Event): Delivery | undefined {
+    if (this.#schedule !== undefined && event.type !== "WorkflowStarted") {
+      this.#schedule.apply(event);
+      return undefined;
+    }
     switch (event.type) {
       case "WorkflowStarted":
         if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
@@ -350,6 +394,10 @@ export class RunState {
         for (const { signalId } of event.signals ?? []) this.#remember(signalId);
         for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
         if (event.controlRequestIds !== undefined) this.#controlRequestIds = new Set(event.controlRequestIds);
+        if (event.workflowType === coordinatorType) {
+          this.#schedule = ScheduleState.of(event);
+          return undefined;
+        }
         if (event.startAt === undefined) return this.#startCode(event);
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
@@ -480,6 +528,10 @@ export class RunState {
         this.#rememberControl("resume", event.requestId);
         if (event.isFurther !== true) this.#pause = undefined;
         return undefined;
+      case "WorkflowReopened":
+        this.#rememberControl("reopen", event.requestId);
+        this.#reopen(event);
+        return undefined;
       case "InputDelivered":
         return this.#deliverHeld(event);
       case "ChildWorkflowCancelRequested":
@@ -492,6 +544,15 @@ export class RunState {
       case "WorkflowTimedOut":
       case "WorkflowContinuedAsNew":
         return undefined;
+      case "ScheduleCreated":
+      case "ScheduleUpdated":
+      case "SchedulePaused":
+      case "ScheduleResumed":
+      case "ScheduleDeleted":
+      case "ScheduleTriggered":
+      case "ScheduleSkipped":
+      case "ScheduleBackfillRequested":
+        throw this.#shape(event, "the run is not the coordinator of a schedule");
     }
   }
 
@@ -535,6 +596,27 @@ export class RunState {
     if (requestId === undefined) return;
     this.#controlRequestIds ??= new Set();
     this.#controlRequestIds.add(controlRequestKey(kind, requestId));
+  }
+
+  /** What was under way when it ended was told to stop: it begins anew, with all that its options allow. */
+  #reopen(event: EventOf<"WorkflowReopened">): void {
+    for (const [ordinal, activity] of this.activities) {
+      this.activities.set(ordinal, {
+        ...activity,
+        scheduledAt: event.recordedAt,
+        startedAt: undefined,
+        worker: undefined,
+        failedCount: 0,
+        lostCount: 0,
+        leftCount: 0,
+        retryAt: undefined,
+      });
+    }
+    const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
+    this.#deadlines = {
+      ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
+      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
+    };
   }
 
   #deliverHeld(event: EventOf<"InputDelivered">): Delivery {

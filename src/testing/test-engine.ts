@@ -438,6 +438,7 @@ export class TestEngine {
       updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
+      reopen: (request) => this.#write((service) => service.reopen(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),
@@ -451,6 +452,15 @@ export class TestEngine {
       listWorkers: (request) => this.#read((service) => service.listWorkers(request)),
       route: (request) => this.#write((service) => service.route(request)),
       unload: (request) => this.#write((service) => service.unload(request)),
+      createSchedule: (request) => this.#write((service) => service.createSchedule(request)),
+      updateSchedule: (request) => this.#write((service) => service.updateSchedule(request)),
+      describeSchedule: (request) => this.#read((service) => service.describeSchedule(request)),
+      listSchedules: (request) => this.#read((service) => service.listSchedules(request)),
+      pauseSchedule: (request) => this.#write((service) => service.pauseSchedule(request)),
+      resumeSchedule: (request) => this.#write((service) => service.resumeSchedule(request)),
+      triggerSchedule: (request) => this.#write((service) => service.triggerSchedule(request)),
+      backfillSchedule: (request) => this.#write((service) => service.backfillSchedule(request)),
+      deleteSchedule: (request) => this.#write((service) => service.deleteSchedule(request)),
     };
   }
 

@@ -70,6 +70,7 @@ describe("aion check", () => {
         loader: how.length === 0 ? "package" : "inline",
         workflowTypes: expect.arrayContaining(["fulfil", "ship", "approve"]) as string[],
         checkedCount: 3,
+        otherTypes: [],
         broken: [],
       });
       const { broken, ...rest } = await check([write("changed.ts", ...changed), ...how], 1);
@@ -78,6 +79,7 @@ describe("aion check", () => {
         checkedCount: 2,
         brokenCount: 2,
         workflowTypes: ["fulfil"],
+        otherTypes: [{ workflowType: "ship", runningCount: 1 }],
       });
       expect(broken.map(({ workflowId }) => workflowId).toSorted()).toEqual(["o-1", "o-2"]);
       expect(broken[0]).toMatchObject({
@@ -96,6 +98,8 @@ describe("aion check", () => {
     ]);
     const fine = await test.run(["check", workflowsFile, "--type", "fulfil"]);
     expect(fine).toMatchObject({ exitCode: 0, stdout: "ok: the code fits 2 running runs of fulfil\n" });
+    const narrow = await test.run(["check", "changed.ts", "--limit", "1"]);
+    expect(narrow.stderr).toContain("the code has no ship, of which there is 1 running run");
     expect((await test.run(["check", workflowsFile, "--type", "nope"])).stderr).toMatch(
       /^error\[workflow_type_unknown\]/,
     );

@@ -204,6 +204,12 @@ describe("with --json", () => {
     });
     await expectDocument("resume", ["a-2"]);
     await expectDocument("cancel", ["a-2"]);
+    await client
+      .get("a-2")
+      .result()
+      .catch(() => undefined);
+    await expectDocument("reopen", ["a-2", "--reason", "after all"]);
+    expect(await expectDocument("describe", ["a-2"])).toMatchObject({ status: "running" });
     await expectDocument("terminate", ["a-3"]);
     expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });
   });
@@ -299,6 +305,61 @@ export const greet = workflow("greet", async (name: string) => name);
     await expectDocument("deploy", ["greet.ts"]);
     await expectDocument("unload", [version]);
   });
+
+  it(
+    "the commands for schedules print what their schemas say, with an engine, and say so without one",
+    { timeout: 90_000 },
+    async () => {
+      await test.makeStore();
+      const alone = await test.run(["schedule", "list"]);
+      expect([alone.exitCode, alone.stderr]).toEqual([
+        1,
+        expect.stringMatching(/^error\[no_owner\]: .*\nhint: Start/),
+      ]);
+      for (const [verb, ...rest] of [["signal", "x"], ["terminate"], ["pause"]]) {
+        const refused = await test.run([verb ?? "", "aion.schedule:s", ...rest]);
+        expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
+      }
+      await test.openEngine();
+      const made = ["create", "s", "approve", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Berlin"];
+      expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });
+      expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: false });
+      await expectDocument("schedule", ["update", "s", "--overlap", "buffer-one", "--actions-max", "7"]);
+      await expectDocument("schedule", ["pause", "s", "--note", "not now"]);
+      const { workflowId } = (await expectDocument("schedule", ["trigger", "s"])) as {
+        readonly workflowId: string;
+      };
+      expect((await test.run(["schedule", "trigger", "s"])).stderr).toMatch(/^error\[schedule_busy\]/);
+      const back = ["backfill", "s", "--from", "2026-03-02T00:00:00Z", "--to", "2026-03-04T00:00:00Z"];
+      expect(await expectDocument("schedule", back)).toEqual({ scheduleId: "s", count: 2 });
+      expect(await expectDocument("schedule", ["describe", "s", "--next", "3"])).toMatchObject({
+        state: "paused",
+        note: "not now",
+        overlap: "buffer-one",
+        actionsLeft: 7,
+        action: { workflowType: "approve", input: null },
+        running: [{ workflowId }],
+        recent: [{ outcome: "started", workflowId, cause: "trigger" }],
+      });
+      expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
+      const told = await test.run(["schedule", "describe", "s"]);
+      expect(told.stdout).toMatch(/state +paused: not now\n +times +0 9 \* \* 1-5 Europe\/Berlin/);
+      expect((await test.run(["schedule", "list"])).stdout).toMatch(/^SCHEDULE .*\ns +paused +approve/);
+      await expectDocument("history", ["aion.schedule:s"]);
+      expect((await test.run(["history", "aion.schedule:s"])).stdout).toMatch(
+        /ScheduleTriggered +#1 as s-.* \(trigger\)/,
+      );
+      await expectDocument("schedule", ["resume", "s"]);
+      await expectDocument("schedule", ["delete", "s"]);
+      for (const wrong of [
+        ["create", "s", "approve"],
+        ["create", "s", "approve", "--every", "soon"],
+        ["update", "s", "--input", "1"],
+        ["update", "s", "--time-zone", "UTC"],
+      ])
+        expect((await test.run(["schedule", ...wrong])).exitCode).toBe(2);
+    },
+  );
 
   it("the commands around it print what their schemas say", async () => {
     await makeRuns();

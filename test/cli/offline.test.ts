@@ -321,6 +321,12 @@ describe("pause and resume without an engine", () => {
   });
 });
 
+it("to reopen a run needs an engine", async () => {
+  await test.makeStore();
+  await test.run(["start", "approve", "--id", "o-1"]);
+  expect((await test.run(["reopen", "o-1"])).stderr).toMatch(/^error\[no_owner\]/);
+});
+
 describe("terminate without an engine", () => {
   it("ends the run at once", async () => {
     await test.makeStore((engine) => startWaiting(engine, "o-1"));

@@ -292,6 +292,54 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await stopped.result().catch(nobodyMinds);
     },
   },
+  encore: {
+    workflows: [golden.encore],
+    activities: (world) => [
+      activity("perform", async (piece: string, task) => {
+        await world.pause(minuteMs);
+        if (piece !== "sonata" && task.attempt < 2) throw new ApplicationFailure(`no ${piece}`);
+        return `performed ${piece}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.encore, ["sonata", "fugue", "waltz"], {
+        id: "encore-1",
+        runTimeout: "1 day",
+      });
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.applause, "loud");
+      await run.result().catch(nobodyMinds);
+      await run.reopen("once more", { requestId: "o-1" });
+      await world.idle(2 * minuteMs);
+      // Cancelled where it waits, and taken up there.
+      await run.cancel("too late", { requestId: "c-1" });
+      await run.result().catch(nobodyMinds);
+      await run.reopen();
+      await run.signal(golden.applause, "louder");
+      await world.idle(1_000);
+      // Its failure comes in a pause.
+      await run.pause();
+      await world.idle(2 * minuteMs);
+      await run.resume();
+      await run.result().catch(nobodyMinds);
+      await world.idle(2 * dayMs);
+      await run.reopen();
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.applause, "loudest");
+      await run.result();
+      const late = await client.start(golden.encore, ["sonata"], {
+        id: "encore-2",
+        runTimeout: "30 minutes",
+      });
+      await late.result().catch(nobodyMinds);
+      await late.reopen();
+      await late.result().catch(nobodyMinds);
+      await late.reopen();
+      await world.idle(1_000);
+      await late.signal(golden.applause, "at last");
+      await late.result();
+    },
+  },
   darkroom: {
     workflows: [golden.darkroom],
     activities: () => [],
@@ -326,6 +374,44 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       // Nobody is there for the print within its hour.
       await world.idle(2 * 60 * minuteMs);
       await run.result();
+    },
+  },
+  timetable: {
+    workflows: [golden.shuttle],
+    activities: () => [],
+    play: async (client, world) => {
+      const skipping = await client.schedules.create("skipping", golden.shuttle, "line 1", {
+        every: "4 minutes",
+        jitter: "20s",
+        requestId: "create-1",
+      });
+      const ending = await client.schedules.create("ending", golden.shuttle, "line 2", {
+        cron: "*/15 * * * *",
+        timeZone: "Europe/Berlin",
+        overlap: "cancel-other",
+        isPaused: true,
+        note: "not yet",
+      });
+      const waiting = await client.schedules.create("waiting", golden.shuttle, "line 3", {
+        every: "7 minutes",
+        overlap: "buffer-one",
+        actionsMax: 3,
+      });
+      await world.idle(30 * minuteMs);
+      await ending.resume({ requestId: "resume-1" });
+      await skipping.pause({ note: "works on the line", requestId: "pause-1" });
+      await world.idle(30 * minuteMs);
+      await ending.update({ every: "4 minutes", requestId: "update-1" });
+      await world.idle(10 * minuteMs);
+      await ending.trigger({ overlap: "allow-all", requestId: "trigger-1" });
+      await ending.pause();
+      await skipping.resume();
+      const hour = 60 * minuteMs;
+      const from = Math.floor(world.nowMs / hour) * hour - hour;
+      await waiting.backfill({ from, to: from + 30 * minuteMs, requestId: "backfill-1" });
+      await world.idle(2 * hour);
+      for (const schedule of [skipping, ending, waiting]) await schedule.delete({ requestId: "delete-1" });
+      await world.idle(30 * minuteMs);
     },
   },
 };

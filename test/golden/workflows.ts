@@ -314,3 +314,25 @@ export const interlude = workflow("interlude", async () => {
   }
   return { piece, cues };
 });
+
+// Encore: what ended, and went on all the same.
+
+const perform = activity("perform", (_piece: string): string => "performed");
+export const applause = signal<string>("applause");
+
+export const encore = workflow("encore", async (pieces: readonly string[]) => {
+  const played: string[] = [];
+  for (const piece of pieces) {
+    played.push(await perform(piece));
+    const heard = await receive(applause, { timeout: "1 hour" });
+    played.push(heard.ok ? heard.value : "silence");
+  }
+  return played;
+});
+
+// Timetable: what a schedule starts, and takes ten minutes.
+
+export const shuttle = workflow("shuttle", async (line: string) => {
+  await sleep("10 minutes");
+  return `${line} has arrived`;
+});

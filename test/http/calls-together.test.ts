@@ -79,3 +79,30 @@ it.each(transports)(
     expect(asked.length).toBeLessThan(callCount + 60);
   },
 );
+
+it.each(transports)(
+  "what waits for its result keeps no other that comes after it (%s)",
+  async (_name, send) => {
+    const released = Promise.withResolvers<undefined>();
+    const { url } = await serve({
+      result: async ({ workflowId, waitMs }) => {
+        if (waitMs > 0) await released.promise;
+        const result = JSON.stringify(textOf(Number(workflowId))) as Payload;
+        return { status: "completed", runId: "r1", result };
+      },
+    });
+    const calls = Array.from({ length: callCount }, (_, index) => ({
+      operation: "result",
+      request: { workflowId: String(index), waitMs: index % 10 === 9 ? 20_000 : 0 },
+    }));
+    const response = await send(under(url, "/calls"), JSON.stringify({ calls }));
+    await delay(100);
+    let lineCount = 0;
+    response.setEncoding("utf8");
+    for await (const part of response) {
+      lineCount += String(part).split("\n").length - 1;
+      if (lineCount === callCount * 0.9) released.resolve(undefined);
+    }
+    expect(lineCount).toBe(callCount);
+  },
+);

@@ -63,6 +63,7 @@ describe("a call over HTTP", () => {
     ["terminate", { workflowId: "a", runId: "r1", requestId: "t" }, undefined],
     ["pause", { workflowId: "a", reason: "wait", requestId: "p" }, undefined],
     ["resume", { workflowId: "a", runId: "r1" }, undefined],
+    ["reopen", { workflowId: "a", runId: "r1", reason: "it is back", requestId: "o" }, undefined],
     [
       "feed",
       {

@@ -29,6 +29,7 @@ import {
   PackageService,
   WorkflowService,
 } from "../../src/http/gen/aion/v1/workflows_pb.ts";
+import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { rpcCodeOf } from "../../src/http/rpc-error.ts";
 import { errorOf, events, failure, input, serve, under } from "./serve.ts";
 
@@ -531,6 +532,7 @@ describe("the port", () => {
     );
     const workflows = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
     const packages = createClient(PackageService, createGrpcTransport({ baseUrl: url }));
+    const schedules = createClient(ScheduleService, createGrpcTransport({ baseUrl: url }));
     const calls: (() => Promise<unknown>)[] = [
       () => all(workflows.follow({ namespace: "n", workflowId: "a" })),
       () => all(workflows.watch({ namespace: "n" })),
@@ -545,6 +547,13 @@ describe("the port", () => {
         ({ localName }) =>
           () =>
             (packages[localName as keyof typeof packages] as (request: object) => Promise<unknown>)({
+              namespace: "n",
+            }),
+      ),
+      ...Object.values(ScheduleService.method).map(
+        ({ localName }) =>
+          () =>
+            (schedules[localName as keyof typeof schedules] as (request: object) => Promise<unknown>)({
               namespace: "n",
             }),
       ),

@@ -255,7 +255,7 @@ export const stop = signal("stop");
 export const stage = query("stage", { input: plain, output: z.enum(["a", "b"]) });
 export const move = update("move", Order, z.object({ fee: z.number() }));
 export const skip = update("skip");
-export const charge = activity("charge", { input: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
+export const charge = activity("charge", { input: Order, output: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
 export const note = activity("note", () => 1);
 export const ship = workflow("ship", { input: z.date() }, async () => 1);
 export const fulfil = workflow("fulfil", { input: Order, output: Order, signals: [stop, approval] }, async (o) => o);
@@ -274,6 +274,7 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
         {
           type: "charge",
           input: "described",
+          output: "described",
           options: {
             startToCloseMs: 30_000,
             taskQueue: "gpu",
@@ -310,7 +311,9 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
       workflows: {
         fulfil: { input: { ...order, required: ["id"] }, output: { ...order, required: ["id", "count"] } },
       },
-      activities: { charge: { input: { ...order, required: ["id"] } } },
+      activities: {
+        charge: { input: { ...order, required: ["id"] }, output: { ...order, required: ["id", "count"] } },
+      },
       signals: { approval: { payload: { properties: { ok: { type: "boolean" } } } } },
       queries: { stage: { output: { enum: ["a", "b"] } } },
       updates: {

@@ -214,6 +214,13 @@ describe("packages in a process", { timeout: 120_000 }, () => {
       await run.start();
       expect(await run.worked()).toBe("lost");
       expect(run.lost).toMatchObject({ isCulprit: true, error: { code: "package_stopped" } });
+      if (type === "endless") {
+        // The line of the loop, in the author's file.
+        const line = source.split("\n").findIndex((each) => each.includes("for (;;) calls += 1;")) + 1;
+        const error = run.lost?.error as AionError;
+        expect(error.message).toMatch(new RegExp(String.raw`more than 1000 ms, at \S+\.ts:${line}:\d+$`));
+        expect(error.details).toMatchObject({ source: expect.stringContaining(`.ts:${line}:`) as string });
+      }
       expect(steady.lost).toMatchObject({ isCulprit: false });
       const again = new Driven(host, "steady");
       expect(await again.start({ n: 2 })).toMatchObject({ commands: [{ kind: "run-activity" }] });

@@ -475,7 +475,7 @@ describe("a report", () => {
     const reports = await reportsOf(holding);
     const resumed = outcomeOf(reports, "w", "resumed");
     expect(resumed.resumePoint).toMatchObject({ commandIndex: 0, command: { kind: "start-timer" }, head: 2 });
-    expect(resumed.active.pid).toBe(before?.pid);
+    expect(resumed.active).toMatchObject({ kind: "resident", pid: before?.pid });
     expect(holding.kernel.residency.list()).toEqual([before]);
     expect(await held.history("w")).toHaveLength(2);
     expect(await reportsOf(process)).toEqual([]);

@@ -50,9 +50,19 @@ const expected = {
   terminate: "operate",
   pause: "operate",
   resume: "operate",
+  reopen: "operate",
   deploy: "deploy",
   route: "deploy",
   unload: "deploy",
+  describeSchedule: "read",
+  listSchedules: "read",
+  createSchedule: "operate",
+  updateSchedule: "operate",
+  pauseSchedule: "operate",
+  resumeSchedule: "operate",
+  triggerSchedule: "operate",
+  backfillSchedule: "operate",
+  deleteSchedule: "operate",
   work: "work",
   calls: "known",
   listNamespaces: "known",
@@ -86,11 +96,22 @@ const requests = {
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
   resume: { workflowId: "absent" },
+  reopen: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
   route: { workflowTypes: ["t"], version },
   unload: { version },
+  describeSchedule: { scheduleId: "absent" },
+  listSchedules: {},
+  // Without what it starts: who says that has to have the role `start`, too.
+  createSchedule: { scheduleId: "absent" },
+  updateSchedule: { scheduleId: "absent", overlap: "skip" },
+  pauseSchedule: { scheduleId: "absent" },
+  resumeSchedule: { scheduleId: "absent" },
+  triggerSchedule: { scheduleId: "absent" },
+  backfillSchedule: { scheduleId: "absent", fromAt: 1, toAt: 2 },
+  deleteSchedule: { scheduleId: "absent" },
 } as const satisfies Record<keyof Service, object>;
 
 interface Way {
@@ -221,6 +242,7 @@ beforeAll(async () => {
   for (const namespace of ["own", "foreign"]) {
     const client = new Client({ url: server.url, namespace, token, patience: 0 });
     await client.start(waiting, undefined, { id: `${namespace}-run` });
+    await client.schedules.create(`${namespace}-run`, waiting, undefined, { cron: "0 0 29 2 *" });
   }
 });
 
@@ -351,7 +373,7 @@ describe("a namespace that the caller has no part in", () => {
 });
 
 /** Names of things that are looked up. */
-const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version"]);
+const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version", "scheduleId"]);
 /** Names that the caller makes up for the call itself. */
 const ownNames = new Set(["requestId", "signalId", "updateId", "after"]);
 
@@ -359,7 +381,12 @@ const ownNames = new Set(["requestId", "signalId", "updateId", "after"]);
 describe("an id", () => {
   const fields = operationsFor(1_000).flatMap(({ method, form }) =>
     Object.keys(form.properties ?? {})
-      .filter((field) => idFields.has(field) && !(method === "start" && field === "workflowId"))
+      .filter(
+        (field) =>
+          idFields.has(field) &&
+          !(method === "start" && field === "workflowId") &&
+          method !== "createSchedule",
+      )
       .map((field) => [method, field] as const),
   );
 
@@ -406,7 +433,7 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (["cancel", "terminate", "pause", "resume"].includes(method)) return;
+      if (["cancel", "terminate", "pause", "resume", "reopen", "deleteSchedule"].includes(method)) return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },
@@ -487,5 +514,35 @@ describe("many calls in one request", () => {
     ]);
     for (const namespace of ["foreign", "missing"])
       expect(await codesIn(namespace)).toEqual(calls.map((operation) => [operation, "namespace_not_found"]));
+  });
+});
+
+describe("a schedule", () => {
+  it("is made, and told what to start, by who may start that himself; who may only operate may do the rest", async () => {
+    const operator = keyFor({ roles: ["operate"], namespaces: ["own"] });
+    const both = keyFor({ roles: ["operate", "start"], namespaces: ["own"] });
+    const action = { workflowType: "waiting", input: null };
+    const spec = { crons: [{ expression: "0 0 29 2 *" }] };
+    const ask = async (
+      token: string,
+      method: "createSchedule" | "updateSchedule" | "pauseSchedule",
+      request: Readonly<Record<string, unknown>>,
+    ): Promise<readonly string[]> => [
+      codeOf(await callHttp({ url: server.url, token }, ...toHttp(method, "own", request))),
+      codeOf(
+        await callGrpc({ url: server.url, token }, toGrpcPath(method), { namespace: "own", ...request }),
+      ),
+    ];
+    const made = { scheduleId: "made", spec, action };
+    expect(await ask(operator, "createSchedule", made)).toEqual(["permission_denied", "permission_denied"]);
+    expect(await ask(both, "createSchedule", made)).toEqual(["ok", "ok"]);
+    const changed = { scheduleId: "made", action };
+    expect(await ask(operator, "updateSchedule", changed)).toEqual([
+      "permission_denied",
+      "permission_denied",
+    ]);
+    expect(await ask(both, "updateSchedule", changed)).toEqual(["ok", "ok"]);
+    expect(await ask(operator, "updateSchedule", { scheduleId: "made", spec })).toEqual(["ok", "ok"]);
+    expect(await ask(operator, "pauseSchedule", { scheduleId: "made", note: "n" })).toEqual(["ok", "ok"]);
   });
 });

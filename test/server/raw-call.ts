@@ -1,6 +1,7 @@
 /** Calls as bytes: what a server answers, over each of its transports, down to the headers. */
 import { request as httpRequest } from "node:http";
 import { connect as http2Connect } from "node:http2";
+import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { PackageService, WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
 import { apiPrefix, routes, streamPaths } from "../../src/client/routes.ts";
 import type { Route } from "../../src/client/routes.ts";
@@ -149,7 +150,7 @@ export function toHttp(
 
 /** Where it stands in the protocol. */
 export function toGrpcPath(method: string): string {
-  for (const service of [WorkflowService, PackageService]) {
+  for (const service of [WorkflowService, PackageService, ScheduleService]) {
     const found = service.methods.find(({ localName }) => localName === method);
     if (found !== undefined) return `/${service.typeName}/${found.name}`;
   }

@@ -673,6 +673,24 @@ class ResumeResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ReopenRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ReopenResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "task_queue")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,362 @@
+import { openMemoryStore } from "aion/store";
+import { TestEngine } from "aion/testing";
+import {
+  activity,
+  child,
+  compensate,
+  isCancelled,
+  isFailure,
+  receive,
+  shield,
+  signal,
+  sleep,
+  uuid,
+  workflow,
+} from "aion/workflow";
+import { describe, expect, it } from "vitest";
+import { errorOf, eventsOf, eventsOfType, typesOf } from "./run-history.ts";
+
+const go = signal<string>("go");
+const refused = { code: "run_not_reopenable" };
+
+/** An activity that fails until it is told to work. */
+function flaky(name: string, retry?: { readonly maxAttempts: number }) {
+  const state = { isUp: false, keys: [] as string[] };
+  const work = activity(name, retry === undefined ? {} : { retry }, async (_n: number, task) => {
+    state.keys.push(task.idempotencyKey);
+    if (!state.isUp) throw new Error("down");
+    return `${name} done`;
+  });
+  return { work, state };
+}
+
+// I-59
+describe("a run that failed", () => {
+  it("is reopened: what succeeded is kept, and what failed runs again", async () => {
+    const first = activity("first", async () => "one");
+    const { work, state } = flaky("work", { maxAttempts: 2 });
+    const order = workflow("order", async () => {
+      const id = uuid();
+      const one = await first(undefined);
+      return [id === uuid(), one, await work(1)];
+    });
+    await using t = await TestEngine.open({ workflows: [order], activities: [first, work] });
+    const run = await t.client.start(order);
+    expect(isFailure(await errorOf(t.result(run)))).toBe(true);
+    const { runId } = await run.describe();
+    state.isUp = true;
+    await run.reopen("it is up again");
+    expect(await t.result(run)).toEqual([false, "one", "work done"]);
+    expect(t.calls("first")).toHaveLength(1);
+    expect(t.calls("work").map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(new Set(state.keys).size).toBe(1);
+    const after = await run.describe();
+    expect(after).toMatchObject({ runId, status: "completed", runs: [{ runId }] });
+    const events = await eventsOf(run);
+    const [reopened] = await eventsOfType(run, "WorkflowReopened");
+    expect(reopened).toMatchObject({ reason: "it is up again" });
+    expect(reopened?.voids.map((seq) => events[seq - 1]?.type)).toEqual(["ActivityFailed", "WorkflowFailed"]);
+  });
+
+  it("has its whole budget of attempts again, and may fail and be reopened again", async () => {
+    const { work, state } = flaky("work", { maxAttempts: 2 });
+    const order = workflow("order", () => work(1));
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    for (let lease = 1; lease <= 3; lease += 1) {
+      expect(isFailure(await errorOf(t.result(run)))).toBe(true);
+      expect(t.calls("work")).toHaveLength(lease * 2);
+      await run.reopen(undefined, { requestId: `r-${lease}` });
+      await t.crash();
+    }
+    state.isUp = true;
+    expect(await t.result(run)).toBe("work done");
+    expect(await eventsOfType(run, "WorkflowFailed")).toHaveLength(3);
+  });
+
+  it("voids all failures that the code had not acted on, and keeps what succeeded among them", async () => {
+    const one = flaky("one");
+    const two = flaky("two");
+    const fine = activity("fine", async () => "fine");
+    const gather = workflow("gather", async () => {
+      const all = await Promise.allSettled([one.work(1), two.work(2), fine(undefined)]);
+      const failed = all.find((each) => each.status === "rejected");
+      if (failed !== undefined) throw failed.reason as Error;
+      return all.map((each) => (each.status === "fulfilled" ? each.value : "never"));
+    });
+    await using t = await TestEngine.open({
+      workflows: [gather],
+      activities: [one.work, two.work, fine],
+    });
+    const run = await t.client.start(gather);
+    await errorOf(t.result(run));
+    one.state.isUp = true;
+    two.state.isUp = true;
+    await run.reopen();
+    expect(await t.result(run)).toEqual(["one done", "two done", "fine"]);
+    expect(t.calls("fine")).toHaveLength(1);
+    expect(t.calls("one")).toHaveLength(2);
+  });
+
+  it("goes on with what was open beside the failure: attempts anew, timers at their instants", async () => {
+    const { work, state } = flaky("work");
+    const both = workflow("both", async () => Promise.all([sleep("1 hour"), work(1)]).then(() => "both"));
+    await using t = await TestEngine.open({ workflows: [both], activities: [work] });
+    const run = await t.client.start(both);
+    const startedAt = t.now();
+    await t.settle();
+    expect((await run.describe()).status).toBe("failed");
+    await t.skip("30 minutes");
+    state.isUp = true;
+    await run.reopen();
+    expect((await run.describe()).pendingTimers).toEqual([{ ordinal: 0, fireAt: startedAt + 3_600_000 }]);
+    expect(await t.result(run)).toBe("both");
+    expect(t.now() - startedAt).toBe(3_600_000);
+  });
+
+  it("is not reopened when it undid what it had done, or did anything else about it", async () => {
+    const { work, state } = flaky("work");
+    const undo = activity("undo", async () => undefined);
+    const careful = workflow("careful", async () => {
+      compensate(() => undo(undefined));
+      return work(1);
+    });
+    await using t = await TestEngine.open({ workflows: [careful], activities: [work, undo] });
+    const run = await t.client.start(careful);
+    await errorOf(t.result(run));
+    state.isUp = true;
+    const before = await eventsOf(run);
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    expect(await eventsOf(run)).toEqual(before);
+  });
+
+  it("is not reopened to fail in the same way at once", async () => {
+    const picky = workflow("picky", async () => {
+      throw new Error(`no ${await receive(go)}`);
+    });
+    await using t = await TestEngine.open({ workflows: [picky], activities: [] });
+    const run = await t.client.start(picky);
+    await run.signal(go, "x");
+    await errorOf(t.result(run));
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+  });
+
+  it("since its code diverged goes on with code that fits", async () => {
+    // I-41
+    const store = openMemoryStore();
+    const old = workflow("job", async () => {
+      await sleep("1 minute");
+      return receive(go);
+    });
+    const diverged = workflow("job", async () => receive(go));
+    await using t = await TestEngine.open({ workflows: [old], activities: [], store });
+    const run = await t.client.start(old);
+    await t.skip("1 minute");
+    await t.crash({ workflows: [diverged] });
+    await errorOf(run.signal(go, "lost"));
+    expect((await run.describe()).status).toBe("failed");
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    await t.crash({ workflows: [old] });
+    await run.reopen();
+    await run.signal(go, "x");
+    await t.crash();
+    expect(await t.result(run)).toBe("x");
+  });
+});
+
+describe("a run that was cancelled", () => {
+  it("is reopened where it was, if it did nothing but end", async () => {
+    const slow = activity("slow", async (_n: number, task) => {
+      await new Promise<void>((resolve) => {
+        if (task.signal.aborted) resolve();
+        task.signal.addEventListener("abort", () => resolve());
+        if (task.attempt > 1) resolve();
+      });
+      task.signal.throwIfAborted();
+      return "slow done";
+    });
+    const waits = workflow("waits", async () => {
+      const got = await receive(go, { timeout: "1 day" });
+      return [got.ok && got.value, await slow(1)];
+    });
+    await using t = await TestEngine.open({ workflows: [waits], activities: [slow] });
+    const run = await t.client.start(waits);
+    await run.cancel("too early", { requestId: "c-1" });
+    expect(await errorOf(t.result(run))).toMatchObject({ kind: "cancelled" });
+    await run.reopen();
+    await run.cancel("too early", { requestId: "c-1" });
+    expect((await run.describe()).isCancelRequested).toBe(false);
+    await run.signal(go, "x");
+    await t.settle();
+    await run.cancel();
+    expect(await errorOf(t.result(run))).toMatchObject({ kind: "cancelled" });
+    expect(await typesOf(run)).toContain("ActivityCancelled");
+    await run.reopen();
+    await t.crash();
+    expect(await t.result(run)).toEqual(["x", "slow done"]);
+    expect(t.calls("slow").map(({ attempt }) => attempt)).toEqual([1, 2]);
+  });
+
+  it("is not reopened when it cleaned up", async () => {
+    const clean = activity("clean", async () => undefined);
+    const tidy = workflow("tidy", async () => {
+      try {
+        return await receive(go);
+      } catch (error) {
+        if (isCancelled(error)) await shield(() => clean(undefined));
+        throw error;
+      }
+    });
+    await using t = await TestEngine.open({ workflows: [tidy], activities: [clean] });
+    const run = await t.client.start(tidy);
+    await run.cancel();
+    await errorOf(t.result(run));
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+  });
+
+  it("before its code had begun waits for its start delay again", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits, undefined, { startDelay: "1 hour" });
+    await run.cancel();
+    await run.reopen();
+    await run.signal(go, "x");
+    await t.crash();
+    expect(await t.result(run)).toBe("x");
+  });
+});
+
+describe("a run that timed out", () => {
+  it("is given its time again", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits, undefined, { runTimeout: "1 hour", executionTimeout: "3 hours" });
+    await t.skip("1 hour");
+    expect((await run.describe()).status).toBe("timed-out");
+    await run.reopen();
+    await t.crash();
+    await t.skip("59 minutes");
+    expect((await run.describe()).status).toBe("running");
+    await t.skip("1 minute");
+    expect((await run.describe()).status).toBe("timed-out");
+    await t.skip("1 hour");
+    await run.reopen();
+    await run.signal(go, "x");
+    expect(await t.result(run)).toBe("x");
+  });
+});
+
+describe("the children of a run that is reopened", () => {
+  const { work, state } = flaky("work");
+  const leaf = workflow("leaf", async () => [await receive(go), await work(1)]);
+  const parent = workflow("parent", () => child(leaf, undefined, { id: "leaf" }));
+
+  it("when one failed it is reopened first, and its parent then waits for it", async () => {
+    state.isUp = false;
+    await using t = await TestEngine.open({ workflows: [parent, leaf], activities: [work] });
+    const run = await t.client.start(parent);
+    await t.settle();
+    await t.client.get("leaf").signal(go, "x");
+    await errorOf(t.result(run));
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    await t.client.get("leaf").reopen();
+    await t.settle();
+    // It failed again: its parent, which has heard of the first time, would hear nothing better.
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    state.isUp = true;
+    await t.client.get("leaf").reopen();
+    await t.settle();
+    await run.reopen();
+    expect(await t.result(run)).toEqual(["x", "work done"]);
+  });
+
+  it("and one that still runs then tells it of its end", async () => {
+    state.isUp = false;
+    const slow = workflow("slow", async () => [await work(1), await receive(go)]);
+    const over = workflow("over", () => child(slow, undefined, { id: "slow" }));
+    await using t = await TestEngine.open({ workflows: [over, slow], activities: [work] });
+    const run = await t.client.start(over);
+    await errorOf(t.result(run));
+    state.isUp = true;
+    await t.client.get("slow").reopen();
+    await t.settle();
+    await run.reopen();
+    await t.crash();
+    await t.client.get("slow").signal(go, "y");
+    expect(await t.result(run)).toEqual(["work done", "y"]);
+  });
+
+  it("one that was ended with it stands against it, and one that went on does not", async () => {
+    const { work: other, state: up } = flaky("other");
+    const make = (policy: "terminate" | "abandon") =>
+      workflow(policy, async () => {
+        const ended = child(leaf, undefined, { id: policy, parentClosePolicy: policy });
+        await Promise.race([other(1), ended]);
+        return ended;
+      });
+    const workflows = [make("terminate"), make("abandon"), leaf];
+    await using t = await TestEngine.open({ workflows, activities: [work, other] });
+    const [torn, kept] = workflows;
+    if (torn === undefined || kept === undefined) throw new Error("they are there");
+    const first = await t.client.start("terminate");
+    const second = await t.client.start("abandon");
+    await t.settle();
+    up.isUp = true;
+    state.isUp = true;
+    expect(await errorOf(first.reopen())).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("with its parent") as string,
+    });
+    await t.client
+      .get("abandon")
+      .signal(go, "x")
+      .catch(() => undefined);
+    await second.reopen();
+    expect(await t.result(second)).toEqual(["x", "work done"]);
+  });
+});
+
+describe("to reopen", () => {
+  it("is refused for a run that runs, completed or was terminated, and for one that is not the latest", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    expect(await errorOf(t.client.get("nobody").reopen())).toMatchObject({ code: "run_not_found" });
+    const run = await t.client.start(waits, undefined, { id: "a" });
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    await run.signal(go, "x");
+    await t.result(run);
+    expect(await errorOf(run.reopen())).toMatchObject(refused);
+    const second = await t.client.start(waits, undefined, { id: "a", reuse: "after-close" });
+    await second.terminate();
+    expect(await errorOf(second.reopen())).toMatchObject(refused);
+    const third = await t.client.start(waits, undefined, { id: "a", reuse: "after-close" });
+    await third.cancel();
+    await errorOf(third.result());
+    await t.client.start(waits, undefined, { id: "a", reuse: "after-close" });
+    const named = t.client.get("a", third.runId === undefined ? {} : { runId: third.runId });
+    expect(await errorOf(named.reopen())).toMatchObject(refused);
+    await t.client.get("a").terminate();
+  });
+
+  it("by a request that was made before has no second effect", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits);
+    await run.cancel();
+    await run.reopen(undefined, { requestId: "r-1" });
+    await run.reopen(undefined, { requestId: "r-1" });
+    await t.crash();
+    await run.cancel();
+    await errorOf(run.result());
+    await run.reopen(undefined, { requestId: "r-1" });
+    expect((await run.describe()).status).toBe("cancelled");
+    await run.reopen(undefined, { requestId: "r-2" });
+    expect((await run.describe()).status).toBe("running");
+    await run.pause();
+    await run.cancel();
+    await t.settle();
+    await run.reopen();
+    await run.signal(go, "x");
+    expect(await t.result(run)).toBe("x");
+  });
+});
