@@ -198,13 +198,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     claim: "The end of a run is no outcome of its updates.",
     invariants: [26],
     within: 10,
-    edits: [
-      edit(
-        "replay/run-state.ts",
-        "for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;",
-        "",
-      ),
-    ],
+    edits: [edit("replay/run-state.ts", "      update.settledSeq = terminal.seq;\n", "")],
   },
   {
     name: "refused-update-recorded",

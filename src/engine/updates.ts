@@ -11,6 +11,8 @@ import { toTraceContext } from "../core/tracing.ts";
 import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
 import type { UpdatePlace } from "./accepted-updates.ts";
 import { findUpdate, lookUpUpdate, readAccepted, readOutcome } from "./accepted-updates.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
+import { notAWorkflow } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { isOthersFault } from "./load.ts";
@@ -98,8 +100,10 @@ export class Updates {
   #parse(request: UpdateRequest): Submission {
     const name = parseName(request.name, "update name");
     const { trace } = request;
+    const workflowId = parseWorkflowId(request.workflowId);
+    if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
     return {
-      workflowId: parseWorkflowId(request.workflowId),
+      workflowId,
       runId: request.runId === undefined ? undefined : parseRunId(request.runId),
       updateId:
         request.updateId === undefined ? this.#kernel.newRunId() : parseName(request.updateId, "update id"),

@@ -104,7 +104,7 @@ export class RunState {
   #cancelRequestIds: Set<string> | undefined;
   #updates: Map<string, AcceptedUpdate> | undefined;
   #pendingUpdates: Set<AcceptedUpdate> | undefined;
-  /** The end of the run was their outcome. */
+  /** An end of the run was their outcome. */
   #leftUpdates: Set<AcceptedUpdate> | undefined;
   /** The same, of an end that a reopening has voided: their handlers go on. */
   #toldUpdates: Set<AcceptedUpdate> | undefined;
@@ -222,8 +222,9 @@ export class RunState {
   }
 
   /** Updates that had no outcome when the run ended: that end is it. */
-  get leftUpdates(): ReadonlySet<AcceptedUpdate> {
-    return this.#leftUpdates ?? noUpdates;
+  get leftUpdates(): readonly AcceptedUpdate[] {
+    const endSeq = this.#terminal?.seq;
+    return [...(this.#leftUpdates ?? [])].filter(({ settledSeq }) => settledSeq === endSeq);
   }
 
   /** Activities that had no outcome when the run ended. */
@@ -327,6 +328,8 @@ export class RunState {
       // Of a cancellation that was undone the request is known all the same.
       if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
         this.#rememberCancel(event.requestId);
+      // It was told to those that waited for an update, and stands.
+      if (isTerminal(event)) this.#leaveUpdates(event);
       return undefined;
     }
     const status = statusAfter(event);
@@ -368,10 +371,17 @@ export class RunState {
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
-    for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;
-    this.#leftUpdates = this.#pendingUpdates;
-    this.#pendingUpdates = undefined;
+    this.#leaveUpdates(terminal);
     this.#pause = undefined;
+  }
+
+  #leaveUpdates(terminal: Event): void {
+    for (const update of this.pendingUpdates) {
+      update.settledSeq = terminal.seq;
+      this.#leftUpdates ??= new Set();
+      this.#leftUpdates.add(update);
+    }
+    this.#pendingUpdates = undefined;
   }
 
   #absorb(event: Event): Delivery | undefined {

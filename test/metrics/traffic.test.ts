@@ -330,6 +330,29 @@ describe("runs and activities", () => {
     expect(metrics.value("aion_signals_refused_total")).toBe(2);
   });
 
+  it("what schedules start, and what they skip, is counted by why", async () => {
+    await using engine = await open();
+    const schedule = await engine.client.schedules.create("often", waiting, undefined, { every: "1s" });
+    const counted = async (name: MetricName, label: LabelName, value: string): Promise<number> =>
+      (await read(engine)).value(name, { [label]: value });
+    await until(async () => (await counted("aion_schedule_starts_total", "cause", "time")) === 1);
+    await delay(1_100);
+    // What is skipped in a row is recorded when it is over.
+    for await (const { workflowId } of engine.client.list({ workflowType: "waiting" }))
+      await engine.client.get(workflowId).terminate();
+    await until(async () => (await counted("aion_schedule_skips_total", "reason", "overlap")) > 0);
+    await schedule.trigger({ overlap: "allow-all" });
+    expect(await counted("aion_schedule_starts_total", "cause", "trigger")).toBe(1);
+    await schedule.pause();
+    await delay(1_100);
+    await schedule.resume();
+    await until(async () => (await counted("aion_schedule_skips_total", "reason", "paused")) > 0);
+    const to = Date.now() - 3_600_000;
+    await schedule.backfill({ from: to - 1_999, to, overlap: "allow-all" });
+    await until(async () => (await counted("aion_schedule_starts_total", "cause", "backfill")) === 2);
+    await schedule.delete();
+  });
+
   it("messages between workflows are counted once each, and seen while they are on their way", async () => {
     await using engine = await open();
     const run = await engine.client.start(parent, undefined);
@@ -739,10 +762,11 @@ describe("all of that together", () => {
     const seen = (label: LabelName): string[] =>
       [...new Set([...moved.values()].flatMap((values) => [...(values.get(label) ?? [])]))].toSorted();
     for (const [label, { values }] of Object.entries(labelTable)) {
-      // An end by itself, and silence, are shown where the processes of packages are tested.
-      if (values === undefined || label === "end") continue;
+      // An end by itself, and silence, are shown where the processes of packages are tested, and why times are skipped where schedules are.
+      if (values === undefined || label === "end" || label === "reason") continue;
       expect([label, ...seen(label as LabelName)]).toEqual([label, ...values.toSorted()]);
     }
     expect(seen("end")).toEqual(expect.arrayContaining(["budget", "memory"]));
+    expect(seen("reason")).toEqual(expect.arrayContaining(["overlap", "paused"]));
   });
 });
