@@ -106,8 +106,6 @@ export class RunState {
   #pendingUpdates: Set<AcceptedUpdate> | undefined;
   /** An end of the run was their outcome. */
   #leftUpdates: Set<AcceptedUpdate> | undefined;
-  /** The same, of an end that a reopening has voided: their handlers go on. */
-  #toldUpdates: Set<AcceptedUpdate> | undefined;
   #controlRequestIds: Set<string> | undefined;
   #pause: { readonly at: number; readonly reason?: string } | undefined;
   #held: Held[] | undefined;
@@ -323,8 +321,6 @@ export class RunState {
     this.#headSeq = event.seq;
     if (this.#voids.has(event.seq)) {
       this.#measure(event);
-      // That end was told as the outcome of what it left open, and stays it.
-      if (isTerminal(event)) this.#tellUpdates(event);
       // Of a cancellation that was undone the request is known all the same.
       if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
         this.#rememberCancel(event.requestId);
@@ -592,18 +588,8 @@ export class RunState {
     const update = this.#updates?.get(event.updateId);
     if (update !== undefined && this.#pendingUpdates?.delete(update) === true) update.settledSeq = event.seq;
     // Its run had ended, and goes on after all: what was told of it then stands.
-    else if (update === undefined || this.#toldUpdates?.delete(update) !== true)
+    else if (update === undefined || this.#leftUpdates?.delete(update) !== true)
       throw this.#shape(event, `update ${event.updateId} is not open`);
-  }
-
-  #tellUpdates({ seq }: Event): void {
-    if (this.#pendingUpdates === undefined) return;
-    this.#toldUpdates ??= new Set();
-    for (const update of this.#pendingUpdates) {
-      update.settledSeq = seq;
-      this.#toldUpdates.add(update);
-    }
-    this.#pendingUpdates = undefined;
   }
 
   #rememberControl(kind: ControlKind, requestId: string | undefined): void {
