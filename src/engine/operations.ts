@@ -465,7 +465,9 @@ export class Operations extends ScheduleOperations implements Service {
           }
         }
         if (terminal === undefined) {
-          const end = request.waitMs > 0 ? await ended.promise : undefined;
+          // Of one that is blocked there is nothing to wait for: somebody has to know.
+          const isBlocked = this.#kernel.blocked.get(workflowId) !== undefined;
+          const end = request.waitMs > 0 && !isBlocked ? await ended.promise : undefined;
           if (end === undefined) {
             const blocked = this.#kernel.blocked.get(workflowId);
             return { status: "running", runId: current, ...(blocked === undefined ? {} : { blocked }) };
@@ -493,6 +495,7 @@ export class Operations extends ScheduleOperations implements Service {
           onClosed: (closedId, terminal) => {
             if (runId === undefined || closedId === runId) resolve({ runId: closedId, terminal });
           },
+          onBlocked: () => resolve(undefined),
           onLost: reject,
         });
         stop = () => {

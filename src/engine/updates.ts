@@ -259,6 +259,7 @@ export class Updates {
         if (state === undefined || state.headSeq === 0 || state.started.runId !== runId || isSo(state))
           heard.resolve();
       },
+      onBlocked: heard.resolve,
       onLost: heard.reject,
     });
     try {

@@ -1,0 +1,162 @@
+import { TestEngine } from "aion/testing";
+import { activity, expose, receive, signal, sleep, update, workflow } from "aion/workflow";
+import { describe, expect, it } from "vitest";
+import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
+
+const slow = update<string, string>("slow");
+const stop = signal("stop");
+
+function fragile() {
+  const state = { isUp: false };
+  const work = activity("work", async () => {
+    if (!state.isUp) throw new Error("down");
+    return "worked";
+  });
+  const flow = workflow("fragile", async () => {
+    expose(slow, async (name) => {
+      await sleep("1h");
+      return `slow ${name}`;
+    });
+    await receive(stop);
+    const done = await work(undefined);
+    await sleep("3h");
+    return done;
+  });
+  return { state, work, flow };
+}
+
+// I-26, I-59
+describe("an update that was open when its run failed, and the run is reopened", () => {
+  it("keeps the outcome that was told, whatever its handler does since", async () => {
+    const { state, work, flow } = fragile();
+    await using t = await TestEngine.open({ workflows: [flow], activities: [work] });
+    const run = await t.client.start(flow);
+    const handle = await run.startUpdate(slow, "a", { updateId: "u-1" });
+    await run.signal(stop);
+    await errorOf(t.result(run));
+    const told = await errorOf(handle.result());
+    expect(told).toMatchObject({ kind: "engine", code: "update_unfinished" });
+    state.isUp = true;
+    await run.reopen();
+    expect(await errorOf(run.update(slow, "a", { updateId: "u-1" }))).toEqual(told);
+    expect((await run.describe()).pendingUpdates).toEqual([]);
+    await t.skip("2h");
+    expect(await eventsOfType(run, "UpdateCompleted")).toHaveLength(1);
+    expect(await errorOf(run.update(slow, "a", { updateId: "u-1" }))).toEqual(told);
+    await t.crash();
+    expect(await errorOf(run.update(slow, "a", { updateId: "u-1" }))).toEqual(told);
+    expect(await t.result(run)).toBe("worked");
+    expect(await errorOf(run.update(slow, "a", { updateId: "u-1" }))).toEqual(told);
+  });
+});
+
+const go = signal<number>("go");
+
+describe("a run that failed for a limit", () => {
+  it("is not reopened to fail for it at once again", async () => {
+    const leaf = activity("leaf", async () => "leaf");
+    const wide = workflow("wide", async () => {
+      const count = await receive(go);
+      return await Promise.all(Array.from({ length: count }, async () => leaf(undefined)));
+    });
+    await using t = await TestEngine.open({
+      workflows: [wide],
+      activities: [leaf],
+      limits: { pendingActivitiesMax: 3 },
+      onRunLimit: "fail",
+    });
+    const run = await t.client.start(wide);
+    await run.signal(go, 4);
+    expect(await errorOf(t.result(run))).toMatchObject({ code: "run_limit" });
+    const before = await eventsOf(run);
+    expect(await errorOf(run.reopen())).toMatchObject({ code: "run_not_reopenable" });
+    expect(await eventsOf(run)).toEqual(before);
+    await t.crash({ limits: { pendingActivitiesMax: 4 } });
+    await run.reopen();
+    expect(await t.result(run)).toHaveLength(4);
+  });
+
+  it("of its history is not reopened under the same limit", async () => {
+    const leaf = activity("leaf", async () => "leaf");
+    const long = workflow("long", async () => {
+      for (let i = 0; i < 10; i++) await leaf(undefined);
+      return "long";
+    });
+    await using t = await TestEngine.open({
+      workflows: [long],
+      activities: [leaf],
+      limits: { historyEventsMax: 10 },
+      onRunLimit: "fail",
+    });
+    const run = await t.client.start(long);
+    expect(await errorOf(t.result(run))).toMatchObject({ code: "run_limit" });
+    const before = await eventsOf(run);
+    expect(await errorOf(run.reopen())).toMatchObject({ code: "run_not_reopenable" });
+    expect(await eventsOf(run)).toEqual(before);
+    await t.crash({ limits: { historyEventsMax: 100 } });
+    await run.reopen();
+    expect(await t.result(run)).toBe("long");
+  });
+});
+
+it("who waits for the result of a run that becomes blocked hears of it", async () => {
+  const leaf = activity("leaf", async () => "leaf");
+  const wide = workflow("wide", async () => {
+    expose(slow, async (name) => {
+      await sleep("1h");
+      return name;
+    });
+    const count = await receive(go);
+    return await Promise.all(Array.from({ length: count }, async () => leaf(undefined)));
+  });
+  await using t = await TestEngine.open({
+    workflows: [wide],
+    activities: [leaf],
+    limits: { pendingActivitiesMax: 3 },
+  });
+  const run = await t.client.start(wide);
+  const result = errorOf(run.result());
+  const handle = await run.startUpdate(slow, "a");
+  const answer = errorOf(handle.result());
+  await run.signal(go, 4);
+  expect(await result).toMatchObject({ code: "run_blocked" });
+  expect(await answer).toMatchObject({ code: "run_blocked" });
+  // And who comes after it does not wait for it to end.
+  expect(await errorOf(run.result())).toMatchObject({ code: "run_blocked" });
+  await run.terminate();
+});
+
+describe("an attempt that its run left behind", () => {
+  it("counts for nothing when the run is reopened", async () => {
+    const gates: PromiseWithResolvers<string>[] = [];
+    const stubborn = activity("stubborn", async () => {
+      const gate = Promise.withResolvers<string>();
+      gates.push(gate);
+      return gate.promise;
+    });
+    const state = { isUp: false };
+    const work = activity("work", async () => {
+      if (!state.isUp) throw new Error("down");
+      return "worked";
+    });
+    const both = workflow("both", async () => {
+      const first = stubborn(undefined);
+      await receive(stop);
+      return [await work(undefined), await first];
+    });
+    await using t = await TestEngine.open({ workflows: [both], activities: [stubborn, work] });
+    const run = await t.client.start(both);
+    await t.settle();
+    await run.signal(stop);
+    expect(await errorOf(t.result(run))).toBeInstanceOf(Error);
+    state.isUp = true;
+    await run.reopen();
+    await t.settle();
+    gates[0]?.resolve("old");
+    await t.settle();
+    expect((await run.describe()).status).toBe("running");
+    expect(gates).toHaveLength(2);
+    gates[1]?.resolve("new");
+    expect(await t.result(run)).toEqual(["worked", "new"]);
+  });
+});
