@@ -1,5 +1,15 @@
 import { TestEngine } from "aion/testing";
-import { activity, expose, query, receive, signal, sleep, update, workflow } from "aion/workflow";
+import {
+  activity,
+  continueAsNew,
+  expose,
+  query,
+  receive,
+  signal,
+  sleep,
+  update,
+  workflow,
+} from "aion/workflow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
@@ -272,4 +282,37 @@ describe("any order of updates, pauses, failures, reopenings, time and crashes",
       },
     );
   });
+});
+
+it("a run that was given its time anew hands it on when it continues as new", async () => {
+  const flow = workflow("flow", async (isFirst: boolean) => {
+    await receive(stop);
+    if (isFirst) continueAsNew(false);
+    await sleep("30 minutes");
+    return "in time";
+  });
+  await using t = await TestEngine.open({ workflows: [flow] });
+  const run = await t.client.start(flow, true, { executionTimeout: "1h" });
+  await t.skip("2h");
+  expect((await run.describe()).status).toBe("timed-out");
+  await run.reopen();
+  const { runId } = await run.describe();
+  await run.signal(stop);
+  await run.signal(stop);
+  expect(await t.result(run)).toBe("in time");
+  expect((await run.describe()).runId).not.toBe(runId);
+});
+
+it("the TestEngine waits by the time that a reopened run was given anew", async () => {
+  const flow = workflow("flow", async () => {
+    await receive(stop);
+    await sleep("30 days");
+    return "in time";
+  });
+  await using t = await TestEngine.open({ workflows: [flow] });
+  const run = await t.client.start(flow, undefined, { runTimeout: "60 days" });
+  await t.skip("61 days");
+  await run.reopen();
+  await run.signal(stop);
+  expect(await t.result(run)).toBe("in time");
 });
