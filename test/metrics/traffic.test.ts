@@ -319,6 +319,36 @@ describe("runs and activities", () => {
     expect(metrics.value("aion_repeats_answered_total", { operation: "update" })).toBe(1);
   });
 
+  it("an update whose outcome was an end that was undone is counted once, though its handler ends after all", async () => {
+    const end = signal("end");
+    let isUp = false;
+    const work = activity("work", { retry: { maxAttempts: 1 } }, async () => {
+      if (!isUp) throw new Error("down");
+      return "up";
+    });
+    const fragile = workflow("fragile", async () => {
+      expose(pass, async (text) => `${text} ${await receive(go)}`);
+      await receive(end);
+      await work(undefined);
+      await receive(end);
+    });
+    await using engine = await open({ workflows: [fragile], activities: [work] });
+    const run = await engine.client.start(fragile, undefined, { id: "fragile" });
+    await run.startUpdate(pass, "stay", { updateId: "u" });
+    await run.signal(end);
+    await expect(run.result()).rejects.toThrow("work");
+    isUp = true;
+    await run.reopen();
+    await run.signal(go, "went");
+    await run.signal(end);
+    await run.result();
+    const metrics = await read(engine);
+    const of = { workflow_type: "fragile" };
+    expect(metrics.value("aion_updates_ended_total", { ...of, answer: "unfinished" })).toBe(1);
+    expect(metrics.value("aion_updates_ended_total", of)).toBe(1);
+    expect(metrics.value("aion_update_seconds_count", of)).toBe(1);
+  });
+
   it("a history that gets long is counted once, and each signal that is refused", async () => {
     await using engine = await open({ limits: { historyEventsWarn: 3, waitingSignalsMax: 2 } });
     const run = await engine.client.start(waiting, undefined, { id: "busy" });
