@@ -47,9 +47,18 @@ export function callActivity(definition: AnyActivity, value: unknown, task: Acti
   return implementation(parseWithSchema(inputSchema, value, what), task);
 }
 
-/** What an implementation returned, as it is recorded. Throws `payload_not_serializable`, `payload_too_large`. */
-export function encodeResult(value: unknown, activityType: string, limitBytes: number): Payload {
-  return toPayload(value, `the result of activity ${JSON.stringify(activityType)}`, limitBytes);
+/**
+ * What an implementation returned, as it is recorded. Throws `payload_invalid` for what does not fit the activity's schema,
+ * `payload_not_serializable`, `payload_too_large`.
+ */
+export function encodeResult(
+  value: unknown,
+  { activityType, outputSchema }: Pick<AnyActivity, "activityType" | "outputSchema">,
+  limitBytes: number,
+): Payload {
+  const what = `the result of activity ${JSON.stringify(activityType)}`;
+  const parsed = outputSchema === undefined ? value : parseWithSchema(outputSchema, value, what);
+  return toPayload(parsed, what, limitBytes);
 }
 
 /** Throws `invalid_argument`, `definition_duplicate`. */

@@ -58,7 +58,14 @@ const manifest = z.object({
   aion: z.string().describe("The version that built it."),
   entry: z.string(),
   workflows: list(z.object({ type: z.string(), input: shape, output: shape, signals: list(z.string()) })),
-  activities: list(z.object({ type: z.string(), input: shape, options: z.record(z.string(), json) })),
+  activities: list(
+    z.object({
+      type: z.string(),
+      input: shape,
+      output: maybe(shape),
+      options: z.record(z.string(), json),
+    }),
+  ),
   signals: list(z.object({ name: z.string(), payload: shape })),
   queries: list(z.object({ name: z.string(), input: shape, output: shape })),
 });

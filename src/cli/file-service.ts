@@ -23,7 +23,9 @@ import { AionError } from "../core/errors.ts";
 import { parseCursor } from "../store/commit.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed } from "../core/status.ts";
+import { notAWorkflow } from "../engine/coordinator.ts";
 import { loadState } from "../engine/load.ts";
 import {
   readHistoryPage,
@@ -69,12 +71,12 @@ export class FileService implements Service {
   }
 
   // A living owner is refused by the claim that each of these makes.
-  start: Service["start"] = (request) => this.#writes.start(request);
-  signal: Service["signal"] = (request) => this.#writes.signal(request);
-  cancel: Service["cancel"] = (request) => this.#writes.cancel(request);
-  terminate: Service["terminate"] = (request) => this.#writes.terminate(request);
-  pause: Service["pause"] = (request) => this.#writes.pause(request);
-  resume: Service["resume"] = (request) => this.#writes.resume(request);
+  start: Service["start"] = async (request) => this.#writes.start(ofWorkflow(request));
+  signal: Service["signal"] = async (request) => this.#writes.signal(ofWorkflow(request));
+  cancel: Service["cancel"] = async (request) => this.#writes.cancel(ofWorkflow(request));
+  terminate: Service["terminate"] = async (request) => this.#writes.terminate(ofWorkflow(request));
+  pause: Service["pause"] = async (request) => this.#writes.pause(ofWorkflow(request));
+  resume: Service["resume"] = async (request) => this.#writes.resume(ofWorkflow(request));
   reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
@@ -90,12 +92,6 @@ export class FileService implements Service {
   triggerSchedule: Service["triggerSchedule"] = () => this.#demandEngine();
   backfillSchedule: Service["backfillSchedule"] = () => this.#demandEngine();
   deleteSchedule: Service["deleteSchedule"] = () => this.#demandEngine();
-
-  async #demandEngine(why = "schedules need one"): Promise<never> {
-    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`, {
-      hint: "Start the engine (`aion dev`, `aion server`, or your program), and repeat the command.",
-    });
-  }
 
   /** Nobody is there: workers have an engine. */
   async listWorkers(): Promise<WorkersReply> {
@@ -197,6 +193,12 @@ export class FileService implements Service {
     }
   }
 
+  async #demandEngine(why = "schedules need one"): Promise<never> {
+    throw new AionError("no_owner", `no engine is running on ${this.#store.name}, and ${why}`, {
+      hint: "Start the engine (`aion dev`, `aion server`, or your program), and repeat the command.",
+    });
+  }
+
   async #find(address: RunAddress): Promise<RunRecord> {
     const workflowId = parseWorkflowId(address.workflowId);
     const runId = address.runId === undefined ? undefined : parseRunId(address.runId);
@@ -205,4 +207,12 @@ export class FileService implements Service {
     const which = runId === undefined ? "" : ` with run ${runId}`;
     throw new AionError("run_not_found", `there is no workflow ${workflowId}${which}`);
   }
+}
+
+/** The coordinator of a schedule is none. */
+function ofWorkflow<Request extends { readonly workflowId?: string }>(request: Request): Request {
+  const { workflowId } = request;
+  if (workflowId !== undefined && isCoordinatorId(workflowId))
+    throw notAWorkflow(parseWorkflowId(workflowId));
+  return request;
 }

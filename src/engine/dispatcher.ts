@@ -390,7 +390,7 @@ export class Dispatcher implements AttemptOwner {
     let result: Payload;
     try {
       const { activityType } = running;
-      const text = encodeResult(value, activityType, this.#textLimitBytes);
+      const text = encodeResult(value, running.definition ?? { activityType }, this.#textLimitBytes);
       const what = `the result of activity ${JSON.stringify(activityType)}`;
       result = this.#encode(running, text, "result", what);
     } catch (error) {

@@ -154,7 +154,10 @@ function describeDefinitions(
       output: shapeOf(output),
       signals: [...new Set(names)].toSorted(byText),
     })),
-    activities: activities.map(({ type, input, options }) => ({ type, input: shapeOf(input), options })),
+    activities: activities.map(({ type, input, output, options }) => {
+      const shape = shapeOf(output);
+      return { type, input: shapeOf(input), ...(shape === "any" ? {} : { output: shape }), options };
+    }),
     signals: signals.map(({ name, payload }) => ({ name, payload: shapeOf(payload) })),
     queries: queries.map(({ name, input, output }) => ({
       name,
@@ -164,7 +167,7 @@ function describeDefinitions(
   };
   const schemas: Schemas = {
     workflows: described(workflows, ({ type, input, output }) => [type, { input, output }]),
-    activities: described(activities, ({ type, input }) => [type, { input }]),
+    activities: described(activities, ({ type, input, output }) => [type, { input, output }]),
     signals: described(signals, ({ name, payload }) => [name, { payload }]),
     queries: described(queries, ({ name, input, output }) => [name, { input, output }]),
   };

@@ -35,6 +35,7 @@ export interface InspectedDefinitions {
   readonly activities: readonly {
     readonly type: string;
     readonly input: InspectedSchema;
+    readonly output: InspectedSchema;
     readonly options: ActivityOptionsRecord;
   }[];
   readonly signals: readonly { readonly name: string; readonly payload: InspectedSchema }[];
@@ -107,9 +108,10 @@ export function inspect(
       output: describe(workflow.outputSchema, "output"),
       signals: workflow.signals.map(({ name }) => name),
     })),
-    activities: [...made.activities].map(({ activityType, inputSchema, record }) => ({
+    activities: [...made.activities].map(({ activityType, inputSchema, outputSchema, record }) => ({
       type: activityType,
       input: describe(inputSchema, "input"),
+      output: describe(outputSchema, "output"),
       options: record,
     })),
     signals: [...signals].map(({ name, schema }) => ({ name, payload: describe(schema, "input") })),
@@ -125,16 +127,21 @@ interface InspectedActivity {
   readonly kind: "activity";
   readonly activityType: string;
   readonly inputSchema: Schema | undefined;
+  readonly outputSchema: Schema | undefined;
   readonly record: ActivityOptionsRecord;
 }
 
 /** As `activity()` is, without an implementation. */
 function defineActivity(
   name: string,
-  options: ActivityOptions & { readonly input?: Schema } = {},
+  options: ActivityOptions & { readonly input?: Schema; readonly output?: Schema } = {},
 ): InspectedActivity {
   const activityType = parseName(name, "activity name");
-  const { input: inputSchema, ...others } = typeof options === "function" ? {} : options;
+  const {
+    input: inputSchema,
+    output: outputSchema,
+    ...others
+  } = typeof options === "function" ? {} : options;
   const record = toActivityOptionsRecord(others, activityType);
   const call = (): never => {
     throw new AionError(
@@ -142,7 +149,13 @@ function defineActivity(
       `activity ${JSON.stringify(activityType)} was called while the module was loaded`,
     );
   };
-  return Object.assign(call, { kind: "activity" as const, activityType, inputSchema, record });
+  return Object.assign(call, {
+    kind: "activity" as const,
+    activityType,
+    inputSchema,
+    outputSchema,
+    record,
+  });
 }
 
 /** What libraries may look for while they are loaded, besides the language itself. */

@@ -68,7 +68,15 @@ const manifestSchema = z.strictObject({
     .refine((items) => inOrder(items, ({ type }) => type), order)
     .refine((items) => items.every(({ signals }) => inOrder(signals, (signal) => signal)), order),
   activities: z
-    .array(z.strictObject({ type: name, input: shape, options: activityOptions }))
+    .array(
+      z.strictObject({
+        type: name,
+        input: shape,
+        // Absent where nothing is checked: as packages have it that were built before anything was.
+        output: shape.exclude(["any"]).exactOptional(),
+        options: activityOptions,
+      }),
+    )
     .refine((items) => inOrder(items, ({ type }) => type), order),
   signals: z
     .array(z.strictObject({ name, payload: shape }))
@@ -86,7 +94,7 @@ export type JsonSchema = z.infer<typeof jsonSchema>;
 
 const schemasSchema = z.strictObject({
   workflows: z.record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() })),
-  activities: z.record(name, z.strictObject({ input: jsonSchema.optional() })),
+  activities: z.record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() })),
   signals: z.record(name, z.strictObject({ payload: jsonSchema.optional() })),
   queries: z.record(name, z.strictObject({ input: jsonSchema.optional(), output: jsonSchema.optional() })),
 });
@@ -124,7 +132,9 @@ export function parseSchemas(text: string, manifest: Manifest): Schemas {
   const schemas = check(schemasSchema, parseJson(text, "schemas.json"), "schemas.json");
   const described = new Set([
     ...manifest.workflows.flatMap(({ type, input, output }) => placesOf("workflow", type, { input, output })),
-    ...manifest.activities.flatMap(({ type, input }) => placesOf("activity", type, { input })),
+    ...manifest.activities.flatMap(({ type, input, output }) =>
+      placesOf("activity", type, { input, output: output ?? "any" }),
+    ),
     ...manifest.signals.flatMap((signal) => placesOf("signal", signal.name, { payload: signal.payload })),
     ...manifest.queries.flatMap((query) =>
       placesOf("query", query.name, { input: query.input, output: query.output }),

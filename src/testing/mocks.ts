@@ -92,9 +92,12 @@ function toActivity(name: string, source: ActivityMock | AnyActivity, log: CallL
     throw new AionError("invalid_argument", `the mock of activity ${JSON.stringify(name)} is no function`);
   }
   if (!isDefinition(source)) return activity(name, log.noting(name, source));
-  const { inputSchema, implementation, options } = source;
-  const schema = inputSchema === undefined ? {} : { input: inputSchema };
-  return activity(name, { ...options, ...schema }, log.noting(name, implementation));
+  const { inputSchema, outputSchema, implementation, options } = source;
+  const schemas = {
+    ...(inputSchema === undefined ? {} : { input: inputSchema }),
+    ...(outputSchema === undefined ? {} : { output: outputSchema }),
+  };
+  return activity(name, { ...options, ...schemas }, log.noting(name, implementation));
 }
 
 function isList(source: ActivitySource): source is readonly AnyActivity[] {

@@ -145,7 +145,7 @@ export class WorkerTask implements Execution, AttemptAtWork {
   completed(value: unknown): void {
     const { codec } = this.#owner;
     try {
-      const result = encodeResult(value, this.activityType, this.#limitBytes);
+      const result = encodeResult(value, this.#definition ?? this, this.#limitBytes);
       if (codec === undefined) this.#end({ kind: "completed", result });
       else void this.#endEncoded(this.#completion(codec, result));
     } catch (error) {

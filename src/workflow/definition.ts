@@ -63,6 +63,7 @@ export interface Activity<Input, Output> {
   readonly activityType: string;
   readonly options: ActivityOptions;
   readonly inputSchema?: Schema;
+  readonly outputSchema?: Schema;
   readonly implementation: ActivityImplementation<Input, Output>;
 }
 
@@ -72,7 +73,8 @@ export type AnyActivity = Activity<any, any>;
 /**
  * Defines an activity: a side effect, tried until it succeeds or its policy ends.
  *
- * Its input is checked by `options.input` (any synchronous Standard Schema) before the implementation sees it.
+ * Its input is checked by `options.input` (any synchronous Standard Schema) before the implementation sees it, and what that gives by
+ * `options.output`, where it runs, before it is recorded.
  *
  * @example
  * const charge = activity("charge", { input: Order, retry: { maxAttempts: 5 }, startToClose: "30s" },
@@ -87,16 +89,30 @@ export function activity<Input, Output>(
   name: string,
   implementation: ActivityImplementation<Input, Output>,
 ): Activity<Input, Output>;
+export function activity<I extends Schema, O extends Schema>(
+  name: string,
+  options: ActivityOptions & { readonly input: I; readonly output: O },
+  implementation: ActivityImplementation<SchemaOutput<I>, SchemaInput<O>>,
+): Activity<SchemaInput<I>, SchemaOutput<O>>;
 export function activity<S extends Schema, Output>(
   name: string,
   options: ActivityOptions & { readonly input: S },
   implementation: ActivityImplementation<SchemaOutput<S>, Output>,
 ): Activity<SchemaInput<S>, Output>;
+export function activity<Input, O extends Schema>(
+  name: string,
+  options: ActivityOptions & { readonly output: O },
+  implementation: ActivityImplementation<Input, SchemaInput<O>>,
+): Activity<Input, SchemaOutput<O>>;
 export function activity<Input, Output>(
   name: string,
   options: ActivityOptions,
   implementation: ActivityImplementation<Input, Output>,
 ): Activity<Input, Output>;
+export function activity<I extends Schema, O extends Schema>(
+  name: string,
+  options: ActivityOptions & { readonly input: I; readonly output: O },
+): Activity<SchemaInput<I>, SchemaOutput<O>>;
 export function activity<S extends Schema, Output>(
   name: string,
   options: ActivityOptions & { readonly input: S },
@@ -104,11 +120,13 @@ export function activity<S extends Schema, Output>(
 export function activity<Input, Output>(name: string, options: ActivityOptions): Activity<Input, Output>;
 export function activity(
   name: string,
-  second: (ActivityOptions & { readonly input?: Schema }) | ActivityImplementation<unknown, unknown>,
+  second:
+    | (ActivityOptions & { readonly input?: Schema; readonly output?: Schema })
+    | ActivityImplementation<unknown, unknown>,
   ...given: readonly [implementation?: ActivityImplementation<unknown, unknown>]
 ): Activity<unknown, unknown> {
   const activityType = parseName(name, "activity name");
-  const { input: inputSchema, ...options } = typeof second === "object" ? second : {};
+  const { input: inputSchema, output: outputSchema, ...options } = typeof second === "object" ? second : {};
   // What is handed in and is none (an import that is not there, say) is a mistake; what is not handed in is elsewhere.
   const [third] = given.length === 0 && second !== undefined ? [runsElsewhere] : given;
   const implementation = typeof second === "function" ? second : third;
@@ -118,7 +136,8 @@ export function activity(
   const record = toActivityOptionsRecord(options, activityType);
   const call = (input: unknown, overrides?: ActivityOptions): Promise<unknown> => {
     const context = currentContext();
-    if (context === undefined) return runDirectly({ activityType, implementation, inputSchema }, input);
+    if (context === undefined)
+      return runDirectly({ activityType, implementation, inputSchema, outputSchema }, input);
     return context.runActivity({
       activityType,
       input,
@@ -134,6 +153,7 @@ export function activity(
     options,
     implementation,
     ...(inputSchema === undefined ? {} : { inputSchema }),
+    ...(outputSchema === undefined ? {} : { outputSchema }),
   });
 }
 

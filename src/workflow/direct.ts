@@ -11,6 +11,7 @@ export async function runDirectly(
     readonly activityType: string;
     readonly implementation: ActivityImplementation<unknown, unknown>;
     readonly inputSchema: Schema | undefined;
+    readonly outputSchema: Schema | undefined;
   },
   input: unknown,
 ): Promise<unknown> {
@@ -18,7 +19,7 @@ export async function runDirectly(
     of.inputSchema === undefined
       ? input
       : parseWithSchema(of.inputSchema, input, `the input of activity ${JSON.stringify(of.activityType)}`);
-  return of.implementation(parsed, {
+  const output = await of.implementation(parsed, {
     // oxlint-disable-next-line no-restricted-globals -- outside every workflow and every simulated world
     idempotencyKey: globalThis.crypto.randomUUID(),
     signal: new AbortController().signal,
@@ -29,4 +30,10 @@ export async function runDirectly(
     heartbeat: () => undefined,
     lastHeartbeat: undefined,
   });
+  if (of.outputSchema === undefined) return output;
+  return parseWithSchema(
+    of.outputSchema,
+    output,
+    `the result of activity ${JSON.stringify(of.activityType)}`,
+  );
 }

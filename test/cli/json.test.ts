@@ -296,6 +296,10 @@ export const greet = workflow("greet", async (name: string) => name);
         1,
         expect.stringMatching(/^error\[no_owner\]: .*\nhint: Start/),
       ]);
+      for (const [verb, ...rest] of [["signal", "x"], ["terminate"], ["pause"]]) {
+        const refused = await test.run([verb ?? "", "aion.schedule:s", ...rest]);
+        expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
+      }
       await test.openEngine();
       const made = ["create", "s", "approve", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Berlin"];
       expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });

@@ -601,3 +601,32 @@ describe("the limit of payloads", () => {
     await expect(run.result()).rejects.toMatchObject({ code: "payload_too_large" });
   });
 });
+
+describe("a schedule behind a codec", () => {
+  it("keeps what it starts with encoded, and is the same again though that is another text each time", async () => {
+    const secret = "the depth is 3";
+    const report = workflow("report", async (depth: string) => depth.length);
+    const engine = await open({ workflows: [report], codec: strict });
+    const create = (input: string) =>
+      engine.client.schedules.create("nightly", report, input, { cron: "0 2 * * *" });
+    const schedule = await create(secret);
+    await create(secret);
+    expect(await codeOf(async () => create("another"))).toBe("schedule_already_exists");
+    expect((await schedule.describe()).action.input).toBe(JSON.stringify(secret));
+    const run = await schedule.trigger();
+    await expect.poll(() => engine.client.count({ workflowType: "report" })).toBe(1);
+    expect(await run.result()).toBe(secret.length);
+    const historyBy = async (client: Client): Promise<readonly Event[]> => {
+      const events: Event[] = [];
+      for await (const event of client.get("aion.schedule:nightly").history()) events.push(event);
+      return events;
+    };
+    const encoded = await historyBy(new Client(engine.service));
+    expect(encoded.map(({ type }) => type)).toContain("ScheduleTriggered");
+    expect(JSON.stringify(encoded)).not.toContain(secret);
+    const shown = await historyBy(engine.client);
+    expect(shown.find(({ type }) => type === "ScheduleCreated")).toMatchObject({
+      input: JSON.stringify(secret),
+    });
+  });
+});

@@ -248,6 +248,33 @@ describe("an activity that fails", () => {
     expect(t.calls("strict")).toHaveLength(1);
   });
 
+  it("checks what it gives against its schema before it is recorded, and is not tried again", async () => {
+    const Amount = z.object({ cents: z.string().transform(Number), note: z.string().default("none") });
+    const price = activity(
+      "price",
+      { input: z.string(), output: Amount, retry: { maxAttempts: 5 } },
+      async (item) => (item === "odd" ? { cents: 5 as unknown as string } : { cents: "250" }),
+    );
+    const free = activity("free", { output: z.number() }, async (item: string) => item.length);
+    // The types are those of what the schemas give.
+    const buyer = workflow("buyer", async (item: string) => {
+      const { cents, note } = await price(item);
+      return [cents + (await free(item)), note.toUpperCase()] as const;
+    });
+    await using t = await TestEngine.open({ workflows: [buyer], activities: [price, free] });
+    const run = await t.client.start(buyer, "tea");
+    expect(await t.result(run)).toEqual([253, "NONE"]);
+    const [completed] = await eventsOfType(run, "ActivityCompleted");
+    expect(completed?.result).toBe('{"cents":250,"note":"none"}');
+    await t.crash();
+    const error = await errorOf(t.result(await t.client.start(buyer, "odd")));
+    expect(rootOf(error)).toMatchObject({ kind: "engine", code: "payload_invalid" });
+    expect(t.calls("price")).toHaveLength(2);
+    // Called where no workflow runs, too.
+    expect(await price("tea")).toEqual({ cents: 250, note: "none" });
+    expect(await errorOf(price("odd"))).toMatchObject({ code: "payload_invalid" });
+  });
+
   it("is not tried again when its input does not fit or its result cannot be recorded", async () => {
     const big = activity("big", { retry: { maxAttempts: 5 } }, async () => "x".repeat(5_000));
     const odd = activity("odd", { retry: { maxAttempts: 5 } }, async () => 1n);

@@ -257,6 +257,7 @@ describe("a schedule", () => {
     await expect(coordinator.signal("x", 1)).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.cancel()).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.terminate()).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(coordinator.pause()).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.query("x")).rejects.toMatchObject({ code: "query_unknown" });
     await expect(t.client.start(quick, "x", { id: "aion.schedule:t" })).rejects.toMatchObject({
       code: "invalid_argument",

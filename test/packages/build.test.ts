@@ -253,7 +253,7 @@ const Order = z.object({ id: z.string(), count: z.number().default(1) });
 export const approval = signal("approval", z.object({ ok: z.boolean() }));
 export const stop = signal("stop");
 export const stage = query("stage", { input: plain, output: z.enum(["a", "b"]) });
-export const charge = activity("charge", { input: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
+export const charge = activity("charge", { input: Order, output: Order, startToClose: "30s", taskQueue: "gpu", retry: { maxAttempts: 3 } }, () => 1);
 export const note = activity("note", () => 1);
 export const ship = workflow("ship", { input: z.date() }, async () => 1);
 export const fulfil = workflow("fulfil", { input: Order, output: Order, signals: [stop, approval] }, async (o) => o);
@@ -272,6 +272,7 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
         {
           type: "charge",
           input: "described",
+          output: "described",
           options: {
             startToCloseMs: 30_000,
             taskQueue: "gpu",
@@ -304,7 +305,9 @@ export const fulfil = workflow("fulfil", { input: Order, output: Order, signals:
       workflows: {
         fulfil: { input: { ...order, required: ["id"] }, output: { ...order, required: ["id", "count"] } },
       },
-      activities: { charge: { input: { ...order, required: ["id"] } } },
+      activities: {
+        charge: { input: { ...order, required: ["id"] }, output: { ...order, required: ["id", "count"] } },
+      },
       signals: { approval: { payload: { properties: { ok: { type: "boolean" } } } } },
       queries: { stage: { output: { enum: ["a", "b"] } } },
     });

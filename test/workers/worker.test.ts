@@ -64,6 +64,23 @@ describe("a worker", () => {
     expect(isCalled).toBe(false);
   });
 
+  it("holds the result against the schema of the activity before it reports it", async () => {
+    const { world, start } = await openRemoteWorld({ work: { retry: {} } });
+    let callCount = 0;
+    startWorker(world, () => 0, {
+      activities: [
+        activity("work", { output: z.object({ at: z.string().transform(Number) }) }, (at: unknown) => {
+          callCount += 1;
+          return { at: at as string };
+        }),
+      ],
+    });
+    expect(await world.during((await start("fits", "7")).result())).toEqual([{ at: 7 }]);
+    const error = await errorOf(world.during((await start("odd", 7)).result()));
+    expect(isFailure(error) && error.cause).toMatchObject({ kind: "engine", code: "payload_invalid" });
+    expect(callCount).toBe(2);
+  });
+
   it("fails the attempt, and nothing else, whatever the implementation does", async () => {
     const { world, start } = await openRemoteWorld();
     const worker = startWorker(world, (input) => {
