@@ -598,8 +598,12 @@ export class RunState {
     this.#controlRequestIds.add(controlRequestKey(kind, requestId));
   }
 
-  /** What was under way when it ended was told to stop: it begins anew, with all that its options allow. */
+  /**
+   * What was under way when it ended was told to stop: it begins anew, with all that its options allow. A pause in which it ended is
+   * over, and what the code was not told of in it comes next.
+   */
   #reopen(event: EventOf<"WorkflowReopened">): void {
+    this.#pause = undefined;
     for (const [ordinal, activity] of this.activities) {
       this.activities.set(ordinal, {
         ...activity,
