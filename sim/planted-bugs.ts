@@ -197,7 +197,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "left-update-waits-for-ever",
     claim: "The end of a run is no outcome of its updates.",
     invariants: [26],
-    within: 1_000,
+    within: 10,
     edits: [edit("replay/run-state.ts", "      update.settledSeq = terminal.seq;\n", "")],
   },
   {
@@ -352,7 +352,7 @@ let latestMs = 0;`,
     name: "wake-up-not-armed",
     claim: "After a commit that changes when a run is due, nobody tells the queue of wake-ups.",
     invariants: [28, 29],
-    within: 1_000,
+    within: 300,
     edits: [
       edit(
         "engine/kernel.ts",

@@ -10,7 +10,7 @@ import type { Dice } from "./dice.ts";
 import type { EngineLife } from "./engine-life.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { MadeUpdate } from "./update-oracle.ts";
-import { checkUpdateReply } from "./update-oracle.ts";
+import { checkUpdateReply, isSettledIn } from "./update-oracle.ts";
 import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
@@ -297,6 +297,7 @@ export class SimClient implements Actor {
       const runId = accepted;
       // By its id alone, or made again: both tell the same.
       const isAsked = runId !== undefined && (count + amount) % 2 === 0;
+      const wasSettled = isSettledIn(auditor, runId, updateId);
       const answer = await this.#ask(
         isAsked ? "update-result" : "update",
         (service) =>
@@ -318,7 +319,7 @@ export class SimClient implements Actor {
         return;
       }
       const { reply } = answer;
-      checkUpdateReply(auditor, made, reply);
+      checkUpdateReply(auditor, made, reply, wasSettled);
       if (reply.status === "completed") return statistics.note("update answered");
       if (reply.status === "failed") {
         const isLeft = reply.failure.type === "update_unfinished";
@@ -456,8 +457,11 @@ export class SimClient implements Actor {
       if ("refusal" in answer) return;
       const { reply } = answer;
       if (reply.status === "running") {
-        if (reply.blocked !== undefined)
+        if (reply.blocked !== undefined) {
           this.#of.trace.add(`  ${this.name}: ${workflowId} is blocked: ${reply.blocked}`);
+          // That is told at once.
+          await this.#wait(20_000);
+        }
         // A copy of a request to pause may have been under way for long.
         if (auditor.latest(workflowId)?.isPaused === true)
           await this.#ask("resume", (service) => service.resume({ workflowId }), { workflowId });

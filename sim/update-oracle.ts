@@ -31,8 +31,22 @@ export function outcomeIn(
   return found === "open" && !run.isOpen ? "left" : found;
 }
 
-/** I-3, I-26: what is told of an update is on disk, and as it is there. Called when the answer arrives. */
-export function checkUpdateReply(auditor: Auditor, made: MadeUpdate, reply: UpdateReply): void {
+/** Whether it had an outcome in that run, or by the end of it. */
+export function isSettledIn(auditor: Auditor, runId: string | undefined, updateId: string): boolean {
+  const run = runId === undefined ? undefined : auditor.runs.get(runId);
+  return run !== undefined && !["none", "open"].includes(outcomeIn(run, updateId) as string);
+}
+
+/**
+ * I-3, I-26: what is told of an update is on disk, and as it is there. Called when the answer arrives. `wasSettled`: it had its outcome
+ * before anything was asked.
+ */
+export function checkUpdateReply(
+  auditor: Auditor,
+  made: MadeUpdate,
+  reply: UpdateReply,
+  wasSettled: boolean,
+): void {
   const { workflowId, updateId } = made;
   const fail = (kind: string, what: string): never => {
     throw new SimulationFailure(
@@ -47,7 +61,8 @@ export function checkUpdateReply(auditor: Auditor, made: MadeUpdate, reply: Upda
   made.acceptedBy.add(reply.runId);
   const outcome = outcomeIn(run, updateId);
   if (outcome === "none") return fail("acknowledged-update", "its run has not accepted it");
-  if (reply.status === "accepted") return;
+  if (reply.status === "accepted")
+    return wasSettled ? fail("update-outcome", "it had one before") : undefined;
   const text = reply.status === "completed" ? reply.result : `failed: ${reply.failure.message}`;
   if (outcome === "open") return fail("update-outcome", "it has none on disk");
   if (outcome === "left") {
