@@ -236,6 +236,10 @@ describe("any order of updates, pauses, failures, reopenings, time and crashes",
           };
           const isOpen = async (): Promise<boolean> =>
             ["running", "paused"].includes((await run.describe()).status);
+          const reopen = async (): Promise<void> => {
+            await run.reopen();
+            expect((await run.describe()).paused).toBeUndefined();
+          };
           for (const act of script) {
             // What it does by itself goes on until it is looked at.
             await t.settle();
@@ -256,7 +260,7 @@ describe("any order of updates, pauses, failures, reopenings, time and crashes",
               await t.settle();
             } else if (act === "reopen") {
               fate.isUp = true;
-              if (!(await isOpen())) await run.reopen();
+              if (!(await isOpen())) await reopen();
             } else if (act === "hour") await t.skip("1h");
             else if (act === "three hours") await t.skip("3h");
             else await t.crash();
@@ -265,11 +269,11 @@ describe("any order of updates, pauses, failures, reopenings, time and crashes",
           // It may time out once more before its handlers are done.
           for (let round = 1; round <= 3; round += 1) {
             await t.settle();
-            if (!(await isOpen())) await run.reopen();
+            if (!(await isOpen())) await reopen();
             await run.resume();
             await t.skip("95 minutes");
           }
-          if (!(await isOpen())) await run.reopen();
+          if (!(await isOpen())) await reopen();
           await Promise.all(waiting);
           const events = await eventsOf(run);
           const accepted = events.flatMap((event) =>
