@@ -6,11 +6,13 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
 import type { UpdatePlace } from "./accepted-updates.ts";
 import { findUpdate, lookUpUpdate, readAccepted, readOutcome } from "./accepted-updates.ts";
+import { notAWorkflow } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { isOthersFault } from "./load.ts";
@@ -98,8 +100,11 @@ export class Updates {
   #parse(request: UpdateRequest): Submission {
     const name = parseName(request.name, "update name");
     const { trace } = request;
+    const workflowId = parseWorkflowId(request.workflowId);
+    // It has no code that could ever take one.
+    if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
     return {
-      workflowId: parseWorkflowId(request.workflowId),
+      workflowId,
       runId: request.runId === undefined ? undefined : parseRunId(request.runId),
       updateId:
         request.updateId === undefined ? this.#kernel.newRunId() : parseName(request.updateId, "update id"),
