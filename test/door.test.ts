@@ -43,6 +43,14 @@ const readers: Readonly<Record<string, Reader>> = {
     reads: ["readRunChain", "readSegment"],
     why: "whether a request is on disk, which stays true; the run that is to be ended is come to at the door, by its run id",
   },
+  "src/engine/accepted-updates.ts": {
+    reads: ["findRun", "readSegment"],
+    why: "outcomes of updates, which stay true once they are on disk",
+  },
+  "src/engine/reopening.ts": {
+    reads: ["findRun", "readSegment"],
+    why: "a run that has ended, whose row does not move; that it is still so is what its one commit says",
+  },
   "src/engine/schedules.ts": {
     reads: ["findRun", "list"],
     why: "what is shown of schedules; what is asked of one goes to its coordinator, which is come to at the door",

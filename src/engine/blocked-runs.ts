@@ -9,6 +9,7 @@ import type { Endings } from "./endings.ts";
 import type { HistoryStore } from "./load.ts";
 import { loadState } from "./load.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Watchers } from "./watchers.ts";
 
 const retryMs = 1_000;
 
@@ -16,6 +17,7 @@ export interface BlockingHost {
   readonly store: HistoryStore;
   readonly recorder: Recorder;
   readonly endings: Endings;
+  readonly watchers: Watchers;
   /** Why nothing happens any more; `undefined`: the engine is open. */
   readonly stopped: AionError | undefined;
   now(): number;
@@ -79,6 +81,7 @@ export class BlockedRuns {
     });
     if (host.stopped !== undefined) return;
     if (record.blocked !== reason) await host.recorder.commit(toBlockedCommit(record, reason));
+    host.watchers.blocked(workflowId);
     let deadline: ReturnType<typeof runDeadline>;
     try {
       deadline = runDeadline(await loadState(record, host.store));

@@ -221,6 +221,8 @@ export class EngineMeter {
         this.#updatesAccepted.add(1, workflowType);
         return;
       case "UpdateCompleted":
+        // One whose outcome was an end that was undone has been counted with it.
+        if (seconds === undefined) return;
         this.#updateEnded(workflowType, event.failure === undefined ? "completed" : "failed", seconds);
         return;
       default:
@@ -228,9 +230,9 @@ export class EngineMeter {
     }
   }
 
-  #updateEnded(workflowType: string, how: string, seconds: number | undefined): void {
+  #updateEnded(workflowType: string, how: string, seconds: number): void {
     this.#updatesEnded.add(1, workflowType, how);
-    if (seconds !== undefined) this.#updateSeconds.observe(Math.max(0, seconds), workflowType);
+    this.#updateSeconds.observe(Math.max(0, seconds), workflowType);
   }
 
   /** `seconds`: since it began; one that never did is no attempt. */
@@ -403,8 +405,10 @@ export function measureOf(event: EventBody, state: RunState, nowMs: number): Mea
       const activity = state.activities.get(event.ordinal);
       return toMeasure(activity?.activityType, activity?.startedAt, nowMs);
     }
-    case "UpdateCompleted":
-      return toMeasure(undefined, state.updateOf(event.updateId)?.acceptedAt, nowMs);
+    case "UpdateCompleted": {
+      const update = state.updateOf(event.updateId);
+      return toMeasure(undefined, update?.settledSeq === undefined ? update?.acceptedAt : undefined, nowMs);
+    }
     case "TimerFired":
       return toMeasure(undefined, state.timers.get(event.ordinal)?.fireAt, nowMs);
     default:

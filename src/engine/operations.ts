@@ -40,6 +40,7 @@ import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import { parseCursor } from "../store/commit.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Catalog } from "./catalog.ts";
 import { once, parseEnd } from "./end-requests.ts";
@@ -464,7 +465,9 @@ export class Operations extends ScheduleOperations implements Service {
           }
         }
         if (terminal === undefined) {
-          const end = request.waitMs > 0 ? await ended.promise : undefined;
+          // Of one that is blocked there is nothing to wait for: somebody has to know.
+          const isBlocked = this.#kernel.blocked.get(workflowId) !== undefined;
+          const end = request.waitMs > 0 && !isBlocked ? await ended.promise : undefined;
           if (end === undefined) {
             const blocked = this.#kernel.blocked.get(workflowId);
             return { status: "running", runId: current, ...(blocked === undefined ? {} : { blocked }) };
@@ -492,6 +495,7 @@ export class Operations extends ScheduleOperations implements Service {
           onClosed: (closedId, terminal) => {
             if (runId === undefined || closedId === runId) resolve({ runId: closedId, terminal });
           },
+          onBlocked: () => resolve(undefined),
           onLost: reject,
         });
         stop = () => {
@@ -510,19 +514,25 @@ export class Operations extends ScheduleOperations implements Service {
     const runs = await this.#kernel.store.readRunChain(workflowId);
     const resident = this.#kernel.residency.get(workflowId);
     const isResident = resident !== undefined && !resident.isGone && resident.runKey === record.runKey;
-    if (isResident) await new Promise<void>((resolve) => resident.ask(resolve));
-    const state =
-      isResident && !resident.isGone && !resident.state.isClosed
-        ? resident.state
-        : await loadState(record, this.#kernel.store);
-    return toDescription(record, state, {
-      runs,
-      blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
-      pid: isResident ? resident.pid : undefined,
-      labour: this.#kernel.labourOf(record.runId),
-      limits: this.#kernel.limits.limits,
-      waitingSignals: isResident ? resident.waitingSignals : undefined,
-    });
+    const describe = (state: RunState): RunDescription =>
+      toDescription(record, state, {
+        runs,
+        blocked: this.#kernel.blocked.get(workflowId) ?? record.blocked,
+        pid: isResident ? resident.pid : undefined,
+        labour: this.#kernel.labourOf(record.runId),
+        limits: this.#kernel.limits.limits,
+        waitingSignals: isResident ? resident.waitingSignals : undefined,
+      });
+    const described = isResident
+      ? await new Promise<RunDescription | undefined>((resolve) => {
+          // At once: a moment later the state may hold what is not on disk.
+          const { state } = resident;
+          resident.ask(() =>
+            resolve(Promise.try(() => (resident.isGone || state.isClosed ? undefined : describe(state)))),
+          );
+        })
+      : undefined;
+    return described ?? describe(await loadState(record, this.#kernel.store));
   }
 
   async list(request: ListRequest): Promise<ListReply> {

@@ -12,7 +12,7 @@ import { isChildOf, outcomeOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
-import type { HistoryStore } from "./load.ts";
+import type { HistoryStore, LoadedRun } from "./load.ts";
 import { loadRun } from "./load.ts";
 import { readEnd } from "./views.ts";
 
@@ -227,7 +227,7 @@ function newDeadlines(
 
 /** The code that there is now replays what would be its history. */
 async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[]): Promise<void> {
-  const { programs, ports, payloadLimitBytes } = kernel.options;
+  const { programs, ports, payloadLimitBytes, onRunLimit } = kernel.options;
   const { closedAt: _closedAt, ...open } = row;
   const record: RunRecord = { ...open, status: "running", headSeq: row.headSeq + 1 };
   const store: HistoryStore = {
@@ -254,9 +254,24 @@ async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[
     );
   }
   loaded.instance.dispose();
+  if (onRunLimit === "fail") demandWithinLimits(kernel, row, loaded);
   const end = loaded.live.find(({ kind }) => kind === "fail" || kind === "cancelled");
   if (end !== undefined || loaded.isStuck)
     throw refusal(`run ${row.runId} of workflow ${row.workflowId} would end at once, in the same way again`);
+}
+
+/** Beyond a limit of this engine it would be failed again as soon as it is brought back. */
+function demandWithinLimits(
+  { limits }: Kernel,
+  { workflowId, runId }: RunRecord,
+  { state, live }: LoadedRun,
+): void {
+  try {
+    limits.demandLoaded(state, live);
+  } catch (error) {
+    if (!isAionError(error) || error.code !== "run_limit") throw error;
+    throw refusal(`run ${runId} of workflow ${workflowId} would fail at once again: ${error.message}`, error);
+  }
 }
 
 /**

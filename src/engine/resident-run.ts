@@ -586,6 +586,7 @@ export class ResidentRun {
     nowMs: number,
   ): StartCommit {
     const { started } = this.state;
+    const { executionDeadlineAt } = this.state.deadlines;
     const signalIds = this.state.recentSignalIds();
     const updateIds = this.state.recentUpdateIds();
     const cancelRequestIds = this.state.recentCancelRequestIds();
@@ -604,9 +605,7 @@ export class ResidentRun {
       ...(started.runTimeoutMs === undefined
         ? {}
         : { runTimeoutMs: started.runTimeoutMs, runDeadlineAt: nowMs + started.runTimeoutMs }),
-      ...(started.executionDeadlineAt === undefined
-        ? {}
-        : { executionDeadlineAt: started.executionDeadlineAt }),
+      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
       ...(signalIds.length === 0 ? {} : { signalIds }),
       ...(updateIds.length === 0 ? {} : { updateIds }),
       ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),

@@ -6,12 +6,12 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
-import { isCoordinatorId } from "../core/schedule.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
 import type { UpdatePlace } from "./accepted-updates.ts";
 import { findUpdate, lookUpUpdate, readAccepted, readOutcome } from "./accepted-updates.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
@@ -101,7 +101,6 @@ export class Updates {
     const name = parseName(request.name, "update name");
     const { trace } = request;
     const workflowId = parseWorkflowId(request.workflowId);
-    // It has no code that could ever take one.
     if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
     return {
       workflowId,
@@ -260,6 +259,7 @@ export class Updates {
         if (state === undefined || state.headSeq === 0 || state.started.runId !== runId || isSo(state))
           heard.resolve();
       },
+      onBlocked: heard.resolve,
       onLost: heard.reject,
     });
     try {

@@ -5,6 +5,7 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 type Watch = {
   readonly onClosed?: (runId: RunId, terminal: Event) => void;
   readonly onAppended?: (headSeq: number) => void;
+  readonly onBlocked?: () => void;
   readonly onLost: (error: AionError) => void;
 };
 
@@ -37,6 +38,13 @@ export class Watchers {
     const watches = this.#byWorkflow.get(workflowId);
     if (watches === undefined) return;
     for (const watch of [...watches]) watch.onClosed?.(runId, terminal);
+  }
+
+  /** Its run cannot go on until somebody acts. */
+  blocked(workflowId: WorkflowId): void {
+    const watches = this.#byWorkflow.get(workflowId);
+    if (watches === undefined) return;
+    for (const watch of [...watches]) watch.onBlocked?.();
   }
 
   fail(error: AionError): void {

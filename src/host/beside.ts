@@ -19,28 +19,37 @@ export const besideScript = `
   async function look(count) {
     const session = new Session();
     session.connectToMainThread();
-    // A session keeps no thread alive.
-    const alive = setInterval(() => {}, 1_000);
+    let alive;
     try {
-      const urls = new Map();
-      session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
-      const paused = new Promise((resolve) => session.once("Debugger.paused", resolve));
-      await session.post("Debugger.enable");
-      await session.post("Debugger.pause");
-      const { params } = await paused;
-      const places = params.callFrames.map(({ location }) => location);
-      const found = places.find(({ scriptId }) => urls.get(scriptId)?.startsWith("aion-package:"));
-      const place =
-        found && urls.get(found.scriptId) + ":" + (found.lineNumber + 1) + ":" + (found.columnNumber + 1);
-      const bytes = Buffer.alloc(placeBytes);
-      // With what it was busy with then: by the time that it is read it may be another thing.
-      if (place) bytes.write(count + " " + place);
-      writeSync(fd, bytes, 0, placeBytes, placeAt);
-      await session.post("Debugger.resume");
+      // What is not in JavaScript (a regular expression) does not stop, and this thread has more to look after. A session keeps no
+      // thread alive; this does.
+      const tooLate = new Promise((_, reject) => {
+        alive = setTimeout(reject, 2_000);
+      });
+      await Promise.race([find(session, count), tooLate]);
     } finally {
+      // Ends a pause, too, and one that was asked for.
       session.disconnect();
-      clearInterval(alive);
+      clearTimeout(alive);
     }
+  }
+
+  async function find(session, count) {
+    const urls = new Map();
+    session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+    const paused = new Promise((resolve) => session.once("Debugger.paused", resolve));
+    await session.post("Debugger.enable");
+    await session.post("Debugger.pause");
+    const { params } = await paused;
+    const places = params.callFrames.map(({ location }) => location);
+    const found = places.find(({ scriptId }) => urls.get(scriptId)?.startsWith("aion-package:"));
+    const place =
+      found && urls.get(found.scriptId) + ":" + (found.lineNumber + 1) + ":" + (found.columnNumber + 1);
+    const bytes = Buffer.alloc(placeBytes);
+    // With what it was busy with then: by the time that it is read it may be another thing.
+    if (place) bytes.write(count + " " + place);
+    writeSync(fd, bytes, 0, placeBytes, placeAt);
+    await session.post("Debugger.resume");
   }
 
   (async () => {

@@ -197,6 +197,7 @@ function recordRole(event: Event): EventRole {
 }
 
 function isPausedAfter(event: Event, isPaused: boolean): boolean {
+  if (event.type === "WorkflowReopened") return false;
   if (event.type !== "WorkflowPaused" && event.type !== "WorkflowResumed") return isPaused;
   return event.isFurther === true ? isPaused : event.type === "WorkflowPaused";
 }

@@ -17,7 +17,7 @@ import { nullPayload } from "../core/payload.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import { ScheduleState } from "../core/schedule-state.ts";
 import type { RunStatus } from "../core/status.ts";
-import { isClosed, statusAfter } from "../core/status.ts";
+import { isClosed, isTerminal, statusAfter } from "../core/status.ts";
 import type { Delivery } from "../core/activation.ts";
 
 /** An activity that has no outcome yet. */
@@ -104,7 +104,7 @@ export class RunState {
   #cancelRequestIds: Set<string> | undefined;
   #updates: Map<string, AcceptedUpdate> | undefined;
   #pendingUpdates: Set<AcceptedUpdate> | undefined;
-  /** The end of the run was their outcome. */
+  /** An end of the run was their outcome. */
   #leftUpdates: Set<AcceptedUpdate> | undefined;
   #controlRequestIds: Set<string> | undefined;
   #pause: { readonly at: number; readonly reason?: string } | undefined;
@@ -220,8 +220,9 @@ export class RunState {
   }
 
   /** Updates that had no outcome when the run ended: that end is it. */
-  get leftUpdates(): ReadonlySet<AcceptedUpdate> {
-    return this.#leftUpdates ?? noUpdates;
+  get leftUpdates(): readonly AcceptedUpdate[] {
+    const endSeq = this.#terminal?.seq;
+    return [...(this.#leftUpdates ?? [])].filter(({ settledSeq }) => settledSeq === endSeq);
   }
 
   /** Activities that had no outcome when the run ended. */
@@ -323,6 +324,8 @@ export class RunState {
       // Of a cancellation that was undone the request is known all the same.
       if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
         this.#rememberCancel(event.requestId);
+      // It was told to those that waited for an update, and stands.
+      if (isTerminal(event)) this.#leaveUpdates(event);
       return undefined;
     }
     const status = statusAfter(event);
@@ -364,10 +367,17 @@ export class RunState {
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
-    for (const update of this.pendingUpdates) update.settledSeq = terminal.seq;
-    this.#leftUpdates = this.#pendingUpdates;
-    this.#pendingUpdates = undefined;
+    this.#leaveUpdates(terminal);
     this.#pause = undefined;
+  }
+
+  #leaveUpdates(terminal: Event): void {
+    for (const update of this.pendingUpdates) {
+      update.settledSeq = terminal.seq;
+      this.#leftUpdates ??= new Set();
+      this.#leftUpdates.add(update);
+    }
+    this.#pendingUpdates = undefined;
   }
 
   #absorb(event: Event): Delivery | undefined {
@@ -588,8 +598,12 @@ export class RunState {
     this.#controlRequestIds.add(controlRequestKey(kind, requestId));
   }
 
-  /** What was under way when it ended was told to stop: it begins anew, with all that its options allow. */
+  /**
+   * What was under way when it ended was told to stop: it begins anew, with all that its options allow. A pause in which it ended is
+   * over, and what the code was not told of in it comes next.
+   */
   #reopen(event: EventOf<"WorkflowReopened">): void {
+    this.#pause = undefined;
     for (const [ordinal, activity] of this.activities) {
       this.activities.set(ordinal, {
         ...activity,

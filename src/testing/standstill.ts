@@ -24,10 +24,10 @@ export async function nextInstant(store: Store, nowMs: number): Promise<number |
 }
 
 function instantOf(state: RunState, nowMs: number): number {
-  const { started } = state;
+  const { runDeadlineAt, executionDeadlineAt } = state.deadlines;
   return Math.min(
-    started.runDeadlineAt ?? Number.POSITIVE_INFINITY,
-    started.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
+    runDeadlineAt ?? Number.POSITIVE_INFINITY,
+    executionDeadlineAt ?? Number.POSITIVE_INFINITY,
     ...[...state.timers.values()].map((timer) => timer.fireAt),
     ...[...state.activities.values()].map((activity) => activityInstant(activity, nowMs)),
   );

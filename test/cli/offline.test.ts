@@ -467,6 +467,7 @@ describe("looking without an engine", () => {
       input: { amount: 5 },
       pendingActivities: [],
       pendingTimers: [],
+      pendingUpdates: [],
       pendingChildren: [{ workflowId: childId, workflowType: "ship" }],
       isCancelRequested: false,
       historySize: { events: 6, bytes: expect.any(Number) as number, isLong: false },

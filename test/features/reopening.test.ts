@@ -4,8 +4,10 @@ import {
   activity,
   child,
   compensate,
+  expose,
   isCancelled,
   isFailure,
+  query,
   receive,
   shield,
   signal,
@@ -13,6 +15,7 @@ import {
   uuid,
   workflow,
 } from "aion/workflow";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { errorOf, eventsOf, eventsOfType, typesOf } from "./run-history.ts";
 
@@ -359,4 +362,67 @@ describe("to reopen", () => {
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
   });
+});
+
+it("a run that timed out in a pause goes on, and hears what reached it in the pause", async () => {
+  await using t = await TestEngine.open({ workflows: [listener], activities: [] });
+  const run = await t.client.start(listener, undefined, { runTimeout: "1 hour" });
+  await run.pause();
+  await run.signal(go, "x");
+  await t.skip("1 hour");
+  expect((await run.describe()).status).toBe("timed-out");
+  await run.reopen();
+  await t.crash();
+  expect(await run.describe()).toMatchObject({ status: "running" });
+  expect((await run.describe()).paused).toBeUndefined();
+  expect(await run.query(heard)).toEqual(["x"]);
+  await run.terminate();
+});
+
+const heard = query<readonly string[]>("heard");
+const listener = workflow("listener", async (): Promise<never> => {
+  const all: string[] = [];
+  expose(heard, () => all);
+  for (;;) {
+    const got = await receive(go, { timeout: "1 hour" });
+    if (got.ok) all.push(got.value);
+  }
+});
+
+it("whatever a run is put through, it hears what it was sent once and in order, in every lease of it", async () => {
+  // I-59
+  const act = fc.constantFrom("signal", "signal", "cancel", "reopen", "pause", "resume", "hour", "crash");
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 16 }), async (acts) => {
+      await using t = await TestEngine.open({ workflows: [listener], activities: [] });
+      const run = await t.client.start(listener, undefined, { runTimeout: "150 minutes" });
+      const sent: string[] = [];
+      const isClosed = (error: unknown): void => expect(error).toMatchObject({ code: "run_closed" });
+      for (const [index, each] of acts.entries()) {
+        const text = String(index);
+        if (each === "signal") await run.signal(go, text).then(() => sent.push(text), isClosed);
+        else if (each === "cancel") await run.cancel().catch(isClosed);
+        else if (each === "pause") await run.pause().catch(isClosed);
+        else if (each === "resume") await run.resume().catch(isClosed);
+        else if (each === "hour") await t.skip("1 hour");
+        else if (each === "crash") await t.crash();
+        else {
+          await t.settle();
+          await run.reopen().catch((error: unknown) => expect(error).toMatchObject(refused));
+        }
+      }
+      await t.settle();
+      if ((await run.describe()).closedAt === undefined) await run.resume();
+      else await run.reopen();
+      await t.crash();
+      await t.settle();
+      expect(await run.query(heard)).toEqual(sent);
+      const events = await eventsOf(run);
+      const ends = events.filter(({ type }) => type === "WorkflowCancelled" || type === "WorkflowTimedOut");
+      const leases = events.filter(({ type }) => type === "WorkflowReopened");
+      const isOpen = (await run.describe()).closedAt === undefined;
+      expect(ends).toHaveLength(leases.length + (isOpen ? 0 : 1));
+    }),
+    { numRuns: 80, seed: Number(process.env["AION_TEST_SEED"] ?? 1) },
+  );
 });

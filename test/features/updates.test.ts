@@ -458,6 +458,43 @@ describe("an update whose run ends first", () => {
     expect((await eventsOfType(run, "UpdateAccepted")).length).toBe(1);
   });
 
+  // I-26
+  it("keeps that outcome though the run is reopened, and its handler comes to an end after all", async () => {
+    const make = (isMended: boolean) =>
+      workflow("mended", async () => {
+        expose(slow, async (name) => {
+          await sleep("1h");
+          return `held ${name}`;
+        });
+        await receive(end);
+        if (!isMended) throw new Error("a mistake");
+        await receive(stop);
+        return "done";
+      });
+    await using t = await TestEngine.open({ workflows: [make(false)] });
+    const run = await t.client.start(make(false));
+    const handle = await run.startUpdate(slow, "lamp", { updateId: "u" });
+    await run.signal(end, "now");
+    const unfinished = {
+      kind: "engine",
+      code: "update_unfinished",
+      message: expect.stringContaining("failed"),
+    };
+    expect(await errorOf(handle.result())).toMatchObject(unfinished);
+    await t.crash({ workflows: [make(true)] });
+    await run.reopen("mended");
+    const second = await run.startUpdate(slow, "chair");
+    await t.skip("1h");
+    expect(await second.result()).toBe("held chair");
+    expect((await eventsOfType(run, "UpdateCompleted")).map(({ updateId }) => updateId)).toContain("u");
+    expect(await errorOf(handle.result())).toMatchObject(unfinished);
+    await t.crash();
+    expect(await errorOf(run.update(slow, "lamp", { updateId: "u" }))).toMatchObject(unfinished);
+    await run.signal(stop);
+    expect(await t.result(run)).toBe("done");
+    expect(await errorOf(run.getUpdate("u").result())).toMatchObject(unfinished);
+  });
+
   it("does not, if the workflow waits for its handlers", async () => {
     const patient = workflow("patient", async () => {
       expose(slow, async (name) => {

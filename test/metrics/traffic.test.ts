@@ -319,6 +319,36 @@ describe("runs and activities", () => {
     expect(metrics.value("aion_repeats_answered_total", { operation: "update" })).toBe(1);
   });
 
+  it("an update whose outcome was an end that was undone is counted once, though its handler ends after all", async () => {
+    const end = signal("end");
+    let isUp = false;
+    const work = activity("work", { retry: { maxAttempts: 1 } }, async () => {
+      if (!isUp) throw new Error("down");
+      return "up";
+    });
+    const fragile = workflow("fragile", async () => {
+      expose(pass, async (text) => `${text} ${await receive(go)}`);
+      await receive(end);
+      await work(undefined);
+      await receive(end);
+    });
+    await using engine = await open({ workflows: [fragile], activities: [work] });
+    const run = await engine.client.start(fragile, undefined, { id: "fragile" });
+    await run.startUpdate(pass, "stay", { updateId: "u" });
+    await run.signal(end);
+    await expect(run.result()).rejects.toThrow("work");
+    isUp = true;
+    await run.reopen();
+    await run.signal(go, "went");
+    await run.signal(end);
+    await run.result();
+    const metrics = await read(engine);
+    const of = { workflow_type: "fragile" };
+    expect(metrics.value("aion_updates_ended_total", { ...of, answer: "unfinished" })).toBe(1);
+    expect(metrics.value("aion_updates_ended_total", of)).toBe(1);
+    expect(metrics.value("aion_update_seconds_count", of)).toBe(1);
+  });
+
   it("a history that gets long is counted once, and each signal that is refused", async () => {
     await using engine = await open({ limits: { historyEventsWarn: 3, waitingSignalsMax: 2 } });
     const run = await engine.client.start(waiting, undefined, { id: "busy" });
@@ -328,6 +358,29 @@ describe("runs and activities", () => {
     const metrics = await read(engine);
     expect(metrics.value("aion_runs_long_history_total", { workflow_type: "waiting" })).toBe(1);
     expect(metrics.value("aion_signals_refused_total")).toBe(2);
+  });
+
+  it("what schedules start, and what they skip, is counted by why", async () => {
+    await using engine = await open();
+    const schedule = await engine.client.schedules.create("often", waiting, undefined, { every: "1s" });
+    const counted = async (name: MetricName, label: LabelName, value: string): Promise<number> =>
+      (await read(engine)).value(name, { [label]: value });
+    await until(async () => (await counted("aion_schedule_starts_total", "cause", "time")) === 1);
+    await delay(1_100);
+    // What is skipped in a row is recorded when it is over.
+    for await (const { workflowId } of engine.client.list({ workflowType: "waiting" }))
+      await engine.client.get(workflowId).terminate();
+    await until(async () => (await counted("aion_schedule_skips_total", "reason", "overlap")) > 0);
+    await schedule.trigger({ overlap: "allow-all" });
+    expect(await counted("aion_schedule_starts_total", "cause", "trigger")).toBe(1);
+    await schedule.pause();
+    await delay(1_100);
+    await schedule.resume();
+    await until(async () => (await counted("aion_schedule_skips_total", "reason", "paused")) > 0);
+    const to = Date.now() - 3_600_000;
+    await schedule.backfill({ from: to - 1_999, to, overlap: "allow-all" });
+    await until(async () => (await counted("aion_schedule_starts_total", "cause", "backfill")) === 2);
+    await schedule.delete();
   });
 
   it("messages between workflows are counted once each, and seen while they are on their way", async () => {
@@ -739,10 +792,11 @@ describe("all of that together", () => {
     const seen = (label: LabelName): string[] =>
       [...new Set([...moved.values()].flatMap((values) => [...(values.get(label) ?? [])]))].toSorted();
     for (const [label, { values }] of Object.entries(labelTable)) {
-      // An end by itself, and silence, are shown where the processes of packages are tested.
-      if (values === undefined || label === "end") continue;
+      // An end by itself, and silence, are shown where the processes of packages are tested, and why times are skipped where schedules are.
+      if (values === undefined || label === "end" || label === "reason") continue;
       expect([label, ...seen(label as LabelName)]).toEqual([label, ...values.toSorted()]);
     }
     expect(seen("end")).toEqual(expect.arrayContaining(["budget", "memory"]));
+    expect(seen("reason")).toEqual(expect.arrayContaining(["overlap", "paused"]));
   });
 });
