@@ -229,11 +229,16 @@ class Development {
     const { root, only } = this.#of;
     if (only !== undefined) return [only];
     const files: string[] = [];
-    for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-      const file = path.join(entry.parentPath, entry.name);
-      if (!entry.isFile() || !this.#isSource(file) || testEnding.test(file)) continue;
-      const text = readFileSync(file, "utf8");
-      if (/["']aion\/workflow["']/.test(text) && /\bworkflow\s*[(<]/.test(text)) files.push(file);
+    const directories = [root];
+    // One by one: a recursive read goes into `node_modules`, and there round and round the links of package managers.
+    for (const directory of directories) {
+      for (const entry of readdirSync(directory, { withFileTypes: true })) {
+        const file = path.join(directory, entry.name);
+        if (entry.isDirectory() && !this.#isPassedOver(file)) directories.push(file);
+        if (!entry.isFile() || !this.#isSource(file) || testEnding.test(file)) continue;
+        const text = readFileSync(file, "utf8");
+        if (/["']aion\/workflow["']/.test(text) && /\bworkflow\s*[(<]/.test(text)) files.push(file);
+      }
     }
     return files.toSorted();
   }

@@ -224,8 +224,9 @@ async function update(
   command: Command,
 ): Promise<void> {
   const { type, actionsMax } = flags;
-  const hasInput = flags.input !== undefined || flags.inputFile !== undefined;
-  if (type === undefined && (hasInput || flags.idPrefix !== undefined))
+  const { input, inputFile, idPrefix, runTimeout, executionTimeout } = flags;
+  const isOfAction = (input ?? inputFile ?? idPrefix ?? runTimeout ?? executionTimeout) !== undefined;
+  if (type === undefined && isOfAction)
     throw usageError("what a schedule starts is changed as a whole", "Name the workflow type with --type.");
   const spec = toSpec(flags);
   const request: UpdateScheduleRequest = {

@@ -28,6 +28,7 @@ import {
   catchUpWindowMsDefault,
   coordinatorIdOf,
   coordinatorType,
+  isCoordinatorId,
   overlapPolicies,
   scheduleIdLengthMax,
 } from "../core/schedule.ts";
@@ -520,6 +521,12 @@ function parseShortName(text: string, what: string): string {
   const name = parseName(text, what);
   if (name.length > scheduleIdLengthMax)
     throw new AionError("invalid_argument", `${what} has at most ${scheduleIdLengthMax} characters`);
+  // What is started has a workflow id that begins with it.
+  if (isCoordinatorId(name))
+    throw new AionError(
+      "invalid_argument",
+      `${what} ${JSON.stringify(name)} begins as the ids of coordinators do`,
+    );
   return name;
 }
 

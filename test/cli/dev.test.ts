@@ -100,6 +100,17 @@ describe("aion dev", () => {
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
 
+  it("does not go round the links of package managers", { timeout: 60_000 }, async () => {
+    write("hello", "one");
+    // As pnpm and workspaces leave them: packages that need each other, and the project itself among them.
+    for (const name of ["one", "other"])
+      symlinkSync(test.directory, path.join(test.directory, "node_modules", name));
+    const dev = new Dev([]);
+    expect(await dev.hear("built")).toMatchObject({ file: "greet.ts" });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
   it(
     "takes up files that are replaced, data, and a library elsewhere; says where a run failed",
     { timeout: 240_000 },

@@ -355,6 +355,8 @@ export const greet = workflow("greet", async (name: string) => name);
         ["create", "s", "approve"],
         ["create", "s", "approve", "--every", "soon"],
         ["update", "s", "--input", "1"],
+        ["update", "s", "--overlap", "skip", "--run-timeout", "5s"],
+        ["update", "s", "--overlap", "skip", "--execution-timeout", "5s"],
         ["update", "s", "--time-zone", "UTC"],
       ])
         expect((await test.run(["schedule", ...wrong])).exitCode).toBe(2);

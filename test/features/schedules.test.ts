@@ -259,10 +259,18 @@ describe("a schedule", () => {
     await expect(coordinator.cancel()).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.terminate()).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.pause()).rejects.toMatchObject({ code: "invalid_argument" });
+    await expect(coordinator.update("x", 1)).rejects.toMatchObject({ code: "invalid_argument" });
     await expect(coordinator.query("x")).rejects.toMatchObject({ code: "query_unknown" });
     await expect(t.client.start(quick, "x", { id: "aion.schedule:t" })).rejects.toMatchObject({
       code: "invalid_argument",
     });
+    const often = { every: "10m" };
+    const reserved = { ...often, workflowIdPrefix: "aion.schedule:s" };
+    for (const made of [
+      t.client.schedules.create("aion.schedule:s", quick, "x", often),
+      t.client.schedules.create("t", quick, "x", reserved),
+    ])
+      await expect(made).rejects.toThrow(/begins as the ids of coordinators do/);
     await expect(t.client.start("aion.schedule", null)).rejects.toMatchObject({
       code: "workflow_type_unknown",
     });
