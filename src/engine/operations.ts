@@ -72,6 +72,8 @@ import {
 
 /** A start that met another one is tried again this often; each time another one has got its run. */
 const startAttemptsMax = 1_000;
+/** How long the end of a run that is blocked is waited for. */
+const blockedPatienceMs = 2_000;
 const listLimitMax = 1_000;
 const historyLimitMax = 5_000;
 const logsLimitMax = 5_000;
@@ -447,7 +449,14 @@ export class Operations extends ScheduleOperations implements Service {
     let runId: RunId | undefined = request.runId === undefined ? undefined : parseRunId(request.runId);
     const deadlineAt = this.#kernel.now() + request.waitMs;
     for (;;) {
-      const ended = this.#awaitEnd(workflowId, runId, Math.max(0, deadlineAt - this.#kernel.now()));
+      const leftMs = Math.max(0, deadlineAt - this.#kernel.now());
+      // What held it may just have been mended; if not, there is nothing to wait for, and somebody has to know.
+      const isBlocked = this.#kernel.blocked.get(workflowId) !== undefined;
+      const ended = this.#awaitEnd(
+        workflowId,
+        runId,
+        isBlocked ? Math.min(leftMs, blockedPatienceMs) : leftMs,
+      );
       // The watch is in place before the look, so that an end between the two is seen by one of them.
       let terminal: Event | undefined;
       let current: RunId | undefined;
@@ -465,12 +474,12 @@ export class Operations extends ScheduleOperations implements Service {
           }
         }
         if (terminal === undefined) {
-          // Of one that is blocked there is nothing to wait for: somebody has to know.
-          const isBlocked = this.#kernel.blocked.get(workflowId) !== undefined;
-          const end = request.waitMs > 0 && !isBlocked ? await ended.promise : undefined;
+          const end = request.waitMs > 0 ? await ended.promise : undefined;
           if (end === undefined) {
             const blocked = this.#kernel.blocked.get(workflowId);
-            return { status: "running", runId: current, ...(blocked === undefined ? {} : { blocked }) };
+            if (blocked !== undefined) return { status: "running", runId: current, blocked };
+            if (isBlocked && this.#kernel.now() < deadlineAt) continue;
+            return { status: "running", runId: current };
           }
           terminal = end.terminal;
           current = end.runId;
