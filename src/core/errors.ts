@@ -102,7 +102,8 @@ export const errorTable = {
   },
   attribute_invalid: {
     kind: "usage",
-    cause: "A search attribute has a name or a value that none may have, or there are too many, or they are too large.",
+    cause:
+      "A search attribute has a name or a value that none may have, or there are too many, or they are too large.",
     hint: "The message says which, and what is allowed. Attributes are what a run is found by; data belongs in its input. Nothing was recorded.",
   },
   payload_not_serializable: {
