@@ -1,3 +1,4 @@
+import type { EventType } from "./event.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 
@@ -149,6 +150,6 @@ export interface ScheduleSnapshot {
   readonly startedCount: number;
   readonly skippedCount: number;
   readonly recent: readonly ScheduleActionRecord[];
-  /** Ids of requests that were carried out, with what a repeated one is answered. */
-  readonly requests: readonly (readonly [id: string, answer: string])[];
+  /** Ids of requests that were carried out, with what a repeated one is answered, and the event that it became. */
+  readonly requests: readonly (readonly [id: string, answer: string, type?: EventType])[];
 }

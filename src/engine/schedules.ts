@@ -17,7 +17,7 @@ import type {
   UpdateScheduleRequest,
 } from "../client/schedule-service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody } from "../core/event.ts";
+import type { EventBody, EventType } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { parseName } from "../core/ids.ts";
 import { nullPayload, parsePayload } from "../core/payload.ts";
@@ -37,6 +37,7 @@ import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
 import { isHeld, skip, whenNext } from "../schedule/decide.ts";
 import { Times, parseInstant, parseSpec } from "../schedule/spec.ts";
+import { requestTaken } from "../store/catalog.ts";
 import type { OutgoingMessage, RunRecord } from "../store/contract.ts";
 import { coordinatorInputs, coordinatorProgram, toSkipEvent, toStart } from "./coordinator.ts";
 import type { Input } from "./input.ts";
@@ -84,7 +85,8 @@ export class ScheduleOperations implements ScheduleService {
         throw taken(scheduleId, `workflow id ${coordinatorId} has been used for something else`);
       if (latest !== undefined && (requestId !== undefined || !isClosed(latest.status))) {
         const known = await this.#stateOf(latest);
-        if (known.schedule?.answerTo(requestId) !== undefined) return { scheduleId, isNew: false };
+        if (answerOf(known.schedule, requestId, "ScheduleCreated") !== undefined)
+          return { scheduleId, isNew: false };
         if (!known.isClosed) {
           if (known.schedule?.isCreated === true && this.#isSame(known.schedule, config, input))
             return { scheduleId, isNew: false };
@@ -142,7 +144,7 @@ export class ScheduleOperations implements ScheduleService {
     const input = action === undefined ? undefined : await this.#parseInput(action);
     if (Object.keys(change).length === 0 && actionsMax !== null)
       throw new AionError("invalid_argument", "nothing is given that the schedule is to be changed to");
-    await this.#settled(request, "updated", (schedule, fromAt, requestId) => {
+    await this.#settled(request, "ScheduleUpdated", "updated", (schedule, fromAt, requestId) => {
       const { actionsMax: max, ...before } = schedule.config;
       const kept =
         max === undefined || actionsMax === null ? {} : { actionsMax: schedule.actionsLeft ?? max };
@@ -155,6 +157,7 @@ export class ScheduleOperations implements ScheduleService {
     const note = parseNote(request.note);
     await this.#settled(
       request,
+      "SchedulePaused",
       "paused",
       (schedule, _at, requestId) =>
         schedule.paused !== undefined && schedule.paused.note === note.note
@@ -169,6 +172,7 @@ export class ScheduleOperations implements ScheduleService {
     let wasPaused = false;
     await this.#settled(
       request,
+      "ScheduleResumed",
       "paused",
       (_schedule, fromAt, requestId) =>
         wasPaused ? { type: "ScheduleResumed", fromAt, ...requestId } : undefined,
@@ -180,7 +184,7 @@ export class ScheduleOperations implements ScheduleService {
   }
 
   async deleteSchedule(request: ScheduleRequest): Promise<void> {
-    await this.#settled(request, "deleted", (_schedule, _at, requestId) => ({
+    await this.#settled(request, "ScheduleDeleted", "deleted", (_schedule, _at, requestId) => ({
       type: "ScheduleDeleted",
       ...requestId,
     }));
@@ -195,6 +199,7 @@ export class ScheduleOperations implements ScheduleService {
     const coordinatorId = coordinatorIdOf(parseScheduleId(request.scheduleId));
     await this.#change(
       request,
+      "ScheduleTriggered",
       (schedule, requestId, nowMs) => {
         const isWatched = (overlap ?? schedule.config.overlap) !== "allow-all";
         const [open] = schedule.running.values();
@@ -234,6 +239,7 @@ export class ScheduleOperations implements ScheduleService {
     let count = 0;
     await this.#change(
       request,
+      "ScheduleBackfillRequested",
       (schedule, requestId, nowMs) => {
         if (toAt < fromAt) throw new AionError("invalid_argument", "a backfill ends before it begins");
         if (toAt > nowMs)
@@ -324,6 +330,7 @@ export class ScheduleOperations implements ScheduleService {
   /** As `#change`; before it, times that are due or wait are dealt with: what is left of them is skipped. */
   async #settled(
     request: ScheduleRequest,
+    type: EventType,
     reason: SkipReason,
     toEvent: (schedule: ScheduleState, at: number, requestId: { readonly requestId?: string }) => Recorded,
     isWanted: (schedule: ScheduleState) => boolean = () => true,
@@ -342,12 +349,15 @@ export class ScheduleOperations implements ScheduleService {
       },
       followsChain: true,
     };
-    await this.#change(request, (schedule, named) => toEvent(schedule, at, named), { before: [settle] });
+    await this.#change(request, type, (schedule, named) => toEvent(schedule, at, named), {
+      before: [settle],
+    });
   }
 
   /** Carries out a call once for each request id. Errors: `schedule_not_found`, and what `toEvent` throws. */
   async #change(
     request: ScheduleRequest,
+    type: EventType,
     toEvent: (schedule: ScheduleState, requestId: { readonly requestId?: string }, nowMs: number) => Recorded,
     of: {
       readonly before?: readonly Input[];
@@ -370,7 +380,7 @@ export class ScheduleOperations implements ScheduleService {
         for (const input of of.before ?? []) residency.offer(coordinatorId, input);
         residency.offer(coordinatorId, {
           toEvent: ({ schedule, isClosed: isOver }, nowMs) => {
-            const answer = schedule?.answerTo(requestId);
+            const answer = answerOf(schedule, requestId, type);
             if (answer !== undefined) {
               of.onRepeated?.(answer);
               return undefined;
@@ -390,7 +400,7 @@ export class ScheduleOperations implements ScheduleService {
       const latest = await residency.latest(coordinatorId);
       if (requestId !== undefined && latest?.workflowType === coordinatorType) {
         // Repeated because the first answer was lost: it has been deleted since, perhaps by this very call.
-        const answer = (await this.#stateOf(latest)).schedule?.answerTo(requestId);
+        const answer = answerOf((await this.#stateOf(latest)).schedule, requestId, type);
         if (answer !== undefined) {
           of.onRepeated?.(answer);
           return;
@@ -426,6 +436,18 @@ export class ScheduleOperations implements ScheduleService {
     const context = { kind: "start" } as const;
     return codec !== undefined && codec.decode(known.input, context) === codec.decode(input, context);
   }
+}
+
+/** What a request that was carried out is answered again. Error: `invalid_argument` (its id was used for another operation). */
+function answerOf(
+  schedule: ScheduleState | undefined,
+  requestId: string | undefined,
+  type: EventType,
+): string | undefined {
+  const known = schedule?.answerTo(requestId);
+  if (known === undefined || requestId === undefined) return undefined;
+  if (known.type !== undefined && known.type !== type) throw requestTaken(requestId);
+  return known.answer;
 }
 
 function parseAction(action: ScheduleActionRequest): ScheduleAction {

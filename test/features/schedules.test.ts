@@ -144,6 +144,43 @@ describe("a schedule", () => {
     expect(await runs(t, "quick")).toEqual(["s-2026-03-01T00:10:00Z", "s-2026-03-01T01:20:00Z"]);
   });
 
+  it("refuses a request id that was used for another operation, and changes nothing", async () => {
+    // I-3
+    await using t = await open();
+    const options = { every: "1h", requestId: "created" } as const;
+    const schedule = await t.client.schedules.create("s", quick, "x", options);
+    await t.skip("2h");
+    await schedule.trigger({ requestId: "triggered" });
+    await schedule.pause({ requestId: "paused" });
+    const range = { from: startAt, to: startAt + hour };
+    const before = (await events(t, "s")).length;
+    const refused = {
+      code: "invalid_argument",
+      message: expect.stringContaining("was used for another change") as string,
+    };
+    for (const requestId of ["created", "triggered", "paused"]) {
+      if (requestId !== "triggered")
+        await expect(schedule.trigger({ requestId })).rejects.toMatchObject(refused);
+      if (requestId !== "paused")
+        await expect(schedule.pause({ requestId, note: "why" })).rejects.toMatchObject(refused);
+      await expect(schedule.backfill({ ...range, requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.resume({ requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.update({ every: "2h", requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.delete({ requestId })).rejects.toMatchObject(refused);
+    }
+    const create = t.client.schedules.create("s", quick, "x", { ...options, requestId: "paused" });
+    await expect(create).rejects.toMatchObject(refused);
+    expect(await events(t, "s")).toHaveLength(before);
+    // It is known for what it was used, when the coordinator has gone on as a new run, too.
+    for (let count = 0; count < 260; count++) {
+      await schedule.resume();
+      await schedule.pause();
+    }
+    const begun = (await events(t, "s")).filter(({ type }) => type === "WorkflowStarted");
+    expect(begun.length).toBeGreaterThan(1);
+    await expect(schedule.backfill({ ...range, requestId: "triggered" })).rejects.toMatchObject(refused);
+  });
+
   it("takes a trigger, refuses it while a run is open, and answers a repeated one as before", async () => {
     await using t = await open();
     const schedule = await t.client.schedules.create("s", slow, "x", { every: "1d" });
