@@ -11,7 +11,6 @@ import type {
   ScheduleDescription,
   ScheduleRequest,
   ScheduleService,
-  ScheduleSummary,
   TriggerScheduleReply,
   TriggerScheduleRequest,
   UpdateScheduleRequest,
@@ -28,14 +27,12 @@ import {
   catchUpWindowMsDefault,
   coordinatorIdOf,
   coordinatorType,
-  isCoordinatorId,
   overlapPolicies,
-  scheduleIdLengthMax,
 } from "../core/schedule.ts";
 import type { ScheduleState } from "../core/schedule-state.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import { isHeld, skip, whenNext } from "../schedule/decide.ts";
+import { isHeld, skip } from "../schedule/decide.ts";
 import { Times, parseInstant, parseSpec } from "../schedule/spec.ts";
 import { requestTaken } from "../store/catalog.ts";
 import type { OutgoingMessage, RunRecord } from "../store/contract.ts";
@@ -43,19 +40,22 @@ import { coordinatorInputs, coordinatorProgram, toSkipEvent, toStart } from "./c
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { loadState } from "./load.ts";
+import {
+  describeSchedule,
+  listSchedules,
+  parseScheduleId,
+  parseShortName,
+  scheduleNotFound,
+} from "./schedule-views.ts";
+import type { ScheduleSource } from "./schedule-views.ts";
 import { demandProgram } from "./start-input.ts";
 
 const createAttemptsMax = 100;
-const listLimitMax = 200;
-const nextCountDefault = 5;
-const nextCountMax = 100;
 const noteLengthMax = 1_000;
 /** Times of one backfill. */
 export const backfillMax = 1_000;
 /** Ranges that wait. */
 const backfillsMax = 10;
-/** A coordinator's row says so when its schedule is deleted while it is being read: the next read tells. */
-const readsMax = 10;
 
 type Recorded = EventBody | undefined;
 
@@ -84,14 +84,13 @@ export class ScheduleOperations implements ScheduleService {
       if (latest !== undefined && latest.workflowType !== coordinatorType)
         throw taken(scheduleId, `workflow id ${coordinatorId} has been used for something else`);
       if (latest !== undefined && (requestId !== undefined || !isClosed(latest.status))) {
-        const known = await this.#stateOf(latest);
-        if (answerOf(known.schedule, requestId, "ScheduleCreated") !== undefined)
-          return { scheduleId, isNew: false };
-        if (!known.isClosed) {
-          if (known.schedule?.isCreated === true && this.#isSame(known.schedule, config, input))
-            return { scheduleId, isNew: false };
+        const isThere = await this.#look(latest, ({ schedule, isClosed: isOver }) => {
+          if (answerOf(schedule, requestId, "ScheduleCreated") !== undefined) return true;
+          if (isOver) return false;
+          if (schedule?.isCreated === true && this.#isSame(schedule, config, input)) return true;
           throw taken(scheduleId, "there is one that is not the same");
-        }
+        });
+        if (isThere) return { scheduleId, isNew: false };
       }
       const isPaused = request.isPaused === true ? { isPaused: true as const } : {};
       try {
@@ -281,50 +280,32 @@ export class ScheduleOperations implements ScheduleService {
 
   async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
     this.#kernel.demandOpen();
-    const scheduleId = parseScheduleId(request.scheduleId);
-    const nextCount = request.nextCount ?? nextCountDefault;
-    if (!Number.isSafeInteger(nextCount) || nextCount < 0 || nextCount > nextCountMax)
-      throw new AionError("invalid_argument", `nextCount must be a whole number of 0 to ${nextCountMax}`);
-    for (let read = 1; ; read++) {
-      const row = await this.#kernel.store.findRun(coordinatorIdOf(scheduleId));
-      if (row === undefined || row.workflowType !== coordinatorType || isClosed(row.status)) {
-        // Between two runs of its chain.
-        if (row?.status === "continued-as-new" && read < readsMax) continue;
-        throw notFound(scheduleId);
-      }
-      const { schedule, isClosed: isOver } = await this.#stateOf(row);
-      if (isOver && read < readsMax) continue;
-      if (schedule === undefined || schedule.isDeleted || !schedule.isCreated) throw notFound(scheduleId);
-      return toScheduleDescription(schedule, this.#kernel.now(), nextCount);
-    }
+    return await describeSchedule(this.#source, request);
   }
 
-  async listSchedules({ limit, cursor }: ListSchedulesRequest): Promise<ListSchedulesReply> {
+  async listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
     this.#kernel.demandOpen();
-    if (!Number.isSafeInteger(limit) || limit < 1)
-      throw new AionError("invalid_argument", `limit must be a whole number of 1 or more, got ${limit}`);
-    const page = await this.#kernel.store.list(
-      { workflowType: coordinatorType, status: "running" },
-      { limit: Math.min(limit, listLimitMax), ...(cursor === undefined ? {} : { cursor }) },
-    );
-    const schedules: ScheduleSummary[] = [];
-    for (const row of page.runs) {
-      const { schedule } = await this.#stateOf(row);
-      if (schedule?.isCreated === true && !schedule.isDeleted)
-        schedules.push(toScheduleSummary(schedule, this.#kernel.now()));
-    }
-    const { nextCursor } = page;
-    return { schedules, ...(nextCursor === undefined ? {} : { nextCursor }) };
+    return await listSchedules(this.#source, request);
   }
 
-  /** What the coordinator knows, all of it on disk. To be read at once: it goes on. */
-  async #stateOf(row: RunRecord): Promise<RunState> {
+  get #source(): ScheduleSource {
+    const { store } = this.#kernel;
+    return { store, now: () => this.#kernel.now(), look: (row, look) => this.#look(row, look) };
+  }
+
+  /** Tells `look` what the coordinator knows, all of it on disk in that moment: a moment later it may know more. */
+  async #look<Seen>(row: RunRecord, look: (state: RunState) => Seen): Promise<Seen> {
     const resident = this.#kernel.residency.get(row.workflowId);
-    if (resident !== undefined && !resident.isGone) {
-      await new Promise<void>((resolve) => resident.ask(resolve));
-      if (!resident.isGone && resident.runKey === row.runKey) return resident.state;
+    if (resident !== undefined && !resident.isGone && resident.runKey === row.runKey) {
+      const { state } = resident;
+      const seen = await new Promise<{ readonly is: Seen } | undefined>((resolve) => {
+        resident.ask(() =>
+          resolve(Promise.try(() => (resident.isGone ? undefined : { is: look(state) }))),
+        );
+      });
+      if (seen !== undefined) return seen.is;
     }
-    return await loadState(row, this.#kernel.store);
+    return look(await loadState(row, this.#kernel.store));
   }
 
   /** As `#change`; before it, times that are due or wait are dealt with: what is left of them is skipped. */
@@ -386,7 +367,7 @@ export class ScheduleOperations implements ScheduleService {
               return undefined;
             }
             if (schedule === undefined || !schedule.isCreated || schedule.isDeleted || isOver)
-              throw notFound(scheduleId);
+              throw scheduleNotFound(scheduleId);
             return toEvent(schedule, named, nowMs);
           },
           ...(of.replies === undefined ? {} : { replies: of.replies }),
@@ -400,13 +381,13 @@ export class ScheduleOperations implements ScheduleService {
       const latest = await residency.latest(coordinatorId);
       if (requestId !== undefined && latest?.workflowType === coordinatorType) {
         // Repeated because the first answer was lost: it has been deleted since, perhaps by this very call.
-        const answer = answerOf((await this.#stateOf(latest)).schedule, requestId, type);
+        const answer = await this.#look(latest, ({ schedule }) => answerOf(schedule, requestId, type));
         if (answer !== undefined) {
           of.onRepeated?.(answer);
           return;
         }
       }
-      throw notFound(scheduleId);
+      throw scheduleNotFound(scheduleId);
     }
   }
 
@@ -471,85 +452,11 @@ function sorted(value: unknown): string {
   );
 }
 
-function toScheduleSummary(schedule: ScheduleState, nowMs: number): ScheduleSummary {
-  const { scheduleId, config, paused, running, startedCount, skippedCount, createdAt } = schedule;
-  const next =
-    schedule.actionsLeft === 0 ? undefined : Times.of(config.spec).next(Math.max(schedule.cursorAt, nowMs));
-  const isOver = next === undefined && whenNext(schedule) === null;
-  return {
-    scheduleId,
-    spec: config.spec,
-    workflowType: config.action.workflowType,
-    overlap: config.overlap,
-    state: paused === undefined ? (isOver ? "ended" : "active") : "paused",
-    ...(paused?.note === undefined ? {} : { note: paused.note }),
-    ...(next === undefined || paused !== undefined ? {} : { nextAt: next }),
-    runningCount: running.size,
-    startedCount,
-    skippedCount,
-    createdAt,
-  };
-}
-
-function toScheduleDescription(
-  schedule: ScheduleState,
-  nowMs: number,
-  nextCount: number,
-): ScheduleDescription {
-  const { config, actionsLeft, updatedAt, running, backfills, recent } = schedule;
-  const nextTimes: number[] = [];
-  const times = Times.of(config.spec);
-  const count = Math.min(nextCount, actionsLeft ?? nextCount);
-  for (let at = Math.max(schedule.cursorAt, nowMs); nextTimes.length < count;) {
-    const next = times.next(at);
-    if (next === undefined) break;
-    nextTimes.push(next);
-    at = next;
-  }
-  return {
-    ...toScheduleSummary(schedule, nowMs),
-    action: { ...config.action, input: schedule.input },
-    catchUpWindowMs: config.catchUpWindowMs,
-    ...(actionsLeft === undefined ? {} : { actionsLeft }),
-    ...(updatedAt === undefined ? {} : { updatedAt }),
-    nextTimes,
-    running: [...running.values()].map(({ workflowId, nominalAt, triggeredAt }) => ({
-      workflowId,
-      nominalAt,
-      startedAt: triggeredAt,
-    })),
-    backfills: backfills.map(({ toAt, overlap }) => ({ toAt, overlap })),
-    recent: recent.toReversed(),
-    coordinatorId: coordinatorIdOf(schedule.scheduleId),
-  };
-}
-
-function notFound(scheduleId: string): AionError {
-  return new AionError("schedule_not_found", `there is no schedule ${JSON.stringify(scheduleId)}`);
-}
-
 function taken(scheduleId: string, why: string): AionError {
   return new AionError(
     "schedule_already_exists",
     `schedule id ${JSON.stringify(scheduleId)} is taken: ${why}`,
   );
-}
-
-function parseScheduleId(text: string): string {
-  return parseShortName(text, "schedule id");
-}
-
-function parseShortName(text: string, what: string): string {
-  const name = parseName(text, what);
-  if (name.length > scheduleIdLengthMax)
-    throw new AionError("invalid_argument", `${what} has at most ${scheduleIdLengthMax} characters`);
-  // What is started has a workflow id that begins with it.
-  if (isCoordinatorId(name))
-    throw new AionError(
-      "invalid_argument",
-      `${what} ${JSON.stringify(name)} begins as the ids of coordinators do`,
-    );
-  return name;
 }
 
 function parseRequestId(requestId: string | undefined): string | undefined {

@@ -147,17 +147,7 @@ function parseCron(rule: CronRule): CronRule {
   const { expression, timeZone } = rule;
   if (typeof expression !== "string" || expression.length > expressionLengthMax)
     throw refusal(`a cron expression must be a text of at most ${expressionLengthMax} characters`);
-  if (timeZone !== undefined) {
-    try {
-      Intl.DateTimeFormat("en", { timeZone });
-    } catch (error) {
-      throw refusal(
-        `there is no time zone ${JSON.stringify(timeZone)}`,
-        'Name it as the IANA does: "Europe/Berlin", "America/New_York", "UTC".',
-        error,
-      );
-    }
-  }
+  if (timeZone !== undefined) demandTimeZone(timeZone);
   const text = expression.trim().replaceAll(/\s+/g, " ");
   const isNickname = text.startsWith("@");
   if (!isNickname && !/^\S+( \S+){4,5}$/.test(text))
@@ -169,6 +159,24 @@ function parseCron(rule: CronRule): CronRule {
     throw badCron(expression, messageOf(error).replace(/^CronPattern: /, ""), error);
   }
   return parsed;
+}
+
+/** A mere offset is none: clocks are put forward and back in a zone. */
+function demandTimeZone(timeZone: string): void {
+  let cause: unknown;
+  if (typeof timeZone === "string" && !/^[+-]/.test(timeZone)) {
+    try {
+      Intl.DateTimeFormat("en", { timeZone });
+      return;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw refusal(
+    `there is no time zone ${JSON.stringify(timeZone)}`,
+    'Name it as the IANA does: "Europe/Berlin", "America/New_York", "UTC"; of a fixed offset, "Etc/GMT-1" is UTC+01:00.',
+    cause,
+  );
 }
 
 function badCron(expression: string, why: string, cause?: unknown): AionError {

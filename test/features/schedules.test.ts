@@ -325,6 +325,13 @@ describe("a schedule", () => {
     await expect(make({ cron: "* * * * *", timeZone: "Mars/Base" })).rejects.toThrow(
       /no time zone "Mars\/Base"/,
     );
+    for (const timeZone of ["+01:00", "-0800", "", "Europe", "UTC+1", 1 as never]) {
+      await expect(make({ cron: "0 9 * * *", timeZone })).rejects.toMatchObject({
+        code: "invalid_argument",
+        message: `there is no time zone ${JSON.stringify(timeZone)}`,
+      });
+    }
+    await expect(make({ every: "1h", timeZone: "UTC" })).rejects.toThrow(/time zone is one of cron expressions/);
     await expect(make({ every: "10m", overlap: "both" as never })).rejects.toThrow(/overlap policy "both"/);
     await expect(t.client.schedules.create("s", "nobody", 1, { every: "1h" })).rejects.toMatchObject({
       code: "workflow_type_unknown",
