@@ -58,7 +58,7 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
     ["created", formatWhen(of.createdAt, nowMs)],
     ["changed", of.updatedAt === undefined ? undefined : formatWhen(of.updatedAt, nowMs)],
     ["started", String(of.startedCount)],
-    ["skipped", String(of.skippedCount)],
+    ["skipped", describeSkips(of)],
   ];
   const lines = [style("bold", printable(of.scheduleId))];
   for (const [name, value] of facts)
@@ -86,6 +86,11 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
     of.recent.map((record) => [`  ${formatInstant(record.nominalAt)}`, describeRecord(record)]),
   );
   return lines.join("\n");
+}
+
+function describeSkips({ skippedCount, skippedFor }: ScheduleDescription): string {
+  const reasons = Object.entries(skippedFor).map(([reason, count]) => `${reason} ${count}`);
+  return reasons.length === 0 ? String(skippedCount) : `${skippedCount}: ${reasons.join(", ")}`;
 }
 
 function describeRecord({ outcome, workflowId, untilAt, count, cause }: ScheduleActionRecord): string {

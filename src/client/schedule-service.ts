@@ -1,5 +1,11 @@
 import type { Payload } from "../core/payload.ts";
-import type { BackfillOverlap, OverlapPolicy, ScheduleActionRecord, ScheduleSpec } from "../core/schedule.ts";
+import type {
+  BackfillOverlap,
+  OverlapPolicy,
+  ScheduleActionRecord,
+  ScheduleSpec,
+  SkipCounts,
+} from "../core/schedule.ts";
 
 /** What an engine does about schedules. Every mutating call resolves after its commit is on disk. */
 export interface ScheduleService {
@@ -43,7 +49,7 @@ export interface CreateScheduleRequest extends ScheduleRequest {
   readonly action: ScheduleActionRequest;
   /** Default `"skip"`. */
   readonly overlap?: OverlapPolicy;
-  /** Default 24 hours. */
+  /** Default 24 hours. Of times within it that are due together, no more than a thousand start. */
   readonly catchUpWindowMs?: number;
   /** Default: without end. */
   readonly actionsMax?: number;
@@ -131,6 +137,7 @@ export interface ScheduleSummary {
 export interface ScheduleDescription extends ScheduleSummary {
   readonly action: ScheduleActionRequest;
   readonly catchUpWindowMs: number;
+  readonly skippedFor: SkipCounts;
   readonly actionsLeft?: number;
   readonly updatedAt?: number;
   readonly nextTimes: readonly number[];

@@ -64,7 +64,7 @@ const labelSpecs = {
   },
   reason: {
     help: "Why it was not started, as it is recorded.",
-    values: ["overlap", "missed", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"],
+    values: ["overlap", "missed", "too-many", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"],
   },
   operation: { help: "What was asked for, as the methods of the service are called." },
   transport: { help: "How it was asked for.", values: ["http", "rpc", "websocket"] },
@@ -442,7 +442,7 @@ const metricSpecs = {
     labels: ["reason"],
     help: "Times of schedules that were not started, by the reason that is recorded.",
     watch:
-      "`missed`: no engine ran for longer than a catch-up window. `start-refused`: a type is gone, or its input has changed.",
+      "`missed`: no engine ran for longer than a catch-up window. `too-many`: after an outage more than a thousand times of one schedule were due. `start-refused`: a type is gone, or its input has changed.",
   },
   aion_updates_accepted_total: {
     type: "counter",

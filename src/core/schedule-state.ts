@@ -8,6 +8,7 @@ import type {
   ScheduleActionRecord,
   ScheduleConfig,
   ScheduleSnapshot,
+  SkipCounts,
   WatchedRun,
 } from "./schedule.ts";
 
@@ -129,6 +130,10 @@ export class ScheduleState {
 
   get skippedCount(): number {
     return this.#known.skippedCount;
+  }
+
+  get skippedFor(): SkipCounts {
+    return this.#known.skippedFor ?? {};
   }
 
   /** Starts whose end the coordinator waits for. */
@@ -286,16 +291,20 @@ export class ScheduleState {
 
   #skip(event: EventOf<"ScheduleSkipped">): void {
     const { ordinal, fromAt, toAt, reason, count, untilAt, recordedAt } = event;
-    const { skippedCount } = this.#known;
+    const { skippedCount, skippedFor = {} } = this.#known;
+    const more = ordinal === undefined ? count : 1;
+    this.#set({
+      skippedCount: skippedCount + more,
+      skippedFor: { ...skippedFor, [reason]: (skippedFor[reason] ?? 0) + more },
+    });
     if (ordinal === undefined) {
       if (event.cause === "backfill") this.#backfills.shift();
       else this.#set({ cursorAt: Math.max(this.#known.cursorAt, untilAt ?? toAt) });
-      this.#set({ skippedCount: skippedCount + count });
       if (count > 0) this.#note({ at: recordedAt, nominalAt: fromAt, untilAt: toAt, count, outcome: reason });
       return;
     }
     // It had been decided to start it, and it could not be.
-    this.#set({ skippedCount: skippedCount + 1, startedCount: this.#known.startedCount - 1 });
+    this.#set({ startedCount: this.#known.startedCount - 1 });
     const run = this.#running.get(ordinal);
     if (run !== undefined) this.#free(ordinal, recordedAt);
     this.#note({

@@ -71,6 +71,8 @@ export type SkipReason =
   | "overlap"
   /** It could not start within the catch-up window: no engine ran. */
   | "missed"
+  /** Many more were due with it, and may run beside each other: the latest were started. */
+  | "too-many"
   | "paused"
   /** Times that waited when the schedule was changed, or deleted. */
   | "updated"
@@ -79,6 +81,9 @@ export type SkipReason =
   | "workflow-id-taken"
   /** The type is not there any more, or does not take the input. */
   | "start-refused";
+
+/** How many times were skipped, by the reason. */
+export type SkipCounts = Readonly<Partial<Record<SkipReason, number>>>;
 
 export type StartCause = "time" | "trigger" | "backfill";
 export type BackfillOverlap = "allow-all" | "one-by-one";
@@ -149,6 +154,8 @@ export interface ScheduleSnapshot {
   readonly backfills: readonly BackfillRange[];
   readonly startedCount: number;
   readonly skippedCount: number;
+  /** Absent: not counted yet. */
+  readonly skippedFor?: SkipCounts;
   readonly recent: readonly ScheduleActionRecord[];
   /** Ids of requests that were carried out, with what a repeated one is answered, and the event that it became. */
   readonly requests: readonly (readonly [id: string, answer: string, type?: EventType])[];

@@ -120,6 +120,7 @@ function toDescription(schedule: ScheduleState, nowMs: number, nextCount: number
     ...toSummary(schedule, nowMs),
     action: { ...config.action, input: schedule.input },
     catchUpWindowMs: config.catchUpWindowMs,
+    skippedFor: schedule.skippedFor,
     ...(actionsLeft === undefined ? {} : { actionsLeft }),
     ...(updatedAt === undefined ? {} : { updatedAt }),
     nextTimes,

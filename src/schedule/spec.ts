@@ -27,6 +27,8 @@ export class Times {
   readonly #crons: readonly Cron[];
   #lastAsked: number | undefined;
   #lastAnswer: number | undefined;
+  /** Of times that were few enough. */
+  #counted: { readonly afterAt: number; readonly untilAt: number; readonly count: number } | undefined;
 
   private constructor(spec: ScheduleSpec) {
     this.#spec = spec;
@@ -75,6 +77,37 @@ export class Times {
       if (count >= max) return { fromAt, toAt, count, isLeast: true };
       toAt = next;
     }
+  }
+
+  /**
+   * An instant after which there are, up to `untilAt`, `max` times at the most, and most of them; `undefined`: after `afterAt` there
+   * are no more. Asked again and again while times pass it counts each once.
+   */
+  latest(afterAt: number, untilAt: number, max: number): number | undefined {
+    const countAfter = (at: number): number => this.within(at, untilAt, max + 1)?.count ?? 0;
+    const known = this.#counted;
+    if (known !== undefined && known.afterAt <= afterAt && known.untilAt <= untilAt) {
+      const count = known.count + countAfter(known.untilAt);
+      if (count <= max) {
+        this.#counted = { ...known, untilAt, count };
+        return undefined;
+      }
+    }
+    const count = countAfter(afterAt);
+    if (count <= max) {
+      this.#counted = { afterAt, untilAt, count };
+      return undefined;
+    }
+    let [many, few] = [afterAt, untilAt];
+    while (few - many > 1) {
+      const middle = Math.floor((many + few) / 2);
+      const found = countAfter(middle);
+      if (found > max) many = middle;
+      else few = middle;
+      // To the last of them it would be as many looks again.
+      if (found <= max && found > 0.9 * max) break;
+    }
+    return few;
   }
 
   /** By how much a time of the schedule starts late: always the same, spread evenly, and before the next time. */

@@ -144,6 +144,36 @@ describe("a schedule", () => {
     expect(await runs(t, "quick")).toEqual(["s-2026-03-01T00:10:00Z", "s-2026-03-01T01:20:00Z"]);
   });
 
+  it.each([{ every: "1s" }, { cron: "* * * * * *" }])(
+    "makes up for a thousand times at the most under allow-all, the latest, and tells of the rest: %j",
+    { timeout: 60_000 },
+    async (times) => {
+      // I-32, I-33
+      await using t = await open();
+      const schedule = await t.client.schedules.create("s", quick, "x", { ...times, overlap: "allow-all" });
+      await t.skip("3s");
+      t.jumpClock(23 * hour);
+      await t.skip("31s");
+      const started = await startedAt(t, "s");
+      const rest = await skipped(t, "s");
+      expect(rest).toMatchObject([{ reason: "too-many", fromAt: startAt + 4_000 }]);
+      const after = (rest[0]?.untilAt ?? rest[0]?.toAt ?? 0) + 1_000;
+      const late = started.slice(3);
+      expect(late.length).toBeGreaterThan(900);
+      expect(late.length).toBeLessThanOrEqual(1_000);
+      expect(late[0]).toBeLessThanOrEqual(after);
+      for (const [index, at] of late.entries()) expect(at).toBe((late[0] ?? 0) + index * 1_000);
+      expect(late.at(-1)).toBe(Math.floor(t.now() / 1_000) * 1_000);
+      const { skippedFor, skippedCount, recent } = await schedule.describe();
+      expect(skippedFor).toEqual({ "too-many": rest[0]?.count });
+      expect(skippedCount).toBe(rest[0]?.count);
+      expect(recent).toHaveLength(20);
+      // It goes on as before.
+      await t.skip("5s");
+      expect(await startedAt(t, "s")).toHaveLength(started.length + 5);
+    },
+  );
+
   it("refuses a request id that was used for another operation, and changes nothing", async () => {
     // I-3
     await using t = await open();
