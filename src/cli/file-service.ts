@@ -30,8 +30,7 @@ import { isClosed } from "../core/status.ts";
 import { notAWorkflow } from "../engine/coordinator.ts";
 import { findUpdate, readOutcome } from "../engine/accepted-updates.ts";
 import { loadState } from "../engine/load.ts";
-import { describeSchedule, listSchedules } from "../engine/schedule-views.ts";
-import type { ScheduleSource } from "../engine/schedule-views.ts";
+import { describeSchedule, listSchedules, storedSchedules } from "../engine/schedule-views.ts";
 import {
   readHistoryPage,
   readLogPage,
@@ -88,8 +87,10 @@ export class FileService implements Service {
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
 
-  describeSchedule: Service["describeSchedule"] = (request) => describeSchedule(this.#schedules, request);
-  listSchedules: Service["listSchedules"] = (request) => listSchedules(this.#schedules, request);
+  describeSchedule: Service["describeSchedule"] = (request) =>
+    describeSchedule(storedSchedules(this.#store, Date.now), request);
+  listSchedules: Service["listSchedules"] = (request) =>
+    listSchedules(storedSchedules(this.#store, Date.now), request);
   // Times of a schedule are decided on by an engine, and so is what is changed about them.
   createSchedule: Service["createSchedule"] = () => this.#demandEngine();
   updateSchedule: Service["updateSchedule"] = () => this.#demandEngine();
@@ -214,11 +215,6 @@ export class FileService implements Service {
       range = { ...range, after: nextCursor };
       await delay(isAtHead ? pollMs : 0);
     }
-  }
-
-  get #schedules(): ScheduleSource {
-    const store = this.#store;
-    return { store, now: Date.now, look: async (row, look) => look(await loadState(row, store)) };
   }
 
   async #demandEngine(why = "schedules need one"): Promise<never> {

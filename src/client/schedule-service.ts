@@ -127,6 +127,11 @@ export interface ScheduleSummary {
   readonly note?: string;
   /** Absent: paused, or there is none. */
   readonly nextAt?: number;
+  /**
+   * The clock was set back since times up to here were decided on: none of them starts a second time, and so nothing does before. To
+   * have it start now, delete it and create it again.
+   */
+  readonly silentUntilAt?: number;
   /** Runs that it waits for. */
   readonly runningCount: number;
   readonly startedCount: number;

@@ -14,6 +14,7 @@ import type { RunState } from "../replay/run-state.ts";
 import { whenNext } from "../schedule/decide.ts";
 import { Times } from "../schedule/spec.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
+import { loadState } from "./load.ts";
 
 /** What is shown of schedules: what their coordinators know, as the disk has it. */
 
@@ -28,6 +29,11 @@ export interface ScheduleSource {
   now(): number;
   /** Tells `look` what the coordinator knows, all of it on disk in that moment: a moment later it may know more. */
   look<Seen>(row: RunRecord, look: (state: RunState) => Seen): Promise<Seen>;
+}
+
+/** As they are on disk, whoever runs them. */
+export function storedSchedules(store: Store, now: () => number): ScheduleSource {
+  return { store, now, look: async (row, look) => look(await loadState(row, store)) };
 }
 
 /** Errors: `schedule_not_found`, `invalid_argument`. */
@@ -98,11 +104,18 @@ function toSummary(schedule: ScheduleState, nowMs: number): ScheduleSummary {
     state: paused === undefined ? (isOver ? "ended" : "active") : "paused",
     ...(paused?.note === undefined ? {} : { note: paused.note }),
     ...(next === undefined || paused !== undefined ? {} : { nextAt: next }),
+    ...(isSilent(schedule, nowMs) ? { silentUntilAt: schedule.cursorAt } : {}),
     runningCount: running.size,
     startedCount,
     skippedCount,
     createdAt,
   };
+}
+
+/** The clock was ahead when its times were decided on: those that come before it is there again do nothing more. */
+function isSilent({ cursorAt, config }: ScheduleState, nowMs: number): boolean {
+  const next = nowMs < cursorAt ? Times.of(config.spec).next(nowMs) : undefined;
+  return next !== undefined && next <= cursorAt;
 }
 
 function toDescription(schedule: ScheduleState, nowMs: number, nextCount: number): ScheduleDescription {

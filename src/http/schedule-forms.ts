@@ -46,6 +46,11 @@ const scheduleSummary = z.object({
   state: z.enum(["active", "paused", "ended"]).describe("`ended`: no time is to come."),
   note: maybe(z.string().describe("Why it is paused.")),
   nextAt: maybe(instant),
+  silentUntilAt: maybe(
+    instant.describe(
+      "The clock was set back since times up to here were decided on: nothing starts before. Delete it and create it again to have it start now.",
+    ),
+  ),
   runningCount: z.number().describe("Runs that it waits for."),
   startedCount: z.number(),
   skippedCount: z.number(),

@@ -174,6 +174,32 @@ describe("a schedule", () => {
     },
   );
 
+  it("tells when it starts nothing because the clock was ahead, and starts again when it is made anew", async () => {
+    // I-28, I-32
+    await using t = await open();
+    const options = { every: "1h" } as const;
+    const schedule = await t.client.schedules.create("s", quick, "x", options);
+    await t.skip("90m");
+    expect(await schedule.describe()).not.toHaveProperty("silentUntilAt");
+    t.jumpClock(30 * 24 * hour);
+    await t.skip("1h");
+    t.jumpClock(-30 * 24 * hour);
+    const { silentUntilAt = 0, nextAt, nextTimes } = await schedule.describe();
+    expect(silentUntilAt).toBeGreaterThan(t.now() + 29 * 24 * hour);
+    expect(nextAt).toBeGreaterThan(silentUntilAt);
+    expect(nextTimes[0]).toBe(nextAt);
+    const [listed] = (await t.client.schedules.listPage()).schedules;
+    expect(listed?.silentUntilAt).toBe(silentUntilAt);
+    const before = (await runs(t, "quick")).length;
+    await t.skip("5h");
+    expect(await runs(t, "quick")).toHaveLength(before);
+    await schedule.delete();
+    const again = await t.client.schedules.create("s", quick, "x", options);
+    expect(await again.describe()).not.toHaveProperty("silentUntilAt");
+    await t.skip("5h");
+    expect(await runs(t, "quick")).toHaveLength(before + 5);
+  });
+
   it("refuses a request id that was used for another operation, and changes nothing", async () => {
     // I-3
     await using t = await open();
