@@ -612,6 +612,7 @@ export class ResidentRun {
       ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
       ...(signals.length === 0 ? {} : { signals }),
       ...(started.trace === undefined ? {} : { trace: started.trace }),
+      ...(started.scheduled === undefined ? {} : { scheduled: started.scheduled }),
       ...this.#host.limits.longHistory,
     };
     return {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EventOf } from "aion/client";
 import { TestEngine } from "aion/testing";
-import { receive, signal, sleep, workflow } from "aion/workflow";
+import { continueAsNew, info, receive, signal, sleep, workflow } from "aion/workflow";
 
 const done = signal("done");
 const quick = workflow("quick", async (input: string) => input);
@@ -173,6 +173,33 @@ describe("a schedule", () => {
       expect(await startedAt(t, "s")).toHaveLength(started.length + 5);
     },
   );
+
+  it("tells the code that it starts for which time that is, also when it comes late, continues as new, or is replayed", async () => {
+    // I-15
+    const reporter = workflow("reporter", async (left: number): Promise<string> => {
+      const { schedule } = info();
+      await sleep("1m");
+      if (left > 0) return continueAsNew(left - 1);
+      return `${schedule?.id} ${schedule?.nominalAt} ${JSON.stringify(info().schedule)}`;
+    });
+    await using t = await TestEngine.open({ workflows: [reporter], startAt: new Date(startAt) });
+    const options = { every: "1h", workflowIdPrefix: "report" } as const;
+    const schedule = await t.client.schedules.create("s", reporter, 2, options);
+    const told = (nominalAt: number): string => `s ${nominalAt} {"id":"s","nominalAt":${nominalAt}}`;
+    await t.skip("1h");
+    await t.crash();
+    await t.skip("30m");
+    expect(await t.client.get("report-2026-03-01T01:00:00Z").result()).toBe(told(startAt + hour));
+    t.jumpClock(hour);
+    await t.skip("10m");
+    expect(await t.client.get("report-2026-03-01T02:00:00Z").result()).toBe(told(startAt + 2 * hour));
+    const byHand = t.now();
+    const { workflowId } = await schedule.trigger();
+    await t.skip("10m");
+    expect(await t.client.get(workflowId).result()).toBe(told(byHand));
+    const plain = await t.client.start(reporter, 0);
+    expect(await t.result(plain)).toBe("undefined undefined undefined");
+  });
 
   it("tells when it starts nothing because the clock was ahead, and starts again when it is made anew", async () => {
     // I-28, I-32
