@@ -90,7 +90,7 @@ export type BackfillOverlap = "allow-all" | "one-by-one";
 
 /** How the run of a schedule is known: its type, and its workflow id. Nobody else may have them. */
 export const coordinatorType = "aion.schedule";
-const coordinatorPrefix = `${coordinatorType}:`;
+export const coordinatorPrefix = `${coordinatorType}:`;
 
 export function coordinatorIdOf(scheduleId: string): WorkflowId {
   return `${coordinatorPrefix}${scheduleId}` as WorkflowId;

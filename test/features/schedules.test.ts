@@ -201,6 +201,29 @@ describe("a schedule", () => {
     expect(await t.result(plain)).toBe("undefined undefined undefined");
   });
 
+  it("is not among the runs that are listed and counted, unless its coordinator is asked for", async () => {
+    await using t = await open();
+    for (const id of ["a", "b"]) await t.client.schedules.create(id, slow, "x", { every: "1h" });
+    await t.client.schedules.create("gone", slow, "x", { every: "1h" });
+    await t.client.schedules.get("gone").delete();
+    await t.client.start(slow, "x", { id: "aion.scheduled" });
+    await t.skip("1h");
+    const list = async (filter: Parameters<typeof t.client.count>[0]): Promise<readonly string[]> => {
+      const ids: string[] = [];
+      for await (const { workflowId } of t.client.list({ ...filter, pageSize: 1 })) ids.push(workflowId);
+      expect(await t.client.count(filter)).toBe(ids.length);
+      return ids.toSorted();
+    };
+    const started = ["a-2026-03-01T01:00:00Z", "aion.scheduled", "b-2026-03-01T01:00:00Z"];
+    expect(await list({})).toEqual(started);
+    expect(await list({ status: "running" })).toEqual(started);
+    expect(await list({ status: "completed" })).toEqual([]);
+    const coordinators = ["aion.schedule:a", "aion.schedule:b"];
+    expect(await list({ workflowType: "aion.schedule", status: "running" })).toEqual(coordinators);
+    expect(await list({ workflowType: "aion.schedule" })).toEqual([...coordinators, "aion.schedule:gone"]);
+    expect(await list({ workflowId: "aion.schedule:a" })).toEqual(["aion.schedule:a"]);
+  });
+
   it("tells when it starts nothing because the clock was ahead, and starts again when it is made anew", async () => {
     // I-28, I-32
     await using t = await open();

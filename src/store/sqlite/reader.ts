@@ -175,7 +175,18 @@ export class Reader {
     return found;
   }
 
-  async count(filter: RunFilter): Promise<number> {
+  async count({ exceptIdPrefix, ...filter }: RunFilter): Promise<number> {
+    if (exceptIdPrefix === undefined) return await this.#count(filter);
+    const { where, values } = toWhere(filter);
+    const excepted = this.#database
+      .prepare(
+        `SELECT count(*) AS count FROM runs INDEXED BY runs_by_workflow_id WHERE ${[...where, hasPrefix].join(" AND ")}`,
+      )
+      .get(...values, exceptIdPrefix, `${exceptIdPrefix}\u{10ffff}`);
+    return (await this.#count(filter)) - Number(excepted?.["count"] ?? 0);
+  }
+
+  async #count(filter: RunFilter): Promise<number> {
     const { where, values } = toWhere(filter);
     if (where.length === 0) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
     if (where.length === 1 && filter.status === "running")
@@ -390,6 +401,9 @@ const statementTexts = {
     ORDER BY first_seq LIMIT ?4`,
 } as const;
 
+/** By the index of the ids, and not by `LIKE`, to which letters are alike and some are signs. */
+const hasPrefix = "workflow_id >= ? AND workflow_id < ?";
+
 function toWhere(filter: RunFilter): {
   readonly where: readonly string[];
   readonly values: readonly (string | number)[];
@@ -402,6 +416,10 @@ function toWhere(filter: RunFilter): {
     values.push(value);
   };
   add("workflow_id = ?", filter.workflowId);
+  if (filter.exceptIdPrefix !== undefined) {
+    where.push(`NOT (${hasPrefix})`);
+    values.push(filter.exceptIdPrefix, `${filter.exceptIdPrefix}\u{10ffff}`);
+  }
   add("workflow_type = ?", filter.workflowType);
   // In full: by a parameter the index of the paused is not found.
   if (filter.status === "paused") where.push(`status = ${statusCodes.paused}`);
