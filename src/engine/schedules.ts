@@ -84,13 +84,18 @@ export class ScheduleOperations implements ScheduleService {
       if (latest !== undefined && latest.workflowType !== coordinatorType)
         throw taken(scheduleId, `workflow id ${coordinatorId} has been used for something else`);
       if (latest !== undefined && (requestId !== undefined || !isClosed(latest.status))) {
-        const isThere = await this.#look(latest, ({ schedule, isClosed: isOver }) => {
-          if (answerOf(schedule, requestId, "ScheduleCreated") !== undefined) return true;
-          if (isOver) return false;
-          if (schedule?.isCreated === true && this.#isSame(schedule, config, input)) return true;
+        const found = await this.#look(latest, ({ schedule, isClosed: isOver }) => {
+          if (answerOf(schedule, requestId, "ScheduleCreated") !== undefined) return "there";
+          if (isOver) return "gone";
+          if (schedule?.isDeleted === true) return "going";
+          if (schedule?.isCreated === true && this.#isSame(schedule, config, input)) return "there";
           throw taken(scheduleId, "there is one that is not the same");
         });
-        if (isThere) return { scheduleId, isNew: false };
+        if (found === "there") return { scheduleId, isNew: false };
+        if (found === "going") {
+          await this.#end(coordinatorId);
+          if (attempt < createAttemptsMax) continue;
+        }
       }
       const isPaused = request.isPaused === true ? { isPaused: true as const } : {};
       try {
@@ -108,6 +113,21 @@ export class ScheduleOperations implements ScheduleService {
         const isRace = isAionError(error) && error.code === "sequence_conflict";
         if (!isRace || attempt >= createAttemptsMax) throw error;
       }
+    }
+  }
+
+  /** Of a schedule that is deleted: its coordinator ends as soon as its turn comes. */
+  async #end(coordinatorId: WorkflowId): Promise<void> {
+    const { residency } = this.#kernel;
+    const [last] = coordinatorInputs(() => this.#kernel.newRunId());
+    try {
+      await residency.resident(coordinatorId);
+      await new Promise<void>((resolve, reject) => {
+        if (last !== undefined)
+          residency.offer(coordinatorId, { ...last, onDurable: resolve, onRefused: reject });
+      });
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "run_closed") throw error;
     }
   }
 
@@ -299,9 +319,7 @@ export class ScheduleOperations implements ScheduleService {
     if (resident !== undefined && !resident.isGone && resident.runKey === row.runKey) {
       const { state } = resident;
       const seen = await new Promise<{ readonly is: Seen } | undefined>((resolve) => {
-        resident.ask(() =>
-          resolve(Promise.try(() => (resident.isGone ? undefined : { is: look(state) }))),
-        );
+        resident.ask(() => resolve(Promise.try(() => (resident.isGone ? undefined : { is: look(state) }))));
       });
       if (seen !== undefined) return seen.is;
     }

@@ -10,7 +10,16 @@ export const overlapPolicy = z.enum(
 export const startCause = z.enum(["time", "trigger", "backfill"]);
 export const backfillOverlap = z.enum(["allow-all", "one-by-one"]);
 export const skipReason = z
-  .enum(["overlap", "missed", "too-many", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"])
+  .enum([
+    "overlap",
+    "missed",
+    "too-many",
+    "paused",
+    "updated",
+    "deleted",
+    "workflow-id-taken",
+    "start-refused",
+  ])
   .describe(
     "`missed`: it could not start within the catch-up window. `too-many`: more than a thousand were due at once, and the latest of them started.",
   );

@@ -204,7 +204,9 @@ describe("an engine", () => {
     expect(status).toBe("warning");
     expect(message).toContain('"hourly"');
     expect(facts["count"]).toBe(2);
-    expect((await test.run(["schedule", "describe", "hourly"])).stdout).toMatch(/silent +until .* \(in (?:29|30)d/);
+    expect((await test.run(["schedule", "describe", "hourly"])).stdout).toMatch(
+      /silent +until .* \(in (?:29|30)d/,
+    );
     expect((await test.run(["schedule", "list"])).stdout).toMatch(/^hourly +silent /m);
   });
 

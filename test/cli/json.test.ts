@@ -351,7 +351,9 @@ export const greet = workflow("greet", async (name: string) => name);
         /ScheduleTriggered +#1 as s-.* \(trigger\)/,
       );
       await engine.close();
-      expect(await expectDocument("schedule", ["describe", "s"])).toMatchObject({ running: [{ workflowId }] });
+      expect(await expectDocument("schedule", ["describe", "s"])).toMatchObject({
+        running: [{ workflowId }],
+      });
       expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
       expect((await test.run(["schedule", "describe", "t"])).stderr).toMatch(/^error\[schedule_not_found\]/);
       expect((await test.run(["schedule", "resume", "s"])).stderr).toMatch(/^error\[no_owner\]/);

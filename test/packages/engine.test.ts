@@ -118,7 +118,10 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
         return [first, info().schedule];
       `),
     );
-    const schedule = await engine.client.schedules.create("s", "order", 0, { every: "1 day", isPaused: true });
+    const schedule = await engine.client.schedules.create("s", "order", 0, {
+      every: "1 day",
+      isPaused: true,
+    });
     const before = Date.now();
     const { workflowId } = await schedule.trigger();
     await expect.poll(() => engine.client.count({ workflowId })).toBe(1);
@@ -126,7 +129,10 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     engine = await open();
     const run = engine.client.get(workflowId);
     await run.signal("go", 1);
-    const [first, last] = (await run.result()) as readonly { readonly id: string; readonly nominalAt: number }[];
+    const [first, last] = (await run.result()) as readonly {
+      readonly id: string;
+      readonly nominalAt: number;
+    }[];
     expect(first).toEqual({ id: "s", nominalAt: expect.any(Number) as number });
     expect(first?.nominalAt).toBeGreaterThanOrEqual(before);
     expect(last).toEqual(first);

@@ -16,7 +16,14 @@ import {
   formatBytes,
 } from "./place-checks.ts";
 import { checkServerClock, checkServerVersion, parseLive } from "./server-checks.ts";
-import { checkBlocked, checkClock, checkOwner, checkSchedules, checkTimers, checkVersion } from "./store-checks.ts";
+import {
+  checkBlocked,
+  checkClock,
+  checkOwner,
+  checkSchedules,
+  checkTimers,
+  checkVersion,
+} from "./store-checks.ts";
 
 const now = Date.UTC(2030, 0, 1);
 const minute = 60_000;
@@ -357,7 +364,9 @@ describe("the check of the schedules", () => {
     }));
     expect(checkSchedules({ count: 9, silent }, now)).toMatchObject({
       status: "warning",
-      message: expect.stringMatching(/^"a", "b", "c", "d", "e" and 1 more start nothing for up to 6m/) as string,
+      message: expect.stringMatching(
+        /^"a", "b", "c", "d", "e" and 1 more start nothing for up to 6m/,
+      ) as string,
       facts: { count: 9, silentCount: 6 },
     });
   });

@@ -15,7 +15,14 @@ import type { Probed } from "./probe.ts";
 import { probe } from "./probe.ts";
 import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
-import { checkBlocked,checkClock,checkOwner,checkSchedules,checkTimers,checkVersion } from "./store-checks.ts";
+import {
+  checkBlocked,
+  checkClock,
+  checkOwner,
+  checkSchedules,
+  checkTimers,
+  checkVersion,
+} from "./store-checks.ts";
 
 export interface ExamineOptions {
   /** The file of the store; without it the machine alone is looked at. */
