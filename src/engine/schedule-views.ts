@@ -26,9 +26,9 @@ const readsMax = 10;
 
 export interface ScheduleSource {
   readonly store: Store;
-  now(): number;
+  readonly now: () => number;
   /** Tells `look` what the coordinator knows, all of it on disk in that moment: a moment later it may know more. */
-  look<Seen>(row: RunRecord, look: (state: RunState) => Seen): Promise<Seen>;
+  readonly look: <Seen>(row: RunRecord, look: (state: RunState) => Seen) => Promise<Seen>;
 }
 
 /** As they are on disk, whoever runs them. */

@@ -178,7 +178,7 @@ describe("a schedule", () => {
   );
 
   it("tells the code that it starts for which time that is, also when it comes late, continues as new, or is replayed", async () => {
-    // I-15
+    // I-41
     const reporter = workflow("reporter", async (left: number): Promise<string> => {
       const { schedule } = info();
       await sleep("1m");
