@@ -60,7 +60,10 @@ export function addLookCommands(program: Command): void {
 
 function addFilters(command: Command): Command {
   return command
-    .option("--type <workflow-type>", "of this workflow type")
+    .option(
+      "--type <workflow-type>",
+      "of this workflow type; aion.schedule: the coordinators of schedules, which are left out otherwise",
+    )
     .addOption(new Option("--status <status>", "with this status").choices(runStatuses))
     .option("--blocked", "that cannot go on until somebody acts")
     .option("--id <workflow-id>", "of this workflow id")

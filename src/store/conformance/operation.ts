@@ -523,6 +523,8 @@ export class Ledger {
       { isBlocked: true },
       { isBlocked: false },
       { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") },
+      { exceptIdPrefix: "a" },
+      { exceptIdPrefix: "a", status: "running" },
       { workflowType: "bill" },
       { parentWorkflowId: idOf("a") },
       conditionsAt(which),
