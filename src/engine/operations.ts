@@ -53,6 +53,7 @@ import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
 import { reopenRun } from "./reopening.ts";
+import { resumeActivities } from "./resuming.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
 import { Updates } from "./updates.ts";
 import {
@@ -362,6 +363,8 @@ export class Operations extends ScheduleOperations implements Service {
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
   }
+
+  resumeActivity: Service["resumeActivity"] = (request) => resumeActivities(this.#kernel, request);
 
   async reopen(request: EndRequest): Promise<void> {
     await reopenRun(this.#kernel, request);

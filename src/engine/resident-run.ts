@@ -31,6 +31,7 @@ import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
+import { toParkedText } from "./parked.ts";
 import type { RunLimitsKeeper } from "./run-limits.ts";
 import type { RunLines } from "./run-lines.ts";
 import { toEvent } from "./to-event.ts";
@@ -738,6 +739,7 @@ export class ResidentRun {
       this.#unsaid = undefined;
     }
     if (batch.log.length > 0) run.log = batch.log;
+    if (state.parkedSeq > run.expectedSeq) run.parked = toParkedText(state);
     commit.run = run;
     if (batch.next !== undefined) {
       commit.start = batch.next;
@@ -763,9 +765,9 @@ export class ResidentRun {
     if (this.#deferred !== undefined || this.#fault !== undefined || this.state.undelivered !== undefined)
       return true;
     const isPaused = this.state.pause !== undefined;
-    for (const { retryAt, worker } of this.state.activities.values()) {
+    for (const { retryAt, worker, parked } of this.state.activities.values()) {
       // Of a paused run only what a worker has needs somebody to come back to.
-      if (isPaused ? worker !== undefined : retryAt === undefined) return true;
+      if (isPaused ? worker !== undefined : (retryAt ?? parked) === undefined) return true;
     }
     return false;
   }

@@ -19,6 +19,8 @@ import { ScheduleState } from "../core/schedule-state.ts";
 import type { RunStatus } from "../core/status.ts";
 import { isClosed, isTerminal, statusAfter } from "../core/status.ts";
 import type { Delivery } from "../core/activation.ts";
+import type { Parking } from "./parking.ts";
+import { park, timeoutFailure, unpark } from "./parking.ts";
 
 /** An activity that has no outcome yet. */
 export interface OpenActivity {
@@ -47,6 +49,8 @@ export interface OpenActivity {
   heartbeatAttempt: number;
   lastFailure: Failure | undefined;
   isCancelRequested: boolean;
+  /** It waits for an operator. */
+  parked: Parking | undefined;
 }
 
 export interface OpenChild {
@@ -116,6 +120,7 @@ export class RunState {
   #historyBytes = 0;
   #longHistory = longHistoryDefault;
   #longSinceSeq = Number.POSITIVE_INFINITY;
+  #parkedSeq = 0;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
   #abandoned: readonly OpenActivity[] = [];
@@ -230,6 +235,16 @@ export class RunState {
     return this.#abandoned;
   }
 
+  /** Activities that wait for an operator. */
+  get parked(): readonly OpenActivity[] {
+    return this.#parkedSeq === 0 ? [] : [...this.activities.values()].filter(({ parked }) => parked);
+  }
+
+  /** The event by which what is parked changed last; 0: nothing ever was. */
+  get parkedSeq(): number {
+    return this.#parkedSeq;
+  }
+
   /** False while a start delay runs. */
   get isCodeStarted(): boolean {
     return this.#isCodeStarted;
@@ -324,6 +339,8 @@ export class RunState {
       // Of a cancellation that was undone the request is known all the same.
       if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
         this.#rememberCancel(event.requestId);
+      // Of a decision on a parked activity, too.
+      if (event.type === "ActivityFailed") this.#rememberControl("resume-activity", event.requestId);
       // It was told to those that waited for an update, and stands.
       if (isTerminal(event)) this.#leaveUpdates(event);
       return undefined;
@@ -364,6 +381,7 @@ export class RunState {
   #end(terminal: Event): void {
     this.#terminal = terminal;
     this.#abandoned = [...this.activities.values()];
+    if (this.parked.length > 0) this.#parkedSeq = terminal.seq;
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
@@ -420,6 +438,7 @@ export class RunState {
           heartbeatAttempt: 0,
           lastFailure: undefined,
           isCancelRequested: false,
+          parked: undefined,
         });
         return undefined;
       case "ActivityStarted": {
@@ -432,11 +451,21 @@ export class RunState {
         return undefined;
       }
       case "ActivityCompleted":
+        this.#rememberControl("resume-activity", event.requestId);
         this.#settleActivity(event);
         return { kind: "activity", ordinal: event.ordinal, outcome: { ok: true, value: event.result } };
       case "ActivityFailed":
       case "ActivityTimedOut":
         return this.#failActivity(event);
+      case "ActivityParked":
+        park(this.#activityOf(event), event);
+        this.#parkedSeq = event.seq;
+        return undefined;
+      case "ActivityResumed":
+        this.#rememberControl("resume-activity", event.requestId);
+        for (const ordinal of event.ordinals) unpark(this.#parkedOf(event, ordinal), event.recordedAt);
+        this.#parkedSeq = event.seq;
+        return undefined;
       case "ActivityCancelRequested":
         // It had its outcome during a pause, of which the code is told yet.
         if (this.#findHeld("activity", event.ordinal) < 0) this.#activityOf(event).isCancelRequested = true;
@@ -616,6 +645,7 @@ export class RunState {
         retryAt: undefined,
       });
     }
+    if (this.parked.length > 0) this.#parkedSeq = event.seq;
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
@@ -658,13 +688,7 @@ export class RunState {
     const activity = this.#activityOf(event);
     const { activityType } = activity;
     const failure: Failure =
-      event.type === "ActivityFailed"
-        ? event.failure
-        : {
-            kind: "timeout",
-            message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`,
-            timeout: event.timeout,
-          };
+      event.type === "ActivityFailed" ? event.failure : timeoutFailure(activityType, event.timeout);
     if (event.retryAt !== undefined) {
       activity.startedAt = undefined;
       activity.worker = undefined;
@@ -684,6 +708,7 @@ export class RunState {
       activity.lastFailure = failure;
       return undefined;
     }
+    if (event.type === "ActivityFailed") this.#rememberControl("resume-activity", event.requestId);
     this.#settleActivity(event);
     return fail("activity", event.ordinal, {
       kind: "activity",
@@ -711,8 +736,15 @@ export class RunState {
     return activity;
   }
 
+  #parkedOf(event: Event, ordinal: number): OpenActivity {
+    const activity = this.activities.get(ordinal);
+    if (activity?.parked === undefined) throw this.#shape(event, `activity #${ordinal} is not parked`);
+    return activity;
+  }
+
   #settleActivity(event: Event & { readonly ordinal: number }): OpenActivity {
     const activity = this.#activityOf(event);
+    if (activity.parked !== undefined) this.#parkedSeq = event.seq;
     this.activities.delete(event.ordinal);
     return activity;
   }

@@ -194,6 +194,8 @@ export interface RunCommit extends RunRef {
   readonly wakeAtBefore: number | null;
   /** Text: blocked, and why. `null`: no longer. Absent: as it was. */
   readonly blocked?: string | null;
+  /** Text: activities of it wait for an operator, and which, as the writer puts it. `null`: no longer. Absent: as it was. */
+  readonly parked?: string | null;
   readonly heartbeats?: readonly Heartbeat[];
   readonly log?: readonly LogEntry[];
 }
@@ -269,6 +271,7 @@ export interface RunRecord extends RunRef {
   readonly closedAt?: number;
   readonly wakeAt: number | null;
   readonly blocked?: string;
+  readonly parked?: string;
   readonly parent?: ParentLink;
 }
 
@@ -287,6 +290,7 @@ export interface RunFilter {
   readonly workflowType?: string;
   readonly status?: RunStatus;
   readonly isBlocked?: boolean;
+  readonly isParked?: boolean;
   readonly startedAfter?: number;
   readonly startedBefore?: number;
   readonly closedAfter?: number;

@@ -203,9 +203,10 @@ const shortOf = (version: string): string => version.slice(0, 8);
 function showCommit({ run, start, send, consume, needsPackage }: Commit): string {
   const parts: string[] = [];
   if (run !== undefined) {
-    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats } = run;
+    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, parked, heartbeats } = run;
     parts.push(`run ${workflowId}#${runKey} at ${expectedSeq} +${events.length} ${status} wake ${wakeAt}`);
     if (blocked !== undefined) parts.push(`blocked ${show(blocked)}`);
+    if (parked !== undefined) parts.push(`parked ${show(parked)}`);
     if (heartbeats !== undefined && heartbeats.length > 0)
       parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);
   }

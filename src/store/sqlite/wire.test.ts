@@ -15,16 +15,17 @@ const run: fc.Arbitrary<Commit> = fc
     expectedSeq: fc.nat(),
     wakeAt: fc.option(fc.nat()),
     blocked: fc.option(fc.string()),
+    parked: fc.option(fc.string()),
     isRare: fc.boolean(),
   })
-  .map(({ isRare, blocked, wakeAt, ...rest }) => ({
+  .map(({ isRare, blocked, parked, wakeAt, ...rest }) => ({
     run: {
       ...rest,
       workflowId: idOf("w"),
       events: isRare ? [] : [mark("ü"), endOf("failed")],
       status: isRare ? ("running" as const) : ("failed" as const),
       ...(isRare
-        ? { blocked, heartbeats: [{ ordinal: 1, attempt: 2, details: toPayload(3, "details") }] }
+        ? { blocked, parked, heartbeats: [{ ordinal: 1, attempt: 2, details: toPayload(3, "details") }] }
         : { closedAt: 7 }),
       wakeAt,
       wakeAtBefore: null,

@@ -53,7 +53,7 @@ function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit
   );
   if (!isSilent) wire.push(run?.log ?? nothing, start?.log ?? nothing);
   if (run !== undefined) {
-    const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, heartbeats } =
+    const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, parked } =
       run.of;
     wire.push(
       run.row,
@@ -66,7 +66,8 @@ function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit
       wakeAt,
       wakeAtBefore,
       blocked,
-      heartbeats,
+      parked,
+      run.of.heartbeats,
     );
   }
   if (start !== undefined) {
@@ -152,6 +153,7 @@ function decodeRun(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<R
     wakeAt: input.next() as number | null,
     wakeAtBefore: input.next() as number | null,
     blocked: input.next() as string | null,
+    parked: input.next() as string | null,
     heartbeats: input.next() as NonNullable<RunCommit["heartbeats"]>,
   };
   return { row, eventCount, of, log };
