@@ -3,10 +3,11 @@ import { defaultTaskQueue } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { engineQueue } from "../core/metrics.ts";
 import type { LogLevel } from "../core/ports.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { Store } from "../store/contract.ts";
 import { fieldsOfRun } from "./run-lines.ts";
-import type { Batch } from "./resident-run.ts";
+import type { Batch } from "./batch.ts";
 
 /**
  * What stands on the row of a run of which activities wait for an operator, so that the runs that have some are found, and told about,

@@ -8,11 +8,13 @@ import { parseName } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload, parsePayload } from "../core/payload.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
+import { offerTo } from "./offer.ts";
 import { demandRun } from "./views.ts";
 import { sealFailure } from "./worker-seal.ts";
 
@@ -39,20 +41,15 @@ export async function resumeActivities(
       decision.kind === "complete" ? await checkedResult(kernel, workflowId, decision) : undefined;
     let isRepeated = false;
     reply = undefined;
-    await new Promise<void>((resolve, reject) => {
-      kernel.residency.offer(workflowId, {
-        toEvent: (state) => {
-          isRepeated = requestId !== undefined && state.hasControlRequest("resume-activity", requestId);
-          if (isRepeated) return undefined;
-          const parked = demandParked(state, request);
-          reply = { runId: state.started.runId, ordinals: parked.map(({ ordinal }) => ordinal) };
-          return toEvent(parked, decision, result, fields);
-        },
-        runId,
-        ...(runId === undefined ? { followsChain: true as const } : {}),
-        onDurable: resolve,
-        onRefused: reject,
-      });
+    await offerTo(kernel, workflowId, runId, {
+      toEvent: (state) => {
+        isRepeated = requestId !== undefined && state.requests.hasControl("resume-activity", requestId);
+        if (isRepeated) return undefined;
+        const parked = demandParked(state, request);
+        reply = { runId: state.started.runId, ordinals: parked.map(({ ordinal }) => ordinal) };
+        return toEvent(parked, decision, result, fields);
+      },
+      ...(runId === undefined ? { followsChain: true as const } : {}),
     });
     if (isRepeated) kernel.meter.repeated("resume-activity");
   });
