@@ -17,6 +17,7 @@ import {
   milliseconds,
   namespaceSummary,
   packages,
+  resetDone,
   results,
   runPage,
   runSummary,
@@ -128,6 +129,8 @@ export const documents = {
   pause: z.object({ workflowId: z.string() }),
   resume: z.object({ workflowId: z.string() }),
   reopen: z.object({ workflowId: z.string() }),
+  reset: resetDone,
+  fork: resetDone,
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),

@@ -1,4 +1,4 @@
-import type { Event, EventOf } from "../core/event.ts";
+import type { Event, EventOf, ResetOrigin } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { EventType } from "../core/event.ts";
 import { formatClock, formatInstant, formatSpan } from "./instant.ts";
@@ -47,6 +47,7 @@ export class HistoryView {
       case "WorkflowStarted": {
         const facts = [`run ${event.runId}`];
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
+        if (event.resetOf !== undefined) facts.push(describeOrigin(event.resetOf));
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
         const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
         return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
@@ -118,6 +119,13 @@ export class HistoryView {
         return `event ${event.of}`;
       case "WorkflowReopened":
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
+      case "WorkflowReset": {
+        const facts = [
+          event.isFork === true ? "a fork from here on" : `run ${event.as.runId} from here on`,
+          ...(event.isRedone === true ? ["acting anew on what it learned last"] : []),
+        ];
+        return `${facts.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
+      }
       case "VersionMarked":
         return event.changeId;
       case "ScheduleCreated":
@@ -161,6 +169,11 @@ export class HistoryView {
     const known = this.#names.get(key);
     return known === undefined ? `#${ordinal}` : `${known} #${ordinal}`;
   }
+}
+
+function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
+  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
+  return `from event ${toSeq} of ${run} on`;
 }
 
 const typeWidth = "ActivityCancelRequested".length;

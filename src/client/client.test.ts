@@ -53,6 +53,8 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     pause: answer("pause"),
     resume: answer("resume"),
     reopen: answer("reopen"),
+    reset: answer("reset"),
+    fork: answer("fork"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),

@@ -59,6 +59,9 @@ import type {
   UpdateResultRequest,
   WorkersReply,
   WorkersRequest,
+  ForkRequest,
+  ResetReply,
+  ResetRequest,
 } from "./service.ts";
 
 /**
@@ -144,6 +147,14 @@ export class CodedService implements Service {
 
   reopen(request: EndRequest): Promise<void> {
     return this.#service.reopen(request);
+  }
+
+  reset(request: ResetRequest): Promise<ResetReply> {
+    return this.#service.reset(request);
+  }
+
+  fork(request: ForkRequest): Promise<ResetReply> {
+    return this.#service.fork(request);
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {

@@ -4,7 +4,7 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import { fromFailure } from "../core/failure.ts";
-import { parseName } from "../core/ids.ts";
+import { parseName, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
@@ -19,7 +19,15 @@ import type {
   Update,
   Workflow,
 } from "../workflow/definition.ts";
-import type { CallOptions, LogsLine, RunAddress, RunDescription, Service } from "./service.ts";
+import type {
+  CallOptions,
+  LogsLine,
+  ResetReply,
+  ResetRequest,
+  RunAddress,
+  RunDescription,
+  Service,
+} from "./service.ts";
 import { startUpdate, UpdateHandle } from "./update-handle.ts";
 import type { UpdateOptions } from "./update-handle.ts";
 
@@ -45,6 +53,19 @@ export interface SignalOptions {
 export interface EndOptions {
   /** A second request with this id is the first one, though the run has ended by then: give one wherever a call may be repeated. */
   readonly requestId?: string;
+}
+
+export interface ResetOptions extends EndOptions {
+  /**
+   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
+   * anew. `aion history ID --points` marks them.
+   */
+  readonly toSeq?: number;
+  readonly reason?: string;
+  /** Signals that came after that point are told to the new run, in their order, or not. Default: `carry`, of a fork `drop`. */
+  readonly signals?: "carry" | "drop";
+  /** Of the code; `same`: that of the old run. Default: the one that new runs get. */
+  readonly version?: string;
 }
 
 export interface ResultOptions extends CallOptions {
@@ -235,6 +256,35 @@ export class RunHandle<Output = unknown> {
   }
 
   /**
+   * Lets the workflow go on from an earlier point, as a new run: what is recorded up to `toSeq` is its beginning, and its code acts on from
+   * there. The run that is open, if any, is terminated in the same step, and whoever waits for the result waits on. Without `toSeq`,
+   * of a run that did not end well or is blocked: from before what went wrong. Errors: `run_not_resettable`, `run_not_found`.
+   *
+   * @example
+   * const next = await run.reset({ toSeq: 12, reason: "the order was charged twice" });
+   */
+  async reset(options: ResetOptions = {}): Promise<RunHandle<Output>> {
+    const reply = await this.#service.reset({ ...this.#address, ...toReset(options) });
+    return this.#handleOf(reply);
+  }
+
+  /**
+   * The same under a workflow id of its own: this workflow goes on untouched. Signals that came after the point are left out unless
+   * `signals` is `"carry"`. Errors: also `workflow_already_exists`.
+   *
+   * @example
+   * const copy = await run.fork("order-42-again", { toSeq: 12 });
+   */
+  async fork(newWorkflowId: string, options: ResetOptions = {}): Promise<RunHandle<Output>> {
+    const reply = await this.#service.fork({
+      ...this.#address,
+      ...toReset(options),
+      newWorkflowId: parseWorkflowId(newWorkflowId),
+    });
+    return this.#handleOf(reply);
+  }
+
+  /**
    * Waits for the end of the run (of the chain, if it continues as new) and gives its result.
    *
    * Throws what the workflow failed with (`ApplicationFailure`, `ActivityFailure`, `ChildFailure`, …), or
@@ -318,6 +368,10 @@ export class RunHandle<Output = unknown> {
     return this.#lines(options, waitPerCallMs);
   }
 
+  #handleOf({ workflowId, runId, isNew }: ResetReply): RunHandle<Output> {
+    return new RunHandle(this.#service, { workflowId, runId, isNew, isPinned: false });
+  }
+
   async *#lines(
     { after, abortSignal }: LogsOptions,
     waitMs: number,
@@ -389,6 +443,21 @@ export function toCheckedPayload(value: unknown, schema: Schema | undefined, wha
   if (schema !== undefined) parseWithSchema(schema, value, what);
   // How large a payload may be is the engine's to say.
   return toPayload(value, what, Number.POSITIVE_INFINITY);
+}
+
+function toReset({
+  toSeq,
+  signals,
+  version,
+  reason,
+  requestId,
+}: ResetOptions): Omit<ResetRequest, "workflowId" | "runId"> {
+  return {
+    ...(toSeq === undefined ? {} : { toSeq }),
+    ...(signals === undefined ? {} : { signals }),
+    ...(version === undefined ? {} : { version }),
+    ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+  };
 }
 
 function toEnd(

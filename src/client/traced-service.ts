@@ -7,6 +7,8 @@ import type {
   SignalRequest,
   StartRequest,
   UpdateRequest,
+  ForkRequest,
+  ResetRequest,
 } from "./service.ts";
 
 /** Calls that get a span: those that are part of what a program does. Reading and waiting would be noise. */
@@ -20,6 +22,8 @@ export interface TracedRequests {
   readonly pause: EndRequest;
   readonly resume: EndRequest;
   readonly reopen: EndRequest;
+  readonly reset: ResetRequest;
+  readonly fork: ForkRequest;
 }
 
 /** How the span of a call is named, and what it says. For both sides. */
@@ -49,9 +53,19 @@ export function describeCall<Method extends keyof TracedRequests>(
 }
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(
-    method,
-  );
+  return [
+    "start",
+    "signal",
+    "query",
+    "update",
+    "cancel",
+    "terminate",
+    "pause",
+    "resume",
+    "reopen",
+    "reset",
+    "fork",
+  ].includes(method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -76,6 +90,8 @@ export function traceService(service: Service, tracing: Tracing): Service {
     pause: (request) => call("pause", request, (one) => service.pause(one)),
     resume: (request) => call("resume", request, (one) => service.resume(one)),
     reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
+    reset: (request) => call("reset", request, (one) => service.reset(one)),
+    fork: (request) => call("fork", request, (one) => service.fork(one)),
   };
   return new Proxy(service, {
     get: (target, name) => {

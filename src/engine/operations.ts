@@ -35,6 +35,7 @@ import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
+import { successorOf } from "../core/run-chain.ts";
 import { isClosed } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
@@ -53,6 +54,7 @@ import { toAionError } from "./to-aion-error.ts";
 import { isOthersFault, loadRun, loadState } from "./load.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
 import { reopenRun } from "./reopening.ts";
+import { forkRun, resetRun } from "./resetting.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
 import { Updates } from "./updates.ts";
 import {
@@ -367,6 +369,9 @@ export class Operations extends ScheduleOperations implements Service {
     await reopenRun(this.#kernel, request);
   }
 
+  reset: Service["reset"] = (request) => resetRun(this.#kernel, request);
+  fork: Service["fork"] = (request) => forkRun(this.#kernel, request);
+
   async query(request: QueryRequest): Promise<Payload> {
     this.#kernel.demandOpen();
     const answer = await this.#answerQuery(request);
@@ -487,8 +492,9 @@ export class Operations extends ScheduleOperations implements Service {
       } finally {
         ended.stop();
       }
-      if (terminal.type !== "WorkflowContinuedAsNew") return toResult(terminal, current);
-      runId = terminal.newRunId;
+      const next = successorOf(terminal);
+      if (next === undefined) return toResult(terminal, current);
+      runId = next;
     }
   }
 

@@ -404,7 +404,14 @@ export class ResidentRun {
     this.#activatedAt = this.#host.meter.now();
     this.#saidAt = of.nowMs;
     this.lines.begin();
-    instance.begin({ ...of, recorded: [], isLast: true, isReplaying: false });
+    const { identity } = this.state;
+    instance.begin({
+      ...of,
+      recorded: [],
+      isLast: true,
+      isReplaying: false,
+      ...(identity === undefined ? {} : { identity }),
+    });
   }
 
   /** Asks the code whether it takes an update, which is recorded if it does; what it does with it then is the same turn. */
@@ -548,7 +555,7 @@ export class ResidentRun {
         const child = state.children.get(command.ordinal);
         if (child !== undefined) {
           const reason = "the parent cancelled it";
-          const parent = link(command.ordinal);
+          const parent = { ...link(command.ordinal), runId: child.parentRunId };
           batch.send.push({ target: child.childWorkflowId, message: { kind: "cancel", reason, parent } });
         }
         return;

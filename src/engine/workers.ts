@@ -325,7 +325,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
         workflowId,
         runId,
         attempt,
-        idempotencyKey: key,
+        idempotencyKey: keyOf(activity.keyRunId, address.ordinal),
         input,
         ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
         ...(heartbeatMs === undefined ? {} : { heartbeatMs }),

@@ -69,6 +69,8 @@ const answers: Answers = {
   pause: done,
   resume: done,
   reopen: done,
+  reset: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  fork: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,

@@ -16,6 +16,7 @@ import {
   keySummary,
   namespaceSummary,
   packages,
+  resetDone,
   results,
   runPage,
   runSummary,
@@ -37,6 +38,8 @@ export const replyNames = {
   pause: undefined,
   resume: undefined,
   reopen: undefined,
+  reset: "Reset",
+  fork: "Reset",
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",
@@ -62,6 +65,7 @@ export const replyNames = {
 
 export const replySchemas = {
   Started: started,
+  Reset: resetDone,
   Answer: z.object({ result: json }),
   Result: z.discriminatedUnion("status", results),
   Update: z.discriminatedUnion("status", updates),

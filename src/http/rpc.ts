@@ -51,6 +51,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   pause: [WorkflowService, "pause"],
   resume: [WorkflowService, "resume"],
   reopen: [WorkflowService, "reopen"],
+  reset: [WorkflowService, "reset"],
+  fork: [WorkflowService, "fork"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],

@@ -46,6 +46,8 @@ function fakeService(overrides: Overrides): Service {
     pause: unexpected,
     resume: unexpected,
     reopen: unexpected,
+    reset: unexpected,
+    fork: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,

@@ -1,6 +1,7 @@
 import { AionError } from "../core/errors.ts";
 import type {
   ActivityOptionsRecord,
+  CodeIdentity,
   ControlKind,
   Event,
   EventBody,
@@ -11,7 +12,7 @@ import type {
 import { controlRequestKey, startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
-import type { WorkflowId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import { coordinatorType } from "../core/schedule.ts";
@@ -27,6 +28,8 @@ export interface OpenActivity {
   readonly input: Payload;
   readonly options: ActivityOptionsRecord;
   readonly isStep: boolean;
+  /** Its idempotency key is that of this run: of the one that asked for it first, though another goes on from there. */
+  readonly keyRunId: RunId;
   readonly scheduledAt: number;
   /** The number of the latest attempt that began; 0: none did. */
   attempt: number;
@@ -51,6 +54,8 @@ export interface OpenActivity {
 
 export interface OpenChild {
   readonly ordinal: number;
+  /** Which run the child knows as its parent. */
+  readonly parentRunId: RunId;
   readonly childWorkflowId: WorkflowId;
   readonly workflowType: string;
   readonly parentClosePolicy: ParentClosePolicy;
@@ -80,7 +85,7 @@ interface Held {
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noVoids: ReadonlySet<number> = new Set();
-const noSends: ReadonlySet<number> = new Set();
+const noSends: ReadonlyMap<number, RunId> = new Map();
 const noUpdates: ReadonlySet<AcceptedUpdate> = new Set();
 
 /** A bound: the dedupe ids that a chain of runs carries along, of signals, of updates and of cancellations each. */
@@ -99,7 +104,7 @@ export class RunState {
   // Most runs have none of these, and thousands of runs are in memory.
   #timers: Map<number, OpenTimer> | undefined;
   #children: Map<number, OpenChild> | undefined;
-  #sends: Set<number> | undefined;
+  #sends: Map<number, RunId> | undefined;
   #signalIds: Set<string> | undefined;
   #cancelRequestIds: Set<string> | undefined;
   #updates: Map<string, AcceptedUpdate> | undefined;
@@ -123,6 +128,9 @@ export class RunState {
   #isCancelRequested = false;
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
+  #identity: CodeIdentity | undefined;
+  /** Signals behind a `WorkflowReset` that are yet to be told. */
+  #carried = 0;
 
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
@@ -138,6 +146,15 @@ export class RunState {
   /** When the run, and the whole chain, times out. */
   get deadlines(): { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } {
     return this.#deadlines ?? this.started;
+  }
+
+  /** As whom the code acts from here on; `undefined`: as the run that it is, and nothing else. */
+  get identity(): CodeIdentity | undefined {
+    return this.#identity ?? this.#started?.resetOf?.begunAs;
+  }
+
+  get #actsAs(): RunId {
+    return this.identity?.runId ?? this.started.runId;
   }
 
   /** The first event of the run. Throws `history_shape` before it was applied. */
@@ -159,8 +176,8 @@ export class RunState {
     return this.#children ?? noChildren;
   }
 
-  /** Signals to others that have not been answered. */
-  get sends(): ReadonlySet<number> {
+  /** Signals to others that have not been answered, and which run those know as the sender. */
+  get sends(): ReadonlyMap<number, RunId> {
     return this.#sends ?? noSends;
   }
 
@@ -333,9 +350,11 @@ export class RunState {
       this.#status = status;
       if (isClosed(status)) this.#end(event);
     }
+    const isCarried = this.#carried > 0;
+    if (isCarried) this.#carried -= 1;
     const delivery = this.#absorb(event);
     this.#measure(event);
-    if (this.#pause === undefined || delivery === undefined) return delivery;
+    if ((this.#pause === undefined && !isCarried) || delivery === undefined) return delivery;
     this.#held ??= [];
     this.#held.push({ seq: event.seq, delivery });
     // The start delay is over, and the code has yet to begin.
@@ -408,6 +427,7 @@ export class RunState {
           input: event.input,
           options: event.options,
           isStep: event.isStep === true,
+          keyRunId: this.#actsAs,
           scheduledAt: event.recordedAt,
           attempt: 0,
           startedAt: undefined,
@@ -464,8 +484,8 @@ export class RunState {
         this.#remember(event.signalId);
         return { kind: "signal", name: event.name, payload: event.payload };
       case "SignalSent":
-        this.#sends ??= new Set();
-        this.#sends.add(event.ordinal);
+        this.#sends ??= new Map();
+        this.#sends.set(event.ordinal, this.#actsAs);
         return undefined;
       case "SignalSettled":
         if (this.#sends?.delete(event.ordinal) !== true) throw this.#shape(event, "no such signal was sent");
@@ -485,6 +505,7 @@ export class RunState {
         this.#children ??= new Map();
         this.#children.set(event.ordinal, {
           ordinal: event.ordinal,
+          parentRunId: this.#actsAs,
           childWorkflowId: event.childWorkflowId,
           workflowType: event.workflowType,
           parentClosePolicy: event.parentClosePolicy,
@@ -530,6 +551,11 @@ export class RunState {
         return undefined;
       case "WorkflowReopened":
         this.#rememberControl("reopen", event.requestId);
+        this.#reopen(event);
+        return undefined;
+      case "WorkflowReset":
+        this.#identity = event.as;
+        this.#carried = event.carriedSignals ?? 0;
         this.#reopen(event);
         return undefined;
       case "InputDelivered":
@@ -602,11 +628,13 @@ export class RunState {
    * What was under way when it ended was told to stop: it begins anew, with all that its options allow. A pause in which it ended is
    * over, and what the code was not told of in it comes next.
    */
-  #reopen(event: EventOf<"WorkflowReopened">): void {
+  #reopen(event: EventOf<"WorkflowReopened"> | EventOf<"WorkflowReset">): void {
     this.#pause = undefined;
+    const isFork = event.type === "WorkflowReset" && event.isFork === true;
     for (const [ordinal, activity] of this.activities) {
       this.activities.set(ordinal, {
         ...activity,
+        ...(isFork ? { keyRunId: event.as.runId } : {}),
         scheduledAt: event.recordedAt,
         startedAt: undefined,
         worker: undefined,

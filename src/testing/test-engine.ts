@@ -439,6 +439,8 @@ export class TestEngine {
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
       reopen: (request) => this.#write((service) => service.reopen(request)),
+      reset: (request) => this.#write((service) => service.reset(request)),
+      fork: (request) => this.#write((service) => service.fork(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),
