@@ -32,7 +32,7 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
     if (event.type === "WorkflowStarted") {
       if (open !== undefined) throw shape(event, `run ${open.start.runId} has not ended before it`);
       if (announced !== undefined && (event.runId !== announced || !follows(event, chain.at(-1)?.runId)))
-        throw shape(event, `the run before it goes on as ${announced}`);
+        throw shape(event, `the run before it continued as ${announced}`);
       announced = undefined;
       open = { start: event, last: event, status: "running" };
       starts.push(event);

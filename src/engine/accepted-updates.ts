@@ -5,7 +5,8 @@ import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { predecessorOf } from "../core/run-chain.ts";
 import { statusAfter } from "../core/status.ts";
-import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type { AcceptedUpdate } from "../replay/update-states.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
 
@@ -27,10 +28,10 @@ export async function findUpdate(
 ): Promise<UpdatePlace | undefined> {
   for (let at: RunRecord | undefined = run; at !== undefined;) {
     const state = await loadState(at, store);
-    const update = state.updateOf(updateId);
+    const update = state.updates.of(updateId);
     if (update !== undefined) return (await findTold(store, at, state, update)) ?? { run: at, update };
     const before = predecessorOf(state.started);
-    if (before === undefined || !state.hasEarlierUpdate(updateId)) return undefined;
+    if (before === undefined || !state.updates.hasEarlier(updateId)) return undefined;
     at = await store.findRun(at.workflowId, before);
   }
   return undefined;
@@ -108,7 +109,7 @@ async function findCarried(
 ): Promise<UpdatePlace | undefined> {
   const run = isReset(end) ? await store.findRun(workflowId, end.resetTo) : undefined;
   if (run === undefined) return undefined;
-  const update = (await loadState(run, store)).updateOf(updateId);
+  const update = (await loadState(run, store)).updates.of(updateId);
   return update === undefined ? undefined : { run, update };
 }
 

@@ -94,8 +94,13 @@ function copyStart(
   return rest;
 }
 
-function filled(known: KnownIds): Partial<KnownIds> {
-  return Object.fromEntries(Object.entries(known).filter(([, ids]) => ids.length > 0));
+function filled({ signalIds, updateIds, cancelRequestIds, controlRequestIds }: KnownIds): Partial<KnownIds> {
+  return {
+    ...(signalIds.length === 0 ? {} : { signalIds }),
+    ...(updateIds.length === 0 ? {} : { updateIds }),
+    ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
+    ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
+  };
 }
 
 function copyEvent(event: Event, offset: number, isFork: boolean): NewEvent {

@@ -319,15 +319,16 @@ async function draftRun(
 
 function knownIds(latest: RunState, prefix: RunState, carried: CopyOptions["carried"]): CopyOptions["known"] {
   const isCarried = new Set(carried.map(({ signalId }) => signalId));
-  const { signalIds = [], updateIds = [], cancelRequestIds = [], controlRequestIds = [] } = prefix.started;
-  const join = (own: readonly string[], of: readonly string[]): readonly string[] => [
-    ...new Set([...own, ...of]),
+  const { started } = prefix;
+  const recent = latest.requests.recent();
+  const join = (own: readonly string[] | undefined, of: readonly string[] | undefined): readonly string[] => [
+    ...new Set([...(own ?? []), ...(of ?? [])]),
   ];
   return {
-    signalIds: join(signalIds, latest.recentSignalIds()).filter((id) => !isCarried.has(id)),
-    updateIds: join(updateIds, latest.recentUpdateIds()),
-    cancelRequestIds: join(cancelRequestIds, latest.recentCancelRequestIds()),
-    controlRequestIds: join(controlRequestIds, latest.recentControlRequestIds()),
+    signalIds: join(started.signalIds, recent.signalIds).filter((id) => !isCarried.has(id)),
+    updateIds: join(started.updateIds, latest.updates.recentIds()),
+    cancelRequestIds: join(started.cancelRequestIds, recent.cancelRequestIds),
+    controlRequestIds: join(started.controlRequestIds, recent.controlRequestIds),
   };
 }
 

@@ -37,7 +37,8 @@ interface Span {
 
 function pointsOfLease(events: readonly Event[], from: number, voids: ReadonlySet<number>): ResetPoint[] {
   const spans: Span[] = [];
-  const end = events.findIndex((event) => isTerminal(event) && !voids.has(event.seq));
+  const ended = events.findIndex((event) => isTerminal(event) && !voids.has(event.seq));
+  const end = ended < 0 ? events.length : ended;
   let isPaused = false;
   let held = 0;
   for (const [index, event] of events.entries()) {
@@ -52,8 +53,8 @@ function pointsOfLease(events: readonly Event[], from: number, voids: ReadonlySe
   }
   const points: ResetPoint[] = [];
   for (const [place, { first, commands }] of spans.entries()) {
-    const last = (spans[place + 1]?.first ?? events.length) - 1;
-    for (let index = Math.max(first, from); index <= last && (end < 0 || index < end); index += 1) {
+    const behind = spans[place + 1]?.first ?? events.length;
+    for (let index = Math.max(first, from); index < Math.min(behind, end); index += 1) {
       const seq = events[index]?.seq;
       const isDone = commands.every((command) => command <= index);
       if (seq !== undefined && (isDone || commands.every((command) => command > index)))

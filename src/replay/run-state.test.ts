@@ -69,6 +69,7 @@ describe("the state of a run", () => {
         activityType: "charge",
         input,
         options: { startToCloseMs: 5 },
+        keyRunId: "r",
         isStep: false,
         scheduledAt: 101,
         attempt: 0,
@@ -224,14 +225,14 @@ describe("the state of a run", () => {
       name: "go",
       payload: input,
     };
-    expect([...after(start, sent).state.sends]).toEqual([0]);
+    expect([...after(start, sent).state.sends.keys()]).toEqual([0]);
     const good = after(start, sent, { type: "SignalSettled", ordinal: 0 });
     expect(good.told).toMatchObject({ kind: "signal-settled", outcome: { ok: true } });
     const bad = after(start, sent, { type: "SignalSettled", ordinal: 0, failure });
     expect(bad.told).toMatchObject({ kind: "signal-settled", outcome: { ok: false, failure } });
     expect(bad.state.sends.size).toBe(0);
     const two = after(start, sent, { ...sent, ordinal: 1 }, { type: "SignalSettled", ordinal: 0 });
-    expect([...two.state.sends]).toEqual([1]);
+    expect([...two.state.sends.keys()]).toEqual([1]);
   });
 
   it("remembers the ids of signals, with those of earlier runs, up to a bound", () => {
@@ -244,11 +245,11 @@ describe("the state of a run", () => {
         signalId: "fresh",
       },
     );
-    expect(state.hasSignal("old")).toBe(true);
-    expect(state.hasSignal("fresh")).toBe(true);
-    expect(state.hasSignal("other")).toBe(false);
-    expect(state.recentSignalIds()).toEqual(["old", "fresh"]);
-    expect(after(start).state.recentSignalIds()).toEqual([]);
+    expect(state.requests.hasSignal("old")).toBe(true);
+    expect(state.requests.hasSignal("fresh")).toBe(true);
+    expect(state.requests.hasSignal("other")).toBe(false);
+    expect(state.requests.recent().signalIds).toEqual(["old", "fresh"]);
+    expect(after(start).state.requests.recent().signalIds).toEqual([]);
 
     const many = Array.from({ length: 1_500 }, (_each, index): EventBody => ({
       type: "SignalReceived",
@@ -256,7 +257,7 @@ describe("the state of a run", () => {
       payload: input,
       signalId: `s${index}`,
     }));
-    const recent = after(start, ...many).state.recentSignalIds();
+    const recent = after(start, ...many).state.requests.recent().signalIds;
     expect(recent).toHaveLength(1_000);
     expect(recent.at(-1)).toBe("s1499");
   });
@@ -272,7 +273,7 @@ describe("the state of a run", () => {
     );
     expect(told).toEqual({ kind: "signal", name: "go", payload: input });
     // A signal without an id is no second one of any.
-    expect(state.recentSignalIds()).toEqual(["first"]);
+    expect(state.requests.recent().signalIds).toEqual(["first"]);
     expect(after({ ...start, signals }).told).toStrictEqual({ kind: "start", input, signals });
     expect(after(start).told).toStrictEqual({ kind: "start", input });
   });
@@ -281,7 +282,13 @@ describe("the state of a run", () => {
     const second = { ...child, ordinal: 1, childWorkflowId: "d" as WorkflowId } as EventBody;
     const ended = after(start, child, second, { type: "ChildWorkflowCompleted", ordinal: 0, result: input });
     expect([...ended.state.children.values()]).toEqual([
-      { ordinal: 1, childWorkflowId: "d", workflowType: "ship", parentClosePolicy: "cancel" },
+      {
+        ordinal: 1,
+        parentRunId: "r",
+        childWorkflowId: "d",
+        workflowType: "ship",
+        parentClosePolicy: "cancel",
+      },
     ]);
   });
 

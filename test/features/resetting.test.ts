@@ -305,7 +305,7 @@ describe("a run that is reset", () => {
     await t.settle();
     await t.crash();
     await run.signal(go, "x");
-    const result = (await t.result(run)) as unknown as string[];
+    const result = await t.result(run);
     expect(result.slice(1)).toEqual(["work 1", "work 9", "work 10", "x"]);
     expect(state.keys[5]).toBe(`${run.runId}:0`);
     expect((await run.describe()).runs.map(({ runId }) => runId)).toEqual([
