@@ -388,6 +388,18 @@ export const groups: readonly Group[] = [
           "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
         layers: ["U"],
       },
+      {
+        number: 60,
+        claim:
+          "A workflow that is reset goes on exactly from the point, as a new run and in one commit, or stays as it is: what was done before it is not done again, what came after it is told once or not at all, and nothing that the old run used as a key is used for something else.",
+        layers: ["S", "U"],
+      },
+      {
+        number: 61,
+        claim:
+          "A fork changes nothing of the workflow that it is of, and shares no key with it for what it asks for.",
+        layers: ["U"],
+      },
     ],
   },
 ];

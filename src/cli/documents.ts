@@ -109,7 +109,18 @@ export const documents = {
   list: runPage,
   count,
   describe: description,
-  history: z.object({ workflowId: z.string(), events: list(anyEvent) }),
+  history: z.object({
+    workflowId: z.string(),
+    events: list(anyEvent),
+    points: maybe(
+      list(
+        z.object({
+          seq: z.number(),
+          isRedone: z.boolean().describe("What its code did about that event is not kept, and done anew."),
+        }),
+      ).describe("With --points: from which events a run can be reset."),
+    ),
+  }),
   logs: z.object({
     workflowId: z.string(),
     lines: list(logsLine),

@@ -23,8 +23,8 @@ export class HistoryView {
     this.#options = options;
   }
 
-  /** One line, or two when a day begins. */
-  show(event: Event): string {
+  /** One line, or two when a day begins. `mark`: stands before it. */
+  show(event: Event, mark = ""): string {
     if (event.type === "WorkflowStarted") {
       this.#names.clear();
       this.#startedAt = event.recordedAt;
@@ -34,7 +34,7 @@ export class HistoryView {
     const heading = day === this.#day ? "" : `${style("dim", day)}\n`;
     this.#day = day;
     const since = this.#startedAt === undefined ? "" : `+${formatSpan(recordedAt - this.#startedAt)}`;
-    const fixed = `${String(seq).padStart(5)}  ${formatClock(recordedAt)}  ${since.padStart(8)}  ${type.padEnd(typeWidth)}  `;
+    const fixed = `${mark}${String(seq).padStart(5)}  ${formatClock(recordedAt)}  ${since.padStart(8)}  ${type.padEnd(typeWidth)}  `;
     const room = this.#options.isFull
       ? Number.POSITIVE_INFINITY
       : Math.max(20, this.#options.width - fixed.length);

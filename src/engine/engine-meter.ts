@@ -165,7 +165,11 @@ export class EngineMeter {
     }
     for (const { acceptedAt } of state.updates.leftBy(state.terminal))
       this.#updateEnded(workflowType, "unfinished", (terminal.recordedAt - acceptedAt) / 1_000);
-    this.#ended(workflowType, state.status, terminal.recordedAt - state.started.recordedAt);
+    this.#ended(
+      workflowType,
+      state.status,
+      terminal.recordedAt - (state.started.resetOf?.at ?? state.started.recordedAt),
+    );
   }
 
   /** A run began as a copy of another one. What happened to that was counted there. */

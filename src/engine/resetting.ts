@@ -309,7 +309,7 @@ async function draftRun(
     firstSeq: into.firstSeq,
     events: bodies,
     status: state.status,
-    startedAt: started.recordedAt,
+    startedAt: at,
     // Somebody has to bring it in.
     wakeAt: 0,
     ...(parent === undefined ? {} : { parent }),
