@@ -141,7 +141,7 @@ export const documents = {
   resume: z.object({ workflowId: z.string() }),
   reopen: z.object({ workflowId: z.string() }),
   reset: resetDone,
-  fork: resetDone,
+  fork: z.object(resetDone.shape),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),
