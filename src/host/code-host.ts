@@ -226,7 +226,8 @@ export class CodeHost {
       },
     });
     const busyWith = calls.find(({ request }) => request.call === -who);
-    const culprit = this.#isExcused(error, busyWith) ? undefined : busyWith;
+    const isBlamed = busyWith !== undefined && !this.#isExcused(error, subjectOf(busyWith.request));
+    const culprit = isBlamed ? busyWith : undefined;
     // What ended one host would end the next.
     if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);
     for (const call of calls)
@@ -242,15 +243,14 @@ export class CodeHost {
       if (call !== culprit && call.request.kind.startsWith("parse-") && !("instance" in call.request))
         this.#ask(call);
     for (const [id, instance] of instances) {
-      const isCulprit = id === who;
+      const isCulprit = id === who && !this.#isExcused(error, `run ${instance.init.runId}`);
       instance.init.onLost?.(isCulprit ? blame : error, isCulprit);
     }
   }
 
   /** Who ended for no known reason may have been killed by anybody: what was asked of it is asked once more, before it is blamed. */
-  #isExcused(error: AionError, call: Call | undefined): boolean {
-    if (call === undefined || endOf(error) !== "exit") return false;
-    const subject = subjectOf(call.request);
+  #isExcused(error: AionError, subject: string): boolean {
+    if (endOf(error) !== "exit") return false;
     if (this.#suspects.delete(subject)) return false;
     this.#suspects.add(subject);
     if (this.#suspects.size <= suspectsMax) return true;
