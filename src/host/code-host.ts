@@ -122,8 +122,11 @@ export class CodeHost {
         this.#expect(1);
         this.#post({ kind: "begin", instance: id, activation });
       },
-      ask: async (kind, name, payload) =>
-        readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload,
+      ask: async (kind, name, payload) => {
+        // The next host has none of its instances.
+        if (!this.#instances.has(id)) throw lostBefore();
+        return readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload;
+      },
       parseResult: async (ordinal, payload) => {
         const request = { kind: "parse-instance-result", instance: id, ordinal, payload } as const;
         return readAnswer(await this.#call(request)) as Payload;
@@ -271,6 +274,10 @@ function subjectOf(request: Call["request"]): string {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function lostBefore(): AionError {
+  return new AionError("package_stopped", "the process that ran the workflow code has ended");
+}
 
 function closed(): AionError {
   return new AionError("engine_closed", "the engine is closed");
