@@ -13,7 +13,7 @@ import { notAWorkflow } from "./coordinator.ts";
 import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore, LoadedRun } from "./load.ts";
-import { loadRun } from "./load.ts";
+import { despiteOthers, loadRun } from "./load.ts";
 import { toParkedText } from "./parked.ts";
 import { readEnd } from "./views.ts";
 
@@ -252,14 +252,16 @@ async function tryReplay(
   };
   let loaded: Awaited<ReturnType<typeof loadRun>>;
   try {
-    loaded = await loadRun(record, {
-      store,
-      programs,
-      scheduler: ports.scheduler,
-      payloadLimitBytes,
-      log: () => undefined,
-      onStray: () => undefined,
-    });
+    loaded = await despiteOthers(() =>
+      loadRun(record, {
+        store,
+        programs,
+        scheduler: ports.scheduler,
+        payloadLimitBytes,
+        log: () => undefined,
+        onStray: () => undefined,
+      }),
+    );
   } catch (error) {
     if (!isAionError(error) || (error.code !== "nondeterminism" && error.code !== "history_shape"))
       throw error;

@@ -111,7 +111,7 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
   });
 
   // I-55
-  it("take signals and queries while the process of their code is ended by what another run does", async () => {
+  it("take signals, queries and starts while the process of their code is ended by what another run does", async () => {
     const engine = await open({ activationBudget: 1_000 });
     await engine.deploy(
       await build(`
@@ -125,9 +125,12 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     const looping = loop.signal("go", 1).catch(() => undefined);
     // It loops by now, and they stand behind it.
     await delay(200);
+    const begun = engine.client.start("order", 0);
     const [asked] = await Promise.all([other.query("stage"), other.signal("go", 2)]);
     expect(asked).toBe("here");
     expect(await other.result()).toBe(2);
+    await (await begun).signal("go", 3);
+    expect(await (await begun).result()).toBe(3);
     await looping;
     await loop.terminate();
   });
