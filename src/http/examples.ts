@@ -14,6 +14,8 @@ export const exampleBodies: Readonly<Partial<Record<keyof Service, object>>> = {
   pause: { reason: "the payment provider is down" },
   resume: { reason: "the payment provider is back" },
   reopen: { reason: "the carrier is back" },
+  reset: { toSeq: 7, reason: "the price was wrong" },
+  fork: { newWorkflowId: "order-42-again", toSeq: 7 },
   route: { workflowTypes: ["order"], version: "0123456789abcdef".repeat(4) },
   createSchedule: {
     scheduleId: "report",
