@@ -294,6 +294,16 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     };
     expect(await ask()).toMatchObject({ code: "package_stopped", details: { end: "exit" } });
     expect(await ask()).toMatchObject({ code: "package_stopped", details: { isCulprit: true } });
+    const begin = async (): Promise<unknown> => {
+      const run = new Driven(host, "endless");
+      await run.start();
+      const told = run.worked();
+      await killWhenBusy();
+      await told;
+      return run.lost;
+    };
+    expect(await begin()).toMatchObject({ isCulprit: false });
+    expect(await begin()).toMatchObject({ isCulprit: true });
   });
 
   it("a package that is none, throws, or does not end, is refused; the others stay", async () => {
