@@ -13,9 +13,12 @@ export interface HttpLimits {
   readonly callsPerRequest: number;
   /** Streams of events that one caller has open at once. */
   readonly streamsPerCaller: number;
+  /** Calls under way at once over one connection of HTTP/2. */
+  readonly callsPerConnection: number;
 }
 
 const streamsPerCallerDefault = 1_000;
+const callsPerConnectionDefault = 1_000;
 
 /** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */
 export function httpLimits(payloadLimitBytes: number, given: Partial<HttpLimits> = {}): HttpLimits {
@@ -24,6 +27,7 @@ export function httpLimits(payloadLimitBytes: number, given: Partial<HttpLimits>
     requestBytes: given.requestBytes ?? 4 * payloadLimitBytes + 64 * 1024,
     callsPerRequest: given.callsPerRequest ?? callsMax,
     streamsPerCaller: given.streamsPerCaller ?? streamsPerCallerDefault,
+    callsPerConnection: given.callsPerConnection ?? callsPerConnectionDefault,
   };
 }
 

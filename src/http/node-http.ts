@@ -22,8 +22,6 @@ const requestTimeoutMs = 60_000;
 const drainTimeoutMs = 5_000;
 /** How long a connection of HTTP/2 may be without a call. */
 const idleTimeoutMsDefault = 120_000;
-/** Calls under way at once over one connection of HTTP/2. */
-const streamsPerConnection = 1_000;
 /** Of the services of `proto/`. */
 const rpcPrefix = "/aion.";
 /** Of workers, whose requests last as long as they do. */
@@ -50,10 +48,11 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   const closing = new AbortController();
   const { meter } = options;
   const httpMeter = meter === undefined ? undefined : new HttpMeter(meter);
+  const { streamsPerCaller, callsPerConnection } = httpLimits(options.payloadLimitBytes, options.limits);
   const appOptions = {
     ...options,
     closing: closing.signal,
-    streams: new OpenStreams(httpLimits(options.payloadLimitBytes, options.limits).streamsPerCaller),
+    streams: new OpenStreams(streamsPerCaller),
     ...(httpMeter === undefined ? {} : { httpMeter }),
   };
   // The two describe the same requests and responses of Node by types of their own.
@@ -96,7 +95,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   );
   const sockets = new WebSockets(appOptions);
   first.on("upgrade", (request, socket, head) => void sockets.upgrade(request, socket, head));
-  const second = createHttp2Server({ settings: { maxConcurrentStreams: streamsPerConnection } }, listener);
+  const second = createHttp2Server({ settings: { maxConcurrentStreams: callsPerConnection } }, listener);
   const sessions = new Set<ServerHttp2Session>();
   second.on("session", (session) => {
     sessions.add(session);

@@ -1,9 +1,12 @@
 /** What one request, and one caller, may take: each a setting. */
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { fetchSend } from "../../src/client/fetch-send.ts";
 import { HttpService } from "../../src/client/http-service.ts";
 import { nullPayload } from "../../src/core/payload.ts";
-import { errorOf, events, input, readEvents, serve, under } from "./serve.ts";
+import { closers, errorOf, events, input, readEvents, serve, under } from "./serve.ts";
 
 const post = (url: string, path: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
   fetch(under(url, path), { method: "POST", body });
@@ -71,6 +74,32 @@ describe("the limit", () => {
     const { url } = await serve({}, { limits: { callsPerRequest: 3 } });
     const response = await fetch(`${url}/openapi.json`);
     expect(await response.text()).toContain('"maxItems":3');
+  });
+
+  it("of calls over one connection of HTTP/2 holds back those beyond it, until there is room", async () => {
+    const answers: (() => void)[] = [];
+    const { url } = await serve(
+      {
+        count: () => new Promise((resolve) => answers.push(() => resolve(1))),
+      },
+      { limits: { callsPerConnection: 2 } },
+    );
+    const session = connect(url);
+    closers.push(() => session.destroy());
+    const [settings] = (await once(session, "remoteSettings")) as [{ readonly maxConcurrentStreams: number }];
+    expect(settings.maxConcurrentStreams).toBe(2);
+    const ended: number[] = [];
+    for (const index of [0, 1, 2]) {
+      const stream = session.request({ ":path": new URL(under(url, "/workflow-count")).pathname });
+      stream.resume().once("end", () => ended.push(index));
+    }
+    await expect.poll(() => answers.length).toBe(2);
+    await setTimeout(50);
+    expect(answers).toHaveLength(2);
+    for (const answer of answers.splice(0)) answer();
+    await expect.poll(() => answers.length).toBe(1);
+    for (const answer of answers.splice(0)) answer();
+    await expect.poll(() => ended.length).toBe(3);
   });
 
   it("of streams that one caller has open is one for all protocols, and there is room again when one ends", async () => {
