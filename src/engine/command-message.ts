@@ -23,7 +23,7 @@ export function toMessage(
     const reason = "the parent cancelled it";
     return { target: child.childWorkflowId, message: { kind: "cancel", reason, parent: link } };
   }
-  const trace = spans.contextOfRun(started);
+  const trace = spans.contextOfRun(state);
   const traced = trace === undefined ? {} : { trace };
   if (command.kind === "send-signal") {
     const { target, name, payload } = command;

@@ -372,7 +372,7 @@ export class Kernel implements RunHost {
         if (activity === undefined) this.release(run, attempt);
         else {
           const address = { workflowId, runId, ordinal };
-          const trace = this.spans.contextOfActivity(state.started, ordinal);
+          const trace = this.spans.contextOfActivity(state, ordinal);
           if (worker !== undefined) this.workers.begin(address, activity, trace);
           else this.dispatcher.run(address, activity, run.instance?.stepFunction(ordinal), trace);
         }

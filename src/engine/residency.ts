@@ -427,7 +427,7 @@ export class Residency {
       // One that a worker was given did not: the worker may come back to it.
       if (worker === undefined) activity.startedAt = undefined;
       else {
-        const trace = spans.contextOfActivity(started, ordinal);
+        const trace = spans.contextOfActivity(state, ordinal);
         workers.adopt({ workflowId, runId, ordinal }, activity, worker, trace);
       }
     }

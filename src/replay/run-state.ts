@@ -72,6 +72,8 @@ export class RunState {
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
 
+  #reopened: EventOf<"WorkflowReopened"> | undefined;
+
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
     this.workflowId = workflowId;
@@ -81,6 +83,11 @@ export class RunState {
   /** Whether the event does not count any more. */
   isVoid(seq: number): boolean {
     return this.#voids.has(seq);
+  }
+
+  /** Its latest reopening. */
+  get reopened(): EventOf<"WorkflowReopened"> | undefined {
+    return this.#reopened;
   }
 
   /** When the run, and the whole chain, times out. */
@@ -404,6 +411,7 @@ export class RunState {
    * over, and what the code was not told of in it comes next.
    */
   #reopen(event: EventOf<"WorkflowReopened">): void {
+    this.#reopened = event;
     this.pausing.end();
     for (const [ordinal, activity] of this.activities)
       this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));
