@@ -440,8 +440,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/attempt.ts",
-        "invalid || isFinal(failure, activity.options.retry)",
-        "invalid || isFinal({ ...failure, nonRetryable: false }, activity.options.retry)",
+        "bucketOf(failure, activity.options.retry)",
+        "bucketOf({ ...failure, nonRetryable: false }, activity.options.retry)",
       ),
     ],
   },

@@ -138,6 +138,21 @@ const metricSpecs = {
     watch: "Alert on its 95th percentile: there are too few workers, or slots, for the queue.",
   },
 
+  aion_activities_parked: {
+    type: "gauge",
+    of: "engine",
+    labels: ["task_queue", "activity_type"],
+    help: "Activities that wait for an operator, by where their latest attempt ran.",
+    watch: "Alert above 0: nobody but an operator lets them go on. `aion list --parked` names them, and why.",
+  },
+  aion_activities_parked_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["activity_type"],
+    help: "Times that an activity was parked.",
+    watch: "Many at once: one cause, and one `aion resume --parked` when it is mended.",
+  },
+
   // Task queues and workers.
   aion_task_queue_depth: {
     type: "gauge",

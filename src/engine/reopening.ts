@@ -14,6 +14,7 @@ import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore, LoadedRun } from "./load.ts";
 import { loadRun } from "./load.ts";
+import { toParkedText } from "./parked.ts";
 import { readEnd } from "./views.ts";
 
 /**
@@ -117,6 +118,7 @@ async function reopen(
       // Somebody has to bring it back.
       wakeAt: 0,
       wakeAtBefore: row.wakeAt,
+      ...(state.parkedSeq > headSeq ? { parked: toParkedText(state) } : {}),
     },
     ...(send.length === 0 ? {} : { send }),
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),

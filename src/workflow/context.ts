@@ -1,6 +1,7 @@
 import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord, ParentClosePolicy } from "../core/event.ts";
 import type { LogLevel } from "../core/ports.ts";
+import type { Schema } from "../core/schema.ts";
 import type { ActivityTask, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "./definition.ts";
 
 /** What the functions of this module ask of whoever runs the workflow code. One context per cancellation scope. */
@@ -40,6 +41,8 @@ export interface ActivityRequest {
   readonly activityType: string;
   readonly input: unknown;
   readonly options: ActivityOptionsRecord;
+  /** Of its result, if an operator gives it one. */
+  readonly outputSchema?: Schema;
   /** A `step`'s closure. */
   readonly step?: (task: ActivityTask) => unknown;
 }

@@ -18,7 +18,7 @@ import { parseWorkflowId } from "../../src/core/ids.ts";
 import { goldenNames, readGolden } from "../golden/golden-file.ts";
 import { CommandTest } from "./command.ts";
 import type { CommandOptions } from "./command.ts";
-import { approval, approve, fulfil, ship, stage } from "./workflows.ts";
+import { approval, approve, fulfil, providerKey, settle, ship, stage } from "./workflows.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
 const workflowsFile = path.join(import.meta.dirname, "workflows.ts");
@@ -211,6 +211,26 @@ describe("with --json", () => {
     await expectDocument("reopen", ["a-2", "--reason", "after all"]);
     expect(await expectDocument("describe", ["a-2"])).toMatchObject({ status: "running" });
     await expectDocument("terminate", ["a-3"]);
+    providerKey.isValid = false;
+    await client.start(settle, 7, { id: "s-1" });
+    await expect.poll(async () => await client.count({ isParked: true })).toBe(1);
+    await expect.poll(async () => (await client.get("s-1").describe()).parked?.count).toBe(2);
+    expect(await expectDocument("list", ["--parked"])).toMatchObject({ runs: [{ parked: { count: 2 } }] });
+    expect(await expectDocument("describe", ["s-1"])).toMatchObject({
+      pendingActivities: [{ state: "parked" }, { state: "parked" }],
+    });
+    expect(await expectDocument("resume", ["s-1", "--activity", "1", "--result", '"by hand"'])).toMatchObject(
+      {
+        workflowId: "s-1",
+        ordinals: [1],
+      },
+    );
+    providerKey.isValid = true;
+    expect(await expectDocument("resume", ["--parked"])).toMatchObject({
+      runs: [{ workflowId: "s-1", ordinals: [0] }],
+    });
+    expect(await client.get("s-1").result()).toEqual(["paid 7", "by hand"]);
+    await expectDocument("history", ["s-1"]);
     expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });
   });
 

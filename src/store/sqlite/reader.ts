@@ -413,7 +413,7 @@ function corrupt(workflowId: WorkflowId, seq: number, what: string): AionError {
 }
 
 const runColumns = `run_key, workflow_id, run_id, workflow_type, version, status, first_seq, head_seq, started_at, closed_at,
-  wake_at, blocked, parent_workflow_id, parent_run_id, parent_ordinal`;
+  wake_at, blocked, parked, parent_workflow_id, parent_run_id, parent_ordinal`;
 
 const statementTexts = {
   begin: "BEGIN",
@@ -481,12 +481,14 @@ function toWhere(filter: RunFilter): {
   add("parent_workflow_id = ?", filter.parentWorkflowId);
   if (filter.isBlocked !== undefined)
     where.push(filter.isBlocked ? "blocked IS NOT NULL" : "blocked IS NULL");
+  if (filter.isParked !== undefined) where.push(filter.isParked ? "parked IS NOT NULL" : "parked IS NULL");
   return { where, values };
 }
 
 /** Whether few rows must be looked at to answer. */
 function isIndexed(filter: RunFilter): boolean {
-  return filter.workflowId !== undefined || filter.isBlocked === true || filter.status === "paused";
+  const { workflowId, isBlocked, isParked, status } = filter;
+  return workflowId !== undefined || isBlocked === true || isParked === true || status === "paused";
 }
 
 function runsFor(filter: RunFilter): string {
@@ -503,7 +505,7 @@ function toRunRecord(row: Row): RunRecord {
   const status = statusOfCode(Number(row["status"]));
   const workflowId = String(row["workflow_id"]) as WorkflowId;
   assert(status, `the row of workflow ${workflowId} has a status that this version knows`);
-  const { closed_at: closedAt, wake_at: wakeAt, blocked, parent_workflow_id: parentId } = row;
+  const { closed_at: closedAt, wake_at: wakeAt, blocked, parked, parent_workflow_id: parentId } = row;
   return {
     runKey: Number(row["run_key"]),
     workflowId,
@@ -517,6 +519,7 @@ function toRunRecord(row: Row): RunRecord {
     wakeAt: typeof wakeAt === "number" ? wakeAt : null,
     ...(typeof closedAt === "number" ? { closedAt } : {}),
     ...(typeof blocked === "string" ? { blocked } : {}),
+    ...(typeof parked === "string" ? { parked } : {}),
     ...(typeof parentId === "string"
       ? {
           parent: {
