@@ -144,6 +144,12 @@ const settingsSchema = z.strictObject({
     description:
       "Calls that may be under way at once over one connection of HTTP/2 (gRPC). A client begins others when some of them are over.",
   }),
+  unreadAnswersBytesMax: whole(1024 * 1024, Number.MAX_SAFE_INTEGER)
+    .default(256 * 1024 * 1024)
+    .meta({
+      description:
+        "Bytes of all answers together that their callers have not taken yet. Beyond it the largest of those are cut off that were not taken at once.",
+    }),
   codec: z.string().min(1).optional().meta({
     description:
       "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",

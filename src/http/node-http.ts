@@ -13,6 +13,7 @@ import { httpLimits, OpenStreams } from "./http-limits.ts";
 import { HttpMeter } from "./http-meter.ts";
 import { peerOf } from "./peer.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import { WebSockets } from "./web-sockets.ts";
 
 const headersTimeoutMs = 10_000;
@@ -48,7 +49,11 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   const closing = new AbortController();
   const { meter } = options;
   const httpMeter = meter === undefined ? undefined : new HttpMeter(meter);
-  const { streamsPerCaller, callsPerConnection } = httpLimits(options.payloadLimitBytes, options.limits);
+  const { streamsPerCaller, callsPerConnection, unreadAnswersBytes } = httpLimits(
+    options.payloadLimitBytes,
+    options.limits,
+  );
+  const unread = new UnreadAnswers(unreadAnswersBytes, options.log);
   const appOptions = {
     ...options,
     closing: closing.signal,
@@ -78,6 +83,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       underWay.delete(answered),
     );
     underWay.add(answered);
+    unread.add(response);
     // HTTP/2 has a farewell of its own.
     if (closing.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     if (response instanceof Http2ServerResponse && request.url?.startsWith(workPrefix) !== true)
@@ -157,6 +163,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       for (const caller of callers) caller.destroy();
       first.close();
       second.close();
+      unread.close();
       unwatch?.();
     },
   };

@@ -73,6 +73,8 @@ export interface ServerOptions extends EngineSettings {
   readonly streamsPerCallerMax?: number;
   /** Calls under way at once over one connection of HTTP/2; a client begins the others when some of them are over. Default 1,000. */
   readonly callsPerConnectionMax?: number;
+  /** Bytes of all answers together that their callers have not taken; beyond it the largest are cut off. Default 256 MiB. */
+  readonly unreadAnswersBytesMax?: number;
   readonly log?: Log;
 }
 
@@ -127,6 +129,7 @@ export class Server {
       callsPerRequestMax,
       streamsPerCallerMax,
       callsPerConnectionMax,
+      unreadAnswersBytesMax,
       authentication,
       behindTlsProxy = false,
       tls,
@@ -181,6 +184,7 @@ export class Server {
         ...(callsPerRequestMax === undefined ? {} : { callsPerRequest: callsPerRequestMax }),
         ...(streamsPerCallerMax === undefined ? {} : { streamsPerCaller: streamsPerCallerMax }),
         ...(callsPerConnectionMax === undefined ? {} : { callsPerConnection: callsPerConnectionMax }),
+        ...(unreadAnswersBytesMax === undefined ? {} : { unreadAnswersBytes: unreadAnswersBytesMax }),
       },
       version: thisVersion(),
       log,
