@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 it("ends when the next frame is not asked for in time, and waits for ever for one that is not there", async () => {
-  const onOver = vi.fn();
+  const onOver = vi.fn<() => void>();
   const queue = new FrameQueue<number>(10);
   queue.giveUpAfter(1_000, onOver);
   const frames = queue[Symbol.asyncIterator]();
