@@ -180,6 +180,11 @@ export class Residency {
     return load;
   }
 
+  /** Resolves when the run has been brought in, or cannot be; `undefined`: that is not under way. */
+  bringingIn(workflowId: WorkflowId): Promise<unknown> | undefined {
+    return this.#loads.get(workflowId)?.catch(() => undefined);
+  }
+
   async #bringIn(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     let found: ResidentRun | undefined;
     try {
