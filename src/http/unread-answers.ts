@@ -32,12 +32,16 @@ export class UnreadAnswers {
   }
 
   #look(): void {
+    let sum = 0;
+    for (const response of this.#responses) sum += bytesIn(response);
+    const before = this.#before;
+    this.#before = new Set();
+    // Of very many that are open it is mostly nothing that has to be told.
+    if (sum <= this.#maxBytes / 2) return;
     const held = [...this.#responses]
       .map((response) => ({ response, bytes: bytesIn(response) }))
       .filter(({ bytes }) => bytes > 0);
-    const before = this.#before;
-    this.#before = new Set(held.map(({ response }) => response));
-    let sum = held.reduce((total, { bytes }) => total + bytes, 0);
+    for (const { response } of held) this.#before.add(response);
     if (sum <= this.#maxBytes) return;
     const late = held.filter(({ response }) => before.has(response));
     let cutCount = 0;
