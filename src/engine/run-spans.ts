@@ -58,16 +58,17 @@ export class RunSpans {
     }
     for (const activity of state.activities.values())
       spans.push(spanOfActivity(state, activity, event, run, { outcome: "abandoned" }));
-    const earlier = reopened === undefined ? started.continuedFrom : started.runId;
-    const before =
-      earlier === undefined ? undefined : this.#tracing.contextOf(runSeed(earlier), started.trace);
+    const { continuedFrom, resetOf } = started;
+    const link = reopened === undefined ? (resetOf?.runId ?? continuedFrom) : started.runId;
+    const before = link === undefined ? undefined : this.#tracing.contextOf(runSeed(link), started.trace);
     const error = errorOf(event);
     spans.push({
       name: `run ${started.workflowType}`,
       kind: "internal",
       parent: started.trace,
       seed: leaseSeed(state),
-      startAt: (reopened ?? started).recordedAt,
+      // What it began with as a copy is in the span of that run.
+      startAt: reopened?.recordedAt ?? resetOf?.at ?? started.recordedAt,
       endAt: event.recordedAt,
       attributes: { ...attributesOf(started), [spanAttribute.runStatus]: statusAfter(event) },
       ...(error === undefined ? {} : { error }),
