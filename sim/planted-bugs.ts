@@ -508,8 +508,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/command-message.ts",
-        'message: { kind: "cancel", reason, parent: link } };',
-        'message: { kind: "cancel", reason, parent: { ...link, ordinal: link.ordinal + 1 } } };',
+        'message: { kind: "cancel", reason, parent } };',
+        'message: { kind: "cancel", reason, parent: { ...parent, ordinal: link.ordinal + 1 } } };',
       ),
     ],
   },
@@ -622,7 +622,11 @@ let latestMs = 0;`,
     within: 1000,
     edits: [
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
-      edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),
+      edit(
+        "engine/closing.ts",
+        'terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined',
+        "undefined",
+      ),
     ],
   },
   {
