@@ -69,7 +69,12 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     ...(requestId === undefined ? {} : { requestId }),
     begunAs,
   };
-  const bodies = [copyStart(first, options, origin), ...copied, reset, ...carried.map((signal) => ({ ...bodyOf(signal), recordedAt: at }))];
+  const bodies = [
+    copyStart(first, options, origin),
+    ...copied,
+    reset,
+    ...carried.map((signal) => ({ ...bodyOf(signal), recordedAt: at })),
+  ];
   return bodies.map((body, index): Event => ({ ...body, seq: firstSeq + index, workflowId }));
 }
 

@@ -1,5 +1,6 @@
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
 import { isClosed, terminalOf } from "../core/status.ts";
 import type { ResetPoint } from "../replay/reset-points.ts";
 import { RunState } from "../replay/run-state.ts";
@@ -13,10 +14,16 @@ const triesMax = 100;
 type Attempt = (point: ResetPoint) => Promise<TrialOutcome>;
 
 /** The point that is named. Throws `run_not_resettable`, which names those that are near, if it is none, or if the code does not fit. */
-export async function demandPoint(source: Source, toSeq: number, attempt: Attempt): Promise<ResetPoint> {
+export async function demandPoint(
+  source: Source,
+  toSeq: number,
+  attempt: Attempt,
+  runOf: (seq: number) => Promise<RunId | undefined>,
+): Promise<ResetPoint> {
   const { run, points, events } = source;
   const point = points.find(({ seq }) => seq === toSeq);
   if (point === undefined) {
+    const other = toSeq < run.firstSeq || toSeq > run.headSeq ? await runOf(toSeq) : undefined;
     const where = `event ${toSeq} of run ${run.runId} of workflow ${run.workflowId}`;
     const why =
       toSeq < run.firstSeq || toSeq > run.headSeq
@@ -24,7 +31,8 @@ export async function demandPoint(source: Source, toSeq: number, attempt: Attemp
         : isBehindEnd(events, toSeq)
           ? "is at or behind the end of its code"
           : "lies within what its code did at once";
-    throw notResettable(`${where} ${why}; ${describeNear(points, toSeq)}`, { run, points, toSeq });
+    const instead = other === undefined ? describeNear(points, toSeq) : `it is of run ${other}: name that`;
+    throw notResettable(`${where} ${why}; ${instead}`, { run, points, toSeq });
   }
   const outcome = await attempt(point);
   if (outcome.kind === "goes-on") return point;

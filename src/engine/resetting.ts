@@ -290,10 +290,14 @@ async function draftRun(
   // Under the seqs that the events have where they are copied from: what does not fit is told by those.
   const row: RunRecord = { ...run, workflowId: into.workflowId, runId, version };
   const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []).copied);
+  const runOf = async (seq: number) =>
+    (await kernel.store.readRunChain(run.workflowId)).find(
+      ({ firstSeq, headSeq }) => firstSeq <= seq && seq <= headSeq,
+    )?.runId;
   const point =
     asked.toSeq === undefined
       ? await choosePoint(source, attempt)
-      : await demandPoint(source, asked.toSeq, attempt);
+      : await demandPoint(source, asked.toSeq, attempt, runOf);
   const carried = asked.signals === "carry" ? await carriedSignals(kernel.store, source, point.seq) : [];
   const { prefix, copied } = draft(point, into.firstSeq, carried);
   const send = await newsForCopy(kernel, source, prefix, { ...into, point });
