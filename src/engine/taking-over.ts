@@ -25,7 +25,8 @@ export async function newsForCopy(
     readonly workflowId: WorkflowId;
     /** `undefined`: a fork. */
     readonly known: RunState | undefined;
-    readonly isLive: boolean;
+    /** The run that is open, and ends with the same commit. */
+    readonly open: RunState | undefined;
     readonly point: ResetPoint;
   },
 ): Promise<OutgoingMessage[]> {
@@ -47,7 +48,7 @@ export async function newsForCopy(
         ...(failure === undefined ? {} : { failure }),
       } as const;
       send.push({ target: into.workflowId, message });
-    } else if (!into.isLive)
+    } else if (into.open?.sends.get(ordinal) !== runId)
       refuse(
         `run ${run.runId} of workflow ${run.workflowId} waits there to hear what became of a signal that it sent`,
       );
@@ -57,12 +58,22 @@ export async function newsForCopy(
     const outcome =
       into.known === undefined
         ? forkedNews(child, told, refuse)
-        : await newsOf(kernel, child, { told, isLive: into.isLive, workflowId: run.workflowId, refuse });
+        : await newsOf(kernel, child, {
+            told,
+            isAwaited: isAwaited(child, into.open),
+            workflowId: run.workflowId,
+            refuse,
+          });
     const { ordinal, parentRunId: runId } = child;
     if (outcome !== undefined)
       send.push({ target: into.workflowId, message: { kind: "child-closed", runId, ordinal, outcome } });
   }
   return send;
+}
+
+/** It has not ended, or its end is on its way, to whoever has it open. */
+export function isAwaited({ ordinal, parentRunId }: OpenChild, open: RunState | undefined): boolean {
+  return open?.children.get(ordinal)?.parentRunId === parentRunId;
 }
 
 /** A child tells its parent alone, and the fork is not that. */
@@ -81,18 +92,19 @@ async function newsOf(
   { ordinal, parentRunId: runId, childWorkflowId, parentClosePolicy }: OpenChild,
   {
     told,
-    isLive,
+    isAwaited: isStillAwaited,
     workflowId,
     refuse,
   }: {
     /** What the old run heard of it after the point. */
     readonly told: Event | undefined;
-    readonly isLive: boolean;
+    /** The run that is open waits for it. */
+    readonly isAwaited: boolean;
     readonly workflowId: WorkflowId;
     readonly refuse: (message: string) => never;
   },
 ): Promise<ChildOutcome | undefined> {
-  if (told === undefined && isLive) return undefined;
+  if (told === undefined && isStillAwaited) return undefined;
   await mailbox.settled(childWorkflowId);
   const child = await store.findRun(childWorkflowId);
   const isThere = child !== undefined && isChildOf(child.parent, { workflowId, runId, ordinal });
