@@ -121,7 +121,7 @@ export class HistoryView {
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "WorkflowReset": {
         const facts = [
-          event.isFork === true ? "a fork from here on" : `run ${event.as.runId} from here on`,
+          `run ${event.as.runId} from here on`,
           ...(event.isRedone === true ? ["acting anew on what it learned last"] : []),
         ];
         return `${facts.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;

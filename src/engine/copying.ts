@@ -48,11 +48,20 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     ...(first.parent === undefined ? {} : { parent: first.parent }),
     ...(first.continuedFrom === undefined ? {} : { continuedFrom: first.continuedFrom }),
   };
-  const as: CodeIdentity = isFork ? { workflowId, runId } : { ...begunAs, runId };
+  // A fork that is reset stays one: it has none of what its code began as.
+  const { parent } = first;
+  const { continuedFrom } = begunAs.workflowId === workflowId ? begunAs : {};
+  const as: CodeIdentity = {
+    workflowId,
+    runId,
+    ...(isFork || parent === undefined ? {} : { parent }),
+    ...(isFork || continuedFrom === undefined ? {} : { continuedFrom }),
+  };
+  const keysRunId = keysFor(as, begunAs, events, copied);
   const reset: NewEvent = {
     type: "WorkflowReset",
     as,
-    ...(isFork ? { isFork } : {}),
+    ...(keysRunId === undefined ? {} : { keysRunId }),
     ...(point.isRedone ? { isRedone: true } : {}),
     ...(carried.length === 0 ? {} : { carriedSignals: carried.length }),
     ...(reason === undefined ? {} : { reason }),
@@ -76,6 +85,22 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     ...carried.map((signal) => ({ ...bodyOf(signal), recordedAt: at })),
   ];
   return bodies.map((body, index): Event => ({ ...body, seq: firstSeq + index, workflowId }));
+}
+
+/**
+ * Whose keys the activities have that are open at the point, if another workflow asked for them: those of the fork, whichever of its runs
+ * goes on with them. `undefined`: the keys that they have are its own.
+ */
+function keysFor(
+  { workflowId, runId }: CodeIdentity,
+  begunAs: CodeIdentity,
+  events: readonly Event[],
+  copied: readonly NewEvent[],
+): RunId | undefined {
+  const isOwn = (event: EventBody): event is EventOf<"WorkflowReset"> =>
+    event.type === "WorkflowReset" && event.as.workflowId === workflowId;
+  if (begunAs.workflowId === workflowId || copied.some(isOwn)) return undefined;
+  return events.find(isOwn)?.keysRunId ?? runId;
 }
 
 function copyStart(

@@ -189,10 +189,10 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
 }
 
 /** What the end of the run that was open tells others: but not the children that the new run has taken over, and no parent of that one. */
-function endMessages(state: RunState, { prefix, start }: Draft, terminal: Event): OutgoingMessage[] {
+function endMessages(state: RunState, { copy, start }: Draft, terminal: Event): OutgoingMessage[] {
   const { workflowId, started } = state;
   const taken = new Set(
-    [...prefix.children.values()].filter((child) => isAwaited(child, state)).map(({ ordinal }) => ordinal),
+    [...copy.children.values()].filter((child) => isAwaited(child, state)).map(({ ordinal }) => ordinal),
   );
   const children = new Map([...state.children].filter(([ordinal]) => !taken.has(ordinal)));
   const messages = closingMessages({ workflowId, started, children }, terminal);
@@ -256,8 +256,8 @@ async function fork(kernel: Kernel, newId: WorkflowId, asked: Asked): Promise<Re
 interface Draft {
   readonly start: StartCommit;
   readonly point: ResetPoint;
-  /** What is open at the point. */
-  readonly prefix: RunState;
+  /** What is open in the new run. */
+  readonly copy: RunState;
   readonly send: OutgoingMessage[];
 }
 
@@ -280,7 +280,7 @@ async function draftRun(
   const version = versionFor(kernel, run, asked.version);
   const draft = (point: ResetPoint, firstSeq: number, carried: CopyOptions["carried"]) => {
     const prefix = stateAfter(run.workflowId, events.slice(0, point.seq - run.firstSeq + 1));
-    const copied = copyRun(events, {
+    return copyRun(events, {
       ...into,
       firstSeq,
       runId,
@@ -293,11 +293,10 @@ async function draftRun(
       reason: asked.reason,
       requestId: asked.requestId,
     });
-    return { prefix, copied };
   };
   // Under the seqs that the events have where they are copied from: what does not fit is told by those.
   const row: RunRecord = { ...run, workflowId: into.workflowId, runId, version };
-  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []).copied);
+  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []));
   const runOf = async (seq: number) =>
     (await kernel.store.readRunChain(run.workflowId)).find(
       ({ firstSeq, headSeq }) => firstSeq <= seq && seq <= headSeq,
@@ -307,9 +306,9 @@ async function draftRun(
       ? await choosePoint(source, attempt)
       : await demandPoint(source, asked.toSeq, attempt, runOf);
   const carried = asked.signals === "carry" ? await carriedSignals(kernel.store, source, point.seq) : [];
-  const { prefix, copied } = draft(point, into.firstSeq, carried);
-  const send = await newsForCopy(kernel, source, prefix, { ...into, point });
+  const copied = draft(point, into.firstSeq, carried);
   const state = stateAfter(into.workflowId, copied);
+  const send = await newsForCopy(kernel, source, state, { ...into, point });
   const { started } = state;
   const bodies = copied.map(({ seq: _seq, workflowId: _id, ...event }): NewEvent => event);
   const { parent } = started;
@@ -326,7 +325,7 @@ async function draftRun(
     wakeAt: 0,
     ...(parent === undefined ? {} : { parent }),
   };
-  return { start, point, prefix, send };
+  return { start, point, copy: state, send };
 }
 
 function knownIds(latest: RunState, prefix: RunState, carried: CopyOptions["carried"]): CopyOptions["known"] {

@@ -20,7 +20,7 @@ import { readEnd } from "./views.ts";
 export async function newsForCopy(
   kernel: Kernel,
   source: Source,
-  prefix: RunState,
+  copy: RunState,
   into: {
     readonly workflowId: WorkflowId;
     /** `undefined`: a fork. */
@@ -37,7 +37,7 @@ export async function newsForCopy(
   const voids = voidsOf(source.events);
   const later = source.events.filter(({ seq }) => seq > into.point.seq && !voids.has(seq));
   const send: OutgoingMessage[] = [];
-  for (const [ordinal, runId] of prefix.sends) {
+  for (const [ordinal, runId] of copy.sends) {
     const settled = later.find((event) => event.type === "SignalSettled" && event.ordinal === ordinal);
     if (settled?.type === "SignalSettled") {
       const { failure } = settled;
@@ -53,7 +53,7 @@ export async function newsForCopy(
         `run ${run.runId} of workflow ${run.workflowId} waits there to hear what became of a signal that it sent`,
       );
   }
-  for (const child of prefix.children.values()) {
+  for (const child of copy.children.values()) {
     const told = later.findLast((event) => isOutcomeOf(event, child.ordinal));
     const outcome =
       into.known === undefined
@@ -61,6 +61,7 @@ export async function newsForCopy(
         : await newsOf(kernel, child, {
             told,
             isAwaited: isAwaited(child, into.open),
+            isFork: copy.started.resetOf?.begunAs.workflowId !== run.workflowId,
             workflowId: run.workflowId,
             refuse,
           });
@@ -93,6 +94,7 @@ async function newsOf(
   {
     told,
     isAwaited: isStillAwaited,
+    isFork,
     workflowId,
     refuse,
   }: {
@@ -100,6 +102,8 @@ async function newsOf(
     readonly told: Event | undefined;
     /** The run that is open waits for it. */
     readonly isAwaited: boolean;
+    /** The workflow is one: children of the workflow that it is of do not know it. */
+    readonly isFork: boolean;
     readonly workflowId: WorkflowId;
     readonly refuse: (message: string) => never;
   },
@@ -109,7 +113,10 @@ async function newsOf(
   const child = await store.findRun(childWorkflowId);
   const isThere = child !== undefined && isChildOf(child.parent, { workflowId, runId, ordinal });
   const what = `child ${childWorkflowId}, which is open there,`;
-  if (!isThere) return told === undefined ? refuse(`${what} is no longer there`) : toOutcome(told);
+  if (!isThere) {
+    if (told !== undefined) return toOutcome(told);
+    return isFork && parentClosePolicy === "abandon" ? undefined : refuse(`${what} is no longer there`);
+  }
   if (!isClosed(child.status)) {
     // It was told to end only by a parent that had not heard of its end.
     if (told !== undefined || parentClosePolicy === "abandon") return undefined;

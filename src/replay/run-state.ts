@@ -423,14 +423,22 @@ export class RunState {
    */
   #reopen(event: EventOf<"WorkflowReopened"> | EventOf<"WorkflowReset">): void {
     this.pausing.end();
-    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;
+    const owner = event.type === "WorkflowReset" ? event.keysRunId : undefined;
     for (const [ordinal, activity] of this.activities)
-      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, keyRunId));
+      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));
+    if (owner !== undefined) this.#own(owner);
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
       ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
     };
+  }
+
+  /** What is open belongs to that run from here on. */
+  #own(runId: RunId): void {
+    for (const [ordinal, child] of this.#children ?? [])
+      this.#children?.set(ordinal, { ...child, parentRunId: runId });
+    for (const ordinal of this.#sends?.keys() ?? []) this.#sends?.set(ordinal, runId);
   }
 
   #tell(held: Delivery): Delivery {

@@ -533,6 +533,31 @@ describe("a fork", () => {
     expect(third?.[2]).not.toBe(second?.[2]);
   });
 
+  it("stays what it is when it is reset", async () => {
+    const who = query<readonly unknown[]>("who");
+    const leaf = workflow("leaf", async () => {
+      const told: unknown[] = [];
+      expose(who, () => told);
+      for (;;) {
+        const { workflowId, parent } = info();
+        told.push([workflowId, parent?.workflowId]);
+        await receive(go);
+      }
+    });
+    const parent = workflow("parent", () => child(leaf, undefined, { id: "leaf" }));
+    await using t = await TestEngine.open({ workflows: [parent, leaf], activities: [] });
+    const run = await t.client.start(parent, undefined, { id: "parent" });
+    await t.settle();
+    const copy = await t.client.get("leaf").fork("copy", { toSeq: 1 });
+    await copy.reset({ toSeq: 2 });
+    await copy.signal(go, "x");
+    expect(await copy.query(who)).toEqual([
+      ["leaf", "parent"],
+      ["copy", null],
+    ]);
+    for (const id of ["copy", run.workflowId]) await t.client.get(id).terminate();
+  });
+
   it("has keys of its own for what is open at the point", async () => {
     const { work, state } = kept("work");
     const order = workflow("order", () => work(1));
