@@ -1372,7 +1372,7 @@ let latestMs = 0;`,
     name: "reset-loses-signals",
     claim: "Signals that reached the runs behind the one that is reset are not carried on.",
     invariants: [22, 60],
-    within: 10,
+    within: 100,
     isOfResets: true,
     edits: [
       edit(

@@ -14,6 +14,8 @@ interface KnownRun {
   /** So many of them are copies, or signals that were handed on. */
   readonly ownFrom: number;
   isEnded: boolean;
+  /** Signals that were handed on to it, and that its code was not told of yet. */
+  untold: number;
   /** The run before it, of which it is what becomes. */
   readonly before: KnownRun | undefined;
 }
@@ -25,6 +27,15 @@ const ends: ReadonlySet<string> = new Set([
   "WorkflowTerminated",
   "WorkflowTimedOut",
   "WorkflowContinuedAsNew",
+]);
+
+/** Of what happens to a run, what its code is told of. */
+const comesLater: ReadonlySet<string> = new Set([
+  "SignalReceived",
+  "TimerFired",
+  "ActivityCompleted",
+  "ChildWorkflowCompleted",
+  "SignalSettled",
 ]);
 
 /** What may differ between an event and its copy. */
@@ -78,7 +89,7 @@ export class ResetOracle {
     if (started?.type !== "WorkflowStarted") throw fail(start, "reset-shape", "it begins with another event");
     if (started.resetOf !== undefined) {
       const latest = this.#latest.get(start.workflowId);
-      this.#reset(commit, start, started, { latest, wasOpen: wasOpen || latest?.isEnded === false });
+      this.#reset(commit, start, started, wasOpen || latest?.isEnded === false);
     }
     const ownFrom = countCopies(started, start.events);
     const known: KnownRun = {
@@ -89,6 +100,7 @@ export class ResetOracle {
       events: [],
       ownFrom,
       isEnded: false,
+      untold: 0,
       before: started.resetOf === undefined ? undefined : this.#latest.get(start.workflowId),
     };
     this.#runs.set(start.runId, known);
@@ -101,6 +113,14 @@ export class ResetOracle {
       const isOwn = run.events.length >= run.ownFrom;
       run.events.push(event);
       if (ends.has(event.type)) run.isEnded = true;
+      if (event.type === "WorkflowReset") run.untold = event.carriedSignals ?? 0;
+      if (isOwn) {
+        // What was handed on comes before whatever came since.
+        if (run.untold > 0 && comesLater.has(event.type))
+          throw fail(run, "reset-signal-untold", `${event.type} comes before ${run.untold} signals`);
+        if (event.type === "InputDelivered" && event.of >= run.firstSeq + run.ownFrom - run.untold)
+          run.untold -= 1;
+      }
       // What is drawn is drawn once, whoever goes on from where.
       if (event.type === "ActivityScheduled" && isOwn) {
         const asker = `${run.runId}:${event.ordinal}`;
@@ -119,12 +139,7 @@ export class ResetOracle {
     }
   }
 
-  #reset(
-    { run, send = [] }: Commit,
-    start: StartCommit,
-    started: Started,
-    { latest, wasOpen }: { readonly latest: KnownRun | undefined; readonly wasOpen: boolean },
-  ): void {
+  #reset({ run, send = [] }: Commit, start: StartCommit, started: Started, wasOpen: boolean): void {
     const origin = started.resetOf;
     const source = origin === undefined ? undefined : this.#runs.get(origin.runId);
     if (origin === undefined || source === undefined)
@@ -158,7 +173,7 @@ export class ResetOracle {
         throw fail(start, "reset-child", "a child that it has taken over is told to end");
     }
     this.counts["taken over"] += this.#openChildren(start).size;
-    this.#demandSignals(start, started, source, latest);
+    this.#demandSignals(start, started, source);
   }
 
   /** I-60: one for one, each as it was. */
@@ -186,7 +201,7 @@ export class ResetOracle {
   }
 
   /** I-22: those that came later are there once, in the order in which they came first; or none is, if that was asked for. */
-  #demandSignals(start: StartCommit, started: Started, source: KnownRun, latest: KnownRun | undefined): void {
+  #demandSignals(start: StartCommit, started: Started, source: KnownRun): void {
     const { requestId = "", eventCount = 0, toSeq = 0 } = started.resetOf ?? {};
     const found = signalsOf(start.events.slice(eventCount));
     if (this.asked.get(requestId) === "drop") {
@@ -195,7 +210,8 @@ export class ResetOracle {
     }
     // All that the runs that went on from the source have received by themselves.
     const line: KnownRun[] = [];
-    for (let at = latest; at !== undefined && at !== source; at = at.before) line.unshift(at);
+    for (const run of this.#runs.values())
+      if (run.workflowId === start.workflowId && run.before === (line.at(-1) ?? source)) line.push(run);
     const expected = [
       ...signalsOf(source.events.slice(toSeq - source.firstSeq + 1)),
       ...line.flatMap((run) => signalsOf(run.events.slice(run.ownFrom))),
@@ -269,16 +285,13 @@ export class ResetOracle {
       );
   }
 
-  /** All runs of a workflow, the latest last. */
-  latestOf(
-    workflowId: string,
-  ): { readonly runId: string; readonly firstSeq: number; readonly count: number } | undefined {
-    const run = this.#latest.get(workflowId);
-    return run === undefined
-      ? undefined
-      : { runId: run.runId, firstSeq: run.firstSeq, count: run.events.length };
+  /** Of a run: its first event, and how many there are. */
+  rangeOf(runId: string): { readonly firstSeq: number; readonly count: number } {
+    const run = this.#runs.get(runId);
+    return { firstSeq: run?.firstSeq ?? 1, count: run?.events.length ?? 0 };
   }
 
+  /** All runs of a workflow, the latest last. */
   runsOf(workflowId: string): readonly string[] {
     return [...this.#runs.values()].filter((run) => run.workflowId === workflowId).map(({ runId }) => runId);
   }

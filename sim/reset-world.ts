@@ -302,14 +302,13 @@ class ResetWorld {
 
   async #reset(id: string, newId: string | undefined): Promise<void> {
     const dice = this.#dice;
-    const latest = this.#oracle.latestOf(id);
-    if (latest === undefined) return;
     const runs = this.#oracle.runsOf(id);
-    const isEarlier = dice.chance(0.15);
-    const runId = isEarlier ? dice.pick(runs) : undefined;
-    const toSeq = isEarlier
-      ? dice.int(1, latest.firstSeq + latest.count)
-      : latest.firstSeq + dice.int(0, latest.count);
+    const latest = runs.at(-1);
+    if (latest === undefined) return;
+    const runId = dice.chance(0.3) ? dice.pick(runs) : undefined;
+    const { firstSeq, count } = this.#oracle.rangeOf(runId ?? latest);
+    // Now and then one that is none of it.
+    const toSeq = firstSeq + dice.int(0, count);
     const requestId = `r${(this.#requestCount += 1)}`;
     const signals = dice.chance(0.3) ? "drop" : "carry";
     this.#oracle.asked.set(requestId, signals);

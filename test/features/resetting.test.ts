@@ -465,6 +465,32 @@ describe("to reset", () => {
     await t.close({ checkReplay: false });
   });
 
+  it("is refused where the code does more than it did, and not where it did nothing", async () => {
+    const { work, state } = kept("work");
+    const old = workflow("job", async () => [await work("a"), await receive(go)]);
+    const wider = workflow("job", async () => [await Promise.all([work("a"), work("b")]), await receive(go)]);
+    const longer = workflow("job", async () => [await work("a"), await work(uuid()), await receive(go)]);
+    await using t = await TestEngine.open({ workflows: [old], activities: [work] });
+    const run = await t.client.start(old);
+    await t.settle();
+    const toSeq = await seqOf(run, "ActivityStarted");
+    await t.crash({ workflows: [wider] });
+    expect(await errorOf(run.fork("wide", { toSeq }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("does more there now") as string,
+    });
+    await t.crash({ workflows: [longer] });
+    const done = await seqOf(run, "ActivityCompleted");
+    const copies = [await run.fork("one", { toSeq: done }), await run.fork("two", { toSeq: done })];
+    await t.settle();
+    // What they do for the first time they do each with draws of its own.
+    expect(new Set(state.inputs).size).toBe(3);
+    for (const copy of copies) await copy.signal(go, "x");
+    for (const copy of copies) await t.result(copy);
+    await run.terminate();
+    await t.close({ checkReplay: false });
+  });
+
   it("by a request that was made before has no second effect, whatever happened since", async () => {
     const waits = workflow("waits", () => receive(go));
     await using t = await TestEngine.open({ workflows: [waits], activities: [] });
