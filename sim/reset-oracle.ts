@@ -74,7 +74,7 @@ export class ResetOracle {
       if ((message.kind !== "cancel" && message.kind !== "terminate") || message.parent === undefined)
         continue;
       const { workflowId, runId } = message.parent;
-      // I-61
+      // I-62
       if ((this.#runs.get(runId)?.workflowId ?? workflowId) !== workflowId)
         throw new SimulationFailure(
           "reset-fork",
@@ -176,7 +176,7 @@ export class ResetOracle {
     this.#demandSignals(start, started, source);
   }
 
-  /** I-60: one for one, each as it was. */
+  /** I-61: one for one, each as it was. */
   #demandCopy(start: StartCommit, started: Started, source: KnownRun, isFork: boolean): void {
     const { toSeq = 0, eventCount = 0 } = started.resetOf ?? {};
     if (eventCount !== toSeq - source.firstSeq + 1)

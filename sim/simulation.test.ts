@@ -71,7 +71,7 @@ describe("worlds in which everything goes wrong", () => {
     5 * minutes,
   );
 
-  // I-22, I-34, I-41, I-60, I-61
+  // I-22, I-34, I-41, I-61, I-62
   it(
     "break no law of resets and forks",
     async () => {

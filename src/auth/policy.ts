@@ -50,6 +50,7 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   terminate: inNamespace("operate"),
   pause: inNamespace("operate"),
   resume: inNamespace("operate"),
+  resumeActivity: inNamespace("operate"),
   reopen: inNamespace("operate"),
   reset: inNamespace("operate"),
   fork: inNamespace("operate"),

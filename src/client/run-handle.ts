@@ -10,6 +10,7 @@ import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type {
+  AnyActivity,
   AnyQuery,
   AnySignal,
   AnyUpdate,
@@ -24,6 +25,7 @@ import type {
   LogsLine,
   ResetReply,
   ResetRequest,
+  OperatorFailure,
   RunAddress,
   RunDescription,
   Service,
@@ -66,6 +68,19 @@ export interface ResetOptions extends EndOptions {
   readonly signals?: "carry" | "drop";
   /** Of the code; `same`: that of the old run. Default: the one that new runs get. */
   readonly version?: string;
+}
+
+export interface ResumeActivityOptions extends EndOptions {
+  /** Which of the run's activities, as `describe` numbers them. Default: all that are parked. */
+  readonly ordinal?: number;
+  /** Only those of this type: a definition, or a name. */
+  readonly activity?: AnyActivity | string;
+  /** Present: the activity of that ordinal is completed with it. */
+  readonly result?: unknown;
+  /** Present: the activity of that ordinal fails with it, as if it had thrown an `ApplicationFailure`. */
+  readonly failure?: { readonly message: string; readonly type?: string; readonly details?: unknown };
+  /** Recorded with it. */
+  readonly reason?: string;
 }
 
 export interface ResultOptions extends CallOptions {
@@ -242,6 +257,40 @@ export class RunHandle<Output = unknown> {
   /** Lets a paused run go on; one that is not paused does so anyway. Errors: `run_not_found`, `run_closed`, `run_blocked`. */
   async resume(reason?: string, options: EndOptions = {}): Promise<void> {
     await this.#service.resume({ ...this.#address, ...toEnd(reason, options) });
+  }
+
+  /**
+   * Decides on activities that are parked (`retry.onExhausted: "park"`, or an `ApplicationFailure` with `park: true`): each is tried
+   * again, at once and with a fresh count of attempts; or the one of an ordinal is given its result or its failure, and no attempt
+   * follows. Without options: all of the run that are parked. Gives the ordinals of those that were decided on.
+   *
+   * Errors: `activity_not_parked` (nothing was changed), `payload_invalid` (the result does not fit the activity's output schema),
+   * `run_not_found`, `run_closed`, `run_blocked`.
+   *
+   * @example
+   * await run.resumeActivity({ activity: charge, reason: "the key is renewed" });
+   */
+  async resumeActivity(options: ResumeActivityOptions = {}): Promise<readonly number[]> {
+    const { activity, ordinal, result, failure, reason, requestId } = options;
+    const activityType = typeof activity === "string" ? activity : activity?.activityType;
+    const schema = typeof activity === "string" ? undefined : activity?.outputSchema;
+    const what = ordinal === undefined ? "the result of an activity" : `the result of activity #${ordinal}`;
+    if ("result" in options && failure !== undefined)
+      throw new AionError("invalid_argument", `${what} and a failure were given: it has one of them`);
+    const decided =
+      failure !== undefined
+        ? { outcome: "fail" as const, failure: toOperatorFailure(failure) }
+        : "result" in options
+          ? { outcome: "complete" as const, result: toCheckedPayload(result, schema, what) }
+          : {};
+    const reply = await this.#service.resumeActivity({
+      ...this.#address,
+      ...(ordinal === undefined ? {} : { ordinal }),
+      ...(activityType === undefined ? {} : { activityType: parseName(activityType, "activity type") }),
+      ...decided,
+      ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+    });
+    return reply.ordinals;
   }
 
   /**
@@ -457,6 +506,19 @@ function toReset({
     ...(signals === undefined ? {} : { signals }),
     ...(version === undefined ? {} : { version }),
     ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+  };
+}
+
+function toOperatorFailure({
+  message,
+  type,
+  details,
+}: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
+  const what = "the details of the failure";
+  return {
+    message,
+    ...(type === undefined ? {} : { type }),
+    ...(details === undefined ? {} : { details: toPayload(details, what, Number.POSITIVE_INFINITY) }),
   };
 }
 

@@ -3,6 +3,7 @@ import { spanAttribute } from "../core/tracing.ts";
 import type {
   EndRequest,
   QueryRequest,
+  ResumeActivityRequest,
   Service,
   SignalRequest,
   StartRequest,
@@ -21,6 +22,7 @@ export interface TracedRequests {
   readonly terminate: EndRequest;
   readonly pause: EndRequest;
   readonly resume: EndRequest;
+  readonly resumeActivity: ResumeActivityRequest;
   readonly reopen: EndRequest;
   readonly reset: ResetRequest;
   readonly fork: ForkRequest;
@@ -52,20 +54,23 @@ export function describeCall<Method extends keyof TracedRequests>(
   return { name: `${method} ${name}`, attributes: { ...address, [of]: name } };
 }
 
+const tracedMethods: Readonly<Record<keyof TracedRequests, true>> = {
+  start: true,
+  signal: true,
+  query: true,
+  update: true,
+  cancel: true,
+  terminate: true,
+  pause: true,
+  resume: true,
+  resumeActivity: true,
+  reopen: true,
+  reset: true,
+  fork: true,
+};
+
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return [
-    "start",
-    "signal",
-    "query",
-    "update",
-    "cancel",
-    "terminate",
-    "pause",
-    "resume",
-    "reopen",
-    "reset",
-    "fork",
-  ].includes(method);
+  return Object.hasOwn(tracedMethods, method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -89,6 +94,7 @@ export function traceService(service: Service, tracing: Tracing): Service {
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
     pause: (request) => call("pause", request, (one) => service.pause(one)),
     resume: (request) => call("resume", request, (one) => service.resume(one)),
+    resumeActivity: (request) => call("resumeActivity", request, (one) => service.resumeActivity(one)),
     reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
     reset: (request) => call("reset", request, (one) => service.reset(one)),
     fork: (request) => call("fork", request, (one) => service.fork(one)),

@@ -47,15 +47,19 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     runId: first.runId,
     ...(first.parent === undefined ? {} : { parent: first.parent }),
     ...(first.continuedFrom === undefined ? {} : { continuedFrom: first.continuedFrom }),
+    ...(first.scheduled === undefined
+      ? {}
+      : { schedule: { id: first.scheduled.scheduleId, nominalAt: first.scheduled.nominalAt } }),
   };
   // A fork that is reset stays one: it has none of what its code began as.
   const { parent } = first;
-  const { continuedFrom } = begunAs.workflowId === workflowId ? begunAs : {};
+  const { continuedFrom, schedule } = begunAs.workflowId === workflowId ? begunAs : {};
   const as: CodeIdentity = {
     workflowId,
     runId,
     ...(isFork || parent === undefined ? {} : { parent }),
     ...(isFork || continuedFrom === undefined ? {} : { continuedFrom }),
+    ...(isFork || schedule === undefined ? {} : { schedule }),
   };
   const keysRunId = keysFor(as, begunAs, events, copied);
   const reset: NewEvent = {

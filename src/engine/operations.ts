@@ -44,6 +44,7 @@ import { queryRun } from "./queries.ts";
 import { reopenRun } from "./reopening.ts";
 import { forkRun, resetRun } from "./resetting.ts";
 import { awaitResult } from "./results.ts";
+import { resumeActivities } from "./resuming.ts";
 import { ScheduleOperations } from "./schedules.ts";
 import { signalRun } from "./signals.ts";
 import { Starts } from "./starts.ts";
@@ -119,6 +120,8 @@ export class Operations extends ScheduleOperations implements Service {
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
   }
+
+  resumeActivity: Service["resumeActivity"] = (request) => resumeActivities(this.#kernel, request);
 
   async reopen(request: EndRequest): Promise<void> {
     await reopenRun(this.#kernel, request);

@@ -12,6 +12,7 @@ import { notAWorkflow } from "./coordinator.ts";
 import { stateAfter, voidsOf } from "./copying.ts";
 import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
+import { toParkedText } from "./parked.ts";
 import { readSegment } from "./reset-source.ts";
 import { timeAnew } from "./time-anew.ts";
 import { tryHistory } from "./trial.ts";
@@ -80,7 +81,7 @@ async function reopen(
   }
   const events = await readSegment(store, row);
   const ended = stateAfter(workflowId, events);
-  const voids = await findVoids(store, events, ended);
+  const { voids, stays } = await findVoids(store, events, ended);
   const now = kernel.now();
   const body: EventBody = {
     type: "WorkflowReopened",
@@ -89,7 +90,7 @@ async function reopen(
     ...timeAnew(ended.started, ended.deadlines, now),
   };
   const reopened: Event = { ...body, seq: headSeq + 1, recordedAt: now, workflowId };
-  await tryReplay(kernel, row, [...events, reopened]);
+  await tryReplay(kernel, row, [...events, reopened], stays);
   const state = stateAfter(workflowId, [...events, reopened]);
   if (state.sends.size > 0)
     throw refusal(
@@ -117,6 +118,7 @@ async function reopen(
       // Somebody has to bring it back.
       wakeAt: 0,
       wakeAtBefore: row.wakeAt,
+      ...(state.parkedSeq > headSeq ? { parked: toParkedText(state) } : {}),
     },
     ...(send.length === 0 ? {} : { send }),
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),
@@ -134,7 +136,11 @@ async function findVoids(
   store: Store,
   events: readonly Event[],
   { started }: RunState,
-): Promise<ReadonlySet<number>> {
+): Promise<{
+  readonly voids: ReadonlySet<number>;
+  /** What the code asked for last before its end that is more than that. */
+  readonly stays: Event | undefined;
+}> {
   const before = voidsOf(events);
   const bySeq = new Map(events.map((event) => [event.seq, event]));
   const voids = new Set<number>();
@@ -150,7 +156,8 @@ async function findVoids(
     const role = roleOf(event);
     if (role === "command") commands.push(event);
     if (role !== "input") continue;
-    if (commands.some(({ type }) => !teardown.includes(type))) break;
+    const stays = commands.find(({ type }) => !teardown.includes(type));
+    if (stays !== undefined) return { voids, stays };
     // What was recorded in a pause is told by another event.
     const told = event.type === "InputDelivered" ? bySeq.get(event.of) : event;
     if (told !== undefined && (await isVoidable(store, told, events, started))) {
@@ -158,7 +165,7 @@ async function findVoids(
     } else if (commands.length > 0) break;
     commands = [];
   }
-  return voids;
+  return { voids, stays: undefined };
 }
 
 async function isVoidable(
@@ -203,7 +210,12 @@ async function isVoidable(
 }
 
 /** The code that there is now replays what would be its history. */
-async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[]): Promise<void> {
+async function tryReplay(
+  kernel: Kernel,
+  row: RunRecord,
+  events: readonly Event[],
+  stays: Event | undefined,
+): Promise<void> {
   const { runId, workflowId } = row;
   const what = `run ${runId} of workflow ${workflowId}`;
   const outcome = await tryHistory(kernel, row, events);
@@ -219,8 +231,18 @@ async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[
     case "limited":
       throw refusal(`${what} would fail at once again: ${outcome.error.message}`, outcome.error);
     case "ends":
-      throw refusal(`${what} would end at once, in the same way again`);
+      throw refusal(`${what} would end at once, in the same way again${whyStays(stays)}`);
   }
+}
+
+function whyStays(stays: Event | undefined): string {
+  if (stays === undefined) return "";
+  const { seq, type } = stays;
+  const what =
+    type === "UpdateCompleted"
+      ? `an update was answered by then, and what its caller was told stays`
+      : "its code did something about that, which stays";
+  return `: ${what} (event ${seq}, ${type})`;
 }
 
 /**

@@ -174,6 +174,7 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
       wakeAt: null,
       wakeAtBefore: latest.wakeAt,
       ...(latest.blocked === undefined ? {} : { blocked: null }),
+      ...(latest.parked === undefined ? {} : { parked: null }),
     };
     send.push(...endMessages(latestState, draft, terminal));
   }

@@ -68,6 +68,7 @@ const answers: Answers = {
   terminate: done,
   pause: done,
   resume: done,
+  resumeActivity: ok,
   reopen: done,
   reset: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   fork: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import {
+  activitiesResumed,
   anyEvent,
   auditPage,
   count,
@@ -37,6 +38,7 @@ export const replyNames = {
   terminate: undefined,
   pause: undefined,
   resume: undefined,
+  resumeActivity: "ActivitiesResumed",
   reopen: undefined,
   reset: "Reset",
   fork: "Reset",
@@ -101,4 +103,5 @@ export const replySchemas = {
   Event: anyEvent,
   Failure: failure,
   RunSummary: runSummary,
+  ActivitiesResumed: activitiesResumed,
 };

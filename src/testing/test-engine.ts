@@ -438,6 +438,7 @@ export class TestEngine {
       updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
+      resumeActivity: (request) => this.#write((service) => service.resumeActivity(request)),
       reopen: (request) => this.#write((service) => service.reopen(request)),
       reset: (request) => this.#write((service) => service.reset(request)),
       fork: (request) => this.#write((service) => service.fork(request)),

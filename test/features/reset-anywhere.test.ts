@@ -126,7 +126,7 @@ async function demandSameFrom(
   expect(own.filter((draw) => of.draws.includes(draw))).toEqual([]);
 }
 
-// I-41, I-60, I-61
+// I-41, I-61, I-62
 it("comes to what it came to from any point, as a fork and as a reset", { timeout: 120_000 }, async () => {
   let pointCount = 0;
   let redoneCount = 0;

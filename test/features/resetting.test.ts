@@ -41,7 +41,7 @@ function kept(name: string) {
   return { work, state };
 }
 
-// I-60
+// I-61
 describe("a run that is reset", () => {
   it("goes on as a new run: what was done before the point is not done again, and what came after it is", async () => {
     const first = kept("first");
@@ -122,6 +122,24 @@ describe("a run that is reset", () => {
     expect(t.calls("work").map(({ attempt }) => attempt)).toEqual([1, 2]);
     await run.signal(go, "x");
     expect(await t.result(run)).toEqual(["work 2", "x"]);
+  });
+
+  it("tries an activity again that was parked at the point", async () => {
+    let isDown = true;
+    const work = activity("work", { retry: { maxAttempts: 1, onExhausted: "park" } }, async () => {
+      if (isDown) throw new Error("down");
+      return "done";
+    });
+    const order = workflow("order", () => work(undefined));
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    await t.settle();
+    isDown = false;
+    await run.reset({ toSeq: await seqOf(run, "ActivityParked") });
+    expect(await t.result(run)).toBe("done");
+    const runs = [];
+    for await (const one of t.client.list({ isParked: true })) runs.push(one);
+    expect(runs).toEqual([]);
   });
 
   it("goes on from before the failure that it failed by, when no point is named", async () => {
@@ -525,7 +543,7 @@ describe("to reset", () => {
   });
 });
 
-// I-61
+// I-62
 describe("a fork", () => {
   it("goes on from the point under an id of its own, and the workflow that it is of goes on untouched", async () => {
     const { work, state } = kept("work");

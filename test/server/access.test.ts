@@ -50,6 +50,7 @@ const expected = {
   terminate: "operate",
   pause: "operate",
   resume: "operate",
+  resumeActivity: "operate",
   reopen: "operate",
   reset: "operate",
   fork: "operate",
@@ -98,6 +99,7 @@ const requests = {
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
   resume: { workflowId: "absent" },
+  resumeActivity: { workflowId: "absent" },
   reopen: { workflowId: "absent" },
   reset: { workflowId: "absent" },
   fork: { workflowId: "absent", newWorkflowId: "absent-too" },
@@ -437,7 +439,12 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (["cancel", "terminate", "pause", "resume", "reopen", "deleteSchedule"].includes(method)) return;
+      if (
+        ["cancel", "terminate", "pause", "resume", "resumeActivity", "reopen", "deleteSchedule"].includes(
+          method,
+        )
+      )
+        return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },
