@@ -317,12 +317,12 @@ function toText(event: NewEvent, offset: number, isFork: boolean): string {
         (name !== "requestId" &&
           !(event.type === "WorkflowStarted" && (name === "parent" || name === "scheduled"))),
     )
-    .map(([name, value]) => {
+    .map(([name, value]: readonly [string, unknown]): readonly [string, unknown] => {
       if (name === "of") return [name, (value as number) + offset];
       if (name === "voids") return [name, (value as number[]).map((seq) => seq + offset)];
       return [name, value];
     });
-  return JSON.stringify(Object.fromEntries(fields.toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1))));
+  return JSON.stringify(Object.fromEntries(fields.toSorted(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 function linkOf({ runId, ordinal }: ParentLink): string {

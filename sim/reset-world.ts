@@ -350,13 +350,13 @@ class ResetWorld {
 
   /** What was refused is tried again after a while: time has to pass for who waits for that. */
   async #during<Reply>(call: Promise<Reply>): Promise<Reply> {
-    let isOver = false;
+    const wait = { isOver: false };
     const over = (): void => {
-      isOver = true;
+      wait.isOver = true;
     };
     call.then(over, over);
     await this.#t.settle();
-    while (!isOver && this.#failure === undefined) await this.#t.skip(1_000);
+    while (!wait.isOver && this.#failure === undefined) await this.#t.skip(1_000);
     if (this.#failure !== undefined) throw this.#failure;
     return await call;
   }

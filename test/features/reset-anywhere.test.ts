@@ -101,7 +101,7 @@ const subject = workflow("subject", async (ops: readonly Op[]) => {
         await signalWorkflow("sink", word, text);
         break;
       case "record":
-        await sideEffect(() => text);
+        sideEffect(() => text);
         break;
       case "catch":
         told.push(
