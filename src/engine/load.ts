@@ -132,6 +132,19 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
   }
 }
 
+const othersMax = 10;
+
+/** Does it again when the process of its code was ended by what another run did. */
+export async function despiteOthers<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOthersFault(error) || attempt >= othersMax) throw error;
+    }
+  }
+}
+
 /** The process of its code was ended by what another one did. */
 export function isOthersFault(error: unknown): boolean {
   return isAionError(error) && error.code === "package_stopped" && error.details["isCulprit"] !== true;

@@ -4,7 +4,7 @@ import type { Event } from "../core/event.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore, LoadedRun } from "./load.ts";
-import { loadRun } from "./load.ts";
+import { despiteOthers, loadRun } from "./load.ts";
 
 const pageEvents = 2_000;
 
@@ -38,14 +38,16 @@ export async function tryHistory(
   };
   let loaded: LoadedRun;
   try {
-    loaded = await loadRun(record, {
-      store,
-      programs,
-      scheduler: ports.scheduler,
-      payloadLimitBytes,
-      log: () => undefined,
-      onStray: () => undefined,
-    });
+    loaded = await despiteOthers(() =>
+      loadRun(record, {
+        store,
+        programs,
+        scheduler: ports.scheduler,
+        payloadLimitBytes,
+        log: () => undefined,
+        onStray: () => undefined,
+      }),
+    );
   } catch (error) {
     if (!isAionError(error) || (error.code !== "nondeterminism" && error.code !== "history_shape"))
       throw error;

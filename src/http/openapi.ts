@@ -4,6 +4,7 @@ import {
   auditPath,
   callsMax,
   callsPath,
+  defaultNamespace,
   keysPath,
   livePath,
   namespacePattern,
@@ -17,6 +18,7 @@ import { accessForms } from "./access.ts";
 import { callsFormUpTo } from "./calls.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
+import { exampleBodies } from "./examples.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
 import { replyNames, replySchemas } from "./replies.ts";
 
@@ -227,6 +229,7 @@ export function documentOf(
     servers: [{ url: "/" }],
     tags: [
       { name: "workflows" },
+      { name: "schedules" },
       { name: "packages" },
       { name: "namespaces" },
       { name: "access" },
@@ -248,6 +251,11 @@ export function documentOf(
   };
 }
 
+const callsExample = (["order-42", "order-43"] as const).map((workflowId) => ({
+  operation: "signal",
+  request: { workflowId, ...exampleBodies.signal },
+}));
+
 function callsTogether(callsPerRequest: number): JsonObject {
   const { $schema: _, ...schema } = callsFormUpTo(callsPerRequest) as JsonSchema;
   const line = {
@@ -266,7 +274,10 @@ function callsTogether(callsPerRequest: number): JsonObject {
       "For callers that make hundreds at once. Each call is admitted, recorded and answered by itself: a line of JSON each, in the order in which the answers are there. A connection that breaks says nothing of the calls whose lines have not come.",
     tags: ["workflows"],
     parameters: parametersOf(callsPath, {}, false),
-    requestBody: { required: true, content: { "application/json": { schema } } },
+    requestBody: {
+      required: true,
+      content: { "application/json": { schema, example: { calls: callsExample } } },
+    },
     responses: {
       "200": {
         description: "The answers, one line each",
@@ -351,6 +362,8 @@ function parametersOf(path: string, form: JsonSchema, hasQuery: boolean): JsonOb
     in: "path",
     required: true,
     schema: form.properties?.[name] ?? { type: "string" },
+    // The one that is there without anybody having made it.
+    ...(name === "namespace" ? { example: defaultNamespace } : {}),
   }));
   if (!hasQuery) return parameters;
   for (const [name, schema] of Object.entries(form.properties ?? {})) {
@@ -377,7 +390,7 @@ function idempotencyKeyParameter(): JsonObject {
   };
 }
 
-function bodyOf({ route, form }: Operation): JsonObject {
+function bodyOf({ method, route, form }: Operation): JsonObject {
   if (route.rest === "archive")
     return {
       required: true,
@@ -396,6 +409,7 @@ function bodyOf({ route, form }: Operation): JsonObject {
           properties: Object.fromEntries(own),
           ...(needed.length === 0 ? {} : { required: needed }),
         },
+        example: exampleBodies[method] ?? {},
       },
     },
   };
@@ -405,7 +419,7 @@ function successOf(method: keyof Service): JsonObject {
   const name = replyNames[method];
   if (name === undefined) return { "204": { description: "Done, and on disk" } };
   const content = { "application/json": { schema: { $ref: referenceTo(name) } } };
-  const isMaking = method === "start" || method === "deploy";
+  const isMaking = method === "start" || method === "deploy" || method === "createSchedule";
   return {
     "200": { description: isMaking ? "It was there already" : "The answer", content },
     ...(isMaking ? { "201": { description: "Made, and on disk", content } } : {}),
