@@ -532,8 +532,8 @@ describe("many calls in one request", () => {
 
 it("a fork is made by who may operate and start", async () => {
   const request = { workflowId: "own-run", toSeq: 1, newWorkflowId: "forked" };
-  const ask = async (roles: readonly ("operate" | "start")[]): Promise<string> => {
-    const token = keyFor({ roles, namespaces: ["own"] });
+  const ask = async (held: readonly ("operate" | "start")[]): Promise<string> => {
+    const token = keyFor({ roles: held, namespaces: ["own"] });
     return codeOf(await callHttp({ url: server.url, token }, ...toHttp("fork", "own", request)));
   };
   expect(await ask(["operate"])).toBe("permission_denied");
