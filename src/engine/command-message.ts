@@ -24,7 +24,7 @@ export function toMessage(
     const parent = { ...link, runId: child.parentRunId };
     return { target: child.childWorkflowId, message: { kind: "cancel", reason, parent } };
   }
-  const trace = spans.contextOfRun(started);
+  const trace = spans.contextOfRun(state);
   const traced = trace === undefined ? {} : { trace };
   if (command.kind === "send-signal") {
     const { target, name, payload } = command;

@@ -50,6 +50,7 @@ export class EngineMeter {
   readonly #meter: Meter;
   readonly #runsStarted;
   readonly #runsEnded;
+  readonly #runsReopened;
   readonly #runDuration;
   readonly #events;
   readonly #activitiesScheduled;
@@ -95,6 +96,7 @@ export class EngineMeter {
     this.#meter = meter;
     this.#runsStarted = meter.counter("aion_runs_started_total");
     this.#runsEnded = meter.counter("aion_runs_ended_total");
+    this.#runsReopened = meter.counter("aion_runs_reopened_total");
     this.#runDuration = meter.histogram("aion_run_duration_seconds");
     this.#events = meter.counter("aion_events_appended_total");
     this.#activitiesScheduled = meter.counter("aion_activities_scheduled_total");
@@ -187,6 +189,12 @@ export class EngineMeter {
     this.#events.add(1, terminal.type);
     const status = statusAfter(terminal);
     if (status !== undefined) this.#ended(workflowType, status, ms);
+  }
+
+  /** A run that has ended goes on. */
+  reopened(workflowType: string): void {
+    this.#events.add(1, "WorkflowReopened");
+    this.#runsReopened.add(1, workflowType);
   }
 
   #ended(workflowType: string, status: RunStatus, ms: number): void {

@@ -124,6 +124,7 @@ async function reopen(
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),
   });
   if (!result.ok) throw result.error;
+  kernel.meter.reopened(row.workflowType);
   kernel.mailbox.sent(send, result.messageIds);
   kernel.watchers.appended(workflowId, headSeq + 1);
 }

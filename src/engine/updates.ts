@@ -230,7 +230,7 @@ export class Updates {
       const reply = await this.#heard(workflowId, runId, isSettled, patience, async () => {
         const told = await readOutcome(this.#kernel.store, await this.#demand(workflowId, runId, updateId));
         if (told.status !== "accepted") return told;
-        const blocked = this.#kernel.blocked.get(workflowId);
+        const blocked = await this.#kernel.whyBlocked(workflowId, isLast ? undefined : patience.end);
         if (!isLast && blocked === undefined) return undefined;
         return { ...told, ...(blocked === undefined ? {} : { blocked }) };
       });

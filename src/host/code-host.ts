@@ -55,6 +55,7 @@ export class CodeHost {
   readonly #where: HostLine;
   #line: OpenLine | undefined;
   readonly #packages = new Map<string, PackageCode>();
+  readonly #contents = new Map<string, PackageContents>();
   readonly #instances = new Map<number, HostedInstance>();
   readonly #calls = new Map<number, Call>();
   #outbox: HostRequest[] = [];
@@ -80,7 +81,9 @@ export class CodeHost {
   async load(code: PackageCode): Promise<PackageContents> {
     this.#packages.set(code.version, code);
     try {
-      return readAnswer(await this.#call({ kind: "load", ...code })) as PackageContents;
+      const contents = readAnswer(await this.#call({ kind: "load", ...code })) as PackageContents;
+      this.#contents.set(code.version, contents);
+      return contents;
     } catch (error) {
       this.#packages.delete(code.version);
       throw error;
@@ -88,6 +91,7 @@ export class CodeHost {
   }
 
   unload(version: string): void {
+    this.#contents.delete(version);
     if (this.#packages.delete(version)) this.#post({ kind: "unload", version });
   }
 
@@ -95,14 +99,24 @@ export class CodeHost {
     return {
       workflowType,
       version,
+      // A host that has nothing to say about it is not asked: that would be a change of process before each run.
       parseInput: async (payload) =>
-        readAnswer(await this.#call({ kind: "parse-input", version, workflowType, payload })) as Payload,
+        this.#takesAnyInput(workflowType, version)
+          ? payload
+          : (readAnswer(
+              await this.#call({ kind: "parse-input", version, workflowType, payload }),
+            ) as Payload),
       parseSignal: async (name, payload) =>
         readAnswer(
           await this.#call({ kind: "parse-signal", version, workflowType, name, payload }),
         ) as Payload,
       instantiate: (init) => this.#instantiate(workflowType, version, init),
     };
+  }
+
+  #takesAnyInput(workflowType: string, version: string): boolean {
+    const { workflows } = this.#contents.get(version) ?? { workflows: [] };
+    return workflows.some((of) => of.workflowType === workflowType && !of.hasInputSchema);
   }
 
   async close(): Promise<void> {

@@ -78,6 +78,8 @@ export class RunState {
   #schedule: ScheduleState | undefined;
   #identity: CodeIdentity | undefined;
 
+  #reopened: EventOf<"WorkflowReopened"> | undefined;
+
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
     this.workflowId = workflowId;
@@ -87,6 +89,11 @@ export class RunState {
   /** Whether the event does not count any more. */
   isVoid(seq: number): boolean {
     return this.#voids.has(seq);
+  }
+
+  /** Its latest reopening. */
+  get reopened(): EventOf<"WorkflowReopened"> | undefined {
+    return this.#reopened;
   }
 
   /** When the run, and the whole chain, times out. */
@@ -449,6 +456,8 @@ export class RunState {
    * over, and what the code was not told of in it comes next.
    */
   #reopen(event: EventOf<"WorkflowReopened"> | EventOf<"WorkflowReset">): void {
+    // What another run was reopened for before it was copied is nothing of this one.
+    this.#reopened = event.type === "WorkflowReopened" ? event : undefined;
     this.pausing.end();
     const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;
     for (const [ordinal, activity] of this.activities)

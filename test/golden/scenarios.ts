@@ -467,6 +467,16 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  timesheet: {
+    workflows: [golden.sheet],
+    activities: () => [],
+    play: async (client, world) => {
+      const sheets = await client.schedules.create("sheets", golden.sheet, 1, { every: "10 minutes" });
+      await world.idle(25 * minuteMs);
+      await sheets.delete();
+      await world.idle(10 * minuteMs);
+    },
+  },
   timetable: {
     workflows: [golden.shuttle],
     activities: () => [],

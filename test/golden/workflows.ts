@@ -352,6 +352,17 @@ export const nightDesk = workflow("night-desk", async (rooms: readonly string[])
   return { keys, ends: ends.map((end) => (end.status === "fulfilled" ? end.value : String(end.reason))) };
 });
 
+// Timesheet: what goes by the time that a schedule started it for, and continues as new.
+
+export const sheet = workflow("sheet", async (left: number): Promise<string> => {
+  const { schedule } = info();
+  if (schedule === undefined || schedule.nominalAt % 600_000 !== 0)
+    throw new ApplicationFailure("it has no time", { type: "NoTime" });
+  await sleep("1 minute");
+  if (left > 0) return continueAsNew(left - 1);
+  return `${schedule.id} ${schedule.nominalAt}`;
+});
+
 // Retake: what goes on from an earlier point, as another run and under another name.
 
 const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
