@@ -6,7 +6,7 @@ import { describeSpec } from "./schedule-view.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
-import { failureTitle } from "./run-view.ts";
+import { failureTitle, shownAttributes } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 
 /**
@@ -48,6 +48,7 @@ export class HistoryView {
         const facts = [`run ${event.runId}`];
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
+        if (event.attributes !== undefined) facts.push(`found by ${shownAttributes(event.attributes)}`);
         const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
         return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
       }
@@ -120,6 +121,8 @@ export class HistoryView {
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "VersionMarked":
         return event.changeId;
+      case "SearchAttributesUpdated":
+        return shownAttributes(event.attributes);
       case "ScheduleCreated":
       case "ScheduleUpdated":
         return `${event.config.action.workflowType}  ${describeSpec(event.config.spec)}  ${event.input}`;

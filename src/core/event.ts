@@ -1,3 +1,4 @@
+import type { AttributeChanges, Attributes } from "./attributes.ts";
 import type { Failure, TimeoutKind } from "./failure.ts";
 import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
@@ -90,6 +91,8 @@ export type EventBody =
       readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
+      /** What it can be found by from the beginning. */
+      readonly attributes?: Attributes;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
@@ -246,6 +249,7 @@ export type EventBody =
       readonly input: Payload;
       readonly parentClosePolicy: ParentClosePolicy;
       readonly runTimeoutMs?: number;
+      readonly attributes?: Attributes;
     }
   | { readonly type: "ChildWorkflowCompleted"; readonly ordinal: number; readonly result: Payload }
   | { readonly type: "ChildWorkflowFailed"; readonly ordinal: number; readonly failure: Failure }
@@ -261,6 +265,8 @@ export type EventBody =
       readonly failure?: Failure;
     }
   | { readonly type: "VersionMarked"; readonly changeId: string }
+  /** The run can be found by these too; by those that are `null`, no longer. */
+  | { readonly type: "SearchAttributesUpdated"; readonly attributes: AttributeChanges }
   // Schedules: in the histories of their coordinators alone.
   | {
       readonly type: "ScheduleCreated";
@@ -379,6 +385,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   ChildWorkflowCancelRequested: "command",
   SideEffectRecorded: "command",
   VersionMarked: "command",
+  SearchAttributesUpdated: "command",
   ScheduleCreated: "note",
   ScheduleUpdated: "note",
   SchedulePaused: "note",

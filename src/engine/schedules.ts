@@ -16,6 +16,7 @@ import type {
   TriggerScheduleRequest,
   UpdateScheduleRequest,
 } from "../client/schedule-service.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { EventBody } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
@@ -430,6 +431,7 @@ export class ScheduleOperations implements ScheduleService {
 
 function parseAction(action: ScheduleActionRequest): ScheduleAction {
   const { workflowIdPrefix, runTimeoutMs, executionTimeoutMs } = action;
+  const attributes = parseAttributes(action.attributes, "the attributes of what a schedule starts");
   return {
     workflowType: parseName(action.workflowType, "workflow type"),
     ...(workflowIdPrefix === undefined
@@ -437,6 +439,7 @@ function parseAction(action: ScheduleActionRequest): ScheduleAction {
       : { workflowIdPrefix: parseShortName(workflowIdPrefix, "workflow id prefix") }),
     ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
     ...(executionTimeoutMs === undefined ? {} : { executionTimeoutMs }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { roles } from "../client/access.ts";
 import type { EventType } from "../core/event.ts";
 import { runStatuses } from "../core/status.ts";
-import { instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
+import { attributeChanges, attributes, instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
 import { backfillOverlap, scheduleConfig, skipReason, startCause } from "./schedule-forms.ts";
 
 export { instant, json, list, maybe, milliseconds };
@@ -56,6 +56,7 @@ export const runSummary = z.object({
   historyLength: z.number(),
   blocked: maybe(z.string().describe("Why the run cannot go on until somebody acts.")),
   parentWorkflowId: maybe(z.string()),
+  attributes: maybe(attributes.describe("What it can be found by. In lists: if it was asked for.")),
 });
 
 export const pendingActivity = z.object({
@@ -146,6 +147,7 @@ export const events = {
         .object({ events: z.number(), bytes: z.number() })
         .describe("From which size on its code is told to continue as new."),
     ),
+    attributes: maybe(attributes),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
@@ -235,6 +237,7 @@ export const events = {
     input: json,
     parentClosePolicy: z.enum(["terminate", "cancel", "abandon"]),
     runTimeoutMs: maybe(milliseconds),
+    attributes: maybe(attributes),
   }),
   ChildWorkflowCompleted: event("ChildWorkflowCompleted", { ordinal, result: json }),
   ChildWorkflowFailed: event("ChildWorkflowFailed", { ordinal, failure }),
@@ -248,6 +251,9 @@ export const events = {
     failure: maybe(failure),
   }),
   VersionMarked: event("VersionMarked", { changeId: z.string() }),
+  SearchAttributesUpdated: event("SearchAttributesUpdated", {
+    attributes: attributeChanges.describe("By name; null: taken away."),
+  }),
   ScheduleCreated: event("ScheduleCreated", {
     scheduleId: z.string(),
     config: scheduleConfig,

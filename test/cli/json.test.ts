@@ -115,6 +115,7 @@ describe("with --json", () => {
     await Promise.all([
       expectDocument("list", []),
       expectDocument("count", ["--status", "running"]),
+      expectDocument("list", ["--where", "none exists", "--attributes"]),
       ...ids.flatMap((id) => [expectDocument("describe", [id]), expectDocument("history", [id])]),
       expectDocument("logs", ["failed"]),
     ]);

@@ -15,7 +15,14 @@ import type { Probed } from "./probe.ts";
 import { probe } from "./probe.ts";
 import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
-import { checkBlocked, checkClock, checkOwner, checkTimers, checkVersion } from "./store-checks.ts";
+import {
+  checkAttributes,
+  checkBlocked,
+  checkClock,
+  checkOwner,
+  checkTimers,
+  checkVersion,
+} from "./store-checks.ts";
 
 export interface ExamineOptions {
   /** The file of the store; without it the machine alone is looked at. */
@@ -93,6 +100,10 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
     return;
   }
   yield await checkIntegrity(file, integrityTimeoutMs);
+  const compared = await probe({ probe: "attributes", path: file }, storeTimeoutMs);
+  yield compared.kind === "done"
+    ? checkAttributes(compared.result)
+    : unanswered("attributes", compared, `the store ${file}`);
   const facts = store.result;
   yield checkOwner(facts.owner, await ping(facts.owner), now);
   yield checkVersion(facts, thisVersion());

@@ -3,17 +3,20 @@ import process from "node:process";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 import { checkTable, inspectSqliteStore, listTables } from "../../store/sqlite/inspection.ts";
+import { compareAttributes } from "./compare-attributes.ts";
 import { lookAtPlace, measureSync } from "./disk.ts";
 import type { ProbeAnswer, ProbeRequest } from "./probe.ts";
 
 process.once("message", (request) => {
-  tell(answer(request as ProbeRequest));
-  process.disconnect();
+  void answer(request as ProbeRequest).then((told) => {
+    tell(told);
+    process.disconnect();
+  });
 });
 
-function answer(request: ProbeRequest): ProbeAnswer {
+async function answer(request: ProbeRequest): Promise<ProbeAnswer> {
   try {
-    return { kind: "done", result: run(request) };
+    return { kind: "done", result: await run(request) };
   } catch (error) {
     const known = isAionError(error)
       ? error
@@ -33,6 +36,8 @@ function run(request: ProbeRequest): unknown {
       return inspectSqliteStore(request.path, request);
     case "integrity":
       return checkTables(request.path);
+    case "attributes":
+      return compareAttributes(request.path);
   }
 }
 

@@ -1,19 +1,21 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { StoreFacts } from "../../store/sqlite/inspection.ts";
+import type { AttributeFacts } from "./compare-attributes.ts";
 import type { PlaceFacts, SyncFacts } from "./disk.ts";
 
 export type ProbeRequest =
   | { readonly probe: "place"; readonly path: string }
   | { readonly probe: "sync"; readonly file: string }
   | { readonly probe: "store"; readonly path: string; readonly now: number; readonly dueBy: number }
-  | { readonly probe: "integrity"; readonly path: string };
+  | { readonly probe: "integrity" | "attributes"; readonly path: string };
 
 interface ProbeResults {
   readonly place: PlaceFacts;
   readonly sync: SyncFacts;
   readonly store: StoreFacts;
   readonly integrity: { readonly damage?: string };
+  readonly attributes: AttributeFacts;
 }
 
 /** What the process says, by its channel. */
