@@ -394,7 +394,7 @@ export const groups: readonly Group[] = [
     title: "L. What runs are found by",
     invariants: [
       {
-        number: 61,
+        number: 60,
         claim:
           "A run is found by exactly the attributes that its history says, in the commit that records them, whatever crashes, ends or is reopened; a page has each run once.",
         layers: ["S", "U"],

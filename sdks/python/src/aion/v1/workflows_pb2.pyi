@@ -44,7 +44,7 @@ class Failure(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., type: _Optional[str] = ..., non_retryable: bool = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., stack: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., of: _Optional[str] = ..., attempt: _Optional[int] = ..., child_workflow_id: _Optional[str] = ..., timeout: _Optional[str] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_type", "input", "workflow_id", "request_id", "reuse", "start_delay_ms", "run_timeout_ms", "execution_timeout_ms", "signal")
+    __slots__ = ("namespace", "workflow_type", "input", "workflow_id", "request_id", "reuse", "start_delay_ms", "run_timeout_ms", "execution_timeout_ms", "signal", "attributes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class StartRequest(_message.Message):
     RUN_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_type: str
     input: _struct_pb2.Value
@@ -65,7 +66,8 @@ class StartRequest(_message.Message):
     run_timeout_ms: float
     execution_timeout_ms: float
     signal: StartSignal
-    def __init__(self, namespace: _Optional[str] = ..., workflow_type: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., workflow_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reuse: _Optional[str] = ..., start_delay_ms: _Optional[float] = ..., run_timeout_ms: _Optional[float] = ..., execution_timeout_ms: _Optional[float] = ..., signal: _Optional[_Union[StartSignal, _Mapping]] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, namespace: _Optional[str] = ..., workflow_type: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., workflow_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reuse: _Optional[str] = ..., start_delay_ms: _Optional[float] = ..., run_timeout_ms: _Optional[float] = ..., execution_timeout_ms: _Optional[float] = ..., signal: _Optional[_Union[StartSignal, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class StartSignal(_message.Message):
     __slots__ = ("name", "payload", "signal_id")
@@ -88,7 +90,7 @@ class StartResponse(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., is_new: bool = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor", "where", "with_attributes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +103,8 @@ class ListRequest(_message.Message):
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    WITH_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -113,7 +117,9 @@ class ListRequest(_message.Message):
     parent_workflow_id: str
     limit: int
     cursor: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    with_attributes: bool
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ..., with_attributes: bool = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("runs", "next_cursor")
@@ -124,7 +130,7 @@ class ListResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +141,7 @@ class CountRequest(_message.Message):
     CLOSED_AFTER_FIELD_NUMBER: _ClassVar[int]
     CLOSED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -145,7 +152,8 @@ class CountRequest(_message.Message):
     closed_after: float
     closed_before: float
     parent_workflow_id: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("count",)
@@ -154,7 +162,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[float] = ...) -> None: ...
 
 class RunSummary(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "attributes")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +173,7 @@ class RunSummary(_message.Message):
     HISTORY_LENGTH_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -175,7 +184,8 @@ class RunSummary(_message.Message):
     history_length: int
     blocked: str
     parent_workflow_id: str
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id")
@@ -188,7 +198,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "attributes")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +221,7 @@ class RunDescription(_message.Message):
     HISTORY_SIZE_FIELD_NUMBER: _ClassVar[int]
     PENDING_UPDATES_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -233,7 +244,8 @@ class RunDescription(_message.Message):
     history_size: HistorySize
     pending_updates: _containers.RepeatedCompositeFieldContainer[PendingUpdate]
     paused: Pause
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("since", "reason")
@@ -426,7 +438,7 @@ class FollowResponse(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., event: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class FeedRequest(_message.Message):
-    __slots__ = ("namespace", "after", "limit", "wait_ms", "workflow_id", "workflow_type", "types")
+    __slots__ = ("namespace", "after", "limit", "wait_ms", "workflow_id", "workflow_type", "types", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -434,6 +446,7 @@ class FeedRequest(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     after: str
     limit: int
@@ -441,7 +454,8 @@ class FeedRequest(_message.Message):
     workflow_id: str
     workflow_type: str
     types: str
-    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., wait_ms: _Optional[int] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., wait_ms: _Optional[int] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FeedResponse(_message.Message):
     __slots__ = ("events", "next_cursor", "is_at_head")
@@ -482,18 +496,20 @@ class UnreadableEvents(_message.Message):
     def __init__(self, first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("namespace", "after", "workflow_id", "workflow_type", "types")
+    __slots__ = ("namespace", "after", "workflow_id", "workflow_type", "types", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     after: str
     workflow_id: str
     workflow_type: str
     types: str
-    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "name", "payload", "signal_id")
