@@ -196,8 +196,8 @@ describe("a client of a server", () => {
       await expect(all(client.list({ where: ["amount!=7"] }))).rejects.toMatchObject(refused);
     }
     // As anybody would ask, without a client.
-    const query = "where=customer%3D%22c%20%26%201%22&where=amount%3E%3D99&withAttributes=true";
-    const page = (await (await fetch(`${url}${apiPrefix}default/workflows?${query}`)).json()) as object;
+    const asked = "where=customer%3D%22c%20%26%201%22&where=amount%3E%3D99&withAttributes=true";
+    const page = (await (await fetch(`${url}${apiPrefix}default/workflows?${asked}`)).json()) as object;
     expect(page).toMatchObject({
       runs: [{ workflowId: "one", attributes: { amount: 99.5, due: { at: 1e12 }, tags: ["a,b", "é"] } }],
     });
