@@ -388,13 +388,19 @@ export const groups: readonly Group[] = [
           "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
         layers: ["U"],
       },
+      {
+        number: 60,
+        claim:
+          "Between being parked and being resumed an activity has no attempt, whatever restarts; each decision of an operator about it is made once, or refused and changes nothing.",
+        layers: ["S", "U"],
+      },
     ],
   },
   {
     title: "L. What runs are found by",
     invariants: [
       {
-        number: 60,
+        number: 61,
         claim:
           "A run is found by exactly the attributes that its history says, in the commit that records them, whatever crashes, ends or is reopened; a page has each run once.",
         layers: ["S", "U"],

@@ -440,8 +440,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/attempt.ts",
-        "invalid || isFinal(failure, activity.options.retry)",
-        "invalid || isFinal({ ...failure, nonRetryable: false }, activity.options.retry)",
+        "bucketOf(failure, activity.options.retry)",
+        "bucketOf({ ...failure, nonRetryable: false }, activity.options.retry)",
       ),
     ],
   },
@@ -1318,6 +1318,6 @@ let latestMs = 0;`,
     invariants: [3],
     within: 30,
     isOfSchedules: true,
-    edits: [edit("core/schedule-state.ts", "this.#answer(event.requestId, startedId);", "")],
+    edits: [edit("core/schedule-state.ts", "this.#answer(event, startedId);", "")],
   },
 ];

@@ -19,6 +19,7 @@ import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { coordinatorPrefix } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import type { Payload } from "../core/payload.ts";
@@ -26,6 +27,7 @@ import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
+import { toParkedInfo } from "./parked.ts";
 import type { RunLimits } from "./run-limits.ts";
 
 /**
@@ -115,6 +117,7 @@ export async function standingOf(
         case "ActivityCompleted":
         case "ActivityFailed":
         case "ActivityTimedOut":
+        case "ActivityParked":
         case "ActivityCancelled":
           if (event.ordinal !== ordinal || event.attempt !== attempt) break;
           standing = standingAfter(event);
@@ -136,6 +139,7 @@ function standingAfter(
       | "ActivityCompleted"
       | "ActivityFailed"
       | "ActivityTimedOut"
+      | "ActivityParked"
       | "ActivityCancelled";
   },
 ): AttemptStanding {
@@ -149,6 +153,10 @@ function standingAfter(
       // The last of too many silences is no outcome of its own either.
       return event.lost === undefined && event.failure.type !== "worker_lost"
         ? { kind: "recorded", as: event.type }
+        : { kind: "over" };
+    case "ActivityParked":
+      return event.timeout === undefined && event.failure.type !== "worker_lost"
+        ? { kind: "recorded", as: "ActivityFailed" }
         : { kind: "over" };
     case "ActivityTimedOut":
       return { kind: "over" };
@@ -284,11 +292,15 @@ export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readon
     });
 }
 
+/** Coordinators of schedules are among the runs that are asked for if they are asked for. */
 export function toRunFilter(filter: ListFilter): RunFilter {
   const { workflowId, parentWorkflowId, where, ...rest } = filter;
   return {
     ...(where === undefined ? {} : { attributes: parseWhere(where) }),
     ...rest,
+    ...(workflowId === undefined && rest.workflowType === undefined
+      ? { exceptIdPrefix: coordinatorPrefix }
+      : {}),
     ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
     ...(parentWorkflowId === undefined ? {} : { parentWorkflowId: parseWorkflowId(parentWorkflowId) }),
   };
@@ -305,6 +317,7 @@ export function toSummary(record: RunRecord): RunSummary {
     historyLength: record.headSeq - record.firstSeq + 1,
     ...(record.closedAt === undefined ? {} : { closedAt: record.closedAt }),
     ...(record.blocked === undefined ? {} : { blocked: record.blocked }),
+    ...(record.parked === undefined ? {} : { parked: toParkedInfo(record.parked) }),
     ...(record.parent === undefined ? {} : { parentWorkflowId: record.parent.workflowId }),
     ...(record.attributes === undefined ? {} : { attributes: record.attributes }),
   };
@@ -331,11 +344,13 @@ function toPlace(
   return {
     state: isUnderWay
       ? "running"
-      : !isHere && !labour.isServed(activity)
-        ? "no worker"
-        : activity.retryAt === undefined
-          ? "waiting for a slot"
-          : "backing off",
+      : activity.parked !== undefined
+        ? "parked"
+        : !isHere && !labour.isServed(activity)
+          ? "no worker"
+          : activity.retryAt === undefined
+            ? "waiting for a slot"
+            : "backing off",
     ...(isHere ? {} : { taskQueue: activity.options.taskQueue ?? defaultTaskQueue }),
     ...(isUnderWay && activity.worker !== undefined ? { worker: activity.worker } : {}),
     ...(progress === undefined ? {} : { progress }),
@@ -378,6 +393,7 @@ export function toDescription(
       failedCount: activity.failedCount,
       ...toPlace(activity, around.labour),
       ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
+      ...(activity.parked === undefined ? {} : { parkedAt: activity.parked.at }),
       ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
     })),
     pendingTimers: open(state.timers).map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),

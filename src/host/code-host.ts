@@ -124,6 +124,10 @@ export class CodeHost {
       },
       ask: async (kind, name, payload) =>
         readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload,
+      parseResult: async (ordinal, payload) => {
+        const request = { kind: "parse-instance-result", instance: id, ordinal, payload } as const;
+        return readAnswer(await this.#call(request)) as Payload;
+      },
       dispose: () => {
         if (this.#instances.delete(id)) this.#post({ kind: "dispose", instance: id });
       },
@@ -275,6 +279,7 @@ function closed(): AionError {
 interface InstanceLine {
   begin(activation: string): void;
   ask(kind: "query" | "parse-instance-signal", name: string, payload: Payload): Promise<Payload>;
+  parseResult(ordinal: number, payload: Payload): Promise<Payload>;
   dispose(): void;
 }
 
@@ -323,6 +328,10 @@ class HostedInstance implements ProgramInstance {
 
   parseSignal(name: string, payload: Payload): Promise<Payload> {
     return this.#line.ask("parse-instance-signal", name, payload);
+  }
+
+  parseResult(ordinal: number, payload: Payload): Promise<Payload> {
+    return this.#line.parseResult(ordinal, payload);
   }
 
   stepFunction(): undefined {

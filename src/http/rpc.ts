@@ -50,6 +50,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   pause: [WorkflowService, "pause"],
   resume: [WorkflowService, "resume"],
+  resumeActivity: [WorkflowService, "resumeActivity"],
   reopen: [WorkflowService, "reopen"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],

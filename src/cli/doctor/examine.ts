@@ -20,6 +20,7 @@ import {
   checkBlocked,
   checkClock,
   checkOwner,
+  checkSchedules,
   checkTimers,
   checkVersion,
 } from "./store-checks.ts";
@@ -110,6 +111,10 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
   yield checkClock(facts, now);
   yield checkBlocked(facts);
   yield checkTimers(facts, now);
+  const schedules = await probe({ probe: "schedules", path: file, now }, storeTimeoutMs);
+  yield schedules.kind === "done"
+    ? checkSchedules(schedules.result, now)
+    : unanswered("schedules", schedules, "the schedules of the store");
 }
 
 async function ping(owner: OwnerFacts | undefined): Promise<Ping> {

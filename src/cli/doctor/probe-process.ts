@@ -2,14 +2,16 @@
 import process from "node:process";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
+import { listSchedules, storedSchedules } from "../../engine/schedule-views.ts";
+import { openSqliteStore } from "../../store/sqlite/store.ts";
 import { checkTable, inspectSqliteStore, listTables } from "../../store/sqlite/inspection.ts";
 import { compareAttributes } from "./compare-attributes.ts";
 import { lookAtPlace, measureSync } from "./disk.ts";
-import type { ProbeAnswer, ProbeRequest } from "./probe.ts";
+import type { ProbeAnswer, ProbeRequest, ScheduleFacts } from "./probe.ts";
 
 process.once("message", (request) => {
-  void answer(request as ProbeRequest).then((told) => {
-    tell(told);
+  void answer(request as ProbeRequest).then((answered) => {
+    tell(answered);
     process.disconnect();
   });
 });
@@ -38,6 +40,32 @@ function run(request: ProbeRequest): unknown {
       return checkTables(request.path);
     case "attributes":
       return compareAttributes(request.path);
+    case "schedules":
+      return lookAtSchedules(request.path, request.now);
+  }
+}
+
+const pageSchedules = 200;
+
+async function lookAtSchedules(file: string, now: number): Promise<ScheduleFacts> {
+  const store = openSqliteStore({ path: file, readOnly: true });
+  try {
+    const source = storedSchedules(store, () => now);
+    let count = 0;
+    const silent: { readonly scheduleId: string; readonly untilAt: number }[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page = await listSchedules(source, {
+        limit: pageSchedules,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      count += page.schedules.length;
+      for (const { scheduleId, silentUntilAt } of page.schedules)
+        if (silentUntilAt !== undefined) silent.push({ scheduleId, untilAt: silentUntilAt });
+      cursor = page.nextCursor;
+      if (cursor === undefined) return { count, silent };
+    }
+  } finally {
+    await store.close();
   }
 }
 

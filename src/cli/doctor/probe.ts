@@ -4,11 +4,18 @@ import type { StoreFacts } from "../../store/sqlite/inspection.ts";
 import type { AttributeFacts } from "./compare-attributes.ts";
 import type { PlaceFacts, SyncFacts } from "./disk.ts";
 
+export interface ScheduleFacts {
+  readonly count: number;
+  /** Those that start nothing before the clock is where it was. */
+  readonly silent: readonly { readonly scheduleId: string; readonly untilAt: number }[];
+}
+
 export type ProbeRequest =
   | { readonly probe: "place"; readonly path: string }
   | { readonly probe: "sync"; readonly file: string }
   | { readonly probe: "store"; readonly path: string; readonly now: number; readonly dueBy: number }
-  | { readonly probe: "integrity" | "attributes"; readonly path: string };
+  | { readonly probe: "integrity" | "attributes"; readonly path: string }
+  | { readonly probe: "schedules"; readonly path: string; readonly now: number };
 
 interface ProbeResults {
   readonly place: PlaceFacts;
@@ -16,6 +23,7 @@ interface ProbeResults {
   readonly store: StoreFacts;
   readonly integrity: { readonly damage?: string };
   readonly attributes: AttributeFacts;
+  readonly schedules: ScheduleFacts;
 }
 
 /** What the process says, by its channel. */
