@@ -133,8 +133,8 @@ export const documents = {
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
   resume: z.union([
-    z.object({ workflowId: z.string() }),
     resumed.describe("Of parked activities."),
+    z.object({ workflowId: z.string() }),
     z.object({ runs: list(resumed) }).describe("Of all runs that had some."),
   ]),
   reopen: z.object({ workflowId: z.string() }),
