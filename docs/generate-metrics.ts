@@ -5,8 +5,9 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { labelTable, metricTable } from "../src/core/metrics.ts";
-import type { MetricSpec } from "../src/core/metrics.ts";
+import { labelTable } from "../src/core/metric-spec.ts";
+import type { MetricSpec } from "../src/core/metric-spec.ts";
+import { metricTable } from "../src/core/metrics.ts";
 import { labelValuesMax, otherValue } from "../src/metrics/metrics.ts";
 import { formatMarkdown } from "./format-markdown.ts";
 

@@ -194,6 +194,6 @@ function describeState(state: RunState): string {
     [...state.timers.values()],
     [...state.children.values()],
     [...state.sends],
-    state.recentSignalIds(),
+    state.requests.recent().signalIds,
   ]);
 }

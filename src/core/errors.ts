@@ -100,6 +100,12 @@ export const errorTable = {
     cause: "A payload does not fit the schema of its definition.",
     hint: "The message lists what is wrong and where; send a payload that fits. Nothing was recorded.",
   },
+  attribute_invalid: {
+    kind: "usage",
+    cause:
+      "A search attribute has a name or a value that none may have, or there are too many, or they are too large.",
+    hint: "The message says which, and what is allowed. Attributes are what a run is found by; data belongs in its input. Nothing was recorded.",
+  },
   payload_not_serializable: {
     kind: "usage",
     cause: "A value cannot be written as JSON (a cycle, a BigInt, a function, a toJSON that throws).",

@@ -79,7 +79,7 @@ function checkSize(text: string, what: string, limitBytes: number): Payload {
   return text as Payload;
 }
 
-function utf8Length(text: string): number {
+export function utf8Length(text: string): number {
   let bytes = 0;
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);

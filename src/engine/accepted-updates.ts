@@ -4,7 +4,7 @@ import type { Event, EventOf } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { statusAfter } from "../core/status.ts";
-import type { AcceptedUpdate } from "../replay/run-state.ts";
+import type { AcceptedUpdate } from "../replay/update-states.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
 
@@ -26,10 +26,10 @@ export async function findUpdate(
 ): Promise<UpdatePlace | undefined> {
   for (let at: RunRecord | undefined = run; at !== undefined;) {
     const state = await loadState(at, store);
-    const update = state.updateOf(updateId);
+    const update = state.updates.of(updateId);
     if (update !== undefined) return { run: at, update };
     const { continuedFrom } = state.started;
-    if (continuedFrom === undefined || !state.hasEarlierUpdate(updateId)) return undefined;
+    if (continuedFrom === undefined || !state.updates.hasEarlier(updateId)) return undefined;
     at = await store.findRun(at.workflowId, continuedFrom);
   }
   return undefined;

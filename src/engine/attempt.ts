@@ -4,7 +4,8 @@ import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { Ports, Random, Scheduler } from "../core/ports.ts";
 import { backoffMs, isFinal } from "../core/retry.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 
 /** Which activity of which run. With the number of the attempt, results are accepted by this and nothing less. */
 export interface TaskAddress {

@@ -101,7 +101,7 @@ export function toCancelEvent(
     ...(reason === undefined ? {} : { reason }),
     ...(requestId === undefined ? {} : { requestId }),
   };
-  if (requestId !== undefined && state.hasCancelRequest(requestId)) return undefined;
+  if (requestId !== undefined && state.requests.hasCancel(requestId)) return undefined;
   // No code runs before the start delay is over: there is nothing to clean up.
   if (!state.isCodeStarted) return { type: "WorkflowCancelled", ...fields };
   if (!state.isCancelRequested) return { type: "WorkflowCancelRequested", ...fields };

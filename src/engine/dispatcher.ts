@@ -13,7 +13,7 @@ import type { AttemptAtWork } from "../attempt/task.ts";
 import { abort, Task } from "../attempt/task.ts";
 import { byType, callActivity, encodeResult, execute } from "../attempt/execute.ts";
 import { callTraced } from "../attempt/traced.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
 import type { ActivityTask, AnyActivity } from "../workflow/definition.ts";
 import type { OpenAttempt, TaskAddress, ToEvent } from "./attempt.ts";
 import {

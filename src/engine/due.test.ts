@@ -4,7 +4,7 @@ import type { ActivityOptionsRecord, EventBody, EventOf } from "../core/event.ts
 import { startDelayOrdinal } from "../core/event.ts";
 import { toRunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
 import { RunState } from "../replay/run-state.ts";
 import { idOf } from "../store/conformance/world.ts";
 import { slotHere } from "./attempt.ts";

@@ -1,6 +1,7 @@
 import { startDelayOrdinal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
 import { coordinatorLookAt } from "./coordinator.ts";
@@ -54,7 +55,8 @@ export function attemptStart(
   return {
     toEvent: (state, nowMs) => {
       const activity = state.activities.get(ordinal);
-      if (activity === undefined || activity.startedAt !== undefined || state.holdsAttempts) return undefined;
+      if (activity === undefined || activity.startedAt !== undefined || state.pausing.holdsAttempts)
+        return undefined;
       const { attempt } = activity;
       if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
       if (activityDeadlineAt(activity) <= nowMs) {

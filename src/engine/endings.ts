@@ -20,7 +20,7 @@ import type { Recorder } from "./recorder.ts";
 import type { Residency } from "./residency.ts";
 import type { RunSpans } from "./run-spans.ts";
 import type { ResidentRun } from "./resident-run.ts";
-import { runEnded } from "./resident-run.ts";
+import { runEnded } from "./run-errors.ts";
 import type { Watchers } from "./watchers.ts";
 
 export interface EndingHost {

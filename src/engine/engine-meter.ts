@@ -13,7 +13,7 @@ import type { Feed } from "./feed.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Residency } from "./residency.ts";
-import type { Batch } from "./resident-run.ts";
+import type { Batch } from "./batch.ts";
 import type { WakeQueue } from "./wake-queue.ts";
 import type { Workers } from "./workers.ts";
 
@@ -154,7 +154,7 @@ export class EngineMeter {
       const seconds = startedAt === undefined ? undefined : (terminal.recordedAt - startedAt) / 1_000;
       this.#attemptEnded(activityType, "abandoned", seconds, true);
     }
-    for (const { acceptedAt } of state.leftUpdates)
+    for (const { acceptedAt } of state.updates.leftBy(state.terminal))
       this.#updateEnded(workflowType, "unfinished", (terminal.recordedAt - acceptedAt) / 1_000);
     this.#ended(workflowType, state.status, terminal.recordedAt - state.started.recordedAt);
   }
@@ -406,7 +406,7 @@ export function measureOf(event: EventBody, state: RunState, nowMs: number): Mea
       return toMeasure(activity?.activityType, activity?.startedAt, nowMs);
     }
     case "UpdateCompleted": {
-      const update = state.updateOf(event.updateId);
+      const update = state.updates.of(event.updateId);
       return toMeasure(undefined, update?.settledSeq === undefined ? update?.acceptedAt : undefined, nowMs);
     }
     case "TimerFired":

@@ -6,7 +6,7 @@ import { messageOf } from "../core/payload.ts";
 import type { Ports } from "../core/ports.ts";
 import type { ProgramInstance } from "../program/program.ts";
 import { ResumeTracker } from "../replay/resume-point.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
 import type { Commit, CommitResult, RunRef, Store } from "../store/contract.ts";
 import { BlockedRuns } from "./blocked-runs.ts";
 import type { Slot, TaskAddress } from "./attempt.ts";
@@ -31,7 +31,9 @@ import { RunLimitsKeeper } from "./run-limits.ts";
 import { fieldsOfRun } from "./run-lines.ts";
 import { RunSpans } from "./run-spans.ts";
 import { Residency } from "./residency.ts";
-import type { Batch, NewAttempt, ResidentRun, RunHost } from "./resident-run.ts";
+import type { Batch, NewAttempt } from "./batch.ts";
+import type { ResidentRun } from "./resident-run.ts";
+import type { RunHost } from "./run-host.ts";
 import type { LabourView } from "./views.ts";
 import { standingOf } from "./views.ts";
 import { WakeQueue } from "./wake-queue.ts";
@@ -139,7 +141,7 @@ export class Kernel implements RunHost {
     const start = this.#attemptStart(workflowId, ordinal);
     const decline = (): void => {
       this.dispatcher.decline(address);
-      this.workers.decline(address);
+      this.workers.slots.decline(address);
     };
     this.residency.offer(workflowId, {
       toEvent: (state, nowMs) => {
@@ -327,7 +329,7 @@ export class Kernel implements RunHost {
     const address = { workflowId: run.workflowId, runId: run.state.started.runId, ordinal: activity.ordinal };
     if (this.#isHere(activity))
       return this.dispatcher.reserve(address, activity.activityType) ? slotHere : undefined;
-    const worker = this.workers.reserve(address, activity, run.state.latestWorker);
+    const worker = this.workers.slots.reserve(address, activity, run.state.latestWorker);
     return worker === undefined ? undefined : { worker };
   }
 
@@ -350,7 +352,7 @@ export class Kernel implements RunHost {
 
   release(run: ResidentRun, { ordinal, activityType, worker }: NewAttempt): void {
     if (worker === undefined) this.dispatcher.release(activityType);
-    else this.workers.release(run.state.started.runId, ordinal);
+    else this.workers.slots.release(run.state.started.runId, ordinal);
   }
 
   committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void {
@@ -394,7 +396,7 @@ export class Kernel implements RunHost {
     }
     const { runId } = run.state.started;
     this.dispatcher.leaveRun(runId);
-    this.workers.leaveRun(runId);
+    this.workers.slots.leaveRun(runId);
   }
 
   #closed(run: ResidentRun, batch: Batch, terminal: Event): void {
@@ -473,7 +475,7 @@ export class Kernel implements RunHost {
       isUnderWay: (ordinal) => this.#isUnderWay(runId, ordinal),
       // Where one runs that is open says history; where one will run, who is here.
       isHere: (activity) => this.#isHere(activity) && !this.workers.isUnderWay(runId, activity.ordinal),
-      isServed: (activity) => this.workers.isServed(activity),
+      isServed: (activity) => this.workers.slots.isServed(activity),
       progressOf: (ordinal) =>
         this.dispatcher.progressOf(runId, ordinal) ?? this.workers.progressOf(runId, ordinal),
     };
@@ -506,6 +508,6 @@ export class Kernel implements RunHost {
   /** It stands in line no more, and takes no slot that it was offered. */
   #leave(address: TaskAddress, activity: OpenActivity): void {
     this.dispatcher.leave(activity.activityType, address);
-    this.workers.leave(address, activity);
+    this.workers.slots.leave(address, activity);
   }
 }

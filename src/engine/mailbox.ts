@@ -268,7 +268,7 @@ export class Mailbox {
           target,
           messageId,
           (state) => {
-            if (signalId !== undefined && state.hasSignal(signalId)) return undefined;
+            if (signalId !== undefined && state.requests.hasSignal(signalId)) return undefined;
             // One that was acknowledged to a caller, and waited on disk, is not refused any more.
             full = from === undefined ? undefined : this.#kernel.limits.ofSignals(target);
             return full === undefined ? { ...event } : undefined;

@@ -8,6 +8,7 @@ import { notAWorkflow } from "./coordinator.ts";
 import { nextLookAt } from "./due.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
+import { offerTo } from "./offer.ts";
 
 interface Fields {
   readonly reason?: string;
@@ -41,17 +42,12 @@ async function change(kernel: Kernel, kind: ControlKind, request: EndRequest): P
   const { requestId } = fields;
   await once(kernel, kind, of, async (runId) => {
     let isRepeated = false;
-    await new Promise<void>((resolve, reject) => {
-      kernel.residency.offer(workflowId, {
-        toEvent: (state) => {
-          isRepeated = requestId !== undefined && state.hasControlRequest(kind, requestId);
-          return isRepeated ? undefined : toControlEvent(state, kind, fields);
-        },
-        runId,
-        ...(runId === undefined ? { followsChain: true as const } : {}),
-        onDurable: resolve,
-        onRefused: reject,
-      });
+    await offerTo(kernel, workflowId, runId, {
+      toEvent: (state) => {
+        isRepeated = requestId !== undefined && state.requests.hasControl(kind, requestId);
+        return isRepeated ? undefined : toControlEvent(state, kind, fields);
+      },
+      ...(runId === undefined ? { followsChain: true as const } : {}),
     });
     if (isRepeated) kernel.meter.repeated(kind);
   });

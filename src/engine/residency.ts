@@ -1,49 +1,37 @@
 import { AionError, assert } from "../core/errors.ts";
-import type { Event, EventBody } from "../core/event.ts";
-import { toFailure } from "../core/failure.ts";
+import type { Event } from "../core/event.ts";
 import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
 import { toPid } from "../core/ids.ts";
 import { isCodecError } from "../core/payload-codec.ts";
-import type { LogLevel } from "../core/ports.ts";
 import { isClosed } from "../core/status.ts";
-import type { InstanceInit, Program, ProgramInstance } from "../program/program.ts";
+import type { Program, ProgramInstance } from "../program/program.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
 import type { RunKey, RunRecord, RunRef } from "../store/contract.ts";
-import type { LogEntry, LogLine } from "../store/run-log.ts";
-import type { BlockedRuns } from "./blocked-runs.ts";
+import type { LogEntry } from "../store/run-log.ts";
+import type { Batch } from "./batch.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { nextLookAt } from "./due.ts";
-import type { Endings } from "./endings.ts";
 import { evict } from "./eviction.ts";
-import type { HeartbeatKeeper } from "./heartbeat-keeper.ts";
 import type { Input } from "./input.ts";
-import type { KernelOptions } from "./kernel-options.ts";
-import type { LoadedRun } from "./load.ts";
-import { isOthersFault, loadPatiently } from "./load.ts";
-import type { Mailbox } from "./mailbox.ts";
 import type { RecoveryFailure, RecoveryOutcome } from "./recovery.ts";
 import { toOutcome } from "./recovery.ts";
-import type { Batch, RunHost } from "./resident-run.ts";
-import { ResidentRun, runEnded } from "./resident-run.ts";
-import { RunLines, fieldsOfRun, sealLine } from "./run-lines.ts";
+import { ResidentRun } from "./resident-run.ts";
+import { runBlocked, runEnded } from "./run-errors.ts";
+import type { RunHost } from "./run-host.ts";
+import { RunLines, fieldsOfRun } from "./run-lines.ts";
+import type { LiveInstance, LoaderHost, ReadRun } from "./run-loader.ts";
+import { RunLoader, isPassing } from "./run-loader.ts";
 import { toAionError } from "./to-aion-error.ts";
+import { WaitingInputs, refuse } from "./waiting-inputs.ts";
 import type { Workers } from "./workers.ts";
 
 /** A run that crashes this often without a commit in between is held. */
 const crashesMax = 5;
 
-export interface ResidencyHost extends RunHost {
-  readonly options: KernelOptions;
-  readonly mailbox: Mailbox;
-  readonly blocked: BlockedRuns;
-  readonly endings: Endings;
+export interface ResidencyHost extends RunHost, LoaderHost {
   readonly dispatcher: Dispatcher;
   readonly workers: Workers;
-  readonly heartbeats: HeartbeatKeeper;
-  /** Why nothing happens any more; `undefined`: the engine is open. */
-  readonly stopped: AionError | undefined;
-  log(level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>): void;
   insist(what: string, work: () => Promise<unknown>): void;
   pause(): Promise<void>;
   /** Whether the run has activities that are more than in line for a worker. */
@@ -66,8 +54,6 @@ export interface Which {
   readonly runId?: RunId | undefined;
   readonly runKey?: RunKey;
 }
-
-type LiveInstance = Pick<InstanceInit, "onStray" | "onReady" | "onLost">;
 
 type LoadOutcome =
   | { readonly kind: "loaded"; readonly run: ResidentRun }
@@ -94,12 +80,14 @@ export class Residency {
   readonly #visits = new Map<WorkflowId, Promise<void>>();
   /** Whoever wants a run that is being brought in waits for the same. */
   readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
-  readonly #lines = new Map<WorkflowId, Input[]>();
+  readonly #waiting = new WaitingInputs();
   readonly #crashes = new Map<WorkflowId, number>();
+  readonly #loader: RunLoader;
   #pidCount = 0;
 
   constructor(host: ResidencyHost) {
     this.#host = host;
+    this.#loader = new RunLoader(host);
   }
 
   get size(): number {
@@ -186,7 +174,7 @@ export class Residency {
     const loading = this.#loads.get(workflowId);
     if (loading !== undefined) return loading;
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && !this.#lines.has(workflowId)) return run;
+    if (run !== undefined && run.isHere && !this.#waiting.has(workflowId)) return run;
     const load = this.#bringIn(workflowId);
     this.#loads.set(workflowId, load);
     return load;
@@ -200,21 +188,21 @@ export class Residency {
         {},
         {
           here: (run) => {
-            run.offerAll(this.#takeLine(workflowId));
+            run.offerAll(this.#waiting.take(workflowId));
             return run;
           },
           onDisk: async (row) => {
             const outcome = await this.#bringInFrom(workflowId, row);
             if (outcome instanceof ResidentRun) return outcome;
-            this.#turnAway(this.#takeLine(workflowId), outcome);
+            this.#turnAway(this.#waiting.take(workflowId), outcome);
             return undefined;
           },
         },
       );
     } catch (error) {
       this.#loads.delete(workflowId);
-      const line = this.#takeLine(workflowId);
-      this.#joinLine(
+      const line = this.#waiting.take(workflowId);
+      this.#waiting.join(
         workflowId,
         line.filter((input) => input.onRefused === undefined),
       );
@@ -223,7 +211,7 @@ export class Residency {
     }
     this.#loads.delete(workflowId);
     // Who came when the others had been let in, and found the run gone already.
-    if (this.#lines.has(workflowId)) this.#open(workflowId);
+    if (this.#waiting.has(workflowId)) this.#open(workflowId);
     return found;
   }
 
@@ -237,7 +225,7 @@ export class Residency {
     if (outcome.kind === "ended") return ended({ ...row, status: outcome.state.status });
     if (isPassing(outcome.error)) throw outcome.error;
     const blocked = this.#host.blocked.get(workflowId);
-    if (blocked !== undefined) return blockedError(workflowId, blocked);
+    if (blocked !== undefined) return runBlocked(workflowId, blocked);
     // Failed or timed out without its code, or deleted meanwhile.
     const latest = await this.#find(workflowId, {});
     return latest !== undefined && isClosed(latest.status) ? ended(latest) : outcome.error;
@@ -247,7 +235,7 @@ export class Residency {
   offer(workflowId: WorkflowId, input: Input): void {
     const { runId } = input;
     const run = this.#runs.get(workflowId);
-    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#lines.has(workflowId))) {
+    if (run !== undefined && run.isHere && (input.settles !== undefined || !this.#waiting.has(workflowId))) {
       if (runId === undefined || run.state.started.runId === runId) {
         run.offer(input);
         return;
@@ -263,23 +251,9 @@ export class Residency {
       this.#turnAway([input], stopped);
       return;
     }
-    this.#joinLine(workflowId, [input]);
+    this.#waiting.join(workflowId, [input]);
     if (input.onRefused === undefined) this.#bringBack(workflowId);
     else this.#open(workflowId);
-  }
-
-  #joinLine(workflowId: WorkflowId, inputs: readonly Input[]): void {
-    if (inputs.length === 0) return;
-    const line = this.#lines.get(workflowId);
-    if (line === undefined) this.#lines.set(workflowId, [...inputs]);
-    else line.push(...inputs);
-  }
-
-  #takeLine(workflowId: WorkflowId): readonly Input[] {
-    const line = this.#lines.get(workflowId);
-    if (line === undefined) return [];
-    this.#lines.delete(workflowId);
-    return line;
   }
 
   #turnAway(inputs: readonly Input[], reason: AionError): void {
@@ -334,7 +308,7 @@ export class Residency {
       firstSeq: (before?.headSeq ?? 0) + 1,
       follows: before?.runKey,
       wakeAt: null,
-      lines: this.#newLines(workflowId, () => run.state, { isLoading: false }),
+      lines: this.#loader.newLines(workflowId, () => run.state, { isLoading: false }),
     });
     this.#unborn.set(workflowId, run);
     run.offerAll(inputs);
@@ -355,7 +329,9 @@ export class Residency {
       if (tracker === undefined) return undefined;
       // Told by nobody: what it says was said before.
       const lines = new RunLines(() => undefined, { isLoading: true });
-      const { state, instance } = await this.#replay(row, tracker, lines, { onStray: () => undefined });
+      const { state, instance } = await this.#loader.replay(row, tracker, lines, {
+        onStray: () => undefined,
+      });
       instance.dispose();
       return toOutcome(row, state, tracker, pid);
     };
@@ -384,68 +360,32 @@ export class Residency {
     return outcome;
   }
 
-  /** Loads a run by replay and makes it resident, within a visit; the one place where a failure to load is dealt with. */
+  /** Loads a run by replay and makes it resident, within a visit. */
   async #load(row: RunRecord, tracker: ResumeTracker | undefined): Promise<LoadOutcome> {
     const host = this.#host;
-    const { blocked } = host;
-    const { workflowId, runKey } = row;
-    const isHeld = row.blocked !== undefined || blocked.get(workflowId) !== undefined;
+    const { workflowId } = row;
     let holder: ResidentRun | undefined;
-    let instance: ProgramInstance | undefined;
-    let loadedState: RunState | undefined;
+    let read: ReadRun | undefined;
     try {
-      this.#demandWhole(workflowId);
-      host.limits.demandRow(row);
-      const lines = this.#newLines(workflowId, () => loadedState, { isLoading: true });
-      const loaded = await this.#replay(
+      read = await this.#loader.read(
         row,
         tracker,
-        lines,
         this.liveOf(() => holder),
       );
-      loadedState = loaded.state;
-      const { state, program, live, isStuck, waitingSignals } = loaded;
-      instance = loaded.instance;
-      host.limits.demandLoaded(state, live);
-      await host.heartbeats.restore(runKey, state);
-      const unsaid = await this.#findUnsaid(row, loaded.lastInput, lines);
-      if (isHeld) {
-        await host.mailbox.takeUp();
-        this.#demandWhole(workflowId);
-      }
+      const { state, instance, lines, unsaid } = read;
       if (state.isClosed) {
         instance.dispose();
         return { kind: "ended", state };
       }
-      const line = this.#lines.get(workflowId) ?? [];
+      const line = this.#waiting.of(workflowId);
       const outcomes = line.filter((input) => input.settles !== undefined);
-      const known = new Set(outcomes.map((input) => input.settles));
-      for (const activity of state.activities.values()) {
-        // The attempt that history has as under way died with its process, unless it is still at work in this one, or
-        // has ended and its outcome waits to be recorded.
-        const { ordinal, worker } = activity;
-        const { runId } = state.started;
-        const isAlive =
-          activity.startedAt === undefined ||
-          known.has(ordinal) ||
-          host.dispatcher.isUnderWay(runId, ordinal) ||
-          host.workers.isUnderWay(runId, ordinal);
-        // One that a worker was given did not: the worker may come back to it.
-        if (!isAlive && worker !== undefined)
-          host.workers.adopt(
-            { workflowId, runId, ordinal },
-            activity,
-            worker,
-            host.spans.contextOfActivity(state.started, ordinal),
-          );
-        else if (!isAlive) activity.startedAt = undefined;
-      }
+      this.#takeUpAttempts(state, new Set(outcomes.map((input) => input.settles)));
       lines.loaded(unsaid !== undefined);
-      const run = this.#admit(row, state, lines, { program, instance, unsaid, waitingSignals });
+      const run = this.#admit(row, state, lines, read);
       holder = run;
-      this.#takeLine(workflowId);
-      if (isHeld) blocked.unblock(row);
-      run.resume(live);
+      this.#waiting.take(workflowId);
+      if (read.isHeld) host.blocked.unblock(row);
+      run.resume(read.live);
       // What has happened comes before what came due since, and that before what was asked of the run.
       run.offerAll([
         ...outcomes,
@@ -453,68 +393,44 @@ export class Residency {
         ...line.filter((input) => input.settles === undefined),
       ]);
       const why = `workflow ${workflowId} waits for nothing durable and has not ended`;
-      if (isStuck) run.fault(new AionError("nondurable_await", why));
+      if (read.isStuck) run.fault(new AionError("nondurable_await", why));
       host.arm(run, nextLookAt(state));
       run.correctRow();
       if (run.isIdle) host.rested(run);
       return { kind: "loaded", run };
     } catch (error) {
       if (holder === undefined) {
-        instance?.dispose();
-        return this.#failLoad(row, toAionError(error));
+        read?.instance.dispose();
+        return this.#loader.failed(row, toAionError(error));
       }
       this.crashed(holder, error);
       return { kind: "loaded", run: holder };
     }
   }
 
-  #demandWhole(workflowId: WorkflowId): void {
-    const damage = this.#host.mailbox.damageOf(workflowId);
-    if (damage !== undefined) throw damage;
-  }
-
-  /** What the last activation said, if that is not in the run's log: its input was recorded without the code. */
-  async #findUnsaid(
-    row: RunRecord,
-    { seq, recordedAt }: LoadedRun["lastInput"],
-    lines: RunLines,
-  ): Promise<LogEntry | undefined> {
-    const entry = lines.take(seq, recordedAt);
-    if (entry === undefined) return undefined;
-    const { entries } = await this.#host.options.store.readLog(row, seq - 1, 1);
-    return entries.length === 0 ? entry : undefined;
-  }
-
-  #newLines(
-    workflowId: WorkflowId,
-    stateOf: () => RunState | undefined,
-    options: { readonly isLoading: boolean },
-  ): RunLines {
-    const { ports, codec } = this.#host.options;
-    const { log } = ports;
-    return new RunLines(
-      (level, message, fields) =>
-        log(level, message, { ...fields, ...fieldsOfRun(workflowId, stateOf()?.started) }),
-      {
-        ...options,
-        ...(codec === undefined ? {} : { seal: (line: LogLine) => sealLine(codec, workflowId, line) }),
-      },
-    );
-  }
-
-  #replay(row: RunRecord, tracker: ResumeTracker | undefined, lines: RunLines, live: LiveInstance) {
-    const { store, ports, programs, payloadLimitBytes } = this.#host.options;
-    return loadPatiently(row, {
-      store,
-      programs,
-      scheduler: ports.scheduler,
-      payloadLimitBytes,
-      log: lines.say,
-      onActivation: () => lines.begin(),
-      ...live,
-      meter: this.#host.meter,
-      ...(tracker === undefined ? {} : { tracker }),
-    });
+  /**
+   * The attempt that history has as under way died with its process, unless it is still at work in this one, or has ended and its
+   * outcome waits to be recorded (`known`).
+   */
+  #takeUpAttempts(state: RunState, known: ReadonlySet<number | undefined>): void {
+    const { dispatcher, workers, spans } = this.#host;
+    const { workflowId, started } = state;
+    const { runId } = started;
+    for (const activity of state.activities.values()) {
+      const { ordinal, worker } = activity;
+      const isAlive =
+        activity.startedAt === undefined ||
+        known.has(ordinal) ||
+        dispatcher.isUnderWay(runId, ordinal) ||
+        workers.isUnderWay(runId, ordinal);
+      if (isAlive) continue;
+      // One that a worker was given did not: the worker may come back to it.
+      if (worker === undefined) activity.startedAt = undefined;
+      else {
+        const trace = spans.contextOfActivity(started, ordinal);
+        workers.adopt({ workflowId, runId, ordinal }, activity, worker, trace);
+      }
+    }
   }
 
   /** What the code of a run that is kept tells of itself; `of`: the run, once there is one. */
@@ -534,41 +450,9 @@ export class Residency {
     };
   }
 
-  async #failLoad(row: RunRecord, error: AionError): Promise<RecoveryFailure> {
-    const host = this.#host;
-    const { workflowId } = row;
-    const failed: RecoveryFailure = { kind: "failed", error, failureRecorded: false };
-    // Nothing is held against the run for that, and for one that was deleted, nothing against the next of its id.
-    if (isPassing(error) || error.code === "run_not_found" || host.stopped !== undefined) return failed;
-    const isViolation = error.code === "nondeterminism" || error.code === "nondurable_await";
-    if (isViolation) host.meter.violated(error.code);
-    const { onNondeterminism, onRunLimit } = host.options;
-    const isLimit = error.code === "run_limit";
-    if ((isViolation && onNondeterminism === "fail") || (isLimit && onRunLimit === "fail")) {
-      const { runId, workflowType } = row;
-      const why = isLimit ? "reached a limit" : "diverged from its history";
-      host.log("error", `a run ${why} and was failed`, {
-        workflowId,
-        runId,
-        workflowType,
-        code: error.code,
-        error: error.message,
-      });
-      try {
-        const event: EventBody = { type: "WorkflowFailed", failure: toFailure(error) };
-        await host.endings.withoutCode(row, event);
-        return { ...failed, failureRecorded: true };
-      } catch (reason) {
-        return { ...failed, error: toAionError(reason) };
-      }
-    }
-    await host.blocked.block(row, error);
-    return failed;
-  }
-
   /** Takes a run into memory without its code, to end it, within a visit. */
   adopt(row: RunRecord, state: RunState): ResidentRun {
-    const lines = this.#newLines(row.workflowId, () => state, { isLoading: false });
+    const lines = this.#loader.newLines(row.workflowId, () => state, { isLoading: false });
     return this.#admit(row, state, lines, {});
   }
 
@@ -667,7 +551,7 @@ export class Residency {
         again.push(input);
       else input.onRefused(error);
     }
-    this.#joinLine(workflowId, again);
+    this.#waiting.join(workflowId, again);
     void this.#host.pause().then(() => this.#bringBack(workflowId));
   }
 
@@ -697,7 +581,7 @@ export class Residency {
   /** Takes a run out of memory and blocks it. */
   hold(run: ResidentRun, error: AionError): void {
     const { workflowId } = run;
-    refuse(this.#drop(run), blockedError(workflowId, error.message));
+    refuse(this.#drop(run), runBlocked(workflowId, error.message));
     this.block(workflowId, error);
   }
 
@@ -725,7 +609,7 @@ export class Residency {
     // What it was to do next may never have been recorded.
     if (state.headSeq > 0) {
       this.#host.dispatcher.leaveRun(state.started.runId);
-      this.#host.workers.leaveRun(state.started.runId);
+      this.#host.workers.slots.leaveRun(state.started.runId);
     }
     return run.discard();
   }
@@ -735,7 +619,7 @@ export class Residency {
     for (const run of [...this.#runs.values(), ...this.#unborn.values()]) refuse(run.discard(), error);
     this.#runs.clear();
     this.#unborn.clear();
-    for (const workflowId of [...this.#lines.keys()]) this.#turnAway(this.#takeLine(workflowId), error);
+    for (const workflowId of this.#waiting.workflowIds) this.#turnAway(this.#waiting.take(workflowId), error);
   }
 }
 
@@ -744,23 +628,7 @@ function atRest(run: ResidentRun): Promise<void> {
   return new Promise((resolve) => run.ask(resolve));
 }
 
-function refuse(inputs: readonly Input[], error: AionError): void {
-  for (const input of inputs) {
-    if (input.onRefused !== undefined) input.onRefused(error);
-    else input.onDropped?.();
-  }
-}
-
-/** The store is out of order, or another run ended the process of the code: nothing is wrong with the run. */
-function isPassing(error: AionError): boolean {
-  return error.code === "store_unavailable" || isOthersFault(error);
-}
-
 function deleted(workflowId: WorkflowId): RecoveryFailure {
   const error = new AionError("run_not_found", `the run of workflow ${workflowId} was deleted`);
   return { kind: "failed", error, failureRecorded: false };
-}
-
-function blockedError(workflowId: WorkflowId, why: string): AionError {
-  return new AionError("run_blocked", `workflow ${workflowId} is blocked: ${why}`);
 }

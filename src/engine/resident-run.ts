@@ -1,101 +1,30 @@
-import type { Command } from "../core/command.ts";
-import type { NewEvent } from "../core/codec.ts";
 import type { Activation, Offered } from "../core/activation.ts";
+import type { Command } from "../core/command.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
-import type { Event, EventBody, StartSignal } from "../core/event.ts";
+import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
-import type { Pid, RunId, WorkflowId } from "../core/ids.ts";
-import { isPackageVersion } from "../core/package-version.ts";
+import type { Pid, WorkflowId } from "../core/ids.ts";
 import { messageOf } from "../core/payload.ts";
 import { decodeError } from "../program/answer.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { FinishedSpan, TraceContext } from "../core/tracing.ts";
-import type {
-  Commit,
-  CommitResult,
-  Heartbeat,
-  OutgoingMessage,
-  RunCommit,
-  RunKey,
-  StartCommit,
-} from "../store/contract.ts";
+import type { Commit, Heartbeat, RunKey } from "../store/contract.ts";
 import type { LogEntry } from "../store/run-log.ts";
-import type { Slot } from "./attempt.ts";
 import { toStartedEvent } from "./attempt.ts";
+import type { Batch } from "./batch.ts";
+import { newBatch } from "./batch.ts";
 import { closingMessages } from "./closing.ts";
+import { toMessage } from "./command-message.ts";
 import { demandScheduleEvent } from "./coordinator.ts";
 import { nextLookAt } from "./due.ts";
-import type { EngineMeter, Measure } from "./engine-meter.ts";
 import { measureOf } from "./engine-meter.ts";
-import type { RunSpans } from "./run-spans.ts";
 import type { Input } from "./input.ts";
-import type { RunLimitsKeeper } from "./run-limits.ts";
+import { toFirstCommit, toMessages, toNextCommit } from "./run-commit.ts";
+import { runEnded, waitsForNothing } from "./run-errors.ts";
+import type { RunHost } from "./run-host.ts";
 import type { RunLines } from "./run-lines.ts";
+import { toSuccessor } from "./successor.ts";
 import { toEvent } from "./to-event.ts";
-
-/** What a run asks of the kernel. */
-export interface RunHost {
-  readonly meter: EngineMeter;
-  readonly spans: RunSpans;
-  readonly limits: RunLimitsKeeper;
-  now(): number;
-  newRunId(): RunId;
-  /** The version that a new run of the type gets; `undefined`: the type is unknown. */
-  routedVersion(workflowType: string): string | undefined;
-  /** Calls `settle` of the run after the turn. */
-  activate(run: ResidentRun): void;
-  record(commit: Commit, done: (result: CommitResult) => void): void;
-  /** Takes a slot for an attempt, or lets the activity stand in line. */
-  reserve(run: ResidentRun, activity: OpenActivity): Slot | undefined;
-  /** The activity is over before it had a slot: it stands in line no more. */
-  leave(run: ResidentRun, activity: OpenActivity): void;
-  /** Gives a slot back: the attempt does not begin. */
-  release(run: ResidentRun, attempt: NewAttempt): void;
-  instantiate(run: ResidentRun): ProgramInstance;
-  committed(run: ResidentRun, batch: Batch, result: CommitResult & { readonly ok: true }): void;
-  refused(run: ResidentRun, batch: Batch, error: AionError): void;
-  /** Nothing is left to do for now. */
-  rested(run: ResidentRun): void;
-  /** The code broke a law (an await that is not durable): what becomes of the run? */
-  onFault(run: ResidentRun, error: AionError): "fail" | "block";
-}
-
-/** An attempt that is being recorded as started. */
-export interface NewAttempt {
-  readonly ordinal: number;
-  readonly activityType: string;
-  readonly worker: string | undefined;
-}
-
-/** What one commit of a run holds, while it is put together. */
-export interface Batch {
-  readonly events: NewEvent[];
-  /** Of those of them that close something. */
-  readonly measures: Measure[];
-  readonly inputs: Input[];
-  /** Updates that the code refused: told when all that it looked at is on disk. */
-  readonly refused: { readonly input: Input; readonly error: AionError }[];
-  readonly send: OutgoingMessage[];
-  readonly consume: number[];
-  /** Attempts recorded as started, whose slots are taken. */
-  readonly attempts: NewAttempt[];
-  readonly cancelled: number[];
-  /** Of what is over with this commit. */
-  readonly spans: FinishedSpan[];
-  /** What the code said. */
-  readonly log: LogEntry[];
-  readonly isFirst: boolean;
-  next: StartCommit | undefined;
-  terminal: Event | undefined;
-  /** Activities that the end of the run leaves behind. */
-  abandoned: readonly OpenActivity[];
-  /** A pause begins, or is over, with this commit. */
-  pausing: "begins" | "ends" | undefined;
-  wakeAt: number | null;
-  armAt: number | null;
-}
 
 type Mutable<Part> = { -readonly [Name in keyof Part]: Part[Name] };
 
@@ -291,7 +220,7 @@ export class ResidentRun {
     this.#fault ??= this.#host.limits.ofTurn(this.state, turn.commands);
     if (this.#fault === undefined) {
       this.#issue(turn.commands, this.#host.now());
-      if (turn.isStuck) this.#fault = stuck(this.state);
+      if (turn.isStuck) this.#fault = waitsForNothing(this.state);
     }
     this.#step();
   }
@@ -309,25 +238,7 @@ export class ResidentRun {
 
   #begin(): void {
     this.#phase = "activating";
-    this.#batch = {
-      events: [],
-      measures: [],
-      inputs: [],
-      refused: [],
-      send: [],
-      consume: [],
-      attempts: [],
-      cancelled: [],
-      spans: [],
-      log: [],
-      isFirst: this.runKey === undefined,
-      next: undefined,
-      terminal: undefined,
-      abandoned: [],
-      pausing: undefined,
-      wakeAt: null,
-      armAt: null,
-    };
+    this.#batch = newBatch(this.runKey === undefined);
   }
 
   /** Takes inputs until one needs a turn of the code, or none is left. */
@@ -494,11 +405,10 @@ export class ResidentRun {
   /** What a command entails beyond its event. */
   #follow(command: Command, body: EventBody, batch: Batch, nowMs: number): void {
     const { state } = this;
-    const link = (ordinal: number) => ({ workflowId: this.workflowId, runId: state.started.runId, ordinal });
     switch (command.kind) {
       case "run-activity": {
         const activity = state.activities.get(command.ordinal);
-        const isHeld = activity === undefined || state.holdsAttempts;
+        const isHeld = activity === undefined || state.pausing.holdsAttempts;
         const slot = isHeld ? undefined : this.#host.reserve(this, activity);
         if (slot !== undefined) this.#record(toStartedEvent(command.ordinal, 1, slot), nowMs);
         return;
@@ -520,37 +430,10 @@ export class ResidentRun {
         return;
       }
       case "send-signal":
-        batch.send.push({
-          target: command.target,
-          message: {
-            kind: "signal",
-            name: command.name,
-            payload: command.payload,
-            from: link(command.ordinal),
-            ...this.#traced(),
-          },
-        });
-        return;
       case "start-child":
-        batch.send.push({
-          target: command.childWorkflowId,
-          message: {
-            kind: "start-child",
-            workflowType: command.workflowType,
-            input: command.input,
-            parent: link(command.ordinal),
-            ...(command.runTimeoutMs === undefined ? {} : { runTimeoutMs: command.runTimeoutMs }),
-            ...this.#traced(),
-          },
-        });
-        return;
       case "cancel-child": {
-        const child = state.children.get(command.ordinal);
-        if (child !== undefined) {
-          const reason = "the parent cancelled it";
-          const parent = link(command.ordinal);
-          batch.send.push({ target: child.childWorkflowId, message: { kind: "cancel", reason, parent } });
-        }
+        const message = toMessage(command, state, this.#host.spans);
+        if (message !== undefined) batch.send.push(message);
         return;
       }
       case "continue-as-new":
@@ -561,71 +444,15 @@ export class ResidentRun {
     }
   }
 
-  #traced(): { readonly trace?: TraceContext } {
-    const trace = this.#host.spans.contextOfRun(this.state.started);
-    return trace === undefined ? {} : { trace };
-  }
-
   #goOn(end: EventBody & { readonly type: "WorkflowContinuedAsNew" }, batch: Batch, nowMs: number): void {
-    const { signals, cancel } = this.state.leftUntold();
-    batch.next = this.#successor(end, signals, nowMs);
-    if (cancel === undefined) return;
-    // Its request id is among those that go along.
-    const { reason } = cancel;
-    const message = {
-      kind: "cancel",
-      runId: end.newRunId,
-      ...(reason === undefined ? {} : { reason }),
-    } as const;
-    batch.send.push({ target: this.workflowId, message });
-  }
-
-  #successor(
-    end: EventBody & { readonly type: "WorkflowContinuedAsNew" },
-    untold: readonly StartSignal[],
-    nowMs: number,
-  ): StartCommit {
-    const { started } = this.state;
-    const { executionDeadlineAt } = this.state.deadlines;
-    const signalIds = this.state.recentSignalIds();
-    const updateIds = this.state.recentUpdateIds();
-    const cancelRequestIds = this.state.recentCancelRequestIds();
-    const controlRequestIds = this.state.recentControlRequestIds();
-    const signals = [...(this.instance?.unconsumedSignals() ?? []), ...untold];
-    const version = this.#host.routedVersion(end.workflowType) ?? started.version;
-    const start: NewEvent = {
-      type: "WorkflowStarted",
-      runId: end.newRunId,
-      workflowType: end.workflowType,
-      version,
-      input: end.input,
-      continuedFrom: started.runId,
-      recordedAt: nowMs,
-      ...(started.parent === undefined ? {} : { parent: started.parent }),
-      ...(started.runTimeoutMs === undefined
-        ? {}
-        : { runTimeoutMs: started.runTimeoutMs, runDeadlineAt: nowMs + started.runTimeoutMs }),
-      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
-      ...(signalIds.length === 0 ? {} : { signalIds }),
-      ...(updateIds.length === 0 ? {} : { updateIds }),
-      ...(cancelRequestIds.length === 0 ? {} : { cancelRequestIds }),
-      ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
-      ...(signals.length === 0 ? {} : { signals }),
-      ...(started.trace === undefined ? {} : { trace: started.trace }),
-      ...this.#host.limits.longHistory,
-    };
-    return {
-      workflowId: this.workflowId,
-      runId: end.newRunId,
-      workflowType: end.workflowType,
-      version,
-      firstSeq: this.state.headSeq + 1,
-      events: [start],
-      status: "running",
-      startedAt: nowMs,
-      wakeAt: 0,
-      ...(started.parent === undefined ? {} : { parent: started.parent }),
-    };
+    const { next, cancel } = toSuccessor(this.state, end, {
+      unconsumed: this.instance?.unconsumedSignals() ?? [],
+      version: this.#host.routedVersion(end.workflowType),
+      longHistory: this.#host.limits.longHistory,
+      nowMs,
+    });
+    batch.next = next;
+    if (cancel !== undefined) batch.send.push(cancel);
   }
 
   /** False when the run goes away instead of going on. */
@@ -689,61 +516,17 @@ export class ResidentRun {
 
   #toCommit(batch: Batch, hasRow: boolean): Commit {
     const { state, runKey } = this;
-    const { send, consume, terminal } = batch;
-    const commit: Mutable<Commit> = {};
-    if (send.length > 0) commit.send = send;
-    if (consume.length > 0) commit.consume = consume;
-    if (runKey === undefined) {
-      const { started } = state;
-      const start: Mutable<StartCommit> = {
-        workflowId: this.workflowId,
-        runId: started.runId,
-        workflowType: started.workflowType,
-        version: started.version,
-        firstSeq: this.#firstSeq,
-        events: batch.events,
-        status: state.status,
-        startedAt: started.recordedAt,
-        wakeAt: batch.wakeAt,
-      };
-      if (this.#follows !== undefined) start.follows = this.#follows;
-      if (terminal !== undefined) start.closedAt = terminal.recordedAt;
-      if (started.parent !== undefined) start.parent = started.parent;
-      if (batch.log.length > 0) start.log = batch.log;
-      commit.start = start;
-      if (isPackageVersion(start.version)) commit.needsPackage = start.version;
-      return commit;
-    }
-    if (!hasRow) return commit;
-    const run: Mutable<RunCommit> = {
-      runKey,
-      workflowId: this.workflowId,
-      expectedSeq: state.headSeq - batch.events.length,
-      events: batch.events,
-      status: state.status,
-      wakeAt: batch.wakeAt,
-      wakeAtBefore: this.wakeAtWritten,
-    };
-    if (terminal !== undefined) {
-      run.closedAt = terminal.recordedAt;
-      if (this.#isHeld) run.blocked = null;
-    }
-    if (this.#heartbeats !== undefined) {
-      const heartbeats = [...this.#heartbeats.values()].filter((beat) => state.activities.has(beat.ordinal));
-      this.#heartbeats = undefined;
-      if (heartbeats.length > 0) run.heartbeats = heartbeats;
-    }
+    if (runKey === undefined)
+      return toFirstCommit(batch, state, { firstSeq: this.#firstSeq, follows: this.#follows });
+    if (!hasRow) return toMessages(batch);
+    const heartbeats = [...(this.#heartbeats?.values() ?? [])];
+    this.#heartbeats = undefined;
     if (this.#unsaid !== undefined) {
       batch.log.unshift(this.#unsaid);
       this.#unsaid = undefined;
     }
-    if (batch.log.length > 0) run.log = batch.log;
-    commit.run = run;
-    if (batch.next !== undefined) {
-      commit.start = batch.next;
-      if (isPackageVersion(batch.next.version)) commit.needsPackage = batch.next.version;
-    }
-    return commit;
+    const { wakeAtWritten } = this;
+    return toNextCommit(batch, state, { runKey, wakeAtWritten, heartbeats, isHeld: this.#isHeld });
   }
 
   /**
@@ -775,17 +558,4 @@ export class ResidentRun {
     if (this.wakeAtWritten !== 0 || this.runKey === undefined || this.state.isClosed) return false;
     return !this.#needsEngine;
   }
-}
-
-/** Whoever named a run, or waited for its turn, came too late. */
-export function runEnded(workflowId: WorkflowId, runId: RunId): AionError {
-  return new AionError("run_closed", `run ${runId} of workflow ${workflowId} has ended`);
-}
-
-function stuck(state: RunState): AionError {
-  return new AionError(
-    "nondurable_await",
-    `workflow ${state.workflowId} (${state.started.workflowType}) waits for nothing durable after event ${state.headSeq}, ` +
-      "and has not ended: it awaits a promise that no history can settle",
-  );
 }

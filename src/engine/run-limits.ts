@@ -9,7 +9,8 @@ import type { LogLevel } from "../core/ports.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { EngineMeter } from "./engine-meter.ts";
-import type { Batch, ResidentRun } from "./resident-run.ts";
+import type { Batch } from "./batch.ts";
+import type { ResidentRun } from "./resident-run.ts";
 import { fieldsOfRun } from "./run-lines.ts";
 
 /** How much one run may have. What is at a limit is fine; what goes beyond it is not. */
@@ -188,7 +189,7 @@ export class RunLimitsKeeper {
   ofSignals(workflowId: WorkflowId): AionError | undefined {
     const run = this.#host.residency.get(workflowId);
     // Of a paused run: also what it is to be told of after the pause.
-    const count = (run?.waitingSignals ?? 0) + (run?.state.untoldCount ?? 0);
+    const count = (run?.waitingSignals ?? 0) + (run?.state.pausing.untoldCount ?? 0);
     return this.signalsFull(workflowId, count, "that its code has not received");
   }
 
@@ -205,12 +206,12 @@ export class RunLimitsKeeper {
   }
 
   /** Throws `updates_pending`. */
-  demandRoomForUpdate({ workflowId, pendingUpdates }: RunState, name: string): void {
+  demandRoomForUpdate({ workflowId, updates }: RunState, name: string): void {
     const { pendingUpdatesMax: max } = this.limits;
-    if (pendingUpdates.size < max) return;
+    if (updates.pending.size < max) return;
     throw new AionError(
       "updates_pending",
-      `update ${JSON.stringify(name)} of workflow ${workflowId}: ${pendingUpdates.size} updates of its run have no outcome yet, and it may have ${max}`,
+      `update ${JSON.stringify(name)} of workflow ${workflowId}: ${updates.pending.size} updates of its run have no outcome yet, and it may have ${max}`,
       { details: { workflowId, limit: "pendingUpdatesMax", max } },
     );
   }

@@ -4,7 +4,8 @@ import type { RunId } from "../core/ids.ts";
 import { statusAfter } from "../core/status.ts";
 import type { FinishedSpan, SpanAttributes, TraceContext, Tracing } from "../core/tracing.ts";
 import { spanAttribute } from "../core/tracing.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 
 type Started = EventOf<"WorkflowStarted">;
 

@@ -8,7 +8,8 @@ import { parsePayload } from "../core/payload.ts";
 import { isSameInput } from "../core/payload-codec.ts";
 import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
-import type { AcceptedUpdate, RunState } from "../replay/run-state.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type { AcceptedUpdate } from "../replay/update-states.ts";
 import type { UpdatePlace } from "./accepted-updates.ts";
 import { findUpdate, lookUpUpdate, readAccepted, readOutcome } from "./accepted-updates.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
@@ -186,7 +187,7 @@ export class Updates {
       // Taken at a moment at which all of it is on disk: the run moves on right after.
       const update = await new Promise<AcceptedUpdate | undefined>((resolve) => {
         resident.ask(() => {
-          const found = resident.isGone ? undefined : resident.state.updateOf(updateId);
+          const found = resident.isGone ? undefined : resident.state.updates.of(updateId);
           resolve(found === undefined ? undefined : { ...found });
         });
       });
@@ -223,7 +224,7 @@ export class Updates {
     patience: Patience,
   ): Promise<UpdateReply> {
     for (;;) {
-      const isSettled = (state: RunState): boolean => state.updateOf(updateId)?.settledSeq !== undefined;
+      const isSettled = (state: RunState): boolean => state.updates.of(updateId)?.settledSeq !== undefined;
       const isLast = patience.isOver;
       const reply = await this.#heard(workflowId, runId, isSettled, patience, async () => {
         const told = await readOutcome(this.#kernel.store, await this.#demand(workflowId, runId, updateId));
@@ -298,7 +299,7 @@ export class Updates {
 }
 
 function kindOf(state: RunState, updateId: string): Turn["kind"] {
-  if (state.updateOf(updateId) !== undefined || state.hasEarlierUpdate(updateId)) return "known";
+  if (state.updates.of(updateId) !== undefined || state.updates.hasEarlier(updateId)) return "known";
   return mayMove(state) ? "accepted" : "early";
 }
 

@@ -21,7 +21,8 @@ import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import type { Payload } from "../core/payload.ts";
-import type { OpenActivity, RunState } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
 import type { RunLimits } from "./run-limits.ts";
@@ -78,7 +79,7 @@ export async function hasReceived(
   const run = await store.findRun(workflowId, runId);
   if (run === undefined) return false;
   try {
-    return (await loadState(run, store)).hasSignal(signalId);
+    return (await loadState(run, store)).requests.hasSignal(signalId);
   } catch (error) {
     // Deleted since its row was read.
     if (isAionError(error) && error.code === "run_not_found") return false;
@@ -380,7 +381,7 @@ export function toDescription(
       workflowId: child.childWorkflowId,
       workflowType: child.workflowType,
     })),
-    pendingUpdates: [...state.pendingUpdates].map(({ updateId, name, acceptedAt }) => ({
+    pendingUpdates: [...state.updates.pending].map(({ updateId, name, acceptedAt }) => ({
       updateId,
       name,
       acceptedAt,

@@ -17,7 +17,7 @@ describe("a credit", () => {
     expect(stage.reserve(0)).toBe("w1");
     expect(stage.reserve(1)).toBeUndefined();
     expect(stage.free).toEqual([]);
-    stage.workers.release(runId, 0);
+    stage.workers.slots.release(runId, 0);
     expect(stage.free).toEqual([1]);
     expect(stage.begin(1)).toBe("w1");
   });
@@ -25,8 +25,8 @@ describe("a credit", () => {
   it("is given back once, however often the release is told", () => {
     stage.join({ capacity: 1 });
     stage.reserve(0);
-    stage.workers.release(runId, 0);
-    stage.workers.release(runId, 0);
+    stage.workers.slots.release(runId, 0);
+    stage.workers.slots.release(runId, 0);
     expect(stage.begin(1)).toBe("w1");
     expect(stage.reserve(2)).toBeUndefined();
   });
@@ -37,14 +37,14 @@ describe("a credit", () => {
     stage.reserve(1);
     // Of another run, so that the whole run may leave.
     const other = { ...at(2), runId: toRunId("other") };
-    stage.workers.reserve(other, stage.activity(2), undefined);
+    stage.workers.slots.reserve(other, stage.activity(2), undefined);
     worker.complete(worker.task(), null);
     expect(stage.free).toEqual([1]);
-    if (how === "decline") stage.workers.decline(at(1));
-    else if (how === "leave") stage.workers.leave(at(1), stage.activity(1));
-    else stage.workers.leaveRun(runId);
+    if (how === "decline") stage.workers.slots.decline(at(1));
+    else if (how === "leave") stage.workers.slots.leave(at(1), stage.activity(1));
+    else stage.workers.slots.leaveRun(runId);
     expect(stage.free).toEqual([1, 2]);
-    expect(stage.workers.reserve(other, stage.activity(2), undefined)).toBe("w1");
+    expect(stage.workers.slots.reserve(other, stage.activity(2), undefined)).toBe("w1");
   });
 
   it("of a worker that is lost after it was offered goes back, and who was offered it waits at his place", async () => {
@@ -134,7 +134,7 @@ describe("a line", () => {
   it("is left by all activities of a run that is read anew", () => {
     stage.reserve(0);
     stage.reserve(1);
-    stage.workers.leaveRun(runId);
+    stage.workers.slots.leaveRun(runId);
     stage.join();
     expect(stage.free).toEqual([]);
     expect(stage.reserve(1)).toBe("w1");

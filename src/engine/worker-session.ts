@@ -1,8 +1,7 @@
 import type { WorkerInfo } from "../client/service.ts";
-import type { Payload } from "../core/payload.ts";
-import type { TaskFrame, TaskToken } from "../protocol/frames.ts";
+import type { TaskToken } from "../protocol/frames.ts";
 import type { EngineLink } from "../protocol/transport.ts";
-import type { OpenAttempt, TaskAddress } from "./attempt.ts";
+import type { TaskLease } from "./task-lease.ts";
 import type { WaitingTask } from "./task-queues.ts";
 
 /** One worker, from its registration until it leaves or is lost. It may be cut off in between, and come back. */
@@ -29,32 +28,6 @@ export interface WorkerSession {
   /** When it was last given a task, as a number that grows. */
   givenAt: number;
   cancelSilence: (() => void) | undefined;
-}
-
-/** A credit of a worker and a place in its queue, for one activity. */
-export interface Grant {
-  readonly worker: WorkerSession;
-  readonly task: WaitingTask;
-}
-
-/** An attempt that a worker has, or is to have as soon as it comes back. In memory only: that it is open is in the history. */
-export interface TaskLease extends OpenAttempt {
-  readonly key: string;
-  readonly address: TaskAddress;
-  readonly identity: string;
-  /** `undefined`: no worker with that identity has come to this engine yet. */
-  worker: WorkerSession | undefined;
-  /** `undefined`: an earlier engine gave it out, and only its worker knows it. */
-  token: TaskToken | undefined;
-  /** `undefined`: the worker has it. */
-  unsent: TaskFrame | undefined;
-  readonly frame: Omit<TaskFrame, "token">;
-  readonly taskQueue: string;
-  readonly heartbeatMs: number | undefined;
-  /** Its outcome is on its way to the disk. */
-  isReported: boolean;
-  isCancelRequested: boolean;
-  heartbeat: Payload | undefined;
 }
 
 export function hasCredit(worker: WorkerSession): boolean {

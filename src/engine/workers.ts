@@ -1,5 +1,5 @@
+import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
 import { assert } from "../core/errors.ts";
-import { defaultTaskQueue } from "../core/event.ts";
 import type { TimeoutKind } from "../core/failure.ts";
 import { toFailure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
@@ -19,7 +19,7 @@ import type {
   TaskToken,
 } from "../protocol/frames.ts";
 import type { EngineLink, EngineReceiver, WorkerAcceptor } from "../protocol/transport.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
 import type { TaskAddress, ToEvent } from "./attempt.ts";
 import {
   armHeartbeat,
@@ -31,17 +31,18 @@ import {
   toLostEvent,
   toTimedOutEvent,
 } from "./attempt.ts";
-import type { TaskQueueInfo, WorkerInfo } from "../client/service.ts";
-import type { TaskQueueLimits, WaitingTask } from "./task-queues.ts";
-import { TaskQueues } from "./task-queues.ts";
+import type { TaskLease } from "./task-lease.ts";
+import { toLease } from "./task-lease.ts";
+import type { TaskQueueLimits } from "./task-queues.ts";
 import type { TokenClaim } from "./task-token.ts";
 import { fromToken, toToken } from "./task-token.ts";
 import type { AttemptStanding } from "./views.ts";
 import type { Arrival, ConnectionsHost } from "./worker-connections.ts";
 import { WorkerConnections } from "./worker-connections.ts";
-import type { Grant, TaskLease, WorkerSession } from "./worker-session.ts";
-import { pickWorker, serves, toInfo } from "./worker-session.ts";
 import { WorkerSeal } from "./worker-seal.ts";
+import type { WorkerSession } from "./worker-session.ts";
+import { toInfo } from "./worker-session.ts";
+import { WorkerSlots } from "./worker-slots.ts";
 
 export interface WorkerOptions {
   /** A worker that is silent for longer is lost. */
@@ -95,7 +96,8 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #options: WorkerOptions;
   readonly #seal: WorkerSeal;
   readonly #epoch: number;
-  readonly #queues: TaskQueues;
+  /** Who may have an attempt, and who has to wait. */
+  readonly slots: WorkerSlots;
   readonly #connections: WorkerConnections;
   /** Attempts that workers have, by key. */
   readonly #leases = new Map<string, TaskLease>();
@@ -105,12 +107,6 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   readonly #undecided = new Map<string, Promise<void>>();
   /** Workers that named an open attempt of a run that cannot be turned to now, by workflow and token. */
   readonly #unheard = new Map<WorkflowId, Map<TaskToken, WorkerSession>>();
-  /** Given to activities that were told so and have not begun yet. */
-  readonly #offered = new Map<string, Grant>();
-  /** Of attempts whose start is on its way to the disk. */
-  readonly #reserved = new Map<string, Grant>();
-  #givenCount = 0;
-  #isOffering = false;
   #isStopped = false;
 
   constructor(of: {
@@ -130,7 +126,12 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       ...of.options,
       payloadLimitBytes: of.payloadLimitBytes,
     });
-    this.#queues = new TaskQueues(of.options.taskQueues, of.ports, () => this.#offer());
+    this.slots = new WorkerSlots({
+      ports: of.ports,
+      limits: of.options.taskQueues,
+      workers: this.#connections.sessions,
+      slotFree: (address) => of.host.slotFree(address),
+    });
   }
 
   /** Takes workers. Before, what is open in the histories is not known. */
@@ -143,7 +144,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
   }
 
   listQueues(): readonly TaskQueueInfo[] {
-    return this.#queues.list();
+    return this.slots.listQueues();
   }
 
   get inFlightCount(): number {
@@ -158,111 +159,17 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     return this.#leases.get(keyOf(runId, ordinal))?.heartbeat;
   }
 
-  isServed(activity: OpenActivity): boolean {
-    const what = { taskQueue: queueOf(activity), activityType: activity.activityType };
-    for (const worker of this.#connections.sessions.values()) {
-      if (!worker.isDraining && serves(worker, what)) return true;
-    }
-    return false;
-  }
-
-  // Slots.
-
-  /** Takes a credit of a worker for an attempt that is about to be recorded as started, and names it. `undefined`: it must wait. */
-  reserve(address: TaskAddress, activity: OpenActivity, preferred: string | undefined): string | undefined {
-    const key = keyOf(address.runId, address.ordinal);
-    const offered = this.#offered.get(key);
-    if (offered !== undefined) {
-      this.#offered.delete(key);
-      this.#reserved.set(key, offered);
-      return offered.worker.identity;
-    }
-    const { activityType } = activity;
-    const task: WaitingTask = { address, taskQueue: queueOf(activity), activityType, preferred };
-    if (!this.#isStopped && !this.#queues.hasLine(task.taskQueue, activityType)) {
-      const worker = pickWorker(this.#connections.sessions, task);
-      if (worker !== undefined && this.#queues.take(task.taskQueue)) {
-        this.#reserved.set(key, this.#grant(worker, task));
-        return worker.identity;
-      }
-    }
-    this.#queues.join(task);
-    return undefined;
-  }
-
-  #grant(worker: WorkerSession, task: WaitingTask): Grant {
-    worker.underWay += 1;
-    worker.givenAt = this.#givenCount += 1;
-    return { worker, task };
-  }
-
-  /** The attempt does not begin: its start was not recorded. */
-  release(runId: RunId, ordinal: number): void {
-    const key = keyOf(runId, ordinal);
-    const grant = this.#reserved.get(key);
-    if (grant === undefined) return;
-    this.#reserved.delete(key);
-    this.#giveUp(grant);
-    this.#offer();
-  }
-
-  #giveUp({ worker, task }: Grant): void {
-    worker.underWay -= 1;
-    this.#queues.giveBack(task.taskQueue, true);
-  }
-
-  /** An activity that was offered a worker does not begin after all. */
-  decline({ runId, ordinal }: TaskAddress): void {
-    const key = keyOf(runId, ordinal);
-    const grant = this.#offered.get(key);
-    if (grant === undefined) return;
-    this.#offered.delete(key);
-    this.#giveUp(grant);
-    this.#offer();
-  }
-
-  leave(address: TaskAddress, activity: OpenActivity): void {
-    this.#queues.leave(queueOf(activity), activity.activityType, keyOf(address.runId, address.ordinal));
-    this.decline(address);
-  }
-
-  /** Nothing of the run stands in line any more. */
-  leaveRun(runId: RunId): void {
-    this.#queues.leaveRun(runId);
-    for (const { task } of [...this.#offered.values()]) {
-      if (task.address.runId === runId) this.decline(task.address);
-    }
-  }
-
-  #offer(): void {
-    // Whoever is told may begin at once, and end up here again.
-    if (this.#isOffering || this.#isStopped) return;
-    this.#isOffering = true;
-    try {
-      for (;;) {
-        const next = this.#queues.next((task) => pickWorker(this.#connections.sessions, task));
-        if (next === undefined) return;
-        const { address } = next.task;
-        this.#offered.set(keyOf(address.runId, address.ordinal), this.#grant(next.found, next.task));
-        this.#host.slotFree(address);
-      }
-    } finally {
-      this.#isOffering = false;
-    }
-  }
-
   // Attempts.
 
   /** Hands an attempt whose credit is taken and whose start is on disk to its worker. */
   begin(address: TaskAddress, activity: OpenActivity, trace?: TraceContext): void {
     const key = keyOf(address.runId, address.ordinal);
-    const grant = this.#reserved.get(key);
-    this.#reserved.delete(key);
+    const grant = this.slots.use(key);
     if (this.#isStopped) return;
     assert(grant !== undefined, "an attempt of a worker begins with the credit that was taken for it");
     const { worker } = grant;
     const token = toToken({ address, attempt: activity.attempt, epoch: this.#epoch });
-    const lease = this.#toLease(address, activity, worker.identity, trace);
+    const lease = toLease(address, activity, worker.identity, trace);
     lease.worker = worker;
     lease.token = token;
     lease.unsent = { ...lease.frame, token };
@@ -271,7 +178,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout));
     if (worker.isOver) {
       this.#lose(lease, "silent");
-      this.#offer();
+      this.slots.offer();
     } else if (worker.isReady) this.#send(lease);
   }
 
@@ -279,9 +186,9 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
    * An attempt that history has with a worker, from before this engine: its worker has one session's time-out to come back to it.
    */
   adopt(address: TaskAddress, activity: OpenActivity, identity: string, trace?: TraceContext): void {
-    const lease = this.#toLease(address, activity, identity, trace);
+    const lease = toLease(address, activity, identity, trace);
     this.#leases.set(lease.key, lease);
-    this.#queues.force(lease.taskQueue);
+    this.slots.force(lease.taskQueue);
     const { sessionTimeoutMs } = this.#options;
     const since = { startedAt: activity.startedAt ?? activity.scheduledAt, graceMs: sessionTimeoutMs };
     armTimers(lease, activity, this.#ports, (timeout) => this.#timeOut(lease, timeout), since);
@@ -297,49 +204,9 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     lease.cancelTimers.push(
       this.#ports.scheduler.delay(isHere ? 0 : sessionTimeoutMs, () => {
         if (lease.worker === undefined) this.#lose(lease, isHere ? "left" : "silent");
-        this.#offer();
+        this.slots.offer();
       }),
     );
-  }
-
-  #toLease(
-    address: TaskAddress,
-    activity: OpenActivity,
-    identity: string,
-    trace: TraceContext | undefined,
-  ): TaskLease {
-    const { activityType, attempt, input, heartbeat, options } = activity;
-    const { workflowId, runId } = address;
-    const key = keyOf(runId, address.ordinal);
-    const { heartbeatMs } = options;
-    return {
-      key,
-      address,
-      identity,
-      attempt,
-      taskQueue: queueOf(activity),
-      heartbeatMs,
-      frame: {
-        type: "task",
-        activityType,
-        workflowId,
-        runId,
-        attempt,
-        idempotencyKey: key,
-        input,
-        ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
-        ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
-        ...(trace === undefined ? {} : { trace }),
-      },
-      worker: undefined,
-      token: undefined,
-      unsent: undefined,
-      isReported: false,
-      isCancelRequested: activity.isCancelRequested,
-      heartbeat: undefined,
-      cancelTimers: [],
-      heartbeatTimer: undefined,
-    };
   }
 
   #send(lease: TaskLease): void {
@@ -366,7 +233,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       if (lease.isReported) this.#acknowledge(lease, "not-wanted");
       else if (this.#end(lease)) this.#tell(lease, "closed");
     }
-    this.#offer();
+    this.slots.offer();
   }
 
   dropRun(runId: RunId): void {
@@ -391,7 +258,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       this.#tell(lease, "timed-out");
       if (worker !== undefined && token !== undefined) this.#forgo(worker, token);
     });
-    this.#offer();
+    this.slots.offer();
   }
 
   #lose(lease: TaskLease, how: "silent" | "left"): void {
@@ -425,8 +292,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
     if (lease.isReported || this.#leases.get(lease.key) !== lease) return false;
     disarm(lease);
     if (lease.worker === undefined) this.#unorphan(lease);
-    else lease.worker.underWay -= 1;
-    this.#queues.giveBack(lease.taskQueue, false);
+    this.slots.giveBack(lease.worker, lease.taskQueue);
     return true;
   }
 
@@ -469,7 +335,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       else this.#resend(lease);
     }
     for (const token of unsure) worker.unsettled.add(token);
-    this.#offer();
+    this.slots.offer();
     return { stop, unsure };
   }
 
@@ -584,7 +450,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
       onDurable: () => this.#acknowledge(lease, became),
       onDropped: () => this.#acknowledge(lease, "not-wanted"),
     });
-    this.#offer();
+    this.slots.offer();
     return true;
   }
 
@@ -618,7 +484,7 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
 
   /** The worker does not have it any more, or is told to stop it. */
   #forgo(worker: WorkerSession, token: TaskToken): void {
-    if (worker.unsettled.delete(token)) this.#offer();
+    if (worker.unsettled.delete(token)) this.slots.offer();
   }
 
   #toOutcomeEvent(lease: TaskLease, outcome: TaskOutcome): ToEvent {
@@ -656,35 +522,28 @@ export class Workers implements WorkerAcceptor, ConnectionsHost {
 
   ready(worker: WorkerSession): void {
     for (const lease of worker.leases.values()) this.#send(lease);
-    this.#offer();
+    this.slots.offer();
   }
 
   /** What it has reported is being recorded; the rest is begun anew by others. */
   gone(worker: WorkerSession, how: "silent" | "left"): void {
     this.#host.gone?.(how);
-    for (const [key, grant] of [...this.#offered]) {
-      if (grant.worker !== worker) continue;
-      this.#offered.delete(key);
-      this.#giveUp(grant);
-      this.#queues.rejoin(grant.task);
-    }
+    this.slots.gone(worker);
     for (const lease of [...worker.leases.values()]) this.#lose(lease, how);
-    this.#offer();
+    this.slots.offer();
   }
 
   /** Nothing is given out or recorded any more. Tasks stay with their workers, for the next engine. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.slots.stop();
     this.#connections.stop();
     for (const lease of this.#leases.values()) disarm(lease);
-    this.#queues.stop();
     this.#leases.clear();
     this.#undecided.clear();
     this.#orphans.clear();
     this.#unheard.clear();
-    this.#offered.clear();
-    this.#reserved.clear();
   }
 }
 
@@ -695,8 +554,4 @@ function isOutcomeOf(
 ): boolean {
   if (recorded === "ActivityFailed") return true;
   return outcome?.kind === (recorded === "ActivityCompleted" ? "completed" : "failed");
-}
-
-function queueOf({ options }: OpenActivity): string {
-  return options.taskQueue ?? defaultTaskQueue;
 }

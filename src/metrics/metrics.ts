@@ -1,6 +1,8 @@
 import { performance } from "node:perf_hooks";
-import { labelTable, metricTable } from "../core/metrics.ts";
-import type { MetricName, MetricSpec } from "../core/metrics.ts";
+import { labelTable } from "../core/metric-spec.ts";
+import type { MetricSpec } from "../core/metric-spec.ts";
+import { metricTable } from "../core/metrics.ts";
+import type { MetricName } from "../core/metrics.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Counter, Gauge, Histogram, Log, Meter } from "../core/ports.ts";
 import { renderLabels, renderNumber } from "./text.ts";

@@ -1,3 +1,4 @@
+import type { Activation, Offered, Outcome, RecordedValue, Turn } from "../core/activation.ts";
 import type { Command } from "../core/command.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { AionError, unreachable } from "../core/errors.ts";
@@ -13,16 +14,17 @@ import {
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
 import { parseWithSchema } from "../core/schema.ts";
-import type { UpdateHandling, WorkflowContext } from "../workflow/context.ts";
-import type { ActivityTask, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "../workflow/definition.ts";
-import type { Activation, Delivery, Offered, Outcome, RecordedValue, Turn } from "../core/activation.ts";
-import { encodeError } from "./answer.ts";
-import type { InstanceInit, ProgramInstance } from "./program.ts";
+import type { WorkflowContext } from "../workflow/context.ts";
+import type { ActivityTask, AnyWorkflow } from "../workflow/definition.ts";
 import { continueAsNewMarker, unhandledRejection } from "./marker.ts";
+import type { InstanceInit, ProgramInstance } from "./program.ts";
+import { QueryHandlers } from "./query-handlers.ts";
 import { SeededRandom } from "./random.ts";
 import type { Looker } from "./scope-context.ts";
 import { ScopeContext } from "./scope-context.ts";
 import { CancellationScope } from "./scope.ts";
+import { SignalQueues } from "./signal-queues.ts";
+import { UpdateHandlers } from "./update-handlers.ts";
 
 /** How a loader makes the running code find its context again after every await. */
 export interface ContextCarrier {
@@ -36,26 +38,6 @@ export interface Wait {
   resolve(value: Payload): void;
   reject(error: unknown): void;
 }
-
-interface SignalQueue {
-  /** Arrived and not yet asked for. */
-  readonly buffer: Payload[];
-  readonly waiting: SignalWait[];
-  /** How many have been handed to the code. */
-  consumed: number;
-  definition: AnySignal | undefined;
-  handler: ((payload: unknown) => void) | undefined;
-}
-
-export interface SignalWait {
-  deliver(payload: Payload): void;
-}
-
-interface ExposedUpdate extends UpdateHandling {
-  readonly definition: AnyUpdate;
-}
-
-type UpdateDelivery = Delivery & { readonly kind: "update" };
 
 export interface PredicateWait {
   readonly predicate: () => boolean;
@@ -72,7 +54,6 @@ export interface PredicateWait {
  *     that is not durable; it is reported as stray and the instance is finished.
  *  3. Predicates are asked at rest only, in the order of their registration, and wake one at a time.
  *  4. After the function has settled, nothing the code does has an effect.
- *  5. An update that is offered and refused leaves no trace: no time passes, no predicate is asked, nothing is issued.
  */
 export class Runtime implements ProgramInstance {
   readonly init: InstanceInit;
@@ -87,14 +68,10 @@ export class Runtime implements ProgramInstance {
   #predicateContext: ScopeContext | undefined;
   readonly compensations: (() => unknown)[] = [];
   readonly root: ScopeContext;
-  #signals: Map<string, SignalQueue> | undefined;
-  #queries:
-    | Map<string, { readonly definition: AnyQuery; readonly handler: (input: unknown) => unknown }>
-    | undefined;
-  #updates: Map<string, ExposedUpdate> | undefined;
+  #signals: SignalQueues | undefined;
+  #queries: QueryHandlers | undefined;
+  #updates: UpdateHandlers | undefined;
   #offered: Offered | undefined;
-  /** While a validator looks: the instant at which its update would be accepted. */
-  #validatingAt: number | undefined;
   #steps: Map<number, (task: ActivityTask) => unknown> | undefined;
   #marked: Set<string> | undefined;
   #random: SeededRandom | undefined;
@@ -116,9 +93,7 @@ export class Runtime implements ProgramInstance {
   #childCount = 0;
   #sendCount = 0;
   #sideEffectCount = 0;
-  #handlerCount = 0;
   #runningHandlerCount = 0;
-  #waitingSignals = 0;
 
   constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
     this.definition = definition;
@@ -142,12 +117,29 @@ export class Runtime implements ProgramInstance {
     return this.#predicates;
   }
 
+  get signals(): SignalQueues {
+    this.#signals ??= new SignalQueues(this);
+    return this.#signals;
+  }
+
+  get queries(): QueryHandlers {
+    this.#queries ??= new QueryHandlers(this);
+    return this.#queries;
+  }
+
+  get updates(): UpdateHandlers {
+    this.#updates ??= new UpdateHandlers(this);
+    return this.#updates;
+  }
+
   // What the engine calls.
 
   begin(activation: Activation): void {
     const { delivery } = activation;
     this.#offered =
-      delivery.kind === "update" && delivery.isOffered ? this.#consider(delivery, activation) : undefined;
+      delivery.kind === "update" && delivery.isOffered
+        ? this.updates.consider(delivery, activation)
+        : undefined;
     if (this.#offered?.ok === false) return;
     this.#activation = activation;
     this.#recorded = activation.recorded;
@@ -165,10 +157,7 @@ export class Runtime implements ProgramInstance {
       case "start":
         this.#isStarted = true;
         // Before those that arrived during a start delay.
-        for (const { name, payload } of (delivery.signals ?? []).toReversed()) {
-          this.#queueOf(name).buffer.unshift(payload);
-          this.#waitingSignals += 1;
-        }
+        if (delivery.signals !== undefined) this.signals.putFirst(delivery.signals);
         void this.#main(delivery.input);
         return;
       case "activity":
@@ -188,10 +177,10 @@ export class Runtime implements ProgramInstance {
         return;
       }
       case "signal":
-        this.#deliverSignal(delivery.name, delivery.payload);
+        this.signals.deliver(delivery.name, delivery.payload);
         return;
       case "update":
-        void this.#update(delivery, this.#offered?.ok === true ? this.#offered.input : delivery.input);
+        void this.updates.run(delivery, this.#offered?.ok === true ? this.#offered.input : delivery.input);
         return;
       case "cancel":
         this.#isCancelRequested = true;
@@ -211,7 +200,7 @@ export class Runtime implements ProgramInstance {
         sources: [],
         isSettled: this.#isSettled,
         isStuck: false,
-        waitingSignals: this.#waitingSignals,
+        waitingSignals: this.#signals?.waitingCount ?? 0,
         offered,
       };
     if (!this.#isSettled && this.#predicates !== undefined) {
@@ -226,7 +215,7 @@ export class Runtime implements ProgramInstance {
       isSettled: this.#isSettled,
       isStuck: this.#isStarted && !this.#isSettled && this.#isStuck(),
       ...(offered === undefined ? {} : { offered }),
-      waitingSignals: this.#waitingSignals,
+      waitingSignals: this.#signals?.waitingCount ?? 0,
     };
     this.#offered = undefined;
     this.#commands = [];
@@ -235,46 +224,15 @@ export class Runtime implements ProgramInstance {
   }
 
   query(name: string, input: Payload): Payload {
-    const exposed = this.#queries?.get(name);
-    const what = `query ${JSON.stringify(name)} of workflow ${this.init.workflowId}`;
-    if (exposed === undefined) {
-      const known = [...(this.#queries?.keys() ?? [])].map((key) => JSON.stringify(key)).join(", ");
-      throw new AionError(
-        "query_unknown",
-        `${what}: not exposed; exposed are ${known === "" ? "none" : known}`,
-      );
-    }
-    const { inputSchema, outputSchema } = exposed.definition;
-    const value = fromPayload(input);
-    const argument =
-      inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
-    const context = new ScopeContext(this, new CancellationScope(undefined), "query handler");
-    try {
-      const answer = this.carrier.enter(context, () => exposed.handler(argument));
-      if (answer instanceof Promise) {
-        answer.catch(() => undefined);
-        throw new AionError("query_failed", `${what}: the handler returned a promise`);
-      }
-      const checked =
-        outputSchema === undefined ? answer : parseWithSchema(outputSchema, answer, `the answer of ${what}`);
-      return toPayload(checked, `the answer of ${what}`, this.init.payloadLimitBytes);
-    } catch (error) {
-      if (error instanceof AionError) throw error;
-      throw new AionError("query_failed", `${what}: ${messageOf(error)}`, { cause: error });
-    }
+    return this.queries.answer(name, input);
   }
 
   parseSignal(name: string, payload: Payload): Payload {
-    const schema = this.#signals?.get(name)?.definition?.schema;
-    if (schema === undefined) return payload;
-    const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
-    return toPayload(parseWithSchema(schema, fromPayload(payload), what), what, this.init.payloadLimitBytes);
+    return this.#signals?.parse(name, payload) ?? payload;
   }
 
   unconsumedSignals(): readonly StartSignal[] {
-    return [...(this.#signals ?? [])].flatMap(([name, queue]) =>
-      queue.buffer.map((payload) => ({ name, payload })),
-    );
+    return this.#signals?.unconsumed() ?? [];
   }
 
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined {
@@ -351,55 +309,17 @@ export class Runtime implements ProgramInstance {
     };
   }
 
-  /** Takes a buffered signal, or says where to wait for the next. */
-  takeSignal(definition: AnySignal, hasTimeout: boolean): Payload | undefined {
-    const queue = this.#queueOf(definition.name);
-    queue.definition ??= definition;
-    this.issue({
-      kind: "await-signal",
-      name: definition.name,
-      index: queue.consumed + queue.waiting.length,
-      ...(hasTimeout && queue.buffer.length === 0 ? { timer: this.#timerCount } : {}),
-    });
-    const buffered = queue.buffer.shift();
-    if (buffered !== undefined) {
-      queue.consumed += 1;
-      this.#waitingSignals -= 1;
-    }
-    return buffered;
+  /** The ordinal that the next timer will have. */
+  get nextTimer(): number {
+    return this.#timerCount;
   }
 
-  /** Returns how to leave the line, which tells the place in it; below 0: it was left before. */
-  awaitSignal(name: string, wait: SignalWait): () => number {
-    const { waiting } = this.#queueOf(name);
-    waiting.push(wait);
-    return () => {
-      const place = waiting.indexOf(wait);
-      if (place >= 0) waiting.splice(place, 1);
-      return place;
-    };
+  handlerBegins(): void {
+    this.#runningHandlerCount += 1;
   }
 
-  exposeQuery(definition: AnyQuery, handler: (input: unknown) => unknown): void {
-    this.#queries ??= new Map();
-    this.#queries.set(definition.name, { definition, handler });
-  }
-
-  exposeSignal(definition: AnySignal, handler: (payload: unknown) => unknown, context: ScopeContext): void {
-    const queue = this.#queueOf(definition.name);
-    queue.definition = definition;
-    if (queue.handler === undefined) this.#handlerCount += 1;
-    queue.handler = (payload) => {
-      this.carrier.enter(context, () => void this.#handle(handler, payload));
-    };
-    const waiting = queue.buffer.splice(0);
-    this.#waitingSignals -= waiting.length;
-    for (const payload of waiting) this.#deliverSignal(definition.name, payload);
-  }
-
-  exposeUpdate(definition: AnyUpdate, handling: UpdateHandling): void {
-    this.#updates ??= new Map();
-    this.#updates.set(definition.name, { definition, ...handling });
+  handlerEnds(): void {
+    this.#runningHandlerCount -= 1;
   }
 
   get allHandlersFinished(): boolean {
@@ -459,7 +379,7 @@ export class Runtime implements ProgramInstance {
   }
 
   get nowMs(): number {
-    return this.#validatingAt ?? this.#activation?.nowMs ?? this.init.startedAt;
+    return this.#updates?.validatingAt ?? this.#activation?.nowMs ?? this.init.startedAt;
   }
 
   get historyLength(): number {
@@ -482,7 +402,7 @@ export class Runtime implements ProgramInstance {
 
   /** An error that nothing in the code caught ends the run as if its function had thrown it. */
   reject(error: unknown): void {
-    if (this.#isActive) this.#fail(error);
+    if (this.#isActive) this.fail(error);
     else this.stray(`${unhandledRejection} (${messageOf(error)})`);
   }
 
@@ -528,7 +448,7 @@ export class Runtime implements ProgramInstance {
   }
 
   /** Fails the run for a reason outside its main function, which is told to stop. */
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     if (this.#isClosing || this.#isSettled) return;
     void this.#close(() => Promise.reject(error));
     this.root.cancellation.cancel(new CancelledFailure("the run is failing"));
@@ -578,138 +498,11 @@ export class Runtime implements ProgramInstance {
     return toPayload(checked, what, this.init.payloadLimitBytes);
   }
 
-  async #handle(handler: (payload: unknown) => unknown, payload: unknown): Promise<void> {
-    this.#runningHandlerCount += 1;
-    try {
-      await handler(payload);
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#runningHandlerCount -= 1;
-    }
-  }
-
-  // Updates.
-
-  /** Asks the code whether it takes an update, at a moment at which nothing of it moves. */
-  #consider({ name, input }: UpdateDelivery, { nowMs }: Activation): Offered {
-    const what = this.#nameOf(name);
-    const context = new ScopeContext(this, new CancellationScope(undefined), "validator of an update");
-    this.#validatingAt = nowMs;
-    try {
-      const exposed = this.#exposedAs(name, what);
-      const { validate, definition } = exposed;
-      const { inputSchema } = definition;
-      const value = fromPayload(input);
-      const parsed =
-        inputSchema === undefined ? value : parseWithSchema(inputSchema, value, `the input of ${what}`);
-      const recorded =
-        inputSchema === undefined
-          ? input
-          : toPayload(parsed, `the input of ${what}`, this.init.payloadLimitBytes);
-      if (validate !== undefined) this.#validate(context, () => validate(parsed), what);
-      return { ok: true, input: recorded };
-    } catch (error) {
-      return { ok: false, refusal: encodeError(error) };
-    } finally {
-      this.#validatingAt = undefined;
-    }
-  }
-
-  #validate(context: ScopeContext, validate: () => unknown, what: string): void {
-    let answer: unknown;
-    try {
-      answer = this.carrier.enter(context, validate);
-    } catch (error) {
-      throw context.misuse ?? rejected(error, what);
-    }
-    if (answer instanceof Promise) {
-      answer.catch(() => undefined);
-      throw (
-        context.misuse ??
-        new AionError("update_rejected", `${what}: its validator returned a promise`, {
-          hint: "A validator answers at once: it looks at the state of the workflow, and throws to refuse.",
-        })
-      );
-    }
-    if (context.misuse !== undefined) throw context.misuse;
-  }
-
-  async #update({ updateId, name }: UpdateDelivery, input: Payload): Promise<void> {
-    const kind = "complete-update";
-    const what = this.#nameOf(name);
-    this.#runningHandlerCount += 1;
-    try {
-      // It was there when the update was accepted; in changed code it may not be.
-      const { handler, definition } = this.#exposedAs(name, what);
-      const result = await handler(fromPayload(input));
-      const { outputSchema } = definition;
-      const checked =
-        outputSchema === undefined ? result : parseWithSchema(outputSchema, result, `the answer of ${what}`);
-      const payload = toPayload(checked, `the answer of ${what}`, this.init.payloadLimitBytes);
-      if (this.#mayEnd(what)) this.issue({ kind, updateId, result: payload });
-    } catch (error) {
-      // Whoever continues as new ends the run, and with it this update.
-      if (this.isContinuing) this.#fail(error);
-      else if (this.#mayEnd(what)) this.issue({ kind, updateId, failure: toFailure(error) });
-    } finally {
-      this.#runningHandlerCount -= 1;
-    }
-  }
-
-  #mayEnd(what: string): boolean {
+  /** Whether a handler may still say something; one that moved outside an activation is stray. */
+  mayGoOn(what: string): boolean {
     if (this.#isActive || this.#isSettled) return true;
-    this.stray(`the end of ${what}`);
+    this.stray(what);
     return false;
-  }
-
-  #nameOf(updateName: string): string {
-    return `update ${JSON.stringify(updateName)} of workflow ${this.init.workflowId}`;
-  }
-
-  #exposedAs(name: string, what: string): ExposedUpdate {
-    const exposed = this.#updates?.get(name);
-    if (exposed !== undefined) return exposed;
-    const known = [...(this.#updates?.keys() ?? [])].map((key) => JSON.stringify(key)).join(", ");
-    throw new AionError(
-      "update_unknown",
-      `${what}: not exposed; exposed are ${known === "" ? "none" : known}`,
-    );
-  }
-
-  #deliverSignal(name: string, payload: Payload): void {
-    const queue = this.#queueOf(name);
-    if (queue.handler !== undefined) {
-      queue.consumed += 1;
-      const what = `signal ${JSON.stringify(name)} to workflow ${this.init.workflowId}`;
-      const schema = queue.definition?.schema;
-      try {
-        queue.handler(
-          schema === undefined ? fromPayload(payload) : parseWithSchema(schema, fromPayload(payload), what),
-        );
-      } catch (error) {
-        this.#fail(error);
-      }
-      return;
-    }
-    const wait = queue.waiting.shift();
-    if (wait === undefined) {
-      queue.buffer.push(payload);
-      this.#waitingSignals += 1;
-      return;
-    }
-    queue.consumed += 1;
-    wait.deliver(payload);
-  }
-
-  #queueOf(name: string): SignalQueue {
-    this.#signals ??= new Map();
-    let queue = this.#signals.get(name);
-    if (queue === undefined) {
-      queue = { buffer: [], waiting: [], consumed: 0, definition: undefined, handler: undefined };
-      this.#signals.set(name, queue);
-    }
-    return queue;
   }
 
   #nextRecorded(kind: RecordedValue["kind"]): RecordedValue | undefined {
@@ -738,11 +531,11 @@ export class Runtime implements ProgramInstance {
   }
 
   #isStuck(): boolean {
-    if (this.activities.size > 0 || this.#handlerCount > 0 || this.#updates !== undefined) return false;
+    if (this.activities.size > 0 || this.#signals?.isAwaited === true || this.#updates?.isExposed === true)
+      return false;
     for (const waits of [this.#timers, this.#children, this.#sends, this.#predicates]) {
       if (waits !== undefined && waits.size > 0) return false;
     }
-    for (const queue of this.#signals?.values() ?? []) if (queue.waiting.length > 0) return false;
     return true;
   }
 }
@@ -752,12 +545,6 @@ const misuseCodes: Readonly<Record<Looker, ErrorCode>> = {
   "validator of an update": "update_rejected",
   "predicate of waitUntil": "outside_workflow",
 };
-
-function rejected(error: unknown, what: string): AionError {
-  const failure = toFailure(error);
-  const { stack: _stack, ...told } = failure;
-  return new AionError("update_rejected", `${what}: ${failure.message}`, { details: { failure: told } });
-}
 
 function settle(waits: Map<number, Wait>, ordinal: number, outcome: Outcome): void {
   const wait = waits.get(ordinal);

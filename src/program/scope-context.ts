@@ -126,7 +126,7 @@ export class ScopeContext implements WorkflowContext {
     const runtime = this.#runtime;
     await this.#refusal("receive of", signal.name);
     this.#demandOpen();
-    const buffered = runtime.takeSignal(signal, timeoutMs !== undefined);
+    const buffered = runtime.signals.take(signal, timeoutMs !== undefined);
     const payload = buffered ?? (await this.#awaitSignal(signal, timeoutMs));
     if (payload === undefined) return { ok: false, reason: "timeout" };
     const value = fromPayload(payload);
@@ -161,7 +161,7 @@ export class ScopeContext implements WorkflowContext {
         else runtime.issue({ kind: "withdraw-signal", name: signal.name, place });
         reject(failure);
       });
-      const withdraw = runtime.awaitSignal(signal.name, { deliver: settle });
+      const withdraw = runtime.signals.join(signal.name, { deliver: settle });
       const callOff =
         timeoutMs === undefined ? undefined : runtime.startTimer(timeoutMs, () => settle(undefined));
     });
@@ -202,15 +202,15 @@ export class ScopeContext implements WorkflowContext {
   }
 
   exposeQuery(query: AnyQuery, handler: (input: unknown) => unknown): void {
-    if (this.#runtime.guard("expose", this)) this.#runtime.exposeQuery(query, handler);
+    if (this.#runtime.guard("expose", this)) this.#runtime.queries.expose(query, handler);
   }
 
   exposeSignal(signal: AnySignal, handler: (payload: unknown) => unknown): void {
-    if (this.#runtime.guard("expose", this)) this.#runtime.exposeSignal(signal, handler, this);
+    if (this.#runtime.guard("expose", this)) this.#runtime.signals.expose(signal, handler, this);
   }
 
   exposeUpdate(update: AnyUpdate, handling: UpdateHandling): void {
-    if (this.#runtime.guard("expose", this)) this.#runtime.exposeUpdate(update, handling);
+    if (this.#runtime.guard("expose", this)) this.#runtime.updates.expose(update, handling);
   }
 
   allHandlersFinished(): boolean {

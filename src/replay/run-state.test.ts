@@ -244,11 +244,11 @@ describe("the state of a run", () => {
         signalId: "fresh",
       },
     );
-    expect(state.hasSignal("old")).toBe(true);
-    expect(state.hasSignal("fresh")).toBe(true);
-    expect(state.hasSignal("other")).toBe(false);
-    expect(state.recentSignalIds()).toEqual(["old", "fresh"]);
-    expect(after(start).state.recentSignalIds()).toEqual([]);
+    expect(state.requests.hasSignal("old")).toBe(true);
+    expect(state.requests.hasSignal("fresh")).toBe(true);
+    expect(state.requests.hasSignal("other")).toBe(false);
+    expect(state.requests.recent().signalIds).toEqual(["old", "fresh"]);
+    expect(after(start).state.requests.recent().signalIds).toEqual([]);
 
     const many = Array.from({ length: 1_500 }, (_each, index): EventBody => ({
       type: "SignalReceived",
@@ -256,7 +256,7 @@ describe("the state of a run", () => {
       payload: input,
       signalId: `s${index}`,
     }));
-    const recent = after(start, ...many).state.recentSignalIds();
+    const recent = after(start, ...many).state.requests.recent().signalIds;
     expect(recent).toHaveLength(1_000);
     expect(recent.at(-1)).toBe("s1499");
   });
@@ -272,7 +272,7 @@ describe("the state of a run", () => {
     );
     expect(told).toEqual({ kind: "signal", name: "go", payload: input });
     // A signal without an id is no second one of any.
-    expect(state.recentSignalIds()).toEqual(["first"]);
+    expect(state.requests.recent().signalIds).toEqual(["first"]);
     expect(after({ ...start, signals }).told).toStrictEqual({ kind: "start", input, signals });
     expect(after(start).told).toStrictEqual({ kind: "start", input });
   });

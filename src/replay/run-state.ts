@@ -1,53 +1,27 @@
+import type { Delivery } from "../core/activation.ts";
 import { AionError } from "../core/errors.ts";
-import type {
-  ActivityOptionsRecord,
-  ControlKind,
-  Event,
-  EventBody,
-  EventOf,
-  ParentClosePolicy,
-  StartSignal,
-} from "../core/event.ts";
-import { controlRequestKey, startDelayOrdinal } from "../core/event.ts";
+import type { Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
+import { startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
 import type { WorkflowId } from "../core/ids.ts";
-import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import { ScheduleState } from "../core/schedule-state.ts";
 import type { RunStatus } from "../core/status.ts";
 import { isClosed, isTerminal, statusAfter } from "../core/status.ts";
-import type { Delivery } from "../core/activation.ts";
-
-/** An activity that has no outcome yet. */
-export interface OpenActivity {
-  readonly ordinal: number;
-  readonly activityType: string;
-  readonly input: Payload;
-  readonly options: ActivityOptionsRecord;
-  readonly isStep: boolean;
-  readonly scheduledAt: number;
-  /** The number of the latest attempt that began; 0: none did. */
-  attempt: number;
-  /** When it began; `undefined`: no attempt is under way by what history says. */
-  startedAt: number | undefined;
-  /** Who has the attempt that is under way; `undefined`: the process of the engine, or nobody. */
-  worker: string | undefined;
-  /** Attempts that failed or timed out: what the retry policy counts. One that a crash cut off is not among them. */
-  failedCount: number;
-  /** Workers that fell silent with an attempt of it, one after the other. */
-  lostCount: number;
-  /** Workers that left with an attempt of it under way, one after the other. */
-  leftCount: number;
-  /** The next attempt starts no earlier. */
-  retryAt: number | undefined;
-  heartbeat: Payload | undefined;
-  /** The attempt that `heartbeat` is from; 0: none. */
-  heartbeatAttempt: number;
-  lastFailure: Failure | undefined;
-  isCancelRequested: boolean;
-}
+import { historyShape } from "./history-shape.ts";
+import type { OpenActivity } from "./open-activity.ts";
+import {
+  beginAttempt,
+  noteFailedAttempt,
+  toActivityFailure,
+  toBeginAnew,
+  toOpenActivity,
+} from "./open-activity.ts";
+import { PauseState } from "./pause-state.ts";
+import { RequestIds } from "./request-ids.ts";
+import { UpdateStates } from "./update-states.ts";
 
 export interface OpenChild {
   readonly ordinal: number;
@@ -61,54 +35,28 @@ export interface OpenTimer {
   readonly fireAt: number;
 }
 
-/** An update that was accepted. */
-export interface AcceptedUpdate {
-  readonly updateId: string;
-  readonly name: string;
-  readonly acceptedSeq: number;
-  readonly acceptedAt: number;
-  /** The event that gave it its outcome: its own, or the end of the run; `undefined`: it has none yet. */
-  settledSeq: number | undefined;
-}
-
-/** Recorded during a pause, and not told to the code yet. */
-interface Held {
-  readonly seq: number;
-  readonly delivery: Delivery;
-}
-
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noVoids: ReadonlySet<number> = new Set();
 const noSends: ReadonlySet<number> = new Set();
-const noUpdates: ReadonlySet<AcceptedUpdate> = new Set();
-
-/** A bound: the dedupe ids that a chain of runs carries along, of signals, of updates and of cancellations each. */
-const dedupeIdsMax = 1_000;
 
 /**
  * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
  * on replay. `apply` also says what the workflow code is to learn from an event.
  *
  * Laws: events come in seq order; after an event that closes the run none is accepted. What happens to a paused run counts at
- * once, and the code learns of it after the pause, in the same order.
+ * once, and the code learns of it after the pause.
  */
 export class RunState {
   readonly workflowId: WorkflowId;
   readonly activities = new Map<number, OpenActivity>();
+  readonly updates = new UpdateStates();
+  readonly requests = new RequestIds();
+  readonly pausing = new PauseState();
   // Most runs have none of these, and thousands of runs are in memory.
   #timers: Map<number, OpenTimer> | undefined;
   #children: Map<number, OpenChild> | undefined;
   #sends: Set<number> | undefined;
-  #signalIds: Set<string> | undefined;
-  #cancelRequestIds: Set<string> | undefined;
-  #updates: Map<string, AcceptedUpdate> | undefined;
-  #pendingUpdates: Set<AcceptedUpdate> | undefined;
-  /** An end of the run was their outcome. */
-  #leftUpdates: Set<AcceptedUpdate> | undefined;
-  #controlRequestIds: Set<string> | undefined;
-  #pause: { readonly at: number; readonly reason?: string } | undefined;
-  #held: Held[] | undefined;
   readonly #voids: ReadonlySet<number>;
   #deadlines: { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
@@ -183,46 +131,16 @@ export class RunState {
 
   /** Since when the run is paused, and why; `undefined`: it is not. */
   get pause(): { readonly at: number; readonly reason?: string } | undefined {
-    return this.#pause;
+    return this.pausing.since;
   }
 
   /** The pause is over, and the code has not been told of all that was recorded during it: what comes next, by its seq. */
   get undelivered(): number | undefined {
-    return this.#pause === undefined && !this.isClosed ? this.#held?.[0]?.seq : undefined;
-  }
-
-  /** What the code was never told, since it went on as a new run before: that one is to hear of it. */
-  leftUntold(): {
-    readonly signals: readonly StartSignal[];
-    readonly cancel: { readonly reason?: string } | undefined;
-  } {
-    const signals: StartSignal[] = [];
-    let cancel: { readonly reason?: string } | undefined;
-    for (const { delivery } of this.#held ?? []) {
-      if (delivery.kind === "signal") signals.push({ name: delivery.name, payload: delivery.payload });
-      else if (delivery.kind === "cancel") cancel = delivery;
-    }
-    return { signals, cancel };
-  }
-
-  /** How much was recorded in a pause and not told yet. */
-  get untoldCount(): number {
-    return this.#held?.length ?? 0;
-  }
-
-  /** No attempt begins: the run is paused, or what the code is told after a pause may yet call off what it asked for. */
-  get holdsAttempts(): boolean {
-    return this.#pause !== undefined || this.#held !== undefined;
+    return this.isClosed ? undefined : this.pausing.nextSeq;
   }
 
   get terminal(): Event | undefined {
     return this.#terminal;
-  }
-
-  /** Updates that had no outcome when the run ended: that end is it. */
-  get leftUpdates(): readonly AcceptedUpdate[] {
-    const endSeq = this.#terminal?.seq;
-    return [...(this.#leftUpdates ?? [])].filter(({ settledSeq }) => settledSeq === endSeq);
   }
 
   /** Activities that had no outcome when the run ended. */
@@ -262,70 +180,23 @@ export class RunState {
     return this.#longSinceSeq <= this.#headSeq;
   }
 
-  hasSignal(signalId: string): boolean {
-    return this.#signalIds?.has(signalId) === true;
-  }
-
-  /** The latest dedupe ids, for the next run of the chain. */
-  recentSignalIds(): readonly string[] {
-    return [...(this.#signalIds ?? [])].slice(-dedupeIdsMax);
-  }
-
-  /** An update that this run accepted. */
-  updateOf(updateId: string): AcceptedUpdate | undefined {
-    return this.#updates?.get(updateId);
-  }
-
-  /** Accepted, and without an outcome, in the order in which they came. */
-  get pendingUpdates(): ReadonlySet<AcceptedUpdate> {
-    return this.#pendingUpdates ?? noUpdates;
-  }
-
-  /** An earlier run of the chain accepted an update of that id. */
-  hasEarlierUpdate(updateId: string): boolean {
-    return this.#started?.updateIds?.includes(updateId) === true;
-  }
-
-  /** The latest ids of updates, for the next run of the chain. */
-  recentUpdateIds(): readonly string[] {
-    return [...(this.#started?.updateIds ?? []), ...(this.#updates?.keys() ?? [])].slice(-dedupeIdsMax);
-  }
-
-  /** Whether the run, or one that it continues, was asked to stop by that request. */
-  hasCancelRequest(requestId: string): boolean {
-    return this.#cancelRequestIds?.has(requestId) === true;
-  }
-
-  /** Whether the run, or one that it continues, was asked for that by that request. */
-  hasControlRequest(kind: ControlKind, requestId: string): boolean {
-    return this.#controlRequestIds?.has(controlRequestKey(kind, requestId)) === true;
-  }
-
-  recentControlRequestIds(): readonly string[] {
-    return [...(this.#controlRequestIds ?? [])].slice(-dedupeIdsMax);
-  }
-
-  recentCancelRequestIds(): readonly string[] {
-    return [...(this.#cancelRequestIds ?? [])].slice(-dedupeIdsMax);
-  }
-
   /** Takes the next event. Throws `history_shape` for one that no engine writes at this place. */
   apply(event: Event): Delivery | undefined {
     if (this.#started === undefined && event.type !== "WorkflowStarted") {
-      throw this.#shape(event, "the run has no WorkflowStarted before it");
+      throw historyShape(event, "the run has no WorkflowStarted before it");
     }
     if (this.#started !== undefined && event.seq !== this.#headSeq + 1) {
-      throw this.#shape(event, `event ${this.#headSeq + 1} was expected`);
+      throw historyShape(event, `event ${this.#headSeq + 1} was expected`);
     }
-    if (this.isClosed) throw this.#shape(event, "the run has ended before it");
+    if (this.isClosed) throw historyShape(event, "the run has ended before it");
     this.#headSeq = event.seq;
     if (this.#voids.has(event.seq)) {
       this.#measure(event);
       // Of a cancellation that was undone the request is known all the same.
       if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
-        this.#rememberCancel(event.requestId);
+        this.requests.noteCancel(event.requestId);
       // It was told to those that waited for an update, and stands.
-      if (isTerminal(event)) this.#leaveUpdates(event);
+      if (isTerminal(event)) this.updates.leave(event);
       return undefined;
     }
     const status = statusAfter(event);
@@ -335,9 +206,7 @@ export class RunState {
     }
     const delivery = this.#absorb(event);
     this.#measure(event);
-    if (this.#pause === undefined || delivery === undefined) return delivery;
-    this.#held ??= [];
-    this.#held.push({ seq: event.seq, delivery });
+    if (delivery === undefined || !this.pausing.hold(event.seq, delivery)) return delivery;
     // The start delay is over, and the code has yet to begin.
     if (delivery.kind === "start") this.#isCodeStarted = false;
     return undefined;
@@ -367,17 +236,8 @@ export class RunState {
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
-    this.#leaveUpdates(terminal);
-    this.#pause = undefined;
-  }
-
-  #leaveUpdates(terminal: Event): void {
-    for (const update of this.pendingUpdates) {
-      update.settledSeq = terminal.seq;
-      this.#leftUpdates ??= new Set();
-      this.#leftUpdates.add(update);
-    }
-    this.#pendingUpdates = undefined;
+    this.updates.leave(terminal);
+    this.pausing.end();
   }
 
   #absorb(event: Event): Delivery | undefined {
@@ -387,13 +247,11 @@ export class RunState {
     }
     switch (event.type) {
       case "WorkflowStarted":
-        if (this.#started !== undefined) throw this.#shape(event, "the run has started before it");
+        if (this.#started !== undefined) throw historyShape(event, "the run has started before it");
         this.#started = event;
         if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
-        for (const id of event.signalIds ?? []) this.#remember(id);
-        for (const { signalId } of event.signals ?? []) this.#remember(signalId);
-        for (const id of event.cancelRequestIds ?? []) this.#rememberCancel(id);
-        if (event.controlRequestIds !== undefined) this.#controlRequestIds = new Set(event.controlRequestIds);
+        this.requests.begin(event);
+        this.updates.begin(event);
         if (event.workflowType === coordinatorType) {
           this.#schedule = ScheduleState.of(event);
           return undefined;
@@ -402,44 +260,25 @@ export class RunState {
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
       case "ActivityScheduled":
-        this.activities.set(event.ordinal, {
-          ordinal: event.ordinal,
-          activityType: event.activityType,
-          input: event.input,
-          options: event.options,
-          isStep: event.isStep === true,
-          scheduledAt: event.recordedAt,
-          attempt: 0,
-          startedAt: undefined,
-          worker: undefined,
-          failedCount: 0,
-          lostCount: 0,
-          leftCount: 0,
-          retryAt: undefined,
-          heartbeat: undefined,
-          heartbeatAttempt: 0,
-          lastFailure: undefined,
-          isCancelRequested: false,
-        });
+        this.activities.set(event.ordinal, toOpenActivity(event));
         return undefined;
-      case "ActivityStarted": {
-        const activity = this.#activityOf(event);
-        activity.attempt = event.attempt;
-        activity.startedAt = event.recordedAt;
-        activity.worker = event.worker;
-        activity.retryAt = undefined;
+      case "ActivityStarted":
+        beginAttempt(this.#activityOf(event), event);
         if (event.worker !== undefined) this.#latestWorker = event.worker;
         return undefined;
-      }
       case "ActivityCompleted":
         this.#settleActivity(event);
         return { kind: "activity", ordinal: event.ordinal, outcome: { ok: true, value: event.result } };
       case "ActivityFailed":
       case "ActivityTimedOut":
-        return this.#failActivity(event);
+        if (event.retryAt !== undefined) {
+          noteFailedAttempt(this.#activityOf(event), event, event.retryAt);
+          return undefined;
+        }
+        return fail("activity", event.ordinal, toActivityFailure(this.#settleActivity(event), event));
       case "ActivityCancelRequested":
         // It had its outcome during a pause, of which the code is told yet.
-        if (this.#findHeld("activity", event.ordinal) < 0) this.#activityOf(event).isCancelRequested = true;
+        if (!this.pausing.holds("activity", event.ordinal)) this.#activityOf(event).isCancelRequested = true;
         return undefined;
       case "ActivityCancelled": {
         const { activityType } = this.#settleActivity(event);
@@ -452,23 +291,24 @@ export class RunState {
         this.#arm(event.ordinal, event.fireAt);
         return undefined;
       case "TimerFired":
-        if (this.#timers?.delete(event.ordinal) !== true) throw this.#shape(event, "no such timer is open");
+        if (this.#timers?.delete(event.ordinal) !== true) throw historyShape(event, "no such timer is open");
         return event.ordinal === startDelayOrdinal
           ? this.#startCode(this.started)
           : { kind: "timer", ordinal: event.ordinal };
       case "TimerCancelled":
-        if (this.#forgetFired(event.ordinal)) return undefined;
-        if (this.#timers?.delete(event.ordinal) !== true) throw this.#shape(event, "no such timer is open");
+        // It ran out during a pause, and the code has called it off before it was told.
+        if (this.pausing.forget("timer", event.ordinal)) return undefined;
+        if (this.#timers?.delete(event.ordinal) !== true) throw historyShape(event, "no such timer is open");
         return undefined;
       case "SignalReceived":
-        this.#remember(event.signalId);
+        this.requests.noteSignal(event.signalId);
         return { kind: "signal", name: event.name, payload: event.payload };
       case "SignalSent":
         this.#sends ??= new Set();
         this.#sends.add(event.ordinal);
         return undefined;
       case "SignalSettled":
-        if (this.#sends?.delete(event.ordinal) !== true) throw this.#shape(event, "no such signal was sent");
+        if (this.#sends?.delete(event.ordinal) !== true) throw historyShape(event, "no such signal was sent");
         return event.failure === undefined
           ? { kind: "signal-settled", ordinal: event.ordinal, outcome: { ok: true, value: nullPayload } }
           : {
@@ -477,9 +317,10 @@ export class RunState {
               outcome: { ok: false, failure: event.failure },
             };
       case "UpdateAccepted":
-        return this.#acceptUpdate(event);
+        this.updates.accept(event);
+        return { kind: "update", updateId: event.updateId, name: event.name, input: event.input };
       case "UpdateCompleted":
-        this.#settleUpdate(event);
+        this.updates.settle(event);
         return undefined;
       case "ChildWorkflowStarted":
         this.#children ??= new Map();
@@ -512,28 +353,25 @@ export class RunState {
           message: "the child was terminated",
         });
       case "WorkflowCancelRequested":
-        this.#rememberCancel(event.requestId);
+        this.requests.noteCancel(event.requestId);
         if (event.isFurther === true) return undefined;
         this.#isCancelRequested = true;
         return { kind: "cancel", ...(event.reason === undefined ? {} : { reason: event.reason }) };
       case "WorkflowPaused":
-        this.#rememberControl("pause", event.requestId);
+        this.requests.noteControl("pause", event.requestId);
         if (event.isFurther === true) return undefined;
-        this.#pause = {
-          at: event.recordedAt,
-          ...(event.reason === undefined ? {} : { reason: event.reason }),
-        };
+        this.pausing.begin(event);
         return undefined;
       case "WorkflowResumed":
-        this.#rememberControl("resume", event.requestId);
-        if (event.isFurther !== true) this.#pause = undefined;
+        this.requests.noteControl("resume", event.requestId);
+        if (event.isFurther !== true) this.pausing.end();
         return undefined;
       case "WorkflowReopened":
-        this.#rememberControl("reopen", event.requestId);
+        this.requests.noteControl("reopen", event.requestId);
         this.#reopen(event);
         return undefined;
       case "InputDelivered":
-        return this.#deliverHeld(event);
+        return this.#tell(this.pausing.deliver(event));
       case "ChildWorkflowCancelRequested":
       case "SideEffectRecorded":
       case "VersionMarked":
@@ -552,7 +390,7 @@ export class RunState {
       case "ScheduleTriggered":
       case "ScheduleSkipped":
       case "ScheduleBackfillRequested":
-        throw this.#shape(event, "the run is not the coordinator of a schedule");
+        throw historyShape(event, "the run is not the coordinator of a schedule");
     }
   }
 
@@ -561,61 +399,14 @@ export class RunState {
     this.#timers.set(ordinal, { ordinal, fireAt });
   }
 
-  #remember(signalId: string | undefined): void {
-    if (signalId === undefined) return;
-    this.#signalIds ??= new Set();
-    this.#signalIds.add(signalId);
-  }
-
-  #rememberCancel(requestId: string | undefined): void {
-    if (requestId === undefined) return;
-    this.#cancelRequestIds ??= new Set();
-    this.#cancelRequestIds.add(requestId);
-  }
-
-  #acceptUpdate(event: EventOf<"UpdateAccepted">): Delivery {
-    const { updateId, name, input, seq, recordedAt } = event;
-    this.#updates ??= new Map();
-    if (this.#updates.has(updateId)) throw this.#shape(event, `update ${updateId} was accepted before it`);
-    const update = { updateId, name, acceptedSeq: seq, acceptedAt: recordedAt, settledSeq: undefined };
-    this.#updates.set(updateId, update);
-    this.#pendingUpdates ??= new Set();
-    this.#pendingUpdates.add(update);
-    return { kind: "update", updateId, name, input };
-  }
-
-  #settleUpdate(event: EventOf<"UpdateCompleted">): void {
-    const update = this.#updates?.get(event.updateId);
-    if (update !== undefined && this.#pendingUpdates?.delete(update) === true) update.settledSeq = event.seq;
-    // Its run had ended, and goes on after all: what was told of it then stands.
-    else if (update === undefined || this.#leftUpdates?.delete(update) !== true)
-      throw this.#shape(event, `update ${event.updateId} is not open`);
-  }
-
-  #rememberControl(kind: ControlKind, requestId: string | undefined): void {
-    if (requestId === undefined) return;
-    this.#controlRequestIds ??= new Set();
-    this.#controlRequestIds.add(controlRequestKey(kind, requestId));
-  }
-
   /**
    * What was under way when it ended was told to stop: it begins anew, with all that its options allow. A pause in which it ended is
    * over, and what the code was not told of in it comes next.
    */
   #reopen(event: EventOf<"WorkflowReopened">): void {
-    this.#pause = undefined;
-    for (const [ordinal, activity] of this.activities) {
-      this.activities.set(ordinal, {
-        ...activity,
-        scheduledAt: event.recordedAt,
-        startedAt: undefined,
-        worker: undefined,
-        failedCount: 0,
-        lostCount: 0,
-        leftCount: 0,
-        retryAt: undefined,
-      });
-    }
+    this.pausing.end();
+    for (const [ordinal, activity] of this.activities)
+      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
@@ -623,75 +414,15 @@ export class RunState {
     };
   }
 
-  #deliverHeld(event: EventOf<"InputDelivered">): Delivery {
-    if (this.#pause !== undefined) throw this.#shape(event, "the run is paused");
-    const held = this.#held?.shift();
-    if (held?.seq !== event.of)
-      throw this.#shape(event, `event ${event.of} is not what the code learns of next`);
-    if (this.#held?.length === 0) this.#held = undefined;
-    if (held.delivery.kind === "start") this.#isCodeStarted = true;
-    return held.delivery;
-  }
-
-  /** It ran out during a pause, and the code has called it off before it was told. */
-  #forgetFired(ordinal: number): boolean {
-    const place = this.#findHeld("timer", ordinal);
-    if (place < 0) return false;
-    this.#held?.splice(place, 1);
-    if (this.#held?.length === 0) this.#held = undefined;
-    return true;
-  }
-
-  #findHeld(kind: "activity" | "timer", ordinal: number): number {
-    return (
-      this.#held?.findIndex(({ delivery }) => delivery.kind === kind && delivery.ordinal === ordinal) ?? -1
-    );
+  #tell(held: Delivery): Delivery {
+    if (held.kind === "start") this.#isCodeStarted = true;
+    return held;
   }
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
     this.#isCodeStarted = true;
     const { input, signals } = started;
     return { kind: "start", input, ...(signals === undefined ? {} : { signals }) };
-  }
-
-  #failActivity(event: EventOf<"ActivityFailed"> | EventOf<"ActivityTimedOut">): Delivery | undefined {
-    const activity = this.#activityOf(event);
-    const { activityType } = activity;
-    const failure: Failure =
-      event.type === "ActivityFailed"
-        ? event.failure
-        : {
-            kind: "timeout",
-            message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`,
-            timeout: event.timeout,
-          };
-    if (event.retryAt !== undefined) {
-      activity.startedAt = undefined;
-      activity.worker = undefined;
-      if (event.type === "ActivityFailed" && event.lost !== undefined) {
-        if (event.lost === "silent") activity.lostCount += 1;
-        else activity.leftCount += 1;
-      } else {
-        activity.failedCount += 1;
-        activity.lostCount = 0;
-        activity.leftCount = 0;
-      }
-      activity.retryAt = event.retryAt;
-      if (event.heartbeat !== undefined) {
-        activity.heartbeat = event.heartbeat;
-        activity.heartbeatAttempt = event.attempt;
-      }
-      activity.lastFailure = failure;
-      return undefined;
-    }
-    this.#settleActivity(event);
-    return fail("activity", event.ordinal, {
-      kind: "activity",
-      message: `activity ${JSON.stringify(activityType)} failed at attempt ${event.attempt}: ${failure.message}`,
-      of: activityType,
-      attempt: event.attempt,
-      cause: failure,
-    });
   }
 
   #failChild(event: Event & { readonly ordinal: number }, what: string, cause: Failure): Delivery {
@@ -707,7 +438,7 @@ export class RunState {
 
   #activityOf(event: Event & { readonly ordinal: number }): OpenActivity {
     const activity = this.activities.get(event.ordinal);
-    if (activity === undefined) throw this.#shape(event, `activity #${event.ordinal} is not open`);
+    if (activity === undefined) throw historyShape(event, `activity #${event.ordinal} is not open`);
     return activity;
   }
 
@@ -719,19 +450,9 @@ export class RunState {
 
   #settleChild(event: Event & { readonly ordinal: number }): OpenChild {
     const open = this.children.get(event.ordinal);
-    if (open === undefined) throw this.#shape(event, `child #${event.ordinal} is not open`);
+    if (open === undefined) throw historyShape(event, `child #${event.ordinal} is not open`);
     this.#children?.delete(event.ordinal);
     return open;
-  }
-
-  #shape(event: Event, what: string): AionError {
-    return new AionError(
-      "history_shape",
-      `workflow ${this.workflowId}, event ${event.seq} (${event.type}): ${what}`,
-      {
-        details: { workflowId: this.workflowId, seq: event.seq },
-      },
-    );
   }
 }
 

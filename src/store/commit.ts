@@ -16,11 +16,13 @@ export interface EncodedCommit {
 }
 
 export interface EncodedPart<Part> {
-  readonly of: Loose<Omit<Part, "events" | "log">>;
+  readonly of: Loose<Omit<Part, "events" | "log" | "attributes">>;
   readonly eventCount: number;
   /** Empty when there are no events. */
   readonly row: string;
   readonly log: readonly EncodedLogEntry[];
+  /** JSON of all attributes that the run has from now on. */
+  readonly attributes?: string | undefined;
 }
 
 /** As it comes from another thread: an absent field may be there as `undefined`. */
@@ -50,7 +52,9 @@ export function encodeCommit(commit: Commit): EncodedCommit {
 function encodePart<Part extends RunCommit | StartCommit>(part: Part): EncodedPart<Part> {
   const eventCount = part.events.length;
   const log = part.log === undefined ? nothing : encodeLog(part.log);
-  return { of: part, eventCount, row: eventCount === 0 ? "" : encodeRow(part.events), log };
+  const row = eventCount === 0 ? "" : encodeRow(part.events);
+  if (part.attributes === undefined) return { of: part, eventCount, row, log };
+  return { of: part, eventCount, row, log, attributes: JSON.stringify(part.attributes) };
 }
 
 // The same for every backend. A commit that breaks it is a bug of its writer.

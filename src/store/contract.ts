@@ -1,3 +1,5 @@
+import type { AttributeCondition } from "../core/attribute-filter.ts";
+import type { Attributes } from "../core/attributes.ts";
 import type { Event, ParentLink } from "../core/event.ts";
 import type { NewEvent } from "../core/codec.ts";
 import type { AionError } from "../core/errors.ts";
@@ -25,7 +27,9 @@ import type { LogEntry, LogPage } from "./run-log.ts";
  *     while a run that needs it is running, or while new runs would get it. With a request id it is made once.
  *  7. What the code of a run said comes with its commits. An entry whose seq is not above that of the newest one of its run is there
  *     already, and is ignored: so each is there once, however often it is said. How much is kept, `run-log.ts` decides.
- *  8. The feed has the events of all runs in one order, that of their commits. A transaction gets its place in it inside
+ *  8. The search attributes of a run are those that its latest commit which had some said, all of them: what a commit says replaces
+ *     them, and they stay when the run closes.
+ *  9. The feed has the events of all runs in one order, that of their commits. A transaction gets its place in it inside
  *     itself, behind all that have one, so nothing ever appears before a place that a reader has passed.
  *
  * What callers see to: limits are whole numbers of 1 or more, instants and counts whole numbers below 2^53, ids
@@ -90,7 +94,7 @@ export interface Store {
    * each run that was there all the time, and matched, is in one of them. A search through many runs may be
    * done in parts, and is then not of one instant; so may `count` be.
    */
-  list(filter: RunFilter, page: { readonly cursor?: string; readonly limit: number }): Promise<RunPage>;
+  list(filter: RunFilter, page: PageRequest): Promise<RunPage>;
   count(filter: RunFilter): Promise<number>;
 
   /**
@@ -196,6 +200,8 @@ export interface RunCommit extends RunRef {
   readonly blocked?: string | null;
   readonly heartbeats?: readonly Heartbeat[];
   readonly log?: readonly LogEntry[];
+  /** All that the run has from now on. Absent: as it was. */
+  readonly attributes?: Attributes;
 }
 
 export interface StartCommit {
@@ -218,6 +224,7 @@ export interface StartCommit {
   readonly wakeAt: number | null;
   readonly parent?: ParentLink;
   readonly log?: readonly LogEntry[];
+  readonly attributes?: Attributes;
 }
 
 export interface OutgoingMessage {
@@ -270,6 +277,8 @@ export interface RunRecord extends RunRef {
   readonly wakeAt: number | null;
   readonly blocked?: string;
   readonly parent?: ParentLink;
+  /** Only in a page that was asked for them, and only of a run that has some. */
+  readonly attributes?: Attributes;
 }
 
 export interface DueRun extends RunRef {
@@ -292,6 +301,14 @@ export interface RunFilter {
   readonly closedAfter?: number;
   readonly closedBefore?: number;
   readonly parentWorkflowId?: WorkflowId;
+  readonly attributes?: readonly AttributeCondition[];
+}
+
+export interface PageRequest {
+  readonly cursor?: string;
+  readonly limit: number;
+  /** The runs are given with their attributes. */
+  readonly withAttributes?: boolean;
 }
 
 export interface RunPage {
@@ -374,6 +391,8 @@ export interface FeedRange {
   readonly limit: number;
   readonly workflowId?: WorkflowId;
   readonly workflowType?: string;
+  /** Of runs whose attributes are so when the page is read. */
+  readonly attributes?: readonly AttributeCondition[];
 }
 
 /** Up to `limit` items; fewer, and even none, though there are more: a page looks at so much and no more. */

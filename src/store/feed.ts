@@ -1,3 +1,6 @@
+import { matchesAttributes } from "../core/attribute-filter.ts";
+import type { Attributes } from "../core/attributes.ts";
+import { noAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
@@ -37,6 +40,8 @@ export interface FeedRun {
   readonly workflowId: WorkflowId;
   readonly runId: RunId;
   readonly workflowType: string;
+  /** As they are now. Needed when the feed is filtered by them. */
+  readonly attributes?: Attributes;
 }
 
 export interface FeedSource<Run extends FeedRun> {
@@ -114,10 +119,11 @@ export function readFeedPage<Run extends FeedRun>(request: FeedRange, source: Fe
   return { items, nextCursor: toCursor({ position: state.head + 1, index: 0 }), isAtHead: true };
 }
 
-function matches(run: FeedRun, { workflowId, workflowType }: FeedRange): boolean {
+function matches(run: FeedRun, { workflowId, workflowType, attributes }: FeedRange): boolean {
   return (
     (workflowId === undefined || run.workflowId === workflowId) &&
-    (workflowType === undefined || run.workflowType === workflowType)
+    (workflowType === undefined || run.workflowType === workflowType) &&
+    (attributes === undefined || matchesAttributes(run.attributes ?? noAttributes, attributes))
   );
 }
 

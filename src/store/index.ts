@@ -24,6 +24,9 @@ export type { FeedEntry, FeedRun, FeedSource, FeedState, FeedTransaction } from 
 export { decodeLog, encodeLog, isWithinLog, runLogCharsMax, runLogLinesMax } from "./run-log.ts";
 export type { EncodedLogEntry, LogEntry, LogLine, LogPage, LogTotals } from "./run-log.ts";
 export { storeOwned } from "./owned.ts";
+export { matchesAttributes } from "../core/attribute-filter.ts";
+export type { AttributeBound, AttributeCondition, AttributeScalar } from "../core/attribute-filter.ts";
+export type { AttributeData, Attributes } from "../core/attributes.ts";
 export { decodeRow, encodeRow } from "../core/codec.ts";
 export type { NewEvent, RowKey } from "../core/codec.ts";
 export { AionError, isAionError } from "../core/errors.ts";

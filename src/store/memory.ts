@@ -1,3 +1,6 @@
+import { matchesAttributes } from "../core/attribute-filter.ts";
+import type { Attributes } from "../core/attributes.ts";
+import { noAttributes } from "../core/attributes.ts";
 import { decodeRow } from "../core/codec.ts";
 import { AionError, assert } from "../core/errors.ts";
 import type { Event, ParentLink } from "../core/event.ts";
@@ -31,6 +34,7 @@ import type {
   OwnerClaim,
   OwnerRecord,
   OwnerToken,
+  PageRequest,
   RunCommit,
   RunFilter,
   RunKey,
@@ -92,6 +96,7 @@ interface Run {
   readonly log: EncodedLogEntry[];
   /** What was dropped of it. */
   dropped: { readonly lines: number; readonly chars: number };
+  attributes: Attributes;
 }
 
 interface Owner {
@@ -234,11 +239,12 @@ class MemoryStore implements Store {
     return missing === undefined ? undefined : messageGone(missing);
   }
 
-  #extend({ of: commit, eventCount, row, log }: EncodedPart<RunCommit>): void {
+  #extend({ of: commit, eventCount, row, log, attributes }: EncodedPart<RunCommit>): void {
     const run = this.#runs.get(commit.runKey);
     assert(run, "a run that was found at its head is there");
     this.#addRow(run, row, eventCount);
     addToLog(run, log);
+    if (attributes !== undefined) run.attributes = JSON.parse(attributes) as Attributes;
     run.status = commit.status;
     run.closedAt = commit.closedAt;
     run.wakeAt = isClosed(commit.status) ? null : commit.wakeAt;
@@ -249,7 +255,7 @@ class MemoryStore implements Store {
         run.heartbeats.set(heartbeat.ordinal, { ...heartbeat });
   }
 
-  #start({ of: start, eventCount, row, log }: EncodedPart<StartCommit>): RunKey {
+  #start({ of: start, eventCount, row, log, attributes }: EncodedPart<StartCommit>): RunKey {
     this.#lastRunKey += 1;
     const run: Run = {
       runKey: this.#lastRunKey,
@@ -269,6 +275,7 @@ class MemoryStore implements Store {
       heartbeats: new Map(),
       log: [],
       dropped: { lines: 0, chars: 0 },
+      attributes: attributes === undefined ? noAttributes : (JSON.parse(attributes) as Attributes),
     };
     this.#addRow(run, row, eventCount);
     addToLog(run, log);
@@ -399,17 +406,14 @@ class MemoryStore implements Store {
     return { entries, droppedCount: run.dropped.lines };
   }
 
-  async list(
-    filter: RunFilter,
-    page: { readonly cursor?: string; readonly limit: number },
-  ): Promise<RunPage> {
+  async list(filter: RunFilter, page: PageRequest): Promise<RunPage> {
     this.#checkOpen();
     const beforeKey = parseCursor(page.cursor) ?? Number.POSITIVE_INFINITY;
     const runs: RunRecord[] = [];
     for (const run of [...this.#runs.values()].toReversed()) {
       if (run.runKey >= beforeKey || !matches(run, filter)) continue;
       if (runs.length === page.limit) return { runs, nextCursor: String(runs.at(-1)?.runKey ?? 0) };
-      runs.push(toRecord(run));
+      runs.push(page.withAttributes === true ? withAttributes(run) : toRecord(run));
     }
     return { runs };
   }
@@ -542,6 +546,12 @@ function toRecord(run: Run): RunRecord {
   };
 }
 
+function withAttributes(run: Run): RunRecord {
+  const record = toRecord(run);
+  const hasAny = Object.keys(run.attributes).length > 0;
+  return hasAny ? { ...record, attributes: structuredClone(run.attributes) } : record;
+}
+
 function matches(run: Run, filter: RunFilter): boolean {
   const { startedAt, closedAt } = run;
   return (
@@ -553,7 +563,8 @@ function matches(run: Run, filter: RunFilter): boolean {
     (filter.startedBefore === undefined || startedAt <= filter.startedBefore) &&
     (filter.closedAfter === undefined || (closedAt !== undefined && closedAt >= filter.closedAfter)) &&
     (filter.closedBefore === undefined || (closedAt !== undefined && closedAt <= filter.closedBefore)) &&
-    (filter.parentWorkflowId === undefined || run.parent?.workflowId === filter.parentWorkflowId)
+    (filter.parentWorkflowId === undefined || run.parent?.workflowId === filter.parentWorkflowId) &&
+    (filter.attributes === undefined || matchesAttributes(run.attributes, filter.attributes))
   );
 }
 

@@ -1,7 +1,7 @@
 import type { WorkflowId } from "../core/ids.ts";
 import { isClosed } from "../core/status.ts";
 import { loadState } from "../engine/load.ts";
-import type { OpenActivity } from "../replay/run-state.ts";
+import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Store } from "../store/contract.ts";
 

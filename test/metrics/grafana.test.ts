@@ -7,7 +7,8 @@ import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { dashboardFile, renderDashboard } from "../../docs/generate-dashboard.ts";
 import { isErrorCode } from "../../src/core/errors.ts";
-import { labelTable, metricTable } from "../../src/core/metrics.ts";
+import { labelTable } from "../../src/core/metric-spec.ts";
+import { metricTable } from "../../src/core/metrics.ts";
 
 const gridSchema = z.strictObject({
   x: z.int().min(0),

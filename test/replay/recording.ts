@@ -57,10 +57,10 @@ export function describeState(state: RunState): string {
     timers: [...state.timers.values()],
     children: [...state.children.values()],
     sends: [...state.sends],
-    signalIds: state.recentSignalIds(),
-    updates: [...state.pendingUpdates],
-    left: [...state.leftUpdates],
-    updateIds: state.recentUpdateIds(),
+    signalIds: state.requests.recent().signalIds,
+    updates: [...state.updates.pending],
+    left: [...state.updates.leftBy(state.terminal)],
+    updateIds: state.updates.recentIds(),
   });
 }
 

@@ -2,6 +2,8 @@
  * Stores that break one law each: the memory store, with one of its answers bent. What the conformance suite
  * does not catch of these it would not catch of a backend either.
  */
+import type { AttributeCondition } from "../../src/core/attribute-filter.ts";
+import type { Attributes } from "../../src/core/attributes.ts";
 import { AionError, isAionError } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
 import type { WorkflowId } from "../../src/core/ids.ts";
@@ -21,6 +23,7 @@ import type {
   PackageUse,
   RouteRecord,
   RunCommit,
+  RunFilter,
   RunKey,
   RunRecord,
   RunRef,
@@ -1468,7 +1471,88 @@ export const faults: readonly Fault[] = [
       readLog: (run, afterSeq, limit) => sound.readLog(run, Math.max(0, afterSeq - 1), limit),
     }),
   },
+  {
+    name: "attributes are added to those before",
+    bend: (sound) => ({
+      async append(token, given) {
+        if (given.every(({ run }) => run?.attributes === undefined)) return await sound.append(token, given);
+        const commits = structuredClone(given);
+        const before = new Map<RunKey, Attributes>();
+        const { runs } = await sound.list({}, { limit: 1_000, withAttributes: true });
+        for (const { runKey, attributes = {} } of runs) before.set(runKey, attributes);
+        return await sound.append(
+          token,
+          mapRuns(commits, (run) =>
+            run.attributes === undefined
+              ? run
+              : { ...run, attributes: { ...before.get(run.runKey), ...run.attributes } },
+          ),
+        );
+      },
+    }),
+  },
+  {
+    name: "a run that ends loses its attributes",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          mapRuns(commits, (run) => (isClosed(run.status) ? { ...run, attributes: {} } : run)),
+        ),
+    }),
+  },
+  {
+    name: "a number is met by the text of it",
+    bend: (sound) =>
+      bendConditions(sound, (condition) =>
+        condition.kind === "in"
+          ? { ...condition, values: condition.values.flatMap((value) => [value, JSON.stringify(value)]) }
+          : condition,
+      ),
+  },
+  {
+    name: "a condition includes the bound that it excludes",
+    bend: (sound) =>
+      bendConditions(sound, (condition) => {
+        if (condition.kind !== "range") return condition;
+        const { from, to } = condition;
+        return {
+          ...condition,
+          ...(from === undefined ? {} : { from: { ...from, isOpen: false } }),
+          ...(to === undefined ? {} : { to: { ...to, isOpen: false } }),
+        };
+      }),
+  },
+  {
+    name: "of several conditions on attributes one is asked",
+    bend: (sound) => ({
+      list: (filter, page) => sound.list(firstOnly(filter), page),
+      count: (filter) => sound.count(firstOnly(filter)),
+    }),
+  },
+  {
+    name: "the feed is read of all runs, whatever their attributes",
+    bend: (sound) => ({
+      readFeed: ({ attributes: _attributes, ...request }) => sound.readFeed(request),
+    }),
+  },
 ];
+
+function bendConditions(
+  sound: Store,
+  bend: (condition: AttributeCondition) => AttributeCondition,
+): Pick<Store, "list" | "count"> {
+  const bent = (filter: RunFilter): RunFilter =>
+    filter.attributes === undefined ? filter : { ...filter, attributes: filter.attributes.map(bend) };
+  return {
+    list: (filter, page) => sound.list(bent(filter), page),
+    count: (filter) => sound.count(bent(filter)),
+  };
+}
+
+function firstOnly(filter: RunFilter): RunFilter {
+  return filter.attributes === undefined ? filter : { ...filter, attributes: filter.attributes.slice(0, 1) };
+}
 
 function keyOfRun({ runKey, workflowId }: RunRef): string {
   return `${runKey} ${workflowId}`;

@@ -89,7 +89,7 @@ export class Stage {
   }
 
   reserve(ordinal: number): string | undefined {
-    return this.workers.reserve(at(ordinal), this.activity(ordinal), this.state.latestWorker);
+    return this.workers.slots.reserve(at(ordinal), this.activity(ordinal), this.state.latestWorker);
   }
 
   /** Records what has been settled, and says so. */

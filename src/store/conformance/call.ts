@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { isAionError } from "../../core/errors.ts";
+import type { AttributeCondition } from "../../core/attribute-filter.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type {
@@ -42,6 +43,7 @@ export type Read =
       readonly limit: number;
       readonly workflowId?: WorkflowId;
       readonly workflowType?: string;
+      readonly attributes?: readonly AttributeCondition[];
     }
   | { readonly kind: "readPackage"; readonly version: string }
   | { readonly kind: "readHistory" | "readRunChain"; readonly workflowId: WorkflowId }
@@ -70,6 +72,7 @@ export type Read =
       readonly limit: number;
       /** Of an earlier page, with the key of its last run: what the cursor means. */
       readonly after?: { readonly cursor: string; readonly runKey: RunKey };
+      readonly withAttributes?: boolean;
     }
   | { readonly kind: "count"; readonly filter: RunFilter };
 
@@ -151,8 +154,9 @@ async function make(store: Store, call: Call): Promise<unknown> {
     case "listMessages":
       return await store.listMessages(call.afterId, call.limit);
     case "list": {
-      const { filter, limit, after } = call;
-      return await store.list(filter, { limit, ...(after === undefined ? {} : { cursor: after.cursor }) });
+      const { filter, limit, after, withAttributes = false } = call;
+      const cursor = after === undefined ? {} : { cursor: after.cursor };
+      return await store.list(filter, { limit, ...cursor, withAttributes });
     }
     case "count":
       return await store.count(call.filter);
@@ -203,17 +207,19 @@ const shortOf = (version: string): string => version.slice(0, 8);
 function showCommit({ run, start, send, consume, needsPackage }: Commit): string {
   const parts: string[] = [];
   if (run !== undefined) {
-    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats } = run;
+    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats, attributes } = run;
     parts.push(`run ${workflowId}#${runKey} at ${expectedSeq} +${events.length} ${status} wake ${wakeAt}`);
     if (blocked !== undefined) parts.push(`blocked ${show(blocked)}`);
+    if (attributes !== undefined) parts.push(`attributes ${show(attributes)}`);
     if (heartbeats !== undefined && heartbeats.length > 0)
       parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);
   }
   if (start !== undefined) {
-    const { workflowId, firstSeq, follows, events, status, wakeAt, version } = start;
+    const { workflowId, firstSeq, follows, events, status, wakeAt, version, attributes } = start;
     const after = follows === undefined ? "" : ` after #${follows}`;
     const of = version === "v1" ? "" : ` of ${shortOf(version)}`;
     parts.push(`start ${workflowId} at ${firstSeq}${after} +${events.length} ${status} wake ${wakeAt}${of}`);
+    if (attributes !== undefined) parts.push(`attributes ${show(attributes)}`);
   }
   if (send !== undefined) parts.push(`send ${send.length}`);
   if (consume !== undefined) parts.push(`consume ${show(consume)}`);

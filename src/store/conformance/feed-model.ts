@@ -1,4 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
+import { matchesAttributes } from "../../core/attribute-filter.ts";
+import type { Attributes } from "../../core/attributes.ts";
+import { noAttributes } from "../../core/attributes.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import type { Commit, CommitResult, FeedPage, OwnerClaim, RunKey } from "../contract.ts";
@@ -30,9 +33,14 @@ export function claimed(feed: ModelFeed, asked: OwnerClaim["feed"]): ModelFeed {
 }
 
 /** The run of a key, as far as it must be known. */
-type FindRun = (
-  runKey: RunKey,
-) => { readonly runId: RunId; readonly workflowId: WorkflowId; readonly workflowType: string } | undefined;
+type FindRun = (runKey: RunKey) =>
+  | {
+      readonly runId: RunId;
+      readonly workflowId: WorkflowId;
+      readonly workflowType: string;
+      readonly attributes?: Attributes;
+    }
+  | undefined;
 
 /** What a commit that was accepted adds. `find` knows the run that it began, too. */
 export function withCommit(
@@ -92,12 +100,15 @@ export function explainFeed(
   }
   const expected = entries
     .slice(from)
-    .filter(
-      ({ runKey, workflowId, workflowType }) =>
-        find(runKey) !== undefined &&
+    .filter(({ runKey, workflowId, workflowType }) => {
+      const run = find(runKey);
+      return (
+        run !== undefined &&
         (call.workflowId ?? workflowId) === workflowId &&
-        (call.workflowType ?? workflowType) === workflowType,
-    )
+        (call.workflowType ?? workflowType) === workflowType &&
+        matchesAttributes(run.attributes ?? noAttributes, call.attributes ?? [])
+      );
+    })
     .map(({ runId, workflowId, workflowType, event }) => ({ workflowId, runId, workflowType, event }));
   if (!outcome.ok) return { isForetold: false, expected };
   const { items, nextCursor, isAtHead } = outcome.value as FeedPage;

@@ -1,4 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
+import { matchesAttributes } from "../../core/attribute-filter.ts";
+import type { Attributes } from "../../core/attributes.ts";
+import { noAttributes } from "../../core/attributes.ts";
 import type { Event } from "../../core/event.ts";
 import { isClosed } from "../../core/status.ts";
 import { explainChange, noPackages } from "./catalog-model.ts";
@@ -51,6 +54,7 @@ export interface ModelRun {
   readonly heartbeats: readonly Heartbeat[];
   /** All that it said, what was dropped included. */
   readonly log: readonly LogEntry[];
+  readonly attributes: Attributes;
 }
 
 interface ModelOwner {
@@ -111,7 +115,8 @@ export function explain(state: State, call: Call, outcome: Outcome, now: number)
     case "list":
       return explainPage(state, call, outcome);
     case "readFeed": {
-      const { isForetold, expected } = explainFeed(state.feed, call, outcome, finder(state.runs));
+      const find = withAttributes(state.runs);
+      const { isForetold, expected } = explainFeed(state.feed, call, outcome, find);
       return isForetold ? { next: [state], expected } : none(expected);
     }
     default: {
@@ -317,7 +322,15 @@ function finder(runs: State["runs"]): (runKey: RunKey) => RunRecord | undefined 
   return (runKey) => runs.find(({ record }) => record.runKey === runKey)?.record;
 }
 
-function extended({ record, rows, heartbeats, log }: ModelRun, commit: RunCommit): ModelRun {
+/** As the feed finds a run. */
+function withAttributes(runs: State["runs"]): (runKey: RunKey) => RunRecord | undefined {
+  return (runKey) => {
+    const run = runs.find(({ record }) => record.runKey === runKey);
+    return run && { ...run.record, attributes: run.attributes };
+  };
+}
+
+function extended({ record, rows, heartbeats, log, attributes }: ModelRun, commit: RunCommit): ModelRun {
   const { closedAt: _closedAt, blocked: blockedBefore, ...kept } = record;
   const isEnd = isClosed(commit.status);
   const blocked = commit.blocked === undefined ? blockedBefore : (commit.blocked ?? undefined);
@@ -334,6 +347,7 @@ function extended({ record, rows, heartbeats, log }: ModelRun, commit: RunCommit
     rows: withRow(rows, commit.events, record.headSeq + 1, record),
     heartbeats: isEnd ? [] : beats.reduce(withBeat, heartbeats),
     log: withEntries(log, commit.log),
+    attributes: commit.attributes ?? attributes,
   };
 }
 
@@ -374,7 +388,7 @@ function withBeat(heartbeats: readonly Heartbeat[], beat: Heartbeat): readonly H
 }
 
 function begun(start: StartCommit, runKey: RunKey): ModelRun {
-  const { events, firstSeq, follows: _follows, wakeAt, status, log, ...rest } = start;
+  const { events, firstSeq, follows: _follows, wakeAt, status, log, attributes, ...rest } = start;
   const record: RunRecord = {
     ...rest,
     runKey,
@@ -383,7 +397,13 @@ function begun(start: StartCommit, runKey: RunKey): ModelRun {
     headSeq: firstSeq - 1 + events.length,
     wakeAt: isClosed(status) ? null : wakeAt,
   };
-  return { record, rows: withRow([], events, firstSeq, record), heartbeats: [], log: withEntries([], log) };
+  return {
+    record,
+    rows: withRow([], events, firstSeq, record),
+    heartbeats: [],
+    log: withEntries([], log),
+    attributes: attributes ?? noAttributes,
+  };
 }
 
 function withRow(
@@ -481,11 +501,11 @@ function explainPage(
   call: Extract<Call, { readonly kind: "list" }>,
   outcome: Outcome,
 ): Explanation {
-  const { filter, limit, after } = call;
+  const { filter, limit, after, withAttributes: isWith = false } = call;
   const matching = state.runs
-    .map(({ record }) => record)
-    .filter(
-      (record) => matches(record, filter) && record.runKey < (after?.runKey ?? Number.POSITIVE_INFINITY),
+    .filter((run) => matches(run, filter) && run.record.runKey < (after?.runKey ?? Number.POSITIVE_INFINITY))
+    .map(({ record, attributes }) =>
+      isWith && Object.keys(attributes).length > 0 ? { ...record, attributes } : record,
     )
     .toReversed();
   const expected = { runs: matching.slice(0, limit), hasMore: matching.length > limit };
@@ -539,7 +559,7 @@ function answerOf(
     case "listMessages":
       return state.messages.filter(({ messageId }) => messageId > call.afterId).slice(0, call.limit);
     case "count":
-      return records.filter((record) => matches(record, call.filter)).length;
+      return state.runs.filter((run) => matches(run, call.filter)).length;
     case "readCatalog": {
       const { packages, routes } = state.catalog;
       return { packages: packages.map(({ archive: _archive, ...record }) => record), routes };
@@ -559,7 +579,7 @@ function compareDue(left: Omit<DueRun, "workflowId">, right: Omit<DueRun, "workf
   return left.wakeAt - right.wakeAt || left.runKey - right.runKey;
 }
 
-function matches(record: RunRecord, filter: RunFilter): boolean {
+function matches({ record, attributes }: ModelRun, filter: RunFilter): boolean {
   const within = (value: number | undefined, from: number | undefined, to: number | undefined): boolean =>
     (from === undefined || (value !== undefined && value >= from)) &&
     (to === undefined || (value !== undefined && value <= to));
@@ -572,6 +592,7 @@ function matches(record: RunRecord, filter: RunFilter): boolean {
     is(filter.isBlocked, record.blocked !== undefined) &&
     is(filter.parentWorkflowId, record.parent?.workflowId) &&
     within(record.startedAt, filter.startedAfter, filter.startedBefore) &&
-    within(record.closedAt, filter.closedAfter, filter.closedBefore)
+    within(record.closedAt, filter.closedAfter, filter.closedBefore) &&
+    matchesAttributes(attributes, filter.attributes ?? [])
   );
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import type * as FastCheck from "fast-check";
+import type { AttributeCondition } from "../../core/attribute-filter.ts";
+import type { Attributes } from "../../core/attributes.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
 import { toRunId } from "../../core/ids.ts";
 import { toPayload } from "../../core/payload.ts";
@@ -35,6 +37,8 @@ export interface Step {
   readonly beatCount: number;
   /** Of what the run said: how many lines; 0: nothing. */
   readonly lineCount: number;
+  /** Which attributes it has from then on; absent: as before. */
+  readonly attributes: number | undefined;
   readonly blocked: string | null | undefined;
   /** Of a run that begins: which package it is of, if of any. */
   readonly package: number | undefined;
@@ -94,6 +98,41 @@ export type Operation =
   | { readonly kind: "feed"; readonly which: number; readonly limit: number };
 
 const workflowIds: readonly WorkflowId[] = ["a", "A", "a-b", "é"].map(idOf);
+
+const attributeSets: readonly Attributes[] = [
+  {},
+  { amount: 5, region: "eu" },
+  { amount: "5", region: ["eu", "é"] },
+  { amount: { at: 5 }, paid: true },
+  { amount: 7.5, paid: 1, region: "" },
+  { amount: -1, paid: false, region: ["us"] },
+];
+
+const conditionSets: readonly (readonly AttributeCondition[])[] = [
+  [{ name: "amount", kind: "exists" }],
+  [{ name: "amount", kind: "in", values: [5] }],
+  [{ name: "region", kind: "in", values: ["eu"] }],
+  [{ name: "amount", kind: "in", values: ["5", 5, { at: 5 }] }],
+  [{ name: "paid", kind: "in", values: [true, 1] }],
+  [{ name: "region", kind: "in", values: ["eu", "é", ""] }],
+  [{ name: "amount", kind: "range", of: "number", from: { value: 5, isOpen: false } }],
+  [
+    {
+      name: "amount",
+      kind: "range",
+      of: "number",
+      from: { value: -1, isOpen: true },
+      to: { value: 7.5, isOpen: true },
+    },
+  ],
+  [{ name: "amount", kind: "range", of: "datetime", to: { value: 5, isOpen: false } }],
+  [
+    { name: "region", kind: "exists" },
+    { name: "amount", kind: "range", of: "number", to: { value: 6, isOpen: false } },
+  ],
+  [],
+  [{ name: "none", kind: "exists" }],
+];
 
 const isLackingBit = 4;
 const feedMarksMax = 60;
@@ -205,7 +244,8 @@ export class Ledger {
           if (event !== undefined) this.#feedMarks.push({ cursor, runId, seq: event.seq });
         const last = this.#feedMarks.at(-1);
         // Of a page with a filter the end may lie behind what others would read from there.
-        const isFiltered = call.workflowId !== undefined || call.workflowType !== undefined;
+        const isFiltered =
+          call.workflowId !== undefined || call.workflowType !== undefined || call.attributes !== undefined;
         if (isFiltered) break;
         if (items.length > 0 && last !== undefined) this.#feedMarks.push({ ...last, cursor: nextCursor });
         else if (typeof call.after !== "string") this.#feedMarks.push({ ...call.after, cursor: nextCursor });
@@ -263,7 +303,12 @@ export class Ledger {
       { kind: "listDue", untilAt: all, after: undefined, limit: all },
       { kind: "nextWakeAt", afterAt: 0 },
       { kind: "listMessages", afterId: 0, limit: all },
-      { kind: "list", filter: {}, limit: all },
+      { kind: "list", filter: {}, limit: all, withAttributes: true },
+      ...conditionSets.flatMap((attributes): Read[] => [
+        { kind: "list", filter: { attributes }, limit: all },
+        { kind: "count", filter: { attributes } },
+        { kind: "count", filter: { attributes, status: "running" } },
+      ]),
       { kind: "count", filter: {} },
       { kind: "count", filter: { status: "running" } },
       { kind: "count", filter: { status: "paused" } },
@@ -336,6 +381,7 @@ export class Ledger {
           details: toPayload([this.#markCount, ordinal], "details"),
         })),
         ...this.#toLog(extended.headSeq + 1 + step.drift, step),
+        ...toAttributes(step),
       };
       headSeq += events.length;
     }
@@ -356,6 +402,7 @@ export class Ledger {
         ...(isFlash ? { closedAt: now } : {}),
         wakeAt: step.wakeAt,
         ...this.#toLog(firstSeq, step),
+        ...toAttributes(step),
         ...(step.workflow === 1
           ? { parent: { workflowId: idOf("a"), runId: toRunId("r"), ordinal: 2 } }
           : {}),
@@ -448,9 +495,9 @@ export class Ledger {
   #toPage({ which, limit }: Extract<Operation, { readonly kind: "page" }>): Call {
     if (this.#page !== undefined && which % 3 > 0) {
       const { filter, cursor, runKey } = this.#page;
-      return { kind: "list", filter, limit, after: { cursor, runKey } };
+      return { kind: "list", filter, limit, after: { cursor, runKey }, withAttributes: which % 2 === 0 };
     }
-    return { kind: "list", filter: this.#toFilter(which), limit };
+    return { kind: "list", filter: this.#toFilter(which), limit, withAttributes: which % 2 === 0 };
   }
 
   #toFeed({ which, limit }: Extract<Operation, { readonly kind: "feed" }>): Call {
@@ -462,6 +509,7 @@ export class Ledger {
       limit,
       ...(which % 5 === 1 ? { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") } : {}),
       ...(which % 5 === 2 ? { workflowType: "bill" } : {}),
+      ...(which % 5 > 2 ? conditionsAt(which) : {}),
     };
   }
 
@@ -477,6 +525,9 @@ export class Ledger {
       { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") },
       { workflowType: "bill" },
       { parentWorkflowId: idOf("a") },
+      conditionsAt(which),
+      { ...conditionsAt(which), status: "running" },
+      { ...conditionsAt(which), workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") },
       ...(run === undefined ? [] : [{ startedAfter: run.startedAt }, { startedBefore: run.startedAt }]),
       ...(run?.closedAt === undefined
         ? []
@@ -557,6 +608,15 @@ export class Ledger {
   }
 }
 
+function toAttributes({ attributes }: Step): { readonly attributes?: Attributes } {
+  const set = attributes === undefined ? undefined : attributeSets[attributes % attributeSets.length];
+  return set === undefined ? {} : { attributes: set };
+}
+
+function conditionsAt(which: number): { readonly attributes: readonly AttributeCondition[] } {
+  return { attributes: conditionSets[which % conditionSets.length] ?? [] };
+}
+
 /** Of those types of the package that the bits name; with the highest bit one that it lacks. */
 function typesOf({ workflowTypes }: Pick<Archive, "workflowTypes">, bits: number): readonly string[] {
   const own = workflowTypes.filter((_, index) => (bits & (1 << index)) !== 0);
@@ -613,6 +673,7 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
       { weight: 19, arbitrary: fc.nat({ max: 3 }) },
       { weight: 1, arbitrary: fc.constant(600) },
     ),
+    attributes: fc.option(fc.nat({ max: attributeSets.length - 1 }), { nil: undefined, freq: 2 }),
     blocked: fc.oneof(
       { weight: 3, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: fc.constantFrom(null, "no code") },
@@ -660,14 +721,14 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
         arbitrary: fc.record({
           kind: fc.constant("read" as const),
           what: fc.constantFrom(...reads),
-          which: fc.nat({ max: 30 }),
+          which: fc.nat({ max: 200 }),
           from: fc.nat({ max: 12 }),
           limit: fc.option(limit, { nil: undefined }),
         }),
       },
       {
         weight: 2,
-        arbitrary: fc.record({ kind: fc.constant("page" as const), which: fc.nat({ max: 30 }), limit }),
+        arbitrary: fc.record({ kind: fc.constant("page" as const), which: fc.nat({ max: 200 }), limit }),
       },
       {
         weight: 2,

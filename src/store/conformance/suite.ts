@@ -1,4 +1,5 @@
 import { appendScenarios } from "./append-scenarios.ts";
+import { attributeScenarios } from "./attribute-scenarios.ts";
 import { catalogScenarios, packageDamageScenarios } from "./catalog-scenarios.ts";
 import { chainScenarios } from "./chain-scenarios.ts";
 import { damageScenarios, handleScenarios } from "./handle-scenarios.ts";
@@ -37,6 +38,7 @@ const groups: Readonly<Record<string, readonly Scenario[]>> = {
   "requests that are repeated": requestScenarios,
   "the feed": feedScenarios,
   "the logs of runs": logScenarios,
+  "search attributes": attributeScenarios,
   properties: [sequenceScenario, interleavingScenario],
 };
 

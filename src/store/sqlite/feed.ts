@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { Attributes } from "../../core/attributes.ts";
 import { AionError, isAionError } from "../../core/errors.ts";
 import type { Event } from "../../core/event.ts";
 import type { RunId, WorkflowId } from "../../core/ids.ts";
@@ -91,6 +92,7 @@ interface KeyedRun extends FeedRun {
 
 /** How a row of events is read, and what is made of it: as for histories. */
 export interface RowReader {
+  readAttributes(runKey: RunKey): Attributes;
   /** Throws what a history of the workflow that has this row would throw. */
   readRow(run: KeyedRun, firstSeq: number): { readonly events: readonly Event[]; readonly chars: number };
 }
@@ -112,7 +114,7 @@ export class FeedReader {
       state: toState(this.#sql.state.get()),
       transactions: (fromPosition) => this.#transactions(fromPosition),
       findRun: (runKey) => {
-        if (!runs.has(runKey)) runs.set(runKey, toRun(runKey, this.#sql.run.get(runKey)));
+        if (!runs.has(runKey)) runs.set(runKey, this.#findRun(runKey, request));
         return runs.get(runKey);
       },
       readRow: (run, { firstSeq, count }) => {
@@ -130,6 +132,12 @@ export class FeedReader {
         }
       },
     });
+  }
+
+  #findRun(runKey: RunKey, { attributes }: FeedRange): KeyedRun | undefined {
+    const run = toRun(runKey, this.#sql.run.get(runKey));
+    if (run === undefined || attributes === undefined) return run;
+    return { ...run, attributes: this.#rows.readAttributes(runKey) };
   }
 
   *#transactions(fromPosition: number): Generator<FeedTransaction> {

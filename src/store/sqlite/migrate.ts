@@ -16,6 +16,7 @@ const migrations: readonly string[] = [
   "003-feed-and-requests.sql",
   "004-run-log.sql",
   "005-paused.sql",
+  "006-attributes.sql",
 ];
 
 /** The format that this version writes. */

@@ -21,6 +21,7 @@ import type {
   StoredMessage,
 } from "../contract.ts";
 import type { LogPage } from "../run-log.ts";
+import { AttributeReader, attributeCheck, leadingRuns } from "./attributes.ts";
 import { CatalogReader } from "./catalog.ts";
 import { FeedReader } from "./feed.ts";
 import { RunLogReader } from "./run-log.ts";
@@ -44,12 +45,15 @@ export class Reader {
   readonly #catalog: CatalogReader;
   readonly #feed: FeedReader;
   readonly #log: RunLogReader;
+  readonly #attributes: AttributeReader;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
     this.#catalog = new CatalogReader(database);
     this.#log = new RunLogReader(database);
+    this.#attributes = new AttributeReader(database);
     this.#feed = new FeedReader(database, {
+      readAttributes: (runKey) => this.#attributes.read(runKey),
       readRow: ({ runKey, workflowId }, firstSeq) => this.#readRow(runKey, workflowId, firstSeq),
     });
     this.#sql = Object.fromEntries(
@@ -155,13 +159,14 @@ export class Reader {
    * a turn of the event loop between two, so that a large store is not searched at the engine's expense.
    */
   async list(filter: RunFilter, beforeKey: number | undefined, limit: number): Promise<RunRecord[]> {
-    const { where, values } = toWhere(filter);
-    const select = `SELECT ${runColumns} FROM ${runsFor(filter)} WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}
-      ORDER BY run_key DESC LIMIT ?`;
-    const statement = this.#database.prepare(select);
+    const { from: runs, where, values, key, isAtOnce } = this.#plan(filter);
+    const statement = this.#database.prepare(
+      `SELECT ${runColumns} FROM ${runs} WHERE ${[...where, `${key} >= ?`, `${key} < ?`].join(" AND ")}
+      ORDER BY ${key} DESC LIMIT ?`,
+    );
     const { firstKey, lastKey } = this.#keyRange();
     const found: RunRecord[] = [];
-    const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
+    const sliceSize = isAtOnce ? lastKey - firstKey + 1 : keysPerSlice;
     let below = Math.min(beforeKey ?? lastKey + 1, lastKey + 1);
     // The first slice is open above: what began meanwhile may have taken the place of what ended meanwhile.
     let end = beforeKey ?? Number.MAX_SAFE_INTEGER;
@@ -176,21 +181,49 @@ export class Reader {
   }
 
   async count(filter: RunFilter): Promise<number> {
-    const { where, values } = toWhere(filter);
-    if (where.length === 0) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
-    if (where.length === 1 && filter.status === "running")
+    const { from: runs, where, values, key, isAtOnce } = this.#plan(filter);
+    const isOfAttributes = filter.attributes !== undefined && filter.attributes.length > 0;
+    if (where.length === 0 && !isOfAttributes) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
+    if (where.length === 1 && !isOfAttributes && filter.status === "running")
       return Number(this.#sql.countRunning.get()?.["count"] ?? 0);
     const statement = this.#database.prepare(
-      `SELECT count(*) AS count FROM ${runsFor(filter)} WHERE ${[...where, "run_key >= ?", "run_key < ?"].join(" AND ")}`,
+      `SELECT count(*) AS count FROM ${runs} WHERE ${[...where, `${key} >= ?`, `${key} < ?`].join(" AND ")}`,
     );
     const { firstKey, lastKey } = this.#keyRange();
-    const sliceSize = isIndexed(filter) ? lastKey - firstKey + 1 : keysPerSlice;
+    const sliceSize = isAtOnce ? lastKey - firstKey + 1 : keysPerSlice;
     let count = 0;
     for (let from = firstKey; from <= lastKey; from += sliceSize) {
       if (from > firstKey) await nextTurn();
       count += Number(statement.get(...values, from, from + sliceSize)?.["count"] ?? 0);
     }
     return count;
+  }
+
+  withAttributes(runs: readonly RunRecord[]): RunRecord[] {
+    return this.#consistently(() =>
+      runs.map((run) => {
+        const attributes = this.#attributes.read(run.runKey);
+        return Object.keys(attributes).length === 0 ? run : { ...run, attributes };
+      }),
+    );
+  }
+
+  /** How the runs that match are found. */
+  #plan(filter: RunFilter): Plan {
+    const { where, values } = toWhere(filter);
+    const conditions = filter.attributes ?? [];
+    const isFew = isIndexed(filter);
+    const choice = isFew ? {} : this.#attributes.choose(conditions);
+    const { leading } = choice;
+    const checks = conditions.filter((condition) => condition !== leading).map(attributeCheck);
+    const from = leading === undefined ? { text: runsFor(filter), values: [] } : leadingRuns(leading);
+    return {
+      from: from.text,
+      where: [...where, ...checks.map(({ text }) => text)],
+      values: [...from.values, ...values, ...checks.flatMap((check) => check.values)],
+      key: leading === undefined ? "run_key" : "found.key",
+      isAtOnce: isFew || choice.isFew === true,
+    };
   }
 
   readCatalog(): Catalog {
@@ -332,6 +365,17 @@ export class Reader {
     if (endSeq !== headSeq)
       throw corrupt(workflowId, endSeq + 1, `the rows end at event ${endSeq}, the run at event ${headSeq}`);
   }
+}
+
+interface Plan {
+  /** In the place of `runs`. */
+  readonly from: string;
+  readonly where: readonly string[];
+  readonly values: readonly (string | number)[];
+  /** What the key of a run is called. */
+  readonly key: string;
+  /** Few rows are looked at. */
+  readonly isAtOnce: boolean;
 }
 
 const firstPageRows = 8;

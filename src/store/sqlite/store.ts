@@ -20,6 +20,7 @@ import type {
   OwnerClaim,
   OwnerRecord,
   OwnerToken,
+  PageRequest,
   RunFilter,
   RunKey,
   RunPage,
@@ -210,15 +211,14 @@ class SqliteStore implements Store {
     return this.#read(() => this.#reader.readLog(run, afterSeq, limit));
   }
 
-  async list(
-    filter: RunFilter,
-    page: { readonly cursor?: string; readonly limit: number },
-  ): Promise<RunPage> {
+  async list(filter: RunFilter, page: PageRequest): Promise<RunPage> {
+    const { limit } = page;
     const beforeKey = parseCursor(page.cursor);
-    const runs = await this.#readSlowly(() => this.#reader.list(filter, beforeKey, page.limit + 1));
-    const last = runs[page.limit - 1];
-    if (runs.length <= page.limit || last === undefined) return { runs };
-    return { runs: runs.slice(0, page.limit), nextCursor: String(last.runKey) };
+    const found = await this.#readSlowly(() => this.#reader.list(filter, beforeKey, limit + 1));
+    const runs = page.withAttributes === true ? this.#read(() => this.#reader.withAttributes(found)) : found;
+    const last = runs[limit - 1];
+    if (runs.length <= limit || last === undefined) return { runs };
+    return { runs: runs.slice(0, limit), nextCursor: String(last.runKey) };
   }
 
   async count(filter: RunFilter): Promise<number> {

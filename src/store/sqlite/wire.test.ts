@@ -16,10 +16,12 @@ const run: fc.Arbitrary<Commit> = fc
     wakeAt: fc.option(fc.nat()),
     blocked: fc.option(fc.string()),
     isRare: fc.boolean(),
+    attributes: fc.constantFrom({}, { attributes: {} }, { attributes: { "a.b": ["ü"], at: { at: -1 } } }),
   })
-  .map(({ isRare, blocked, wakeAt, ...rest }) => ({
+  .map(({ isRare, blocked, wakeAt, attributes, ...rest }) => ({
     run: {
       ...rest,
+      ...attributes,
       workflowId: idOf("w"),
       events: isRare ? [] : [mark("ü"), endOf("failed")],
       status: isRare ? ("running" as const) : ("failed" as const),
@@ -34,7 +36,12 @@ const run: fc.Arbitrary<Commit> = fc
 const start: fc.Arbitrary<Commit> = fc.boolean().map((isChild) => ({
   start: startOf(
     "v",
-    isChild ? { parent: { workflowId: idOf("p"), runId: startOf("p").runId, ordinal: 4 } } : {},
+    isChild
+      ? {
+          parent: { workflowId: idOf("p"), runId: startOf("p").runId, ordinal: 4 },
+          attributes: { amount: 5 },
+        }
+      : {},
   ),
 }));
 
@@ -95,7 +102,9 @@ it("jobs reach the thread as they were given", () => {
 function withoutEvents(one: Job): unknown {
   if (one.kind !== "append") return one;
   const strip = (part: { readonly of: object } | undefined): unknown =>
-    part === undefined ? undefined : { ...part, of: { ...part.of, events: undefined } };
+    part === undefined
+      ? undefined
+      : { ...part, of: { ...part.of, events: undefined, attributes: undefined } };
   return {
     ...one,
     commits: one.commits.map((each) => ({ ...each, run: strip(each.run), start: strip(each.start) })),

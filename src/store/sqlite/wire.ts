@@ -21,6 +21,7 @@ const hasStart = 2;
 const hasRest = 4;
 const hasNeed = 8;
 const hasLog = 16;
+const hasAttributes = 32;
 
 export function encodeJobs(jobs: readonly Job[]): Wire {
   const wire: Wire = [];
@@ -44,14 +45,17 @@ export function transferOf(jobs: readonly Job[]): ArrayBuffer[] {
 function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit, wire: Wire): void {
   const isPlain = send.length === 0 && consume.length === 0;
   const isSilent = (run?.log.length ?? 0) + (start?.log.length ?? 0) === 0;
+  const isBare = run?.attributes === undefined && start?.attributes === undefined;
   wire.push(
     (run === undefined ? 0 : hasRun) |
       (start === undefined ? 0 : hasStart) |
       (isPlain ? 0 : hasRest) |
       (needsPackage === undefined ? 0 : hasNeed) |
-      (isSilent ? 0 : hasLog),
+      (isSilent ? 0 : hasLog) |
+      (isBare ? 0 : hasAttributes),
   );
   if (!isSilent) wire.push(run?.log ?? nothing, start?.log ?? nothing);
+  if (!isBare) wire.push(run?.attributes, start?.attributes);
   if (run !== undefined) {
     const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, heartbeats } =
       run.of;
@@ -128,8 +132,11 @@ function decodeCommit(input: Input): EncodedCommit {
   const isSilent = (parts & hasLog) === 0;
   const runLog = isSilent ? nothing : (input.next() as readonly EncodedLogEntry[]);
   const startLog = isSilent ? nothing : (input.next() as readonly EncodedLogEntry[]);
-  const run = (parts & hasRun) === 0 ? undefined : decodeRun(input, runLog);
-  const start = (parts & hasStart) === 0 ? undefined : decodeStart(input, startLog);
+  const isBare = (parts & hasAttributes) === 0;
+  const runAttributes = isBare ? undefined : (input.next() as string | undefined);
+  const startAttributes = isBare ? undefined : (input.next() as string | undefined);
+  const run = (parts & hasRun) === 0 ? undefined : decodeRun(input, runLog, runAttributes);
+  const start = (parts & hasStart) === 0 ? undefined : decodeStart(input, startLog, startAttributes);
   const isPlain = (parts & hasRest) === 0;
   return {
     run,
@@ -140,7 +147,11 @@ function decodeCommit(input: Input): EncodedCommit {
   };
 }
 
-function decodeRun(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<RunCommit> {
+function decodeRun(
+  input: Input,
+  log: readonly EncodedLogEntry[],
+  attributes: string | undefined,
+): EncodedPart<RunCommit> {
   const row = input.next() as string;
   const eventCount = input.next() as number;
   const of = {
@@ -154,10 +165,14 @@ function decodeRun(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<R
     blocked: input.next() as string | null,
     heartbeats: input.next() as NonNullable<RunCommit["heartbeats"]>,
   };
-  return { row, eventCount, of, log };
+  return { row, eventCount, of, log, attributes };
 }
 
-function decodeStart(input: Input, log: readonly EncodedLogEntry[]): EncodedPart<StartCommit> {
+function decodeStart(
+  input: Input,
+  log: readonly EncodedLogEntry[],
+  attributes: string | undefined,
+): EncodedPart<StartCommit> {
   const row = input.next() as string;
   const eventCount = input.next() as number;
   const of = {
@@ -173,7 +188,7 @@ function decodeStart(input: Input, log: readonly EncodedLogEntry[]): EncodedPart
     wakeAt: input.next() as number | null,
     parent: input.next() as NonNullable<StartCommit["parent"]>,
   };
-  return { row, eventCount, of, log };
+  return { row, eventCount, of, log, attributes };
 }
 
 class Input {

@@ -7,6 +7,7 @@ import { packageNotFound } from "../catalog.ts";
 import { chainOpen, chainOther, messageGone, sequenceConflict } from "../commit.ts";
 import type { EncodedCommit, EncodedPart } from "../commit.ts";
 import type { CommitResult, RunCommit, RunKey, StartCommit } from "../contract.ts";
+import { AttributeWriter } from "./attributes.ts";
 import { CatalogWriter } from "./catalog.ts";
 import { isStatementFault, toStoreError } from "./errors.ts";
 import { FeedWriter } from "./feed.ts";
@@ -39,6 +40,7 @@ export class Writer {
   readonly #catalog: CatalogWriter;
   readonly #feed: FeedWriter;
   readonly #log: RunLogWriter;
+  readonly #attributes: AttributeWriter;
   readonly #sql: Statements;
   #failure: AionError | undefined;
   /** Of transactions of commits: see `StoreMeter`. */
@@ -63,6 +65,7 @@ export class Writer {
     this.#catalog = new CatalogWriter(database);
     this.#feed = new FeedWriter(database);
     this.#log = new RunLogWriter(database);
+    this.#attributes = new AttributeWriter(database);
     this.#sql = prepareStatements(database);
     // Before a word is written: a thread that opens the path anew may have been given another file.
     try {
@@ -194,6 +197,7 @@ export class Writer {
       this.#sql.deleteEvents.run(runKey);
       this.#sql.deleteHeartbeats.run(runKey);
       this.#log.delete(Number(runKey));
+      this.#attributes.delete(Number(runKey));
       this.#sql.deleteRun.run(runKey);
     }
     return closed.length;
@@ -414,6 +418,7 @@ export class Writer {
     }
     if (eventCount > 0) this.#insertRow({ runKey, workflowId, firstSeq: expectedSeq + 1, row, eventCount });
     if (part.log.length > 0) this.#log.write(commit, part.log);
+    if (part.attributes !== undefined) this.#attributes.replace(runKey, part.attributes);
     if (closes) {
       if (this.#hasHeartbeats()) this.#sql.deleteHeartbeats.run(runKey);
     } else if (commit.heartbeats !== undefined) {
@@ -466,6 +471,7 @@ export class Writer {
     this.#lastRunKey = runKey;
     this.#insertRow({ runKey, workflowId, firstSeq, row, eventCount });
     if (part.log.length > 0) this.#log.write({ runKey, workflowId }, part.log);
+    if (part.attributes !== undefined) this.#attributes.insert(runKey, part.attributes);
     return runKey;
   }
 

@@ -26,6 +26,7 @@ const checksums: Readonly<Record<number, string>> = {
   3: "b225e0b210291a74",
   4: "60c8d390fcfb9f0c",
   5: "76f365113cb205c0",
+  6: "53bcad954bd2ab6c",
 };
 
 let directory: string;

@@ -26,7 +26,7 @@ import { openSqliteStore } from "../../../src/store/sqlite/store.ts";
 
 /** All that a version must give back of what another has written. */
 export async function readStore(store: Store): Promise<unknown> {
-  const { runs } = await store.list({}, { limit: 1_000 });
+  const { runs } = await store.list({}, { limit: 1_000, withAttributes: true });
   const catalog = await store.readCatalog();
   const ids = [...new Set(runs.map((run) => run.workflowId))];
   return {
@@ -132,6 +132,11 @@ async function write(file: string): Promise<unknown> {
     events: [{ type: "WorkflowPaused", reason: "ünï 🚀", requestId: "pause 🚀", recordedAt: 74 }],
     wakeAt: 75,
   });
+  const found = await world.start("found", {
+    attributes: { "a.b": ["ünï 🚀", ""], amount: -1.5e300, due: { at: -1 }, isOpen: false, note: 'x "y"' },
+  });
+  await world.extend(found, { attributes: { amount: 7, due: { at: 76 }, isOpen: true, tags: ["x", "y"] } });
+  await world.end(await world.start("found and ended", { attributes: { amount: 8 } }));
   // A key that was given and is gone.
   await world.extend(await world.start("gone"), {
     status: "completed",
