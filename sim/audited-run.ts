@@ -1,8 +1,10 @@
+import type { Attributes } from "../src/core/attributes.ts";
 import type { NewEvent } from "../src/core/codec.ts";
 import { roleOf } from "../src/core/event.ts";
 import type { EventOf } from "../src/core/event.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
+import { attributesAfter, textOfAttributes } from "./attribute-oracle.ts";
 import type { Protection } from "./cancel-oracle.ts";
 import { protectionOfActivity, protectionOfChild, undoOf } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -87,7 +89,8 @@ export type Remark =
   | "timed-out run reopened"
   | "run reopened again"
   | "run reopened that had ended in a pause"
-  | "failure taken back by a reopening";
+  | "failure taken back by a reopening"
+  | "attributes taken back by a reopening";
 
 /**
  * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
@@ -132,6 +135,12 @@ export class AuditedRun {
   isDeleted = false;
   isCancelRequested = false;
   isPaused = false;
+  /** By its history. */
+  attributes: Attributes = {};
+  /** By its commits. */
+  foundBy: Attributes = {};
+  /** What that was after each commit that changed it. */
+  readonly foundByStates: string[] = [];
   /** Recorded during a pause, and not told yet. */
   readonly #held: { readonly seq: number; readonly type: string; readonly ordinal: number | undefined }[] =
     [];
@@ -266,6 +275,13 @@ export class AuditedRun {
     this.#issueOnce(event);
     this.#checkPause(event);
     this.#absorb(event, epoch);
+    const { attributes } = this;
+    this.attributes = attributesAfter(attributes, event);
+    if (event.type === "SearchAttributesUpdated")
+      this.#onTakenBack(() => {
+        this.attributes = attributes;
+        this.#onRemark("attributes taken back by a reopening");
+      });
     if (isTerminal(event)) {
       this.terminal = event;
       this.#onTakenBack(() => {
@@ -273,6 +289,12 @@ export class AuditedRun {
       });
     }
     this.events.push(event);
+  }
+
+  /** What a commit says that it is found by from now on. */
+  found(attributes: Attributes): void {
+    this.foundBy = attributes;
+    this.foundByStates.push(textOfAttributes(attributes));
   }
 
   /** The seq of the event that is being applied. */

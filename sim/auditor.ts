@@ -4,6 +4,7 @@ import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
+import { checkCarried, checkSaid } from "./attribute-oracle.ts";
 import type { AttemptWatch } from "./audited-run.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
@@ -246,11 +247,17 @@ export class Auditor {
       if (run.events.some(isTerminal)) ended = audited;
       else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
+      if (run.attributes !== undefined) audited.found(run.attributes);
+      checkSaid(audited);
     }
     if (start !== undefined) {
       const began = this.#begin(start, result.startedKey, ended, epoch);
       if (start.events.some(isTerminal)) ended = began;
       this.#checkRow(began, start);
+      began.found(start.attributes ?? {});
+      checkSaid(began);
+      if (began.started.continuedFrom !== undefined)
+        checkCarried(this.runs.get(began.started.continuedFrom), began);
     }
     if (ended?.terminal?.type === "WorkflowContinuedAsNew" && start === undefined)
       throw new SimulationFailure("none-open", `${ended.workflowId} continued as nothing`);

@@ -1,7 +1,10 @@
 import type { ReusePolicy } from "../src/client/service.ts";
+import type { Attributes } from "../src/core/attributes.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
-import { randomProgram } from "./random-program.ts";
+import type { Search } from "./attribute-oracle.ts";
+import { isSearch, searches } from "./attribute-oracle.ts";
+import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
 import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
 import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
@@ -50,13 +53,14 @@ export type Operation =
       readonly executionTimeoutMs?: number;
       readonly reuse?: ReusePolicy;
       readonly signal?: SignalPlan;
+      readonly attributes?: Attributes;
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
   | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | ReopenPlan
-  | { readonly verb: "list" }
+  | { readonly verb: "list"; readonly search?: Search }
   | { readonly verb: "wait"; readonly ms: number };
 
 /** Of a run that has ended, or has not; repeated when it is said so, with the same id. */
@@ -152,7 +156,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const programCount = dice.int(1, 3);
   const targets = ["listener", "nobody", "w0", "w0", "w1"];
   for (let index = 0; index < programCount; index++) {
-    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome });
+    programs[`p${index}`] = withAttributes(
+      randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome }),
+      new Dice(`attributes ${index} of ${seed}`),
+    );
   }
   const workerDice = new Dice(`workers of ${seed}`);
   const isDrawn = workerDice.chance(0.5);
@@ -172,7 +179,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
       new Dice(`updates of ${seed}`),
     ),
     new Dice(`reopenings of ${seed}`),
-  );
+  ).map((operations, index) => withSearches(operations, new Dice(`searches of client ${index} of ${seed}`)));
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
   const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
@@ -263,6 +270,17 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     for (const workflowId of known) operations.push({ verb: "result", workflowId });
     return operations;
   }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+/** What clients do besides, and when, is as it was. */
+function withSearches(operations: readonly NumberedOperation[], dice: Dice): readonly NumberedOperation[] {
+  return operations.map(({ number, of }) => {
+    if (of.verb === "list" && dice.chance(0.8))
+      return { number, of: { ...of, search: dice.pick(Object.keys(searches).filter(isSearch)) } };
+    if (of.verb !== "start" || !dice.chance(0.4)) return { number, of };
+    const { name, value } = drawAttribute(dice);
+    return { number, of: { ...of, attributes: value === null ? {} : { [name]: value } } };
+  });
 }
 
 /** Some worlds have them; the others are what they would be without. What clients do besides keeps its numbers. */

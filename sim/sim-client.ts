@@ -1,4 +1,4 @@
-import type { ResultReply, Service, StartReply, StartRequest } from "../src/client/service.ts";
+import type { ResultReply, RunSummary, Service, StartReply, StartRequest } from "../src/client/service.ts";
 import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
 import type { RunId } from "../src/core/ids.ts";
@@ -6,6 +6,8 @@ import { messageOf } from "../src/core/payload.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { statusAfter } from "../src/core/status.ts";
 import { account, bump } from "../test/replay/interpreter.ts";
+import type { Search } from "./attribute-oracle.ts";
+import { beforeLooking, checkListed } from "./attribute-oracle.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
@@ -48,6 +50,8 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "update_not_found",
   "run_not_reopenable",
 ]);
+
+const listPage = 2;
 
 export interface SentSignal extends SignalPlan {
   readonly workflowId: string;
@@ -129,9 +133,29 @@ export class SimClient implements Actor {
         );
         return;
       case "list":
-        await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
-        return;
+        return this.#list(operation.search);
     }
+  }
+
+  async #list(search: Search | undefined): Promise<void> {
+    if (search === undefined) {
+      await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
+      return;
+    }
+    const { auditor, statistics } = this.#of;
+    const before = beforeLooking(auditor);
+    const runs: RunSummary[] = [];
+    for (let cursor: string | undefined; ;) {
+      const filter = { where: [search] };
+      const page = { limit: listPage, withAttributes: true, ...(cursor === undefined ? {} : { cursor }) };
+      const answer = await this.#ask("list", (service) => service.list({ filter, ...page }));
+      if (!("reply" in answer)) return;
+      runs.push(...answer.reply.runs);
+      cursor = answer.reply.nextCursor;
+      if (cursor === undefined) break;
+    }
+    checkListed(auditor, search, runs, before);
+    if (runs.length > listPage) statistics.note("pages of runs found by their attributes");
   }
 
   #wait(ms: number): Promise<void> {

@@ -10,6 +10,7 @@ import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { dawdling, EngineLife } from "./engine-life.ts";
+import { checkFound } from "./attribute-oracle.ts";
 import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
@@ -443,6 +444,9 @@ class World {
     await this.#measure();
     await this.#auditor.compare(this.#inner);
     await checkFeed(this.#inner);
+    await checkFound(this.#inner, this.#auditor, () =>
+      this.#statistics.note("runs found by their attributes"),
+    );
     const { runs } = await this.#inner.list({}, { limit: 10_000 });
     for (const run of runs) {
       if (run.blocked !== undefined)
