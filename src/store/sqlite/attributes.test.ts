@@ -220,10 +220,10 @@ it("cost a commit that has none nothing: no statement about them is executed", (
   database.prepare = (sql) => {
     const statement = prepare(sql);
     const run = statement.run.bind(statement);
-    statement.run = ((...values: never[]) => {
+    statement.run = (...values: never[]) => {
       if (sql.includes("attributes")) executed.push(sql.slice(0, 6));
       return run(...values);
-    }) as never;
+    };
     return statement;
   };
   const writer = new Writer(database, { path: ":memory:", storeName: "sqlite::memory:" });
