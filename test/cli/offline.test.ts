@@ -58,7 +58,7 @@ describe("what a run said", () => {
 });
 
 describe("search attributes", () => {
-  it("are given with a start, shown, and found by", async () => {
+  it("are given with a start, shown, and found by", { timeout: 120_000 }, async () => {
     await test.makeStore(async () => undefined);
     const given = [
       "--attribute",
