@@ -49,7 +49,7 @@ export function textOfAttributes(attributes: Attributes): string {
   return JSON.stringify(Object.entries(attributes).toSorted(([one], [two]) => (one < two ? -1 : 1)));
 }
 
-/** I-61: what a commit says that its run is found by is what its history says. */
+/** I-63: what a commit says that its run is found by is what its history says. */
 export function checkSaid(run: AuditedRun): void {
   const expected = textOfAttributes(run.attributes);
   const found = textOfAttributes(run.foundBy);
@@ -60,7 +60,7 @@ export function checkSaid(run: AuditedRun): void {
     );
 }
 
-/** I-61: a run that continues another is found by what that one was. */
+/** I-63: a run that continues another is found by what that one was. */
 export function checkCarried(before: AuditedRun | undefined, run: AuditedRun): void {
   if (before === undefined) return;
   const expected = textOfAttributes(before.attributes);
@@ -82,7 +82,7 @@ export function beforeLooking(auditor: Auditor): Before {
 }
 
 /**
- * I-61: each run that is listed had such attributes at some moment, and is listed once; each that was there all the time, and had them, is
+ * I-63: each run that is listed had such attributes at some moment, and is listed once; each that was there all the time, and had them, is
  * listed.
  */
 export function checkListed(
@@ -111,7 +111,7 @@ export function checkListed(
   }
 }
 
-/** I-61: when all has ended, every search finds exactly the runs that their histories say. */
+/** I-63: when all has ended, every search finds exactly the runs that their histories say. */
 export async function checkFound(store: Store, auditor: Auditor, note: () => void): Promise<void> {
   const runs = [...auditor.runs.values()].filter((run) => !run.isDeleted);
   for (const [search, isMeant] of Object.entries(searches)) {

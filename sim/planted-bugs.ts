@@ -508,8 +508,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/command-message.ts",
-        'message: { kind: "cancel", reason, parent: link } };',
-        'message: { kind: "cancel", reason, parent: { ...link, ordinal: link.ordinal + 1 } } };',
+        "const parent = { ...link, runId: child.parentRunId };",
+        "const parent = { ...link, runId: child.parentRunId, ordinal: link.ordinal + 1 };",
       ),
     ],
   },
@@ -622,7 +622,11 @@ let latestMs = 0;`,
     within: 1000,
     edits: [
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
-      edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),
+      edit(
+        "engine/closing.ts",
+        'return terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined;',
+        "return undefined;",
+      ),
     ],
   },
   {
@@ -1146,7 +1150,7 @@ let latestMs = 0;`,
   {
     name: "attributes-of-an-end-forgotten",
     claim: "What code sets in the turn in which it ends is in its history, and the run is not found by it.",
-    invariants: [61],
+    invariants: [63],
     within: 100,
     edits: [
       edit(
@@ -1159,7 +1163,7 @@ let latestMs = 0;`,
   {
     name: "attributes-lost-at-continue-as-new",
     claim: "A run that continues another one begins without what that one was found by.",
-    invariants: [36, 61],
+    invariants: [36, 63],
     within: 100,
     edits: [
       edit(
@@ -1172,14 +1176,14 @@ let latestMs = 0;`,
   {
     name: "attributes-kept-over-reopening",
     claim: "A run that is reopened is found by what its code said on the way to its end.",
-    invariants: [59, 61],
+    invariants: [59, 63],
     within: 3000,
     edits: [edit("engine/reopening.ts", "...(isFoundAgain ? {", "...(isFoundAgain && now < 0 ? {")],
   },
   {
     name: "attributes-added-in-the-store",
     claim: "The SQLite writer leaves attributes that a run has no longer.",
-    invariants: [61],
+    invariants: [63],
     within: 100,
     edits: [
       edit(
@@ -1193,7 +1197,7 @@ let latestMs = 0;`,
   {
     name: "page-begins-at-its-cursor",
     claim: "A page of runs that are found by attributes begins with the last run of the page before.",
-    invariants: [61],
+    invariants: [63],
     within: 100,
     edits: [
       edit(

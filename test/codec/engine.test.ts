@@ -632,7 +632,7 @@ describe("a schedule behind a codec", () => {
   });
 });
 
-// I-61
+// I-63
 it("search attributes are what they are, and a run that sets them replays behind a codec", async () => {
   const leaf = workflow("leaf", async () => attributes.get("amount"));
   const job = workflow("job", async (secret: string) => {

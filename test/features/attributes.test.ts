@@ -38,7 +38,7 @@ async function found(client: Client, where: NonNullable<RunListFilter["where"]>)
   return ids;
 }
 
-// I-61
+// I-63
 describe("search attributes", () => {
   it("that a workflow sets are recorded with what it asks for then, and the run is found by them at once", async () => {
     const work = activity("work", async () => "done");
