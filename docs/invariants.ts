@@ -386,7 +386,7 @@ export const groups: readonly Group[] = [
         number: 59,
         claim:
           "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
-        layers: ["U"],
+        layers: ["S", "U"],
       },
       {
         number: 60,
@@ -405,6 +405,17 @@ export const groups: readonly Group[] = [
         claim:
           "A fork changes nothing of the workflow that it is of, and shares no key with it for what it asks for.",
         layers: ["U"],
+      },
+    ],
+  },
+  {
+    title: "L. What runs are found by",
+    invariants: [
+      {
+        number: 63,
+        claim:
+          "A run is found by exactly the attributes that its history says, in the commit that records them, whatever crashes, ends or is reopened; a page has each run once.",
+        layers: ["S", "U"],
       },
     ],
   },

@@ -1,7 +1,10 @@
 import type { ReusePolicy } from "../src/client/service.ts";
+import type { Attributes } from "../src/core/attributes.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
-import { randomProgram } from "./random-program.ts";
+import type { Search } from "./attribute-oracle.ts";
+import { isSearch, searches } from "./attribute-oracle.ts";
+import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
 import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
 import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
@@ -50,13 +53,24 @@ export type Operation =
       readonly executionTimeoutMs?: number;
       readonly reuse?: ReusePolicy;
       readonly signal?: SignalPlan;
+      readonly attributes?: Attributes;
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
   | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
-  | { readonly verb: "list" }
+  | ReopenPlan
+  | { readonly verb: "list"; readonly search?: Search }
   | { readonly verb: "wait"; readonly ms: number };
+
+/** Of a run that has ended, or has not; repeated when it is said so, with the same id. */
+export interface ReopenPlan {
+  readonly verb: "reopen";
+  readonly workflowId: string;
+  readonly requestId: string;
+  /** `child`: one of it that failed, if there is one; `first`: the first run of the id, whichever is the latest. */
+  readonly of: "latest" | "named" | "first" | "child";
+}
 
 /** Of `bump` (test/replay/interpreter.ts). */
 export interface UpdatePlan {
@@ -142,7 +156,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const programCount = dice.int(1, 3);
   const targets = ["listener", "nobody", "w0", "w0", "w1"];
   for (let index = 0; index < programCount; index++) {
-    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome });
+    programs[`p${index}`] = withAttributes(
+      randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome }),
+      new Dice(`attributes ${index} of ${seed}`),
+    );
   }
   const workerDice = new Dice(`workers of ${seed}`);
   const isDrawn = workerDice.chance(0.5);
@@ -153,13 +170,16 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
-  const clients = withUpdates(
-    withPauses(
-      planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
-      new Dice(`pauses of ${seed}`),
+  const clients = withReopenings(
+    withUpdates(
+      withPauses(
+        planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+        new Dice(`pauses of ${seed}`),
+      ),
+      new Dice(`updates of ${seed}`),
     ),
-    new Dice(`updates of ${seed}`),
-  );
+    new Dice(`reopenings of ${seed}`),
+  ).map((operations, index) => withSearches(operations, new Dice(`searches of client ${index} of ${seed}`)));
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
   const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
@@ -252,6 +272,17 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
   }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
 }
 
+/** What clients do besides, and when, is as it was. */
+function withSearches(operations: readonly NumberedOperation[], dice: Dice): readonly NumberedOperation[] {
+  return operations.map(({ number, of }) => {
+    if (of.verb === "list" && dice.chance(0.8))
+      return { number, of: { ...of, search: dice.pick(Object.keys(searches).filter(isSearch)) } };
+    if (of.verb !== "start" || !dice.chance(0.4)) return { number, of };
+    const { name, value } = drawAttribute(dice);
+    return { number, of: { ...of, attributes: value === null ? {} : { [name]: value } } };
+  });
+}
+
 /** Some worlds have them; the others are what they would be without. What clients do besides keeps its numbers. */
 function withUpdates(
   clients: readonly (readonly NumberedOperation[])[],
@@ -274,6 +305,47 @@ function withUpdates(
         isStarted: dice.chance(0.3),
       };
       result.splice(at, 0, { number: client * 100 + 80 + count, of });
+    }
+    return result;
+  });
+}
+
+/** In a part of the worlds clients let runs go on that have ended, mostly when they have heard that they did, and wait for them again. */
+function withReopenings(
+  clients: readonly (readonly NumberedOperation[])[],
+  dice: Dice,
+): readonly (readonly NumberedOperation[])[] {
+  if (!dice.chance(0.3)) return clients;
+  return clients.map((operations, client) => {
+    const result = [...operations];
+    let count = 0;
+    const add = (at: number, of: Operation): void => {
+      count += 1;
+      result.splice(at, 0, { number: 100_000 + client * 1_000 + count, of });
+    };
+    const ids = new Set(operations.flatMap(({ of }) => (of.verb === "result" ? [of.workflowId] : [])));
+    for (const workflowId of ids) {
+      const requestId = (): string => `reopen-${client}-${count}`;
+      const placeOf = (verb: string): number =>
+        result.findLastIndex(
+          ({ of }) => of.verb === verb && "workflowId" in of && of.workflowId === workflowId,
+        );
+      for (let left = dice.int(0, 2); left > 0; left--) {
+        const of = dice.pick(["latest", "named"] as const);
+        add(dice.int(1, placeOf("result")), { verb: "reopen", workflowId, requestId: requestId(), of });
+      }
+      for (let left = dice.int(0, 3); left > 0; left--) {
+        const end = placeOf("result") + 1;
+        add(end, { verb: "result", workflowId });
+        if (dice.chance(0.3)) add(end, { verb: "wait", ms: dice.pick([1, 100, 2_000, 20_000]) });
+        if (dice.chance(0.2)) add(end, { verb: dice.pick(["cancel", "query"]), workflowId });
+        const of = dice.pick(["latest", "latest", "latest", "named", "first"] as const);
+        const reopen = { verb: "reopen", workflowId, requestId: requestId(), of } as const;
+        // Of what was asked before nothing more comes.
+        if (dice.chance(0.25)) add(end, reopen);
+        add(end, reopen);
+        if (dice.chance(0.4)) add(end, { verb: "reopen", workflowId, requestId: requestId(), of: "child" });
+      }
     }
     return result;
   });

@@ -1039,6 +1039,177 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "cancellation-not-taken-back",
+    claim: "Of a cancelled run only its end is void when it is reopened.",
+    invariants: [59],
+    within: 30,
+    edits: [edit("engine/reopening.ts", '    case "WorkflowCancelRequested":\n', "")],
+  },
+  {
+    name: "success-taken-back",
+    claim: "A reopening voids what succeeded last, too.",
+    invariants: [8, 59],
+    within: 30,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        '    case "ActivityFailed":\n',
+        '    case "ActivityFailed":\n    case "ActivityCompleted":\n',
+      ),
+    ],
+  },
+  {
+    name: "failure-after-deeds-taken-back",
+    claim: "A failure is taken back though the code has done something about it.",
+    invariants: [59],
+    within: 30,
+    edits: [
+      edit("engine/reopening.ts", "    if (stays !== undefined) return { voids, stays };\n", ""),
+      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened], stays);\n", ""),
+    ],
+  },
+  {
+    name: "reopened-without-a-trial",
+    claim: "A run is reopened without trying whether its code would end at once again.",
+    invariants: [59],
+    within: 30,
+    edits: [
+      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened], stays);\n", ""),
+    ],
+  },
+  {
+    name: "end-of-child-not-told-again",
+    claim: "A reopened run is not told of a child that has ended while it was closed.",
+    invariants: [34, 59],
+    within: 300,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        "    if (message !== undefined) send.push({ target: workflowId, message });",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "attempts-not-given-anew",
+    claim: "An activity of a reopened run has the attempts that were left.",
+    invariants: [10, 59],
+    within: 30,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n    failedCount: 0,\n",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n",
+      ),
+    ],
+  },
+  {
+    name: "reopening-repeated",
+    claim: "A request to reopen that was made before is taken for another one.",
+    invariants: [20, 59],
+    within: 30,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        'const isKnown = await wasRequested(kernel.store, { kind: "reopen", workflowId, runId, requestId });',
+        "const isKnown = false;",
+      ),
+    ],
+  },
+  {
+    name: "reopened-run-not-brought-back",
+    claim: "The row of a reopened run does not say that somebody has to bring it back.",
+    invariants: [29, 59],
+    within: 30,
+    edits: [edit("engine/reopening.ts", "      wakeAt: 0,\n", "      wakeAt: null,\n")],
+  },
+  {
+    name: "time-not-given-anew",
+    claim: "A run that ran into its time-out has the old instant when it is reopened.",
+    invariants: [59],
+    within: 300,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        "runDeadlineAt <= now\n      ? { runDeadlineAt: now",
+        "runDeadlineAt <= 0\n      ? { runDeadlineAt: now",
+      ),
+    ],
+  },
+  {
+    name: "held-in-a-pause-forgotten-by-reopening",
+    claim: "What was recorded in a pause in which the run ended is not told after it was reopened.",
+    invariants: [58, 59],
+    within: 300,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
+        "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+      ),
+    ],
+  },
+  {
+    name: "attributes-of-an-end-forgotten",
+    claim: "What code sets in the turn in which it ends is in its history, and the run is not found by it.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "engine/run-commit.ts",
+        "if (batch.hasAttributes && state.attributes !== undefined)",
+        "if (batch.hasAttributes && state.attributes !== undefined && terminal === undefined)",
+      ),
+    ],
+  },
+  {
+    name: "attributes-lost-at-continue-as-new",
+    claim: "A run that continues another one begins without what that one was found by.",
+    invariants: [36, 63],
+    within: 100,
+    edits: [
+      edit(
+        "engine/successor.ts",
+        "state.attributes === undefined || Object.keys(state.attributes).length === 0",
+        "state.attributes === undefined || Object.keys(state.attributes).length >= 0",
+      ),
+    ],
+  },
+  {
+    name: "attributes-kept-over-reopening",
+    claim: "A run that is reopened is found by what its code said on the way to its end.",
+    invariants: [59, 63],
+    within: 3000,
+    edits: [edit("engine/reopening.ts", "...(isFoundAgain ? {", "...(isFoundAgain && now < 0 ? {")],
+  },
+  {
+    name: "attributes-added-in-the-store",
+    claim: "The SQLite writer leaves attributes that a run has no longer.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "store/sqlite/attributes.ts",
+        "    this.delete(runKey);\n    this.insert(runKey, text);",
+        "    this.insert(runKey, text);",
+      ),
+      edit("store/sqlite/attributes.ts", '"INSERT INTO attributes', '"INSERT OR REPLACE INTO attributes'),
+    ],
+  },
+  {
+    name: "page-begins-at-its-cursor",
+    claim: "A page of runs that are found by attributes begins with the last run of the page before.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "store/sqlite/reader.ts",
+        "    let end = beforeKey ?? Number.MAX_SAFE_INTEGER;",
+        "    let end = filter.attributes === undefined ? (beforeKey ?? Number.MAX_SAFE_INTEGER) : (beforeKey ?? 1e15) + 1;",
+      ),
+    ],
+  },
+  {
     name: "report-acknowledged-before-commit",
     claim: "A worker is told that its report is recorded when it has arrived.",
     invariants: [7],
@@ -1224,6 +1395,20 @@ let latestMs = 0;`,
         "",
       ),
       edit("engine/workers.ts", "    if (lease.token !== token) return undefined;", "    return lease;"),
+    ],
+  },
+  {
+    name: "attempt-of-the-lease-before-goes-on",
+    claim: "An attempt that a worker had when its run ended counts as under way when the run is reopened.",
+    invariants: [12, 59],
+    within: 30,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n",
+        "    scheduledAt: nowMs,\n",
+      ),
     ],
   },
   {

@@ -10,6 +10,7 @@ import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { dawdling, EngineLife } from "./engine-life.ts";
+import { checkFound } from "./attribute-oracle.ts";
 import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
@@ -443,13 +444,18 @@ class World {
     await this.#measure();
     await this.#auditor.compare(this.#inner);
     await checkFeed(this.#inner);
+    await checkFound(this.#inner, this.#auditor, () =>
+      this.#statistics.note("runs found by their attributes"),
+    );
     const { runs } = await this.#inner.list({}, { limit: 10_000 });
     for (const run of runs) {
       if (run.blocked !== undefined)
         throw new SimulationFailure("blocked", `${run.workflowId} is blocked: ${run.blocked}`);
     }
     const sent = this.#clients.flatMap((client) => client.signals);
-    const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs);
+    const accounts = await checkReplayedRuns(this.#inner, this.#plan.programs, () =>
+      this.#statistics.note("reopened run like one that never failed"),
+    );
     checkSignals(this.#auditor, sent, accounts);
     const made = this.#clients.flatMap((client) => client.updates);
     checkUpdates(this.#auditor, made, (what) => this.#statistics.note(what));

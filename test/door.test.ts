@@ -56,7 +56,7 @@ const readers: Readonly<Record<string, Reader>> = {
     why: "how many activities are parked, to be shown; each commit after it tells what it changes",
   },
   "src/engine/reopening.ts": {
-    reads: ["findRun"],
+    reads: ["findRun", "findRunByKey"],
     why: "a run that has ended, whose row does not move; that it is still so is what its one commit says",
   },
   "src/engine/reset-source.ts": {

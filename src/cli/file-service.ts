@@ -178,11 +178,8 @@ export class FileService implements Service {
     });
   }
 
-  async list({ filter, limit, cursor }: ListRequest): Promise<ListReply> {
-    const { runs, nextCursor } = await this.#store.list(toRunFilter(filter), {
-      limit,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
+  async list({ filter, ...page }: ListRequest): Promise<ListReply> {
+    const { runs, nextCursor } = await this.#store.list(toRunFilter(filter), page);
     return { runs: runs.map(toSummary), ...(nextCursor === undefined ? {} : { nextCursor }) };
   }
 

@@ -6,7 +6,7 @@ import { describeSpec } from "./schedule-view.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
-import { failureTitle } from "./run-view.ts";
+import { failureTitle, shownAttributes } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 
 /**
@@ -49,6 +49,7 @@ export class HistoryView {
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
         if (event.resetOf !== undefined) facts.push(describeOrigin(event.resetOf));
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
+        if (event.attributes !== undefined) facts.push(`found by ${shownAttributes(event.attributes)}`);
         const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
         return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
       }
@@ -134,6 +135,8 @@ export class HistoryView {
       }
       case "VersionMarked":
         return event.changeId;
+      case "SearchAttributesUpdated":
+        return shownAttributes(event.attributes);
       case "ScheduleCreated":
       case "ScheduleUpdated":
         return `${event.config.action.workflowType}  ${describeSpec(event.config.spec)}  ${event.input}`;

@@ -1,3 +1,4 @@
+import type { Attributes } from "../core/attributes.ts";
 import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
@@ -203,6 +204,8 @@ export interface StartRequest extends Traced {
   readonly executionTimeoutMs?: number;
   /** Signal-with-start: recorded with the start, or sent to the run that exists. */
   readonly signal?: { readonly name: string; readonly payload: Payload; readonly signalId?: string };
+  /** What the run can be found by from the beginning. Instants are `{ at: <milliseconds since 1970> }`. */
+  readonly attributes?: Attributes;
 }
 
 export interface StartReply {
@@ -347,6 +350,8 @@ export interface RunSummary {
   /** Activities of it that wait for an operator; the rest of the run goes on. Absent: there are none. */
   readonly parked?: ParkedInfo;
   readonly parentWorkflowId?: string;
+  /** Search attributes, of a run that has some. In lists only if they were asked for. */
+  readonly attributes?: Attributes;
 }
 
 export interface ParkedInfo {
@@ -444,12 +449,16 @@ export interface ListFilter {
   readonly closedAfter?: number;
   readonly closedBefore?: number;
   readonly parentWorkflowId?: string;
+  /** Conditions on search attributes: `customerId=c-1`, `amount>=100`, `region in (eu, us)`, `dueAt exists`. */
+  readonly where?: readonly string[];
 }
 
 export interface ListRequest {
   readonly filter: ListFilter;
   readonly limit: number;
   readonly cursor?: string;
+  /** The runs are given with their search attributes. */
+  readonly withAttributes?: boolean;
 }
 
 export interface ListReply {
@@ -515,6 +524,8 @@ export interface FeedFilter {
   readonly workflowId?: string;
   readonly workflowType?: string;
   readonly types?: readonly EventType[];
+  /** Conditions on the search attributes that the run has when its events are read. */
+  readonly where?: readonly string[];
 }
 
 export interface FeedReply {

@@ -1,3 +1,4 @@
+import type { AttributeChanges, Attributes } from "./attributes.ts";
 import type { Failure, TimeoutKind } from "./failure.ts";
 import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
@@ -119,6 +120,8 @@ export type EventBody =
       readonly resetOf?: ResetOrigin;
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
+      /** What it can be found by from the beginning. */
+      readonly attributes?: Attributes;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
@@ -324,6 +327,7 @@ export type EventBody =
       readonly input: Payload;
       readonly parentClosePolicy: ParentClosePolicy;
       readonly runTimeoutMs?: number;
+      readonly attributes?: Attributes;
     }
   | { readonly type: "ChildWorkflowCompleted"; readonly ordinal: number; readonly result: Payload }
   | { readonly type: "ChildWorkflowFailed"; readonly ordinal: number; readonly failure: Failure }
@@ -339,6 +343,8 @@ export type EventBody =
       readonly failure?: Failure;
     }
   | { readonly type: "VersionMarked"; readonly changeId: string }
+  /** The run can be found by these too; by those that are `null`, no longer. */
+  | { readonly type: "SearchAttributesUpdated"; readonly attributes: AttributeChanges }
   // Schedules: in the histories of their coordinators alone.
   | {
       readonly type: "ScheduleCreated";
@@ -460,6 +466,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   ChildWorkflowCancelRequested: "command",
   SideEffectRecorded: "command",
   VersionMarked: "command",
+  SearchAttributesUpdated: "command",
   ScheduleCreated: "note",
   ScheduleUpdated: "note",
   SchedulePaused: "note",

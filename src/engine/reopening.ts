@@ -1,4 +1,5 @@
 import type { EndRequest } from "../client/service.ts";
+import { noAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import type { Event, EventBody, EventOf } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
@@ -28,8 +29,11 @@ import { readEnd } from "./views.ts";
 
 const reopenable: readonly string[] = ["failed", "cancelled", "timed-out"];
 
-/** What the end of a run, or a cancellation, calls off: nothing outside has happened by it. */
-const teardown: readonly string[] = ["TimerCancelled", "ActivityCancelRequested"];
+/**
+ * What the end of a run, or a cancellation, calls off, or says of itself: nothing outside has happened by it, and the run is found again by
+ * what it was found by before.
+ */
+const teardown: readonly string[] = ["TimerCancelled", "ActivityCancelRequested", "SearchAttributesUpdated"];
 
 /** Errors: `run_not_reopenable`, `run_not_found`, `workflow_type_unknown`, and those of the store. */
 export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<void> {
@@ -80,6 +84,7 @@ async function reopen(
     throw refusal(`run ${runId} of workflow ${workflowId} ${why}`);
   }
   const events = await readSegment(store, row);
+  if ((events.at(-1)?.seq ?? 0) < headSeq) await demandThere(store, row);
   const ended = stateAfter(workflowId, events);
   const { voids, stays } = await findVoids(store, events, ended);
   const now = kernel.now();
@@ -96,6 +101,7 @@ async function reopen(
     throw refusal(
       `run ${runId} of workflow ${workflowId} waits to hear what became of a signal that it sent`,
     );
+  const isFoundAgain = events.some(({ seq, type }) => type === "SearchAttributesUpdated" && voids.has(seq));
   const send: OutgoingMessage[] = [];
   for (const child of state.children.values()) {
     const wasHeard = events.some(
@@ -118,15 +124,25 @@ async function reopen(
       // Somebody has to bring it back.
       wakeAt: 0,
       wakeAtBefore: row.wakeAt,
+      ...(isFoundAgain ? { attributes: state.attributes ?? noAttributes } : {}),
       ...(state.parkedSeq > headSeq ? { parked: toParkedText(state) } : {}),
     },
     ...(send.length === 0 ? {} : { send }),
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),
   });
-  if (!result.ok) throw result.error;
+  if (!result.ok) {
+    if (result.error.code === "sequence_conflict") await demandThere(store, row);
+    throw result.error;
+  }
   kernel.meter.reopened(row.workflowType);
   kernel.mailbox.sent(send, result.messageIds);
   kernel.watchers.appended(workflowId, headSeq + 1);
+}
+
+/** Retention takes a closed run away at any moment. Throws `run_not_found`. */
+async function demandThere(store: Store, { workflowId, runId, runKey }: RunRecord): Promise<void> {
+  if ((await store.findRunByKey(runKey)) === undefined)
+    throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} is no longer there`);
 }
 
 /**

@@ -325,6 +325,7 @@ async function draftRun(
     // Somebody has to bring it in.
     wakeAt: 0,
     ...(parent === undefined ? {} : { parent }),
+    ...(state.attributes === undefined ? {} : { attributes: state.attributes }),
   };
   return { start, point, copy: state, send };
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { roles } from "../client/access.ts";
 import type { EventType } from "../core/event.ts";
 import { runStatuses } from "../core/status.ts";
-import { instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
+import { attributeChanges, attributes, instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
 import { backfillOverlap, scheduleConfig, skipReason, startCause } from "./schedule-forms.ts";
 
 export { instant, json, list, maybe, milliseconds };
@@ -74,6 +74,7 @@ export const runSummary = z.object({
       .describe("Activities of it that wait for an operator; the rest of the run goes on."),
   ),
   parentWorkflowId: maybe(z.string()),
+  attributes: maybe(attributes.describe("What it can be found by. In lists: if it was asked for.")),
 });
 
 export const pendingActivity = z.object({
@@ -193,6 +194,7 @@ export const events = {
         .object({ events: z.number(), bytes: z.number() })
         .describe("From which size on its code is told to continue as new."),
     ),
+    attributes: maybe(attributes),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
@@ -306,6 +308,7 @@ export const events = {
     input: json,
     parentClosePolicy: z.enum(["terminate", "cancel", "abandon"]),
     runTimeoutMs: maybe(milliseconds),
+    attributes: maybe(attributes),
   }),
   ChildWorkflowCompleted: event("ChildWorkflowCompleted", { ordinal, result: json }),
   ChildWorkflowFailed: event("ChildWorkflowFailed", { ordinal, failure }),
@@ -319,6 +322,9 @@ export const events = {
     failure: maybe(failure),
   }),
   VersionMarked: event("VersionMarked", { changeId: z.string() }),
+  SearchAttributesUpdated: event("SearchAttributesUpdated", {
+    attributes: attributeChanges.describe("By name; null: taken away."),
+  }),
   ScheduleCreated: event("ScheduleCreated", {
     scheduleId: z.string(),
     config: scheduleConfig,

@@ -1,4 +1,6 @@
 import type { Delivery } from "../core/activation.ts";
+import type { Attributes } from "../core/attributes.ts";
+import { changeAttributes, noAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import type { CodeIdentity, Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
@@ -76,6 +78,7 @@ export class RunState {
   #isCancelRequested = false;
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
+  #attributes: Attributes | undefined;
   #identity: CodeIdentity | undefined;
 
   #reopened: EventOf<"WorkflowReopened"> | undefined;
@@ -137,6 +140,11 @@ export class RunState {
   /** Of the coordinator of a schedule, which has no code: all that it knows. */
   get schedule(): ScheduleState | undefined {
     return this.#schedule;
+  }
+
+  /** What the run can be found by; `undefined`: nothing was ever set. */
+  get attributes(): Attributes | undefined {
+    return this.#attributes;
   }
 
   get headSeq(): number {
@@ -285,6 +293,7 @@ export class RunState {
         if (this.#started !== undefined) throw historyShape(event, "the run has started before it");
         this.#started = event;
         if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
+        this.#attributes = event.attributes;
         this.requests.begin(event);
         this.updates.begin(event);
         if (event.workflowType === coordinatorType) {
@@ -424,6 +433,9 @@ export class RunState {
         return undefined;
       case "InputDelivered":
         return this.#tell(this.pausing.deliver(event));
+      case "SearchAttributesUpdated":
+        this.#attributes = changeAttributes(this.#attributes ?? noAttributes, event.attributes);
+        return undefined;
       case "ChildWorkflowCancelRequested":
       case "SideEffectRecorded":
       case "VersionMarked":
@@ -488,8 +500,13 @@ export class RunState {
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
     this.#isCodeStarted = true;
-    const { input, signals } = started;
-    return { kind: "start", input, ...(signals === undefined ? {} : { signals }) };
+    const { input, signals, attributes } = started;
+    return {
+      kind: "start",
+      input,
+      ...(signals === undefined ? {} : { signals }),
+      ...(attributes === undefined ? {} : { attributes }),
+    };
   }
 
   #failChild(event: Event & { readonly ordinal: number }, what: string, cause: Failure): Delivery {

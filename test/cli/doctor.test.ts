@@ -289,6 +289,26 @@ describe("a store that is not well", () => {
     });
   });
 
+  it("has runs that are found by what their histories do not say", async () => {
+    await test.makeStore(async ({ client }) => {
+      for (const id of ["one", "two", "three"])
+        await client.start(approve, undefined, { id, startDelay: "1 hour", attributes: { amount: 5 } });
+    });
+    expect(find(await examine(), "attributes")).toMatchObject({
+      status: "ok",
+      facts: { runCount: 3, differingCount: 0 },
+    });
+    const database = new DatabaseSync(test.file);
+    database.exec("UPDATE attributes SET value = 6 WHERE run_key = 2");
+    database.close();
+    const report = await examine();
+    expect(report.exitCode).toBe(1);
+    expect(find(report, "attributes")).toMatchObject({
+      status: "failed",
+      message: expect.stringMatching(/^1 of the newest 3 runs .*: two$/) as string,
+    });
+  });
+
   it("has a page that is damaged", async () => {
     await test.makeStore(async ({ client }) => {
       for (let index = 0; index < 30; index++)

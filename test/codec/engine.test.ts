@@ -22,6 +22,7 @@ import type { WorkerOptions } from "../../src/worker/index.ts";
 import {
   ApplicationFailure,
   activity,
+  attributes,
   child,
   expose,
   query,
@@ -629,4 +630,32 @@ describe("a schedule behind a codec", () => {
       input: JSON.stringify(secret),
     });
   });
+});
+
+// I-63
+it("search attributes are what they are, and a run that sets them replays behind a codec", async () => {
+  const leaf = workflow("leaf", async () => attributes.get("amount"));
+  const job = workflow("job", async (secret: string) => {
+    attributes.set({ amount: 5, due: new Date(7) });
+    const found = await child(leaf, undefined, { attributes: { amount: 6 } });
+    const more = await receive(signal<string>("more"));
+    attributes.set({ amount: 7 });
+    return [secret, found, more, attributes.get()];
+  });
+  const options = { codec: old, workflows: [job, leaf] };
+  const first = await open(options);
+  await first.client.start(job, "hidden", { id: "j", attributes: { customer: "c-1" } });
+  await expect.poll(() => first.client.count({ where: { amount: 6 } })).toBe(1);
+  await first.close({ drain: 0 });
+  const engine = await open(options);
+  const run = engine.client.get("j");
+  await run.signal("more", "also hidden");
+  const kept = { amount: 7, customer: "c-1", due: new Date(7).toISOString() };
+  expect(await run.result()).toEqual(["hidden", 6, "also hidden", kept]);
+  expect(await engine.client.count({ where: { amount: { from: 7 }, customer: "c-1" } })).toBe(1);
+  const raw = await new Client(engine.service).listPage({ where: ["amount=7"] }, { withAttributes: true });
+  expect(raw.runs[0]?.attributes).toEqual({ amount: 7, customer: "c-1", due: { at: 7 } });
+  const { events } = await engine.service.history({ workflowId: "j", fromSeq: 1, limit: 1 });
+  expect(events[0]).toMatchObject({ attributes: { customer: "c-1" } });
+  expect(parseEncoded((events[0] as { input?: string }).input as Payload)).toBeDefined();
 });

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import {
   activity,
+  attributes,
   allHandlersFinished,
   ApplicationFailure,
   child,
@@ -388,4 +389,21 @@ export const sheet = workflow("sheet", async (left: number): Promise<string> => 
 export const shuttle = workflow("shuttle", async (line: string) => {
   await sleep("10 minutes");
   return `${line} has arrived`;
+});
+
+// Census: what runs are found by, from the start on and set on the way, over runs of a chain and in a child.
+
+const count = activity("count", (street: string): number => street.length);
+
+export const household = workflow("household", async () => attributes.get("street") ?? "nowhere");
+
+export const census = workflow("census", async (streets: readonly string[]): Promise<unknown> => {
+  const [street = "", ...rest] = streets;
+  attributes.set({ street, isOver: false, since: new Date(1_700_000_000_000), tags: ["east", "quiet"] });
+  const heads = await count(street);
+  attributes.set({ heads, tags: null, since: undefined });
+  const home = await child(household, undefined, { attributes: { street, heads } });
+  if (rest.length > 0) return continueAsNew(rest);
+  attributes.set({ isOver: true });
+  return { home, found: attributes.get() };
 });

@@ -46,7 +46,7 @@ async function build(body: string, others = ""): Promise<Uint8Array> {
   writeFileSync(
     file,
     `
-    import { activity, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
+    import { activity, attributes, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
     import { readFileSync } from "node:fs";
     const charge = activity("charge", async (amount: number) => readFileSync(String(amount), "utf8"));
     const go = signal<number>("go");
@@ -121,6 +121,32 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     await expect(first.fork("r", { toSeq, version: "ab".repeat(32) })).rejects.toMatchObject({
       code: "workflow_type_unknown",
     });
+  });
+
+  // I-63
+  it("set search attributes and read them, as inline code does, over a restart of the engine", async () => {
+    const engine = await open();
+    await engine.deploy(
+      await build(`
+        const since = attributes.get("since");
+        attributes.set({ amount, due: new Date(5), tags: ["a", "b"], since: null });
+        const more = await receive(go);
+        attributes.set({ amount: more });
+        return [since instanceof Date, (since as Date).toISOString(), attributes.get()];
+      `),
+    );
+    await engine.client.start("order", 7, { id: "o", attributes: { since: new Date(3), customer: "c" } });
+    const where = { amount: 7, tags: "b", due: { to: new Date(5) }, customer: "c" };
+    await expect.poll(() => engine.client.count({ where })).toBe(1);
+    expect(await engine.client.count({ where: { since: { exists: true } } })).toBe(0);
+    await close(engine);
+    const again = await open();
+    expect(await again.client.count({ where })).toBe(1);
+    const run = again.client.get("o");
+    await run.signal("go", 8);
+    const kept = { amount: 8, customer: "c", due: "1970-01-01T00:00:00.005Z", tags: ["a", "b"] };
+    expect(await run.result()).toEqual([true, "1970-01-01T00:00:00.003Z", kept]);
+    expect(await again.client.count({ where: { ...where, amount: 8 } })).toBe(1);
   });
 
   // C-10

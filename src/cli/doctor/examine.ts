@@ -16,6 +16,7 @@ import { probe } from "./probe.ts";
 import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
 import {
+  checkAttributes,
   checkBlocked,
   checkClock,
   checkOwner,
@@ -100,6 +101,10 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
     return;
   }
   yield await checkIntegrity(file, integrityTimeoutMs);
+  const compared = await probe({ probe: "attributes", path: file }, storeTimeoutMs);
+  yield compared.kind === "done"
+    ? checkAttributes(compared.result)
+    : unanswered("attributes", compared, `the store ${file}`);
   const facts = store.result;
   yield checkOwner(facts.owner, await ping(facts.owner), now);
   yield checkVersion(facts, thisVersion());

@@ -12,6 +12,7 @@ export const checkNames = [
   "store",
   "log",
   "integrity",
+  "attributes",
   "owner",
   "version",
   "clock",

@@ -4,6 +4,7 @@ import type { StoreFacts } from "../../store/sqlite/inspection.ts";
 import type { OwnerFacts } from "../../store/sqlite/owner.ts";
 import { isLaterVersion } from "../../store/sqlite/version.ts";
 import { formatSpan, formatWhen } from "../instant.ts";
+import type { AttributeFacts } from "./compare-attributes.ts";
 import type { Facts, Finding } from "./finding.ts";
 import type { ScheduleFacts } from "./probe.ts";
 import { failed, ok, warning } from "./finding.ts";
@@ -92,6 +93,21 @@ export function checkClock({ latestAt, owner }: StoreFacts, now: number): Findin
     "clock",
     `the store has records of ${span} from now: the clock of this machine has been set back, or was ahead`,
     "Set it by a time server. Until it is there again, timers wait longer, and a lease that was renewed in the future holds longer.",
+    facts,
+  );
+}
+
+const differingShown = 5;
+
+export function checkAttributes({ runCount, differing }: AttributeFacts): Finding {
+  const facts: Facts = { runCount, differingCount: differing.length };
+  if (differing.length === 0)
+    return ok("attributes", `each of the newest ${runCount} runs is found by what its history says`, facts);
+  const shown = differing.slice(0, differingShown).join(", ");
+  return failed(
+    "attributes",
+    `${differing.length} of the newest ${runCount} runs are found by something else than their histories say: ${shown}`,
+    "Their histories are right, and lists by search attributes are not. It is a bug of Aion, or somebody changed the file: please report it.",
     facts,
   );
 }
