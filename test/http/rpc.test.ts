@@ -68,6 +68,12 @@ describe.each(transports)("%s", (_name, open) => {
       status: "failed",
       startedAt: 1_700_000_000_000,
       historyLength: 3,
+      parked: {
+        count: 2,
+        activities: [
+          { ordinal: 0, activityType: "x", taskQueue: "q", attempt: 2, parkedAt: 5.5, message: "no" },
+        ],
+      },
     } as const;
     const { url } = await serve({
       start: answering({ workflowId: "a/é", runId: "r1", isNew: true }),
@@ -75,6 +81,7 @@ describe.each(transports)("%s", (_name, open) => {
       query: answering(input),
       cancel: answering(undefined),
       terminate: answering(undefined),
+      resumeActivity: answering({ runId: "r1", ordinals: [0, 7] }),
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
@@ -160,6 +167,18 @@ describe.each(transports)("%s", (_name, open) => {
     expect(answer.result).toEqual(jsonValue);
     await workflows.cancel({ workflowId: "a", reason: "no need" });
     await workflows.terminate({ workflowId: "a", runId: "r1" });
+    expect(await workflows.resumeActivity({ workflowId: "a" })).toMatchObject({
+      runId: "r1",
+      ordinals: [0, 7],
+    });
+    await workflows.resumeActivity({ workflowId: "a", ordinal: 0, outcome: "complete", result: jsonValue });
+    await workflows.resumeActivity({
+      workflowId: "a",
+      ordinal: 1,
+      outcome: "fail",
+      failure: { message: "no", type: "Gone", details: jsonValue },
+      requestId: "q",
+    });
     const result = await workflows.result({ workflowId: "a", waitMs: 5 });
     expect(result).toMatchObject({
       status: "failed",
@@ -171,6 +190,7 @@ describe.each(transports)("%s", (_name, open) => {
       isCancelRequested: true,
       pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
       runs: [{ historyLength: 3 }],
+      parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
     });
     expect(await workflows.list({ isBlocked: false, limit: 2 })).toMatchObject({
       runs: [{ runId: "r1" }],
@@ -211,6 +231,15 @@ describe.each(transports)("%s", (_name, open) => {
       { workflowId: "a", name: "q", input: "null" },
       { workflowId: "a", reason: "no need" },
       { workflowId: "a", runId: "r1" },
+      { workflowId: "a" },
+      { workflowId: "a", ordinal: 0, outcome: "complete", result: input },
+      {
+        workflowId: "a",
+        ordinal: 1,
+        outcome: "fail",
+        failure: { message: "no", type: "Gone", details: input },
+        requestId: "q",
+      },
       { workflowId: "a", waitMs: 5 },
       { workflowId: "a" },
       { filter: { isBlocked: false }, limit: 2 },
