@@ -1318,6 +1318,6 @@ let latestMs = 0;`,
     invariants: [3],
     within: 30,
     isOfSchedules: true,
-    edits: [edit("core/schedule-state.ts", "this.#answer(event.requestId, startedId);", "")],
+    edits: [edit("core/schedule-state.ts", "this.#answer(event, startedId);", "")],
   },
 ];

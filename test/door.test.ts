@@ -59,9 +59,9 @@ const readers: Readonly<Record<string, Reader>> = {
     reads: ["findRun", "readSegment"],
     why: "a run that has ended, whose row does not move; that it is still so is what its one commit says",
   },
-  "src/engine/schedules.ts": {
+  "src/engine/schedule-views.ts": {
     reads: ["findRun", "list"],
-    why: "what is shown of schedules; what is asked of one goes to its coordinator, which is come to at the door",
+    why: "what is shown of schedules",
   },
   "src/engine/operations.ts": {
     reads: ["count", "list", "readRunChain"],

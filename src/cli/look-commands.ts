@@ -61,7 +61,10 @@ export function addLookCommands(program: Command): void {
 
 function addFilters(command: Command): Command {
   return command
-    .option("--type <workflow-type>", "of this workflow type")
+    .option(
+      "--type <workflow-type>",
+      "of this workflow type; aion.schedule: the coordinators of schedules, which are left out otherwise",
+    )
     .addOption(new Option("--status <status>", "with this status").choices(runStatuses))
     .option("--blocked", "that cannot go on until somebody acts")
     .option("--parked", "of which activities wait for an operator (list: which, and why)")

@@ -385,6 +385,7 @@ export interface PendingActivity {
   readonly lastFailure?: string;
 }
 
+/** Coordinators of schedules are left out, unless they are asked for by their type (`aion.schedule`) or by an id. */
 export interface ListFilter {
   readonly workflowId?: string;
   readonly workflowType?: string;

@@ -86,7 +86,7 @@ export type EventBody =
       readonly signals?: readonly StartSignal[];
       /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
       readonly trace?: TraceContext;
-      /** A schedule started it, for this time of its. */
+      /** A schedule started it, for this time of its. The same for all runs of a chain. */
       readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;

@@ -373,7 +373,7 @@ const metricSpecs = {
     labels: ["reason"],
     help: "Times of schedules that were not started, by the reason that is recorded.",
     watch:
-      "`missed`: no engine ran for longer than a catch-up window. `start-refused`: a type is gone, or its input has changed.",
+      "`missed`: no engine ran for longer than a catch-up window. `too-many`: after an outage more than a thousand times of one schedule were due. `start-refused`: a type is gone, or its input has changed.",
   },
   aion_updates_accepted_total: {
     type: "counter",

@@ -18,6 +18,7 @@ import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { coordinatorPrefix } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import type { Payload } from "../core/payload.ts";
@@ -291,10 +292,14 @@ export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readon
     });
 }
 
+/** Coordinators of schedules are among the runs that are asked for if they are asked for. */
 export function toRunFilter(filter: ListFilter): RunFilter {
   const { workflowId, parentWorkflowId, ...rest } = filter;
   return {
     ...rest,
+    ...(workflowId === undefined && rest.workflowType === undefined
+      ? { exceptIdPrefix: coordinatorPrefix }
+      : {}),
     ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
     ...(parentWorkflowId === undefined ? {} : { parentWorkflowId: parseWorkflowId(parentWorkflowId) }),
   };

@@ -102,7 +102,9 @@ export function rpcHandler(
     });
   const { packageBytes, requestBytes } = httpLimits(options.payloadLimitBytes, options.limits);
   const readMaxBytes = Math.max(packageBytes, requestBytes) + restBytesMax;
-  const handler = handlerUpTo(readMaxBytes);
+  const handler = handlerUpTo(requestBytes);
+  // A package has a limit of its own, and what a worker sends is not one request.
+  const largeHandler = handlerUpTo(readMaxBytes);
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
@@ -128,6 +130,7 @@ export function rpcHandler(
     if (isGone(response)) return;
     if (operation === "work" && options.workersOf !== undefined && isPlainGrpc(request, response))
       answerWorker(request, response as Http2ServerResponse, { options, limitBytes: readMaxBytes });
+    else if (operation === "deploy" || operation === "work") largeHandler(request, response);
     else handler(request, response);
   };
   return (request, response) => {

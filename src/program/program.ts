@@ -26,6 +26,8 @@ export interface InstanceInit {
   readonly startedAt: number;
   readonly parent?: ParentLink;
   readonly continuedFrom?: RunId;
+  /** What started it, or the first run of its chain. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
   /** The input was recorded without being checked; the run checks it first, and fails if it does not fit. */
   readonly isUnchecked: boolean;
   readonly payloadLimitBytes: number;

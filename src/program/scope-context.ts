@@ -321,6 +321,7 @@ export class ScopeContext implements WorkflowContext {
         ? {}
         : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
       ...(init.continuedFrom === undefined ? {} : { continuedFrom: init.continuedFrom }),
+      ...(init.schedule === undefined ? {} : { schedule: { ...init.schedule } }),
     };
   }
 

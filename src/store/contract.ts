@@ -296,6 +296,8 @@ export interface DueCursor {
 /** All given conditions hold. Bounds are inclusive, milliseconds since 1970. */
 export interface RunFilter {
   readonly workflowId?: WorkflowId;
+  /** Not those whose workflow id begins so: few of all, as a rule. */
+  readonly exceptIdPrefix?: string;
   readonly workflowType?: string;
   readonly status?: RunStatus;
   readonly isBlocked?: boolean;

@@ -560,6 +560,7 @@ function matches(run: Run, filter: RunFilter): boolean {
   const { startedAt, closedAt } = run;
   return (
     (filter.workflowId === undefined || run.workflowId === filter.workflowId) &&
+    (filter.exceptIdPrefix === undefined || !run.workflowId.startsWith(filter.exceptIdPrefix)) &&
     (filter.workflowType === undefined || run.workflowType === filter.workflowType) &&
     (filter.status === undefined || run.status === filter.status) &&
     (filter.isBlocked === undefined || (run.blocked !== undefined) === filter.isBlocked) &&

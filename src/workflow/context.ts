@@ -74,6 +74,8 @@ export interface WorkflowInfo {
   readonly version: string;
   readonly parent?: { readonly workflowId: string; readonly runId: string };
   readonly continuedFrom?: string;
+  /** The schedule that started it, and for which of its times; also of the runs that it continues as. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
   readonly startedAt: number;
   /** Events in this run's segment so far: a reason to continue as new when it gets long. */
   readonly historyLength: number;

@@ -589,6 +589,7 @@ function matches({ record, attributes }: ModelRun, filter: RunFilter): boolean {
     wanted === undefined || wanted === value;
   return (
     is(filter.workflowId, record.workflowId) &&
+    !(filter.exceptIdPrefix !== undefined && record.workflowId.startsWith(filter.exceptIdPrefix)) &&
     is(filter.workflowType, record.workflowType) &&
     is(filter.status, record.status) &&
     is(filter.isBlocked, record.blocked !== undefined) &&

@@ -528,6 +528,8 @@ export class Ledger {
       { isParked: true },
       { isParked: false },
       { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") },
+      { exceptIdPrefix: "a" },
+      { exceptIdPrefix: "a", status: "running" },
       { workflowType: "bill" },
       { parentWorkflowId: idOf("a") },
       conditionsAt(which),

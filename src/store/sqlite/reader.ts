@@ -180,7 +180,20 @@ export class Reader {
     return found;
   }
 
-  async count(filter: RunFilter): Promise<number> {
+  async count({ exceptIdPrefix, ...filter }: RunFilter): Promise<number> {
+    if (exceptIdPrefix === undefined) return await this.#count(filter);
+    const { where, values } = toWhere(filter);
+    const checks = (filter.attributes ?? []).map(attributeCheck);
+    const excepted = this.#database
+      .prepare(
+        `SELECT count(*) AS count FROM runs INDEXED BY runs_by_workflow_id
+        WHERE ${[...where, ...checks.map(({ text }) => text), hasPrefix].join(" AND ")}`,
+      )
+      .get(...values, ...checks.flatMap((check) => check.values), ...prefixRange(exceptIdPrefix));
+    return (await this.#count(filter)) - Number(excepted?.["count"] ?? 0);
+  }
+
+  async #count(filter: RunFilter): Promise<number> {
     const { from: runs, where, values, key, isAtOnce } = this.#plan(filter);
     const isOfAttributes = filter.attributes !== undefined && filter.attributes.length > 0;
     if (where.length === 0 && !isOfAttributes) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
@@ -434,6 +447,13 @@ const statementTexts = {
     ORDER BY first_seq LIMIT ?4`,
 } as const;
 
+/** By the index of the ids, and not by `LIKE`, to which letters are alike and some are signs. */
+const hasPrefix = "workflow_id >= ? AND workflow_id < ?";
+
+function prefixRange(prefix: string): readonly [string, string] {
+  return [prefix, `${prefix}\u{10ffff}`];
+}
+
 function toWhere(filter: RunFilter): {
   readonly where: readonly string[];
   readonly values: readonly (string | number)[];
@@ -446,6 +466,10 @@ function toWhere(filter: RunFilter): {
     values.push(value);
   };
   add("workflow_id = ?", filter.workflowId);
+  if (filter.exceptIdPrefix !== undefined) {
+    where.push(`NOT (${hasPrefix})`);
+    values.push(...prefixRange(filter.exceptIdPrefix));
+  }
   add("workflow_type = ?", filter.workflowType);
   // In full: by a parameter the index of the paused is not found.
   if (filter.status === "paused") where.push(`status = ${statusCodes.paused}`);
