@@ -386,7 +386,7 @@ export const groups: readonly Group[] = [
         number: 59,
         claim:
           "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
-        layers: ["U"],
+        layers: ["S", "U"],
       },
       {
         number: 60,

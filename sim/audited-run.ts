@@ -6,6 +6,7 @@ import { isTerminal } from "../src/core/status.ts";
 import type { Protection } from "./cancel-oracle.ts";
 import { protectionOfActivity, protectionOfChild, undoOf } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
+import { checkNewDeadlines, checkVoids } from "./reopen-oracle.ts";
 
 interface AuditedActivity {
   readonly options: EventOf<"ActivityScheduled">["options"];
@@ -80,7 +81,13 @@ export type Remark =
   | "run paused"
   | "run resumed"
   | "told after a pause"
-  | "timer called off that ran out in a pause";
+  | "timer called off that ran out in a pause"
+  | "run reopened"
+  | "cancelled run reopened"
+  | "timed-out run reopened"
+  | "run reopened again"
+  | "run reopened that had ended in a pause"
+  | "failure taken back by a reopening";
 
 /**
  * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
@@ -128,7 +135,15 @@ export class AuditedRun {
   /** Recorded during a pause, and not told yet. */
   readonly #held: { readonly seq: number; readonly type: string; readonly ordinal: number | undefined }[] =
     [];
-  /** Requests to pause and to resume, those of the runs that it continues included. */
+  /** Seqs of what reopenings have made void. */
+  readonly voids = new Set<number>();
+  /** When it times out: by its start, or by the latest reopening that says otherwise. */
+  deadlines: { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number };
+  /** How often it was reopened. */
+  reopenedCount = 0;
+  /** What takes back what an event has done, by its seq: for those that a reopening may make void. */
+  readonly #takenBackBy = new Map<number, (() => void)[]>();
+  /** Requests to pause, to resume and to reopen, those of the runs that it continues included. */
   readonly controlRequests = new Set<string>();
   readonly #setBackMs: () => number;
   readonly #ownedFromMs: () => number;
@@ -171,6 +186,11 @@ export class AuditedRun {
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
     this.#watch = of.watch;
+    const { runDeadlineAt, executionDeadlineAt } = of.started;
+    this.deadlines = {
+      ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
+      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
+    };
     for (const request of of.started.controlRequestIds ?? []) this.controlRequests.add(request);
     for (const { signalId } of of.started.signals ?? []) {
       if (signalId !== undefined) this.signalIds.add(signalId);
@@ -215,15 +235,15 @@ export class AuditedRun {
     }
     at = Math.min(
       at,
-      this.started.runDeadlineAt ?? Number.POSITIVE_INFINITY,
-      this.started.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
+      this.deadlines.runDeadlineAt ?? Number.POSITIVE_INFINITY,
+      this.deadlines.executionDeadlineAt ?? Number.POSITIVE_INFINITY,
     );
     return at === Number.POSITIVE_INFINITY ? null : at;
   }
 
   /** The time-outs that hold while nothing of it moves, and whether its code is needed to see to them. */
   *timeOuts(): Generator<{ readonly at: number; readonly what: string; readonly needsCode: boolean }> {
-    const { runDeadlineAt, executionDeadlineAt } = this.started;
+    const { runDeadlineAt, executionDeadlineAt } = this.deadlines;
     for (const at of [runDeadlineAt, executionDeadlineAt])
       if (at !== undefined) yield { at, what: "the run", needsCode: false };
     for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.isPaused
@@ -237,12 +257,88 @@ export class AuditedRun {
   }
 
   apply(event: NewEvent, epoch: number): void {
+    if (event.type === "WorkflowReopened") {
+      this.#reopen(event, epoch);
+      this.events.push(event);
+      return;
+    }
     if (this.terminal !== undefined) this.#fail("after-end", event, "the run has ended before it");
     this.#issueOnce(event);
     this.#checkPause(event);
     this.#absorb(event, epoch);
+    if (isTerminal(event)) {
+      this.terminal = event;
+      this.#onTakenBack(() => {
+        this.terminal = undefined;
+      });
+    }
     this.events.push(event);
-    if (isTerminal(event)) this.terminal = event;
+  }
+
+  /** The seq of the event that is being applied. */
+  get #seq(): number {
+    return this.started.seq + this.events.length;
+  }
+
+  #onTakenBack(takeBack: () => void): void {
+    const seq = this.#seq;
+    this.#takenBackBy.set(seq, [takeBack, ...(this.#takenBackBy.get(seq) ?? [])]);
+  }
+
+  /**
+   * I-59: what is void is as if it had not happened; what was under way begins anew, with all that its options allow, and the code
+   * is told next what it was not told in a pause.
+   */
+  #reopen(event: NewEvent & { readonly type: "WorkflowReopened" }, epoch: number): void {
+    checkVoids(this, event);
+    checkNewDeadlines(this, event);
+    if (event.requestId !== undefined) {
+      const request = `reopen:${event.requestId}`;
+      if (this.controlRequests.has(request)) this.#fail("control-twice", event, "it was made before");
+      this.controlRequests.add(request);
+    }
+    this.#onRemark("run reopened");
+    if (this.terminal?.type === "WorkflowCancelled") this.#onRemark("cancelled run reopened");
+    if (this.terminal?.type === "WorkflowTimedOut") this.#onRemark("timed-out run reopened");
+    if (this.isPaused) this.#onRemark("run reopened that had ended in a pause");
+    if (this.reopenedCount > 0) this.#onRemark("run reopened again");
+    if (event.voids.length > 1) this.#onRemark("failure taken back by a reopening");
+    this.reopenedCount += 1;
+    for (const seq of event.voids.toSorted((left, right) => right - left)) {
+      this.voids.add(seq);
+      for (const takeBack of this.#takenBackBy.get(seq) ?? []) takeBack();
+    }
+    this.isPaused = false;
+    // The store keeps no details for a run that has ended.
+    this.heartbeats.clear();
+    const { runDeadlineAt, executionDeadlineAt } = event;
+    this.deadlines = {
+      ...this.deadlines,
+      ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
+      ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
+    };
+    for (const [ordinal, activity] of this.activities)
+      this.activities.set(ordinal, {
+        ...activity,
+        scheduledAt: event.recordedAt,
+        startedAt: undefined,
+        worker: undefined,
+        failedCount: 0,
+        lostCount: 0,
+        leftCount: 0,
+        retryAt: undefined,
+      });
+    for (const [ordinal, { latestMs, ...timer }] of this.timers)
+      this.timers.set(ordinal, {
+        ...timer,
+        ...(latestMs === undefined ? {} : this.#latest(timer.fireAt, epoch)),
+      });
+  }
+
+  /** By when a timer has to fire that is begun, or goes on, now that all is well. */
+  #latest(fireAt: number, epoch: number): { readonly latestMs: number } {
+    // By the clock as it is now: since the commit was asked for it may have been set back.
+    return { latestMs: this.#elapsedMs() + this.#leftMs(fireAt, epoch) + lateMsMax + this.#spreadMs };
   }
 
   /** I-58: nothing moves in a pause, and what happens in it is told after it, in its order, before anything else is. */
@@ -264,7 +360,12 @@ export class AuditedRun {
         this.#fail("pause-moves", event, "the run is paused");
       if (role === "input") {
         const ordinal = "ordinal" in event ? event.ordinal : undefined;
-        this.#held.push({ seq: this.started.seq + this.events.length, type: event.type, ordinal });
+        const seq = this.#seq;
+        this.#held.push({ seq, type: event.type, ordinal });
+        this.#onTakenBack(() => {
+          const at = this.#held.findIndex((held) => held.seq === seq);
+          if (at >= 0) this.#held.splice(at, 1);
+        });
       }
     } else if (this.#held.length > 0) {
       if (role === "input" || event.type === "ActivityStarted")
@@ -280,7 +381,11 @@ export class AuditedRun {
       ({ type, ordinal }) => type === "TimerFired" && ordinal === event.ordinal,
     );
     if (at < 0) return;
-    this.#held.splice(at, 1);
+    const [fired] = this.#held.splice(at, 1);
+    this.#onTakenBack(() => {
+      this.timers.delete(event.ordinal);
+      if (fired !== undefined) this.#held.splice(at, 0, fired);
+    });
     // What follows holds it against the timers that are open.
     this.timers.set(event.ordinal, { fireAt: event.recordedAt, epoch: this.epoch, setBackMs: 0 });
     this.#onRemark("timer called off that ran out in a pause");
@@ -309,9 +414,12 @@ export class AuditedRun {
         if (event.isFurther === true) return;
         if (this.isCancelRequested) this.#fail("cancel-twice", event, "it was requested before");
         this.isCancelRequested = true;
+        this.#onTakenBack(() => {
+          this.isCancelRequested = false;
+        });
         return;
       case "WorkflowTimedOut": {
-        const { runDeadlineAt, executionDeadlineAt } = this.started;
+        const { runDeadlineAt, executionDeadlineAt } = this.deadlines;
         const deadlineAt = event.timeout === "run" ? runDeadlineAt : executionDeadlineAt;
         if (deadlineAt === undefined || event.recordedAt < deadlineAt - this.#setBackMs())
           this.#fail("early-time-out", event, `its deadline is ${deadlineAt}`);
@@ -350,7 +458,14 @@ export class AuditedRun {
       case "ActivityTimedOut":
         this.#failAttempt(event, epoch);
         return;
-      case "ActivityCancelRequested":
+      case "ActivityCancelRequested": {
+        this.#onTakenBack(() => {
+          this.#issued.delete(`${event.type} ${event.ordinal}`);
+          const open = this.activities.get(event.ordinal);
+          if (open === undefined) return;
+          open.isCancelRequested = false;
+          open.cancelledAtMs = undefined;
+        });
         // I-38
         if (this.#held.some(({ type, ordinal }) => type.startsWith("Activity") && ordinal === event.ordinal))
           return;
@@ -359,6 +474,7 @@ export class AuditedRun {
         this.#activityOf(event).isCancelRequested = true;
         this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
         return;
+      }
       case "ActivityCancelled":
         if (!this.#activityOf(event).isCancelRequested)
           this.#fail("cancelled-unasked", event, "nobody asked for it");
@@ -372,10 +488,7 @@ export class AuditedRun {
           fireAt: event.fireAt,
           epoch,
           setBackMs: this.#setBackMs(),
-          // By the clock as it is now: since the commit was asked for it may have been set back.
-          ...(this.#isCalm()
-            ? { latestMs: this.#elapsedMs() + this.#leftMs(event.fireAt, epoch) + lateMsMax + this.#spreadMs }
-            : {}),
+          ...(this.#isCalm() ? this.#latest(event.fireAt, epoch) : {}),
         });
         return;
       case "TimerFired": {
@@ -399,9 +512,13 @@ export class AuditedRun {
         this.timers.delete(event.ordinal);
         return;
       }
-      case "TimerCancelled":
-        if (!this.timers.delete(event.ordinal)) this.#fail("second-outcome", event, "no such timer is open");
+      case "TimerCancelled": {
+        const timer = this.timers.get(event.ordinal);
+        if (timer === undefined) return this.#fail("second-outcome", event, "no such timer is open");
+        this.timers.delete(event.ordinal);
+        this.#onTakenBack(() => void this.timers.set(event.ordinal, timer));
         return;
+      }
       case "SignalReceived":
         if (event.signalId === undefined) return;
         if (this.signalIds.has(event.signalId)) this.#fail("signal-twice", event, "it was received before");
@@ -452,6 +569,7 @@ export class AuditedRun {
         if (child === undefined) return this.#fail("second-outcome", event, "no such child is open");
         if (child.epoch !== epoch) this.#onRemark("child ended under another owner");
         this.children.delete(event.ordinal);
+        this.#onTakenBack(() => void this.children.set(event.ordinal, child));
         return;
       }
       default:
@@ -635,9 +753,14 @@ export class AuditedRun {
   }
 
   #settleActivity(event: NewEvent & { readonly ordinal: number }): void {
-    this.#activityOf(event);
+    const activity = this.#activityOf(event);
+    const key = `${this.runId}:${event.ordinal}`;
     this.activities.delete(event.ordinal);
-    this.settled.add(`${this.runId}:${event.ordinal}`);
+    this.settled.add(key);
+    this.#onTakenBack(() => {
+      this.activities.set(event.ordinal, activity);
+      this.settled.delete(key);
+    });
   }
 
   #fail(kind: string, event: NewEvent, what: string): never {

@@ -8,6 +8,7 @@ import type { AttemptWatch } from "./audited-run.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
+import { checkChildrenOfReopened } from "./reopen-oracle.ts";
 import type { Statistics } from "./statistics.ts";
 
 interface AuditedMessage {
@@ -39,6 +40,8 @@ export class Auditor {
   readonly #consumed = new Set<number>();
   readonly #outcomes = new Map<string, Message & { readonly kind: "child-closed" }>();
   readonly #closing = new Set<string>();
+  /** Ends of which a parent was told, each by its run and the number of its lease. */
+  readonly #toldEnds = new Set<string>();
   readonly #statistics: Statistics;
   readonly #elapsedMs: () => number;
   readonly #nowMs: () => number;
@@ -238,6 +241,7 @@ export class Auditor {
       if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
+      if (run.events.some(({ type }) => type === "WorkflowReopened")) this.#checkReopened(audited, commit);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
       else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
@@ -264,6 +268,35 @@ export class Auditor {
         `${run.workflowId} is cancelled, and ${untold} is not told`,
       );
     if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
+  }
+
+  /** I-59: it goes on in one commit, which tells it again of children that have ended. */
+  #checkReopened(run: AuditedRun, { run: of, start, send = [], consume = [] }: Commit): void {
+    if (of?.events.length !== 1 || start !== undefined || consume.length > 0)
+      throw new SimulationFailure(
+        "reopened-and-more",
+        `${run.workflowId} is reopened, and more is done at once`,
+      );
+    // I-29: its code may be anywhere, and somebody has to bring it back.
+    if (of.wakeAt !== 0)
+      throw new SimulationFailure(
+        "lost-wake-up",
+        `${run.workflowId} is reopened, and its row says ${of.wakeAt}`,
+      );
+    const keyOf = (ordinal: number): string => `${run.runId} ${ordinal}`;
+    checkChildrenOfReopened(run, send, {
+      latest: (workflowId) => this.latest(workflowId),
+      wasTold: (ordinal) => this.#closing.has(keyOf(ordinal)),
+      isOnItsWay: (ordinal) =>
+        [...this.messages.values()].some(
+          ({ message }) =>
+            message.kind === "child-closed" && message.runId === run.runId && message.ordinal === ordinal,
+        ),
+      onResent: () => this.#statistics.note("reopened run told again of a child"),
+    });
+    // At its next end it tells them again.
+    for (const ordinal of run.children.keys()) this.#closing.delete(keyOf(ordinal));
+    if (run.started.parent !== undefined) this.#statistics.note("child reopened");
   }
 
   #extend(run: AuditedRun, events: readonly NewEvent[], expectedSeq: number, epoch: number): void {
@@ -407,8 +440,13 @@ export class Auditor {
       if (message.kind === "child-closed") {
         // I-34
         const key = `${message.runId} ${message.ordinal}`;
-        if (this.#outcomes.has(key))
+        const isOfEnd =
+          ended?.started.parent?.runId === message.runId && ended.started.parent.ordinal === message.ordinal;
+        const end = isOfEnd ? `${ended.runId} ${ended.reopenedCount}` : key;
+        const isResent = commit.run?.events[0]?.type === "WorkflowReopened";
+        if (!isResent && (this.#toldEnds.has(end) || (this.#outcomes.has(key) && !isOfEnd)))
           throw new SimulationFailure("outcome-twice", `child ${key} tells its parent again`);
+        this.#toldEnds.add(end);
         this.#outcomes.set(key, message);
       }
       if ((message.kind === "terminate" || message.kind === "cancel") && message.parent !== undefined) {
@@ -509,7 +547,8 @@ export class Auditor {
         const isRecorded = events.some(
           (event) => event.type === message.outcome.type && event.ordinal === message.ordinal,
         );
-        if (!isRecorded && parent !== undefined && parent.isOpen) swallowed();
+        // A child that was reopened tells of each of its ends, and its parent hears of one.
+        if (!isRecorded && parent?.isOpen === true && parent.children.has(message.ordinal)) swallowed();
         return;
       }
       case "signal": {

@@ -51,7 +51,15 @@ export class Ledger {
         event.ordinal === ordinal &&
         event.attempt === running?.attempt,
     );
-    if (running !== undefined && !hasFailed)
+    // What the end of a run called off may go on for a while beside what begins anew when the run is reopened.
+    const startedAt = run.events.findIndex(
+      (event) =>
+        event.type === "ActivityStarted" && event.ordinal === ordinal && event.attempt === running?.attempt,
+    );
+    const isOfEarlierLease = run.events.findLastIndex(({ type }) => type === "WorkflowReopened") > startedAt;
+    if (running !== undefined && isOfEarlierLease)
+      this.#statistics.note("attempt of an earlier lease under way beside the next one");
+    if (running !== undefined && !hasFailed && !isOfEarlierLease)
       throw new SimulationFailure("two-at-once", `${where}: attempt ${running.attempt} is under way`);
     // I-14
     const details = run.heartbeats.get(ordinal);

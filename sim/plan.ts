@@ -55,8 +55,18 @@ export type Operation =
   | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
+  | ReopenPlan
   | { readonly verb: "list" }
   | { readonly verb: "wait"; readonly ms: number };
+
+/** Of a run that has ended, or has not; repeated when it is said so, with the same id. */
+export interface ReopenPlan {
+  readonly verb: "reopen";
+  readonly workflowId: string;
+  readonly requestId: string;
+  /** `child`: one of it that failed, if there is one; `first`: the first run of the id, whichever is the latest. */
+  readonly of: "latest" | "named" | "first" | "child";
+}
 
 /** Of `bump` (test/replay/interpreter.ts). */
 export interface UpdatePlan {
@@ -153,12 +163,15 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
-  const clients = withUpdates(
-    withPauses(
-      planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
-      new Dice(`pauses of ${seed}`),
+  const clients = withReopenings(
+    withUpdates(
+      withPauses(
+        planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+        new Dice(`pauses of ${seed}`),
+      ),
+      new Dice(`updates of ${seed}`),
     ),
-    new Dice(`updates of ${seed}`),
+    new Dice(`reopenings of ${seed}`),
   );
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
@@ -274,6 +287,47 @@ function withUpdates(
         isStarted: dice.chance(0.3),
       };
       result.splice(at, 0, { number: client * 100 + 80 + count, of });
+    }
+    return result;
+  });
+}
+
+/** In a part of the worlds clients let runs go on that have ended, mostly when they have heard that they did, and wait for them again. */
+function withReopenings(
+  clients: readonly (readonly NumberedOperation[])[],
+  dice: Dice,
+): readonly (readonly NumberedOperation[])[] {
+  if (!dice.chance(0.3)) return clients;
+  return clients.map((operations, client) => {
+    const result = [...operations];
+    let count = 0;
+    const add = (at: number, of: Operation): void => {
+      count += 1;
+      result.splice(at, 0, { number: 100_000 + client * 1_000 + count, of });
+    };
+    const ids = new Set(operations.flatMap(({ of }) => (of.verb === "result" ? [of.workflowId] : [])));
+    for (const workflowId of ids) {
+      const requestId = (): string => `reopen-${client}-${count}`;
+      const placeOf = (verb: string): number =>
+        result.findLastIndex(
+          ({ of }) => of.verb === verb && "workflowId" in of && of.workflowId === workflowId,
+        );
+      for (let left = dice.int(0, 2); left > 0; left--) {
+        const of = dice.pick(["latest", "named"] as const);
+        add(dice.int(1, placeOf("result")), { verb: "reopen", workflowId, requestId: requestId(), of });
+      }
+      for (let left = dice.int(0, 3); left > 0; left--) {
+        const end = placeOf("result") + 1;
+        add(end, { verb: "result", workflowId });
+        if (dice.chance(0.3)) add(end, { verb: "wait", ms: dice.pick([1, 100, 2_000, 20_000]) });
+        if (dice.chance(0.2)) add(end, { verb: dice.pick(["cancel", "query"]), workflowId });
+        const of = dice.pick(["latest", "latest", "latest", "named", "first"] as const);
+        const reopen = { verb: "reopen", workflowId, requestId: requestId(), of } as const;
+        // Of what was asked before nothing more comes.
+        if (dice.chance(0.25)) add(end, reopen);
+        add(end, reopen);
+        if (dice.chance(0.4)) add(end, { verb: "reopen", workflowId, requestId: requestId(), of: "child" });
+      }
     }
     return result;
   });

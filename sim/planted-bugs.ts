@@ -1033,6 +1033,119 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "cancellation-not-taken-back",
+    claim: "Of a cancelled run only its end is void when it is reopened.",
+    invariants: [59],
+    within: 30,
+    edits: [edit("engine/reopening.ts", '    case "WorkflowCancelRequested":\n', "")],
+  },
+  {
+    name: "success-taken-back",
+    claim: "A reopening voids what succeeded last, too.",
+    invariants: [8, 59],
+    within: 30,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        '    case "ActivityFailed":\n',
+        '    case "ActivityFailed":\n    case "ActivityCompleted":\n',
+      ),
+    ],
+  },
+  {
+    name: "failure-after-deeds-taken-back",
+    claim: "A failure is taken back though the code has done something about it.",
+    invariants: [59],
+    within: 30,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        "    if (commands.some(({ type }) => !teardown.includes(type))) break;\n",
+        "",
+      ),
+      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened]);\n", ""),
+    ],
+  },
+  {
+    name: "reopened-without-a-trial",
+    claim: "A run is reopened without trying whether its code would end at once again.",
+    invariants: [59],
+    within: 30,
+    edits: [edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened]);\n", "")],
+  },
+  {
+    name: "end-of-child-not-told-again",
+    claim: "A reopened run is not told of a child that has ended while it was closed.",
+    invariants: [34, 59],
+    within: 300,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        "    if (message !== undefined) send.push({ target: workflowId, message });",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "attempts-not-given-anew",
+    claim: "An activity of a reopened run has the attempts that were left.",
+    invariants: [10, 59],
+    within: 30,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n    failedCount: 0,\n",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n",
+      ),
+    ],
+  },
+  {
+    name: "reopening-repeated",
+    claim: "A request to reopen that was made before is taken for another one.",
+    invariants: [20, 59],
+    within: 30,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        'const isKnown = await wasRequested(kernel.store, { kind: "reopen", workflowId, runId, requestId });',
+        "const isKnown = false;",
+      ),
+    ],
+  },
+  {
+    name: "reopened-run-not-brought-back",
+    claim: "The row of a reopened run does not say that somebody has to bring it back.",
+    invariants: [29, 59],
+    within: 30,
+    edits: [edit("engine/reopening.ts", "      wakeAt: 0,\n", "      wakeAt: null,\n")],
+  },
+  {
+    name: "time-not-given-anew",
+    claim: "A run that ran into its time-out has the old instant when it is reopened.",
+    invariants: [59],
+    within: 300,
+    edits: [
+      edit(
+        "engine/reopening.ts",
+        "runDeadlineAt <= now\n      ? { runDeadlineAt: now",
+        "runDeadlineAt <= 0\n      ? { runDeadlineAt: now",
+      ),
+    ],
+  },
+  {
+    name: "held-in-a-pause-forgotten-by-reopening",
+    claim: "What was recorded in a pause in which the run ended is not told after it was reopened.",
+    invariants: [58, 59],
+    within: 300,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
+        "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+      ),
+    ],
+  },
+  {
     name: "report-acknowledged-before-commit",
     claim: "A worker is told that its report is recorded when it has arrived.",
     invariants: [7],
@@ -1218,6 +1331,20 @@ let latestMs = 0;`,
         "",
       ),
       edit("engine/workers.ts", "    if (lease.token !== token) return undefined;", "    return lease;"),
+    ],
+  },
+  {
+    name: "attempt-of-the-lease-before-goes-on",
+    claim: "An attempt that a worker had when its run ended counts as under way when the run is reopened.",
+    invariants: [12, 59],
+    within: 30,
+    isOfWorkers: true,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n    startedAt: undefined,\n    worker: undefined,\n",
+        "    scheduledAt: nowMs,\n",
+      ),
     ],
   },
   {

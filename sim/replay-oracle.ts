@@ -1,7 +1,9 @@
 import { messageOf, nullPayload } from "../src/core/payload.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { isClosed } from "../src/core/status.ts";
+import type { Event } from "../src/core/event.ts";
 import { loadRun } from "../src/engine/load.ts";
+import type { HistoryStore } from "../src/engine/load.ts";
 import { loadInline } from "../src/program/inline.ts";
 import type { Kernel } from "../src/engine/kernel.ts";
 import type { ProgramInstance, ProgramSource } from "../src/program/program.ts";
@@ -11,6 +13,7 @@ import { account, programWorkflows } from "../test/replay/interpreter.ts";
 import type { Program } from "../test/replay/program.ts";
 import type { Auditor } from "./auditor.ts";
 import { SimulationFailure } from "./failure.ts";
+import { withoutVoids } from "./reopen-oracle.ts";
 
 /** What the code of each run says of itself, by run id. */
 export type Accounts = ReadonlyMap<string, readonly string[]>;
@@ -33,10 +36,13 @@ class Replayer {
     );
   }
 
-  /** The state, and the account of the code if it gives one. */
-  async replay(run: RunRecord): Promise<{ readonly state: RunState; readonly account: Payload | undefined }> {
+  /** The state, and the account of the code if it gives one. `store`: where the run is, if it is another one. */
+  async replay(
+    run: RunRecord,
+    store: HistoryStore = this.#store,
+  ): Promise<{ readonly state: RunState; readonly account: Payload | undefined }> {
     const { state, instance, live } = await loadRun(run, {
-      store: this.#store,
+      store,
       programs: this.#source,
       scheduler: { turn: (callback) => void setImmediate(callback), delay: () => () => undefined },
       payloadLimitBytes: 1_000_000,
@@ -75,6 +81,7 @@ function accountOf(instance: ProgramInstance, workflowId: string): Payload {
 export async function checkReplayedRuns(
   store: Store,
   programs: Readonly<Record<string, Program>>,
+  onReopened: () => void,
 ): Promise<Accounts> {
   const replayer = new Replayer(store, programs);
   const accounts = new Map<string, readonly string[]>();
@@ -82,8 +89,49 @@ export async function checkReplayedRuns(
   for (const run of runs) {
     const { account: told } = await replayer.replay(run);
     if (told !== undefined) accounts.set(run.runId, linesOf(told));
+    const events = await readRun(store, run);
+    if (!events.some(({ type }) => type === "WorkflowReopened")) continue;
+    await checkReopened(replayer, run, events, told);
+    onReopened();
   }
   return accounts;
+}
+
+async function readRun(store: Store, run: RunRecord): Promise<readonly Event[]> {
+  const events: Event[] = [];
+  for (let from = run.firstSeq; from <= run.headSeq; from = run.firstSeq + events.length)
+    events.push(...(await store.readSegment(run, from, pageEvents)));
+  return events;
+}
+
+const pageEvents = 1_000;
+
+/** I-59: it has gone the way that the same program goes to which what is void never happened. */
+async function checkReopened(
+  replayer: Replayer,
+  run: RunRecord,
+  events: readonly Event[],
+  told: Payload | undefined,
+): Promise<void> {
+  const kept = withoutVoids(events);
+  const record = { ...run, headSeq: run.firstSeq + kept.length - 1 };
+  const { account: other } = await replayer.replay(record, {
+    readSegment: async (_run, fromSeq, limit = pageEvents) =>
+      kept.slice(fromSeq - run.firstSeq, fromSeq - run.firstSeq + limit),
+    findRunByKey: async () => record,
+  });
+  if (told === undefined || other === undefined || withoutLooks(told) === withoutLooks(other)) return;
+  throw new SimulationFailure(
+    "reopened-otherwise",
+    `${run.workflowId}, run ${run.runId}, tells ${told}; without what is void it tells ${other}`,
+  );
+}
+
+/** What code is told of how long its history is it sees at another length. */
+function withoutLooks(told: string): string {
+  return linesOf(told)
+    .map((line) => line.replace(/^(\d+ [\d.e-]+ [\da-f-]{36}) \d+$/, "$1"))
+    .join("\n");
 }
 
 /**

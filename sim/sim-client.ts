@@ -1,6 +1,8 @@
 import type { ResultReply, Service, StartReply, StartRequest } from "../src/client/service.ts";
 import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
+import type { RunId } from "../src/core/ids.ts";
+import { messageOf } from "../src/core/payload.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { statusAfter } from "../src/core/status.ts";
 import { account, bump } from "../test/replay/interpreter.ts";
@@ -13,7 +15,8 @@ import type { MadeUpdate } from "./update-oracle.ts";
 import { checkUpdateReply, isSettledIn } from "./update-oracle.ts";
 import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
-import type { NumberedOperation, Operation, SignalPlan } from "./plan.ts";
+import type { NumberedOperation, Operation, ReopenPlan, SignalPlan } from "./plan.ts";
+import { isPlainlyReopenable, mayBeReopened, wasEndSince } from "./reopen-oracle.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
@@ -43,6 +46,7 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "update_unknown",
   "update_rejected",
   "update_not_found",
+  "run_not_reopenable",
 ]);
 
 export interface SentSignal extends SignalPlan {
@@ -113,6 +117,8 @@ export class SimClient implements Actor {
       case "pause":
       case "resume":
         return this.#control(operation);
+      case "reopen":
+        return this.#reopen(operation);
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
@@ -138,11 +144,17 @@ export class SimClient implements Actor {
   async #ask<Reply>(
     verb: string,
     run: (service: Service, life: EngineLife) => Promise<Reply>,
-    of: { readonly workflowId?: string; readonly timeoutMs?: number } = {},
+    of: {
+      readonly workflowId?: string;
+      readonly runId?: string | undefined;
+      readonly timeoutMs?: number;
+    } = {},
   ): Promise<({ readonly reply: Reply } | { readonly refusal: ErrorCode }) & { readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
-    const { workflowId, timeoutMs = 5_000 } = of;
-    const there = workflowId === undefined ? [] : this.#of.auditor.kept(workflowId);
+    const { workflowId, runId, timeoutMs = 5_000 } = of;
+    const there = (workflowId === undefined ? [] : this.#of.auditor.kept(workflowId)).filter(
+      (one) => runId === undefined || one.runId === runId,
+    );
     const count = statistics.verb(verb);
     count.asked += 1;
     let isAlone = true;
@@ -409,10 +421,13 @@ export class SimClient implements Actor {
   async #end(verb: "cancel" | "terminate", workflowId: string): Promise<void> {
     const { auditor } = this.#of;
     const before = auditor.latest(workflowId);
+    const reopenedBefore = before?.reopenedCount ?? 0;
     const answer = await this.#ask(verb, (service) => service[verb]({ workflowId, reason: "because" }), {
       workflowId,
     });
     if ("refusal" in answer) return;
+    // Another one has let it go on since.
+    if (before !== undefined && before.reopenedCount > reopenedBefore) return;
     // I-3: it holds for the run that was there, or for one after it.
     const runs = auditor.chains.get(workflowId)?.runs ?? [];
     const from = before === undefined ? 0 : runs.indexOf(before);
@@ -447,9 +462,61 @@ export class SimClient implements Actor {
     if (!isThere) throw new SimulationFailure(`acknowledged-${verb}`, `${workflowId}: it is not on disk`);
   }
 
+  /** I-59: what is answered is on disk, and what is refused is not; what nothing stands against is not refused, and nothing twice. */
+  async #reopen({ workflowId: of, requestId, of: which }: ReopenPlan): Promise<void> {
+    const { auditor, statistics, dice } = this.#of;
+    const children = [...auditor.runs.values()].filter(
+      (run) => run.terminal !== undefined && run.started.parent?.workflowId === of && !run.isDeleted,
+    );
+    const failed = children.findLast((run) => run.terminal?.type !== "WorkflowCompleted");
+    if (which === "child" && failed === undefined) return;
+    const workflowId = which === "child" ? (failed?.workflowId ?? of) : of;
+    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
+    const runId =
+      which === "named" ? auditor.latest(of)?.runId : which === "first" ? runs()[0]?.runId : undefined;
+    const isMade = (): boolean => runs().some((run) => run.controlRequests.has(`reopen:${requestId}`));
+    // What cannot be is asked for now and then.
+    if (!mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
+    const request = { workflowId, requestId, ...(runId === undefined ? {} : { runId: runId as RunId }) };
+    const ask = async (service: Service): Promise<void> => {
+      const latest = auditor.latest(workflowId);
+      const wasMade = isMade();
+      const eventCount = latest?.events.length;
+      const isPlain =
+        latest !== undefined &&
+        !latest.isDeleted &&
+        (runId ?? latest.runId) === latest.runId &&
+        isPlainlyReopenable(latest);
+      try {
+        await service.reopen(request);
+      } catch (error) {
+        const isRefused = isAionError(error) && error.code === "run_not_reopenable";
+        const isSame = auditor.latest(workflowId) === latest && latest?.events.length === eventCount;
+        if (isRefused && ((wasMade && !runs().some((run) => run.isDeleted)) || (isPlain && isSame)))
+          throw new SimulationFailure(
+            "reopening-refused",
+            `${workflowId}, ${requestId}${wasMade ? ", which was made before" : ""}: ${messageOf(error)}`,
+          );
+        throw error;
+      }
+    };
+    const answer = await this.#ask("reopen", ask, { workflowId, runId });
+    if ("refusal" in answer) {
+      if (answer.refusal === "run_not_reopenable") statistics.note("reopening refused");
+      if (answer.isAlone && isMade())
+        throw new SimulationFailure("refused-and-made", `${workflowId}: reopening ${requestId} was refused`);
+      return;
+    }
+    // I-3
+    if (!isMade()) throw new SimulationFailure("acknowledged-reopen", `${workflowId}: it is not on disk`);
+  }
+
   async #result(workflowId: string): Promise<void> {
     const { auditor } = this.#of;
     for (;;) {
+      const counts = new Map(
+        (auditor.chains.get(workflowId)?.runs ?? []).map((run) => [run.runId, run.events.length]),
+      );
       const answer = await this.#ask("result", (service) => service.result({ workflowId, waitMs: 20_000 }), {
         workflowId,
         timeoutMs: 30_000,
@@ -467,25 +534,27 @@ export class SimClient implements Actor {
           await this.#ask("resume", (service) => service.resume({ workflowId }), { workflowId });
         continue;
       }
-      this.#checkResult(reply);
+      this.#checkResult(reply, counts.get(reply.runId) ?? 0);
       if (auditor.runs.get(reply.runId) === undefined)
         throw new SimulationFailure("acknowledged-result", `${workflowId}: unknown run ${reply.runId}`);
       return;
     }
   }
 
-  #checkResult(reply: Exclude<ResultReply, { readonly status: "running" }>): void {
+  /** `eventCount`: of the run, when it was asked. */
+  #checkResult(reply: Exclude<ResultReply, { readonly status: "running" }>, eventCount: number): void {
     const run = this.#of.auditor.runs.get(reply.runId);
-    const terminal = run?.terminal;
-    const isSame =
-      terminal !== undefined &&
-      statusAfter(terminal) === reply.status &&
-      (terminal.type !== "WorkflowCompleted" ||
-        (reply.status === "completed" && terminal.result === reply.result));
-    if (!isSame)
+    const isSame = run?.events.some(
+      (terminal) =>
+        wasEndSince(run, terminal, eventCount) &&
+        statusAfter(terminal) === reply.status &&
+        (terminal.type !== "WorkflowCompleted" ||
+          (reply.status === "completed" && terminal.result === reply.result)),
+    );
+    if (isSame !== true)
       throw new SimulationFailure(
         "acknowledged-result",
-        `${run?.workflowId}: told ${reply.status}, and on disk is ${terminal?.type}`,
+        `${run?.workflowId}: told ${reply.status}, and on disk is ${run?.terminal?.type}`,
       );
   }
 }

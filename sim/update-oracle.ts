@@ -1,5 +1,6 @@
 import type { UpdateReply } from "../src/client/service.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
+import { isTerminal } from "../src/core/status.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -25,10 +26,12 @@ export function outcomeIn(
   let found: ReturnType<typeof outcomeIn> = "none";
   for (const event of run.events) {
     if (event.type === "UpdateAccepted" && event.updateId === updateId) found = "open";
-    if (event.type === "UpdateCompleted" && event.updateId === updateId)
+    // What was told at the end of the run stands when it is reopened.
+    if (isTerminal(event) && found === "open") found = "left";
+    if (event.type === "UpdateCompleted" && event.updateId === updateId && found === "open")
       found = { text: event.result ?? `failed: ${event.failure?.message}` };
   }
-  return found === "open" && !run.isOpen ? "left" : found;
+  return found;
 }
 
 /** Whether it had an outcome in that run, or by the end of it. */

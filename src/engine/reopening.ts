@@ -123,7 +123,10 @@ async function reopen(
     ...(send.length === 0 ? {} : { send }),
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),
   });
-  if (!result.ok) throw result.error;
+  if (!result.ok) {
+    if (result.error.code === "sequence_conflict") await demandThere(store, row);
+    throw result.error;
+  }
   kernel.mailbox.sent(send, result.messageIds);
   kernel.watchers.appended(workflowId, headSeq + 1);
 }
@@ -132,11 +135,20 @@ async function readAll(store: HistoryStore, row: RunRecord): Promise<readonly Ev
   const events: Event[] = [];
   for (let from = row.firstSeq; from <= row.headSeq;) {
     const page = await store.readSegment(row, from, pageEvents);
-    if (page.length === 0) break;
+    if (page.length === 0) {
+      await demandThere(store, row);
+      break;
+    }
     events.push(...page);
     from += page.length;
   }
   return events;
+}
+
+/** Retention takes a closed run away at any moment. Throws `run_not_found`. */
+async function demandThere(store: HistoryStore, { workflowId, runId, runKey }: RunRecord): Promise<void> {
+  if ((await store.findRunByKey(runKey)) === undefined)
+    throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} is no longer there`);
 }
 
 function allVoids(events: readonly Event[]): ReadonlySet<number> {

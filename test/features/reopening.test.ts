@@ -1,4 +1,5 @@
 import { openMemoryStore } from "aion/store";
+import type { OwnerToken } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
   activity,
@@ -18,6 +19,7 @@ import {
 } from "aion/workflow";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { overStore } from "../recovery/over-store.ts";
 import { errorOf, eventsOf, eventsOfType, typesOf } from "./run-history.ts";
 
 const go = signal<string>("go");
@@ -400,6 +402,34 @@ describe("to reopen", () => {
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
   });
+});
+
+it.each(["read", "written"] as const)("a run that is deleted while it is %s is not found", async (when) => {
+  // I-20
+  const inner = openMemoryStore();
+  let token: OwnerToken | undefined;
+  let isRetired = false;
+  const retire = async (): Promise<void> => {
+    if (isRetired && token !== undefined) await inner.deleteClosed(token, Number.MAX_SAFE_INTEGER, 10);
+  };
+  const store = overStore(inner, {
+    claim: async (claim) => (token = await inner.claim(claim)),
+    readSegment: async (run, from, limit) => {
+      if (when === "read") await retire();
+      return await inner.readSegment(run, from, limit);
+    },
+    append: async (by, commits) => {
+      if (commits.some(({ run }) => run?.events[0]?.type === "WorkflowReopened")) await retire();
+      return await inner.append(by, commits);
+    },
+  });
+  const { work } = flaky("work");
+  const fails = workflow("fails", () => work(1));
+  await using t = await TestEngine.open({ workflows: [fails], activities: [work], store });
+  const run = await t.client.start(fails);
+  await errorOf(run.result());
+  isRetired = true;
+  expect(await errorOf(run.reopen())).toMatchObject({ code: "run_not_found" });
 });
 
 it("a run that timed out in a pause goes on, and hears what reached it in the pause", async () => {
