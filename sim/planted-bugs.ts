@@ -197,7 +197,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "left-update-waits-for-ever",
     claim: "The end of a run is no outcome of its updates.",
     invariants: [26],
-    within: 10,
+    within: 40,
     edits: [edit("replay/update-states.ts", "      update.settledSeq = terminal.seq;\n", "")],
   },
   {
@@ -420,8 +420,8 @@ let latestMs = 0;`,
       ),
       edit(
         "engine/due.ts",
-        "const isDue = (activity.retryAt ?? 0) <= nowMs ||",
-        "const isDue = nowMs > 0 ||",
+        "const mayBegin = activity.parked === undefined && (activity.retryAt ?? 0) <= nowMs;",
+        "const mayBegin = activity.parked === undefined;",
       ),
     ],
   },
@@ -1058,12 +1058,8 @@ let latestMs = 0;`,
     invariants: [59],
     within: 30,
     edits: [
-      edit(
-        "engine/reopening.ts",
-        "    if (commands.some(({ type }) => !teardown.includes(type))) break;\n",
-        "",
-      ),
-      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened]);\n", ""),
+      edit("engine/reopening.ts", "    if (stays !== undefined) return { voids, stays };\n", ""),
+      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened], stays);\n", ""),
     ],
   },
   {
@@ -1071,7 +1067,9 @@ let latestMs = 0;`,
     claim: "A run is reopened without trying whether its code would end at once again.",
     invariants: [59],
     within: 30,
-    edits: [edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened]);\n", "")],
+    edits: [
+      edit("engine/reopening.ts", "  await tryReplay(kernel, row, [...events, reopened], stays);\n", ""),
+    ],
   },
   {
     name: "end-of-child-not-told-again",
@@ -1142,6 +1140,103 @@ let latestMs = 0;`,
         "replay/run-state.ts",
         "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
         "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+      ),
+    ],
+  },
+  {
+    name: "parked-begins-by-itself",
+    claim: "An activity that waits for an operator begins when its run is looked at.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit("engine/due.ts", "activity.parked === undefined && (activity.retryAt", "(activity.retryAt"),
+      edit("engine/due.ts", "      if (activity.parked !== undefined) return undefined;\n", ""),
+    ],
+  },
+  {
+    name: "parked-count-kept",
+    claim: "An activity that is resumed has no fresh count of attempts.",
+    invariants: [60],
+    within: 100,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.retryAt = at;",
+      ),
+    ],
+  },
+  {
+    name: "decision-forgotten",
+    claim: "An operator's decision that is made again is not known.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        '        this.requests.noteControl("resume-activity", event.requestId);\n        for',
+        "        for",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-stale",
+    claim: "An activity that is given its outcome stays on the row as one that waits for an operator.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "    if (activity.parked !== undefined) this.#parkedSeq = event.seq;\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-beyond-end",
+    claim: "A run that has ended is shown to wait for an operator.",
+    invariants: [60],
+    within: 50,
+    edits: [
+      edit("replay/run-state.ts", "    if (this.parked.length > 0) this.#parkedSeq = terminal.seq;\n", ""),
+    ],
+  },
+  {
+    name: "resumed-and-left",
+    claim: "Nobody looks at an activity that was resumed.",
+    invariants: [29, 60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.failedCount = 0;\n  void at;",
+      ),
+    ],
+  },
+  {
+    name: "parked-begins-with-a-reopening",
+    claim: "An activity that waits for an operator begins when its run is reopened.",
+    invariants: [59, 60],
+    within: 110,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n",
+        "    scheduledAt: nowMs,\n    parked: undefined,\n",
+      ),
+    ],
+  },
+  {
+    name: "decision-on-what-is-not-parked",
+    claim: "An operator decides on activities that do not wait for him, since they did when he asked.",
+    invariants: [60],
+    within: 30,
+    edits: [
+      edit(
+        "engine/resuming.ts",
+        "  const parked = state.parked.filter(\n",
+        "  const parked = [...state.activities.values()].filter(\n",
       ),
     ],
   },

@@ -120,7 +120,7 @@ export async function standingOf(
         case "ActivityCancelled":
           if (event.ordinal !== ordinal || event.attempt !== attempt) break;
           // What an operator gave the activity is no outcome of its latest attempt.
-          if ("byOperator" in event && event.byOperator === true) break;
+          if ("byOperator" in event) break;
           standing = standingAfter(event);
           // Its activity may run out of time before the next attempt, which history says of this one too.
           if (standing.kind === "recorded") return standing;

@@ -60,7 +60,7 @@ describe("an attempt on a worker that asks for an operator", () => {
     const worker = await join();
     const run = await start("a", "x");
     const late = worker.task();
-    for (let second = 0; second < 61; second += 10) {
+    for (let passed = 0; passed < 61; passed += 10) {
       worker.send({ type: "alive" });
       await world.advance(10_000);
     }
