@@ -17,6 +17,7 @@ import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
 import {
   checkBlocked,
+  checkParked,
   checkClock,
   checkOwner,
   checkSchedules,
@@ -105,6 +106,7 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
   yield checkVersion(facts, thisVersion());
   yield checkClock(facts, now);
   yield checkBlocked(facts);
+  yield checkParked(facts);
   yield checkTimers(facts, now);
   const schedules = await probe({ probe: "schedules", path: file, now }, storeTimeoutMs);
   yield schedules.kind === "done"

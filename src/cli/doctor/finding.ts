@@ -16,6 +16,7 @@ export const checkNames = [
   "version",
   "clock",
   "blocked",
+  "parked",
   "timers",
   "schedules",
 ] as const;
