@@ -303,16 +303,17 @@ export function toInit(
 ): Omit<InstanceInit, "onStray" | "onReady" | "onLost"> {
   const { started } = state;
   const { scheduled } = started;
+  const { workflowId, runId, parent, continuedFrom } = started.resetOf?.begunAs ?? started;
   return {
-    workflowId: state.workflowId,
-    runId: started.runId,
+    workflowId,
+    runId,
     startedAt: started.recordedAt,
     isUnchecked: started.unchecked === true,
     payloadLimitBytes: options.payloadLimitBytes,
     isTracing,
     log: options.log,
-    ...(started.parent === undefined ? {} : { parent: started.parent }),
-    ...(started.continuedFrom === undefined ? {} : { continuedFrom: started.continuedFrom }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(continuedFrom === undefined ? {} : { continuedFrom }),
     ...(scheduled === undefined
       ? {}
       : { schedule: { id: scheduled.scheduleId, nominalAt: scheduled.nominalAt } }),

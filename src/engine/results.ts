@@ -2,6 +2,7 @@ import type { ResultReply, ResultRequest } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { successorOf } from "../core/run-chain.ts";
 import { isClosed } from "../core/status.ts";
 import type { Kernel } from "./kernel.ts";
 import { demandRun, readEnd, toResult } from "./views.ts";
@@ -60,8 +61,9 @@ export async function awaitResult(kernel: Kernel, request: ResultRequest): Promi
     } finally {
       ended.stop();
     }
-    if (terminal.type !== "WorkflowContinuedAsNew") return toResult(terminal, current);
-    runId = terminal.newRunId;
+    const next = successorOf(terminal);
+    if (next === undefined) return toResult(terminal, current);
+    runId = next;
   }
 }
 

@@ -56,18 +56,17 @@ export class RunSpans {
     }
     for (const activity of state.activities.values())
       spans.push(spanOfActivity(started, activity, event, run, { outcome: "abandoned" }));
-    const { continuedFrom } = started;
-    const before =
-      continuedFrom === undefined
-        ? undefined
-        : this.#tracing.contextOf(runSeed(continuedFrom), started.trace);
+    const { continuedFrom, resetOf } = started;
+    const link = resetOf?.runId ?? continuedFrom;
+    const before = link === undefined ? undefined : this.#tracing.contextOf(runSeed(link), started.trace);
     const error = errorOf(event);
     spans.push({
       name: `run ${started.workflowType}`,
       kind: "internal",
       parent: started.trace,
       seed: runSeed(started.runId),
-      startAt: started.recordedAt,
+      // What it began with as a copy is in the span of that run.
+      startAt: resetOf?.at ?? started.recordedAt,
       endAt: event.recordedAt,
       attributes: { ...attributesOf(started), [spanAttribute.runStatus]: status },
       ...(error === undefined ? {} : { error }),

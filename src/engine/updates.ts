@@ -191,7 +191,8 @@ export class Updates {
           resolve(found === undefined ? undefined : { ...found });
         });
       });
-      if (update !== undefined)
+      // Of one that was copied, its outcome may have been told by another run.
+      if (update !== undefined && resident.state.started.resetOf === undefined)
         return { run: await demandRun(store, workflowId, resident.state.started.runId), update };
     }
     return await findUpdate(store, await demandRun(store, workflowId, runId), updateId);

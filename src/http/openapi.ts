@@ -74,6 +74,14 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "Reopen a run",
     "One that failed, was cancelled or timed out goes on from before its end, as the same run: what succeeded is kept, what failed last runs again. Refused with `run_not_reopenable` if it could not go on exactly.",
   ],
+  reset: [
+    "Reset a workflow",
+    "It goes on as a new run from an earlier point of one of its runs: that run's events up to there are the beginning of the new one, and the code of today acts on. A run that is open is terminated in the same step; who waits for the result of the workflow waits on. Refused with `run_not_resettable` if the code could not go on exactly from there.",
+  ],
+  fork: [
+    "Fork a workflow",
+    "The same under a workflow id of its own: nothing happens to the workflow that it is a copy of. Needs the role `start`, too.",
+  ],
   deploy: [
     "Deploy a package",
     "The body is the archive that `aion build` wrote. Its types are routed to it. Doing so again changes nothing.",

@@ -52,6 +52,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   resume: [WorkflowService, "resume"],
   resumeActivity: [WorkflowService, "resumeActivity"],
   reopen: [WorkflowService, "reopen"],
+  reset: [WorkflowService, "reset"],
+  fork: [WorkflowService, "fork"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],
