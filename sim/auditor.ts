@@ -386,6 +386,7 @@ export class Auditor {
       readonly closedAt?: number;
       readonly wakeAt: number | null;
       readonly blocked?: string | null;
+      readonly parked?: string | null;
     },
   ): void {
     const status =
@@ -398,6 +399,15 @@ export class Auditor {
     run.closedAt = row.closedAt;
     run.wakeAt = row.wakeAt;
     if (row.blocked !== undefined) this.#noteHeld(run, row.blocked);
+    if (row.parked !== undefined) run.parkedRow = row.parked;
+    // I-60: whoever looks for what waits for him goes by rows alone.
+    const shown = ordinalsOf(run.parkedRow);
+    const parked = run.terminal === undefined ? run.parked.toSorted((left, right) => left - right) : [];
+    if (shown.join() !== parked.join())
+      throw new SimulationFailure(
+        "row-parked",
+        `${run.workflowId}: parked are ${parked.join()}, and its row says ${run.parkedRow}`,
+      );
     if (run.terminal !== undefined) return;
     const { wakeAtMax } = run;
     if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
@@ -670,4 +680,16 @@ export class Auditor {
     const expected = [...this.messages.keys()].toSorted((a, b) => a - b).join();
     if (ids !== expected) throw new SimulationFailure("durability", `messages ${ids}, committed ${expected}`);
   }
+}
+
+/** Random programs have fewer than are shown on a row. */
+function ordinalsOf(parkedRow: string | null): readonly number[] {
+  if (parkedRow === null) return [];
+  const { first, kinds } = JSON.parse(parkedRow) as {
+    readonly first: readonly { readonly ordinal: number }[];
+    readonly kinds: readonly { readonly count: number }[];
+  };
+  const count = kinds.reduce((sum, kind) => sum + kind.count, 0);
+  if (count !== first.length) return [Number.NaN];
+  return first.map(({ ordinal }) => ordinal).toSorted((left, right) => left - right);
 }

@@ -5,6 +5,7 @@ import { Dice } from "./dice.ts";
 import type { Search } from "./attribute-oracle.ts";
 import { isSearch, searches } from "./attribute-oracle.ts";
 import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
+import { withParking } from "./parking-plan.ts";
 import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
 import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
@@ -61,7 +62,9 @@ export type Operation =
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | ReopenPlan
   | { readonly verb: "list"; readonly search?: Search }
-  | { readonly verb: "wait"; readonly ms: number };
+  | { readonly verb: "wait"; readonly ms: number }
+  /** Looks for what waits for an operator, and decides on it, until all has ended. */
+  | { readonly verb: "operate" };
 
 /** Of a run that has ended, or has not; repeated when it is said so, with the same id. */
 export interface ReopenPlan {
@@ -170,6 +173,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
+  const parkingDice = new Dice(`parking of ${seed}`);
+  const isParking = parkingDice.chance(0.3);
+  for (const [name, program] of isParking ? Object.entries(programs) : [])
+    programs[name] = withParking(program, parkingDice);
   const clients = withReopenings(
     withUpdates(
       withPauses(
@@ -199,13 +206,20 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     intensities: intensities as Record<FaultKind, number>,
     troubleIntensity: dice.pick([0.5, 1, 1, 3]),
     programs,
-    clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
+    clients: [...clients, ...(isParking ? operators(parkingDice) : [])].map((operations) =>
+      operations.filter(({ number }) => !left.has(number)),
+    ),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
     unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
     workers,
     // Workers say that they are alive, however long nothing else happens.
     stepsMax: workers === undefined ? 60_000 : 600_000,
   };
+}
+
+/** They come first when something is to be left out: without them what is parked waits for ever. */
+export function operators(dice: Dice): readonly (readonly NumberedOperation[])[] {
+  return Array.from({ length: dice.pick([1, 1, 2]) }, () => [{ number: -1, of: { verb: "operate" } }]);
 }
 
 /** A little, within the lease, or beyond it. */

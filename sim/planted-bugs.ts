@@ -1210,6 +1210,103 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "parked-begins-by-itself",
+    claim: "An activity that waits for an operator begins when its run is looked at.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit("engine/due.ts", "activity.parked === undefined && (activity.retryAt", "(activity.retryAt"),
+      edit("engine/due.ts", "      if (activity.parked !== undefined) return undefined;\n", ""),
+    ],
+  },
+  {
+    name: "parked-count-kept",
+    claim: "An activity that is resumed has no fresh count of attempts.",
+    invariants: [60],
+    within: 100,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.retryAt = at;",
+      ),
+    ],
+  },
+  {
+    name: "decision-forgotten",
+    claim: "An operator's decision that is made again is not known.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        '        this.requests.noteControl("resume-activity", event.requestId);\n        for',
+        "        for",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-stale",
+    claim: "An activity that is given its outcome stays on the row as one that waits for an operator.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "    if (activity.parked !== undefined) this.#parkedSeq = event.seq;\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-beyond-end",
+    claim: "A run that has ended is shown to wait for an operator.",
+    invariants: [60],
+    within: 50,
+    edits: [
+      edit("replay/run-state.ts", "    if (this.parked.length > 0) this.#parkedSeq = terminal.seq;\n", ""),
+    ],
+  },
+  {
+    name: "resumed-and-left",
+    claim: "Nobody looks at an activity that was resumed.",
+    invariants: [29, 60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.failedCount = 0;\n  void at;",
+      ),
+    ],
+  },
+  {
+    name: "parked-begins-with-a-reopening",
+    claim: "An activity that waits for an operator begins when its run is reopened.",
+    invariants: [59, 60],
+    within: 110,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n",
+        "    scheduledAt: nowMs,\n    parked: undefined,\n",
+      ),
+    ],
+  },
+  {
+    name: "decision-on-what-is-not-parked",
+    claim: "An operator decides on activities that do not wait for him, since they did when he asked.",
+    invariants: [60],
+    within: 30,
+    edits: [
+      edit(
+        "engine/resuming.ts",
+        "  const parked = state.parked.filter(\n",
+        "  const parked = [...state.activities.values()].filter(\n",
+      ),
+    ],
+  },
+  {
     name: "report-acknowledged-before-commit",
     claim: "A worker is told that its report is recorded when it has arrived.",
     invariants: [7],

@@ -222,6 +222,7 @@ class World {
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
           leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
+          isOver: () => this.#isAtRest(operations.some(({ of }) => of.verb === "operate")),
         }),
     );
   }
@@ -404,8 +405,9 @@ class World {
   }
 
   /** Every client has its answers, every run its end, every message its answer. */
-  #isAtRest(): boolean {
-    if (!this.#clients.every((client) => client.isDone)) return false;
+  #isAtRest(isButOperators = false): boolean {
+    if (!this.#clients.every((client) => client.isDone || (isButOperators && client.isOperator)))
+      return false;
     if (this.#auditor.messages.size > 0) return false;
     return this.#auditor.openRuns().every((run) => run.started.workflowType === "listener");
   }
@@ -414,6 +416,7 @@ class World {
     const open = this.#auditor.openRuns().map((run) => {
       const waits = [
         ...[...run.activities].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
+        ...(run.parked.length === 0 ? [] : [`operator for ${run.parked.join()}`]),
         ...[...run.timers].map(([ordinal, { fireAt }]) => `timer ${ordinal} at ${fireAt}`),
         ...[...run.children].map(([ordinal]) => `child ${ordinal}`),
         ...[...run.sends].map((ordinal) => `send ${ordinal}`),

@@ -120,6 +120,8 @@ export async function standingOf(
         case "ActivityParked":
         case "ActivityCancelled":
           if (event.ordinal !== ordinal || event.attempt !== attempt) break;
+          // What an operator gave the activity is no outcome of its latest attempt.
+          if ("byOperator" in event) break;
           standing = standingAfter(event);
           // Its activity may run out of time before the next attempt, which history says of this one too.
           if (standing.kind === "recorded") return standing;

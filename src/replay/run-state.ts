@@ -429,6 +429,8 @@ export class RunState {
       case "WorkflowReset":
         this.#identity = event.as;
         this.#reopen(event);
+        // Who lets it go on from there has decided on what was parked, too: it is tried again.
+        for (const activity of this.activities.values()) activity.parked = undefined;
         this.pausing.carry(event.carriedSignals ?? 0);
         return undefined;
       case "InputDelivered":

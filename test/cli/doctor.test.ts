@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { checkNames } from "../../src/cli/doctor/finding.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { CommandTest } from "./command.ts";
-import { approval, approve, fulfil } from "./workflows.ts";
+import { approval, approve, fulfil, providerKey, settle } from "./workflows.ts";
 
 /** Those that look at a server are not made for a store. */
 const storeChecks = checkNames.filter((name) => name !== "server" && name !== "namespaces");
@@ -402,5 +402,14 @@ describe("a wrong command line", () => {
     const { exitCode, stdout, stderr } = await test.run(args);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
     expect(stderr).toContain(message);
+  });
+
+  it("of which activities wait for an operator has its runs counted as such", async () => {
+    providerKey.isValid = false;
+    await test.makeStore(async ({ client }) => {
+      await client.start(settle, 5, { id: "s-1" });
+      await expect.poll(() => client.count({ isParked: true })).toBe(1);
+    });
+    expect(find(await examine(), "parked")).toMatchObject({ status: "warning", facts: { parkedCount: 1 } });
   });
 });

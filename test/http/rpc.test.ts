@@ -71,6 +71,12 @@ describe.each(transports)("%s", (_name, open) => {
       startedAt: 1_700_000_000_000,
       historyLength: 3,
       attributes: { amount: 5, due: { at: 7 }, tags: ["a"] },
+      parked: {
+        count: 2,
+        activities: [
+          { ordinal: 0, activityType: "x", taskQueue: "q", attempt: 2, parkedAt: 5.5, message: "no" },
+        ],
+      },
     } as const;
     const { url } = await serve({
       start: answering({ workflowId: "a/é", runId: "r1", isNew: true }),
@@ -78,6 +84,7 @@ describe.each(transports)("%s", (_name, open) => {
       query: answering(input),
       cancel: answering(undefined),
       terminate: answering(undefined),
+      resumeActivity: answering({ runId: "r1", ordinals: [0, 7] }),
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
@@ -164,6 +171,18 @@ describe.each(transports)("%s", (_name, open) => {
     expect(answer.result).toEqual(jsonValue);
     await workflows.cancel({ workflowId: "a", reason: "no need" });
     await workflows.terminate({ workflowId: "a", runId: "r1" });
+    expect(await workflows.resumeActivity({ workflowId: "a" })).toMatchObject({
+      runId: "r1",
+      ordinals: [0, 7],
+    });
+    await workflows.resumeActivity({ workflowId: "a", ordinal: 0, outcome: "complete", result: jsonValue });
+    await workflows.resumeActivity({
+      workflowId: "a",
+      ordinal: 1,
+      outcome: "fail",
+      failure: { message: "no", type: "Gone", details: jsonValue },
+      requestId: "q",
+    });
     const result = await workflows.result({ workflowId: "a", waitMs: 5 });
     expect(result).toMatchObject({
       status: "failed",
@@ -176,6 +195,7 @@ describe.each(transports)("%s", (_name, open) => {
       pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
       runs: [{ historyLength: 3 }],
       attributes: run.attributes,
+      parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
     });
     const where = ["amount>=5", "region in (eu, us)"];
     expect(await workflows.list({ isBlocked: false, limit: 2, where, withAttributes: true })).toMatchObject({
@@ -218,6 +238,15 @@ describe.each(transports)("%s", (_name, open) => {
       { workflowId: "a", name: "q", input: "null" },
       { workflowId: "a", reason: "no need" },
       { workflowId: "a", runId: "r1" },
+      { workflowId: "a" },
+      { workflowId: "a", ordinal: 0, outcome: "complete", result: input },
+      {
+        workflowId: "a",
+        ordinal: 1,
+        outcome: "fail",
+        failure: { message: "no", type: "Gone", details: input },
+        requestId: "q",
+      },
       { workflowId: "a", waitMs: 5 },
       { workflowId: "a" },
       { filter: { isBlocked: false, where }, limit: 2, withAttributes: true },

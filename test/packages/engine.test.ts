@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
 import { buildPackage } from "../../src/package/build.ts";
-import { activity, workflow } from "../../src/workflow/index.ts";
+import { activity, ApplicationFailure, workflow } from "../../src/workflow/index.ts";
 
 let directory: string;
 const engines: Engine[] = [];
@@ -420,4 +420,25 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
       await bad.terminate();
     },
   );
+
+  // I-60
+  it("hold what an operator gives an activity against the schema of its result, in the code of the version that runs", async () => {
+    const hang = activity("hang", async (_card: string): Promise<string> => {
+      throw new ApplicationFailure("no key", { park: true });
+    });
+    const engine = await open({ activities: [charge, hang] });
+    const schema = `const paid = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) =>
+      typeof value === "string" && value.startsWith("pay_") ? { value: value + "!" } : { issues: [{ message: "no payment" }] } } };
+    const hang = activity("hang", { output: paid as never }, async (card: string) => card);`;
+    await engine.deploy(await build("return await Promise.all([hang(String(amount)), hang('b')]);", schema));
+    const run = await engine.client.start("order", 5, { id: "o" });
+    await expect.poll(async () => (await run.describe()).parked?.count, { timeout: 20_000 }).toBe(2);
+    await expect(run.resumeActivity({ ordinal: 0, result: "SECRET" })).rejects.toMatchObject({
+      code: "payload_invalid",
+      message: expect.stringContaining("no payment") as string,
+    });
+    await run.resumeActivity({ ordinal: 0, result: "pay_1" });
+    await run.resumeActivity({ ordinal: 1, result: "pay_2" });
+    expect(await run.result()).toEqual(["pay_1!", "pay_2!"]);
+  });
 });

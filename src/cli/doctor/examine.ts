@@ -18,6 +18,7 @@ import type { Ping } from "./store-checks.ts";
 import {
   checkAttributes,
   checkBlocked,
+  checkParked,
   checkClock,
   checkOwner,
   checkSchedules,
@@ -110,6 +111,7 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
   yield checkVersion(facts, thisVersion());
   yield checkClock(facts, now);
   yield checkBlocked(facts);
+  yield checkParked(facts);
   yield checkTimers(facts, now);
   const schedules = await probe({ probe: "schedules", path: file, now }, storeTimeoutMs);
   yield schedules.kind === "done"

@@ -17,6 +17,7 @@ export const checkNames = [
   "version",
   "clock",
   "blocked",
+  "parked",
   "timers",
   "schedules",
 ] as const;

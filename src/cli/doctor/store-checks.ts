@@ -124,6 +124,18 @@ export function checkBlocked({ blockedCount, runCount, runningCount }: StoreFact
   );
 }
 
+export function checkParked({ parkedCount, runningCount }: StoreFacts): Finding {
+  const facts: Facts = { runningCount, parkedCount };
+  if (parkedCount === 0)
+    return ok("parked", `no activity waits for an operator, in ${runningCount} running runs`, facts);
+  return warning(
+    "parked",
+    `activities of ${parkedCount} of ${runningCount} running runs wait for an operator`,
+    "`aion list --parked` shows which, and why; `aion resume --parked` lets them go on when the cause is mended.",
+    facts,
+  );
+}
+
 export function checkTimers(
   { dueCount, dueSince, underWayCount, messageCount, owner }: StoreFacts,
   now: number,
