@@ -79,6 +79,32 @@ describe("a run that failed", () => {
     expect(await eventsOfType(run, "WorkflowFailed")).toHaveLength(3);
   });
 
+  it("tells the next attempt of what the last one left", async () => {
+    // I-14
+    const told: unknown[] = [];
+    const state = { isUp: false };
+    const load = activity(
+      "load",
+      { heartbeat: "20s", retry: { maxAttempts: 2 } },
+      async (_n: number, task) => {
+        told.push(task.lastHeartbeat);
+        for (let row = (task.lastHeartbeat as number | undefined) ?? 0; row < 9; row++) {
+          if (row === 3 * told.length && !state.isUp) throw new Error("down");
+          task.heartbeat(row + 1);
+        }
+        return "loaded";
+      },
+    );
+    const importing = workflow("importing", () => load(1));
+    await using t = await TestEngine.open({ workflows: [importing], activities: [load] });
+    const run = await t.client.start(importing);
+    await errorOf(t.result(run));
+    state.isUp = true;
+    await run.reopen();
+    expect(await t.result(run)).toBe("loaded");
+    expect(told).toEqual([undefined, 3, 6]);
+  });
+
   it("voids all failures that the code had not acted on, and keeps what succeeded among them", async () => {
     const one = flaky("one");
     const two = flaky("two");
