@@ -47,6 +47,8 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "update_rejected",
   "update_not_found",
   "run_not_reopenable",
+  "signals_full",
+  "updates_pending",
 ]);
 
 export interface SentSignal extends SignalPlan {
@@ -278,7 +280,11 @@ export class SimClient implements Actor {
     const answer = await this.#ask("signal", (service) => service.signal(request), { workflowId });
     sent.isAlone = answer.isAlone;
     if ("reply" in answer) return this.#acknowledged(sent);
-    this.#of.statistics.note("signal refused, its target having ended");
+    this.#of.statistics.note(
+      answer.refusal === "signals_full"
+        ? "signal refused, as many waiting"
+        : "signal refused, its target having ended",
+    );
     if (answer.isAlone) sent.outcome = "refused";
   }
 
@@ -478,11 +484,12 @@ export class SimClient implements Actor {
     // What cannot be is asked for now and then.
     if (!mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
     const request = { workflowId, requestId, ...(runId === undefined ? {} : { runId: runId as RunId }) };
-    const ask = async (service: Service): Promise<void> => {
+    const ask = async (service: Service, { limits }: EngineLife): Promise<void> => {
       const latest = auditor.latest(workflowId);
       const wasMade = isMade();
       const eventCount = latest?.events.length;
       const isPlain =
+        limits === undefined &&
         latest !== undefined &&
         !latest.isDeleted &&
         (runId ?? latest.runId) === latest.runId &&
