@@ -87,6 +87,22 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         as("{{namespace}} {{code}}", sum("namespace, code", `aion_runs_blocked{${engine}}`)),
       ),
       graph(
+        "Activities parked, by type",
+        "short",
+        as(
+          "{{namespace}} {{activity_type}} {{task_queue}}",
+          sum("namespace, activity_type, task_queue", `aion_activities_parked{${engine}}`),
+        ),
+      ),
+      graph(
+        `Parked, ${sinceStart}`,
+        "short",
+        as(
+          "{{namespace}} {{activity_type}}",
+          sum("namespace, activity_type", `aion_activities_parked_total{${engine}}`),
+        ),
+      ),
+      graph(
         `Laws of durable execution broken, ${sinceStart}`,
         "short",
         as("{{namespace}} {{code}}", sum("namespace, code", `aion_nondeterminism_total{${engine}}`)),

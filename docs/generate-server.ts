@@ -68,7 +68,7 @@ AION_TOKEN=aion_… aion list --url https://aion.example:4466
 | \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the list of packages |
 | \`start\` | start runs; with a signal it takes \`signal\`, with \`reuse: "terminate"\` it takes \`operate\`, too |
 | \`signal\` | send signals |
-| \`operate\` | cancel, terminate, pause, resume and reopen |
+| \`operate\` | cancel, terminate, pause, resume and reopen runs, resume parked activities |
 | \`deploy\` | deploy, route and unload packages. **That is the right to run code on the server.** |
 | \`work\` | be a worker, of the task queues of the grant |
 | \`admin\` | all of these. In all namespaces (\`admin@*\`): keys, the audit log, and making namespaces, too |

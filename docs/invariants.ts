@@ -388,6 +388,12 @@ export const groups: readonly Group[] = [
           "A reopened run goes on exactly from before its end, in one commit, or is refused and stays as it is: what succeeded is not run again, what is void is told to nobody.",
         layers: ["S", "U"],
       },
+      {
+        number: 60,
+        claim:
+          "Between being parked and being resumed an activity has no attempt, whatever restarts; each decision of an operator about it is made once, or refused and changes nothing.",
+        layers: ["S", "U"],
+      },
     ],
   },
 ];

@@ -60,7 +60,11 @@ export class ScheduleOracle {
 
   #event(workflowId: string, event: NewEvent): void {
     if (!workflowId.startsWith("aion.schedule:")) {
-      if (event.type === "WorkflowStarted" && event.scheduled !== undefined)
+      if (
+        event.type === "WorkflowStarted" &&
+        event.scheduled !== undefined &&
+        event.continuedFrom === undefined
+      )
         this.#begun.set(workflowId, (this.#begun.get(workflowId) ?? 0) + 1);
       return;
     }

@@ -47,13 +47,21 @@ const readers: Readonly<Record<string, Reader>> = {
     reads: ["findRun", "readSegment"],
     why: "outcomes of updates, which stay true once they are on disk",
   },
+  "src/engine/resuming.ts": {
+    reads: ["readRunChain", "readSegment"],
+    why: "what a request was answered with, which stays true; the run that it is about is come to at the door",
+  },
+  "src/engine/parked.ts": {
+    reads: ["list"],
+    why: "how many activities are parked, to be shown; each commit after it tells what it changes",
+  },
   "src/engine/reopening.ts": {
     reads: ["findRun", "readSegment"],
     why: "a run that has ended, whose row does not move; that it is still so is what its one commit says",
   },
-  "src/engine/schedules.ts": {
+  "src/engine/schedule-views.ts": {
     reads: ["findRun", "list"],
-    why: "what is shown of schedules; what is asked of one goes to its coordinator, which is come to at the door",
+    why: "what is shown of schedules",
   },
   "src/engine/operations.ts": {
     reads: ["count", "list", "readRunChain"],

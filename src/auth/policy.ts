@@ -50,6 +50,7 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   terminate: inNamespace("operate"),
   pause: inNamespace("operate"),
   resume: inNamespace("operate"),
+  resumeActivity: inNamespace("operate"),
   reopen: inNamespace("operate"),
   // What it starts later is started for whoever made it: see `rolesOf`.
   createSchedule: inNamespace("operate"),

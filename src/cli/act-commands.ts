@@ -4,6 +4,7 @@ import type { ReusePolicy } from "../client/service.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import { printable } from "./printable.ts";
+import { addResumeCommand } from "./resume-command.ts";
 import { Session } from "./session.ts";
 import { durationOption, parseJsonOption, readJsonFile, usageError } from "./usage.ts";
 
@@ -72,9 +73,7 @@ export function addActCommands(program: Command): void {
   addEnd(
     program.command("pause").description("Holds a run: its code does not move, and no attempt begins."),
   ).action((id: string, options: EndOptions, command: Command) => end("pause", id, options, command));
-  addEnd(program.command("resume").description("Lets a paused run go on.")).action(
-    (id: string, options: EndOptions, command: Command) => end("resume", id, options, command),
-  );
+  addResumeCommand(program);
   addEnd(
     program
       .command("reopen")
@@ -180,7 +179,6 @@ const saidOf = {
   cancel: "asked to stop:",
   terminate: "terminated",
   pause: "paused",
-  resume: "resumed",
   reopen: "reopened",
 } as const;
 
@@ -199,6 +197,6 @@ async function end(
       ...(requestId === undefined ? {} : { requestId }),
     });
     session.output.told(method, `${saidOf[method]} ${printable(workflowId)}`, { workflowId });
-    if (method === "cancel" || method === "resume") session.noteIdle(connection);
+    if (method === "cancel") session.noteIdle(connection);
   });
 }

@@ -52,6 +52,12 @@ const problem = z.object({
   remedy: z.string().optional(),
 });
 
+const resumed = z.object({
+  workflowId: z.string(),
+  runId: z.string(),
+  ordinals: list(z.number()).describe("Of the activities that were decided on."),
+});
+
 const shape = z.enum(["any", "described", "opaque"]);
 
 const manifest = z.object({
@@ -126,7 +132,11 @@ export const documents = {
   cancel: z.object({ workflowId: z.string() }),
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
-  resume: z.object({ workflowId: z.string() }),
+  resume: z.union([
+    z.object({ workflowId: z.string() }),
+    resumed.describe("Of parked activities."),
+    z.object({ runs: list(resumed) }).describe("Of all runs that had some."),
+  ]),
   reopen: z.object({ workflowId: z.string() }),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [

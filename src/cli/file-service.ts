@@ -30,6 +30,7 @@ import { isClosed } from "../core/status.ts";
 import { notAWorkflow } from "../engine/coordinator.ts";
 import { findUpdate, readOutcome } from "../engine/accepted-updates.ts";
 import { loadState } from "../engine/load.ts";
+import { describeSchedule, listSchedules, storedSchedules } from "../engine/schedule-views.ts";
 import {
   readHistoryPage,
   readLogPage,
@@ -82,15 +83,19 @@ export class FileService implements Service {
   pause: Service["pause"] = async (request) => this.#writes.pause(ofWorkflow(request));
   resume: Service["resume"] = async (request) => this.#writes.resume(ofWorkflow(request));
   reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
+  resumeActivity: Service["resumeActivity"] = () =>
+    this.#demandEngine("what a parked activity is given is held against the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
 
-  // Times of a schedule are decided on by an engine, and so is what is asked about them.
+  describeSchedule: Service["describeSchedule"] = (request) =>
+    describeSchedule(storedSchedules(this.#store, Date.now), request);
+  listSchedules: Service["listSchedules"] = (request) =>
+    listSchedules(storedSchedules(this.#store, Date.now), request);
+  // Times of a schedule are decided on by an engine, and so is what is changed about them.
   createSchedule: Service["createSchedule"] = () => this.#demandEngine();
   updateSchedule: Service["updateSchedule"] = () => this.#demandEngine();
-  describeSchedule: Service["describeSchedule"] = () => this.#demandEngine();
-  listSchedules: Service["listSchedules"] = () => this.#demandEngine();
   pauseSchedule: Service["pauseSchedule"] = () => this.#demandEngine();
   resumeSchedule: Service["resumeSchedule"] = () => this.#demandEngine();
   triggerSchedule: Service["triggerSchedule"] = () => this.#demandEngine();

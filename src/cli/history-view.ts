@@ -76,9 +76,15 @@ export class HistoryView {
       case "ActivityCancelled":
         return `${this.#name("activity", event)}, attempt ${event.attempt}`;
       case "ActivityCompleted":
-        return `${this.#name("activity", event)}  ${event.result}`;
+        return `${this.#name("activity", event)}${decided(event)}  ${event.result}`;
       case "ActivityFailed":
-        return `${this.#attempt(event)}: ${failureTitle(event.failure)}`;
+        return `${this.#attempt(event)}${decided(event)}: ${failureTitle(event.failure)}`;
+      case "ActivityParked":
+        return `${this.#name("activity", event)}, attempt ${event.attempt}, waits for an operator: ${failureTitle(event.failure)}`;
+      case "ActivityResumed": {
+        const names = event.ordinals.map((ordinal) => this.#name("activity", { ordinal })).join(", ");
+        return `${names}${event.reason === undefined ? "" : `: ${event.reason}`}`;
+      }
       case "ActivityTimedOut":
         return `${this.#attempt(event)}: ${event.timeout} time-out`;
       case "ActivityCancelRequested":
@@ -163,12 +169,18 @@ export class HistoryView {
   }
 }
 
+/** By whom, if not by an attempt. */
+function decided({ byOperator, reason }: { readonly byOperator?: true; readonly reason?: string }): string {
+  if (byOperator !== true) return "";
+  return reason === undefined ? ", by an operator" : `, by an operator (${reason})`;
+}
+
 const typeWidth = "ActivityCancelRequested".length;
 
 function styleOf(type: EventType): Style {
   if (type === "WorkflowCompleted") return ["bold", "green"];
   if (/Failed$|TimedOut$/.test(type)) return "red";
-  if (/Cancel|Terminated$/.test(type)) return "yellow";
+  if (/Cancel|Terminated$|Parked$/.test(type)) return "yellow";
   if (type.startsWith("Workflow")) return "bold";
   if (type.startsWith("Signal") || type === "UpdateAccepted") return "magenta";
   return type.endsWith("Completed") ? "green" : "reset";

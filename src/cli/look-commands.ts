@@ -6,7 +6,7 @@ import type { RunStatus } from "../core/status.ts";
 import { runStatuses } from "../core/status.ts";
 import { HistoryView } from "./history-view.ts";
 import { toDescriptionView, toEventView } from "./json-view.ts";
-import { describeRun, runTable } from "./run-view.ts";
+import { describeRun, parkedTable, runTable } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 import { Session } from "./session.ts";
 import { countOption, instantOption } from "./usage.ts";
@@ -20,6 +20,7 @@ interface FilterOptions {
   readonly type?: string;
   readonly status?: RunStatus;
   readonly blocked?: true;
+  readonly parked?: true;
   readonly id?: string;
   readonly parent?: string;
   readonly startedAfter?: number;
@@ -60,9 +61,13 @@ export function addLookCommands(program: Command): void {
 
 function addFilters(command: Command): Command {
   return command
-    .option("--type <workflow-type>", "of this workflow type")
+    .option(
+      "--type <workflow-type>",
+      "of this workflow type; aion.schedule: the coordinators of schedules, which are left out otherwise",
+    )
     .addOption(new Option("--status <status>", "with this status").choices(runStatuses))
     .option("--blocked", "that cannot go on until somebody acts")
+    .option("--parked", "of which activities wait for an operator (list: which, and why)")
     .option("--id <workflow-id>", "of this workflow id")
     .option("--parent <workflow-id>", "children of this workflow")
     .option(
@@ -76,12 +81,23 @@ function addFilters(command: Command): Command {
 }
 
 function toFilter(options: FilterOptions): ListFilter {
-  const { type, status, blocked, id, parent, startedAfter, startedBefore, closedAfter, closedBefore } =
-    options;
+  const {
+    type,
+    status,
+    blocked,
+    parked,
+    id,
+    parent,
+    startedAfter,
+    startedBefore,
+    closedAfter,
+    closedBefore,
+  } = options;
   return {
     ...(type === undefined ? {} : { workflowType: type }),
     ...(status === undefined ? {} : { status }),
     ...(blocked === undefined ? {} : { isBlocked: true }),
+    ...(parked === undefined ? {} : { isParked: true }),
     ...(id === undefined ? {} : { workflowId: id }),
     ...(parent === undefined ? {} : { parentWorkflowId: parent }),
     ...(startedAfter === undefined ? {} : { startedAfter }),
@@ -115,7 +131,8 @@ async function list(
     output.json("list", { runs, ...(cursor === undefined ? {} : { nextCursor: cursor }) });
     return;
   }
-  if (runs.length > 0) output.line(runTable(runs, viewOptions(session, {})));
+  const show = options.parked === true ? parkedTable : runTable;
+  if (runs.length > 0) output.line(show(runs, viewOptions(session, {})));
   else output.note("no run matches");
   if (cursor !== undefined) output.note(`there are more: --cursor ${cursor}, or --all`);
 }

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { HistorySizeInfo, PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import type { Failure } from "../core/failure.ts";
 import { isClosed } from "../core/status.ts";
@@ -45,7 +46,42 @@ export function runTable(runs: readonly RunSummary[], options: ViewOptions): str
 
 function shownStatus(run: RunSummary): string {
   const status = style(statusStyles[run.status], run.status);
-  return run.blocked === undefined ? status : `${status} ${style(["bold", "red"], "blocked")}`;
+  const facts = [status];
+  if (run.blocked !== undefined) facts.push(style(["bold", "red"], "blocked"));
+  if (run.parked !== undefined) facts.push(style(["bold", "yellow"], `${run.parked.count} parked`));
+  return facts.join(" ");
+}
+
+/** The activities of the runs that wait for an operator, one in a line, and why each does. */
+export function parkedTable(runs: readonly RunSummary[], { nowMs, width, isFull }: ViewOptions): string {
+  const rows: string[][] = [];
+  const left: number[] = [];
+  for (const { workflowId, parked } of runs) {
+    for (const { ordinal, activityType, attempt, parkedAt } of parked?.activities ?? []) {
+      rows.push([
+        style("bold", printable(workflowId)),
+        `#${ordinal}`,
+        printable(activityType),
+        String(attempt),
+        style("dim", formatRelative(parkedAt, nowMs)),
+      ]);
+    }
+    left.push((parked?.count ?? 0) - (parked?.activities.length ?? 0));
+  }
+  const head = ["WORKFLOW ID", "#", "ACTIVITY", "ATTEMPTS", "PARKED", "WHY"];
+  const messages = runs.flatMap(({ parked }) => parked?.activities.map(({ message }) => message) ?? []);
+  const taken = Math.max(0, ...rows.map((row) => plainLength(row)));
+  const room = isFull ? Number.POSITIVE_INFINITY : Math.max(30, width - taken - 2 * head.length);
+  const shown = table(
+    head,
+    rows.map((row, index) => [...row, style("red", oneLine(messages[index] ?? "", room))]),
+  );
+  const more = left.reduce((sum, count) => sum + count, 0);
+  return more === 0 ? shown : `${shown}\n${style("dim", `and ${more} more of these runs`)}`;
+}
+
+function plainLength(cells: readonly string[]): number {
+  return cells.reduce((sum, cell) => sum + stripVTControlCharacters(cell).length, 0);
 }
 
 /** All there is to say about a run. */
@@ -149,8 +185,10 @@ function waitingFor(run: RunDescription, options: ViewOptions): readonly (readon
 }
 
 function shownActivity(activity: PendingActivity, { nowMs, width, isFull }: ViewOptions): string {
-  const { state, attempt, failedCount, retryAt, lastFailure, taskQueue, worker } = activity;
-  const facts: string[] = [state];
+  const { state, attempt, failedCount, retryAt, parkedAt, lastFailure, taskQueue, worker } = activity;
+  const facts: string[] = [
+    parkedAt === undefined ? state : `${style(["bold", "yellow"], state)} ${formatRelative(parkedAt, nowMs)}`,
+  ];
   if (worker !== undefined) facts.push(`on ${printable(worker)}`);
   else if (taskQueue !== undefined) facts.push(`in queue ${printable(taskQueue)}`);
   if (attempt > 0) facts.push(`attempt ${attempt}`);

@@ -345,6 +345,8 @@ function toSpec(flags: TimesFlags): ScheduleSpec | undefined {
       throw usageError("the times of a schedule are given as a whole", "Give --cron or --every with it.");
     return undefined;
   }
+  if (timeZone !== undefined && cron.length === 0)
+    throw usageError("a time zone is one of cron expressions", "Give --cron with it.");
   return {
     ...(cron.length === 0
       ? {}

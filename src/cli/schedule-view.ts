@@ -30,7 +30,7 @@ export function describeSchedules(schedules: readonly ScheduleSummary[], nowMs: 
     ["SCHEDULE", "STATE", "STARTS", "TIMES", "NEXT", "STARTED", "SKIPPED"],
     schedules.map((one) => [
       printable(one.scheduleId),
-      one.state,
+      one.silentUntilAt === undefined ? one.state : "silent",
       printable(one.workflowType),
       describeSpec(one.spec),
       one.nextAt === undefined ? "" : formatRelative(one.nextAt, nowMs),
@@ -46,6 +46,12 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
   const { action, note } = of;
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["state", note === undefined ? of.state : `${of.state}: ${printable(note)}`],
+    [
+      "silent",
+      of.silentUntilAt === undefined
+        ? undefined
+        : `until ${formatWhen(of.silentUntilAt, nowMs)}: the clock was set back since those times were decided on`,
+    ],
     ["times", describeSpec(of.spec)],
     ["starts", `${printable(of.workflowType)}  ${printable(action.input)}`],
     [
@@ -58,7 +64,7 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
     ["created", formatWhen(of.createdAt, nowMs)],
     ["changed", of.updatedAt === undefined ? undefined : formatWhen(of.updatedAt, nowMs)],
     ["started", String(of.startedCount)],
-    ["skipped", String(of.skippedCount)],
+    ["skipped", describeSkips(of)],
   ];
   const lines = [style("bold", printable(of.scheduleId))];
   for (const [name, value] of facts)
@@ -86,6 +92,11 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
     of.recent.map((record) => [`  ${formatInstant(record.nominalAt)}`, describeRecord(record)]),
   );
   return lines.join("\n");
+}
+
+function describeSkips({ skippedCount, skippedFor }: ScheduleDescription): string {
+  const reasons = Object.entries(skippedFor).map(([reason, count]) => `${reason} ${count}`);
+  return reasons.length === 0 ? String(skippedCount) : `${skippedCount}: ${reasons.join(", ")}`;
 }
 
 function describeRecord({ outcome, workflowId, untilAt, count, cause }: ScheduleActionRecord): string {

@@ -52,6 +52,7 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     terminate: answer("terminate"),
     pause: answer("pause"),
     resume: answer("resume"),
+    resumeActivity: answer("resumeActivity"),
     reopen: answer("reopen"),
     result: answer("result"),
     describe: answer("describe"),

@@ -5,6 +5,7 @@ import type { PayloadCodec, PayloadContext, PayloadMap } from "../core/payload-c
 import {
   codecMark,
   decodeFailure,
+  encodeFailure,
   encodedMessageOf,
   mapPayloads,
   toCodecError,
@@ -44,8 +45,11 @@ import type {
   PackageFilter,
   PackagesReply,
   QueryRequest,
+  OperatorFailure,
   ResultReply,
   ResultRequest,
+  ResumeActivityReply,
+  ResumeActivityRequest,
   RouteRequest,
   RunAddress,
   RunDescription,
@@ -140,6 +144,34 @@ export class CodedService implements Service {
 
   resume(request: EndRequest): Promise<void> {
     return this.#service.resume(request);
+  }
+
+  async resumeActivity(request: ResumeActivityRequest): Promise<ResumeActivityReply> {
+    const { workflowId, result, failure } = request;
+    const encoded = {
+      ...request,
+      ...(result === undefined ? {} : { result: await this.#encode(result, { kind: "result", workflowId }) }),
+      ...(failure === undefined ? {} : { failure: await this.#encodeFailure(failure, workflowId) }),
+    };
+    return await this.#call(() => this.#service.resumeActivity(encoded));
+  }
+
+  /** What an operator says is read by the workflow's code, as what an activity says is. */
+  async #encodeFailure(
+    { message, type, details }: OperatorFailure,
+    workflowId: string,
+  ): Promise<OperatorFailure> {
+    const { failureText = "encoded" } = this.#codec;
+    const plain: Failure = { kind: "application", message, ...(details === undefined ? {} : { details }) };
+    const encoded = await mapPayloads(
+      (encode) => encodeFailure(plain, encode, { failureText, workflowId }),
+      (payload, context) => this.#encode(payload, context),
+    );
+    return {
+      message: encoded.message,
+      ...(type === undefined ? {} : { type }),
+      ...(encoded.details === undefined ? {} : { details: encoded.details }),
+    };
   }
 
   reopen(request: EndRequest): Promise<void> {

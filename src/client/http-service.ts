@@ -51,6 +51,8 @@ import type {
   QueryRequest,
   ResultReply,
   ResultRequest,
+  ResumeActivityReply,
+  ResumeActivityRequest,
   RouteRequest,
   RunAddress,
   RunDescription,
@@ -183,6 +185,18 @@ export class HttpService implements Service {
 
   async resume(request: EndRequest): Promise<void> {
     await this.#call("resume", this.#named(request));
+  }
+
+  async resumeActivity({ result, failure, ...rest }: ResumeActivityRequest): Promise<ResumeActivityReply> {
+    const { details, ...said } = failure ?? {};
+    const body = {
+      ...this.#named(rest),
+      ...(result === undefined ? {} : { result: fromPayload(result) }),
+      ...(failure === undefined
+        ? {}
+        : { failure: { ...said, ...(details === undefined ? {} : { details: fromPayload(details) }) } }),
+    };
+    return (await this.#call("resumeActivity", body)) as unknown as ResumeActivityReply;
   }
 
   async reopen(request: EndRequest): Promise<void> {

@@ -38,6 +38,7 @@ export type {
   OverlapPolicy,
   ScheduleActionRecord,
   ScheduleSpec,
+  SkipCounts,
   SkipReason,
 } from "../core/schedule.ts";
 export { UpdateHandle } from "./update-handle.ts";

@@ -48,6 +48,12 @@ export const routes = {
   },
   pause: { verb: "POST", path: "/workflows/{workflowId}/pause", rest: "body", idempotencyKey: "requestId" },
   resume: { verb: "POST", path: "/workflows/{workflowId}/resume", rest: "body", idempotencyKey: "requestId" },
+  resumeActivity: {
+    verb: "POST",
+    path: "/workflows/{workflowId}/resume-activity",
+    rest: "body",
+    idempotencyKey: "requestId",
+  },
   reopen: {
     verb: "POST",
     path: "/workflows/{workflowId}/reopen",
@@ -116,6 +122,7 @@ export const togetherMethods = [
   "terminate",
   "pause",
   "resume",
+  "resumeActivity",
   "reopen",
 ] as const satisfies readonly (keyof Service)[];
 export type TogetherMethod = (typeof togetherMethods)[number];

@@ -10,6 +10,7 @@ import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type {
+  AnyActivity,
   AnyQuery,
   AnySignal,
   AnyUpdate,
@@ -19,7 +20,14 @@ import type {
   Update,
   Workflow,
 } from "../workflow/definition.ts";
-import type { CallOptions, LogsLine, RunAddress, RunDescription, Service } from "./service.ts";
+import type {
+  CallOptions,
+  LogsLine,
+  OperatorFailure,
+  RunAddress,
+  RunDescription,
+  Service,
+} from "./service.ts";
 import { startUpdate, UpdateHandle } from "./update-handle.ts";
 import type { UpdateOptions } from "./update-handle.ts";
 
@@ -45,6 +53,19 @@ export interface SignalOptions {
 export interface EndOptions {
   /** A second request with this id is the first one, though the run has ended by then: give one wherever a call may be repeated. */
   readonly requestId?: string;
+}
+
+export interface ResumeActivityOptions extends EndOptions {
+  /** Which of the run's activities, as `describe` numbers them. Default: all that are parked. */
+  readonly ordinal?: number;
+  /** Only those of this type: a definition, or a name. */
+  readonly activity?: AnyActivity | string;
+  /** Present: the activity of that ordinal is completed with it. */
+  readonly result?: unknown;
+  /** Present: the activity of that ordinal fails with it, as if it had thrown an `ApplicationFailure`. */
+  readonly failure?: { readonly message: string; readonly type?: string; readonly details?: unknown };
+  /** Recorded with it. */
+  readonly reason?: string;
 }
 
 export interface ResultOptions extends CallOptions {
@@ -224,6 +245,40 @@ export class RunHandle<Output = unknown> {
   }
 
   /**
+   * Decides on activities that are parked (`retry.onExhausted: "park"`, or an `ApplicationFailure` with `park: true`): each is tried
+   * again, at once and with a fresh count of attempts; or the one of an ordinal is given its result or its failure, and no attempt
+   * follows. Without options: all of the run that are parked. Gives the ordinals of those that were decided on.
+   *
+   * Errors: `activity_not_parked` (nothing was changed), `payload_invalid` (the result does not fit the activity's output schema),
+   * `run_not_found`, `run_closed`, `run_blocked`.
+   *
+   * @example
+   * await run.resumeActivity({ activity: charge, reason: "the key is renewed" });
+   */
+  async resumeActivity(options: ResumeActivityOptions = {}): Promise<readonly number[]> {
+    const { activity, ordinal, result, failure, reason, requestId } = options;
+    const activityType = typeof activity === "string" ? activity : activity?.activityType;
+    const schema = typeof activity === "string" ? undefined : activity?.outputSchema;
+    const what = ordinal === undefined ? "the result of an activity" : `the result of activity #${ordinal}`;
+    if ("result" in options && failure !== undefined)
+      throw new AionError("invalid_argument", `${what} and a failure were given: it has one of them`);
+    const decided =
+      failure !== undefined
+        ? { outcome: "fail" as const, failure: toOperatorFailure(failure) }
+        : "result" in options
+          ? { outcome: "complete" as const, result: toCheckedPayload(result, schema, what) }
+          : {};
+    const reply = await this.#service.resumeActivity({
+      ...this.#address,
+      ...(ordinal === undefined ? {} : { ordinal }),
+      ...(activityType === undefined ? {} : { activityType: parseName(activityType, "activity type") }),
+      ...decided,
+      ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+    });
+    return reply.ordinals;
+  }
+
+  /**
    * Lets a run that failed, was cancelled or timed out go on from before its end, as the same run: what succeeded is kept, the activities
    * that failed last run again, timers keep their instants. Errors: `run_not_reopenable` (it could not go on exactly), `run_not_found`.
    *
@@ -389,6 +444,19 @@ export function toCheckedPayload(value: unknown, schema: Schema | undefined, wha
   if (schema !== undefined) parseWithSchema(schema, value, what);
   // How large a payload may be is the engine's to say.
   return toPayload(value, what, Number.POSITIVE_INFINITY);
+}
+
+function toOperatorFailure({
+  message,
+  type,
+  details,
+}: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
+  const what = "the details of the failure";
+  return {
+    message,
+    ...(type === undefined ? {} : { type }),
+    ...(details === undefined ? {} : { details: toPayload(details, what, Number.POSITIVE_INFINITY) }),
+  };
 }
 
 function toEnd(

@@ -1,5 +1,11 @@
 import type { Payload } from "../core/payload.ts";
-import type { BackfillOverlap, OverlapPolicy, ScheduleActionRecord, ScheduleSpec } from "../core/schedule.ts";
+import type {
+  BackfillOverlap,
+  OverlapPolicy,
+  ScheduleActionRecord,
+  ScheduleSpec,
+  SkipCounts,
+} from "../core/schedule.ts";
 
 /** What an engine does about schedules. Every mutating call resolves after its commit is on disk. */
 export interface ScheduleService {
@@ -43,7 +49,7 @@ export interface CreateScheduleRequest extends ScheduleRequest {
   readonly action: ScheduleActionRequest;
   /** Default `"skip"`. */
   readonly overlap?: OverlapPolicy;
-  /** Default 24 hours. */
+  /** Default 24 hours. Of times within it that are due together, no more than a thousand start. */
   readonly catchUpWindowMs?: number;
   /** Default: without end. */
   readonly actionsMax?: number;
@@ -121,6 +127,11 @@ export interface ScheduleSummary {
   readonly note?: string;
   /** Absent: paused, or there is none. */
   readonly nextAt?: number;
+  /**
+   * The clock was set back since times up to here were decided on: none of them starts a second time, and so nothing does before. To
+   * have it start now, delete it and create it again.
+   */
+  readonly silentUntilAt?: number;
   /** Runs that it waits for. */
   readonly runningCount: number;
   readonly startedCount: number;
@@ -131,6 +142,7 @@ export interface ScheduleSummary {
 export interface ScheduleDescription extends ScheduleSummary {
   readonly action: ScheduleActionRequest;
   readonly catchUpWindowMs: number;
+  readonly skippedFor: SkipCounts;
   readonly actionsLeft?: number;
   readonly updatedAt?: number;
   readonly nextTimes: readonly number[];

@@ -312,6 +312,8 @@ function toAction(
 }
 
 function toSpec({ cron, timeZone, every, startAt, endAt, jitter }: ScheduleTimes): ScheduleSpec {
+  if (timeZone !== undefined && toList(cron).length === 0)
+    throw new AionError("invalid_argument", "a time zone is one of cron expressions, and there are none");
   const crons = toList<CronOption>(cron).map((rule): CronRule => {
     const given = typeof rule === "string" ? { expression: rule } : rule;
     const zone = given.timeZone ?? timeZone;

@@ -42,6 +42,11 @@ export interface Service extends ScheduleService {
   /** The code of a paused run learns what happened meanwhile, and goes on. */
   resume(request: EndRequest): Promise<void>;
   /**
+   * Decides on parked activities of a run: they are tried again, or one of them is given its outcome. Errors: `activity_not_parked`,
+   * `payload_invalid`, `run_not_found`, `run_closed`, `run_blocked`.
+   */
+  resumeActivity(request: ResumeActivityRequest): Promise<ResumeActivityReply>;
+  /**
    * A run that failed, was cancelled or timed out goes on from before its end: a new lease of the same run. Refused with
    * `run_not_reopenable` if it could not do so exactly.
    */
@@ -244,6 +249,39 @@ export interface EndRequest extends RunAddress, Traced {
   readonly requestId?: string;
 }
 
+export interface ResumeActivityRequest extends RunAddress, Traced {
+  /** Which of its activities. Absent: all of them that are parked. */
+  readonly ordinal?: number;
+  /** Only those of this type. */
+  readonly activityType?: string;
+  /**
+   * `"retry"` (default): each is tried again, at once and with a fresh count of attempts. `"complete"`, `"fail"`: the one of that ordinal
+   * has the outcome that the request gives it, and no attempt follows.
+   */
+  readonly outcome?: "retry" | "complete" | "fail";
+  /** Of `complete`. It is held against the output schema of the activity. */
+  readonly result?: Payload;
+  /** Of `fail`. */
+  readonly failure?: OperatorFailure;
+  readonly reason?: string;
+  /** Names this call: repeated with the same one, it changes nothing more, and is answered as it was. */
+  readonly requestId?: string;
+}
+
+/** What the workflow code is told that its activity failed with. */
+export interface OperatorFailure {
+  readonly message: string;
+  /** As `ApplicationFailure.type`. Default `"Error"`. */
+  readonly type?: string;
+  readonly details?: Payload;
+}
+
+export interface ResumeActivityReply {
+  readonly runId: string;
+  /** Of the activities that were decided on. */
+  readonly ordinals: readonly number[];
+}
+
 export interface ResultRequest extends RunAddress {
   readonly waitMs: number;
 }
@@ -269,7 +307,27 @@ export interface RunSummary {
   readonly historyLength: number;
   /** Why the run cannot go on until somebody acts. */
   readonly blocked?: string;
+  /** Activities of it that wait for an operator; the rest of the run goes on. Absent: there are none. */
+  readonly parked?: ParkedInfo;
   readonly parentWorkflowId?: string;
+}
+
+export interface ParkedInfo {
+  readonly count: number;
+  /** Those that wait for the longest time: 20 at most. */
+  readonly activities: readonly ParkedActivity[];
+}
+
+export interface ParkedActivity {
+  readonly ordinal: number;
+  readonly activityType: string;
+  /** Absent: the process of the engine runs it. */
+  readonly taskQueue?: string;
+  /** The latest. */
+  readonly attempt: number;
+  readonly parkedAt: number;
+  /** What the latest attempt failed with: its beginning. */
+  readonly message: string;
 }
 
 export interface RunDescription extends RunSummary {
@@ -314,7 +372,7 @@ export interface PendingActivity {
   readonly attempt: number;
   readonly failedCount: number;
   /** `no worker`: its implementation is not in the process of the engine, and no worker serves it. */
-  readonly state: "running" | "waiting for a slot" | "backing off" | "no worker";
+  readonly state: "running" | "waiting for a slot" | "backing off" | "no worker" | "parked";
   /** Of an activity whose implementation is not in the process of the engine: where it waits for a worker. */
   readonly taskQueue?: string;
   /** Who has the attempt that is under way, if that is a worker. */
@@ -322,14 +380,19 @@ export interface PendingActivity {
   /** The latest heartbeat details of the activity, as JSON text. */
   readonly progress?: Payload;
   readonly retryAt?: number;
+  /** Since when it waits for an operator. */
+  readonly parkedAt?: number;
   readonly lastFailure?: string;
 }
 
+/** Coordinators of schedules are left out, unless they are asked for by their type (`aion.schedule`) or by an id. */
 export interface ListFilter {
   readonly workflowId?: string;
   readonly workflowType?: string;
   readonly status?: RunStatus;
   readonly isBlocked?: boolean;
+  /** Whether activities of it wait for an operator. */
+  readonly isParked?: boolean;
   readonly startedAfter?: number;
   readonly startedBefore?: number;
   readonly closedAfter?: number;

@@ -3,6 +3,7 @@ import { spanAttribute } from "../core/tracing.ts";
 import type {
   EndRequest,
   QueryRequest,
+  ResumeActivityRequest,
   Service,
   SignalRequest,
   StartRequest,
@@ -19,6 +20,7 @@ export interface TracedRequests {
   readonly terminate: EndRequest;
   readonly pause: EndRequest;
   readonly resume: EndRequest;
+  readonly resumeActivity: ResumeActivityRequest;
   readonly reopen: EndRequest;
 }
 
@@ -48,10 +50,21 @@ export function describeCall<Method extends keyof TracedRequests>(
   return { name: `${method} ${name}`, attributes: { ...address, [of]: name } };
 }
 
+const tracedMethods: Readonly<Record<keyof TracedRequests, true>> = {
+  start: true,
+  signal: true,
+  query: true,
+  update: true,
+  cancel: true,
+  terminate: true,
+  pause: true,
+  resume: true,
+  resumeActivity: true,
+  reopen: true,
+};
+
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
-  return ["start", "signal", "query", "update", "cancel", "terminate", "pause", "resume", "reopen"].includes(
-    method,
-  );
+  return Object.hasOwn(tracedMethods, method);
 }
 
 /** A service whose calls are made within spans of their own, inside whatever span is current where they are made. */
@@ -75,6 +88,7 @@ export function traceService(service: Service, tracing: Tracing): Service {
     terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
     pause: (request) => call("pause", request, (one) => service.pause(one)),
     resume: (request) => call("resume", request, (one) => service.resume(one)),
+    resumeActivity: (request) => call("resumeActivity", request, (one) => service.resumeActivity(one)),
     reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
   };
   return new Proxy(service, {

@@ -170,6 +170,14 @@ const bodies: {
     retryAt: instant,
     heartbeat: payload,
   }),
+  ActivityParked: withOptional(record({ ordinal, attempt: ordinal, failure }), {
+    timeout,
+    heartbeat: payload,
+  }),
+  ActivityResumed: withOptional(record({ ordinals: fc.array(ordinal, { maxLength: 3 }) }), {
+    reason: text,
+    requestId: text,
+  }),
   ActivityCancelRequested: record({ ordinal }),
   ActivityCancelled: record({ ordinal, attempt: ordinal }),
   TimerStarted: record({ ordinal, durationMs: ms, fireAt: instant }),

@@ -86,7 +86,7 @@ export type EventBody =
       readonly signals?: readonly StartSignal[];
       /** The span of a trace that the run belongs to: of whoever started it. The same for all runs of a chain. */
       readonly trace?: TraceContext;
-      /** A schedule started it, for this time of its. */
+      /** A schedule started it, for this time of its. The same for all runs of a chain. */
       readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
@@ -164,6 +164,10 @@ export type EventBody =
       readonly ordinal: number;
       readonly attempt: number;
       readonly result: Payload;
+      /** It was parked, and an operator gave it this result. */
+      readonly byOperator?: true;
+      readonly reason?: string;
+      readonly requestId?: string;
     }
   | {
       readonly type: "ActivityFailed";
@@ -178,6 +182,10 @@ export type EventBody =
        * count has no such mark.)
        */
       readonly lost?: "silent" | "left";
+      /** It was parked, and an operator let it fail. */
+      readonly byOperator?: true;
+      readonly reason?: string;
+      readonly requestId?: string;
     }
   | {
       readonly type: "ActivityTimedOut";
@@ -186,6 +194,23 @@ export type EventBody =
       readonly timeout: TimeoutKind;
       readonly retryAt?: number;
       readonly heartbeat?: Payload;
+    }
+  /** An attempt failed, and no other begins until an operator says so. */
+  | {
+      readonly type: "ActivityParked";
+      readonly ordinal: number;
+      readonly attempt: number;
+      readonly failure: Failure;
+      /** The attempt was not heard of any more: it ran into this time-out. */
+      readonly timeout?: TimeoutKind;
+      readonly heartbeat?: Payload;
+    }
+  /** An operator let parked activities go on: each is tried again, with a fresh count of attempts. */
+  | {
+      readonly type: "ActivityResumed";
+      readonly ordinals: readonly number[];
+      readonly reason?: string;
+      readonly requestId?: string;
     }
   | { readonly type: "ActivityCancelRequested"; readonly ordinal: number }
   | { readonly type: "ActivityCancelled"; readonly ordinal: number; readonly attempt: number }
@@ -325,7 +350,7 @@ export type EventBody =
     };
 
 /** What operators do to a run without ending it. */
-export type ControlKind = "pause" | "resume" | "reopen";
+export type ControlKind = "pause" | "resume" | "reopen" | "resume-activity";
 
 /** The id of a request, told from those of other kinds. */
 export function controlRequestKey(kind: ControlKind, requestId: string): string {
@@ -360,6 +385,8 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   ActivityCompleted: "input",
   ActivityFailed: "input",
   ActivityTimedOut: "input",
+  ActivityParked: "note",
+  ActivityResumed: "note",
   ActivityCancelRequested: "command",
   ActivityCancelled: "input",
   TimerStarted: "command",

@@ -13,6 +13,8 @@ export interface Failure {
   /** `application`: the author's type, else the class name; `engine`: the error code. */
   readonly type?: string;
   readonly nonRetryable?: true;
+  /** It takes somebody to mend the cause: the activity waits for him. */
+  readonly park?: true;
   readonly details?: Payload;
   readonly stack?: string;
   readonly cause?: Failure;
@@ -61,6 +63,11 @@ export interface ApplicationFailureOptions {
   readonly type?: string;
   /** True: the engine does not try again, whatever the policy. */
   readonly nonRetryable?: boolean;
+  /**
+   * Of an activity. True: it is tried no more by itself, and does not fail either: it waits until an operator has mended the cause
+   * and resumes it. What the retry policy calls `nonRetryable` fails all the same.
+   */
+  readonly park?: boolean;
   /** JSON data for whoever handles it. */
   readonly details?: unknown;
   readonly cause?: unknown;
@@ -71,6 +78,7 @@ export class ApplicationFailure extends BrandedFailure {
   readonly kind = "application" as const;
   readonly type: string;
   readonly nonRetryable: boolean;
+  readonly park: boolean;
   readonly details: unknown;
 
   constructor(message: string, options: ApplicationFailureOptions = {}) {
@@ -78,6 +86,7 @@ export class ApplicationFailure extends BrandedFailure {
     this.name = "ApplicationFailure";
     this.type = options.type ?? "Error";
     this.nonRetryable = options.nonRetryable ?? false;
+    this.park = options.park ?? false;
     this.details = options.details;
   }
 }
@@ -222,6 +231,7 @@ export function toFailure(error: unknown, depth = 0): Failure {
         message,
         type: shape.type ?? "Error",
         ...(shape.nonRetryable === true ? { nonRetryable: true as const } : {}),
+        ...(shape.park === true ? { park: true as const } : {}),
         ...encodeDetails(shape.details),
         ...rest,
       };
@@ -255,6 +265,7 @@ export function toFailure(error: unknown, depth = 0): Failure {
 interface FailureFields {
   readonly type?: string;
   readonly nonRetryable?: boolean;
+  readonly park?: boolean;
   readonly details?: unknown;
   readonly activityType?: string;
   readonly attempt?: number;
@@ -289,6 +300,7 @@ function build(failure: Failure, cause: WorkflowFailure | undefined): WorkflowFa
       return new ApplicationFailure(failure.message, {
         type: failure.type ?? "Error",
         nonRetryable: failure.nonRetryable ?? false,
+        park: failure.park ?? false,
         details: failure.details === undefined ? undefined : fromPayload(failure.details),
         cause,
       });

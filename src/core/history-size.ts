@@ -46,6 +46,7 @@ export function sizeOfEvent(event: Event): number {
     case "ChildWorkflowFailed":
       return fixedBytes + sizeOfFailure(event.failure);
     case "ActivityFailed":
+    case "ActivityParked":
       return fixedBytes + (event.heartbeat?.length ?? 0) + sizeOfFailure(event.failure);
     case "ActivityTimedOut":
       return fixedBytes + (event.heartbeat?.length ?? 0);

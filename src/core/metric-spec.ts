@@ -59,7 +59,16 @@ const labelSpecs = {
   },
   reason: {
     help: "Why it was not started, as it is recorded.",
-    values: ["overlap", "missed", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"],
+    values: [
+      "overlap",
+      "missed",
+      "too-many",
+      "paused",
+      "updated",
+      "deleted",
+      "workflow-id-taken",
+      "start-refused",
+    ],
   },
   operation: { help: "What was asked for, as the methods of the service are called." },
   transport: { help: "How it was asked for.", values: ["http", "rpc", "websocket"] },

@@ -130,6 +130,21 @@ const metricSpecs = {
     watch: "Alert on its 95th percentile: there are too few workers, or slots, for the queue.",
   },
 
+  aion_activities_parked: {
+    type: "gauge",
+    of: "engine",
+    labels: ["task_queue", "activity_type"],
+    help: "Activities that wait for an operator, by where their latest attempt ran.",
+    watch: "Alert above 0: nobody but an operator lets them go on. `aion list --parked` names them, and why.",
+  },
+  aion_activities_parked_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["activity_type"],
+    help: "Times that an activity was parked.",
+    watch: "Many at once: one cause, and one `aion resume --parked` when it is mended.",
+  },
+
   // Task queues and workers.
   aion_task_queue_depth: {
     type: "gauge",
@@ -358,7 +373,7 @@ const metricSpecs = {
     labels: ["reason"],
     help: "Times of schedules that were not started, by the reason that is recorded.",
     watch:
-      "`missed`: no engine ran for longer than a catch-up window. `start-refused`: a type is gone, or its input has changed.",
+      "`missed`: no engine ran for longer than a catch-up window. `too-many`: after an outage more than a thousand times of one schedule were due. `start-refused`: a type is gone, or its input has changed.",
   },
   aion_updates_accepted_total: {
     type: "counter",

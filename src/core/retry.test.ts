@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RetryPolicy } from "./retry.ts";
-import { backoffMs, isFinal, parseRetryPolicy } from "./retry.ts";
+import { backoffMs, bucketOf, parseRetryPolicy } from "./retry.ts";
 
 const seed = Number(process.env["AION_TEST_SEED"] ?? 1);
 
@@ -116,16 +116,42 @@ describe("a failure", () => {
 
   // I-10
   it("is final when it says so, when the policy names its type, or when it is an end by order", () => {
-    expect(isFinal({ kind: "application", message: "", nonRetryable: true }, retry)).toBe(true);
-    expect(isFinal({ kind: "application", message: "", type: "CardDeclined" }, retry)).toBe(true);
-    expect(isFinal({ kind: "cancelled", message: "" }, retry)).toBe(true);
-    expect(isFinal({ kind: "terminated", message: "" }, undefined)).toBe(true);
+    expect(bucketOf({ kind: "application", message: "", nonRetryable: true }, retry)).toBe("final");
+    expect(bucketOf({ kind: "application", message: "", type: "CardDeclined" }, retry)).toBe("final");
+    expect(bucketOf({ kind: "cancelled", message: "" }, retry)).toBe("final");
+    expect(bucketOf({ kind: "terminated", message: "" }, undefined)).toBe("final");
   });
 
   it("is tried again otherwise", () => {
-    expect(isFinal({ kind: "application", message: "", type: "Busy" }, retry)).toBe(false);
-    expect(isFinal({ kind: "application", message: "CardDeclined" }, retry)).toBe(false);
-    expect(isFinal({ kind: "timeout", message: "" }, retry)).toBe(false);
-    expect(isFinal({ kind: "application", message: "", type: "CardDeclined" }, undefined)).toBe(false);
+    expect(bucketOf({ kind: "application", message: "", type: "Busy" }, retry)).toBe("retry");
+    expect(bucketOf({ kind: "application", message: "CardDeclined" }, retry)).toBe("retry");
+    expect(bucketOf({ kind: "timeout", message: "" }, retry)).toBe("retry");
+    expect(bucketOf({ kind: "application", message: "", type: "CardDeclined" }, undefined)).toBe("retry");
+  });
+
+  it("asks for an operator where it says so, unless the policy calls it final", () => {
+    expect(bucketOf({ kind: "application", message: "", park: true }, undefined)).toBe("park");
+    expect(bucketOf({ kind: "application", message: "", park: true, nonRetryable: true }, retry)).toBe(
+      "park",
+    );
+    expect(bucketOf({ kind: "application", message: "", type: "CardDeclined", park: true }, retry)).toBe(
+      "final",
+    );
+    expect(bucketOf({ kind: "cancelled", message: "", park: true }, retry)).toBe("final");
+  });
+});
+
+describe("onExhausted", () => {
+  it("is recorded only when it is not the default", () => {
+    expect(parseRetryPolicy({ maxAttempts: 2, onExhausted: "park" }).onExhausted).toBe("park");
+    expect(parseRetryPolicy({ maxAttempts: 2, onExhausted: "fail" })).toEqual(
+      parseRetryPolicy({ maxAttempts: 2 }),
+    );
+  });
+
+  it("is refused where it says nothing, or nothing that is known", () => {
+    expect(() => parseRetryPolicy({ onExhausted: "park" })).toThrow(/no end of attempts/);
+    const unknown = { maxAttempts: 2, onExhausted: "wait" as "park" };
+    expect(() => parseRetryPolicy(unknown)).toThrow(/must be "fail" or "park"/);
   });
 });

@@ -23,6 +23,11 @@ export interface RetryPolicy {
   readonly jitter?: number;
   /** Failure types (`ApplicationFailure.type`, or an error's class name) that are final. */
   readonly nonRetryable?: readonly string[];
+  /**
+   * What becomes of the activity when `maxAttempts` have failed. `"fail"` (default): it fails. `"park"`: it waits until an operator has
+   * mended the cause and resumes it.
+   */
+  readonly onExhausted?: "fail" | "park";
 }
 
 const policyNames: OptionNames<RetryPolicy> = {
@@ -34,6 +39,7 @@ const policyNames: OptionNames<RetryPolicy> = {
   increment: true,
   jitter: true,
   nonRetryable: true,
+  onExhausted: true,
 };
 
 /** The policy as recorded in history: all defaults filled in, milliseconds. */
@@ -46,6 +52,8 @@ export interface RetryRecord {
   readonly incrementMs: number;
   readonly jitter: number;
   readonly nonRetryable: readonly string[];
+  /** Absent: it fails. */
+  readonly onExhausted?: "park";
 }
 
 /** Checks a policy and fills in its defaults. Throws `invalid_argument`. */
@@ -64,6 +72,7 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
     incrementMs: parseDuration(policy.increment ?? initialMs, "retry.increment"),
     jitter: policy.jitter ?? 0.2,
     nonRetryable: policy.nonRetryable ?? [],
+    ...(policy.onExhausted === "park" ? { onExhausted: "park" as const } : {}),
   };
   const { maxAttempts } = record;
   if (maxAttempts !== undefined && (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1)) {
@@ -82,6 +91,19 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
     throw new AionError(
       "invalid_argument",
       `retry.backoff must be "exponential", "linear" or "fixed", got ${record.backoff}`,
+    );
+  }
+  const { onExhausted = "fail" } = policy;
+  if (onExhausted !== "fail" && onExhausted !== "park") {
+    throw new AionError(
+      "invalid_argument",
+      `retry.onExhausted must be "fail" or "park", got ${String(onExhausted)}`,
+    );
+  }
+  if (onExhausted === "park" && maxAttempts === undefined) {
+    throw new AionError(
+      "invalid_argument",
+      'retry.onExhausted is "park", and without retry.maxAttempts there is no end of attempts',
     );
   }
   return record;
@@ -105,9 +127,14 @@ export function backoffMs(retry: RetryRecord, failedCount: number, draw: number)
   return Math.round(capped * (1 - retry.jitter * draw));
 }
 
-/** True when a failure ends the activity whatever attempts remain. */
-export function isFinal(failure: Failure, retry: RetryRecord | undefined): boolean {
-  if (failure.nonRetryable === true) return true;
-  if (failure.kind === "cancelled" || failure.kind === "terminated") return true;
-  return retry !== undefined && failure.type !== undefined && retry.nonRetryable.includes(failure.type);
+/**
+ * What a failure asks for, as long as attempts remain: another one, somebody who mends the cause, or none. What the policy calls final
+ * is so whatever the failure says.
+ */
+export function bucketOf(failure: Failure, retry: RetryRecord | undefined): "retry" | "park" | "final" {
+  if (failure.kind === "cancelled" || failure.kind === "terminated") return "final";
+  if (retry !== undefined && failure.type !== undefined && retry.nonRetryable.includes(failure.type))
+    return "final";
+  if (failure.park === true) return "park";
+  return failure.nonRetryable === true ? "final" : "retry";
 }

@@ -1,5 +1,5 @@
 import { AionError } from "./errors.ts";
-import type { Event, EventOf } from "./event.ts";
+import type { Event, EventOf, EventType } from "./event.ts";
 import type { RunId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 import { fromPayload } from "./payload.ts";
@@ -8,8 +8,15 @@ import type {
   ScheduleActionRecord,
   ScheduleConfig,
   ScheduleSnapshot,
+  SkipCounts,
   WatchedRun,
 } from "./schedule.ts";
+
+/** A request that was carried out: what it was answered, and the event that it became (unknown of those that earlier versions carried on). */
+export interface AnsweredRequest {
+  readonly answer: string;
+  readonly type: EventType | undefined;
+}
 
 const recentMax = 20;
 const requestsMax = 200;
@@ -27,7 +34,7 @@ export class ScheduleState {
   readonly #running = new Map<number, WatchedRun>();
   #backfills: BackfillRange[] = [];
   readonly #recent: ScheduleActionRecord[] = [];
-  readonly #requests = new Map<string, string>();
+  readonly #requests = new Map<string, AnsweredRequest>();
 
   private constructor(incarnation: RunId) {
     this.#incarnation = incarnation;
@@ -42,7 +49,7 @@ export class ScheduleState {
     for (const run of carried.running) state.#running.set(run.ordinal, { ...run });
     state.#backfills = carried.backfills.map((range) => ({ ...range }));
     state.#recent.push(...carried.recent);
-    for (const [id, answer] of carried.requests) state.#requests.set(id, answer);
+    for (const [id, answer, type] of carried.requests) state.#requests.set(id, { answer, type });
     return state;
   }
 
@@ -53,7 +60,9 @@ export class ScheduleState {
       running: [...this.#running.values()].map((run) => ({ ...run })),
       backfills: this.#backfills.map((range) => ({ ...range })),
       recent: [...this.#recent],
-      requests: [...this.#requests],
+      requests: [...this.#requests].map(([id, { answer, type }]) =>
+        type === undefined ? [id, answer] : [id, answer, type],
+      ),
     };
   }
 
@@ -123,6 +132,10 @@ export class ScheduleState {
     return this.#known.skippedCount;
   }
 
+  get skippedFor(): SkipCounts {
+    return this.#known.skippedFor ?? {};
+  }
+
   /** Starts whose end the coordinator waits for. */
   get running(): ReadonlyMap<number, WatchedRun> {
     return this.#running;
@@ -137,8 +150,8 @@ export class ScheduleState {
     return this.#recent;
   }
 
-  /** What the request was answered; `undefined`: it was not carried out, or long ago. */
-  answerTo(requestId: string | undefined): string | undefined {
+  /** What became of the request; `undefined`: it was not carried out, or long ago. */
+  answerTo(requestId: string | undefined): AnsweredRequest | undefined {
     return requestId === undefined ? undefined : this.#requests.get(requestId);
   }
 
@@ -177,7 +190,7 @@ export class ScheduleState {
           recent: [],
           requests: [],
         };
-        this.#answer(event.requestId, "");
+        this.#answer(event, "");
         return;
       }
       case "ScheduleUpdated": {
@@ -191,20 +204,20 @@ export class ScheduleState {
           cursorAt: Math.max(rest.cursorAt, fromAt),
           ...(config.actionsMax === undefined ? {} : { actionsLeft: config.actionsMax }),
         };
-        this.#answer(event.requestId, "");
+        this.#answer(event, "");
         return;
       }
       case "SchedulePaused":
         this.#set({
           paused: { at: event.recordedAt, ...(event.note === undefined ? {} : { note: event.note }) },
         });
-        this.#answer(event.requestId, "");
+        this.#answer(event, "");
         return;
       case "ScheduleResumed": {
         const { paused: _paused, ...rest } = this.#known;
         // The clock may have been set back: what is decided stays so.
         this.#snapshot = { ...rest, cursorAt: Math.max(rest.cursorAt, event.fromAt) };
-        this.#answer(event.requestId, "");
+        this.#answer(event, "");
         return;
       }
       case "ScheduleTriggered":
@@ -216,12 +229,12 @@ export class ScheduleState {
       case "ScheduleBackfillRequested": {
         const { fromAt, toAt, overlap, count } = event;
         this.#backfills.push({ cursorAt: fromAt - 1, toAt, overlap });
-        this.#answer(event.requestId, String(count));
+        this.#answer(event, String(count));
         return;
       }
       case "ScheduleDeleted":
         this.#isDeleted = true;
-        this.#answer(event.requestId, "");
+        this.#answer(event, "");
         return;
       case "ChildWorkflowCancelRequested":
         this.#runOf(event).isEndAsked = true;
@@ -265,7 +278,7 @@ export class ScheduleState {
       });
     if (cause === "backfill") this.#fill(nominalAt);
     this.#note({ at: recordedAt, nominalAt, outcome: "started", workflowId: startedId, cause });
-    this.#answer(event.requestId, startedId);
+    this.#answer(event, startedId);
   }
 
   /** The first range is the one that is filled. One that has no further time ends with its last. */
@@ -278,16 +291,20 @@ export class ScheduleState {
 
   #skip(event: EventOf<"ScheduleSkipped">): void {
     const { ordinal, fromAt, toAt, reason, count, untilAt, recordedAt } = event;
-    const { skippedCount } = this.#known;
+    const { skippedCount, skippedFor = {} } = this.#known;
+    const more = ordinal === undefined ? count : 1;
+    this.#set({
+      skippedCount: skippedCount + more,
+      skippedFor: { ...skippedFor, [reason]: (skippedFor[reason] ?? 0) + more },
+    });
     if (ordinal === undefined) {
       if (event.cause === "backfill") this.#backfills.shift();
       else this.#set({ cursorAt: Math.max(this.#known.cursorAt, untilAt ?? toAt) });
-      this.#set({ skippedCount: skippedCount + count });
       if (count > 0) this.#note({ at: recordedAt, nominalAt: fromAt, untilAt: toAt, count, outcome: reason });
       return;
     }
     // It had been decided to start it, and it could not be.
-    this.#set({ skippedCount: skippedCount + 1, startedCount: this.#known.startedCount - 1 });
+    this.#set({ startedCount: this.#known.startedCount - 1 });
     const run = this.#running.get(ordinal);
     if (run !== undefined) this.#free(ordinal, recordedAt);
     this.#note({
@@ -314,9 +331,9 @@ export class ScheduleState {
     if (this.#recent.length > recentMax) this.#recent.shift();
   }
 
-  #answer(requestId: string | undefined, answer: string): void {
+  #answer({ requestId, type }: Event & { readonly requestId?: string }, answer: string): void {
     if (requestId === undefined) return;
-    this.#requests.set(requestId, answer);
+    this.#requests.set(requestId, { answer, type });
     if (this.#requests.size <= requestsMax) return;
     const [first] = this.#requests.keys();
     if (first !== undefined) this.#requests.delete(first);

@@ -1,3 +1,4 @@
+import type { EventType } from "./event.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
 
@@ -70,6 +71,8 @@ export type SkipReason =
   | "overlap"
   /** It could not start within the catch-up window: no engine ran. */
   | "missed"
+  /** Many more were due with it, and may run beside each other: the latest were started. */
+  | "too-many"
   | "paused"
   /** Times that waited when the schedule was changed, or deleted. */
   | "updated"
@@ -79,12 +82,15 @@ export type SkipReason =
   /** The type is not there any more, or does not take the input. */
   | "start-refused";
 
+/** How many times were skipped, by the reason. */
+export type SkipCounts = Readonly<Partial<Record<SkipReason, number>>>;
+
 export type StartCause = "time" | "trigger" | "backfill";
 export type BackfillOverlap = "allow-all" | "one-by-one";
 
 /** How the run of a schedule is known: its type, and its workflow id. Nobody else may have them. */
 export const coordinatorType = "aion.schedule";
-const coordinatorPrefix = `${coordinatorType}:`;
+export const coordinatorPrefix = `${coordinatorType}:`;
 
 export function coordinatorIdOf(scheduleId: string): WorkflowId {
   return `${coordinatorPrefix}${scheduleId}` as WorkflowId;
@@ -148,7 +154,9 @@ export interface ScheduleSnapshot {
   readonly backfills: readonly BackfillRange[];
   readonly startedCount: number;
   readonly skippedCount: number;
+  /** Absent: not counted yet. */
+  readonly skippedFor?: SkipCounts;
   readonly recent: readonly ScheduleActionRecord[];
-  /** Ids of requests that were carried out, with what a repeated one is answered. */
-  readonly requests: readonly (readonly [id: string, answer: string])[];
+  /** Ids of requests that were carried out, with what a repeated one is answered, and the event that it became. */
+  readonly requests: readonly (readonly [id: string, answer: string, type?: EventType])[];
 }

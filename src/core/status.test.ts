@@ -26,6 +26,8 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   ActivityCompleted: undefined,
   ActivityFailed: undefined,
   ActivityTimedOut: undefined,
+  ActivityParked: undefined,
+  ActivityResumed: undefined,
   ActivityCancelRequested: undefined,
   ActivityCancelled: undefined,
   TimerStarted: undefined,

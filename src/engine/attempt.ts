@@ -3,8 +3,9 @@ import type { Failure, TimeoutKind } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import type { Ports, Random, Scheduler } from "../core/ports.ts";
-import { backoffMs, isFinal } from "../core/retry.ts";
+import { backoffMs, bucketOf } from "../core/retry.ts";
 import type { OpenActivity } from "../replay/open-activity.ts";
+import { timeoutFailure } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 
 /** Which activity of which run. With the number of the attempt, results are accepted by this and nothing less. */
@@ -120,8 +121,10 @@ export function toFailedEvent(
   if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
   // Data that fits no schema or limit does not fit the next time either; other errors of ours pass.
   const invalid = failure.kind === "engine" && failure.type?.startsWith("payload_") === true;
-  const retryAt =
-    invalid || isFinal(failure, activity.options.retry) ? undefined : retryAtOf(activity, nowMs, random);
+  const bucket = invalid ? "final" : bucketOf(failure, activity.options.retry);
+  if (bucket === "park" || (bucket === "retry" && parksNow(activity)))
+    return toParkedEvent(activity, { attempt, heartbeat, failure });
+  const retryAt = bucket === "final" ? undefined : retryAtOf(activity, nowMs, random);
   return {
     type: "ActivityFailed",
     ordinal,
@@ -142,6 +145,10 @@ export function toTimedOutEvent(
 ): EventBody {
   const { ordinal } = activity;
   if (activity.isCancelRequested) return { type: "ActivityCancelled", ordinal, attempt };
+  if (timeout !== "schedule-to-close" && parksNow(activity)) {
+    const failure = timeoutFailure(activity.activityType, timeout);
+    return toParkedEvent(activity, { attempt, heartbeat, failure, timeout });
+  }
   const retryAt = timeout === "schedule-to-close" ? undefined : retryAtOf(activity, nowMs, random);
   return {
     type: "ActivityTimedOut",
@@ -150,6 +157,27 @@ export function toTimedOutEvent(
     timeout,
     ...(retryAt === undefined ? {} : { retryAt }),
     // Of the last attempt, too: its failure may be taken back.
+    ...(heartbeat === undefined ? {} : { heartbeat }),
+  };
+}
+
+/** It waits for an operator. */
+function toParkedEvent(
+  { ordinal }: OpenActivity,
+  of: {
+    readonly attempt: number;
+    readonly heartbeat: Payload | undefined;
+    readonly failure: Failure;
+    readonly timeout?: TimeoutKind;
+  },
+): EventBody {
+  const { attempt, heartbeat, failure, timeout } = of;
+  return {
+    type: "ActivityParked",
+    ordinal,
+    attempt,
+    failure,
+    ...(timeout === undefined ? {} : { timeout }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
   };
 }
@@ -196,6 +224,11 @@ export function toLostEvent(
     retryAt: nowMs + waitMs,
     ...(heartbeat === undefined ? {} : { heartbeat }),
   };
+}
+
+/** The attempt that has just failed was the last of its policy, which wants an operator then. */
+function parksNow({ failedCount, options: { retry } }: OpenActivity): boolean {
+  return retry?.onExhausted === "park" && failedCount + 1 >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY);
 }
 
 /** When the next attempt may begin; `undefined`: there is none. */

@@ -36,6 +36,7 @@ export function toEndCommit(
         wakeAt: null,
         wakeAtBefore: wakeAt,
         ...(run.blocked === undefined ? {} : { blocked: null }),
+        ...(run.parked === undefined ? {} : { parked: null }),
       },
       // The row has the parent of the WorkflowStarted.
       send: closingMessages({ workflowId, started: run, children }, terminal),

@@ -43,6 +43,7 @@ export const noInstance: ProgramInstance = {
     throw new AionError("query_unknown", message, { hint: "Describe the schedule." });
   },
   parseSignal: (_name, payload) => payload,
+  parseResult: (_ordinal, payload) => payload,
   stepFunction: () => undefined,
   unconsumedSignals: () => [],
   reject: () => undefined,

@@ -34,7 +34,8 @@ export function dueInputs(
   if (timers.some((timer) => timer.ordinal === startDelayOrdinal) || state.pause !== undefined) return inputs;
   for (const activity of state.activities.values()) {
     if (activity.startedAt !== undefined || attempts.isUnderWay(activity.ordinal)) continue;
-    const isDue = (activity.retryAt ?? 0) <= nowMs || activityDeadlineAt(activity) <= nowMs;
+    const mayBegin = activity.parked === undefined && (activity.retryAt ?? 0) <= nowMs;
+    const isDue = mayBegin || activityDeadlineAt(activity) <= nowMs;
     if (isDue) inputs.push(attempts.attemptStart(activity.ordinal));
   }
   return inputs;
@@ -66,6 +67,7 @@ export function attemptStart(
         const timeout = isClose ? "schedule-to-close" : "schedule-to-start";
         return { type: "ActivityTimedOut", ordinal, attempt, timeout };
       }
+      if (activity.parked !== undefined) return undefined;
       if (activity.retryAt !== undefined && activity.retryAt > nowMs) return undefined;
       const slot = slots.reserve(activity);
       return slot === undefined ? undefined : toStartedEvent(ordinal, attempt + 1, slot);

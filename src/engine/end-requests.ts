@@ -82,6 +82,7 @@ const recordedIn: Readonly<Record<EndRequestId["kind"], readonly EventType[]>> =
   pause: ["WorkflowPaused"],
   resume: ["WorkflowResumed"],
   reopen: ["WorkflowReopened"],
+  "resume-activity": ["ActivityResumed", "ActivityCompleted", "ActivityFailed"],
 };
 
 function isOf(event: Event, kind: EndRequestId["kind"], requestId: string): boolean {

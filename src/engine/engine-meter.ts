@@ -12,6 +12,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Feed } from "./feed.ts";
 import type { KernelOptions } from "./kernel-options.ts";
 import type { Mailbox } from "./mailbox.ts";
+import { ParkedTally } from "./parked.ts";
 import type { Residency } from "./residency.ts";
 import type { Batch } from "./batch.ts";
 import type { WakeQueue } from "./wake-queue.ts";
@@ -27,7 +28,7 @@ export interface Measure {
 }
 
 interface Metered {
-  readonly store: Pick<Store, "count">;
+  readonly store: Pick<Store, "count" | "list">;
   readonly residency: Residency;
   readonly blocked: BlockedRuns;
   readonly dispatcher: Dispatcher;
@@ -85,6 +86,8 @@ export class EngineMeter {
   readonly #repeats;
   readonly #historiesLong;
   readonly #signalsRefused;
+  readonly #parkedCounter;
+  readonly #parked = new ParkedTally();
   #recoverySeconds = 0;
   #stopCollecting: () => void = () => undefined;
 
@@ -128,6 +131,7 @@ export class EngineMeter {
     this.#repeats = meter.counter("aion_repeats_answered_total");
     this.#historiesLong = meter.counter("aion_runs_long_history_total");
     this.#signalsRefused = meter.counter("aion_signals_refused_total");
+    this.#parkedCounter = meter.counter("aion_activities_parked_total");
   }
 
   /** For durations alone. */
@@ -198,6 +202,13 @@ export class EngineMeter {
       case "ActivityTimedOut":
         this.#attemptEnded(activityType, "timed-out", seconds, event.retryAt === undefined);
         return;
+      case "ActivityParked": {
+        const isLost = event.failure.kind === "engine" && event.failure.type === "worker_lost";
+        const how = event.timeout === undefined ? (isLost ? "lost" : "failed") : "timed-out";
+        this.#attemptOver(activityType, how, seconds);
+        this.#parkedCounter.add(1, activityType);
+        return;
+      }
       case "ActivityCancelled":
         this.#attemptEnded(activityType, "cancelled", seconds, true);
         return;
@@ -237,12 +248,15 @@ export class EngineMeter {
 
   /** `seconds`: since it began; one that never did is no attempt. */
   #attemptEnded(activityType: string, outcome: string, seconds: number | undefined, isLast: boolean): void {
-    if (seconds !== undefined) {
-      this.#attemptsEnded.add(1, activityType, outcome);
-      this.#execution.observe(seconds, activityType);
-    }
+    this.#attemptOver(activityType, outcome, seconds);
     if (isLast) this.#activitiesEnded.add(1, activityType, outcome);
     else this.#retries.add(1, activityType);
+  }
+
+  #attemptOver(activityType: string, outcome: string, seconds: number | undefined): void {
+    if (seconds === undefined) return;
+    this.#attemptsEnded.add(1, activityType, outcome);
+    this.#execution.observe(seconds, activityType);
   }
 
   // What the engine does.
@@ -257,7 +271,8 @@ export class EngineMeter {
   }
 
   /** What became of one of its commits. */
-  recorded({ send, consume }: Commit, result: CommitResult): void {
+  recorded({ run, send, consume }: Commit, result: CommitResult): void {
+    if (result.ok && run?.parked !== undefined) this.#parked.note(run.workflowId, run.parked);
     if (!result.ok) this.#commitFailures.add(1, result.error.code);
     else if (send !== undefined || consume !== undefined) {
       this.#messagesSent.add(send?.length ?? 0);
@@ -328,6 +343,7 @@ export class EngineMeter {
     const meter = this.#meter;
     const runs = meter.gauge("aion_runs");
     const blocked = meter.gauge("aion_runs_blocked");
+    const parked = meter.gauge("aion_activities_parked");
     const depth = meter.gauge("aion_task_queue_depth");
     const oldest = meter.gauge("aion_task_queue_oldest_seconds");
     const slots = meter.gauge("aion_task_queue_slots");
@@ -380,6 +396,8 @@ export class EngineMeter {
       const running = await of.store.count({ status: "running" });
       runs.set(Math.max(0, running - residentCount - blockedCount), "dormant");
       runs.set(await of.store.count({ status: "paused" }), "paused");
+      for (const { queue, activityType, count } of await this.#parked.count(of.store))
+        parked.set(count, queue, activityType);
     });
   }
 
@@ -401,6 +419,7 @@ export function measureOf(event: EventBody, state: RunState, nowMs: number): Mea
     case "ActivityCompleted":
     case "ActivityFailed":
     case "ActivityTimedOut":
+    case "ActivityParked":
     case "ActivityCancelled": {
       const activity = state.activities.get(event.ordinal);
       return toMeasure(activity?.activityType, activity?.startedAt, nowMs);
@@ -433,6 +452,7 @@ function isMeasured({ type }: EventBody): boolean {
     type === "ActivityCompleted" ||
     type === "ActivityFailed" ||
     type === "ActivityTimedOut" ||
+    type === "ActivityParked" ||
     type === "ActivityCancelled" ||
     type === "UpdateCompleted" ||
     type === "TimerFired"

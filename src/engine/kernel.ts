@@ -27,6 +27,7 @@ import { Mailbox } from "./mailbox.ts";
 import { Recorder } from "./recorder.ts";
 import type { RecoveryReport } from "./recovery.ts";
 import { recoverRuns } from "./recovery.ts";
+import { tellParked } from "./parked.ts";
 import { RunLimitsKeeper } from "./run-limits.ts";
 import { fieldsOfRun } from "./run-lines.ts";
 import { RunSpans } from "./run-spans.ts";
@@ -344,8 +345,8 @@ export class Kernel implements RunHost {
   /** Runs that only wait for workers may be many, and wait for long: the lines know them, and bring them back. */
   isAtWork({ state }: ResidentRun): boolean {
     for (const activity of state.activities.values()) {
-      if (activity.startedAt !== undefined || (state.pause === undefined && this.#isHere(activity)))
-        return true;
+      const mayBegin = state.pause === undefined && activity.parked === undefined;
+      if (activity.startedAt !== undefined || (mayBegin && this.#isHere(activity))) return true;
     }
     return false;
   }
@@ -386,6 +387,7 @@ export class Kernel implements RunHost {
     }
     this.watchers.appended(workflowId, state.headSeq);
     this.limits.committed(run, batch);
+    if (state.parkedSeq > state.headSeq - batch.events.length) tellParked(state, batch, this);
   }
 
   /** Nothing of a paused run stands in line; after the pause everything that it left does so again. */

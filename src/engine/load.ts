@@ -302,6 +302,7 @@ export function toInit(
   isTracing: boolean,
 ): Omit<InstanceInit, "onStray" | "onReady" | "onLost"> {
   const { started } = state;
+  const { scheduled } = started;
   return {
     workflowId: state.workflowId,
     runId: started.runId,
@@ -312,6 +313,9 @@ export function toInit(
     log: options.log,
     ...(started.parent === undefined ? {} : { parent: started.parent }),
     ...(started.continuedFrom === undefined ? {} : { continuedFrom: started.continuedFrom }),
+    ...(scheduled === undefined
+      ? {}
+      : { schedule: { id: scheduled.scheduleId, nominalAt: scheduled.nominalAt } }),
   };
 }
 

@@ -43,6 +43,7 @@ import { pauseRun, resumeRun } from "./pausing.ts";
 import { queryRun } from "./queries.ts";
 import { reopenRun } from "./reopening.ts";
 import { awaitResult } from "./results.ts";
+import { resumeActivities } from "./resuming.ts";
 import { ScheduleOperations } from "./schedules.ts";
 import { signalRun } from "./signals.ts";
 import { Starts } from "./starts.ts";
@@ -118,6 +119,8 @@ export class Operations extends ScheduleOperations implements Service {
   async resume(request: EndRequest): Promise<void> {
     await resumeRun(this.#kernel, request);
   }
+
+  resumeActivity: Service["resumeActivity"] = (request) => resumeActivities(this.#kernel, request);
 
   async reopen(request: EndRequest): Promise<void> {
     await reopenRun(this.#kernel, request);

@@ -14,6 +14,7 @@ import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore, LoadedRun } from "./load.ts";
 import { loadRun } from "./load.ts";
+import { toParkedText } from "./parked.ts";
 import { readEnd } from "./views.ts";
 
 /**
@@ -79,7 +80,7 @@ async function reopen(
     throw refusal(`run ${runId} of workflow ${workflowId} ${why}`);
   }
   const events = await readAll(store, row);
-  const voids = await findVoids(store, events);
+  const { voids, stays } = await findVoids(store, events);
   const now = kernel.now();
   const body: EventBody = {
     type: "WorkflowReopened",
@@ -88,7 +89,7 @@ async function reopen(
     ...newDeadlines(events, now),
   };
   const reopened: Event = { ...body, seq: headSeq + 1, recordedAt: now, workflowId };
-  await tryReplay(kernel, row, [...events, reopened]);
+  await tryReplay(kernel, row, [...events, reopened], stays);
   const state = new RunState(workflowId, allVoids([...events, reopened]));
   for (const event of [...events, reopened]) state.apply(event);
   if (state.sends.size > 0)
@@ -117,6 +118,7 @@ async function reopen(
       // Somebody has to bring it back.
       wakeAt: 0,
       wakeAtBefore: row.wakeAt,
+      ...(state.parkedSeq > headSeq ? { parked: toParkedText(state) } : {}),
     },
     ...(send.length === 0 ? {} : { send }),
     ...(isPackageVersion(row.version) ? { needsPackage: row.version } : {}),
@@ -157,7 +159,14 @@ function allVoids(events: readonly Event[]): ReadonlySet<number> {
  * What led to the end: from the last input backwards, as long as the code asked for nothing but the end, and for what an end calls
  * off. Outcomes that are good stay among it: the code is told of them.
  */
-async function findVoids(store: Store, events: readonly Event[]): Promise<ReadonlySet<number>> {
+async function findVoids(
+  store: Store,
+  events: readonly Event[],
+): Promise<{
+  readonly voids: ReadonlySet<number>;
+  /** What the code asked for last before its end that is more than that. */
+  readonly stays: Event | undefined;
+}> {
   const before = allVoids(events);
   const bySeq = new Map(events.map((event) => [event.seq, event]));
   const voids = new Set<number>();
@@ -172,7 +181,8 @@ async function findVoids(store: Store, events: readonly Event[]): Promise<Readon
     const role = roleOf(event);
     if (role === "command") commands.push(event);
     if (role !== "input") continue;
-    if (commands.some(({ type }) => !teardown.includes(type))) break;
+    const stays = commands.find(({ type }) => !teardown.includes(type));
+    if (stays !== undefined) return { voids, stays };
     // What was recorded in a pause is told by another event.
     const told = event.type === "InputDelivered" ? bySeq.get(event.of) : event;
     if (told !== undefined && (await isVoidable(store, told, events))) {
@@ -180,7 +190,7 @@ async function findVoids(store: Store, events: readonly Event[]): Promise<Readon
     } else if (commands.length > 0) break;
     commands = [];
   }
-  return voids;
+  return { voids, stays: undefined };
 }
 
 async function isVoidable(store: Store, event: Event, events: readonly Event[]): Promise<boolean> {
@@ -238,7 +248,12 @@ function newDeadlines(
 }
 
 /** The code that there is now replays what would be its history. */
-async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[]): Promise<void> {
+async function tryReplay(
+  kernel: Kernel,
+  row: RunRecord,
+  events: readonly Event[],
+  stays: Event | undefined,
+): Promise<void> {
   const { programs, ports, payloadLimitBytes, onRunLimit } = kernel.options;
   const { closedAt: _closedAt, ...open } = row;
   const record: RunRecord = { ...open, status: "running", headSeq: row.headSeq + 1 };
@@ -269,7 +284,19 @@ async function tryReplay(kernel: Kernel, row: RunRecord, events: readonly Event[
   if (onRunLimit === "fail") demandWithinLimits(kernel, row, loaded);
   const end = loaded.live.find(({ kind }) => kind === "fail" || kind === "cancelled");
   if (end !== undefined || loaded.isStuck)
-    throw refusal(`run ${row.runId} of workflow ${row.workflowId} would end at once, in the same way again`);
+    throw refusal(
+      `run ${row.runId} of workflow ${row.workflowId} would end at once, in the same way again${whyStays(stays)}`,
+    );
+}
+
+function whyStays(stays: Event | undefined): string {
+  if (stays === undefined) return "";
+  const { seq, type } = stays;
+  const what =
+    type === "UpdateCompleted"
+      ? `an update was answered by then, and what its caller was told stays`
+      : "its code did something about that, which stays";
+  return `: ${what} (event ${seq}, ${type})`;
 }
 
 /** Beyond a limit of this engine it would be failed again as soon as it is brought back. */

@@ -547,9 +547,9 @@ export class ResidentRun {
     if (this.#deferred !== undefined || this.#fault !== undefined || this.state.undelivered !== undefined)
       return true;
     const isPaused = this.state.pause !== undefined;
-    for (const { retryAt, worker } of this.state.activities.values()) {
+    for (const { retryAt, worker, parked } of this.state.activities.values()) {
       // Of a paused run only what a worker has needs somebody to come back to.
-      if (isPaused ? worker !== undefined : retryAt === undefined) return true;
+      if (isPaused ? worker !== undefined : (retryAt ?? parked) === undefined) return true;
     }
     return false;
   }

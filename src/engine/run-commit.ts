@@ -2,6 +2,7 @@ import { isPackageVersion } from "../core/package-version.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Commit, Heartbeat, RunCommit, RunKey, StartCommit } from "../store/contract.ts";
 import type { Batch } from "./batch.ts";
+import { toParkedText } from "./parked.ts";
 
 /*
  * What a batch of a run is for the store. Law: a commit says what it follows (the run before, or the last event that is on disk),
@@ -75,6 +76,7 @@ export function toNextCommit(
   const heartbeats = row.heartbeats.filter((beat) => state.activities.has(beat.ordinal));
   if (heartbeats.length > 0) run.heartbeats = heartbeats;
   if (batch.log.length > 0) run.log = batch.log;
+  if (state.parkedSeq > run.expectedSeq) run.parked = toParkedText(state);
   commit.run = run;
   if (next !== undefined) {
     commit.start = next;

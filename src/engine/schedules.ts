@@ -11,13 +11,12 @@ import type {
   ScheduleDescription,
   ScheduleRequest,
   ScheduleService,
-  ScheduleSummary,
   TriggerScheduleReply,
   TriggerScheduleRequest,
   UpdateScheduleRequest,
 } from "../client/schedule-service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody } from "../core/event.ts";
+import type { EventBody, EventType } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { parseName } from "../core/ids.ts";
 import { nullPayload, parsePayload } from "../core/payload.ts";
@@ -28,33 +27,35 @@ import {
   catchUpWindowMsDefault,
   coordinatorIdOf,
   coordinatorType,
-  isCoordinatorId,
   overlapPolicies,
-  scheduleIdLengthMax,
 } from "../core/schedule.ts";
 import type { ScheduleState } from "../core/schedule-state.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import { isHeld, skip, whenNext } from "../schedule/decide.ts";
+import { isHeld, skip } from "../schedule/decide.ts";
 import { Times, parseInstant, parseSpec } from "../schedule/spec.ts";
+import { requestTaken } from "../store/catalog.ts";
 import type { OutgoingMessage, RunRecord } from "../store/contract.ts";
 import { coordinatorInputs, coordinatorProgram, toSkipEvent, toStart } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
 import { loadState } from "./load.ts";
+import {
+  describeSchedule,
+  listSchedules,
+  parseScheduleId,
+  parseShortName,
+  scheduleNotFound,
+} from "./schedule-views.ts";
+import type { ScheduleSource } from "./schedule-views.ts";
 import { demandProgram } from "./start-input.ts";
 
 const createAttemptsMax = 100;
-const listLimitMax = 200;
-const nextCountDefault = 5;
-const nextCountMax = 100;
 const noteLengthMax = 1_000;
 /** Times of one backfill. */
 export const backfillMax = 1_000;
 /** Ranges that wait. */
 const backfillsMax = 10;
-/** A coordinator's row says so when its schedule is deleted while it is being read: the next read tells. */
-const readsMax = 10;
 
 type Recorded = EventBody | undefined;
 
@@ -83,12 +84,17 @@ export class ScheduleOperations implements ScheduleService {
       if (latest !== undefined && latest.workflowType !== coordinatorType)
         throw taken(scheduleId, `workflow id ${coordinatorId} has been used for something else`);
       if (latest !== undefined && (requestId !== undefined || !isClosed(latest.status))) {
-        const known = await this.#stateOf(latest);
-        if (known.schedule?.answerTo(requestId) !== undefined) return { scheduleId, isNew: false };
-        if (!known.isClosed) {
-          if (known.schedule?.isCreated === true && this.#isSame(known.schedule, config, input))
-            return { scheduleId, isNew: false };
+        const found = await this.#look(latest, ({ schedule, isClosed: isOver }) => {
+          if (answerOf(schedule, requestId, "ScheduleCreated") !== undefined) return "there";
+          if (isOver) return "gone";
+          if (schedule?.isDeleted === true) return "going";
+          if (schedule?.isCreated === true && this.#isSame(schedule, config, input)) return "there";
           throw taken(scheduleId, "there is one that is not the same");
+        });
+        if (found === "there") return { scheduleId, isNew: false };
+        if (found === "going") {
+          await this.#end(coordinatorId);
+          if (attempt < createAttemptsMax) continue;
         }
       }
       const isPaused = request.isPaused === true ? { isPaused: true as const } : {};
@@ -107,6 +113,21 @@ export class ScheduleOperations implements ScheduleService {
         const isRace = isAionError(error) && error.code === "sequence_conflict";
         if (!isRace || attempt >= createAttemptsMax) throw error;
       }
+    }
+  }
+
+  /** Of a schedule that is deleted: its coordinator ends as soon as its turn comes. */
+  async #end(coordinatorId: WorkflowId): Promise<void> {
+    const { residency } = this.#kernel;
+    const [last] = coordinatorInputs(() => this.#kernel.newRunId());
+    try {
+      await residency.resident(coordinatorId);
+      await new Promise<void>((resolve, reject) => {
+        if (last !== undefined)
+          residency.offer(coordinatorId, { ...last, onDurable: resolve, onRefused: reject });
+      });
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "run_closed") throw error;
     }
   }
 
@@ -142,7 +163,7 @@ export class ScheduleOperations implements ScheduleService {
     const input = action === undefined ? undefined : await this.#parseInput(action);
     if (Object.keys(change).length === 0 && actionsMax !== null)
       throw new AionError("invalid_argument", "nothing is given that the schedule is to be changed to");
-    await this.#settled(request, "updated", (schedule, fromAt, requestId) => {
+    await this.#settled(request, "ScheduleUpdated", "updated", (schedule, fromAt, requestId) => {
       const { actionsMax: max, ...before } = schedule.config;
       const kept =
         max === undefined || actionsMax === null ? {} : { actionsMax: schedule.actionsLeft ?? max };
@@ -155,6 +176,7 @@ export class ScheduleOperations implements ScheduleService {
     const note = parseNote(request.note);
     await this.#settled(
       request,
+      "SchedulePaused",
       "paused",
       (schedule, _at, requestId) =>
         schedule.paused !== undefined && schedule.paused.note === note.note
@@ -169,6 +191,7 @@ export class ScheduleOperations implements ScheduleService {
     let wasPaused = false;
     await this.#settled(
       request,
+      "ScheduleResumed",
       "paused",
       (_schedule, fromAt, requestId) =>
         wasPaused ? { type: "ScheduleResumed", fromAt, ...requestId } : undefined,
@@ -180,7 +203,7 @@ export class ScheduleOperations implements ScheduleService {
   }
 
   async deleteSchedule(request: ScheduleRequest): Promise<void> {
-    await this.#settled(request, "deleted", (_schedule, _at, requestId) => ({
+    await this.#settled(request, "ScheduleDeleted", "deleted", (_schedule, _at, requestId) => ({
       type: "ScheduleDeleted",
       ...requestId,
     }));
@@ -195,6 +218,7 @@ export class ScheduleOperations implements ScheduleService {
     const coordinatorId = coordinatorIdOf(parseScheduleId(request.scheduleId));
     await this.#change(
       request,
+      "ScheduleTriggered",
       (schedule, requestId, nowMs) => {
         const isWatched = (overlap ?? schedule.config.overlap) !== "allow-all";
         const [open] = schedule.running.values();
@@ -234,6 +258,7 @@ export class ScheduleOperations implements ScheduleService {
     let count = 0;
     await this.#change(
       request,
+      "ScheduleBackfillRequested",
       (schedule, requestId, nowMs) => {
         if (toAt < fromAt) throw new AionError("invalid_argument", "a backfill ends before it begins");
         if (toAt > nowMs)
@@ -275,55 +300,36 @@ export class ScheduleOperations implements ScheduleService {
 
   async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
     this.#kernel.demandOpen();
-    const scheduleId = parseScheduleId(request.scheduleId);
-    const nextCount = request.nextCount ?? nextCountDefault;
-    if (!Number.isSafeInteger(nextCount) || nextCount < 0 || nextCount > nextCountMax)
-      throw new AionError("invalid_argument", `nextCount must be a whole number of 0 to ${nextCountMax}`);
-    for (let read = 1; ; read++) {
-      const row = await this.#kernel.store.findRun(coordinatorIdOf(scheduleId));
-      if (row === undefined || row.workflowType !== coordinatorType || isClosed(row.status)) {
-        // Between two runs of its chain.
-        if (row?.status === "continued-as-new" && read < readsMax) continue;
-        throw notFound(scheduleId);
-      }
-      const { schedule, isClosed: isOver } = await this.#stateOf(row);
-      if (isOver && read < readsMax) continue;
-      if (schedule === undefined || schedule.isDeleted || !schedule.isCreated) throw notFound(scheduleId);
-      return toScheduleDescription(schedule, this.#kernel.now(), nextCount);
-    }
+    return await describeSchedule(this.#source, request);
   }
 
-  async listSchedules({ limit, cursor }: ListSchedulesRequest): Promise<ListSchedulesReply> {
+  async listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
     this.#kernel.demandOpen();
-    if (!Number.isSafeInteger(limit) || limit < 1)
-      throw new AionError("invalid_argument", `limit must be a whole number of 1 or more, got ${limit}`);
-    const page = await this.#kernel.store.list(
-      { workflowType: coordinatorType, status: "running" },
-      { limit: Math.min(limit, listLimitMax), ...(cursor === undefined ? {} : { cursor }) },
-    );
-    const schedules: ScheduleSummary[] = [];
-    for (const row of page.runs) {
-      const { schedule } = await this.#stateOf(row);
-      if (schedule?.isCreated === true && !schedule.isDeleted)
-        schedules.push(toScheduleSummary(schedule, this.#kernel.now()));
-    }
-    const { nextCursor } = page;
-    return { schedules, ...(nextCursor === undefined ? {} : { nextCursor }) };
+    return await listSchedules(this.#source, request);
   }
 
-  /** What the coordinator knows, all of it on disk. To be read at once: it goes on. */
-  async #stateOf(row: RunRecord): Promise<RunState> {
+  get #source(): ScheduleSource {
+    const { store } = this.#kernel;
+    return { store, now: () => this.#kernel.now(), look: (row, look) => this.#look(row, look) };
+  }
+
+  /** Tells `look` what the coordinator knows, all of it on disk in that moment: a moment later it may know more. */
+  async #look<Seen>(row: RunRecord, look: (state: RunState) => Seen): Promise<Seen> {
     const resident = this.#kernel.residency.get(row.workflowId);
-    if (resident !== undefined && !resident.isGone) {
-      await new Promise<void>((resolve) => resident.ask(resolve));
-      if (!resident.isGone && resident.runKey === row.runKey) return resident.state;
+    if (resident !== undefined && !resident.isGone && resident.runKey === row.runKey) {
+      const { state } = resident;
+      const seen = await new Promise<{ readonly is: Seen } | undefined>((resolve) => {
+        resident.ask(() => resolve(Promise.try(() => (resident.isGone ? undefined : { is: look(state) }))));
+      });
+      if (seen !== undefined) return seen.is;
     }
-    return await loadState(row, this.#kernel.store);
+    return look(await loadState(row, this.#kernel.store));
   }
 
   /** As `#change`; before it, times that are due or wait are dealt with: what is left of them is skipped. */
   async #settled(
     request: ScheduleRequest,
+    type: EventType,
     reason: SkipReason,
     toEvent: (schedule: ScheduleState, at: number, requestId: { readonly requestId?: string }) => Recorded,
     isWanted: (schedule: ScheduleState) => boolean = () => true,
@@ -342,12 +348,15 @@ export class ScheduleOperations implements ScheduleService {
       },
       followsChain: true,
     };
-    await this.#change(request, (schedule, named) => toEvent(schedule, at, named), { before: [settle] });
+    await this.#change(request, type, (schedule, named) => toEvent(schedule, at, named), {
+      before: [settle],
+    });
   }
 
   /** Carries out a call once for each request id. Errors: `schedule_not_found`, and what `toEvent` throws. */
   async #change(
     request: ScheduleRequest,
+    type: EventType,
     toEvent: (schedule: ScheduleState, requestId: { readonly requestId?: string }, nowMs: number) => Recorded,
     of: {
       readonly before?: readonly Input[];
@@ -370,13 +379,13 @@ export class ScheduleOperations implements ScheduleService {
         for (const input of of.before ?? []) residency.offer(coordinatorId, input);
         residency.offer(coordinatorId, {
           toEvent: ({ schedule, isClosed: isOver }, nowMs) => {
-            const answer = schedule?.answerTo(requestId);
+            const answer = answerOf(schedule, requestId, type);
             if (answer !== undefined) {
               of.onRepeated?.(answer);
               return undefined;
             }
             if (schedule === undefined || !schedule.isCreated || schedule.isDeleted || isOver)
-              throw notFound(scheduleId);
+              throw scheduleNotFound(scheduleId);
             return toEvent(schedule, named, nowMs);
           },
           ...(of.replies === undefined ? {} : { replies: of.replies }),
@@ -390,13 +399,13 @@ export class ScheduleOperations implements ScheduleService {
       const latest = await residency.latest(coordinatorId);
       if (requestId !== undefined && latest?.workflowType === coordinatorType) {
         // Repeated because the first answer was lost: it has been deleted since, perhaps by this very call.
-        const answer = (await this.#stateOf(latest)).schedule?.answerTo(requestId);
+        const answer = await this.#look(latest, ({ schedule }) => answerOf(schedule, requestId, type));
         if (answer !== undefined) {
           of.onRepeated?.(answer);
           return;
         }
       }
-      throw notFound(scheduleId);
+      throw scheduleNotFound(scheduleId);
     }
   }
 
@@ -428,6 +437,18 @@ export class ScheduleOperations implements ScheduleService {
   }
 }
 
+/** What a request that was carried out is answered again. Error: `invalid_argument` (its id was used for another operation). */
+function answerOf(
+  schedule: ScheduleState | undefined,
+  requestId: string | undefined,
+  type: EventType,
+): string | undefined {
+  const known = schedule?.answerTo(requestId);
+  if (known === undefined || requestId === undefined) return undefined;
+  if (known.type !== undefined && known.type !== type) throw requestTaken(requestId);
+  return known.answer;
+}
+
 function parseAction(action: ScheduleActionRequest): ScheduleAction {
   const { workflowIdPrefix, runTimeoutMs, executionTimeoutMs } = action;
   return {
@@ -449,85 +470,11 @@ function sorted(value: unknown): string {
   );
 }
 
-function toScheduleSummary(schedule: ScheduleState, nowMs: number): ScheduleSummary {
-  const { scheduleId, config, paused, running, startedCount, skippedCount, createdAt } = schedule;
-  const next =
-    schedule.actionsLeft === 0 ? undefined : Times.of(config.spec).next(Math.max(schedule.cursorAt, nowMs));
-  const isOver = next === undefined && whenNext(schedule) === null;
-  return {
-    scheduleId,
-    spec: config.spec,
-    workflowType: config.action.workflowType,
-    overlap: config.overlap,
-    state: paused === undefined ? (isOver ? "ended" : "active") : "paused",
-    ...(paused?.note === undefined ? {} : { note: paused.note }),
-    ...(next === undefined || paused !== undefined ? {} : { nextAt: next }),
-    runningCount: running.size,
-    startedCount,
-    skippedCount,
-    createdAt,
-  };
-}
-
-function toScheduleDescription(
-  schedule: ScheduleState,
-  nowMs: number,
-  nextCount: number,
-): ScheduleDescription {
-  const { config, actionsLeft, updatedAt, running, backfills, recent } = schedule;
-  const nextTimes: number[] = [];
-  const times = Times.of(config.spec);
-  const count = Math.min(nextCount, actionsLeft ?? nextCount);
-  for (let at = Math.max(schedule.cursorAt, nowMs); nextTimes.length < count;) {
-    const next = times.next(at);
-    if (next === undefined) break;
-    nextTimes.push(next);
-    at = next;
-  }
-  return {
-    ...toScheduleSummary(schedule, nowMs),
-    action: { ...config.action, input: schedule.input },
-    catchUpWindowMs: config.catchUpWindowMs,
-    ...(actionsLeft === undefined ? {} : { actionsLeft }),
-    ...(updatedAt === undefined ? {} : { updatedAt }),
-    nextTimes,
-    running: [...running.values()].map(({ workflowId, nominalAt, triggeredAt }) => ({
-      workflowId,
-      nominalAt,
-      startedAt: triggeredAt,
-    })),
-    backfills: backfills.map(({ toAt, overlap }) => ({ toAt, overlap })),
-    recent: recent.toReversed(),
-    coordinatorId: coordinatorIdOf(schedule.scheduleId),
-  };
-}
-
-function notFound(scheduleId: string): AionError {
-  return new AionError("schedule_not_found", `there is no schedule ${JSON.stringify(scheduleId)}`);
-}
-
 function taken(scheduleId: string, why: string): AionError {
   return new AionError(
     "schedule_already_exists",
     `schedule id ${JSON.stringify(scheduleId)} is taken: ${why}`,
   );
-}
-
-function parseScheduleId(text: string): string {
-  return parseShortName(text, "schedule id");
-}
-
-function parseShortName(text: string, what: string): string {
-  const name = parseName(text, what);
-  if (name.length > scheduleIdLengthMax)
-    throw new AionError("invalid_argument", `${what} has at most ${scheduleIdLengthMax} characters`);
-  // What is started has a workflow id that begins with it.
-  if (isCoordinatorId(name))
-    throw new AionError(
-      "invalid_argument",
-      `${what} ${JSON.stringify(name)} begins as the ids of coordinators do`,
-    );
-  return name;
 }
 
 function parseRequestId(requestId: string | undefined): string | undefined {

@@ -73,6 +73,7 @@ function toStart(
     ...(controlRequestIds.length === 0 ? {} : { controlRequestIds }),
     ...(signals.length === 0 ? {} : { signals }),
     ...(started.trace === undefined ? {} : { trace: started.trace }),
+    ...(started.scheduled === undefined ? {} : { scheduled: started.scheduled }),
     ...longHistory,
   };
   return {

@@ -18,6 +18,7 @@ import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { coordinatorPrefix } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { Catalog, FeedPage, FeedRange, RunFilter, RunRecord, Store } from "../store/contract.ts";
 import type { Payload } from "../core/payload.ts";
@@ -25,6 +26,7 @@ import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { TaskAddress } from "./attempt.ts";
 import { loadState } from "./load.ts";
+import { toParkedInfo } from "./parked.ts";
 import type { RunLimits } from "./run-limits.ts";
 
 /**
@@ -114,6 +116,7 @@ export async function standingOf(
         case "ActivityCompleted":
         case "ActivityFailed":
         case "ActivityTimedOut":
+        case "ActivityParked":
         case "ActivityCancelled":
           if (event.ordinal !== ordinal || event.attempt !== attempt) break;
           standing = standingAfter(event);
@@ -135,6 +138,7 @@ function standingAfter(
       | "ActivityCompleted"
       | "ActivityFailed"
       | "ActivityTimedOut"
+      | "ActivityParked"
       | "ActivityCancelled";
   },
 ): AttemptStanding {
@@ -148,6 +152,10 @@ function standingAfter(
       // The last of too many silences is no outcome of its own either.
       return event.lost === undefined && event.failure.type !== "worker_lost"
         ? { kind: "recorded", as: event.type }
+        : { kind: "over" };
+    case "ActivityParked":
+      return event.timeout === undefined && event.failure.type !== "worker_lost"
+        ? { kind: "recorded", as: "ActivityFailed" }
         : { kind: "over" };
     case "ActivityTimedOut":
       return { kind: "over" };
@@ -282,10 +290,14 @@ export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readon
     });
 }
 
+/** Coordinators of schedules are among the runs that are asked for if they are asked for. */
 export function toRunFilter(filter: ListFilter): RunFilter {
   const { workflowId, parentWorkflowId, ...rest } = filter;
   return {
     ...rest,
+    ...(workflowId === undefined && rest.workflowType === undefined
+      ? { exceptIdPrefix: coordinatorPrefix }
+      : {}),
     ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
     ...(parentWorkflowId === undefined ? {} : { parentWorkflowId: parseWorkflowId(parentWorkflowId) }),
   };
@@ -302,6 +314,7 @@ export function toSummary(record: RunRecord): RunSummary {
     historyLength: record.headSeq - record.firstSeq + 1,
     ...(record.closedAt === undefined ? {} : { closedAt: record.closedAt }),
     ...(record.blocked === undefined ? {} : { blocked: record.blocked }),
+    ...(record.parked === undefined ? {} : { parked: toParkedInfo(record.parked) }),
     ...(record.parent === undefined ? {} : { parentWorkflowId: record.parent.workflowId }),
   };
 }
@@ -327,11 +340,13 @@ function toPlace(
   return {
     state: isUnderWay
       ? "running"
-      : !isHere && !labour.isServed(activity)
-        ? "no worker"
-        : activity.retryAt === undefined
-          ? "waiting for a slot"
-          : "backing off",
+      : activity.parked !== undefined
+        ? "parked"
+        : !isHere && !labour.isServed(activity)
+          ? "no worker"
+          : activity.retryAt === undefined
+            ? "waiting for a slot"
+            : "backing off",
     ...(isHere ? {} : { taskQueue: activity.options.taskQueue ?? defaultTaskQueue }),
     ...(isUnderWay && activity.worker !== undefined ? { worker: activity.worker } : {}),
     ...(progress === undefined ? {} : { progress }),
@@ -374,6 +389,7 @@ export function toDescription(
       failedCount: activity.failedCount,
       ...toPlace(activity, around.labour),
       ...(activity.retryAt === undefined ? {} : { retryAt: activity.retryAt }),
+      ...(activity.parked === undefined ? {} : { parkedAt: activity.parked.at }),
       ...(activity.lastFailure === undefined ? {} : { lastFailure: activity.lastFailure.message }),
     })),
     pendingTimers: open(state.timers).map(({ ordinal, fireAt }) => ({ ordinal, fireAt })),

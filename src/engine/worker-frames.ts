@@ -132,6 +132,7 @@ function parseFailure(raw: unknown, depth: number): Failure {
     message: cut(failure["message"]),
     ...text("type"),
     ...(failure["nonRetryable"] === true ? { nonRetryable: true as const } : {}),
+    ...(failure["park"] === true ? { park: true as const } : {}),
     ...(details === undefined ? {} : { details: parseDetails(details) }),
     ...text("stack"),
     ...(cause === undefined ? {} : { cause: parseFailure(cause, depth + 1) }),

@@ -51,13 +51,14 @@ export function sealFailure(codec: SyncPayloadCodec, failure: Failure, { workflo
     decodeFailure(encoded, (payload, context) => codec.decode(payload, context) as Payload, of);
     return encoded;
   } catch (error) {
-    const { kind, type, nonRetryable } = failure;
+    const { kind, type, nonRetryable, park } = failure;
     const why = isAionError(error) ? error.code : "codec_failed";
     return {
       kind,
       message: `what the failure says cannot be encoded or decoded here (${why})`,
       ...(type === undefined ? {} : { type }),
       ...(nonRetryable === undefined ? {} : { nonRetryable }),
+      ...(park === undefined ? {} : { park }),
     };
   }
 }

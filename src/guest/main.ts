@@ -147,6 +147,10 @@ class RealmGuest implements Guest {
     return this.#answer(() => this.#instance(instance).parseSignal(name, payload as Payload));
   }
 
+  parseInstanceResult(instance: number, ordinal: number, payload: string): string {
+    return this.#answer(() => this.#instance(instance).parseResult(ordinal, payload as Payload));
+  }
+
   reject(error: unknown): boolean {
     const context = this.#host.current();
     if (!(context instanceof ScopeContext)) return false;

@@ -39,6 +39,8 @@ interface Call {
 
 /** A package is loaded once, and with it libraries that may be large. */
 const loadingBudgets = 10;
+/** Each may be as large as a payload. */
+const suspectsMax = 16;
 
 type EncodedTurn = Turn & { readonly unconsumedSignals?: readonly StartSignal[] };
 
@@ -60,6 +62,8 @@ export class CodeHost {
   #callCount = 0;
   #expected = 0;
   #isClosed = false;
+  /** What hosts were busy with that ended for no known reason, the latest of it. */
+  readonly #suspects = new Set<string>();
   readonly #onEnded: (end: HostEnd, error: AionError) => void;
 
   /** `onEnded`: a host ended that was not told to. */
@@ -120,6 +124,10 @@ export class CodeHost {
       },
       ask: async (kind, name, payload) =>
         readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload,
+      parseResult: async (ordinal, payload) => {
+        const request = { kind: "parse-instance-result", instance: id, ordinal, payload } as const;
+        return readAnswer(await this.#call(request)) as Payload;
+      },
       dispose: () => {
         if (this.#instances.delete(id)) this.#post({ kind: "dispose", instance: id });
       },
@@ -202,7 +210,7 @@ export class CodeHost {
 
   #lose(error: AionError, who: number): void {
     if (this.#isClosed) return;
-    this.#onEnded((error.details["end"] as HostEnd | undefined) ?? "exit", error);
+    this.#onEnded(endOf(error), error);
     this.#line = undefined;
     this.#outbox = [];
     this.#expected = 0;
@@ -217,7 +225,8 @@ export class CodeHost {
         ...(typeof source === "string" ? { source: this.#mapPlaces(source) } : {}),
       },
     });
-    const culprit = calls.find(({ request }) => request.call === -who);
+    const busyWith = calls.find(({ request }) => request.call === -who);
+    const culprit = this.#isExcused(error, busyWith) ? undefined : busyWith;
     // What ended one host would end the next.
     if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);
     for (const call of calls)
@@ -237,6 +246,28 @@ export class CodeHost {
       instance.init.onLost?.(isCulprit ? blame : error, isCulprit);
     }
   }
+
+  /** Who ended for no known reason may have been killed by anybody: what was asked of it is asked once more, before it is blamed. */
+  #isExcused(error: AionError, call: Call | undefined): boolean {
+    if (call === undefined || endOf(error) !== "exit") return false;
+    const subject = subjectOf(call.request);
+    if (this.#suspects.delete(subject)) return false;
+    this.#suspects.add(subject);
+    if (this.#suspects.size <= suspectsMax) return true;
+    const [first] = this.#suspects;
+    if (first !== undefined) this.#suspects.delete(first);
+    return true;
+  }
+}
+
+function endOf({ details }: AionError): HostEnd {
+  return (details["end"] as HostEnd | undefined) ?? "exit";
+}
+
+/** What is asked, whoever asks, and however often. */
+function subjectOf(request: Call["request"]): string {
+  if (request.kind === "load") return `load ${request.version}`;
+  return JSON.stringify({ ...request, call: 0, instance: 0 });
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -248,6 +279,7 @@ function closed(): AionError {
 interface InstanceLine {
   begin(activation: string): void;
   ask(kind: "query" | "parse-instance-signal", name: string, payload: Payload): Promise<Payload>;
+  parseResult(ordinal: number, payload: Payload): Promise<Payload>;
   dispose(): void;
 }
 
@@ -296,6 +328,10 @@ class HostedInstance implements ProgramInstance {
 
   parseSignal(name: string, payload: Payload): Promise<Payload> {
     return this.#line.ask("parse-instance-signal", name, payload);
+  }
+
+  parseResult(ordinal: number, payload: Payload): Promise<Payload> {
+    return this.#line.parseResult(ordinal, payload);
   }
 
   stepFunction(): undefined {

@@ -28,6 +28,13 @@ export type HostRequest =
       readonly payload: string;
     }
   | {
+      readonly kind: "parse-instance-result";
+      readonly call: number;
+      readonly instance: number;
+      readonly ordinal: number;
+      readonly payload: string;
+    }
+  | {
       readonly kind: "parse-input";
       readonly call: number;
       readonly version: string;

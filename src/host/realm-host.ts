@@ -106,6 +106,13 @@ export class RealmHost {
           return realm.parseInstanceSignal(instance, name, payload);
         });
         return;
+      case "parse-instance-result":
+        this.#answer(request.call, () => {
+          const { instance, ordinal, payload } = request;
+          const realm = demand(this.#realmOf.get(instance), `instance ${instance}`);
+          return realm.parseInstanceResult(instance, ordinal, payload);
+        });
+        return;
       case "parse-input":
         this.#answer(request.call, () => {
           const { version, workflowType, payload } = request;

@@ -95,6 +95,10 @@ export class Realm {
     return this.#mapPlaces(this.#guest.parseInstanceSignal(instance, name, payload));
   }
 
+  parseInstanceResult(instance: number, ordinal: number, payload: string): string {
+    return this.#mapPlaces(this.#guest.parseInstanceResult(instance, ordinal, payload));
+  }
+
   /** A promise of this realm was rejected and nobody handles it. False: it is of no run here. */
   reject(error: unknown): boolean {
     const isOurs = this.#guest.reject(error);

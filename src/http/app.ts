@@ -171,8 +171,21 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.notFound(async (context) => {
     await discardBody(context.req.raw);
     const { method, path } = context.req;
+    const shown = path.slice(0, 200);
+    const verbs = verbsAt(app, path);
+    const isTaken = verbs.includes(method === "HEAD" ? "GET" : method);
+    if (verbs.length > 0 && !isTaken) {
+      const takes = verbs.join(", ");
+      const error = new AionError("endpoint_unknown", `${shown} takes ${takes}, and not ${method}`, {
+        hint: "Make the call with a method that the address takes: `GET /openapi.json` has them all.",
+        details: { verbs },
+      });
+      const response = toResponse(error, methodNotAllowed);
+      response.headers.set("allow", takes);
+      return response;
+    }
     return toResponse(
-      new AionError("endpoint_unknown", `there is no ${method} ${path.slice(0, 200)}`),
+      new AionError("endpoint_unknown", `there is no ${method} ${shown}`),
       statusOf("endpoint_unknown"),
     );
   });
@@ -187,6 +200,17 @@ export function createApp(options: AppOptions): Hono<Env> {
     return toResponse(error, statusOf(error.code));
   });
   return app;
+}
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6 */
+const methodNotAllowed = 405;
+
+/** With which methods there is something at the address. */
+function verbsAt(app: Hono<Env>, path: string): readonly string[] {
+  const handlerCount = (verb: string): number => app.router.match(verb, path)[0].length;
+  // What is in the way of every request.
+  const anyway = handlerCount("NONE");
+  return ["GET", "POST", "DELETE"].filter((verb) => handlerCount(verb) > anyway);
 }
 
 /** Whether it is somebody who may ask what is for all who are known. Who shows nothing is not refused for it. Where nobody is asked who he is, everybody is known. */
@@ -225,11 +249,12 @@ function countRequests(app: Hono<Env>, operations: readonly Operation[], { httpM
       "http",
       operation,
       since,
-      context.res.status === 404 && operation === "unknown" ? notThere : context.error,
+      operation === "unknown" && isNotThere(context.res.status) ? notThere : context.error,
     );
   });
 }
 
+const isNotThere = (status: number): boolean => status === 404 || status === methodNotAllowed;
 const notThere = new AionError("endpoint_unknown", "there is no such endpoint");
 
 const namespaceSchema = z.strictObject({ name: z.string().max(200) });

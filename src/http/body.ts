@@ -23,7 +23,10 @@ export async function readBody(request: Request, limitBytes: number): Promise<Ui
     throw new AionError(
       "payload_too_large",
       `the body of the request has ${bytes} bytes or more, and the limit is ${limitBytes}`,
-      { details: { bytes, limitBytes } },
+      {
+        hint: "Store the data elsewhere and pass a reference, or raise `requestLimitBytes` (of packages `packageLimitBytes`).",
+        details: { bytes, limitBytes },
+      },
     );
   }
   const [only] = chunks;

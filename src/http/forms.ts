@@ -34,6 +34,7 @@ export const failure = z.object({
     z.string().describe("`application`: the author's type, else the class; `engine`: the error code."),
   ),
   nonRetryable: maybe(z.literal(true)),
+  park: maybe(z.literal(true).describe("An operator has to mend the cause.")),
   details: maybe(json),
   stack: maybe(z.string()),
   of: maybe(z.string().describe("`activity`: its type; `child`: the workflow type.")),
@@ -55,6 +56,23 @@ export const runSummary = z.object({
   closedAt: maybe(instant),
   historyLength: z.number(),
   blocked: maybe(z.string().describe("Why the run cannot go on until somebody acts.")),
+  parked: maybe(
+    z
+      .object({
+        count: z.number(),
+        activities: list(
+          z.object({
+            ordinal,
+            activityType: z.string(),
+            taskQueue: maybe(z.string()),
+            attempt: z.number(),
+            parkedAt: instant,
+            message: z.string().describe("What the latest attempt failed with: its beginning."),
+          }),
+        ).describe("Those that wait for the longest time: 20 at most."),
+      })
+      .describe("Activities of it that wait for an operator; the rest of the run goes on."),
+  ),
   parentWorkflowId: maybe(z.string()),
 });
 
@@ -64,14 +82,15 @@ export const pendingActivity = z.object({
   attempt: z.number(),
   failedCount: z.number(),
   state: z
-    .enum(["running", "waiting for a slot", "backing off", "no worker"])
+    .enum(["running", "waiting for a slot", "backing off", "no worker", "parked"])
     .describe(
-      "`no worker`: its implementation is not in the process of the engine, and no worker serves it.",
+      "`no worker`: its implementation is not in the process of the engine, and no worker serves it. `parked`: it waits for an operator.",
     ),
   taskQueue: maybe(z.string().describe("Where it waits for a worker.")),
   worker: maybe(z.string().describe("Who has the attempt that is under way, if that is a worker.")),
   progress: maybe(json.describe("The latest heartbeat details.")),
   retryAt: maybe(instant),
+  parkedAt: maybe(instant.describe("Since when it waits for an operator.")),
   lastFailure: maybe(z.string()),
 });
 
@@ -84,6 +103,7 @@ export const retry = z.object({
   incrementMs: milliseconds,
   jitter: z.number(),
   nonRetryable: list(z.string()),
+  onExhausted: maybe(z.literal("park").describe("Absent: it fails.")),
 });
 
 export const activityOptions = z.object({
@@ -115,6 +135,9 @@ const trace = z
 
 /** Of what somebody asked for. */
 const requested = { reason: maybe(z.string()), requestId: maybe(z.string()) };
+
+/** Of the outcome that an operator gave to what was parked. */
+const decided = { byOperator: maybe(z.literal(true)), ...requested };
 
 export const events = {
   WorkflowStarted: event("WorkflowStarted", {
@@ -189,13 +212,14 @@ export const events = {
     ...attempt,
     worker: maybe(z.string().describe("Who was given it. Absent: the process of the engine runs it.")),
   }),
-  ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json }),
+  ActivityCompleted: event("ActivityCompleted", { ...attempt, result: json, ...decided }),
   ActivityFailed: event("ActivityFailed", {
     ...attempt,
     failure,
     retryAt: maybe(instant.describe("Present: it will be tried again, then or later.")),
     heartbeat: maybe(json),
     lost: maybe(z.enum(["silent", "left"]).describe("Its worker is gone; the policy does not count it.")),
+    ...decided,
   }),
   ActivityTimedOut: event("ActivityTimedOut", {
     ...attempt,
@@ -203,6 +227,13 @@ export const events = {
     retryAt: maybe(instant),
     heartbeat: maybe(json),
   }),
+  ActivityParked: event("ActivityParked", {
+    ...attempt,
+    failure,
+    timeout: maybe(timeout.describe("The attempt ran into this time-out.")),
+    heartbeat: maybe(json),
+  }),
+  ActivityResumed: event("ActivityResumed", { ordinals: list(z.number()), ...requested }),
   ActivityCancelRequested: event("ActivityCancelRequested", { ordinal }),
   ActivityCancelled: event("ActivityCancelled", attempt),
   TimerStarted: event("TimerStarted", { ordinal, durationMs: milliseconds, fireAt: instant }),
@@ -337,6 +368,11 @@ export const runPage = z.object({
 });
 
 export const count = z.object({ count: z.number() });
+
+export const activitiesResumed = z.object({
+  runId: z.string(),
+  ordinals: list(z.number()).describe("Of the activities that were decided on."),
+});
 
 export const started = z.object({
   workflowId: z.string(),

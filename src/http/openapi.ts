@@ -66,6 +66,10 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
     "No code of it moves and no attempt begins until it is resumed. What happens meanwhile is recorded, and told to it then. Cancelling it ends the pause.",
   ],
   resume: ["Resume a paused run", "Its code learns what happened meanwhile, in that order, and goes on."],
+  resumeActivity: [
+    "Decide on parked activities",
+    "Each is tried again, at once and with a fresh count of attempts; or the one of an ordinal is given its result or its failure. Refused with `activity_not_parked` when none of them waits for an operator.",
+  ],
   reopen: [
     "Reopen a run",
     "One that failed, was cancelled or timed out goes on from before its end, as the same run: what succeeded is kept, what failed last runs again. Refused with `run_not_reopenable` if it could not go on exactly.",

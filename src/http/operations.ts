@@ -68,6 +68,7 @@ const answers: Answers = {
   terminate: done,
   pause: done,
   resume: done,
+  resumeActivity: ok,
   reopen: done,
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Service } from "../client/service.ts";
 import {
+  activitiesResumed,
   anyEvent,
   auditPage,
   count,
@@ -36,6 +37,7 @@ export const replyNames = {
   terminate: undefined,
   pause: undefined,
   resume: undefined,
+  resumeActivity: "ActivitiesResumed",
   reopen: undefined,
   result: "Result",
   describe: "RunDescription",
@@ -97,4 +99,5 @@ export const replySchemas = {
   Event: anyEvent,
   Failure: failure,
   RunSummary: runSummary,
+  ActivitiesResumed: activitiesResumed,
 };

@@ -125,6 +125,7 @@ const listFilter = {
   workflowType: name("workflow type").exactOptional(),
   status: z.enum(runStatuses).exactOptional(),
   isBlocked: z.boolean().exactOptional(),
+  isParked: z.boolean().exactOptional(),
   startedAfter: instant.exactOptional(),
   startedBefore: instant.exactOptional(),
   closedAfter: instant.exactOptional(),
@@ -145,6 +146,11 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       .optional()
       .transform((value) => toPayload(value, what, payloadLimitBytes))
       .meta({ description: "Any JSON value. Default null." });
+  const maybePayload = (what: string) =>
+    z
+      .unknown()
+      .transform((value) => toPayload(value, what, payloadLimitBytes))
+      .exactOptional();
   const signal = {
     name: name("signal name"),
     payload: payload("the payload of the signal"),
@@ -198,6 +204,30 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     terminate: end,
     pause: end,
     resume: end,
+    resumeActivity: z.strictObject({
+      ...address,
+      ordinal: z.number().int().min(0).exactOptional().meta({
+        description: "Which of its activities. Absent: all of them that are parked.",
+      }),
+      activityType: name("activity type").exactOptional().meta({ description: "Only those of this type." }),
+      outcome: z.enum(["retry", "complete", "fail"]).exactOptional().meta({
+        description:
+          "retry (default): each is tried again, with a fresh count of attempts. complete, fail: the one of that ordinal is given its outcome.",
+      }),
+      result: maybePayload("the result of the activity").meta({
+        description: "Of complete: any JSON value that fits the output schema of the activity. Default null.",
+      }),
+      failure: z
+        .strictObject({
+          message: z.string().max(8_000),
+          type: name("failure type").exactOptional(),
+          details: maybePayload("the details of the failure"),
+        })
+        .exactOptional()
+        .meta({ description: "Of fail: what the workflow is told that its activity failed with." }),
+      reason,
+      requestId,
+    }),
     reopen: end,
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),

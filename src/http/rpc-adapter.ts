@@ -164,7 +164,9 @@ const hints: Partial<Record<ErrorCode, { readonly hint: string }>> = {
   invalid_argument: {
     hint: "Send the message that `proto/aion/v1` describes for this call, in the form that its content type names.",
   },
-  payload_too_large: { hint: "A message may be no larger than a request or a package over HTTP." },
+  payload_too_large: {
+    hint: "A message may be no larger than a request over HTTP (`requestLimitBytes`), and one with a package than a package (`packageLimitBytes`).",
+  },
 };
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

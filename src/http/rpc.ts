@@ -50,6 +50,7 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   terminate: [WorkflowService, "terminate"],
   pause: [WorkflowService, "pause"],
   resume: [WorkflowService, "resume"],
+  resumeActivity: [WorkflowService, "resumeActivity"],
   reopen: [WorkflowService, "reopen"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
@@ -101,7 +102,9 @@ export function rpcHandler(
     });
   const { packageBytes, requestBytes } = httpLimits(options.payloadLimitBytes, options.limits);
   const readMaxBytes = Math.max(packageBytes, requestBytes) + restBytesMax;
-  const handler = handlerUpTo(readMaxBytes);
+  const handler = handlerUpTo(requestBytes);
+  // A package has a limit of its own, and what a worker sends is not one request.
+  const largeHandler = handlerUpTo(readMaxBytes);
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
@@ -127,6 +130,7 @@ export function rpcHandler(
     if (isGone(response)) return;
     if (operation === "work" && options.workersOf !== undefined && isPlainGrpc(request, response))
       answerWorker(request, response as Http2ServerResponse, { options, limitBytes: readMaxBytes });
+    else if (operation === "deploy" || operation === "work") largeHandler(request, response);
     else handler(request, response);
   };
   return (request, response) => {

@@ -10,8 +10,19 @@ export const overlapPolicy = z.enum(
 export const startCause = z.enum(["time", "trigger", "backfill"]);
 export const backfillOverlap = z.enum(["allow-all", "one-by-one"]);
 export const skipReason = z
-  .enum(["overlap", "missed", "paused", "updated", "deleted", "workflow-id-taken", "start-refused"])
-  .describe("`missed`: it could not start within the catch-up window.");
+  .enum([
+    "overlap",
+    "missed",
+    "too-many",
+    "paused",
+    "updated",
+    "deleted",
+    "workflow-id-taken",
+    "start-refused",
+  ])
+  .describe(
+    "`missed`: it could not start within the catch-up window. `too-many`: more than a thousand were due at once, and the latest of them started.",
+  );
 
 const spec = z.object({
   crons: maybe(list(z.object({ expression: z.string(), timeZone: maybe(z.string()) }))),
@@ -44,6 +55,11 @@ const scheduleSummary = z.object({
   state: z.enum(["active", "paused", "ended"]).describe("`ended`: no time is to come."),
   note: maybe(z.string().describe("Why it is paused.")),
   nextAt: maybe(instant),
+  silentUntilAt: maybe(
+    instant.describe(
+      "The clock was set back since times up to here were decided on: nothing starts before. Delete it and create it again to have it start now.",
+    ),
+  ),
   runningCount: z.number().describe("Runs that it waits for."),
   startedCount: z.number(),
   skippedCount: z.number(),
@@ -58,6 +74,7 @@ export const schedulePage = z.object({
 export const scheduleDescription = scheduleSummary.extend({
   action: action.extend({ input: json }),
   catchUpWindowMs: milliseconds,
+  skippedFor: z.record(z.string(), z.number()).describe("How many times were skipped, by the reason."),
   actionsLeft: maybe(z.number()),
   updatedAt: maybe(instant),
   nextTimes: list(instant),

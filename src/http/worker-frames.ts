@@ -43,8 +43,8 @@ function toFailedReport(token: TaskToken, failure: Failure): WorkRequest {
     fromBinary(WorkRequestSchema, toBinary(WorkRequestSchema, report));
     return report;
   } catch {
-    const { kind, message, type, nonRetryable, stack } = failure;
-    return toReport({ kind, message, type, nonRetryable, stack });
+    const { kind, message, type, nonRetryable, park, stack } = failure;
+    return toReport({ kind, message, type, nonRetryable, park, stack });
   }
 }
 

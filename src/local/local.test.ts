@@ -45,6 +45,7 @@ function fakeService(overrides: Overrides): Service {
     terminate: unexpected,
     pause: unexpected,
     resume: unexpected,
+    resumeActivity: unexpected,
     reopen: unexpected,
     result: unexpected,
     describe: unexpected,

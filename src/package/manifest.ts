@@ -32,6 +32,7 @@ const retry = z.strictObject({
   incrementMs: durationMs,
   jitter: z.number().min(0).max(1),
   nonRetryable: z.array(z.string()).readonly(),
+  onExhausted: z.literal("park").exactOptional(),
 });
 
 /** A field of an option that is added to the type and not here does not compile. */

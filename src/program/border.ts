@@ -69,6 +69,8 @@ export interface Guest {
   query(instance: number, name: string, input: string): string;
   /** `Answer<Payload>`: by what the code has asked for so far. */
   parseInstanceSignal(instance: number, name: string, payload: string): string;
+  /** `Answer<Payload>`: of an activity that the code waits for. */
+  parseInstanceResult(instance: number, ordinal: number, payload: string): string;
   /** A rejection that nobody handled, told where `current` says whose it is. False: of no run. */
   reject(error: unknown): boolean;
   dispose(instance: number): void;

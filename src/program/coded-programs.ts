@@ -248,6 +248,11 @@ class CodedInstance implements ProgramInstance {
     return check(this.#border, payload, context, (text) => this.#inner.parseSignal(name, text));
   }
 
+  parseResult(ordinal: number, payload: Payload): Payload | Promise<Payload> {
+    const context = { kind: "result", workflowId: this.#of.workflowId } as const;
+    return check(this.#border, payload, context, (text) => this.#inner.parseResult(ordinal, text));
+  }
+
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined {
     return this.#inner.stepFunction(ordinal);
   }

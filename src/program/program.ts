@@ -26,6 +26,8 @@ export interface InstanceInit {
   readonly startedAt: number;
   readonly parent?: ParentLink;
   readonly continuedFrom?: RunId;
+  /** What started it, or the first run of its chain. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
   /** The input was recorded without being checked; the run checks it first, and fails if it does not fit. */
   readonly isUnchecked: boolean;
   readonly payloadLimitBytes: number;
@@ -59,6 +61,8 @@ export interface ProgramInstance {
   query(name: string, input: Payload): Payload | Promise<Payload>;
   /** Checks a signal against what the code has asked for so far. Throws `payload_invalid`. */
   parseSignal(name: string, payload: Payload): Payload | Promise<Payload>;
+  /** Checks a result that an operator gives to an activity that the code waits for. Throws `payload_invalid`. */
+  parseResult(ordinal: number, payload: Payload): Payload | Promise<Payload>;
   /** The closure of a step that is scheduled and not yet settled. */
   stepFunction(ordinal: number): ((task: ActivityTask) => unknown) | undefined;
   /** When it continues as new: signals that arrived and that the code has not asked for, to be carried over. */

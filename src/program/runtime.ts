@@ -13,6 +13,8 @@ import {
 } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, toPayload } from "../core/payload.ts";
+import { parseEncoded } from "../core/payload-codec.ts";
+import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import type { WorkflowContext } from "../workflow/context.ts";
 import type { ActivityTask, AnyWorkflow } from "../workflow/definition.ts";
@@ -35,6 +37,8 @@ export interface ContextCarrier {
 
 /** A promise that history will settle. */
 export interface Wait {
+  /** Of what is waited for. */
+  readonly outputSchema?: Schema | undefined;
   resolve(value: Payload): void;
   reject(error: unknown): void;
 }
@@ -229,6 +233,14 @@ export class Runtime implements ProgramInstance {
 
   parseSignal(name: string, payload: Payload): Payload {
     return this.#signals?.parse(name, payload) ?? payload;
+  }
+
+  parseResult(ordinal: number, payload: Payload): Payload {
+    const schema = this.activities.get(ordinal)?.outputSchema;
+    // Without the key nobody here can say whether it fits, and who has it said so.
+    if (schema === undefined || parseEncoded(payload) !== undefined) return payload;
+    const what = `the result of activity #${ordinal} of workflow ${this.init.workflowId}`;
+    return toPayload(parseWithSchema(schema, fromPayload(payload), what), what, this.init.payloadLimitBytes);
   }
 
   unconsumedSignals(): readonly StartSignal[] {

@@ -4,6 +4,7 @@ import { parseName, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, messageOf, nullPayload, toPayload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
+import type { Schema } from "../core/schema.ts";
 import { parseWithSchema } from "../core/schema.ts";
 import { allowUnheard } from "../workflow/context.ts";
 import type {
@@ -60,7 +61,7 @@ export class ScopeContext implements WorkflowContext {
     );
     const ordinal = runtime.nextActivity(undefined);
     runtime.issue({ kind, ordinal, activityType, input, options });
-    return this.#await("activity", ordinal);
+    return this.#await("activity", ordinal, request.outputSchema);
   }
 
   startChild(request: ChildRequest): Promise<unknown> {
@@ -320,6 +321,7 @@ export class ScopeContext implements WorkflowContext {
         ? {}
         : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
       ...(init.continuedFrom === undefined ? {} : { continuedFrom: init.continuedFrom }),
+      ...(init.schedule === undefined ? {} : { schedule: { ...init.schedule } }),
     };
   }
 
@@ -369,9 +371,9 @@ export class ScopeContext implements WorkflowContext {
   }
 
   /** Waits for an outcome. Cancellation asks for it to stop, and the outcome that follows is what counts. */
-  #await(kind: "activity" | "child", ordinal: number): Promise<unknown> {
+  #await(kind: "activity" | "child", ordinal: number, outputSchema?: Schema): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const of = { kind, ordinal, promise, resolve, reject };
+    const of = { kind, ordinal, promise, resolve, reject, outputSchema };
     const wait = new OutcomeWait(this.#runtime, this.cancellation, of);
     this.cancellation.add(wait);
     (kind === "activity" ? this.#runtime.activities : this.#runtime.children).set(ordinal, wait);
@@ -385,6 +387,7 @@ interface AwaitedOutcome {
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly outputSchema: Schema | undefined;
 }
 
 /** One object for each outcome that is waited for, since there is one for every step of every run. */
@@ -397,6 +400,10 @@ class OutcomeWait implements Wait, Cancellable {
     this.#runtime = runtime;
     this.#scope = scope;
     this.#of = of;
+  }
+
+  get outputSchema(): Schema | undefined {
+    return this.#of.outputSchema;
   }
 
   resolve(value: Payload): void {

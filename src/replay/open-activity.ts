@@ -1,5 +1,5 @@
 import type { ActivityOptionsRecord, EventOf } from "../core/event.ts";
-import type { Failure } from "../core/failure.ts";
+import type { Failure, TimeoutKind } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
 
 /** An activity that has no outcome yet. */
@@ -29,6 +29,15 @@ export interface OpenActivity {
   heartbeatAttempt: number;
   lastFailure: Failure | undefined;
   isCancelRequested: boolean;
+  /** It waits for an operator. */
+  parked: Parking | undefined;
+}
+
+/** Since when an activity waits for an operator. */
+export interface Parking {
+  readonly at: number;
+  /** Its last attempt was with a worker. */
+  readonly onWorker: boolean;
 }
 
 /*
@@ -55,6 +64,7 @@ export function toOpenActivity(event: EventOf<"ActivityScheduled">): OpenActivit
     heartbeatAttempt: 0,
     lastFailure: undefined,
     isCancelRequested: false,
+    parked: undefined,
   };
 }
 
@@ -106,14 +116,42 @@ export function toActivityFailure(activity: OpenActivity, event: AttemptFailed):
 
 function toAttemptFailure({ activityType }: OpenActivity, event: AttemptFailed): Failure {
   if (event.type === "ActivityFailed") return event.failure;
+  return timeoutFailure(activityType, event.timeout);
+}
+
+/** What an attempt that ran into a time-out is told as. */
+export function timeoutFailure(activityType: string, timeout: TimeoutKind): Failure {
   return {
     kind: "timeout",
-    message: `activity ${JSON.stringify(activityType)}: ${event.timeout} time-out`,
-    timeout: event.timeout,
+    message: `activity ${JSON.stringify(activityType)}: ${timeout} time-out`,
+    timeout,
   };
 }
 
-/** Its run had ended, and goes on after all: it has all that its options allow. */
+/** Its attempt has failed, and none begins until an operator says so. */
+export function park(activity: OpenActivity, event: EventOf<"ActivityParked">): void {
+  activity.parked = { at: event.recordedAt, onWorker: activity.worker !== undefined };
+  activity.startedAt = undefined;
+  activity.worker = undefined;
+  activity.retryAt = undefined;
+  activity.failedCount += 1;
+  activity.lostCount = 0;
+  activity.leftCount = 0;
+  if (event.heartbeat !== undefined) {
+    activity.heartbeat = event.heartbeat;
+    activity.heartbeatAttempt = event.attempt;
+  }
+  activity.lastFailure = event.failure;
+}
+
+/** It is tried again, with all that its policy allows. */
+export function unpark(activity: OpenActivity, at: number): void {
+  activity.parked = undefined;
+  activity.failedCount = 0;
+  activity.retryAt = at;
+}
+
+/** Its run had ended, and goes on after all: it has all that its options allow. What was parked is so still. */
 export function toBeginAnew(activity: OpenActivity, nowMs: number): OpenActivity {
   return {
     ...activity,

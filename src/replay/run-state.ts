@@ -16,9 +16,11 @@ import {
   beginAttempt,
   noteDetails,
   noteFailedAttempt,
+  park,
   toActivityFailure,
   toBeginAnew,
   toOpenActivity,
+  unpark,
 } from "./open-activity.ts";
 import { PauseState } from "./pause-state.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -65,6 +67,7 @@ export class RunState {
   #historyBytes = 0;
   #longHistory = longHistoryDefault;
   #longSinceSeq = Number.POSITIVE_INFINITY;
+  #parkedSeq = 0;
   #status: RunStatus = "running";
   #terminal: Event | undefined;
   #abandoned: readonly OpenActivity[] = [];
@@ -149,6 +152,16 @@ export class RunState {
     return this.#abandoned;
   }
 
+  /** Activities that wait for an operator. */
+  get parked(): readonly OpenActivity[] {
+    return this.#parkedSeq === 0 ? [] : [...this.activities.values()].filter(({ parked }) => parked);
+  }
+
+  /** The event by which what is parked changed last; 0: nothing ever was. */
+  get parkedSeq(): number {
+    return this.#parkedSeq;
+  }
+
   /** False while a start delay runs. */
   get isCodeStarted(): boolean {
     return this.#isCodeStarted;
@@ -214,6 +227,8 @@ export class RunState {
     // The request of a cancellation is known.
     if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
       this.requests.noteCancel(event.requestId);
+    // And that of a decision on a parked activity.
+    if (event.type === "ActivityFailed") this.requests.noteControl("resume-activity", event.requestId);
     // It was told to those that waited for an update, and stands.
     if (isTerminal(event)) this.updates.leave(event);
     // The next attempt is told of what the one before it left.
@@ -242,6 +257,7 @@ export class RunState {
   #end(terminal: Event): void {
     this.#terminal = terminal;
     this.#abandoned = [...this.activities.values()];
+    if (this.parked.length > 0) this.#parkedSeq = terminal.seq;
     this.activities.clear();
     this.#timers = undefined;
     this.#sends = undefined;
@@ -276,6 +292,7 @@ export class RunState {
         if (event.worker !== undefined) this.#latestWorker = event.worker;
         return undefined;
       case "ActivityCompleted":
+        this.requests.noteControl("resume-activity", event.requestId);
         this.#settleActivity(event);
         return { kind: "activity", ordinal: event.ordinal, outcome: { ok: true, value: event.result } };
       case "ActivityFailed":
@@ -284,7 +301,17 @@ export class RunState {
           noteFailedAttempt(this.#activityOf(event), event, event.retryAt);
           return undefined;
         }
+        if (event.type === "ActivityFailed") this.requests.noteControl("resume-activity", event.requestId);
         return fail("activity", event.ordinal, toActivityFailure(this.#settleActivity(event), event));
+      case "ActivityParked":
+        park(this.#activityOf(event), event);
+        this.#parkedSeq = event.seq;
+        return undefined;
+      case "ActivityResumed":
+        this.requests.noteControl("resume-activity", event.requestId);
+        for (const ordinal of event.ordinals) unpark(this.#parkedOf(event, ordinal), event.recordedAt);
+        this.#parkedSeq = event.seq;
+        return undefined;
       case "ActivityCancelRequested":
         // It had its outcome during a pause, of which the code is told yet.
         if (!this.pausing.holds("activity", event.ordinal)) this.#activityOf(event).isCancelRequested = true;
@@ -416,6 +443,7 @@ export class RunState {
     this.pausing.end();
     for (const [ordinal, activity] of this.activities)
       this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));
+    if (this.parked.length > 0) this.#parkedSeq = event.seq;
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
@@ -451,8 +479,15 @@ export class RunState {
     return activity;
   }
 
+  #parkedOf(event: Event, ordinal: number): OpenActivity {
+    const activity = this.activities.get(ordinal);
+    if (activity?.parked === undefined) throw historyShape(event, `activity #${ordinal} is not parked`);
+    return activity;
+  }
+
   #settleActivity(event: Event & { readonly ordinal: number }): OpenActivity {
     const activity = this.#activityOf(event);
+    if (activity.parked !== undefined) this.#parkedSeq = event.seq;
     this.activities.delete(event.ordinal);
     return activity;
   }

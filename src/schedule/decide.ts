@@ -108,6 +108,10 @@ function decideTime(state: ScheduleState, nowAt: number): Decision {
     const untilAt = hasWaited ? state.freedAt - 1 : nowAt - catchUpWindowMs - 1;
     return skip(state, Math.max(untilAt, nominalAt), "missed") ?? wait;
   }
+  if (overlap === "allow-all") {
+    const untilAt = times.latest(state.cursorAt, nowAt, catchUpMax);
+    if (untilAt !== undefined) return skip(state, untilAt, "too-many") ?? wait;
+  }
   if (overlap === "cancel-other" || overlap === "terminate-other") {
     // All but the latest would be ended at once.
     let [last, before] = [nominalAt, nominalAt];
@@ -128,6 +132,8 @@ function decideTime(state: ScheduleState, nowAt: number): Decision {
   };
 }
 
+/** Of times that are due together, as after an outage, no more than so many start: the latest. */
+export const catchUpMax = 1_000;
 const latestLooksMax = 1_000;
 const wait: Decision = { kind: "wait", at: null };
 

@@ -204,3 +204,43 @@ describe("the times of a specification", () => {
     expect(toStartedId("report", Date.UTC(2026, 10, 27, 9) + 7)).toBe("report-2026-11-27T09:00:00.007Z");
   });
 });
+
+describe("the latest times", () => {
+  const fromAt = Date.UTC(2026, 2, 1);
+  const specs: readonly ScheduleSpec[] = [
+    { intervals: [{ everyMs: 1_000 }] },
+    { intervals: [{ everyMs: 1_000 }, { everyMs: 1_500, offsetMs: 250 }] },
+    { crons: [{ expression: "* * * * * *" }] },
+    // Most of them lie long before the end.
+    { crons: [{ expression: "* * 0 * * *" }] },
+    { crons: [{ expression: "0 9 * * *" }], intervals: [{ everyMs: 7_000 }] },
+  ];
+
+  it.each(specs)("are as many as are asked for, or nearly, and none is left out behind them: %j", (spec) => {
+    const times = Times.of(spec);
+    const untilAt = fromAt + 12 * hour;
+    for (const max of [1, 10, 100]) {
+      const at = times.latest(fromAt, untilAt, max);
+      expect(at).toBeDefined();
+      const count = times.within(at ?? 0, untilAt)?.count ?? 0;
+      expect(count).toBeLessThanOrEqual(max);
+      expect(count).toBeGreaterThanOrEqual(0.9 * max);
+    }
+  });
+
+  it("are not looked for while there are few: each is counted once, however often it is asked", () => {
+    let asked = 0;
+    const times = Times.of({ crons: [{ expression: "0 * * * * *" }] });
+    const next = times.next.bind(times);
+    times.next = (at) => {
+      asked += 1;
+      return next(at);
+    };
+    for (let at = fromAt; at < fromAt + 900 * minute; at += minute)
+      expect(times.latest(at, fromAt + 900 * minute, 1_000)).toBeUndefined();
+    expect(asked).toBeLessThan(5_000);
+    // Times that pass meanwhile are counted, too.
+    expect(times.latest(fromAt, fromAt + 1_000 * minute, 1_000)).toBeUndefined();
+    expect(times.latest(fromAt, fromAt + 1_001 * minute, 1_000)).toBeGreaterThanOrEqual(fromAt);
+  });
+});

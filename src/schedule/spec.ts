@@ -27,6 +27,8 @@ export class Times {
   readonly #crons: readonly Cron[];
   #lastAsked: number | undefined;
   #lastAnswer: number | undefined;
+  /** Of times that were few enough. */
+  #counted: { readonly afterAt: number; readonly untilAt: number; readonly count: number } | undefined;
 
   private constructor(spec: ScheduleSpec) {
     this.#spec = spec;
@@ -75,6 +77,37 @@ export class Times {
       if (count >= max) return { fromAt, toAt, count, isLeast: true };
       toAt = next;
     }
+  }
+
+  /**
+   * An instant after which there are, up to `untilAt`, `max` times at the most, and most of them; `undefined`: after `afterAt` there
+   * are no more. Asked again and again while times pass it counts each once.
+   */
+  latest(afterAt: number, untilAt: number, max: number): number | undefined {
+    const countAfter = (at: number): number => this.within(at, untilAt, max + 1)?.count ?? 0;
+    const known = this.#counted;
+    if (known !== undefined && known.afterAt <= afterAt && known.untilAt <= untilAt) {
+      const count = known.count + countAfter(known.untilAt);
+      if (count <= max) {
+        this.#counted = { ...known, untilAt, count };
+        return undefined;
+      }
+    }
+    const count = countAfter(afterAt);
+    if (count <= max) {
+      this.#counted = { afterAt, untilAt, count };
+      return undefined;
+    }
+    let [many, few] = [afterAt, untilAt];
+    while (few - many > 1) {
+      const middle = Math.floor((many + few) / 2);
+      const found = countAfter(middle);
+      if (found > max) many = middle;
+      else few = middle;
+      // To the last of them it would be as many looks again.
+      if (found <= max && found > 0.9 * max) break;
+    }
+    return few;
   }
 
   /** By how much a time of the schedule starts late: always the same, spread evenly, and before the next time. */
@@ -147,17 +180,7 @@ function parseCron(rule: CronRule): CronRule {
   const { expression, timeZone } = rule;
   if (typeof expression !== "string" || expression.length > expressionLengthMax)
     throw refusal(`a cron expression must be a text of at most ${expressionLengthMax} characters`);
-  if (timeZone !== undefined) {
-    try {
-      Intl.DateTimeFormat("en", { timeZone });
-    } catch (error) {
-      throw refusal(
-        `there is no time zone ${JSON.stringify(timeZone)}`,
-        'Name it as the IANA does: "Europe/Berlin", "America/New_York", "UTC".',
-        error,
-      );
-    }
-  }
+  if (timeZone !== undefined) demandTimeZone(timeZone);
   const text = expression.trim().replaceAll(/\s+/g, " ");
   const isNickname = text.startsWith("@");
   if (!isNickname && !/^\S+( \S+){4,5}$/.test(text))
@@ -169,6 +192,24 @@ function parseCron(rule: CronRule): CronRule {
     throw badCron(expression, messageOf(error).replace(/^CronPattern: /, ""), error);
   }
   return parsed;
+}
+
+/** A mere offset is none: clocks are put forward and back in a zone. */
+function demandTimeZone(timeZone: string): void {
+  let cause: unknown;
+  if (typeof timeZone === "string" && !/^[+-]/.test(timeZone)) {
+    try {
+      Intl.DateTimeFormat("en", { timeZone });
+      return;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw refusal(
+    `there is no time zone ${JSON.stringify(timeZone)}`,
+    'Name it as the IANA does: "Europe/Berlin", "America/New_York", "UTC"; of a fixed offset, "Etc/GMT-1" is UTC+01:00.',
+    cause,
+  );
 }
 
 function badCron(expression: string, why: string, cause?: unknown): AionError {

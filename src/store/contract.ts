@@ -198,6 +198,8 @@ export interface RunCommit extends RunRef {
   readonly wakeAtBefore: number | null;
   /** Text: blocked, and why. `null`: no longer. Absent: as it was. */
   readonly blocked?: string | null;
+  /** Text: activities of it wait for an operator, and which, as the writer puts it. `null`: no longer. Absent: as it was. */
+  readonly parked?: string | null;
   readonly heartbeats?: readonly Heartbeat[];
   readonly log?: readonly LogEntry[];
   /** All that the run has from now on. Absent: as it was. */
@@ -276,6 +278,7 @@ export interface RunRecord extends RunRef {
   readonly closedAt?: number;
   readonly wakeAt: number | null;
   readonly blocked?: string;
+  readonly parked?: string;
   readonly parent?: ParentLink;
   /** Only in a page that was asked for them, and only of a run that has some. */
   readonly attributes?: Attributes;
@@ -293,9 +296,12 @@ export interface DueCursor {
 /** All given conditions hold. Bounds are inclusive, milliseconds since 1970. */
 export interface RunFilter {
   readonly workflowId?: WorkflowId;
+  /** Not those whose workflow id begins so: few of all, as a rule. */
+  readonly exceptIdPrefix?: string;
   readonly workflowType?: string;
   readonly status?: RunStatus;
   readonly isBlocked?: boolean;
+  readonly isParked?: boolean;
   readonly startedAfter?: number;
   readonly startedBefore?: number;
   readonly closedAfter?: number;

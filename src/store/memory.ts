@@ -91,6 +91,7 @@ interface Run {
   closedAt: number | undefined;
   wakeAt: number | null;
   blocked: string | undefined;
+  parked: string | undefined;
   readonly rows: Row[];
   readonly heartbeats: Map<number, Heartbeat>;
   readonly log: EncodedLogEntry[];
@@ -249,6 +250,7 @@ class MemoryStore implements Store {
     run.closedAt = commit.closedAt;
     run.wakeAt = isClosed(commit.status) ? null : commit.wakeAt;
     if (commit.blocked !== undefined) run.blocked = commit.blocked ?? undefined;
+    if (commit.parked !== undefined) run.parked = commit.parked ?? undefined;
     if (isClosed(commit.status)) run.heartbeats.clear();
     else
       for (const heartbeat of commit.heartbeats ?? [])
@@ -271,6 +273,7 @@ class MemoryStore implements Store {
       closedAt: start.closedAt,
       wakeAt: isClosed(start.status) ? null : start.wakeAt,
       blocked: undefined,
+      parked: undefined,
       rows: [],
       heartbeats: new Map(),
       log: [],
@@ -542,6 +545,7 @@ function toRecord(run: Run): RunRecord {
     wakeAt: run.wakeAt,
     ...(run.closedAt === undefined ? {} : { closedAt: run.closedAt }),
     ...(run.blocked === undefined ? {} : { blocked: run.blocked }),
+    ...(run.parked === undefined ? {} : { parked: run.parked }),
     ...(run.parent === undefined ? {} : { parent: { ...run.parent } }),
   };
 }
@@ -556,9 +560,11 @@ function matches(run: Run, filter: RunFilter): boolean {
   const { startedAt, closedAt } = run;
   return (
     (filter.workflowId === undefined || run.workflowId === filter.workflowId) &&
+    (filter.exceptIdPrefix === undefined || !run.workflowId.startsWith(filter.exceptIdPrefix)) &&
     (filter.workflowType === undefined || run.workflowType === filter.workflowType) &&
     (filter.status === undefined || run.status === filter.status) &&
     (filter.isBlocked === undefined || (run.blocked !== undefined) === filter.isBlocked) &&
+    (filter.isParked === undefined || (run.parked !== undefined) === filter.isParked) &&
     (filter.startedAfter === undefined || startedAt >= filter.startedAfter) &&
     (filter.startedBefore === undefined || startedAt <= filter.startedBefore) &&
     (filter.closedAfter === undefined || (closedAt !== undefined && closedAt >= filter.closedAfter)) &&

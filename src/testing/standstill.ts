@@ -60,7 +60,11 @@ export async function describeOpen(store: Store, workflowId: WorkflowId): Promis
       ...[...state.activities.values()].map(
         (activity) =>
           `activity ${JSON.stringify(activity.activityType)} (attempt ${activity.attempt}, ${
-            activity.startedAt === undefined ? "not under way" : "under way"
+            activity.parked !== undefined
+              ? `parked: it waits for \`run.resumeActivity()\`; ${activity.lastFailure?.message ?? ""}`
+              : activity.startedAt === undefined
+                ? "not under way"
+                : "under way"
           })`,
       ),
       ...[...state.timers.values()].map((timer) => `a timer at ${new Date(timer.fireAt).toISOString()}`),

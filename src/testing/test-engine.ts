@@ -438,6 +438,7 @@ export class TestEngine {
       updateResult: (request, options) => this.#read((service) => service.updateResult(request, options)),
       pause: (request) => this.#write((service) => service.pause(request)),
       resume: (request) => this.#write((service) => service.resume(request)),
+      resumeActivity: (request) => this.#write((service) => service.resumeActivity(request)),
       reopen: (request) => this.#write((service) => service.reopen(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),

@@ -1,6 +1,7 @@
 import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord, ParentClosePolicy } from "../core/event.ts";
 import type { LogLevel } from "../core/ports.ts";
+import type { Schema } from "../core/schema.ts";
 import type { ActivityTask, AnyQuery, AnySignal, AnyUpdate, AnyWorkflow } from "./definition.ts";
 
 /** What the functions of this module ask of whoever runs the workflow code. One context per cancellation scope. */
@@ -40,6 +41,8 @@ export interface ActivityRequest {
   readonly activityType: string;
   readonly input: unknown;
   readonly options: ActivityOptionsRecord;
+  /** Of its result, if an operator gives it one. */
+  readonly outputSchema?: Schema;
   /** A `step`'s closure. */
   readonly step?: (task: ActivityTask) => unknown;
 }
@@ -71,6 +74,8 @@ export interface WorkflowInfo {
   readonly version: string;
   readonly parent?: { readonly workflowId: string; readonly runId: string };
   readonly continuedFrom?: string;
+  /** The schedule that started it, and for which of its times; also of the runs that it continues as. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
   readonly startedAt: number;
   /** Events in this run's segment so far: a reason to continue as new when it gets long. */
   readonly historyLength: number;

@@ -145,6 +145,7 @@ export function activity(
         overrides === undefined
           ? record
           : toActivityOptionsRecord({ ...options, ...overrides }, activityType),
+      ...(outputSchema === undefined ? {} : { outputSchema }),
     });
   };
   return Object.assign(call, {

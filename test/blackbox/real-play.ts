@@ -3,8 +3,6 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import path from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -19,6 +17,7 @@ import { Draws } from "./generator.ts";
 import { tell } from "./interpreter.ts";
 import type { Call, Observed } from "./play.ts";
 import { receivedIn } from "./play.ts";
+import { end, freePort } from "./processes.ts";
 import type { Act, Outcome, RunEnd } from "./program.ts";
 import type { SteadyCase } from "./steady.ts";
 import { forgiving } from "./trial.ts";
@@ -265,25 +264,6 @@ class RealWorld {
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Line);
   }
-}
-
-/** `kill -9`. False: it was gone already. */
-async function end(child: ChildProcess): Promise<boolean> {
-  if (child.exitCode !== null || child.signalCode !== null) return false;
-  const gone = once(child, "exit");
-  child.kill("SIGKILL");
-  await gone;
-  return true;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** The name that all of a case begins with. */

@@ -7,7 +7,7 @@ import path from "node:path";
 import process from "node:process";
 import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
-import { approve, charge, fulfil, ship } from "./workflows.ts";
+import { approve, charge, fulfil, pay, settle, ship } from "./workflows.ts";
 
 const main = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
 
@@ -65,8 +65,8 @@ export class CommandTest {
   async openEngine(options: Partial<EngineOptions> = {}): Promise<Engine> {
     const engine = await Engine.open({
       store: this.store,
-      workflows: [fulfil, ship, approve],
-      activities: [charge],
+      workflows: [fulfil, ship, approve, settle],
+      activities: [charge, pay],
       log: () => undefined,
       ...options,
     });

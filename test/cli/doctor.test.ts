@@ -18,7 +18,7 @@ import { once } from "node:events";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { checkNames } from "../../src/cli/doctor/finding.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { CommandTest } from "./command.ts";
@@ -188,6 +188,26 @@ describe("an engine", () => {
     const report = await examine();
     expect(find(report, "timers")).toMatchObject({ status: "warning", facts: { underWayCount: 1 } });
     expect(find(report, "timers").message).toMatch(/^no engine is running, .*: 1 runs/);
+  });
+
+  it("whose clock was ahead has left schedules behind that start nothing", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 30 * 24 * 3_600_000 });
+    try {
+      await test.makeStore(async ({ client }) => {
+        await client.schedules.create("hourly", approve, undefined, { every: "1h" });
+        await client.schedules.create("yearly", approve, undefined, { cron: "@yearly" });
+      });
+    } finally {
+      vi.useRealTimers();
+    }
+    const { message, status, facts } = find(await examine(), "schedules");
+    expect(status).toBe("warning");
+    expect(message).toContain('"hourly"');
+    expect(facts["count"]).toBe(2);
+    expect((await test.run(["schedule", "describe", "hourly"])).stdout).toMatch(
+      /silent +until .* \(in (?:29|30)d/,
+    );
+    expect((await test.run(["schedule", "list"])).stdout).toMatch(/^hourly +silent /m);
   });
 
   it("that lacks a workflow has its run counted as blocked", async () => {

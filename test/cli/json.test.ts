@@ -18,7 +18,7 @@ import { parseWorkflowId } from "../../src/core/ids.ts";
 import { goldenNames, readGolden } from "../golden/golden-file.ts";
 import { CommandTest } from "./command.ts";
 import type { CommandOptions } from "./command.ts";
-import { approval, approve, fulfil, ship, stage } from "./workflows.ts";
+import { approval, approve, fulfil, providerKey, settle, ship, stage } from "./workflows.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
 const workflowsFile = path.join(import.meta.dirname, "workflows.ts");
@@ -211,6 +211,26 @@ describe("with --json", () => {
     await expectDocument("reopen", ["a-2", "--reason", "after all"]);
     expect(await expectDocument("describe", ["a-2"])).toMatchObject({ status: "running" });
     await expectDocument("terminate", ["a-3"]);
+    providerKey.isValid = false;
+    await client.start(settle, 7, { id: "s-1" });
+    await expect.poll(async () => await client.count({ isParked: true })).toBe(1);
+    await expect.poll(async () => (await client.get("s-1").describe()).parked?.count).toBe(2);
+    expect(await expectDocument("list", ["--parked"])).toMatchObject({ runs: [{ parked: { count: 2 } }] });
+    expect(await expectDocument("describe", ["s-1"])).toMatchObject({
+      pendingActivities: [{ state: "parked" }, { state: "parked" }],
+    });
+    expect(await expectDocument("resume", ["s-1", "--activity", "1", "--result", '"by hand"'])).toMatchObject(
+      {
+        workflowId: "s-1",
+        ordinals: [1],
+      },
+    );
+    providerKey.isValid = true;
+    expect(await expectDocument("resume", ["--parked"])).toMatchObject({
+      runs: [{ workflowId: "s-1", ordinals: [0] }],
+    });
+    expect(await client.get("s-1").result()).toEqual(["paid 7", "by hand"]);
+    await expectDocument("history", ["s-1"]);
     expect(await expectDocument("describe", ["a-3"])).toMatchObject({ status: "terminated" });
   });
 
@@ -307,11 +327,12 @@ export const greet = workflow("greet", async (name: string) => name);
   });
 
   it(
-    "the commands for schedules print what their schemas say, with an engine, and say so without one",
+    "the commands for schedules print what their schemas say; without an engine they read, and change nothing",
     { timeout: 90_000 },
     async () => {
       await test.makeStore();
-      const alone = await test.run(["schedule", "list"]);
+      expect(await expectDocument("schedule", ["list"])).toEqual({ schedules: [] });
+      const alone = await test.run(["schedule", "create", "s", "approve", "--every", "1h"]);
       expect([alone.exitCode, alone.stderr]).toEqual([
         1,
         expect.stringMatching(/^error\[no_owner\]: .*\nhint: Start/),
@@ -320,7 +341,7 @@ export const greet = workflow("greet", async (name: string) => name);
         const refused = await test.run([verb ?? "", "aion.schedule:s", ...rest]);
         expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
       }
-      await test.openEngine();
+      const engine = await test.openEngine();
       const made = ["create", "s", "approve", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Berlin"];
       expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });
       expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: false });
@@ -349,6 +370,14 @@ export const greet = workflow("greet", async (name: string) => name);
       expect((await test.run(["history", "aion.schedule:s"])).stdout).toMatch(
         /ScheduleTriggered +#1 as s-.* \(trigger\)/,
       );
+      await engine.close();
+      expect(await expectDocument("schedule", ["describe", "s"])).toMatchObject({
+        running: [{ workflowId }],
+      });
+      expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
+      expect((await test.run(["schedule", "describe", "t"])).stderr).toMatch(/^error\[schedule_not_found\]/);
+      expect((await test.run(["schedule", "resume", "s"])).stderr).toMatch(/^error\[no_owner\]/);
+      await test.openEngine();
       await expectDocument("schedule", ["resume", "s"]);
       await expectDocument("schedule", ["delete", "s"]);
       for (const wrong of [
@@ -358,6 +387,7 @@ export const greet = workflow("greet", async (name: string) => name);
         ["update", "s", "--overlap", "skip", "--run-timeout", "5s"],
         ["update", "s", "--overlap", "skip", "--execution-timeout", "5s"],
         ["update", "s", "--time-zone", "UTC"],
+        ["create", "s", "approve", "--every", "1h", "--time-zone", "UTC"],
       ])
         expect((await test.run(["schedule", ...wrong])).exitCode).toBe(2);
     },

@@ -321,10 +321,11 @@ describe("pause and resume without an engine", () => {
   });
 });
 
-it("to reopen a run needs an engine", async () => {
+it("to reopen a run, or to decide on a parked activity, needs an engine", async () => {
   await test.makeStore();
   await test.run(["start", "approve", "--id", "o-1"]);
   expect((await test.run(["reopen", "o-1"])).stderr).toMatch(/^error\[no_owner\]/);
+  expect((await test.run(["resume", "o-1", "--parked"])).stderr).toMatch(/^error\[no_owner\]/);
 });
 
 describe("terminate without an engine", () => {

@@ -1,5 +1,6 @@
 import {
   activity,
+  ApplicationFailure,
   child,
   expose,
   log,
@@ -49,6 +50,15 @@ export const fulfil = workflow("fulfil", async (order: { readonly amount: number
   const shipped = await child(ship, paymentId);
   return { paymentId, shipped, by };
 });
+
+/** What `pay` needs, and has only when a test has mended it. */
+export const providerKey = { isValid: false };
+export const pay = activity("pay", async (amount: number) => {
+  if (providerKey.isValid) return `paid ${amount}`;
+  throw new ApplicationFailure("the key has \u001b[31mexpired", { type: "KeyExpired", park: true });
+});
+/** Pays twice, in parallel. */
+export const settle = workflow("settle", async (amount: number) => await Promise.all([pay(amount), pay(1)]));
 
 /** Ends as soon as it is approved. */
 export const approve = workflow("approve", async () => (await receive(approval)).by);

@@ -22,6 +22,10 @@ function openSlowStore() {
     hold: () => {
       held = [];
     },
+    /** Answers those under way, and holds back what follows. */
+    releaseOnce: () => {
+      for (const acknowledge of held?.splice(0) ?? []) acknowledge();
+    },
     release: () => {
       const answers = held ?? [];
       held = undefined;
@@ -76,6 +80,30 @@ describe("while a commit is on its way to the disk", () => {
     });
     return { t, disk, finishFirst: () => outcome.resolve("first") };
   }
+
+  it("a run is described as it is on disk, and not as its code has gone on meanwhile", async () => {
+    // I-9
+    const { t, disk, finishFirst } = await open();
+    await using _ = t;
+    await t.client.start(listener, undefined, { id: "listener" });
+    const run = await t.client.start(flow);
+    await t.settle();
+    const { historySize } = await run.describe();
+    // What comes next is in its turn when the question is answered.
+    disk.hold();
+    const first = run.signal(go, undefined);
+    await spin();
+    const asked = run.describe();
+    const second = run.signal(go, undefined);
+    finishFirst();
+    await spin();
+    disk.releaseOnce();
+    const { historySize: seen, pendingActivities } = await asked;
+    disk.release();
+    await Promise.all([first, second]);
+    expect(seen.events).toBe(historySize.events + 1);
+    expect(pendingActivities.map(({ activityType }) => activityType)).toEqual(["first"]);
+  });
 
   it("nothing that follows from it leaves the run: no attempt, no child, no signal, no answer to a query", async () => {
     // I-9

@@ -13,6 +13,7 @@ import {
   shield,
   signal,
   sleep,
+  update,
   uuid,
   workflow,
 } from "aion/workflow";
@@ -196,6 +197,43 @@ describe("a run that failed", () => {
 });
 
 describe("a run that was cancelled", () => {
+  it("is not reopened when a caller was told of the cancellation, or its code did something about it: it is said what", async () => {
+    const cleanUp = activity("clean-up", async () => "clean");
+    const rename = update<string, string>("rename");
+    const desk = workflow("desk", async (isClean: boolean) => {
+      expose(rename, async (name) => {
+        await sleep("1h");
+        return name;
+      });
+      try {
+        await sleep("1 day");
+      } finally {
+        if (isClean) await shield(() => cleanUp(undefined));
+      }
+    });
+    await using t = await TestEngine.open({ workflows: [desk], activities: [cleanUp] });
+    const cut = async (isClean: boolean, isAsked: boolean) => {
+      const run = await t.client.start(desk, isClean);
+      if (isAsked) await run.startUpdate(rename, "x");
+      await t.settle();
+      await run.cancel();
+      await t.settle();
+      return run;
+    };
+    const asked = await cut(false, true);
+    await expect(asked.reopen()).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringMatching(
+        /in the same way again: an update was answered by then, .* \(event 8, UpdateCompleted\)$/,
+      ) as string,
+    });
+    await expect((await cut(true, false)).reopen()).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringMatching(/its code did something about that, .* \(event \d+, Activity/) as string,
+    });
+    await (await cut(false, false)).reopen();
+  });
+
   it("is reopened where it was, if it did nothing but end", async () => {
     const slow = activity("slow", async (_n: number, task) => {
       await new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EventOf } from "aion/client";
 import { TestEngine } from "aion/testing";
-import { receive, signal, sleep, workflow } from "aion/workflow";
+import { continueAsNew, info, receive, signal, sleep, workflow } from "aion/workflow";
 
 const done = signal("done");
 const quick = workflow("quick", async (input: string) => input);
@@ -144,6 +144,153 @@ describe("a schedule", () => {
     expect(await runs(t, "quick")).toEqual(["s-2026-03-01T00:10:00Z", "s-2026-03-01T01:20:00Z"]);
   });
 
+  it.each([{ every: "1s" }, { cron: "* * * * * *" }])(
+    "makes up for a thousand times at the most under allow-all, the latest, and tells of the rest: %j",
+    { timeout: 60_000 },
+    async (times) => {
+      // I-32, I-33
+      await using t = await open();
+      const schedule = await t.client.schedules.create("s", quick, "x", { ...times, overlap: "allow-all" });
+      await t.skip("3s");
+      t.jumpClock(23 * hour);
+      await t.skip("31s");
+      const started = await startedAt(t, "s");
+      const rest = await skipped(t, "s");
+      expect(rest).toMatchObject([{ reason: "too-many", fromAt: startAt + 4_000 }]);
+      const after = (rest[0]?.untilAt ?? rest[0]?.toAt ?? 0) + 1_000;
+      const late = started.slice(3);
+      const together = (await events(t, "s")).filter(
+        ({ type, recordedAt }) => type === "ScheduleTriggered" && recordedAt === rest[0]?.recordedAt,
+      );
+      expect(together.length).toBeGreaterThan(900);
+      expect(together.length).toBeLessThanOrEqual(1_000);
+      expect(late[0]).toBeLessThanOrEqual(after);
+      for (const [index, at] of late.entries()) expect(at).toBe((late[0] ?? 0) + index * 1_000);
+      expect(late.at(-1)).toBe(Math.floor(t.now() / 1_000) * 1_000);
+      const { skippedFor, skippedCount, recent } = await schedule.describe();
+      expect(skippedFor).toEqual({ "too-many": rest[0]?.count });
+      expect(skippedCount).toBe(rest[0]?.count);
+      expect(recent).toHaveLength(20);
+      // It goes on as before.
+      await t.skip("5s");
+      expect(await startedAt(t, "s")).toHaveLength(started.length + 5);
+    },
+  );
+
+  it("tells the code that it starts for which time that is, also when it comes late, continues as new, or is replayed", async () => {
+    // I-41
+    const reporter = workflow("reporter", async (left: number): Promise<string> => {
+      const { schedule } = info();
+      await sleep("1m");
+      if (left > 0) return continueAsNew(left - 1);
+      return `${schedule?.id} ${schedule?.nominalAt} ${JSON.stringify(info().schedule)}`;
+    });
+    await using t = await TestEngine.open({ workflows: [reporter], startAt: new Date(startAt) });
+    const options = { every: "1h", workflowIdPrefix: "report" } as const;
+    const schedule = await t.client.schedules.create("s", reporter, 2, options);
+    const told = (nominalAt: number): string => `s ${nominalAt} {"id":"s","nominalAt":${nominalAt}}`;
+    await t.skip("1h");
+    await t.crash();
+    await t.skip("30m");
+    expect(await t.client.get("report-2026-03-01T01:00:00Z").result()).toBe(told(startAt + hour));
+    t.jumpClock(hour);
+    await t.skip("10m");
+    expect(await t.client.get("report-2026-03-01T02:00:00Z").result()).toBe(told(startAt + 2 * hour));
+    const byHand = t.now();
+    const { workflowId } = await schedule.trigger();
+    await t.skip("10m");
+    expect(await t.client.get(workflowId).result()).toBe(told(byHand));
+    const plain = await t.client.start(reporter, 0);
+    expect(await t.result(plain)).toBe("undefined undefined undefined");
+  });
+
+  it("is not among the runs that are listed and counted, unless its coordinator is asked for", async () => {
+    await using t = await open();
+    for (const id of ["a", "b"]) await t.client.schedules.create(id, slow, "x", { every: "1h" });
+    await t.client.schedules.create("gone", slow, "x", { every: "1h" });
+    await t.client.schedules.get("gone").delete();
+    await t.client.start(slow, "x", { id: "aion.scheduled" });
+    await t.skip("1h");
+    const list = async (filter: Parameters<typeof t.client.count>[0]): Promise<readonly string[]> => {
+      const ids: string[] = [];
+      for await (const { workflowId } of t.client.list(filter, { pageSize: 1 })) ids.push(workflowId);
+      expect(await t.client.count(filter)).toBe(ids.length);
+      return ids.toSorted();
+    };
+    const started = ["a-2026-03-01T01:00:00Z", "aion.scheduled", "b-2026-03-01T01:00:00Z"];
+    expect(await list({})).toEqual(started);
+    expect(await list({ status: "running" })).toEqual(started);
+    expect(await list({ status: "completed" })).toEqual([]);
+    const coordinators = ["aion.schedule:a", "aion.schedule:b"];
+    expect(await list({ workflowType: "aion.schedule", status: "running" })).toEqual(coordinators);
+    expect(await list({ workflowType: "aion.schedule" })).toEqual([...coordinators, "aion.schedule:gone"]);
+    expect(await list({ workflowId: "aion.schedule:a" })).toEqual(["aion.schedule:a"]);
+  });
+
+  it("tells when it starts nothing because the clock was ahead, and starts again when it is made anew", async () => {
+    // I-28, I-32
+    await using t = await open();
+    const options = { every: "1h" } as const;
+    const schedule = await t.client.schedules.create("s", quick, "x", options);
+    await t.skip("90m");
+    expect(await schedule.describe()).not.toHaveProperty("silentUntilAt");
+    t.jumpClock(30 * 24 * hour);
+    await t.skip("1h");
+    t.jumpClock(-30 * 24 * hour);
+    const { silentUntilAt = 0, nextAt, nextTimes } = await schedule.describe();
+    expect(silentUntilAt).toBeGreaterThan(t.now() + 29 * 24 * hour);
+    expect(nextAt).toBeGreaterThan(silentUntilAt);
+    expect(nextTimes[0]).toBe(nextAt);
+    const [listed] = (await t.client.schedules.listPage()).schedules;
+    expect(listed?.silentUntilAt).toBe(silentUntilAt);
+    const before = (await runs(t, "quick")).length;
+    await t.skip("5h");
+    expect(await runs(t, "quick")).toHaveLength(before);
+    await schedule.delete();
+    const again = await t.client.schedules.create("s", quick, "x", options);
+    expect(await again.describe()).not.toHaveProperty("silentUntilAt");
+    await t.skip("5h");
+    expect(await runs(t, "quick")).toHaveLength(before + 5);
+  });
+
+  it("refuses a request id that was used for another operation, and changes nothing", async () => {
+    // I-3
+    await using t = await open();
+    const options = { every: "1h", requestId: "created" } as const;
+    const schedule = await t.client.schedules.create("s", quick, "x", options);
+    await t.skip("2h");
+    await schedule.trigger({ requestId: "triggered" });
+    await schedule.pause({ requestId: "paused" });
+    const range = { from: startAt, to: startAt + hour };
+    await t.settle();
+    const before = (await events(t, "s")).length;
+    const refused = {
+      code: "invalid_argument",
+      message: expect.stringContaining("was used for another change") as string,
+    };
+    for (const requestId of ["created", "triggered", "paused"]) {
+      if (requestId !== "triggered")
+        await expect(schedule.trigger({ requestId })).rejects.toMatchObject(refused);
+      if (requestId !== "paused")
+        await expect(schedule.pause({ requestId, note: "why" })).rejects.toMatchObject(refused);
+      await expect(schedule.backfill({ ...range, requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.resume({ requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.update({ every: "2h", requestId })).rejects.toMatchObject(refused);
+      await expect(schedule.delete({ requestId })).rejects.toMatchObject(refused);
+    }
+    const create = t.client.schedules.create("s", quick, "x", { ...options, requestId: "paused" });
+    await expect(create).rejects.toMatchObject(refused);
+    expect(await events(t, "s")).toHaveLength(before);
+    // It is known for what it was used, when the coordinator has gone on as a new run, too.
+    for (let count = 0; count < 260; count++) {
+      await schedule.resume();
+      await schedule.pause();
+    }
+    const begun = (await events(t, "s")).filter(({ type }) => type === "WorkflowStarted");
+    expect(begun.length).toBeGreaterThan(1);
+    await expect(schedule.backfill({ ...range, requestId: "triggered" })).rejects.toMatchObject(refused);
+  });
+
   it("takes a trigger, refuses it while a run is open, and answers a repeated one as before", async () => {
     await using t = await open();
     const schedule = await t.client.schedules.create("s", slow, "x", { every: "1d" });
@@ -223,6 +370,20 @@ describe("a schedule", () => {
     expect(await runs(t, "slow")).toEqual(["s-2026-03-01T00:10:00Z", "s-2026-03-01T00:20:00Z"]);
   });
 
+  it.each(["x", "y"])(
+    "is another one when it is made anew at once, with the same content or not: %s",
+    async (input) => {
+      // I-3
+      await using t = await open();
+      const schedule = await t.client.schedules.create("s", quick, "x", { every: "1h" });
+      await schedule.delete();
+      await t.client.schedules.create("s", quick, input, { every: "1h" });
+      expect((await schedule.describe()).startedCount).toBe(0);
+      await t.skip("1h");
+      expect(await t.client.get("s-2026-03-01T01:00:00Z").result()).toBe(input);
+    },
+  );
+
   it("is created once: the same again is what is there, and another one is refused", async () => {
     await using t = await open();
     await t.client.schedules.create("s", quick, "x", { every: "10m", jitter: "1m" });
@@ -287,6 +448,15 @@ describe("a schedule", () => {
     await expect(make({ cron: "0 0 30 2 *" })).rejects.toThrow(/no time that is to come/);
     await expect(make({ cron: "* * * * *", timeZone: "Mars/Base" })).rejects.toThrow(
       /no time zone "Mars\/Base"/,
+    );
+    for (const timeZone of ["+01:00", "-0800", "", "Europe", "UTC+1", 1 as never]) {
+      await expect(make({ cron: "0 9 * * *", timeZone })).rejects.toMatchObject({
+        code: "invalid_argument",
+        message: `there is no time zone ${JSON.stringify(timeZone)}`,
+      });
+    }
+    await expect(make({ every: "1h", timeZone: "UTC" })).rejects.toThrow(
+      /time zone is one of cron expressions/,
     );
     await expect(make({ every: "10m", overlap: "both" as never })).rejects.toThrow(/overlap policy "both"/);
     await expect(t.client.schedules.create("s", "nobody", 1, { every: "1h" })).rejects.toMatchObject({

@@ -111,6 +111,8 @@ describe("a golden history", () => {
       ActivityCompleted: true,
       ActivityFailed: true,
       ActivityTimedOut: true,
+      ActivityParked: true,
+      ActivityResumed: true,
       ActivityCancelRequested: true,
       ActivityCancelled: true,
       TimerStarted: true,

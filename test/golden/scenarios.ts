@@ -376,6 +376,46 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  "night-desk": {
+    workflows: [golden.nightDesk],
+    activities: (world) => [
+      activity("ring", async (room: string, task) => {
+        task.heartbeat({ room });
+        if (room === "late") await world.pause(2 * minuteMs);
+        else await world.pause(20);
+        if (room === "key") throw new ApplicationFailure("no key", { type: "NoKey", park: true });
+        if (task.attempt < 3) throw new Error("nobody answers");
+        return `rung ${room}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const rooms = ["7", "8", "9", "key", "late", "gone"];
+      const run = await client.start(golden.nightDesk, rooms, { id: "night-desk-1" });
+      await world.idle(10_000);
+      await run.signal(golden.key, "seven");
+      await world.idle(10 * minuteMs);
+      await run.resumeActivity({ ordinal: 0, reason: "the line is mended", requestId: "r-1" });
+      await world.idle(1_000);
+      await run.resumeActivity({ ordinal: 1, result: "rung by hand", reason: "went there" });
+      // What is decided in a pause begins, and is told, after it.
+      await run.pause();
+      await run.resumeActivity({
+        ordinal: 2,
+        failure: { message: "moved out", type: "Gone" },
+        requestId: "f-1",
+      });
+      await run.resumeActivity({ ordinal: 3 });
+      await world.idle(1_000);
+      await run.resume();
+      await world.idle(minuteMs);
+      await run.resumeActivity({ ordinal: 3, result: "found" });
+      await world.idle(4 * 60 * minuteMs);
+      // The two that are left: one is out of time by now, and the other is tried twice more.
+      await run.resumeActivity({ activity: "ring" });
+      await world.idle(minuteMs);
+      await run.result();
+    },
+  },
   timetable: {
     workflows: [golden.shuttle],
     activities: () => [],

@@ -330,6 +330,28 @@ export const encore = workflow("encore", async (pieces: readonly string[]) => {
   return played;
 });
 
+// Night desk: what waits for an operator, while the rest goes on.
+
+const desk = { retry: { maxAttempts: 2, initialDelay: "1s", jitter: 0, onExhausted: "park" } } as const;
+const ring = activity("ring", desk, (_room: string): string => "rung");
+export const key = signal<string>("key");
+
+export const nightDesk = workflow("night-desk", async (rooms: readonly string[]) => {
+  const rings = rooms.map((room) =>
+    ring(room, {
+      ...desk,
+      ...(room === "late" ? { scheduleToClose: "3 hours", startToClose: "1 minute" } : {}),
+    }),
+  );
+  const keys: string[] = [];
+  while (keys.length < 2) {
+    const got = await receive(key, { timeout: "1 hour" });
+    keys.push(got.ok ? got.value : "nobody");
+  }
+  const ends = await Promise.allSettled(rings);
+  return { keys, ends: ends.map((end) => (end.status === "fulfilled" ? end.value : String(end.reason))) };
+});
+
 // Timetable: what a schedule starts, and takes ten minutes.
 
 export const shuttle = workflow("shuttle", async (line: string) => {

@@ -457,13 +457,29 @@ describe("hostile input", () => {
   it.each([
     ["another path", "GET", "/v1/constructor"],
     ["another version", "GET", "/v2/namespaces/default/workflows"],
-    ["another verb", "PUT", "/v1/namespaces/default/workflows"],
     ["a path that leads out", "GET", "/v1/namespaces/default/workflows/%2e%2e/%2e%2e/health"],
   ])("to %s is told that nothing is there", async (_what, verb, path) => {
     const { url } = await serve({});
     expect(await errorOf(await fetch(`${url}${path}`, { method: verb }))).toMatchObject({
       status: 404,
       code: "endpoint_unknown",
+    });
+  });
+
+  it.each([
+    ["GET", "/workflows/a/pause", "POST"],
+    ["PATCH", "/schedules/s", "GET, DELETE"],
+    ["PUT", "/workflows", "GET, POST"],
+    ["POST", "/workflows/a/updates/u", "GET"],
+  ])("with the method %s to %s is told which methods there are", async (verb, path, takes) => {
+    const { url } = await serve({});
+    const response = await fetch(under(url, path), { method: verb });
+    expect(response.headers.get("allow")).toBe(takes);
+    const full = new URL(under(url, path)).pathname;
+    expect(await errorOf(response)).toMatchObject({
+      status: 405,
+      code: "endpoint_unknown",
+      message: `${full} takes ${takes}, and not ${verb}`,
     });
   });
 

@@ -18,9 +18,38 @@ describe("the limit", () => {
     expect(await errorOf(await post(url, "/workflows", start))).toMatchObject({
       status: 413,
       code: "payload_too_large",
+      hint: expect.stringContaining("requestLimitBytes") as string,
     });
     expect((await post(url, "/packages", new Uint8Array(500))).status).toBe(201);
     expect(await errorOf(await post(url, "/packages", new Uint8Array(501)))).toMatchObject({ status: 413 });
+  });
+
+  it("of the body of a request holds for calls of the protocol, too, but for packages", async () => {
+    const { url } = await serve(
+      {
+        pause: async () => undefined,
+        deploy: async () => ({ version: "v", workflowTypes: [], isNew: true }),
+      },
+      { limits: { requestBytes: 100, packageBytes: 500 } },
+    );
+    const call = (name: string, message: object): Promise<Response> =>
+      fetch(`${url}/aion.v1.${name}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(message),
+      });
+    const pause = (reason: string): Promise<Response> =>
+      call("WorkflowService/Pause", { workflowId: "a", reason });
+    expect((await pause("x")).status).toBe(200);
+    expect(await (await pause("x".repeat(100))).json()).toMatchObject({
+      code: "resource_exhausted",
+      details: [
+        {
+          debug: { code: "payload_too_large", hint: expect.stringContaining("requestLimitBytes") as string },
+        },
+      ],
+    });
+    expect((await call("PackageService/Deploy", { archive: "A".repeat(400) })).status).toBe(200);
   });
 
   it("of calls in one request is told to a client, who sends fewer from then on", async () => {

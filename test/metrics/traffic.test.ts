@@ -25,6 +25,7 @@ import { openMemoryStore } from "../../src/store/memory.ts";
 import { Worker } from "../../src/worker/index.ts";
 import {
   activity,
+  ApplicationFailure,
   child,
   continueAsNew,
   expose,
@@ -456,6 +457,48 @@ describe("what is so at a moment", () => {
       expect(metrics.value("aion_runs_blocked", { code: "nondeterminism" })).toBe(isBlocked);
       expect(metrics.value("aion_runs_started_total")).toBe(0);
     }
+  });
+
+  it("activities that wait for an operator are counted, also those of before, until they do no more", async () => {
+    const file = path.join(directory, "parked.db");
+    let isUp = false;
+    const pay = activity("pay", async () => {
+      if (!isUp) throw new ApplicationFailure("no key", { park: true });
+    });
+    const hang = activity(
+      "hang",
+      { startToClose: "50ms", retry: { maxAttempts: 1, onExhausted: "park" } },
+      async () => {
+        if (!isUp) await delay(200);
+      },
+    );
+    const order = workflow("order", async () => await Promise.all([pay(undefined), hang(undefined)]));
+    const one = { workflows: [order], activities: [pay, hang], store: `sqlite:${file}` };
+    const parkedOf = async (engine: Engine, type: string): Promise<number> =>
+      (await read(engine)).value("aion_activities_parked", { activity_type: type, task_queue: "(engine)" });
+    {
+      await using engine = await open(one);
+      await engine.client.start(order, undefined, { id: "a" });
+      await expect.poll(async () => await parkedOf(engine, "hang")).toBe(1);
+      expect(await parkedOf(engine, "pay")).toBe(1);
+      await engine.client.start(order, undefined, { id: "b" });
+      await expect.poll(async () => await parkedOf(engine, "hang")).toBe(2);
+      const metrics = await read(engine);
+      expect(metrics.value("aion_activities_parked_total", { activity_type: "pay" })).toBe(2);
+      const of = { activity_type: "hang" };
+      expect(metrics.value("aion_activity_attempts_ended_total", { ...of, outcome: "timed-out" })).toBe(2);
+      expect(metrics.value("aion_activities_ended_total")).toBe(0);
+      expect(metrics.value("aion_activity_retries_total")).toBe(0);
+    }
+    await using engine = await open(one);
+    expect([await parkedOf(engine, "pay"), await parkedOf(engine, "hang")]).toEqual([2, 2]);
+    isUp = true;
+    await engine.client.get("a").resumeActivity({ activity: "pay" });
+    await expect.poll(async () => await parkedOf(engine, "pay")).toBe(1);
+    await engine.client.get("a").resumeActivity();
+    await engine.client.get("a").result();
+    await engine.client.get("b").terminate();
+    expect([await parkedOf(engine, "pay"), await parkedOf(engine, "hang")]).toEqual([0, 0]);
   });
 
   it("activities that wait for a slot of the engine stand in line, and their age is told", async () => {

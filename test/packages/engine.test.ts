@@ -109,6 +109,35 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     await expect.poll(async () => (await held.describe()).blocked).toContain("pendingTimersMax");
   });
 
+  it("are told which schedule started them, and for which of its times, on replay too", async () => {
+    let engine = await open();
+    await engine.deploy(
+      await build(`
+        const first = info().schedule;
+        await receive(go);
+        return [first, info().schedule];
+      `),
+    );
+    const schedule = await engine.client.schedules.create("s", "order", 0, {
+      every: "1 day",
+      isPaused: true,
+    });
+    const before = Date.now();
+    const { workflowId } = await schedule.trigger();
+    await expect.poll(() => engine.client.count({ workflowId })).toBe(1);
+    await close(engine);
+    engine = await open();
+    const run = engine.client.get(workflowId);
+    await run.signal("go", 1);
+    const [first, last] = (await run.result()) as readonly {
+      readonly id: string;
+      readonly nominalAt: number;
+    }[];
+    expect(first).toEqual({ id: "s", nominalAt: expect.any(Number) as number });
+    expect(first?.nominalAt).toBeGreaterThanOrEqual(before);
+    expect(last).toEqual(first);
+  });
+
   it("run, each run on the version that it was begun with, also after a restart", async () => {
     let engine = await open();
     const first = await engine.deploy(await build(waiting("first")));

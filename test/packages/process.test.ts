@@ -1,9 +1,10 @@
 /** Packages in a process of their own: what their code does wrong ends that at most, and the others go on in the next. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { AionError } from "../../src/core/errors.ts";
 import { CodeHost } from "../../src/host/code-host.ts";
@@ -72,6 +73,21 @@ async function open({ budgetMs = 1_000, memoryMb = 48 } = {}): Promise<CodeHost>
   hosts.push(host);
   await host.load(await code);
   return host;
+}
+
+/** `kill -9` of the host's process when its code has been at work for a while. */
+async function killWhenBusy(): Promise<void> {
+  for (let looks = 0; ;) {
+    await delay(50);
+    const { stdout } = spawnSync("ps", ["-o", "pid=,stat=,args=", "--ppid", String(process.pid)], {
+      encoding: "utf8",
+    });
+    const [, pid, state] = /^ *(\d+) (\S+) .*host\/process/m.exec(stdout) ?? [];
+    looks = state?.startsWith("R") === true ? looks + 1 : 0;
+    if (looks < 4) continue;
+    process.kill(Number(pid), "SIGKILL");
+    return;
+  }
 }
 
 /** One run's code, driven by hand. */
@@ -240,6 +256,20 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     expect(parsed).toEqual({ status: "fulfilled", value: '{"n":7}' });
     // The question was at fault, and not the run.
     expect(run.lost).toMatchObject({ isCulprit: false });
+  });
+
+  it("what it was busy with when it was killed is blamed the second time", async () => {
+    const host = await open({ budgetMs: 60_000 });
+    const ask = async (): Promise<unknown> => {
+      const run = new Driven(host, "asker");
+      await run.start();
+      const asked = run.instance.query("stage", toPayload(null, "input"));
+      const told = Promise.resolve(asked).catch((error: unknown) => error);
+      await killWhenBusy();
+      return await told;
+    };
+    expect(await ask()).toMatchObject({ code: "package_stopped", details: { end: "exit" } });
+    expect(await ask()).toMatchObject({ code: "package_stopped", details: { isCulprit: true } });
   });
 
   it("a package that is none, throws, or does not end, is refused; the others stay", async () => {

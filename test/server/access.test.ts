@@ -50,6 +50,7 @@ const expected = {
   terminate: "operate",
   pause: "operate",
   resume: "operate",
+  resumeActivity: "operate",
   reopen: "operate",
   deploy: "deploy",
   route: "deploy",
@@ -96,6 +97,7 @@ const requests = {
   terminate: { workflowId: "absent" },
   pause: { workflowId: "absent" },
   resume: { workflowId: "absent" },
+  resumeActivity: { workflowId: "absent" },
   reopen: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
@@ -433,7 +435,12 @@ describe("an id", () => {
       // And the same of the caller's own is there.
       const own = new Client({ url: server.url, namespace: "own", token, patience: 0 });
       const mine = field === "runId" ? (await own.get("own-run").describe()).runId : "own-run";
-      if (["cancel", "terminate", "pause", "resume", "reopen", "deleteSchedule"].includes(method)) return;
+      if (
+        ["cancel", "terminate", "pause", "resume", "resumeActivity", "reopen", "deleteSchedule"].includes(
+          method,
+        )
+      )
+        return;
       const [found, lost] = [await ask(mine, "http"), await ask(absent, "http")];
       if (field !== "parentWorkflowId") expect(found).not.toEqual(lost);
     },

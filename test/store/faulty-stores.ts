@@ -580,6 +580,16 @@ export const faults: readonly Fault[] = [
     }),
   },
   {
+    name: "what is parked is forgotten by a commit that does not name it",
+    bend: (sound) => ({
+      append: (token, commits) =>
+        sound.append(
+          token,
+          mapRuns(commits, (run) => ({ ...run, parked: run.parked ?? null })),
+        ),
+    }),
+  },
+  {
     name: "a commit without events does not change wakeAt",
     bend: (sound) => ({
       append: (token, commits) =>

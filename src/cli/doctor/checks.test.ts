@@ -16,7 +16,14 @@ import {
   formatBytes,
 } from "./place-checks.ts";
 import { checkServerClock, checkServerVersion, parseLive } from "./server-checks.ts";
-import { checkBlocked, checkClock, checkOwner, checkTimers, checkVersion } from "./store-checks.ts";
+import {
+  checkBlocked,
+  checkClock,
+  checkOwner,
+  checkSchedules,
+  checkTimers,
+  checkVersion,
+} from "./store-checks.ts";
 
 const now = Date.UTC(2030, 0, 1);
 const minute = 60_000;
@@ -341,6 +348,26 @@ describe("the check of the runs", () => {
     expect(checkTimers({ ...facts, ...change }, now)).toMatchObject({
       status,
       message: expect.stringContaining(message) as string,
+    });
+  });
+});
+
+describe("the check of the schedules", () => {
+  it("finds those that start nothing before the clock is where it was", () => {
+    expect(checkSchedules({ count: 3, silent: [] }, now)).toMatchObject({
+      status: "ok",
+      facts: { count: 3, silentCount: 0 },
+    });
+    const silent = ["a", "b", "c", "d", "e", "f"].map((scheduleId, index) => ({
+      scheduleId,
+      untilAt: now + (index + 1) * minute,
+    }));
+    expect(checkSchedules({ count: 9, silent }, now)).toMatchObject({
+      status: "warning",
+      message: expect.stringMatching(
+        /^"a", "b", "c", "d", "e" and 1 more start nothing for up to 6m/,
+      ) as string,
+      facts: { count: 9, silentCount: 6 },
     });
   });
 });

@@ -15,7 +15,14 @@ import type { Probed } from "./probe.ts";
 import { probe } from "./probe.ts";
 import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
-import { checkBlocked, checkClock, checkOwner, checkTimers, checkVersion } from "./store-checks.ts";
+import {
+  checkBlocked,
+  checkClock,
+  checkOwner,
+  checkSchedules,
+  checkTimers,
+  checkVersion,
+} from "./store-checks.ts";
 
 export interface ExamineOptions {
   /** The file of the store; without it the machine alone is looked at. */
@@ -99,6 +106,10 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
   yield checkClock(facts, now);
   yield checkBlocked(facts);
   yield checkTimers(facts, now);
+  const schedules = await probe({ probe: "schedules", path: file, now }, storeTimeoutMs);
+  yield schedules.kind === "done"
+    ? checkSchedules(schedules.result, now)
+    : unanswered("schedules", schedules, "the schedules of the store");
 }
 
 async function ping(owner: OwnerFacts | undefined): Promise<Ping> {

@@ -17,6 +17,7 @@ export const checkNames = [
   "clock",
   "blocked",
   "timers",
+  "schedules",
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];

@@ -2,18 +2,22 @@
 import process from "node:process";
 import { AionError, isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
+import { listSchedules, storedSchedules } from "../../engine/schedule-views.ts";
+import { openSqliteStore } from "../../store/sqlite/store.ts";
 import { checkTable, inspectSqliteStore, listTables } from "../../store/sqlite/inspection.ts";
 import { lookAtPlace, measureSync } from "./disk.ts";
-import type { ProbeAnswer, ProbeRequest } from "./probe.ts";
+import type { ProbeAnswer, ProbeRequest, ScheduleFacts } from "./probe.ts";
 
 process.once("message", (request) => {
-  tell(answer(request as ProbeRequest));
-  process.disconnect();
+  void answer(request as ProbeRequest).then((answered) => {
+    tell(answered);
+    process.disconnect();
+  });
 });
 
-function answer(request: ProbeRequest): ProbeAnswer {
+async function answer(request: ProbeRequest): Promise<ProbeAnswer> {
   try {
-    return { kind: "done", result: run(request) };
+    return { kind: "done", result: await run(request) };
   } catch (error) {
     const known = isAionError(error)
       ? error
@@ -33,6 +37,32 @@ function run(request: ProbeRequest): unknown {
       return inspectSqliteStore(request.path, request);
     case "integrity":
       return checkTables(request.path);
+    case "schedules":
+      return lookAtSchedules(request.path, request.now);
+  }
+}
+
+const pageSchedules = 200;
+
+async function lookAtSchedules(file: string, now: number): Promise<ScheduleFacts> {
+  const store = openSqliteStore({ path: file, readOnly: true });
+  try {
+    const source = storedSchedules(store, () => now);
+    let count = 0;
+    const silent: { readonly scheduleId: string; readonly untilAt: number }[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page = await listSchedules(source, {
+        limit: pageSchedules,
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      count += page.schedules.length;
+      for (const { scheduleId, silentUntilAt } of page.schedules)
+        if (silentUntilAt !== undefined) silent.push({ scheduleId, untilAt: silentUntilAt });
+      cursor = page.nextCursor;
+      if (cursor === undefined) return { count, silent };
+    }
+  } finally {
+    await store.close();
   }
 }
 

@@ -3,17 +3,25 @@ import { fileURLToPath } from "node:url";
 import type { StoreFacts } from "../../store/sqlite/inspection.ts";
 import type { PlaceFacts, SyncFacts } from "./disk.ts";
 
+export interface ScheduleFacts {
+  readonly count: number;
+  /** Those that start nothing before the clock is where it was. */
+  readonly silent: readonly { readonly scheduleId: string; readonly untilAt: number }[];
+}
+
 export type ProbeRequest =
   | { readonly probe: "place"; readonly path: string }
   | { readonly probe: "sync"; readonly file: string }
   | { readonly probe: "store"; readonly path: string; readonly now: number; readonly dueBy: number }
-  | { readonly probe: "integrity"; readonly path: string };
+  | { readonly probe: "integrity"; readonly path: string }
+  | { readonly probe: "schedules"; readonly path: string; readonly now: number };
 
 interface ProbeResults {
   readonly place: PlaceFacts;
   readonly sync: SyncFacts;
   readonly store: StoreFacts;
   readonly integrity: { readonly damage?: string };
+  readonly schedules: ScheduleFacts;
 }
 
 /** What the process says, by its channel. */

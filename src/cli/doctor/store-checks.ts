@@ -5,6 +5,7 @@ import type { OwnerFacts } from "../../store/sqlite/owner.ts";
 import { isLaterVersion } from "../../store/sqlite/version.ts";
 import { formatSpan, formatWhen } from "../instant.ts";
 import type { Facts, Finding } from "./finding.ts";
+import type { ScheduleFacts } from "./probe.ts";
 import { failed, ok, warning } from "./finding.ts";
 
 /** Whether the owner's socket answers: `undefined` if it has none. */
@@ -134,6 +135,24 @@ export function checkTimers(
     "timers",
     `no engine is running, and there wait for one: ${waiting.join(", ")}`,
     "Start the process that embeds the engine.",
+    facts,
+  );
+}
+
+const namedMax = 5;
+
+export function checkSchedules({ count, silent }: ScheduleFacts, now: number): Finding {
+  const facts: Facts = { count, silentCount: silent.length };
+  const [first] = silent;
+  if (first === undefined)
+    return ok("schedules", `${count} of them, none ahead of the clock of this machine`, facts);
+  const names = silent.slice(0, namedMax).map(({ scheduleId }) => JSON.stringify(scheduleId));
+  const more = silent.length > namedMax ? ` and ${silent.length - namedMax} more` : "";
+  const span = formatSpan(Math.max(...silent.map(({ untilAt }) => untilAt)) - now);
+  return warning(
+    "schedules",
+    `${names.join(", ")}${more} start nothing for up to ${span}: their times until then were decided on while the clock was ahead`,
+    "Set the clock by a time server; if it is right now, delete them and create them again (a time whose workflow is there is skipped).",
     facts,
   );
 }

@@ -61,6 +61,11 @@ export const appendScenarios: readonly Scenario[] = [
       await world.extend(run);
       const untouched = await world.store.findRunByKey(run.runKey);
       assert.equal(untouched?.blocked, "no code", "absent means as it was");
+      await world.extend(run, { parked: "one", events: [] });
+      await world.extend(run, { blocked: "no code", events: [] });
+      const parked = await world.store.findRunByKey(run.runKey);
+      assert.deepEqual([parked?.parked, parked?.blocked], ["one", "no code"], "each by itself");
+      await world.extend(run, { parked: null, events: [] });
       await world.extend(run, { blocked: null, wakeAt: null });
       assert.deepEqual(await world.store.findRunByKey(run.runKey), { ...expected, headSeq: 5, wakeAt: null });
       await world.extend(run, { status: "completed", closedAt: 99, events: [endOf("completed")] });

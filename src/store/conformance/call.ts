@@ -207,9 +207,21 @@ const shortOf = (version: string): string => version.slice(0, 8);
 function showCommit({ run, start, send, consume, needsPackage }: Commit): string {
   const parts: string[] = [];
   if (run !== undefined) {
-    const { workflowId, runKey, expectedSeq, events, status, wakeAt, blocked, heartbeats, attributes } = run;
+    const {
+      workflowId,
+      runKey,
+      expectedSeq,
+      events,
+      status,
+      wakeAt,
+      blocked,
+      parked,
+      heartbeats,
+      attributes,
+    } = run;
     parts.push(`run ${workflowId}#${runKey} at ${expectedSeq} +${events.length} ${status} wake ${wakeAt}`);
     if (blocked !== undefined) parts.push(`blocked ${show(blocked)}`);
+    if (parked !== undefined) parts.push(`parked ${show(parked)}`);
     if (attributes !== undefined) parts.push(`attributes ${show(attributes)}`);
     if (heartbeats !== undefined && heartbeats.length > 0)
       parts.push(`beats ${show(heartbeats.map(({ ordinal, attempt }) => [ordinal, attempt]))}`);

@@ -23,6 +23,8 @@ async function sixRuns(world: World): Promise<void> {
       ...(index === 2 ? { parent: { workflowId: idOf("p"), runId: world.newRunId(), ordinal: 0 } } : {}),
     });
     if (index === 3) await world.extend(run, { events: [], blocked: "no code" });
+    if (index < 3) await world.extend(run, { parked: `of ${index}` });
+    if (index === 2) await world.extend(run, { parked: null });
     if (index > 3) {
       const status = index === 5 ? "failed" : "completed";
       await world.extend(run, { status, closedAt: 60 + index * 10, events: [endOf(status)] });
@@ -112,12 +114,22 @@ export const listScenarios: readonly Scenario[] = [
         [{}, ["w6", "w5", "w4", "w3", "w2", "w1"]],
         [{ workflowId: idOf("w3") }, ["w3"]],
         [{ workflowId: idOf("none") }, []],
+        [{ exceptIdPrefix: "w" }, []],
+        [{ exceptIdPrefix: "w3" }, ["w6", "w5", "w4", "w2", "w1"]],
+        [{ exceptIdPrefix: "w33" }, ["w6", "w5", "w4", "w3", "w2", "w1"]],
+        [{ exceptIdPrefix: "w3", isBlocked: true }, []],
+        [{ exceptIdPrefix: "w3", status: "running" }, ["w2", "w1"]],
+        [{ exceptIdPrefix: "w3", status: "failed" }, ["w5"]],
+        [{ exceptIdPrefix: "w4", workflowType: "a", closedAfter: 0 }, ["w6"]],
         [{ workflowType: "a" }, ["w6", "w4", "w2"]],
         [{ status: "running" }, ["w3", "w2", "w1"]],
         [{ status: "failed" }, ["w5"]],
         [{ status: "terminated" }, []],
         [{ isBlocked: true }, ["w3"]],
         [{ isBlocked: false }, ["w6", "w5", "w4", "w2", "w1"]],
+        [{ isParked: true }, ["w1"]],
+        [{ isParked: false }, ["w6", "w5", "w4", "w3", "w2"]],
+        [{ isParked: true, workflowType: "a" }, []],
         [{ startedAfter: 40 }, ["w6", "w5", "w4"]],
         [{ startedAfter: 41 }, ["w6", "w5"]],
         [{ startedBefore: 20 }, ["w2", "w1"]],

@@ -91,6 +91,7 @@ function simplerSteps(step: Step): Generator<Step> {
     beatCount: 0,
     lineCount: 0,
     blocked: undefined,
+    parked: undefined,
     package: undefined,
     isPackageNeeded: false,
     wakeAt: null,

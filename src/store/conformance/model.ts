@@ -331,9 +331,10 @@ function withAttributes(runs: State["runs"]): (runKey: RunKey) => RunRecord | un
 }
 
 function extended({ record, rows, heartbeats, log, attributes }: ModelRun, commit: RunCommit): ModelRun {
-  const { closedAt: _closedAt, blocked: blockedBefore, ...kept } = record;
+  const { closedAt: _closedAt, blocked: blockedBefore, parked: parkedBefore, ...kept } = record;
   const isEnd = isClosed(commit.status);
   const blocked = commit.blocked === undefined ? blockedBefore : (commit.blocked ?? undefined);
+  const parked = commit.parked === undefined ? parkedBefore : (commit.parked ?? undefined);
   const beats = commit.heartbeats ?? [];
   return {
     record: {
@@ -343,6 +344,7 @@ function extended({ record, rows, heartbeats, log, attributes }: ModelRun, commi
       wakeAt: isEnd ? null : commit.wakeAt,
       ...(commit.closedAt === undefined ? {} : { closedAt: commit.closedAt }),
       ...(blocked === undefined ? {} : { blocked }),
+      ...(parked === undefined ? {} : { parked }),
     },
     rows: withRow(rows, commit.events, record.headSeq + 1, record),
     heartbeats: isEnd ? [] : beats.reduce(withBeat, heartbeats),
@@ -587,9 +589,11 @@ function matches({ record, attributes }: ModelRun, filter: RunFilter): boolean {
     wanted === undefined || wanted === value;
   return (
     is(filter.workflowId, record.workflowId) &&
+    !(filter.exceptIdPrefix !== undefined && record.workflowId.startsWith(filter.exceptIdPrefix)) &&
     is(filter.workflowType, record.workflowType) &&
     is(filter.status, record.status) &&
     is(filter.isBlocked, record.blocked !== undefined) &&
+    is(filter.isParked, record.parked !== undefined) &&
     is(filter.parentWorkflowId, record.parent?.workflowId) &&
     within(record.startedAt, filter.startedAfter, filter.startedBefore) &&
     within(record.closedAt, filter.closedAfter, filter.closedBefore) &&

@@ -40,6 +40,7 @@ export interface Step {
   /** Which attributes it has from then on; absent: as before. */
   readonly attributes: number | undefined;
   readonly blocked: string | null | undefined;
+  readonly parked: string | null | undefined;
   /** Of a run that begins: which package it is of, if of any. */
   readonly package: number | undefined;
   readonly isPackageNeeded: boolean;
@@ -314,6 +315,7 @@ export class Ledger {
       { kind: "count", filter: { status: "paused" } },
       { kind: "list", filter: { status: "paused" }, limit: all },
       { kind: "count", filter: { isBlocked: true } },
+      { kind: "list", filter: { isParked: true }, limit: all },
       { kind: "readCatalog" },
       { kind: "readFeed", after: "oldest", limit: all },
       ...packages.map(({ version }): Read => ({ kind: "readPackage", version })),
@@ -375,6 +377,7 @@ export class Ledger {
         wakeAt: step.wakeAt,
         wakeAtBefore: extended.wakeAt,
         ...(step.blocked === undefined ? {} : { blocked: step.blocked }),
+        ...(step.parked === undefined ? {} : { parked: step.parked }),
         heartbeats: Array.from({ length: step.beatCount }, (_, ordinal) => ({
           ordinal: ordinal * step.eventCount,
           attempt: 1 + (this.#markCount % 3),
@@ -522,7 +525,11 @@ export class Ledger {
       { status: "completed" },
       { isBlocked: true },
       { isBlocked: false },
+      { isParked: true },
+      { isParked: false },
       { workflowId: workflowIds[which % workflowIds.length] ?? idOf("a") },
+      { exceptIdPrefix: "a" },
+      { exceptIdPrefix: "a", status: "running" },
       { workflowType: "bill" },
       { parentWorkflowId: idOf("a") },
       conditionsAt(which),
@@ -677,6 +684,10 @@ export function operationArbitraries(fc: typeof FastCheck): OperationArbitraries
     blocked: fc.oneof(
       { weight: 3, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: fc.constantFrom(null, "no code") },
+    ),
+    parked: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(undefined) },
+      { weight: 1, arbitrary: fc.constantFrom(null, "the first", "the second") },
     ),
     package: fc.option(fc.nat({ max: packages.length - 1 }), { nil: undefined, freq: 2 }),
     isPackageNeeded: seldom,

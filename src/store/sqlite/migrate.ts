@@ -17,6 +17,7 @@ const migrations: readonly string[] = [
   "004-run-log.sql",
   "005-paused.sql",
   "006-attributes.sql",
+  "007-parked.sql",
 ];
 
 /** The format that this version writes. */

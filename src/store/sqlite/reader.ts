@@ -180,7 +180,20 @@ export class Reader {
     return found;
   }
 
-  async count(filter: RunFilter): Promise<number> {
+  async count({ exceptIdPrefix, ...filter }: RunFilter): Promise<number> {
+    if (exceptIdPrefix === undefined) return await this.#count(filter);
+    const { where, values } = toWhere(filter);
+    const checks = (filter.attributes ?? []).map(attributeCheck);
+    const excepted = this.#database
+      .prepare(
+        `SELECT count(*) AS count FROM runs INDEXED BY runs_by_workflow_id
+        WHERE ${[...where, ...checks.map(({ text }) => text), hasPrefix].join(" AND ")}`,
+      )
+      .get(...values, ...checks.flatMap((check) => check.values), ...prefixRange(exceptIdPrefix));
+    return (await this.#count(filter)) - Number(excepted?.["count"] ?? 0);
+  }
+
+  async #count(filter: RunFilter): Promise<number> {
     const { from: runs, where, values, key, isAtOnce } = this.#plan(filter);
     const isOfAttributes = filter.attributes !== undefined && filter.attributes.length > 0;
     if (where.length === 0 && !isOfAttributes) return Number(this.#sql.countAll.get()?.["count"] ?? 0);
@@ -400,7 +413,7 @@ function corrupt(workflowId: WorkflowId, seq: number, what: string): AionError {
 }
 
 const runColumns = `run_key, workflow_id, run_id, workflow_type, version, status, first_seq, head_seq, started_at, closed_at,
-  wake_at, blocked, parent_workflow_id, parent_run_id, parent_ordinal`;
+  wake_at, blocked, parked, parent_workflow_id, parent_run_id, parent_ordinal`;
 
 const statementTexts = {
   begin: "BEGIN",
@@ -434,6 +447,13 @@ const statementTexts = {
     ORDER BY first_seq LIMIT ?4`,
 } as const;
 
+/** By the index of the ids, and not by `LIKE`, to which letters are alike and some are signs. */
+const hasPrefix = "workflow_id >= ? AND workflow_id < ?";
+
+function prefixRange(prefix: string): readonly [string, string] {
+  return [prefix, `${prefix}\u{10ffff}`];
+}
+
 function toWhere(filter: RunFilter): {
   readonly where: readonly string[];
   readonly values: readonly (string | number)[];
@@ -446,6 +466,10 @@ function toWhere(filter: RunFilter): {
     values.push(value);
   };
   add("workflow_id = ?", filter.workflowId);
+  if (filter.exceptIdPrefix !== undefined) {
+    where.push(`NOT (${hasPrefix})`);
+    values.push(...prefixRange(filter.exceptIdPrefix));
+  }
   add("workflow_type = ?", filter.workflowType);
   // In full: by a parameter the index of the paused is not found.
   if (filter.status === "paused") where.push(`status = ${statusCodes.paused}`);
@@ -457,12 +481,14 @@ function toWhere(filter: RunFilter): {
   add("parent_workflow_id = ?", filter.parentWorkflowId);
   if (filter.isBlocked !== undefined)
     where.push(filter.isBlocked ? "blocked IS NOT NULL" : "blocked IS NULL");
+  if (filter.isParked !== undefined) where.push(filter.isParked ? "parked IS NOT NULL" : "parked IS NULL");
   return { where, values };
 }
 
 /** Whether few rows must be looked at to answer. */
 function isIndexed(filter: RunFilter): boolean {
-  return filter.workflowId !== undefined || filter.isBlocked === true || filter.status === "paused";
+  const { workflowId, isBlocked, isParked, status } = filter;
+  return workflowId !== undefined || isBlocked === true || isParked === true || status === "paused";
 }
 
 function runsFor(filter: RunFilter): string {
@@ -479,7 +505,7 @@ function toRunRecord(row: Row): RunRecord {
   const status = statusOfCode(Number(row["status"]));
   const workflowId = String(row["workflow_id"]) as WorkflowId;
   assert(status, `the row of workflow ${workflowId} has a status that this version knows`);
-  const { closed_at: closedAt, wake_at: wakeAt, blocked, parent_workflow_id: parentId } = row;
+  const { closed_at: closedAt, wake_at: wakeAt, blocked, parked, parent_workflow_id: parentId } = row;
   return {
     runKey: Number(row["run_key"]),
     workflowId,
@@ -493,6 +519,7 @@ function toRunRecord(row: Row): RunRecord {
     wakeAt: typeof wakeAt === "number" ? wakeAt : null,
     ...(typeof closedAt === "number" ? { closedAt } : {}),
     ...(typeof blocked === "string" ? { blocked } : {}),
+    ...(typeof parked === "string" ? { parked } : {}),
     ...(typeof parentId === "string"
       ? {
           parent: {

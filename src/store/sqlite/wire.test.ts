@@ -15,10 +15,11 @@ const run: fc.Arbitrary<Commit> = fc
     expectedSeq: fc.nat(),
     wakeAt: fc.option(fc.nat()),
     blocked: fc.option(fc.string()),
+    parked: fc.option(fc.string()),
     isRare: fc.boolean(),
     attributes: fc.constantFrom({}, { attributes: {} }, { attributes: { "a.b": ["ü"], at: { at: -1 } } }),
   })
-  .map(({ isRare, blocked, wakeAt, attributes, ...rest }) => ({
+  .map(({ isRare, blocked, parked, wakeAt, attributes, ...rest }) => ({
     run: {
       ...rest,
       ...attributes,
@@ -26,7 +27,7 @@ const run: fc.Arbitrary<Commit> = fc
       events: isRare ? [] : [mark("ü"), endOf("failed")],
       status: isRare ? ("running" as const) : ("failed" as const),
       ...(isRare
-        ? { blocked, heartbeats: [{ ordinal: 1, attempt: 2, details: toPayload(3, "details") }] }
+        ? { blocked, parked, heartbeats: [{ ordinal: 1, attempt: 2, details: toPayload(3, "details") }] }
         : { closedAt: 7 }),
       wakeAt,
       wakeAtBefore: null,

@@ -57,7 +57,7 @@ function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit
   if (!isSilent) wire.push(run?.log ?? nothing, start?.log ?? nothing);
   if (!isBare) wire.push(run?.attributes, start?.attributes);
   if (run !== undefined) {
-    const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, heartbeats } =
+    const { runKey, workflowId, expectedSeq, status, closedAt, wakeAt, wakeAtBefore, blocked, parked } =
       run.of;
     wire.push(
       run.row,
@@ -70,7 +70,8 @@ function encodeCommit({ run, start, send, consume, needsPackage }: EncodedCommit
       wakeAt,
       wakeAtBefore,
       blocked,
-      heartbeats,
+      parked,
+      run.of.heartbeats,
     );
   }
   if (start !== undefined) {
@@ -163,6 +164,7 @@ function decodeRun(
     wakeAt: input.next() as number | null,
     wakeAtBefore: input.next() as number | null,
     blocked: input.next() as string | null,
+    parked: input.next() as string | null,
     heartbeats: input.next() as NonNullable<RunCommit["heartbeats"]>,
   };
   return { row, eventCount, of, log, attributes };

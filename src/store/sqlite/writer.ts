@@ -380,7 +380,7 @@ export class Writer {
     const headSeq = expectedSeq + eventCount;
     const closes = isClosed(status);
     let changes: number | bigint;
-    if (commit.blocked !== undefined) {
+    if (commit.blocked !== undefined || commit.parked !== undefined) {
       changes = 0;
     } else if (closes) {
       changes = this.#sql.closeRun.run(
@@ -431,7 +431,7 @@ export class Writer {
   }
 
   #updateRun(commit: EncodedPart<RunCommit>["of"], headSeq: number): void {
-    const { runKey, status, wakeAt, closedAt, blocked } = commit;
+    const { runKey, status, wakeAt, closedAt, blocked, parked } = commit;
     this.#sql.updateRun.run(
       headSeq,
       statusCodes[status],
@@ -440,6 +440,7 @@ export class Writer {
       runKey,
     );
     if (blocked !== undefined) this.#sql.setBlocked.run(blocked, runKey);
+    if (parked !== undefined) this.#sql.setParked.run(parked, runKey);
   }
 
   /** Returns the key, or undefined if there is no room for the run. Nothing was written then. */
@@ -550,6 +551,7 @@ const statementTexts = {
     WHERE run_key = ? AND head_seq = ? AND workflow_id = ? AND closed_at IS NULL`,
   updateRun: "UPDATE runs SET head_seq = ?, status = ?, closed_at = ?, wake_at = ? WHERE run_key = ?",
   setBlocked: "UPDATE runs SET blocked = ? WHERE run_key = ?",
+  setParked: "UPDATE runs SET parked = ? WHERE run_key = ?",
   insertFirstRun: `${insertRun} NOT EXISTS (SELECT 1 FROM runs WHERE workflow_id = ?8)`,
   insertNextRun: `${insertRun} ?3 = (SELECT CASE WHEN closed_at IS NULL OR run_key <> coalesce(?15, run_key) THEN 0
     ELSE head_seq + 1 END FROM runs WHERE workflow_id = ?8 ORDER BY first_seq DESC LIMIT 1)`,

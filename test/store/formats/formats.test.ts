@@ -27,6 +27,7 @@ const checksums: Readonly<Record<number, string>> = {
   4: "60c8d390fcfb9f0c",
   5: "76f365113cb205c0",
   6: "53bcad954bd2ab6c",
+  7: "d3ceccc524035280",
 };
 
 let directory: string;

@@ -74,6 +74,7 @@ async function write(file: string): Promise<unknown> {
   await world.extend(order, {
     events: [mark("a"), mark("b")],
     blocked: "no code",
+    parked: "é 🚀",
     wakeAt: 9,
     heartbeats: [{ ordinal: 3, attempt: 2, details: toPayload({ done: 7 }, "details") }],
     log: [

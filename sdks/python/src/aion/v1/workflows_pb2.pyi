@@ -18,7 +18,7 @@ class ErrorDetail(_message.Message):
     def __init__(self, code: _Optional[str] = ..., hint: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("kind", "message", "type", "non_retryable", "details", "stack", "cause", "of", "attempt", "child_workflow_id", "timeout")
+    __slots__ = ("kind", "message", "type", "non_retryable", "details", "stack", "cause", "of", "attempt", "child_workflow_id", "timeout", "park")
     KIND_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,7 @@ class Failure(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     CHILD_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    PARK_FIELD_NUMBER: _ClassVar[int]
     kind: str
     message: str
     type: str
@@ -41,7 +42,8 @@ class Failure(_message.Message):
     attempt: int
     child_workflow_id: str
     timeout: str
-    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., type: _Optional[str] = ..., non_retryable: bool = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., stack: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., of: _Optional[str] = ..., attempt: _Optional[int] = ..., child_workflow_id: _Optional[str] = ..., timeout: _Optional[str] = ...) -> None: ...
+    park: bool
+    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., type: _Optional[str] = ..., non_retryable: bool = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., stack: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., of: _Optional[str] = ..., attempt: _Optional[int] = ..., child_workflow_id: _Optional[str] = ..., timeout: _Optional[str] = ..., park: bool = ...) -> None: ...
 
 class StartRequest(_message.Message):
     __slots__ = ("namespace", "workflow_type", "input", "workflow_id", "request_id", "reuse", "start_delay_ms", "run_timeout_ms", "execution_timeout_ms", "signal")
@@ -88,7 +90,7 @@ class StartResponse(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., is_new: bool = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor", "is_parked")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +103,7 @@ class ListRequest(_message.Message):
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    IS_PARKED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -113,7 +116,8 @@ class ListRequest(_message.Message):
     parent_workflow_id: str
     limit: int
     cursor: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    is_parked: bool
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., is_parked: bool = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("runs", "next_cursor")
@@ -124,7 +128,7 @@ class ListResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "is_parked")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +139,7 @@ class CountRequest(_message.Message):
     CLOSED_AFTER_FIELD_NUMBER: _ClassVar[int]
     CLOSED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_PARKED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -145,7 +150,8 @@ class CountRequest(_message.Message):
     closed_after: float
     closed_before: float
     parent_workflow_id: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ...) -> None: ...
+    is_parked: bool
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., is_parked: bool = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("count",)
@@ -154,7 +160,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[float] = ...) -> None: ...
 
 class RunSummary(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "parked")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +171,7 @@ class RunSummary(_message.Message):
     HISTORY_LENGTH_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -175,7 +182,32 @@ class RunSummary(_message.Message):
     history_length: int
     blocked: str
     parent_workflow_id: str
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ...) -> None: ...
+    parked: Parked
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ...) -> None: ...
+
+class Parked(_message.Message):
+    __slots__ = ("count", "activities")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    activities: _containers.RepeatedCompositeFieldContainer[ParkedActivity]
+    def __init__(self, count: _Optional[int] = ..., activities: _Optional[_Iterable[_Union[ParkedActivity, _Mapping]]] = ...) -> None: ...
+
+class ParkedActivity(_message.Message):
+    __slots__ = ("ordinal", "activity_type", "task_queue", "attempt", "parked_at", "message")
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PARKED_AT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ordinal: int
+    activity_type: str
+    task_queue: str
+    attempt: int
+    parked_at: float
+    message: str
+    def __init__(self, ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., task_queue: _Optional[str] = ..., attempt: _Optional[int] = ..., parked_at: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id")
@@ -188,7 +220,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "parked")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +243,7 @@ class RunDescription(_message.Message):
     HISTORY_SIZE_FIELD_NUMBER: _ClassVar[int]
     PENDING_UPDATES_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -233,7 +266,8 @@ class RunDescription(_message.Message):
     history_size: HistorySize
     pending_updates: _containers.RepeatedCompositeFieldContainer[PendingUpdate]
     paused: Pause
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ...) -> None: ...
+    parked: Parked
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("since", "reason")
@@ -260,7 +294,7 @@ class HistorySize(_message.Message):
     def __init__(self, events: _Optional[int] = ..., bytes: _Optional[float] = ..., events_max: _Optional[int] = ..., bytes_max: _Optional[float] = ..., is_long: bool = ..., waiting_signals: _Optional[int] = ...) -> None: ...
 
 class PendingActivity(_message.Message):
-    __slots__ = ("ordinal", "activity_type", "attempt", "failed_count", "state", "retry_at", "last_failure", "task_queue", "worker", "progress")
+    __slots__ = ("ordinal", "activity_type", "attempt", "failed_count", "state", "retry_at", "last_failure", "task_queue", "worker", "progress", "parked_at")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -271,6 +305,7 @@ class PendingActivity(_message.Message):
     TASK_QUEUE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PARKED_AT_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     activity_type: str
     attempt: int
@@ -281,7 +316,8 @@ class PendingActivity(_message.Message):
     task_queue: str
     worker: str
     progress: _struct_pb2.Value
-    def __init__(self, ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., attempt: _Optional[int] = ..., failed_count: _Optional[int] = ..., state: _Optional[str] = ..., retry_at: _Optional[float] = ..., last_failure: _Optional[str] = ..., task_queue: _Optional[str] = ..., worker: _Optional[str] = ..., progress: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    parked_at: float
+    def __init__(self, ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., attempt: _Optional[int] = ..., failed_count: _Optional[int] = ..., state: _Optional[str] = ..., retry_at: _Optional[float] = ..., last_failure: _Optional[str] = ..., task_queue: _Optional[str] = ..., worker: _Optional[str] = ..., progress: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., parked_at: _Optional[float] = ...) -> None: ...
 
 class PendingTimer(_message.Message):
     __slots__ = ("ordinal", "fire_at")
@@ -690,6 +726,48 @@ class ReopenRequest(_message.Message):
 class ReopenResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ResumeActivityRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "ordinal", "activity_type", "outcome", "result", "failure", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    ordinal: int
+    activity_type: str
+    outcome: str
+    result: _struct_pb2.Value
+    failure: OperatorFailure
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., outcome: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[OperatorFailure, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class OperatorFailure(_message.Message):
+    __slots__ = ("message", "type", "details")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    type: str
+    details: _struct_pb2.Value
+    def __init__(self, message: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class ResumeActivityResponse(_message.Message):
+    __slots__ = ("run_id", "ordinals")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "task_queue")

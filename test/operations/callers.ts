@@ -1,0 +1,139 @@
+/** The ways in which callers reach an engine: its socket, HTTP, and gRPC. Answers are plain data, the same on each. */
+import { fromJson, toJson } from "@bufbuild/protobuf";
+import type { DescMethodUnary, DescService, JsonObject } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import {
+  descriptionFromJson,
+  historyFromJson,
+  resultFromJson,
+  scheduleFromJson,
+  scheduleToJson,
+  textOf,
+  updateFromJson,
+} from "../../src/client/json-form.ts";
+import { connectRemote } from "../../src/client/remote.ts";
+import type { Service } from "../../src/client/service.ts";
+import { AionError } from "../../src/core/errors.ts";
+import { fromPayload } from "../../src/core/payload.ts";
+import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
+import { WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
+import { fromConnectError } from "../../src/http/rpc-error.ts";
+import { connectLocal } from "../../src/local/client.ts";
+import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+
+/** What the operations ask for. */
+export type Desk = Pick<
+  Service,
+  | "start"
+  | "signal"
+  | "query"
+  | "update"
+  | "updateResult"
+  | "cancel"
+  | "terminate"
+  | "pause"
+  | "resume"
+  | "reopen"
+  | "result"
+  | "describe"
+  | "list"
+  | "history"
+  | "createSchedule"
+  | "describeSchedule"
+  | "pauseSchedule"
+  | "resumeSchedule"
+  | "triggerSchedule"
+  | "backfillSchedule"
+  | "deleteSchedule"
+>;
+
+/** Errors: `no_owner`. */
+export async function deskOfFile(file: string): Promise<Desk> {
+  const store = openSqliteStore({ path: file, readOnly: true });
+  const owner = await store.readOwner();
+  await store.close();
+  if (owner?.endpoint === undefined || !owner.isAlive)
+    throw new AionError("no_owner", "no engine runs on the file");
+  return connectLocal(owner.endpoint);
+}
+
+/** One that repeats calls by itself for a while. */
+export function deskOverHttp(url: string): Desk {
+  return connectRemote({ url, patience: "3s" });
+}
+
+/** Each call once. */
+export function deskOverGrpc(url: string): Desk {
+  const rpc = new Rpc(createGrpcTransport({ baseUrl: url }));
+  const none = async (asked: Promise<unknown>): Promise<void> => void (await asked);
+  return {
+    start: async ({ input, signal: _signal, trace: _trace, ...rest }) =>
+      (await rpc.call("start", { ...rest, input: fromPayload(input) })) as never,
+    signal: ({ payload, trace: _trace, ...rest }) =>
+      none(rpc.call("signal", { ...rest, payload: fromPayload(payload) })),
+    query: async ({ input, trace: _trace, ...rest }) =>
+      textOf((await rpc.call("query", { ...rest, input: fromPayload(input) }))["result"]),
+    update: async ({ input, trace: _trace, ...rest }) =>
+      updateFromJson(await rpc.call("update", { ...rest, input: fromPayload(input) })),
+    updateResult: async (request) => updateFromJson(await rpc.call("updateResult", request)),
+    cancel: ({ trace: _trace, ...rest }) => none(rpc.call("cancel", rest)),
+    terminate: ({ trace: _trace, ...rest }) => none(rpc.call("terminate", rest)),
+    pause: ({ trace: _trace, ...rest }) => none(rpc.call("pause", rest)),
+    resume: ({ trace: _trace, ...rest }) => none(rpc.call("resume", rest)),
+    reopen: ({ trace: _trace, ...rest }) => none(rpc.call("reopen", rest)),
+    result: async (request) => resultFromJson(await rpc.call("result", request)),
+    describe: async (request) => descriptionFromJson(await rpc.call("describe", request)),
+    list: async ({ filter, ...rest }) => {
+      const { runs = [], ...page } = await rpc.call("list", { ...filter, ...rest });
+      return { runs, ...page } as never;
+    },
+    history: async (request) => historyFromJson(await rpc.call("history", request)),
+    createSchedule: async (request) =>
+      (await rpc.call("createSchedule", { ...request, ...scheduleToJson(request) })) as never,
+    describeSchedule: async (request) => scheduleFromJson(await rpc.call("describeSchedule", request)),
+    pauseSchedule: (request) => none(rpc.call("pauseSchedule", request)),
+    resumeSchedule: (request) => none(rpc.call("resumeSchedule", request)),
+    triggerSchedule: async (request) => (await rpc.call("triggerSchedule", request)) as never,
+    backfillSchedule: async (request) => (await rpc.call("backfillSchedule", request)) as never,
+    deleteSchedule: (request) => none(rpc.call("deleteSchedule", request)),
+  };
+}
+
+class Rpc {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** By the JSON form of its messages, which is that of HTTP. */
+  async call(method: string, request: object): Promise<JsonObject> {
+    const found = findMethod(WorkflowService, method) ?? findMethod(ScheduleService, method);
+    if (found === undefined) throw new Error(`no method is named ${method}`);
+    // What is `undefined` is no JSON.
+    const json = JSON.parse(JSON.stringify(request)) as JsonObject;
+    try {
+      const { message } = await this.#transport.unary(
+        found,
+        undefined,
+        20_000,
+        undefined,
+        fromJson(found.input, json),
+      );
+      return toJson(found.output, message, { alwaysEmitImplicit: true }) as JsonObject;
+    } catch (error) {
+      const known = fromConnectError(error);
+      // Of the connection, and not of the service.
+      if (known instanceof ConnectError)
+        throw new AionError("transport_failed", known.message, { cause: error });
+      throw known;
+    }
+  }
+}
+
+function findMethod(service: DescService, name: string): DescMethodUnary | undefined {
+  const found = service.method[name];
+  return found?.methodKind === "unary" ? (found as DescMethodUnary) : undefined;
+}
