@@ -26,6 +26,7 @@ import { readEnd } from "./views.ts";
  */
 
 const pageEvents = 2_000;
+const attemptsMax = 100;
 const reopenable: readonly string[] = ["failed", "cancelled", "timed-out"];
 
 /** What the end of a run, or a cancellation, calls off: nothing outside has happened by it. */
@@ -37,28 +38,41 @@ export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<vo
   const { workflowId, runId, fields } = parseEnd(request);
   const { requestId } = fields;
   if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
-  await kernel.residency.visit<void>(
-    workflowId,
-    {},
-    {
-      here: async (run) => {
-        if (await isRepeated()) return;
-        throw refusal(`run ${run.state.started.runId} of workflow ${workflowId} has not ended`);
-      },
-      onDisk: async (row) => {
-        if (await isRepeated()) return;
-        if (row === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-        if (runId !== undefined && runId !== row.runId) {
-          const meant = await kernel.store.findRun(workflowId, runId);
-          if (meant === undefined)
-            throw new AionError("run_not_found", `there is no workflow ${workflowId} with run ${runId}`);
-          throw refusal(`run ${runId} of workflow ${workflowId} is not the latest: run ${row.runId} is`);
-        }
-        await reopen(kernel, row, fields);
-      },
-    },
-  );
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await visit();
+      break;
+    } catch (error) {
+      // Another run of the id was begun meanwhile: what is asked is asked of that one.
+      const isRace = isAionError(error) && error.code === "sequence_conflict";
+      if (!isRace || attempt >= attemptsMax) throw error;
+    }
+  }
   kernel.insist("bringing a run back", () => kernel.residency.resident(workflowId));
+
+  async function visit(): Promise<void> {
+    await kernel.residency.visit<void>(
+      workflowId,
+      {},
+      {
+        here: async (run) => {
+          if (await isRepeated()) return;
+          throw refusal(`run ${run.state.started.runId} of workflow ${workflowId} has not ended`);
+        },
+        onDisk: async (row) => {
+          if (await isRepeated()) return;
+          if (row === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+          if (runId !== undefined && runId !== row.runId) {
+            const meant = await kernel.store.findRun(workflowId, runId);
+            if (meant === undefined)
+              throw new AionError("run_not_found", `there is no workflow ${workflowId} with run ${runId}`);
+            throw refusal(`run ${runId} of workflow ${workflowId} is not the latest: run ${row.runId} is`);
+          }
+          await reopen(kernel, row, fields);
+        },
+      },
+    );
+  }
 
   async function isRepeated(): Promise<boolean> {
     if (requestId === undefined) return false;

@@ -458,6 +458,31 @@ it.each(["read", "written"] as const)("a run that is deleted while it is %s is n
   expect(await errorOf(run.reopen())).toMatchObject({ code: "run_not_found" });
 });
 
+it("a run after which another is begun while it is reopened is not the latest any more", async () => {
+  // I-36
+  const inner = openMemoryStore();
+  let begin: (() => Promise<unknown>) | undefined;
+  const store = overStore(inner, {
+    readSegment: async (run, from, limit) => {
+      const page = await inner.readSegment(run, from, limit);
+      const other = begin;
+      begin = undefined;
+      await other?.();
+      return page;
+    },
+  });
+  const { work } = flaky("work");
+  const waits = workflow("waits", () => receive(go));
+  const fails = workflow("fails", () => work(1));
+  await using t = await TestEngine.open({ workflows: [fails, waits], activities: [work], store });
+  const run = await t.client.start(fails, undefined, { id: "a" });
+  await errorOf(run.result());
+  begin = () => t.client.start(waits, undefined, { id: "a", reuse: "after-close" });
+  expect(await errorOf(t.client.get("a").reopen())).toMatchObject(refused);
+  expect((await t.client.get("a").describe()).status).toBe("running");
+  await t.client.get("a").terminate();
+});
+
 it("a run that timed out in a pause goes on, and hears what reached it in the pause", async () => {
   await using t = await TestEngine.open({ workflows: [listener], activities: [] });
   const run = await t.client.start(listener, undefined, { runTimeout: "1 hour" });
