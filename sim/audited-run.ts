@@ -364,7 +364,9 @@ export class AuditedRun {
       this.#onRemark("told after a pause");
     } else if (this.isPaused) {
       // Cancelled before its code has begun, there is nothing that would move.
-      const isEnd = event.type === "WorkflowCancelled" && this.isCodeUnbegun;
+      const isEnd =
+        (event.type === "WorkflowCancelled" && this.isCodeUnbegun) ||
+        (event.type === "WorkflowFailed" && event.failure.kind === "engine");
       if ((role === "command" && !isEnd) || event.type === "ActivityStarted")
         this.#fail("pause-moves", event, "the run is paused");
       if (role === "input") {

@@ -84,6 +84,8 @@ export class SimClient implements Actor {
   isDone = false;
   readonly signals: SentSignal[] = [];
   readonly updates: MadeUpdate[] = [];
+  /** Requests that it has made. */
+  readonly #reopenings = new Set<string>();
   readonly #of: ClientOptions;
   /** Runs that starts of a workflow id were answered with. */
   readonly #started = new Map<string, StartReply[]>();
@@ -481,8 +483,10 @@ export class SimClient implements Actor {
     const runId =
       which === "named" ? auditor.latest(of)?.runId : which === "first" ? runs()[0]?.runId : undefined;
     const isMade = (): boolean => runs().some((run) => run.controlRequests.has(`reopen:${requestId}`));
-    // What cannot be is asked for now and then.
-    if (!mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
+    // What cannot be is asked for now and then; what was asked is repeated.
+    const isRepeated = this.#reopenings.has(requestId);
+    if (!isRepeated && !mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
+    this.#reopenings.add(requestId);
     const request = { workflowId, requestId, ...(runId === undefined ? {} : { runId: runId as RunId }) };
     const ask = async (service: Service, { limits }: EngineLife): Promise<void> => {
       const latest = auditor.latest(workflowId);
