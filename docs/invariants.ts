@@ -369,7 +369,7 @@ export const groups: readonly Group[] = [
         number: 57,
         claim:
           "A run that reaches a limit of the engine loses nothing that was recorded or acknowledged, can be terminated, and goes on under a larger one; no replay depends on a limit.",
-        layers: ["U"],
+        layers: ["S", "U"],
       },
     ],
   },

@@ -131,6 +131,8 @@ export class AuditedRun {
   readonly updates = new Map<string, "open" | "settled">();
   readonly settled = new Set<string>();
   readonly heartbeats = new Map<number, string>();
+  /** Those of them that are in its history. */
+  readonly #recordedHeartbeats = new Map<number, string>();
   /** Of attempts on workers, by ordinal and attempt: the details on disk when the attempt was begun. */
   readonly toldHeartbeats = new Map<string, string>();
   /** Compensations that were begun, in their order. */
@@ -141,10 +143,14 @@ export class AuditedRun {
   closedAt: number | undefined;
   /** When it is to be looked at, by its row. */
   wakeAt: number | null = null;
-  /** Its row says that its code is missing. */
+  /** Its row says that it cannot go on now: its code is missing, or it has too much. */
   isHeld = false;
   /** What its row says of what is parked. */
   parkedRow: string | null = null;
+  /** The same, since it has more than the engine allows. */
+  isHeldForLimit = false;
+  /** Commits that have added to it since it has more events than the engine allows. */
+  beyondCount = 0;
   /** By retention. */
   isDeleted = false;
   isCancelRequested = false;
@@ -348,14 +354,17 @@ export class AuditedRun {
     if (this.reopenedCount > 0) this.#onRemark("run reopened again");
     if (event.voids.length > 1) this.#onRemark("failure taken back by a reopening");
     this.reopenedCount += 1;
+    this.isHeld = false;
+    this.isHeldForLimit = false;
     for (const seq of event.voids.toSorted((left, right) => right - left)) {
       this.voids.add(seq);
       for (const takeBack of this.#takenBackBy.get(seq) ?? []) takeBack();
     }
     this.isPaused = false;
     if (this.parked.length > 0) this.#onRemark("run reopened with a parked activity");
-    // The store keeps no details for a run that has ended.
+    // The store keeps no details for a run that has ended; its history does.
     this.heartbeats.clear();
+    for (const [ordinal, details] of this.#recordedHeartbeats) this.heartbeats.set(ordinal, details);
     const { runDeadlineAt, executionDeadlineAt } = event;
     this.deadlines = {
       ...this.deadlines,
@@ -400,7 +409,9 @@ export class AuditedRun {
       this.#onRemark("told after a pause");
     } else if (this.isPaused) {
       // Cancelled before its code has begun, there is nothing that would move.
-      const isEnd = event.type === "WorkflowCancelled" && this.isCodeUnbegun;
+      const isEnd =
+        (event.type === "WorkflowCancelled" && this.isCodeUnbegun) ||
+        (event.type === "WorkflowFailed" && event.failure.kind === "engine");
       if ((role === "command" && !isEnd) || event.type === "ActivityStarted")
         this.#fail("pause-moves", event, "the run is paused");
       if (role === "input") {
@@ -771,6 +782,8 @@ export class AuditedRun {
     const isFinal =
       (event.type === "ActivityFailed" && event.failure.nonRetryable === true) ||
       (event.type === "ActivityTimedOut" && event.timeout.startsWith("schedule-to"));
+    // I-14: of the last one, too: it may be taken back.
+    this.#noteHeartbeat(event);
     const isToPark =
       event.type === "ActivityFailed" && event.failure.park === true
         ? !isInvalid(event)
@@ -800,7 +813,15 @@ export class AuditedRun {
     activity.retryEpoch = epoch;
     activity.setBackMs = this.#setBackMs();
     activity.startedAt = undefined;
-    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
+  }
+
+  #noteHeartbeat({
+    ordinal,
+    heartbeat,
+  }: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" }): void {
+    if (heartbeat === undefined) return;
+    this.heartbeats.set(ordinal, heartbeat);
+    this.#recordedHeartbeats.set(ordinal, heartbeat);
   }
 
   /** I-60: it asks for an operator, or its attempts are used up and its policy does. */
@@ -882,7 +903,7 @@ export class AuditedRun {
     activity.retryEpoch = epoch;
     activity.setBackMs = this.#setBackMs();
     activity.startedAt = undefined;
-    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
+    this.#noteHeartbeat(event);
   }
 
   #activityOf(event: NewEvent & { readonly ordinal: number }): AuditedActivity {
@@ -899,6 +920,8 @@ export class AuditedRun {
     this.#onTakenBack(() => {
       this.activities.set(event.ordinal, activity);
       this.settled.delete(key);
+      // Asked for after its outcome, in a pause: without that it counts.
+      if (this.#issued.has(`ActivityCancelRequested ${event.ordinal}`)) activity.isCancelRequested = true;
     });
   }
 

@@ -9,6 +9,8 @@ import type { AttemptWatch } from "./audited-run.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
+import type { Counts, LimitsPlan } from "./limit-oracle.ts";
+import { checkHeld, checkLimits, checkLimitVerdict, countsOf, noCounts } from "./limit-oracle.ts";
 import { checkChildrenOfReopened } from "./reopen-oracle.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -51,6 +53,8 @@ export class Auditor {
   /** By how much the clock of each owner is ahead. */
   readonly #skews = new Map<number, number>();
   #epoch = 0;
+  /** What the owner lets a run have. */
+  #limits: LimitsPlan | undefined;
   #shownAtMs: number | undefined;
   #isReleased = false;
   /** Signals that waited on disk for a run that was held, and ended. */
@@ -104,9 +108,15 @@ export class Auditor {
   /** I-16: epochs only grow. I-17: nobody is replaced who has shown lately that it lives. */
   claimed(
     epoch: number,
-    of: { readonly nowMs: number; readonly leaseMs: number; readonly skewMs: number },
+    of: {
+      readonly nowMs: number;
+      readonly leaseMs: number;
+      readonly skewMs: number;
+      readonly limits: LimitsPlan | undefined;
+    },
   ): void {
-    const { nowMs, leaseMs, skewMs } = of;
+    const { nowMs, leaseMs, skewMs, limits } = of;
+    this.#limits = limits;
     if (epoch <= this.#epoch) throw new SimulationFailure("epoch", `epoch ${epoch} after ${this.#epoch}`);
     // A write extends the lease only when a third of it has passed.
     const silentMs = this.#shownAtMs === undefined ? leaseMs : nowMs - this.#shownAtMs;
@@ -215,7 +225,7 @@ export class Auditor {
     const { nowMs, steadyMs, lacks } = of;
     for (const run of this.openRuns()) {
       for (const { at, what, needsCode } of run.timeOuts()) {
-        if (needsCode && lacks.has(run.started.workflowType)) continue;
+        if (needsCode && (lacks.has(run.started.workflowType) || run.isHeldForLimit)) continue;
         const lateMs = Math.min(nowMs - at, steadyMs);
         if (lateMs > timeOutLateMsMax)
           throw new SimulationFailure(
@@ -241,7 +251,10 @@ export class Auditor {
       const audited = this.#keys.get(run.runKey);
       if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
+      checkHeld(audited, run);
+      const before = countsOf(audited);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
+      this.#checkLimits(audited, run.events, before);
       if (run.events.some(({ type }) => type === "WorkflowReopened")) this.#checkReopened(audited, commit);
       for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
@@ -252,6 +265,7 @@ export class Auditor {
     }
     if (start !== undefined) {
       const began = this.#begin(start, result.startedKey, ended, epoch);
+      this.#checkLimits(began, start.events, noCounts);
       if (start.events.some(isTerminal)) ended = began;
       this.#checkRow(began, start);
       began.found(start.attributes ?? {});
@@ -264,6 +278,10 @@ export class Auditor {
     this.#checkSent(commit, ended, epoch, result.messageIds, send);
     for (const message of consumed) this.#checkAnswer(message, commit);
     if (ended !== undefined) this.#checkEnd(ended, send);
+  }
+
+  #checkLimits(run: AuditedRun, events: readonly NewEvent[], before: Counts): void {
+    if (this.#limits !== undefined) checkLimits(run, events, before, this.#limits);
   }
 
   /** I-38: what is cancelled is told in the commit that says so. */
@@ -419,10 +437,18 @@ export class Auditor {
 
   #noteHeld(run: AuditedRun, blocked: string | null): void {
     if (run.terminal !== undefined) return;
-    const isHeld = blocked?.startsWith("workflow_type_unknown") === true;
-    if (isHeld) this.#statistics.note("run held, its code being missing");
-    else if (run.isHeld && blocked === null) this.#statistics.note("held run went on, its code being there");
-    run.isHeld = isHeld;
+    const isForCode = blocked?.startsWith("workflow_type_unknown") === true;
+    const isForLimit = blocked?.startsWith("run_limit") === true;
+    if (isForCode) this.#statistics.note("run held, its code being missing");
+    if (isForLimit) this.#statistics.note("run held for what it had");
+    if (isForLimit && this.#limits?.policy !== "block")
+      throw new SimulationFailure("held-wrongly", `${run.workflowId} is held: ${blocked}`);
+    if (run.isHeld && blocked === null)
+      this.#statistics.note(
+        run.isHeldForLimit ? "run held for what it had went on" : "held run went on, its code being there",
+      );
+    run.isHeld = isForCode || isForLimit;
+    run.isHeldForLimit = isForLimit;
   }
 
   #openExecution(workflowId: string): string | undefined {
@@ -576,7 +602,9 @@ export class Auditor {
         const isSettled = settled !== undefined;
         // It may have been looked for before it began. I-24: not if it was there all the time, whatever it continued as.
         const wasThere = execution !== undefined && execution === this.#openExecution(target);
-        const isRefused = settled?.kind === "signal-settled" && settled.failure !== undefined && !wasThere;
+        const mayBeFull = this.#limits?.limits.waitingSignalsMax !== undefined;
+        const isRefused =
+          settled?.kind === "signal-settled" && settled.failure !== undefined && (!wasThere || mayBeFull);
         const wasReceived = message.signalId !== undefined && this.hasSignal(target, message.signalId);
         if (message.from !== undefined && !isSettled) swallowed();
         if (!isRecorded && !isRefused && latest?.isOpen === true && !wasReceived) swallowed();
@@ -618,11 +646,9 @@ export class Auditor {
     if (terminal === undefined) return;
     this.#noteEnd(terminal);
     if (run.isHeld && terminal.type === "WorkflowTimedOut") this.#statistics.note("held run timed out");
+    checkLimitVerdict(run, this.#limits);
     if (terminal.type === "WorkflowFailed" && terminal.failure.kind === "engine")
-      throw new SimulationFailure(
-        "engine-verdict",
-        `${run.workflowId} was failed by the engine: ${terminal.failure.message}`,
-      );
+      this.#statistics.note("run failed for what it had");
     for (const [ordinal, child] of run.children) {
       const key = `${run.runId} ${ordinal}`;
       if ((child.policy !== "abandon") !== this.#closing.has(key))

@@ -53,8 +53,10 @@ export function checkCleanup(auditor: Auditor, accounts: Accounts, note: () => v
     const { undone, isInOrder, left } = cleanupOf(lines);
     if (undone.length === 0 && left.length === 0 && run.undone.length === 0) continue;
     const { type } = run.terminal;
-    const isWhole = type === "WorkflowFailed" || type === "WorkflowCancelled";
-    const isCutShort = type === "WorkflowTerminated" || type === "WorkflowTimedOut";
+    // An engine that fails a run runs no code of it.
+    const isByEngine = run.terminal.type === "WorkflowFailed" && run.terminal.failure.kind === "engine";
+    const isWhole = (type === "WorkflowFailed" && !isByEngine) || type === "WorkflowCancelled";
+    const isCutShort = type === "WorkflowTerminated" || type === "WorkflowTimedOut" || isByEngine;
     const expected = isWhole ? undone : isCutShort ? undone.slice(0, run.undone.length) : [];
     if (!isInOrder || run.undone.join() !== expected.join() || (isWhole && left.length > 0)) {
       throw new SimulationFailure(

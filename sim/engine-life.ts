@@ -4,12 +4,14 @@ import type { Ports } from "../src/core/ports.ts";
 import { Kernel } from "../src/engine/kernel.ts";
 import { Operations } from "../src/engine/operations.ts";
 import { deleteClosedRuns } from "../src/engine/retention.ts";
+import { parseRunLimits } from "../src/engine/run-limits.ts";
 import { loadInline, outsideWorkflow } from "../src/program/inline.ts";
 import type { ActivityTask, AnyWorkflow } from "../src/workflow/definition.ts";
 import { programWorkflows } from "../test/replay/interpreter.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
 import { labourActivities } from "./labour.ts";
+import type { LimitsPlan } from "./limit-oracle.ts";
 import type { Execution, Ledger } from "./ledger.ts";
 import type { FaultKind, Plan } from "./plan.ts";
 import type { Actor, Schedule } from "./schedule.ts";
@@ -38,6 +40,8 @@ export interface LifeOptions {
   readonly lacks: ReadonlySet<string>;
   /** It runs itself what others leave to workers. */
   readonly embeds: boolean;
+  /** What it lets a run have; `undefined`: what is usual. */
+  readonly limits: LimitsPlan | undefined;
   readonly plan: Plan;
   readonly schedule: Schedule;
   readonly side: StoreSide;
@@ -82,6 +86,10 @@ export class EngineLife implements Actor {
 
   get lacks(): ReadonlySet<string> {
     return this.#of.lacks;
+  }
+
+  get limits(): LimitsPlan | undefined {
+    return this.#of.limits;
   }
 
   #known(workflows: readonly AnyWorkflow[]): readonly AnyWorkflow[] {
@@ -148,6 +156,9 @@ export class EngineLife implements Actor {
       residentMax,
       payloadLimitBytes: 1_000_000,
       onNondeterminism: "fail",
+      ...(this.limits === undefined
+        ? {}
+        : { limits: parseRunLimits(this.limits.limits), onRunLimit: this.limits.policy }),
       outsideWorkflow,
       onStopped: (error) => {
         this.stopped = error;

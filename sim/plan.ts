@@ -2,6 +2,8 @@ import type { ReusePolicy } from "../src/client/service.ts";
 import type { Attributes } from "../src/core/attributes.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
+import type { LimitsPlan } from "./limit-oracle.ts";
+import { planLimits } from "./limit-oracle.ts";
 import type { Search } from "./attribute-oracle.ts";
 import { isSearch, searches } from "./attribute-oracle.ts";
 import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
@@ -38,9 +40,19 @@ const engineFaultKinds = [
   "missing-code",
 ] as const;
 
-export type FaultKind = (typeof engineFaultKinds)[number] | WorkerFaultKind;
+/** Drawn by dice of their own: the worlds without them are as they were before there were such. */
+const laterFaultKinds = ["limits"] as const;
 
-export const faultKinds: readonly FaultKind[] = [...engineFaultKinds, ...workerFaultKinds];
+export type FaultKind =
+  | (typeof engineFaultKinds)[number]
+  | (typeof laterFaultKinds)[number]
+  | WorkerFaultKind;
+
+export const faultKinds: readonly FaultKind[] = [
+  ...engineFaultKinds,
+  ...laterFaultKinds,
+  ...workerFaultKinds,
+];
 
 /** What a client does, one thing after the other; each is repeated until there is an answer. */
 export type Operation =
@@ -118,6 +130,8 @@ export interface Plan {
   readonly troubleMs: number;
   /** So long after that engines that lack code go on lacking it. */
   readonly unmendedMs: number;
+  /** What engines let one run have, those that come when all is well excepted; `undefined`: what is usual. */
+  readonly limits: LimitsPlan | undefined;
   /** `undefined`: none; engines run all activities themselves. */
   readonly workers: WorkersPlan | undefined;
   /** A world that takes longer than that has no end. */
@@ -154,6 +168,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const faults = new Set<FaultKind>(engineFaultKinds.filter(() => dice.chance(share)));
   const intensityOf = (of: Dice) => (kind: FaultKind) => [kind, of.pick([0.4, 1, 1, 4])] as const;
   const intensities = Object.fromEntries(engineFaultKinds.map(intensityOf(dice)));
+  for (const kind of laterFaultKinds) intensities[kind] = 1;
   const isMetronome = dice.chance(0.25);
   const programs: Record<string, Program> = {};
   const programCount = dice.int(1, 3);
@@ -187,6 +202,8 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     ),
     new Dice(`reopenings of ${seed}`),
   ).map((operations, index) => withSearches(operations, new Dice(`searches of client ${index} of ${seed}`)));
+  const limits = planLimits(new Dice(`limits of ${seed}`));
+  if (limits !== undefined) faults.add("limits");
   const left = new Set(reduction.operations);
   const clockDice = new Dice(`clocks of ${seed}`);
   const skewsMs = [1, 2, 3].map(() => skewOf(clockDice, leaseMs));
@@ -211,6 +228,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     ),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
     unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
+    limits: faults.has("limits") && !reduction.faults.includes("limits") ? limits : undefined,
     workers,
     // Workers say that they are alive, however long nothing else happens.
     stepsMax: workers === undefined ? 60_000 : 600_000,

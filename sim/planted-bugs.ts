@@ -1104,6 +1104,15 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "details-lost-by-reopening",
+    claim: "The details that the last attempt left do not count when its failure is taken back.",
+    invariants: [14, 59],
+    within: 100,
+    edits: [
+      edit("replay/run-state.ts", "      noteDetails(this.#activityOf(event), event);\n", "      return;\n"),
+    ],
+  },
+  {
     name: "reopening-repeated",
     claim: "A request to reopen that was made before is taken for another one.",
     invariants: [20, 59],
@@ -1146,6 +1155,71 @@ let latestMs = 0;`,
         "replay/run-state.ts",
         "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
         "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+      ),
+    ],
+  },
+  {
+    name: "beyond-its-limit",
+    claim: "What a run asks for is recorded though it is more than a run may have.",
+    invariants: [57],
+    within: 300,
+    edits: [
+      edit(
+        "engine/run-limits.ts",
+        "      if (count > max) return this.#reached(state, limit, `${count} ${what}`);\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "held-for-a-limit-for-ever",
+    claim: "A run that is held for a limit is not tried again by an engine with a larger one.",
+    invariants: [29, 57],
+    within: 300,
+    edits: [
+      edit(
+        "engine/blocked-runs.ts",
+        'wakeAt: blocked === null || status === "paused" ? wakeAt : 0,',
+        'wakeAt: blocked === null || status === "paused" || blocked.startsWith("run_limit") ? null : 0,',
+      ),
+    ],
+  },
+  {
+    name: "message-lost-in-the-hold",
+    claim: "What comes for a run that is held for a limit is taken for delivered.",
+    invariants: [22, 34, 57],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/mailbox.ts",
+        '        if (isAionError(error) && error.code === "run_blocked") {\n',
+        '        if (isAionError(error) && error.code === "run_blocked" && error.message.includes("may have")) {\n          await this.#settle({ consume: [message.messageId], send: [] });\n          remove(line, message);\n          continue;\n        }\n        if (isAionError(error) && error.code === "run_blocked") {\n',
+      ),
+    ],
+  },
+  {
+    name: "failed-for-a-limit-and-held",
+    claim: "An engine that is to fail what goes beyond a limit holds it.",
+    invariants: [57],
+    within: 30,
+    edits: [
+      edit(
+        "engine/kernel.ts",
+        "const policy = isLimit ? this.options.onRunLimit : this.options.onNondeterminism;",
+        'const policy = isLimit ? "block" : this.options.onNondeterminism;',
+      ),
+    ],
+  },
+  {
+    name: "failed-for-a-limit-unheard",
+    claim: "A run that is failed for a limit tells nobody that it has ended.",
+    invariants: [34, 35, 57],
+    within: 1000,
+    edits: [
+      edit(
+        "engine/closing.ts",
+        "  const messages: OutgoingMessage[] = [];\n  const { parent } = state.started;\n",
+        '  const messages: OutgoingMessage[] = [];\n  if (terminal.type === "WorkflowFailed" && terminal.failure.type === "run_limit") return messages;\n  const { parent } = state.started;\n',
       ),
     ],
   },

@@ -60,7 +60,11 @@ class Replayer {
       throw new SimulationFailure("replay", `${run.workflowId}: its code asks for more than was recorded`);
     // Ended before anything but its start was on disk: its code was told of nothing.
     const isUntold = isClosed(run.status) && run.headSeq === run.firstSeq + 1 && live.length === 0;
-    const hasAccount = run.workflowType in this.#programs && state.isCodeStarted && !isUntold;
+    // What the code did in the turn that went beyond a limit does not count.
+    const { terminal } = state;
+    const isFailedByEngine = terminal?.type === "WorkflowFailed" && terminal.failure.kind === "engine";
+    const hasAccount =
+      run.workflowType in this.#programs && state.isCodeStarted && !isUntold && !isFailedByEngine;
     const told = hasAccount ? accountOf(instance, run.workflowId) : undefined;
     instance.dispose();
     return { state, account: told };

@@ -50,6 +50,8 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "update_not_found",
   "run_not_reopenable",
   "activity_not_parked",
+  "signals_full",
+  "updates_pending",
 ]);
 
 const listPage = 2;
@@ -89,6 +91,8 @@ export class SimClient implements Actor {
   isDone = false;
   readonly signals: SentSignal[] = [];
   readonly updates: MadeUpdate[] = [];
+  /** Requests that it has made. */
+  readonly #reopenings = new Set<string>();
   readonly #of: ClientOptions;
   /** Runs that starts of a workflow id were answered with. */
   readonly #started = new Map<string, StartReply[]>();
@@ -311,7 +315,11 @@ export class SimClient implements Actor {
     const answer = await this.#ask("signal", (service) => service.signal(request), { workflowId });
     sent.isAlone = answer.isAlone;
     if ("reply" in answer) return this.#acknowledged(sent);
-    this.#of.statistics.note("signal refused, its target having ended");
+    this.#of.statistics.note(
+      answer.refusal === "signals_full"
+        ? "signal refused, as many waiting"
+        : "signal refused, its target having ended",
+    );
     if (answer.isAlone) sent.outcome = "refused";
   }
 
@@ -508,14 +516,17 @@ export class SimClient implements Actor {
     const runId =
       which === "named" ? auditor.latest(of)?.runId : which === "first" ? runs()[0]?.runId : undefined;
     const isMade = (): boolean => runs().some((run) => run.controlRequests.has(`reopen:${requestId}`));
-    // What cannot be is asked for now and then.
-    if (!mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
+    // What cannot be is asked for now and then; what was asked is repeated.
+    const isRepeated = this.#reopenings.has(requestId);
+    if (!isRepeated && !mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
+    this.#reopenings.add(requestId);
     const request = { workflowId, requestId, ...(runId === undefined ? {} : { runId: runId as RunId }) };
-    const ask = async (service: Service): Promise<void> => {
+    const ask = async (service: Service, { limits }: EngineLife): Promise<void> => {
       const latest = auditor.latest(workflowId);
       const wasMade = isMade();
       const eventCount = latest?.events.length;
       const isPlain =
+        limits === undefined &&
         latest !== undefined &&
         !latest.isDeleted &&
         (runId ?? latest.runId) === latest.runId &&

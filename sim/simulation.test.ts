@@ -29,7 +29,7 @@ function seedOfCommit(): number {
 
 describe("worlds in which everything goes wrong", () => {
   // I-1, I-3, I-4, I-5, I-6, I-8, I-9, I-10, I-12, I-14, I-16, I-17, I-19, I-20, I-21, I-22, I-23, I-24, I-25, I-26, I-27, I-28, I-29, I-34, I-35,
-  // I-36, I-37, I-38, I-39, I-40, I-41, I-42, I-59, I-60
+  // I-36, I-37, I-38, I-39, I-40, I-41, I-42, I-57, I-59, I-60
   it(
     "break no law",
     async () => {

@@ -12,6 +12,7 @@ import type {
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
+import type { LimitsPlan } from "./limit-oracle.ts";
 import type { FaultKind, StoreKind } from "./plan.ts";
 import type { PostgresFault } from "./postgres-errors.ts";
 import { drawPostgresFault, judgePostgres, postgresAttemptsMax } from "./postgres-errors.ts";
@@ -19,6 +20,12 @@ import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Trace } from "./trace.ts";
+
+/** What a store's side wants to know of an engine. */
+export interface StoreClient {
+  readonly skewMs: number;
+  readonly limits: LimitsPlan | undefined;
+}
 
 /** A call that is carried out so long after it was made makes what hangs on it late. */
 const lateMs = 500;
@@ -97,7 +104,7 @@ export class StoreLink {
   /** Up to where an operator has had runs deleted: those that closed before it. */
   deletesBefore = Number.NEGATIVE_INFINITY;
   readonly #side: StoreSide;
-  readonly #engine: Actor & { readonly skewMs: number };
+  readonly #engine: Actor & StoreClient;
   readonly #writeLane: Lane;
   readonly #answerLane: Lane;
   readonly #writes: Write[] = [];
@@ -105,7 +112,7 @@ export class StoreLink {
   #lastAnswerAt = 0;
   #failure: AionError | undefined;
 
-  constructor(side: StoreSide, engine: Actor & { readonly skewMs: number }) {
+  constructor(side: StoreSide, engine: Actor & StoreClient) {
     this.#side = side;
     this.#engine = engine;
     // A server goes on with what it was asked while its client is frozen; a library does not.
@@ -325,6 +332,7 @@ export class StoreLink {
           nowMs,
           leaseMs: (args[0] as OwnerClaim).leaseMs,
           skewMs: this.#engine.skewMs,
+          limits: this.#engine.limits,
         });
         trace.add(`  epoch ${this.token.epoch}`);
       }

@@ -369,6 +369,7 @@ export class WorkerOracle implements AttemptWatch {
     const activity = run?.activities.get(ordinal);
     if (wire.life.epoch !== this.#auditor.epoch || run?.isOpen !== true || activity?.attempt !== attempt)
       return;
+    if (run.isHeldForLimit) return;
     if (activity.startedAt !== undefined && activity.worker === wire.worker.identity)
       throw new SimulationFailure(
         "told-to-stop",
@@ -394,6 +395,8 @@ export class WorkerOracle implements AttemptWatch {
       if (outcome !== undefined && outcome.type !== "ActivityCancelled")
         fail(`its outcome is on disk, ${outcome.type}`);
       const activity = run.activities.get(named.ordinal);
+      // What is under way when a run is held for what it has is not waited for.
+      if (run.isHeldForLimit) return;
       if (run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined)
         fail("it is the attempt under way");
       return;

@@ -14,6 +14,7 @@ import { checkFound } from "./attribute-oracle.ts";
 import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
+import type { LimitsPlan } from "./limit-oracle.ts";
 import { Network } from "./network.ts";
 import type { FaultKind, Plan } from "./plan.ts";
 import { spreadOf } from "./plan.ts";
@@ -90,7 +91,7 @@ interface Seat {
 }
 
 function isLacking(life: EngineLife | undefined): boolean {
-  return life !== undefined && life.lacks.size > 0;
+  return life !== undefined && (life.lacks.size > 0 || life.limits !== undefined);
 }
 
 class World {
@@ -111,6 +112,7 @@ class World {
   readonly #lookDice: Dice;
   readonly #codeDice: Dice;
   readonly #doubtDice: Dice;
+  readonly #limitDice: Dice;
   readonly #inner: Store;
   readonly #actor: Actor = { name: "world", isHalted: false, isGone: false };
   readonly #side: StoreSide;
@@ -136,6 +138,7 @@ class World {
     this.#lookDice = new Dice(`looks of ${seed}`);
     this.#codeDice = new Dice(`code of ${seed}`);
     this.#doubtDice = new Dice(`doubts of ${seed}`);
+    this.#limitDice = new Dice(`raised limits of ${seed}`);
     const { time } = this.#schedule;
     const leaseClock = { skewMs: 0 };
     const clock = { now: () => time.clock.now() + leaseClock.skewMs };
@@ -452,7 +455,8 @@ class World {
     );
     const { runs } = await this.#inner.list({}, { limit: 10_000 });
     for (const run of runs) {
-      if (run.blocked !== undefined)
+      // One that is paused is looked at when it is to go on.
+      if (run.blocked !== undefined && run.status !== "paused")
         throw new SimulationFailure("blocked", `${run.workflowId} is blocked: ${run.blocked}`);
     }
     const sent = this.#clients.flatMap((client) => client.signals);
@@ -484,6 +488,7 @@ class World {
         skewMs: this.#plan.skewsMs[seat.number - 1] ?? 0,
         lacks: this.#lacks(),
         embeds: this.#embeds(),
+        limits: this.#limits(),
         plan: this.#plan,
         schedule: this.#schedule,
         side: this.#side,
@@ -507,6 +512,11 @@ class World {
     for (let count = this.#codeDice.int(1, 3); count > 0; count--) lacks.add(this.#codeDice.pick(names));
     this.#trace.add(`  it lacks ${[...lacks].join()}`);
     return lacks;
+  }
+
+  /** A deploy may come with other limits. */
+  #limits(): LimitsPlan | undefined {
+    return this.#isFaulty("limits") && this.#limitDice.chance(0.7) ? this.#plan.limits : undefined;
   }
 
   /** A deploy may move activities from workers into the engine, and back. */

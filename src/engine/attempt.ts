@@ -130,7 +130,9 @@ export function toFailedEvent(
     ordinal,
     attempt,
     failure,
-    ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
+    ...(retryAt === undefined ? {} : { retryAt }),
+    // Of the last attempt, too: its failure may be taken back.
+    ...(heartbeat === undefined ? {} : { heartbeat }),
   };
 }
 
@@ -153,7 +155,9 @@ export function toTimedOutEvent(
     ordinal,
     attempt,
     timeout,
-    ...(retryAt === undefined ? {} : { retryAt, ...(heartbeat === undefined ? {} : { heartbeat }) }),
+    ...(retryAt === undefined ? {} : { retryAt }),
+    // Of the last attempt, too: its failure may be taken back.
+    ...(heartbeat === undefined ? {} : { heartbeat }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { EndRequest } from "../client/service.ts";
 import { noAttributes } from "../core/attributes.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, EventOf } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
 import { isPackageVersion } from "../core/package-version.ts";
@@ -27,6 +27,7 @@ import { readEnd } from "./views.ts";
  * anything is written: a run that could not go on exactly is refused, and stays as it is. Nobody else comes near the workflow meanwhile.
  */
 
+const attemptsMax = 100;
 const reopenable: readonly string[] = ["failed", "cancelled", "timed-out"];
 
 /**
@@ -41,28 +42,41 @@ export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<vo
   const { workflowId, runId, fields } = parseEnd(request);
   const { requestId } = fields;
   if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
-  await kernel.residency.visit<void>(
-    workflowId,
-    {},
-    {
-      here: async (run) => {
-        if (await isRepeated()) return;
-        throw refusal(`run ${run.state.started.runId} of workflow ${workflowId} has not ended`);
-      },
-      onDisk: async (row) => {
-        if (await isRepeated()) return;
-        if (row === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-        if (runId !== undefined && runId !== row.runId) {
-          const meant = await kernel.store.findRun(workflowId, runId);
-          if (meant === undefined)
-            throw new AionError("run_not_found", `there is no workflow ${workflowId} with run ${runId}`);
-          throw refusal(`run ${runId} of workflow ${workflowId} is not the latest: run ${row.runId} is`);
-        }
-        await reopen(kernel, row, fields);
-      },
-    },
-  );
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await visit();
+      break;
+    } catch (error) {
+      // Another run of the id was begun meanwhile: what is asked is asked of that one.
+      const isRace = isAionError(error) && error.code === "sequence_conflict";
+      if (!isRace || attempt >= attemptsMax) throw error;
+    }
+  }
   kernel.insist("bringing a run back", () => kernel.residency.resident(workflowId));
+
+  async function visit(): Promise<void> {
+    await kernel.residency.visit<void>(
+      workflowId,
+      {},
+      {
+        here: async (run) => {
+          if (await isRepeated()) return;
+          throw refusal(`run ${run.state.started.runId} of workflow ${workflowId} has not ended`);
+        },
+        onDisk: async (row) => {
+          if (await isRepeated()) return;
+          if (row === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+          if (runId !== undefined && runId !== row.runId) {
+            const meant = await kernel.store.findRun(workflowId, runId);
+            if (meant === undefined)
+              throw new AionError("run_not_found", `there is no workflow ${workflowId} with run ${runId}`);
+            throw refusal(`run ${runId} of workflow ${workflowId} is not the latest: run ${row.runId} is`);
+          }
+          await reopen(kernel, row, fields);
+        },
+      },
+    );
+  }
 
   async function isRepeated(): Promise<boolean> {
     if (requestId === undefined) return false;

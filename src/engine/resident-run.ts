@@ -77,7 +77,7 @@ export class ResidentRun {
   waitingSignals: number;
   /** When its code was given the latest event. */
   #activatedAt = 0;
-  readonly #isHeld: boolean;
+  #isHeld: boolean;
 
   constructor(options: {
     readonly host: RunHost;
@@ -500,6 +500,7 @@ export class ResidentRun {
       }
       if (result.startedKey !== undefined && batch.next === undefined) this.runKey = result.startedKey;
       this.wakeAtWritten = batch.wakeAt;
+      if (commit.run !== undefined) this.#isHeld = false;
       this.#batch = undefined;
       this.#phase = "idle";
       this.#host.committed(this, batch, result);

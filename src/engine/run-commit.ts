@@ -56,7 +56,7 @@ export function toNextCommit(
   row: {
     readonly runKey: RunKey;
     readonly wakeAtWritten: number | null;
-    /** Its row says that it is blocked. */
+    /** Its row may say that it is blocked: what was to take that back may have been refused. */
     readonly isHeld: boolean;
     readonly heartbeats: readonly Heartbeat[];
   },
@@ -72,10 +72,8 @@ export function toNextCommit(
     wakeAt: batch.wakeAt,
     wakeAtBefore: row.wakeAtWritten,
   };
-  if (terminal !== undefined) {
-    run.closedAt = terminal.recordedAt;
-    if (row.isHeld) run.blocked = null;
-  }
+  if (terminal !== undefined) run.closedAt = terminal.recordedAt;
+  if (row.isHeld) run.blocked = null;
   const heartbeats = row.heartbeats.filter((beat) => state.activities.has(beat.ordinal));
   if (heartbeats.length > 0) run.heartbeats = heartbeats;
   if (batch.log.length > 0) run.log = batch.log;

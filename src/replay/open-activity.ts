@@ -94,11 +94,15 @@ export function noteFailedAttempt(activity: OpenActivity, event: AttemptFailed, 
     activity.leftCount = 0;
   }
   activity.retryAt = retryAt;
-  if (event.heartbeat !== undefined) {
-    activity.heartbeat = event.heartbeat;
-    activity.heartbeatAttempt = event.attempt;
-  }
+  noteDetails(activity, event);
   activity.lastFailure = toAttemptFailure(activity, event);
+}
+
+/** What the attempt left for the next one. */
+export function noteDetails(activity: OpenActivity, { attempt, heartbeat }: AttemptFailed): void {
+  if (heartbeat === undefined) return;
+  activity.heartbeat = heartbeat;
+  activity.heartbeatAttempt = attempt;
 }
 
 /** No attempt follows: what the code is told. */

@@ -16,6 +16,7 @@ import { historyShape } from "./history-shape.ts";
 import type { OpenActivity } from "./open-activity.ts";
 import {
   beginAttempt,
+  noteDetails,
   noteFailedAttempt,
   park,
   toActivityFailure,
@@ -232,13 +233,7 @@ export class RunState {
     this.#headSeq = event.seq;
     if (this.#voids.has(event.seq)) {
       this.#measure(event);
-      // Of a cancellation that was undone the request is known all the same.
-      if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
-        this.requests.noteCancel(event.requestId);
-      // Of a decision on a parked activity, too.
-      if (event.type === "ActivityFailed") this.requests.noteControl("resume-activity", event.requestId);
-      // It was told to those that waited for an update, and stands.
-      if (isTerminal(event)) this.updates.leave(event);
+      this.#noteVoid(event);
       return undefined;
     }
     const status = statusAfter(event);
@@ -252,6 +247,20 @@ export class RunState {
     // The start delay is over, and the code has yet to begin.
     if (delivery.kind === "start") this.#isCodeStarted = false;
     return undefined;
+  }
+
+  /** What holds all the same of an event that does not count. */
+  #noteVoid(event: Event): void {
+    // The request of a cancellation is known.
+    if (event.type === "WorkflowCancelRequested" || event.type === "WorkflowCancelled")
+      this.requests.noteCancel(event.requestId);
+    // And that of a decision on a parked activity.
+    if (event.type === "ActivityFailed") this.requests.noteControl("resume-activity", event.requestId);
+    // It was told to those that waited for an update, and stands.
+    if (isTerminal(event)) this.updates.leave(event);
+    // The next attempt is told of what the one before it left.
+    if (event.type === "ActivityFailed" || event.type === "ActivityTimedOut")
+      noteDetails(this.#activityOf(event), event);
   }
 
   #measure(event: Event): void {

@@ -80,6 +80,32 @@ describe("a run that failed", () => {
     expect(await eventsOfType(run, "WorkflowFailed")).toHaveLength(3);
   });
 
+  it("tells the next attempt of what the last one left", async () => {
+    // I-14
+    const told: unknown[] = [];
+    const state = { isUp: false };
+    const load = activity(
+      "load",
+      { heartbeat: "20s", retry: { maxAttempts: 2 } },
+      async (_n: number, task) => {
+        told.push(task.lastHeartbeat);
+        for (let row = (task.lastHeartbeat as number | undefined) ?? 0; row < 9; row++) {
+          if (row === 3 * told.length && !state.isUp) throw new Error("down");
+          task.heartbeat(row + 1);
+        }
+        return "loaded";
+      },
+    );
+    const importing = workflow("importing", () => load(1));
+    await using t = await TestEngine.open({ workflows: [importing], activities: [load] });
+    const run = await t.client.start(importing);
+    await errorOf(t.result(run));
+    state.isUp = true;
+    await run.reopen();
+    expect(await t.result(run)).toBe("loaded");
+    expect(told).toEqual([undefined, 3, 6]);
+  });
+
   it("voids all failures that the code had not acted on, and keeps what succeeded among them", async () => {
     const one = flaky("one");
     const two = flaky("two");
@@ -430,6 +456,31 @@ it.each(["read", "written"] as const)("a run that is deleted while it is %s is n
   await errorOf(run.result());
   isRetired = true;
   expect(await errorOf(run.reopen())).toMatchObject({ code: "run_not_found" });
+});
+
+it("a run after which another is begun while it is reopened is not the latest any more", async () => {
+  // I-36
+  const inner = openMemoryStore();
+  let begin: (() => Promise<unknown>) | undefined;
+  const store = overStore(inner, {
+    readSegment: async (run, from, limit) => {
+      const page = await inner.readSegment(run, from, limit);
+      const other = begin;
+      begin = undefined;
+      await other?.();
+      return page;
+    },
+  });
+  const { work } = flaky("work");
+  const waits = workflow("waits", () => receive(go));
+  const fails = workflow("fails", () => work(1));
+  await using t = await TestEngine.open({ workflows: [fails, waits], activities: [work], store });
+  const run = await t.client.start(fails, undefined, { id: "a" });
+  await errorOf(run.result());
+  begin = () => t.client.start(waits, undefined, { id: "a", reuse: "after-close" });
+  expect(await errorOf(t.client.get("a").reopen())).toMatchObject(refused);
+  expect((await t.client.get("a").describe()).status).toBe("running");
+  await t.client.get("a").terminate();
 });
 
 it("a run that timed out in a pause goes on, and hears what reached it in the pause", async () => {

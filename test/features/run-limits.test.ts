@@ -1,4 +1,4 @@
-import { Engine } from "aion";
+import { AionError, Engine } from "aion";
 import { TestEngine } from "aion/testing";
 import {
   activity,
@@ -14,6 +14,7 @@ import {
 } from "aion/workflow";
 import { describe, expect, it } from "vitest";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import { overStore } from "../recovery/over-store.ts";
 import { errorOf, eventsOf, eventsOfType, rootOf, typesOf } from "./run-history.ts";
 
 const go = signal<number>("go");
@@ -149,6 +150,33 @@ describe("a history at its limit", () => {
     await t.crash({ limits: { historyEventsMax: 100 } });
     expect(await t.result(run)).toBe(7);
     expect((await eventsOf(run)).slice(0, before.length)).toEqual(before);
+  });
+
+  it("is not said to hold its run that goes on, though the store refused to take that back", async () => {
+    // I-57
+    const inner = openMemoryStore();
+    let refusedCount = 0;
+    const store = overStore(inner, {
+      append: async (token, commits) => {
+        if (commits.some(({ run }) => run?.blocked === null && run.events.length === 0)) {
+          refusedCount += 1;
+          throw new AionError("store_unavailable", "the store is busy");
+        }
+        return await inner.append(token, commits);
+      },
+    });
+    const limits = { historyEventsMax: 20 };
+    await using t = await TestEngine.open({ workflows: [sequence], activities: [note], limits, store });
+    const run = await t.client.start(sequence, 10);
+    await t.settle();
+    expect((await run.describe()).blocked).toContain("run_limit: ");
+    await t.crash({ limits: { historyEventsMax: 100 } });
+    await t.settle();
+    expect(refusedCount).toBeGreaterThan(0);
+    expect((await run.describe()).status).toBe("running");
+    expect((await run.describe()).blocked).toBeUndefined();
+    await run.signal(go, 7);
+    expect(await t.result(run)).toBe(7);
   });
 
   it("holds it by its bytes, and lets it be terminated", async () => {
