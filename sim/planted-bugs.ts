@@ -199,7 +199,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "left-update-waits-for-ever",
     claim: "The end of a run is no outcome of its updates.",
     invariants: [26],
-    within: 10,
+    within: 40,
     edits: [edit("replay/update-states.ts", "      update.settledSeq = terminal.seq;\n", "")],
   },
   {
