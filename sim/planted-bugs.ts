@@ -14,6 +14,8 @@ export interface PlantedBug {
   readonly isOfWorkers?: true;
   /** It is looked for in worlds of schedules. */
   readonly isOfSchedules?: true;
+  /** It is looked for in worlds of resets. */
+  readonly isOfResets?: true;
   readonly edits: readonly Edit[];
 }
 
@@ -1508,5 +1510,131 @@ let latestMs = 0;`,
     within: 30,
     isOfSchedules: true,
     edits: [edit("core/schedule-state.ts", "this.#answer(event, startedId);", "")],
+  },
+  {
+    name: "reset-draws-again",
+    claim: "Behind the point of a reset the code has the random numbers that the old run had.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "    if (identity.runId !== this.#identity.runId) this.#random = undefined;\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "reset-with-another-key",
+    claim: "An activity that is open at the point of a reset has an idempotency key of the new run.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/dispatcher.ts",
+        "this.key = keyRunId === address.runId ? this.place : keyOf(keyRunId, address.ordinal);",
+        "this.key = this.place;",
+      ),
+    ],
+  },
+  {
+    name: "fork-with-the-same-key",
+    claim: "An activity that is open at the point of a fork keeps the idempotency key of the original.",
+    invariants: [62],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));",
+        "this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));",
+      ),
+    ],
+  },
+  {
+    name: "reset-loses-signals",
+    claim: "Signals that reached the runs behind the one that is reset are not carried on.",
+    invariants: [22, 61],
+    within: 100,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/reset-source.ts",
+        "    signals.push(...later.slice(copiedCount(started, later)).filter(isSignal));\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "reset-doubles-signals",
+    claim: "A signal that was told before the point is carried on once more.",
+    invariants: [22, 61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit("engine/reset-source.ts", "const isNew = !known.has(signalId);", "const isNew = true;"),
+      edit(
+        "engine/reset-source.ts",
+        "events.filter(isSignal).filter(({ seq }) => seq > afterSeq)",
+        "events.filter(isSignal)",
+      ),
+    ],
+  },
+  {
+    name: "reset-tells-the-parent",
+    claim: "The parent of a run that is reset is told that it was terminated.",
+    invariants: [34],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/closing.ts",
+        'terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined',
+        '{ type: "ChildWorkflowTerminated" }',
+      ),
+    ],
+  },
+  {
+    name: "reset-ends-its-children",
+    claim: "Children that the new run takes over are told that their parent has ended.",
+    invariants: [35, 61],
+    within: 30,
+    isOfResets: true,
+    edits: [edit("engine/resetting.ts", ".filter(([ordinal]) => !taken.has(ordinal))", "")],
+  },
+  {
+    name: "reset-made-again",
+    claim: "A reset that is repeated because its answer was lost is made once more.",
+    invariants: [3, 61],
+    within: 10,
+    isOfResets: true,
+    edits: [edit("engine/resetting.ts", "requestId !== undefined && requestId === asked.requestId", "false")],
+  },
+  {
+    name: "result-of-a-reset",
+    claim: "Who waits for a run that is reset hears that it was terminated.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "core/run-chain.ts",
+        'return terminal.type === "WorkflowTerminated" ? terminal.resetTo : undefined;',
+        "return undefined;",
+      ),
+    ],
+  },
+  {
+    name: "carried-as-they-come",
+    claim:
+      "Signals that are carried on are told where they stand, and not one after the other behind the point.",
+    invariants: [41, 61],
+    within: 30,
+    isOfResets: true,
+    edits: [
+      edit("replay/run-state.ts", "this.pausing.carry(event.carriedSignals ?? 0);", "this.pausing.carry(0);"),
+    ],
   },
 ];

@@ -9,6 +9,7 @@ import { keptSeeds, keptSeedsWithWorkers } from "./kept-seeds.ts";
 import { tryPlantedBug } from "./plant-trial.ts";
 import { plantedBugs } from "./planted-bugs.ts";
 import { noReduction, planOf } from "./plan.ts";
+import { runResetWorld } from "./reset-world.ts";
 import { runScheduleWorld } from "./schedule-world.ts";
 import { sometimes, sometimesWithWorkers, Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
@@ -66,6 +67,26 @@ describe("worlds in which everything goes wrong", () => {
       expect(counts["started"]).toBeGreaterThan(100);
       expect(counts["skipped"]).toBeGreaterThan(10);
       expect(counts["outage"]).toBeGreaterThan(5);
+    },
+    5 * minutes,
+  );
+
+  // I-22, I-34, I-41, I-61, I-62
+  it(
+    "break no law of resets and forks",
+    async () => {
+      const from = seedOfCommit();
+      const { failures } = await runBatch({ from, count: 100, workerCount: 2, hasResets: true });
+      expect(failures).toEqual([]);
+      const happened = new Map<string, number>();
+      for (let seed = from; seed < from + 20; seed++) {
+        const { counts } = await runResetWorld({ seed });
+        for (const [what, times] of Object.entries(counts))
+          happened.set(what, (happened.get(what) ?? 0) + times);
+      }
+      // They were no idle ones.
+      for (const what of ["resets", "forks", "redone", "carried", "taken over", "open ended"])
+        expect([what, (happened.get(what) ?? 0) > 5]).toEqual([what, true]);
     },
     5 * minutes,
   );

@@ -128,7 +128,7 @@ export class HistoryView {
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "WorkflowReset": {
         const facts = [
-          event.isFork === true ? "a fork from here on" : `run ${event.as.runId} from here on`,
+          `run ${event.as.runId} from here on`,
           ...(event.isRedone === true ? ["acting anew on what it learned last"] : []),
         ];
         return `${facts.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
@@ -180,15 +180,15 @@ export class HistoryView {
   }
 }
 
+function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
+  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
+  return `from event ${toSeq} of ${run} on`;
+}
+
 /** By whom, if not by an attempt. */
 function decided({ byOperator, reason }: { readonly byOperator?: true; readonly reason?: string }): string {
   if (byOperator !== true) return "";
   return reason === undefined ? ", by an operator" : `, by an operator (${reason})`;
-}
-
-function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
-  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
-  return `from event ${toSeq} of ${run} on`;
 }
 
 const typeWidth = "ActivityCancelRequested".length;

@@ -228,9 +228,11 @@ async function history(
 }
 
 /** Of all runs, each by itself. */
-function pointsOf(events: readonly Event[]): readonly ResetPoint[] {
+function pointsOf(events: readonly Event[]): readonly Pick<ResetPoint, "seq" | "isRedone">[] {
   const starts = events.flatMap(({ type }, index) => (type === "WorkflowStarted" ? [index] : []));
-  return starts.flatMap((from, place) => resetPoints(events.slice(from, starts[place + 1])));
+  return starts
+    .flatMap((from, place) => resetPoints(events.slice(from, starts[place + 1])))
+    .map(({ seq, isRedone }) => ({ seq, isRedone }));
 }
 
 function toRunId({ run }: RunOptions): { readonly runId?: string } {

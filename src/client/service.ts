@@ -259,6 +259,36 @@ export interface EndRequest extends RunAddress, Traced {
   readonly requestId?: string;
 }
 
+/** Without a run id: the latest run. */
+export interface ResetRequest extends RunAddress, Traced {
+  /**
+   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
+   * anew. Absent, of a run that did not end well or is blocked: the last one from which the code goes on, before what went wrong.
+   */
+  readonly toSeq?: number;
+  readonly reason?: string;
+  /** Names this call: repeated with the same one, it is answered as it was, whatever happened since. */
+  readonly requestId?: string;
+  /** Signals that came after that point: told to the new run in their order, or not. Default: `carry`, of a fork `drop`. */
+  readonly signals?: "carry" | "drop";
+  /** The version of the code. `same`: that of the old run. Default: the one that new runs get. */
+  readonly version?: string;
+}
+
+export interface ForkRequest extends ResetRequest {
+  readonly newWorkflowId: string;
+}
+
+export interface ResetReply {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** From where it goes on, and from a point of which run. */
+  readonly toSeq: number;
+  readonly resetFrom: string;
+  /** False: the call was made before. */
+  readonly isNew: boolean;
+}
+
 export interface ResumeActivityRequest extends RunAddress, Traced {
   /** Which of its activities. Absent: all of them that are parked. */
   readonly ordinal?: number;
@@ -290,36 +320,6 @@ export interface ResumeActivityReply {
   readonly runId: string;
   /** Of the activities that were decided on. */
   readonly ordinals: readonly number[];
-}
-
-/** Without a run id: the latest run. */
-export interface ResetRequest extends RunAddress, Traced {
-  /**
-   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
-   * anew. Absent, of a run that did not end well or is blocked: the last one from which the code goes on, before what went wrong.
-   */
-  readonly toSeq?: number;
-  readonly reason?: string;
-  /** Names this call: repeated with the same one, it is answered as it was, whatever happened since. */
-  readonly requestId?: string;
-  /** Signals that came after that point: told to the new run in their order, or not. Default: `carry`, of a fork `drop`. */
-  readonly signals?: "carry" | "drop";
-  /** The version of the code. `same`: that of the old run. Default: the one that new runs get. */
-  readonly version?: string;
-}
-
-export interface ForkRequest extends ResetRequest {
-  readonly newWorkflowId: string;
-}
-
-export interface ResetReply {
-  readonly workflowId: string;
-  readonly runId: string;
-  /** From where it goes on, and from a point of which run. */
-  readonly toSeq: number;
-  readonly resetFrom: string;
-  /** False: the call was made before. */
-  readonly isNew: boolean;
 }
 
 export interface ResultRequest extends RunAddress {

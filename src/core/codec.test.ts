@@ -158,7 +158,7 @@ const bodies: {
   WorkflowReset: withOptional(
     record({ as: withOptional(record({ workflowId: anyWorkflowId, runId }), { parent }) }),
     {
-      isFork: fc.constant(true as const),
+      keysRunId: runId,
       isRedone: fc.constant(true as const),
       carriedSignals: ordinal,
       reason: text,

@@ -47,6 +47,8 @@ export interface CodeIdentity {
   readonly runId: RunId;
   readonly parent?: ParentLink;
   readonly continuedFrom?: RunId;
+  /** The schedule that started it, and for which time of its. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
 }
 
 /** Which run a run goes on from. */
@@ -176,7 +178,11 @@ export type EventBody =
   | {
       readonly type: "WorkflowReset";
       readonly as: CodeIdentity;
-      readonly isFork?: true;
+      /**
+       * Another workflow asked for what is open here: activities have the idempotency keys of that run from here on, and to children, and
+       * whom it sent signals, it is that run, which they do not know.
+       */
+      readonly keysRunId?: RunId;
       /** Of what the code did about what it learned last nothing was copied: it acts on that anew. */
       readonly isRedone?: true;
       /** So many signals follow that had come after that point. The code is told of each by an `InputDelivered`. */

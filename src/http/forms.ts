@@ -140,6 +140,7 @@ const codeIdentity = z
     runId: z.string(),
     parent: maybe(runAddress),
     continuedFrom: maybe(z.string()),
+    schedule: maybe(z.object({ id: z.string(), nominalAt: instant })),
   })
   .describe("As whom its code acts.");
 
@@ -228,7 +229,11 @@ export const events = {
   }),
   WorkflowReset: event("WorkflowReset", {
     as: codeIdentity,
-    isFork: maybe(z.literal(true)),
+    keysRunId: maybe(
+      z
+        .string()
+        .describe("Activities that are open here have the idempotency keys of that run from here on."),
+    ),
     isRedone: maybe(z.literal(true).describe("What its code learned last it acts on anew.")),
     carriedSignals: maybe(z.number().describe("So many signals follow that came after that point.")),
     reason: maybe(z.string()),

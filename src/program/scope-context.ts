@@ -337,7 +337,7 @@ export class ScopeContext implements WorkflowContext {
         ? {}
         : { parent: { workflowId: identity.parent.workflowId, runId: identity.parent.runId } }),
       ...(identity.continuedFrom === undefined ? {} : { continuedFrom: identity.continuedFrom }),
-      ...(init.schedule === undefined ? {} : { schedule: { ...init.schedule } }),
+      ...(identity.schedule === undefined ? {} : { schedule: { ...identity.schedule } }),
     };
   }
 

@@ -471,15 +471,26 @@ export class RunState {
     // What another run was reopened for before it was copied is nothing of this one.
     this.#reopened = event.type === "WorkflowReopened" ? event : undefined;
     this.pausing.end();
-    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;
+    const owner = event.type === "WorkflowReset" ? event.keysRunId : undefined;
     for (const [ordinal, activity] of this.activities)
-      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, keyRunId));
+      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));
+    // Whoever resets it has decided.
+    if (event.type === "WorkflowReset")
+      for (const activity of this.activities.values()) activity.parked = undefined;
+    if (owner !== undefined) this.#own(owner);
     if (this.parked.length > 0) this.#parkedSeq = event.seq;
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
       ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
     };
+  }
+
+  /** What is open belongs to that run from here on. */
+  #own(runId: RunId): void {
+    for (const [ordinal, child] of this.#children ?? [])
+      this.#children?.set(ordinal, { ...child, parentRunId: runId });
+    for (const ordinal of this.#sends?.keys() ?? []) this.#sends?.set(ordinal, runId);
   }
 
   #tell(held: Delivery): Delivery {

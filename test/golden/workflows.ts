@@ -331,6 +331,26 @@ export const encore = workflow("encore", async (pieces: readonly string[]) => {
   return played;
 });
 
+// Retake: what goes on from an earlier point, as another run and under another name.
+
+const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
+export const note = signal<string>("note");
+
+export const extra = workflow("extra", async (role: string) => `${role} ${await receive(note)}`);
+
+export const retake = workflow("retake", async (scenes: readonly string[]) => {
+  const crowd = child(extra, "crowd");
+  const reel: string[] = [];
+  for (const scene of scenes) {
+    const luck = random() < 0.5 ? "heads" : "tails";
+    reel.push(`${await shoot([scene, uuid()])} (${luck})`);
+    const got = await receive(note, { timeout: "1 hour" });
+    reel.push(got.ok ? got.value : "no note");
+  }
+  await sleep("10 minutes");
+  return { reel, crowd: await crowd, of: info().runId === "" };
+});
+
 // Night desk: what waits for an operator, while the rest goes on.
 
 const desk = { retry: { maxAttempts: 2, initialDelay: "1s", jitter: 0, onExhausted: "park" } } as const;
@@ -362,26 +382,6 @@ export const sheet = workflow("sheet", async (left: number): Promise<string> => 
   await sleep("1 minute");
   if (left > 0) return continueAsNew(left - 1);
   return `${schedule.id} ${schedule.nominalAt}`;
-});
-
-// Retake: what goes on from an earlier point, as another run and under another name.
-
-const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
-export const note = signal<string>("note");
-
-export const extra = workflow("extra", async (role: string) => `${role} ${await receive(note)}`);
-
-export const retake = workflow("retake", async (scenes: readonly string[]) => {
-  const crowd = child(extra, "crowd");
-  const reel: string[] = [];
-  for (const scene of scenes) {
-    const luck = random() < 0.5 ? "heads" : "tails";
-    reel.push(`${await shoot([scene, uuid()])} (${luck})`);
-    const got = await receive(note, { timeout: "1 hour" });
-    reel.push(got.ok ? got.value : "no note");
-  }
-  await sleep("10 minutes");
-  return { reel, crowd: await crowd, of: info().runId === "" };
 });
 
 // Timetable: what a schedule starts, and takes ten minutes.

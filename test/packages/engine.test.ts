@@ -94,6 +94,61 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     expect(await again.client.count({ where: { ...where, amount: 8 } })).toBe(1);
   });
 
+  // I-41, I-61
+  it("are reset to the version that new runs get, with what was before the point as it was, and other draws behind it", async () => {
+    const drawing = (name: string): string => `
+      const drawn = [crypto.randomUUID(), Math.random(), info().runId];
+      expose(stage, () => JSON.stringify(drawn));
+      const paid = await charge(amount);
+      drawn.push(crypto.randomUUID(), Math.random(), info().runId, info().workflowId);
+      await charge(1);
+      const more = await receive(go);
+      return \`${name}: \${paid} and \${more}\`;
+    `;
+    const draws = async (run: { query(name: string): Promise<unknown> }): Promise<readonly unknown[]> =>
+      JSON.parse((await run.query("stage")) as string) as unknown[];
+    const engine = await open();
+    await engine.deploy(await build(drawing("one")));
+    const run = await engine.client.start("order", 5, { id: "o" });
+    await expect.poll(async () => (await draws(run)).length).toBe(7);
+    const before = await draws(run);
+    expect([before[2], before[5], before[6]]).toEqual([run.runId, run.runId, "o"]);
+    await engine.deploy(await build(drawing("two")));
+    const events = [];
+    for await (const event of run.history()) events.push(event);
+    const toSeq = events.find(({ type }) => type === "ActivityCompleted")?.seq ?? 0;
+    const next = await run.reset({ toSeq });
+    const refused = await run.fork("p", { toSeq: 1 }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      message: expect.stringContaining(`it is of run ${run.runId}`) as string,
+    });
+    const copy = await engine.client
+      .get("o", { runId: run.runId ?? "" })
+      .fork("p", { toSeq: 1, version: "same" });
+    await close(engine);
+    const again = await open();
+    const after = await draws(again.client.get("o"));
+    expect(after.slice(0, 3)).toEqual(before.slice(0, 3));
+    expect(after.slice(3)).toEqual([expect.any(String), expect.any(Number), next.runId, "o"]);
+    expect(before).not.toContain(after[3]);
+    expect(before).not.toContain(after[4]);
+    await expect.poll(async () => (await draws(again.client.get("p"))).length).toBe(7);
+    const forked = await draws(again.client.get("p"));
+    expect([forked[2], forked[5], forked[6]]).toEqual([copy.runId, copy.runId, "p"]);
+    for (const draw of [0, 1, 3, 4]) expect([...before, ...after]).not.toContain(forked[draw]);
+    await again.client.get("o").signal("go", 7);
+    expect(await again.client.get("o").result()).toBe("two: paid 5 and 7");
+    await again.client.get("p").signal("go", 8);
+    expect(await again.client.get("p").result()).toBe("one: paid 5 and 8");
+    const first = again.client.get("o", { runId: before[2] as string });
+    const old = await first.fork("q", { toSeq, version: "same" });
+    await old.signal("go", 9);
+    expect(await old.result()).toBe("one: paid 5 and 9");
+    await expect(first.fork("r", { toSeq, version: "ab".repeat(32) })).rejects.toMatchObject({
+      code: "workflow_type_unknown",
+    });
+  });
+
   // C-10
   it("that are larger than the engine takes are refused, and those that it has go on", async () => {
     const bytes = await build("return amount;");

@@ -743,48 +743,6 @@ class ReopenResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class ResumeActivityRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "run_id", "ordinal", "activity_type", "outcome", "result", "failure", "reason", "request_id")
-    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
-    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    ORDINAL_FIELD_NUMBER: _ClassVar[int]
-    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
-    OUTCOME_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    namespace: str
-    workflow_id: str
-    run_id: str
-    ordinal: int
-    activity_type: str
-    outcome: str
-    result: _struct_pb2.Value
-    failure: OperatorFailure
-    reason: str
-    request_id: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., outcome: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[OperatorFailure, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
-
-class OperatorFailure(_message.Message):
-    __slots__ = ("message", "type", "details")
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    TYPE_FIELD_NUMBER: _ClassVar[int]
-    DETAILS_FIELD_NUMBER: _ClassVar[int]
-    message: str
-    type: str
-    details: _struct_pb2.Value
-    def __init__(self, message: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
-
-class ResumeActivityResponse(_message.Message):
-    __slots__ = ("run_id", "ordinals")
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    ORDINALS_FIELD_NUMBER: _ClassVar[int]
-    run_id: str
-    ordinals: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
-
 class ResetRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "to_seq", "reason", "request_id", "signals", "version")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -854,6 +812,48 @@ class ForkResponse(_message.Message):
     reset_from: str
     is_new: bool
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reset_from: _Optional[str] = ..., is_new: bool = ...) -> None: ...
+
+class ResumeActivityRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "ordinal", "activity_type", "outcome", "result", "failure", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    ordinal: int
+    activity_type: str
+    outcome: str
+    result: _struct_pb2.Value
+    failure: OperatorFailure
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., outcome: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[OperatorFailure, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class OperatorFailure(_message.Message):
+    __slots__ = ("message", "type", "details")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    type: str
+    details: _struct_pb2.Value
+    def __init__(self, message: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class ResumeActivityResponse(_message.Message):
+    __slots__ = ("run_id", "ordinals")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "task_queue")
