@@ -1139,9 +1139,9 @@ let latestMs = 0;`,
     within: 300,
     edits: [
       edit(
-        "engine/reopening.ts",
-        "runDeadlineAt <= now\n      ? { runDeadlineAt: now",
-        "runDeadlineAt <= 0\n      ? { runDeadlineAt: now",
+        "engine/time-anew.ts",
+        "...(isOver(runDeadlineAt) &&",
+        "...(nowMs < 0 && isOver(runDeadlineAt) &&",
       ),
     ],
   },
@@ -1153,8 +1153,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "replay/run-state.ts",
-        "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
-        "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+        '    this.pausing.end();\n    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;\n',
+        '    Object.assign(this, { pausing: new PauseState() });\n    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;\n',
       ),
     ],
   },

@@ -251,6 +251,21 @@ describe("search attributes", () => {
     expect((await run.describe()).attributes).toEqual({ state: "done" });
   });
 
+  it("are in a run that is reset those of the point that it goes on from", async () => {
+    await using t = await TestEngine.open({ workflows: [order] });
+    const run = await t.client.start(order, { region: "eu" }, { id: "o", attributes: { customer: "c" } });
+    await run.signal(change, { region: "us" });
+    await t.settle();
+    const toSeq = (await eventsOf(run)).find(({ type }) => type === "WorkflowStarted")?.seq ?? 0;
+    await run.reset({ toSeq, signals: "drop" });
+    await t.settle();
+    expect((await t.client.get("o").describe()).attributes).toEqual({ customer: "c", region: "eu" });
+    const where = { region: "eu", customer: "c" };
+    expect(await t.client.count({ where, status: "running" })).toBe(1);
+    expect(await t.client.count({ where: { region: "us" }, status: "running" })).toBe(0);
+    await t.client.get("o").terminate();
+  });
+
   it("choose what of the feed is read, also for readers who wait at one time", async () => {
     await using t = await TestEngine.open({ workflows: [order] });
     const one = await t.client.start(order, { region: "eu" }, { id: "one" });
