@@ -508,8 +508,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/command-message.ts",
-        'message: { kind: "cancel", reason, parent: link } };',
-        'message: { kind: "cancel", reason, parent: { ...link, ordinal: link.ordinal + 1 } } };',
+        'message: { kind: "cancel", reason, parent } };',
+        'message: { kind: "cancel", reason, parent: { ...parent, ordinal: link.ordinal + 1 } } };',
       ),
     ],
   },
@@ -622,7 +622,11 @@ let latestMs = 0;`,
     within: 1000,
     edits: [
       edit("engine/closing.ts", 'return { type: "ChildWorkflowTimedOut" };', "return undefined;"),
-      edit("engine/closing.ts", 'return { type: "ChildWorkflowTerminated" };', "return undefined;"),
+      edit(
+        "engine/closing.ts",
+        'return terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined;',
+        "return undefined;",
+      ),
     ],
   },
   {
@@ -1124,9 +1128,9 @@ let latestMs = 0;`,
     within: 300,
     edits: [
       edit(
-        "engine/reopening.ts",
-        "runDeadlineAt <= now\n      ? { runDeadlineAt: now",
-        "runDeadlineAt <= 0\n      ? { runDeadlineAt: now",
+        "engine/time-anew.ts",
+        "...(isOver(runDeadlineAt) && started",
+        "...(isOver(runDeadlineAt) && nowMs < 0 && started",
       ),
     ],
   },
@@ -1138,8 +1142,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "replay/run-state.ts",
-        "    this.pausing.end();\n    for (const [ordinal, activity] of this.activities)\n",
-        "    Object.assign(this, { pausing: new PauseState() });\n    for (const [ordinal, activity] of this.activities)\n",
+        "    this.pausing.end();\n    const keyRunId",
+        "    Object.assign(this, { pausing: new PauseState() });\n    const keyRunId",
       ),
     ],
   },
