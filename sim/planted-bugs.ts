@@ -1153,8 +1153,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "replay/run-state.ts",
-        '    this.pausing.end();\n    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;\n',
-        '    Object.assign(this, { pausing: new PauseState() });\n    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;\n',
+        "    this.pausing.end();\n    const owner",
+        "    Object.assign(this, { pausing: new PauseState() });\n    const owner",
       ),
     ],
   },
