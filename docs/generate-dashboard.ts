@@ -126,6 +126,7 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         "Begun and ended",
         "ops",
         as("begun", rate("aion_runs_started_total", "")),
+        as("reopened", rate("aion_runs_reopened_total", "")),
         as("{{status}}", rate("aion_runs_ended_total", "status")),
       ),
       graph(

@@ -65,10 +65,10 @@ AION_TOKEN=aion_… aion list --url https://aion.example:4466
 
 | role | what it allows |
 | --- | --- |
-| \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the list of packages |
+| \`read\` | list, count, describe, results, histories, the feed, streams of events, queries, the lists of packages, workers and schedules |
 | \`start\` | start runs; with a signal it takes \`signal\`, with \`reuse: "terminate"\` it takes \`operate\`, too |
-| \`signal\` | send signals |
-| \`operate\` | cancel, terminate, pause, resume and reopen runs, resume parked activities |
+| \`signal\` | send signals, make updates and hear what came of them |
+| \`operate\` | cancel, terminate, pause, resume, reopen and reset runs; resume parked activities; fork (with \`start\`); make, change, trigger and delete schedules (with \`start\`) |
 | \`deploy\` | deploy, route and unload packages. **That is the right to run code on the server.** |
 | \`work\` | be a worker, of the task queues of the grant |
 | \`admin\` | all of these. In all namespaces (\`admin@*\`): keys, the audit log, and making namespaces, too |

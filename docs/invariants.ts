@@ -394,6 +394,18 @@ export const groups: readonly Group[] = [
           "Between being parked and being resumed an activity has no attempt, whatever restarts; each decision of an operator about it is made once, or refused and changes nothing.",
         layers: ["S", "U"],
       },
+      {
+        number: 61,
+        claim:
+          "A workflow that is reset goes on exactly from the point, as a new run and in one commit, or stays as it is: what was done before it is not done again, what came after it is told once or not at all, and nothing that the old run used as a key is used for something else.",
+        layers: ["S", "U"],
+      },
+      {
+        number: 62,
+        claim:
+          "A fork changes nothing of the workflow that it is of, and shares no key with it for what it asks for.",
+        layers: ["U"],
+      },
     ],
   },
 ];

@@ -63,7 +63,8 @@ export class ScheduleOracle {
       if (
         event.type === "WorkflowStarted" &&
         event.scheduled !== undefined &&
-        event.continuedFrom === undefined
+        event.continuedFrom === undefined &&
+        event.resetOf === undefined
       )
         this.#begun.set(workflowId, (this.#begun.get(workflowId) ?? 0) + 1);
       return;

@@ -56,8 +56,20 @@ const readers: Readonly<Record<string, Reader>> = {
     why: "how many activities are parked, to be shown; each commit after it tells what it changes",
   },
   "src/engine/reopening.ts": {
-    reads: ["findRun", "readSegment"],
+    reads: ["findRun", "findRunByKey"],
     why: "a run that has ended, whose row does not move; that it is still so is what its one commit says",
+  },
+  "src/engine/reset-source.ts": {
+    reads: ["findRun", "readRunChain", "readSegment"],
+    why: "what is copied, up to a point that does not move; of a workflow that is reset, while nobody else comes near it",
+  },
+  "src/engine/resetting.ts": {
+    reads: ["findRun", "readRunChain"],
+    why: "whether a request is on disk, which stays true; and of what a fork is made, to which nothing is done",
+  },
+  "src/engine/taking-over.ts": {
+    reads: ["findRun"],
+    why: "what became of children that have ended; that one is open is what its message will say",
   },
   "src/engine/schedule-views.ts": {
     reads: ["findRun", "list"],

@@ -52,6 +52,8 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
   resume: inNamespace("operate"),
   resumeActivity: inNamespace("operate"),
   reopen: inNamespace("operate"),
+  reset: inNamespace("operate"),
+  fork: inNamespace("operate"),
   // What it starts later is started for whoever made it: see `rolesOf`.
   createSchedule: inNamespace("operate"),
   updateSchedule: inNamespace("operate"),
@@ -83,13 +85,16 @@ export const demands: Readonly<Record<AskedOperation, Demand>> = {
  * may start it himself: nobody is asked again when it does.
  */
 export function rolesOf(request: object): readonly Role[] {
-  const { reuse, signal, action } = request as {
+  const { reuse, signal, action, newWorkflowId } = request as {
     readonly reuse?: unknown;
     readonly signal?: unknown;
     readonly action?: unknown;
+    readonly newWorkflowId?: unknown;
   };
   return [
     ...(action === undefined || action === null ? [] : (["start"] as const)),
+    // A fork starts what is new under that id.
+    ...(newWorkflowId === undefined ? [] : (["start"] as const)),
     ...(reuse === "terminate" ? (["operate"] as const) : []),
     ...(signal === undefined || signal === null ? [] : (["signal"] as const)),
   ];

@@ -275,7 +275,11 @@ describe("the keys of an issuer", () => {
     const { whyOver } = await prove(token);
     rmSync(file);
     now += 60_000;
-    await expect(prove(await sign({ claims }))).rejects.toMatchObject({ code: "identity_unavailable" });
+    await prove(await sign({ claims }));
+    now += 5_000;
+    await expect(prove(await sign({ claims: { ...claims, jti: "a" } }))).rejects.toMatchObject({
+      code: "identity_unavailable",
+    });
     writeFileSync(file, await keySet(["two", other]));
     now -= 3_600_000;
     await expect(prove(token)).rejects.toMatchObject({ code: "unauthenticated" });
@@ -293,6 +297,38 @@ describe("the keys of an issuer", () => {
       await vi.waitFor(() => expect(lookAt()).toBe(now + 60_000));
       expect(whyOver()).toBeUndefined();
     }
+  });
+
+  it("in a file that is just being written are those that it had, for some seconds, and then its new ones at once", async () => {
+    const file = await keyFile();
+    const prove = prover(file);
+    const fresh = async (): Promise<string> => sign({ claims: { jti: `${now}` } });
+    await prove(await fresh());
+    const next = await keySet(["one", pair], ["two", other]);
+    const write = (text: string): void => {
+      writeFileSync(file, text);
+      utimesSync(file, 1, now / 1_000);
+    };
+    now += 600_000;
+    write(next.slice(0, 30));
+    expect((await prove(await fresh())).principal.subject).toBe("jwt:ann");
+    now += 2_000;
+    expect((await prove(await fresh())).principal.subject).toBe("jwt:ann");
+    write(next);
+    now += 1_000;
+    expect((await prove(await sign({ by: other, header: { kid: "two" } }))).principal.subject).toBe(
+      "jwt:ann",
+    );
+    expect(logged).toEqual([]);
+    // Not for ever: what a file had that is no key set any more is nothing.
+    now += 1_000;
+    write("{");
+    await prove(await fresh());
+    now += 5_000;
+    await expect(prove(await fresh())).rejects.toMatchObject({ code: "identity_unavailable" });
+    write(next);
+    now += 1_000;
+    expect((await prove(await fresh())).principal.subject).toBe("jwt:ann");
   });
 
   it("in a file that is not there, or is something else, let nobody in", async () => {

@@ -45,7 +45,7 @@ const tokenLengthMax = 16_384;
 /** A key that was withdrawn is noticed after this time. */
 const provenMs = 60_000;
 const provenMax = 10_000;
-/** After the keys could not be had, how long they are not asked for again. */
+/** After the keys could not be had, how long they are not asked for again; and how long those of a file count that cannot be read any more. */
 const pauseMs = 5_000;
 const fetchTimeoutMs = 5_000;
 const fileLookMs = 1_000;
@@ -175,6 +175,8 @@ function holds(claim: unknown, value: string): boolean {
 interface TokenKeys extends JWTVerifyGetKey {
   /** Those that were had before and still count. */
   readonly held?: () => JWTVerifyGetKey | undefined;
+  /** After they could not be had, how long they are not asked for again. Default `pauseMs`. */
+  readonly pauseMs?: number;
 }
 
 function toKeys(jwks: string, now: () => number): TokenKeys {
@@ -194,21 +196,29 @@ function toKeys(jwks: string, now: () => number): TokenKeys {
   return Object.assign((...of: Parameters<JWTVerifyGetKey>) => remote(...of), { held });
 }
 
-/** Read again when it changes. */
-function fileKeys(file: string, now: () => number): JWTVerifyGetKey {
+/** Read again when it changes. While it is being written those that it had count. */
+function fileKeys(file: string, now: () => number): TokenKeys {
   let [stamp, lookedAt] = [-1, -Infinity];
+  let failingSince: number | undefined;
   let keys: JWTVerifyGetKey | undefined;
-  return async (header, token) => {
+  const get: JWTVerifyGetKey = async (header, token) => {
     if (keys === undefined || !isWithin(fileLookMs, lookedAt, now())) {
-      const { mtimeMs } = statSync(file);
-      if (keys === undefined || mtimeMs !== stamp) {
-        keys = createLocalJWKSet(JSON.parse(readFileSync(file, "utf8")) as JSONWebKeySet);
-        stamp = mtimeMs;
+      try {
+        const { mtimeMs } = statSync(file);
+        if (keys === undefined || mtimeMs !== stamp) {
+          keys = createLocalJWKSet(JSON.parse(readFileSync(file, "utf8")) as JSONWebKeySet);
+          stamp = mtimeMs;
+        }
+        failingSince = undefined;
+      } catch (error) {
+        failingSince ??= now();
+        if (keys === undefined || !isWithin(pauseMs, failingSince, now())) throw error;
       }
       lookedAt = now();
     }
     return await keys(header, token);
   };
+  return Object.assign(get, { pauseMs: fileLookMs });
 }
 
 /** Whoever cannot be told by a key that is not to be had is not let in; that it is not to be had is told as such. */
@@ -216,7 +226,7 @@ function careful(keys: TokenKeys, log: Log, now: () => number): JWTVerifyGetKey 
   let failedAt = -Infinity;
   let why = "";
   return async (header, token) => {
-    if (isWithin(pauseMs, failedAt, now())) {
+    if (isWithin(keys.pauseMs ?? pauseMs, failedAt, now())) {
       // Who shows a token of a key that nobody knows makes the keys be asked for: that must not keep out those of known ones.
       const held = keys.held?.();
       if (held === undefined) throw unavailable(why);

@@ -20,6 +20,7 @@ import { addKeyCommands } from "./key-commands.ts";
 import { addScheduleCommands } from "./schedule-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
+import { addResetCommands } from "./reset-commands.ts";
 import { writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
 import { addWorkerCommand } from "./worker-command.ts";
@@ -110,6 +111,7 @@ Examples:
   addLogsCommand(program);
   addWatchCommand(program);
   addActCommands(program);
+  addResetCommands(program);
   addAskCommands(program);
   addUpdateCommand(program);
   addKeepCommands(program);

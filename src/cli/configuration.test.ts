@@ -43,7 +43,13 @@ describe("the settings of a server", () => {
 
   it("are limits of runs, requests and callers, too, each by its flag or any other way", () => {
     const config = fileOf({ pendingTimersMax: 5 });
-    const flags = { config, historyEventsMax: "7", callsPerRequestMax: "3" };
+    const flags = {
+      config,
+      historyEventsMax: "7",
+      callsPerRequestMax: "3",
+      callsPerConnectionMax: "4",
+      unreadAnswersBytesMax: "5000000",
+    };
     const settings = loadConfiguration(flags, {
       AION_ON_RUN_LIMIT: "fail",
       AION_STREAMS_PER_CALLER_MAX: "2",
@@ -53,6 +59,8 @@ describe("the settings of a server", () => {
       onRunLimit: "fail",
       callsPerRequestMax: 3,
       streamsPerCallerMax: 2,
+      callsPerConnectionMax: 4,
+      unreadAnswersBytesMax: 5_000_000,
     });
     expect(toServerOptions(settings)).not.toHaveProperty("historyEventsMax");
     expect(refusalOf(() => loadConfiguration({ historyEventsMax: "0" }, {}))).toContain(

@@ -140,6 +140,16 @@ const settingsSchema = z.strictObject({
     description:
       "Streams of events that one caller may have open at once: by who he is or, where nobody is asked, by his address. More are refused with `too_many_streams`.",
   }),
+  callsPerConnectionMax: whole(1, 1_000_000).default(1_000).meta({
+    description:
+      "Calls that may be under way at once over one connection of HTTP/2 (gRPC). A client begins others when some of them are over.",
+  }),
+  unreadAnswersBytesMax: whole(1024 * 1024, Number.MAX_SAFE_INTEGER)
+    .default(256 * 1024 * 1024)
+    .meta({
+      description:
+        "Bytes of all answers together that their callers have not taken yet. Beyond it the largest of those are cut off that were not taken at once.",
+    }),
   codec: z.string().min(1).optional().meta({
     description:
       "A file with the keys, or a module with the codec, by which workflow code reads encrypted payloads. Default: it does not.",

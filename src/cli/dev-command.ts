@@ -191,7 +191,7 @@ class Development {
     return parts.some((part) => passedOver.has(part) || (part.startsWith(".") && part !== "."));
   }
 
-  /** Of what was deployed: what is not code, and what lies elsewhere, as a library of the same repository. */
+  /** Of what was deployed, and of the worker: what is not code, and what lies elsewhere, as a library of the same repository. */
   #usedFiles(): ReadonlySet<string> {
     return new Set([...this.#deployed.values()].flatMap(({ sources }) => sources));
   }
@@ -248,9 +248,11 @@ class Development {
     const begunAt = performance.now();
     try {
       const { buildPackage } = await import("../package/build.ts");
-      const { bytes, hash: version, warnings, dropped, root, sources } = await buildPackage(file);
+      const { findSourceFiles } = await import("../package/source-files.ts");
+      const { bytes, hash: version, warnings, dropped, root, sources: packed } = await buildPackage(file);
       const hasFailed = this.#failed.delete(file);
       const deployed = this.#deployed.get(file);
+      const sources = [...packed, ...((await findSourceFiles(file)) ?? deployed?.sources ?? [])];
       if (deployed?.version === version) {
         this.#deployed.set(file, { ...deployed, root, sources });
         if (hasFailed) {

@@ -17,6 +17,7 @@ import {
   milliseconds,
   namespaceSummary,
   packages,
+  resetDone,
   results,
   runPage,
   runSummary,
@@ -114,7 +115,18 @@ export const documents = {
   list: runPage,
   count,
   describe: description,
-  history: z.object({ workflowId: z.string(), events: list(anyEvent) }),
+  history: z.object({
+    workflowId: z.string(),
+    events: list(anyEvent),
+    points: maybe(
+      list(
+        z.object({
+          seq: z.number(),
+          isRedone: z.boolean().describe("What its code did about that event is not kept, and done anew."),
+        }),
+      ).describe("With --points: from which events a run can be reset."),
+    ),
+  }),
   logs: z.object({
     workflowId: z.string(),
     lines: list(logsLine),
@@ -133,11 +145,13 @@ export const documents = {
   terminate: z.object({ workflowId: z.string() }),
   pause: z.object({ workflowId: z.string() }),
   resume: z.union([
-    z.object({ workflowId: z.string() }),
     resumed.describe("Of parked activities."),
+    z.object({ workflowId: z.string() }).describe("Of a run that was paused."),
     z.object({ runs: list(resumed) }).describe("Of all runs that had some."),
   ]),
   reopen: z.object({ workflowId: z.string() }),
+  reset: resetDone,
+  fork: z.object(resetDone.shape),
   query: json.describe("The answer itself: any JSON."),
   result: z.discriminatedUnion("status", [
     results[0].extend({ workflowId: z.string() }),

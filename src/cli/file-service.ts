@@ -26,6 +26,7 @@ import { parseCursor } from "../store/commit.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
+import { successorOf } from "../core/run-chain.ts";
 import { isClosed } from "../core/status.ts";
 import { notAWorkflow } from "../engine/coordinator.ts";
 import { findUpdate, readOutcome } from "../engine/accepted-updates.ts";
@@ -85,6 +86,8 @@ export class FileService implements Service {
   reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
   resumeActivity: Service["resumeActivity"] = () =>
     this.#demandEngine("what a parked activity is given is held against the workflow's code");
+  reset: Service["reset"] = () => this.#demandEngine("to reset a run needs the workflow's code");
+  fork: Service["fork"] = () => this.#demandEngine("to fork a run needs the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
@@ -128,8 +131,9 @@ export class FileService implements Service {
       const run = await this.#find(address);
       const { workflowId, runId, blocked } = run;
       const [last] = isClosed(run.status) ? await this.#store.readSegment(run, run.headSeq, 1) : [];
-      if (last?.type === "WorkflowContinuedAsNew") {
-        address = { workflowId, runId: last.newRunId };
+      const next = last === undefined ? undefined : successorOf(last);
+      if (next !== undefined) {
+        address = { workflowId, runId: next };
       } else if (last !== undefined) {
         return toResult(last, runId);
       } else if (blocked !== undefined || performance.now() >= endAt) {

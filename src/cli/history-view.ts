@@ -1,4 +1,4 @@
-import type { Event, EventOf } from "../core/event.ts";
+import type { Event, EventOf, ResetOrigin } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { EventType } from "../core/event.ts";
 import { formatClock, formatInstant, formatSpan } from "./instant.ts";
@@ -23,8 +23,8 @@ export class HistoryView {
     this.#options = options;
   }
 
-  /** One line, or two when a day begins. */
-  show(event: Event): string {
+  /** One line, or two when a day begins. `mark`: stands before it. */
+  show(event: Event, mark = ""): string {
     if (event.type === "WorkflowStarted") {
       this.#names.clear();
       this.#startedAt = event.recordedAt;
@@ -34,7 +34,7 @@ export class HistoryView {
     const heading = day === this.#day ? "" : `${style("dim", day)}\n`;
     this.#day = day;
     const since = this.#startedAt === undefined ? "" : `+${formatSpan(recordedAt - this.#startedAt)}`;
-    const fixed = `${String(seq).padStart(5)}  ${formatClock(recordedAt)}  ${since.padStart(8)}  ${type.padEnd(typeWidth)}  `;
+    const fixed = `${mark}${String(seq).padStart(5)}  ${formatClock(recordedAt)}  ${since.padStart(8)}  ${type.padEnd(typeWidth)}  `;
     const room = this.#options.isFull
       ? Number.POSITIVE_INFINITY
       : Math.max(20, this.#options.width - fixed.length);
@@ -47,6 +47,7 @@ export class HistoryView {
       case "WorkflowStarted": {
         const facts = [`run ${event.runId}`];
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
+        if (event.resetOf !== undefined) facts.push(describeOrigin(event.resetOf));
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
         const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
         return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
@@ -124,6 +125,13 @@ export class HistoryView {
         return `event ${event.of}`;
       case "WorkflowReopened":
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
+      case "WorkflowReset": {
+        const facts = [
+          event.isFork === true ? "a fork from here on" : `run ${event.as.runId} from here on`,
+          ...(event.isRedone === true ? ["acting anew on what it learned last"] : []),
+        ];
+        return `${facts.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
+      }
       case "VersionMarked":
         return event.changeId;
       case "ScheduleCreated":
@@ -173,6 +181,11 @@ export class HistoryView {
 function decided({ byOperator, reason }: { readonly byOperator?: true; readonly reason?: string }): string {
   if (byOperator !== true) return "";
   return reason === undefined ? ", by an operator" : `, by an operator (${reason})`;
+}
+
+function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
+  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
+  return `from event ${toSeq} of ${run} on`;
 }
 
 const typeWidth = "ActivityCancelRequested".length;

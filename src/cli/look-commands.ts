@@ -4,6 +4,8 @@ import type { HistoryReply, ListFilter, RunSummary } from "../client/service.ts"
 import type { Event } from "../core/event.ts";
 import type { RunStatus } from "../core/status.ts";
 import { runStatuses } from "../core/status.ts";
+import { resetPoints } from "../replay/reset-points.ts";
+import type { ResetPoint } from "../replay/reset-points.ts";
 import { HistoryView } from "./history-view.ts";
 import { toDescriptionView, toEventView } from "./json-view.ts";
 import { describeRun, parkedTable, runTable } from "./run-view.ts";
@@ -55,6 +57,9 @@ export function addLookCommands(program: Command): void {
     .option("--run <run-id>", "this run alone instead of the whole chain")
     .option("--from <seq>", "begin at this event", countOption("--from", Number.MAX_SAFE_INTEGER), 1)
     .option("--follow", "and then each event as it is recorded, until the run has ended")
+    .addOption(
+      new Option("--points", "mark the events from which a run can be reset").conflicts(["follow", "from"]),
+    )
     .option("--full", "payloads and messages in full")
     .action(history);
 }
@@ -165,14 +170,16 @@ async function describe(workflowId: string, options: RunOptions, command: Comman
 
 async function history(
   workflowId: string,
-  options: RunOptions & { readonly from: number; readonly follow?: true },
+  options: RunOptions & { readonly from: number; readonly follow?: true; readonly points?: true },
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
   const { output } = session;
   const view = new HistoryView(viewOptions(session, options));
   const collected: Event[] = [];
-  const isCollecting = output.isJson && options.follow !== true;
+  // Whether one can go on from an event, only what follows it tells.
+  const isMarking = options.points === true;
+  const isCollecting = isMarking || (output.isJson && options.follow !== true);
   let fromSeq = options.from;
   await session.waiting(async (connection) => {
     const { service } = connection;
@@ -194,7 +201,22 @@ async function history(
       if (reply.isEnd || (options.follow !== true && reply.events.length === 0)) return;
     }
   });
-  if (isCollecting) output.json("history", { workflowId, events: collected.map(toEventView) });
+  if (!isCollecting) return;
+  const points = isMarking ? pointsOf(collected) : undefined;
+  if (output.isJson) {
+    const events = collected.map(toEventView);
+    output.json("history", { workflowId, events, ...(points === undefined ? {} : { points }) });
+    return;
+  }
+  const marks = new Map(points?.map(({ seq, isRedone }) => [seq, isRedone ? "+" : "*"]));
+  for (const event of collected) output.line(view.show(event, marks.get(event.seq) ?? " "));
+  output.line("* `reset --to`: goes on behind this event   + acts anew on this event");
+}
+
+/** Of all runs, each by itself. */
+function pointsOf(events: readonly Event[]): readonly ResetPoint[] {
+  const starts = events.flatMap(({ type }, index) => (type === "WorkflowStarted" ? [index] : []));
+  return starts.flatMap((from, place) => resetPoints(events.slice(from, starts[place + 1])));
 }
 
 function toRunId({ run }: RunOptions): { readonly runId?: string } {

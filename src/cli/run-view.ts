@@ -98,6 +98,8 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["paused", run.paused === undefined ? undefined : shownPause(run.paused, nowMs)],
     ["blocked", run.blocked === undefined ? undefined : style("red", printable(run.blocked))],
     ["run", `${printable(run.runId)}${place}`],
+    ["reset", run.resetOf === undefined ? undefined : shownOrigin(run.resetOf)],
+    ["went on", run.resetTo === undefined ? undefined : `as run ${printable(run.resetTo)}, by a reset`],
     ["started", formatWhen(run.startedAt, nowMs)],
     ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
     ["took", run.closedAt === undefined ? undefined : formatSpan(run.closedAt - run.startedAt)],
@@ -125,6 +127,11 @@ const factIndent = 12;
 
 function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, nowMs: number): string {
   return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
+}
+
+function shownOrigin({ workflowId, runId, toSeq }: NonNullable<RunDescription["resetOf"]>): string {
+  const of = workflowId === undefined ? "" : ` of ${printable(workflowId)}`;
+  return `from event ${toSeq} of run ${printable(runId)}${of} on`;
 }
 
 function shownSize({

@@ -54,6 +54,8 @@ function fakeService(answers: { readonly [Method in keyof Service]?: readonly un
     resume: answer("resume"),
     resumeActivity: answer("resumeActivity"),
     reopen: answer("reopen"),
+    reset: answer("reset"),
+    fork: answer("fork"),
     result: answer("result"),
     describe: answer("describe"),
     list: answer("list"),

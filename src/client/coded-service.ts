@@ -63,6 +63,9 @@ import type {
   UpdateResultRequest,
   WorkersReply,
   WorkersRequest,
+  ForkRequest,
+  ResetReply,
+  ResetRequest,
 } from "./service.ts";
 
 /**
@@ -176,6 +179,14 @@ export class CodedService implements Service {
 
   reopen(request: EndRequest): Promise<void> {
     return this.#service.reopen(request);
+  }
+
+  reset(request: ResetRequest): Promise<ResetReply> {
+    return this.#service.reset(request);
+  }
+
+  fork(request: ForkRequest): Promise<ResetReply> {
+    return this.#service.fork(request);
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {

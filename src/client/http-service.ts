@@ -66,6 +66,9 @@ import type {
   UpdateResultRequest,
   WorkersReply,
   WorkersRequest,
+  ForkRequest,
+  ResetReply,
+  ResetRequest,
 } from "./service.ts";
 import type { Payload } from "../core/payload.ts";
 import type { TraceContext } from "../core/tracing.ts";
@@ -201,6 +204,14 @@ export class HttpService implements Service {
 
   async reopen(request: EndRequest): Promise<void> {
     await this.#call("reopen", this.#named(request));
+  }
+
+  async reset(request: ResetRequest): Promise<ResetReply> {
+    return (await this.#call("reset", this.#named(request))) as unknown as ResetReply;
+  }
+
+  async fork(request: ForkRequest): Promise<ResetReply> {
+    return (await this.#call("fork", this.#named(request))) as unknown as ResetReply;
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {

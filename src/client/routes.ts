@@ -60,6 +60,8 @@ export const routes = {
     rest: "body",
     idempotencyKey: "requestId",
   },
+  reset: { verb: "POST", path: "/workflows/{workflowId}/reset", rest: "body", idempotencyKey: "requestId" },
+  fork: { verb: "POST", path: "/workflows/{workflowId}/fork", rest: "body", idempotencyKey: "requestId" },
   feed: { verb: "GET", path: "/feed", rest: "query" },
   deploy: { verb: "POST", path: "/packages", rest: "archive", idempotencyKey: "requestId" },
   listPackages: { verb: "GET", path: "/packages", rest: "query" },

@@ -4,7 +4,7 @@ import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import { fromFailure } from "../core/failure.ts";
-import { parseName } from "../core/ids.ts";
+import { parseName, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
@@ -24,6 +24,8 @@ import type {
   CallOptions,
   LogsLine,
   OperatorFailure,
+  ResetReply,
+  ResetRequest,
   RunAddress,
   RunDescription,
   Service,
@@ -66,6 +68,19 @@ export interface ResumeActivityOptions extends EndOptions {
   readonly failure?: { readonly message: string; readonly type?: string; readonly details?: unknown };
   /** Recorded with it. */
   readonly reason?: string;
+}
+
+export interface ResetOptions extends EndOptions {
+  /**
+   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
+   * anew. `aion history ID --points` marks them.
+   */
+  readonly toSeq?: number;
+  readonly reason?: string;
+  /** Signals that came after that point are told to the new run, in their order, or not. Default: `carry`, of a fork `drop`. */
+  readonly signals?: "carry" | "drop";
+  /** Of the code; `same`: that of the old run. Default: the one that new runs get. */
+  readonly version?: string;
 }
 
 export interface ResultOptions extends CallOptions {
@@ -290,6 +305,35 @@ export class RunHandle<Output = unknown> {
   }
 
   /**
+   * Lets the workflow go on from an earlier point, as a new run: what is recorded up to `toSeq` is its beginning, and its code acts on from
+   * there. The run that is open, if any, is terminated in the same step, and whoever waits for the result waits on. Without `toSeq`,
+   * of a run that did not end well or is blocked: from before what went wrong. Errors: `run_not_resettable`, `run_not_found`.
+   *
+   * @example
+   * const next = await run.reset({ toSeq: 12, reason: "the order was charged twice" });
+   */
+  async reset(options: ResetOptions = {}): Promise<RunHandle<Output>> {
+    const reply = await this.#service.reset({ ...this.#address, ...toReset(options) });
+    return this.#handleOf(reply);
+  }
+
+  /**
+   * The same under a workflow id of its own: this workflow goes on untouched. Signals that came after the point are left out unless
+   * `signals` is `"carry"`. Errors: also `workflow_already_exists`.
+   *
+   * @example
+   * const copy = await run.fork("order-42-again", { toSeq: 12 });
+   */
+  async fork(newWorkflowId: string, options: ResetOptions = {}): Promise<RunHandle<Output>> {
+    const reply = await this.#service.fork({
+      ...this.#address,
+      ...toReset(options),
+      newWorkflowId: parseWorkflowId(newWorkflowId),
+    });
+    return this.#handleOf(reply);
+  }
+
+  /**
    * Waits for the end of the run (of the chain, if it continues as new) and gives its result.
    *
    * Throws what the workflow failed with (`ApplicationFailure`, `ActivityFailure`, `ChildFailure`, …), or
@@ -371,6 +415,10 @@ export class RunHandle<Output = unknown> {
   /** The same, and then what it says further, until the run has ended. */
   followLogs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
     return this.#lines(options, waitPerCallMs);
+  }
+
+  #handleOf({ workflowId, runId, isNew }: ResetReply): RunHandle<Output> {
+    return new RunHandle(this.#service, { workflowId, runId, isNew, isPinned: false });
   }
 
   async *#lines(
@@ -456,6 +504,21 @@ function toOperatorFailure({
     message,
     ...(type === undefined ? {} : { type }),
     ...(details === undefined ? {} : { details: toPayload(details, what, Number.POSITIVE_INFINITY) }),
+  };
+}
+
+function toReset({
+  toSeq,
+  signals,
+  version,
+  reason,
+  requestId,
+}: ResetOptions): Omit<ResetRequest, "workflowId" | "runId"> {
+  return {
+    ...(toSeq === undefined ? {} : { toSeq }),
+    ...(signals === undefined ? {} : { signals }),
+    ...(version === undefined ? {} : { version }),
+    ...toEnd(reason, requestId === undefined ? {} : { requestId }),
   };
 }
 

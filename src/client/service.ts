@@ -51,6 +51,13 @@ export interface Service extends ScheduleService {
    * `run_not_reopenable` if it could not do so exactly.
    */
   reopen(request: EndRequest): Promise<void>;
+  /**
+   * The workflow goes on as a new run from an earlier point of one of its runs; the one that is open, if any, is terminated in the same
+   * commit. Refused with `run_not_resettable` if the code of today could not go on exactly from there.
+   */
+  reset(request: ResetRequest): Promise<ResetReply>;
+  /** The same under another workflow id; nothing happens to the workflow that it is a copy of. Also `workflow_already_exists`. */
+  fork(request: ForkRequest): Promise<ResetReply>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
   result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
   describe(address: RunAddress): Promise<RunDescription>;
@@ -282,6 +289,36 @@ export interface ResumeActivityReply {
   readonly ordinals: readonly number[];
 }
 
+/** Without a run id: the latest run. */
+export interface ResetRequest extends RunAddress, Traced {
+  /**
+   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
+   * anew. Absent, of a run that did not end well or is blocked: the last one from which the code goes on, before what went wrong.
+   */
+  readonly toSeq?: number;
+  readonly reason?: string;
+  /** Names this call: repeated with the same one, it is answered as it was, whatever happened since. */
+  readonly requestId?: string;
+  /** Signals that came after that point: told to the new run in their order, or not. Default: `carry`, of a fork `drop`. */
+  readonly signals?: "carry" | "drop";
+  /** The version of the code. `same`: that of the old run. Default: the one that new runs get. */
+  readonly version?: string;
+}
+
+export interface ForkRequest extends ResetRequest {
+  readonly newWorkflowId: string;
+}
+
+export interface ResetReply {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** From where it goes on, and from a point of which run. */
+  readonly toSeq: number;
+  readonly resetFrom: string;
+  /** False: the call was made before. */
+  readonly isNew: boolean;
+}
+
 export interface ResultRequest extends RunAddress {
   readonly waitMs: number;
 }
@@ -331,6 +368,15 @@ export interface ParkedActivity {
 }
 
 export interface RunDescription extends RunSummary {
+  /** It goes on from a point of that run; with a workflow id, it is a fork of that workflow. */
+  readonly resetOf?: {
+    readonly workflowId?: string;
+    readonly runId: string;
+    readonly toSeq: number;
+    readonly at: number;
+  };
+  /** It was ended by a reset: the workflow goes on as that run. */
+  readonly resetTo?: string;
   /** Since when it is paused, and why. */
   readonly paused?: { readonly since: number; readonly reason?: string };
   readonly input?: Payload;

@@ -8,6 +8,8 @@ import type {
   SignalRequest,
   StartRequest,
   UpdateRequest,
+  ForkRequest,
+  ResetRequest,
 } from "./service.ts";
 
 /** Calls that get a span: those that are part of what a program does. Reading and waiting would be noise. */
@@ -22,6 +24,8 @@ export interface TracedRequests {
   readonly resume: EndRequest;
   readonly resumeActivity: ResumeActivityRequest;
   readonly reopen: EndRequest;
+  readonly reset: ResetRequest;
+  readonly fork: ForkRequest;
 }
 
 /** How the span of a call is named, and what it says. For both sides. */
@@ -61,6 +65,8 @@ const tracedMethods: Readonly<Record<keyof TracedRequests, true>> = {
   resume: true,
   resumeActivity: true,
   reopen: true,
+  reset: true,
+  fork: true,
 };
 
 export function isTraced(method: keyof Service): method is keyof TracedRequests {
@@ -90,6 +96,8 @@ export function traceService(service: Service, tracing: Tracing): Service {
     resume: (request) => call("resume", request, (one) => service.resume(one)),
     resumeActivity: (request) => call("resumeActivity", request, (one) => service.resumeActivity(one)),
     reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
+    reset: (request) => call("reset", request, (one) => service.reset(one)),
+    fork: (request) => call("fork", request, (one) => service.fork(one)),
   };
   return new Proxy(service, {
     get: (target, name) => {

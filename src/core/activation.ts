@@ -1,5 +1,5 @@
 import type { Command } from "./command.ts";
-import type { StartSignal } from "./event.ts";
+import type { CodeIdentity, StartSignal } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { Payload } from "./payload.ts";
 
@@ -18,6 +18,8 @@ export interface Activation {
   readonly isLast: boolean;
   /** History holds commands of this activation. */
   readonly isReplaying: boolean;
+  /** As whom the code acts in it. Absent: as the run that it was made for. */
+  readonly identity?: CodeIdentity | undefined;
 }
 
 export type RecordedValue =

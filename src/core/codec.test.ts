@@ -145,6 +145,17 @@ const bodies: {
     runDeadlineAt: instant,
     executionDeadlineAt: instant,
   }),
+  WorkflowReset: withOptional(
+    record({ as: withOptional(record({ workflowId: anyWorkflowId, runId }), { parent }) }),
+    {
+      isFork: fc.constant(true as const),
+      isRedone: fc.constant(true as const),
+      carriedSignals: ordinal,
+      reason: text,
+      runDeadlineAt: instant,
+      executionDeadlineAt: instant,
+    },
+  ),
   ActivityScheduled: withOptional(
     record({
       ordinal,

@@ -40,6 +40,31 @@ export interface StartSignal {
   readonly signalId?: string;
 }
 
+/** As whom the code of a run acts: what `info()` says, and what its random numbers and default ids follow from. */
+export interface CodeIdentity {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId;
+  readonly parent?: ParentLink;
+  readonly continuedFrom?: RunId;
+}
+
+/** Which run a run goes on from. */
+export interface ResetOrigin {
+  /** Present: of another workflow, and this is a fork of it. */
+  readonly workflowId?: WorkflowId;
+  readonly runId: RunId;
+  /** The last event that was copied, by its seq there. */
+  readonly toSeq: number;
+  /** So many events are copies, this one among them. They have the instants at which it happened. */
+  readonly eventCount: number;
+  readonly at: number;
+  /** The run that was the latest then, if it was another one. */
+  readonly latestRunId?: RunId;
+  readonly requestId?: string;
+  /** As whom the code acts up to the first `WorkflowReset`. */
+  readonly begunAs: CodeIdentity;
+}
+
 export type ParentClosePolicy = "terminate" | "cancel" | "abandon";
 
 /** What an activity was scheduled with. Recorded, so that a later deploy does not change it under way. */
@@ -88,6 +113,8 @@ export type EventBody =
       readonly trace?: TraceContext;
       /** A schedule started it, for this time of its. The same for all runs of a chain. */
       readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
+      /** It begins with a copy of the events of another run, up to its `WorkflowReset`. */
+      readonly resetOf?: ResetOrigin;
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
     }
@@ -95,7 +122,13 @@ export type EventBody =
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
   /** With a request id: asked for before the code had begun. */
   | { readonly type: "WorkflowCancelled"; readonly reason?: string; readonly requestId?: string }
-  | { readonly type: "WorkflowTerminated"; readonly reason?: string; readonly requestId?: string }
+  | {
+      readonly type: "WorkflowTerminated";
+      readonly reason?: string;
+      readonly requestId?: string;
+      /** It was reset: the workflow goes on as that run, from an earlier point. */
+      readonly resetTo?: RunId;
+    }
   | { readonly type: "WorkflowTimedOut"; readonly timeout: "run" | "execution" }
   | {
       readonly type: "WorkflowContinuedAsNew";
@@ -136,7 +169,21 @@ export type EventBody =
       readonly runDeadlineAt?: number;
       readonly executionDeadlineAt?: number;
     }
-  /** After a pause: the code learns now of what was recorded during it. */
+  /** Up to here the events of the run are a copy; from here on it goes on by itself. */
+  | {
+      readonly type: "WorkflowReset";
+      readonly as: CodeIdentity;
+      readonly isFork?: true;
+      /** Of what the code did about what it learned last nothing was copied: it acts on that anew. */
+      readonly isRedone?: true;
+      /** So many signals follow that had come after that point. The code is told of each by an `InputDelivered`. */
+      readonly carriedSignals?: number;
+      readonly reason?: string;
+      /** Time-outs that had run out are given anew, as long as they were. */
+      readonly runDeadlineAt?: number;
+      readonly executionDeadlineAt?: number;
+    }
+  /** After a pause or a reset: the code learns now of what was recorded during it. */
   | {
       readonly type: "InputDelivered";
       /** The seq of what it learns of. */
@@ -379,6 +426,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   WorkflowPaused: "note",
   WorkflowResumed: "note",
   WorkflowReopened: "note",
+  WorkflowReset: "note",
   InputDelivered: "input",
   ActivityScheduled: "command",
   ActivityStarted: "note",

@@ -21,8 +21,16 @@ const metricSpecs = {
     type: "counter",
     of: "engine",
     labels: ["workflow_type", "status"],
-    help: "Runs ended.",
+    help: "Runs ended. One that is reopened ends again: those that are open are the started and the reopened without the ended.",
     watch: "Alert on the share of `failed` and `timed-out`.",
+  },
+  aion_runs_reopened_total: {
+    type: "counter",
+    of: "engine",
+    labels: ["workflow_type"],
+    help: "Runs that had ended, and go on.",
+    watch:
+      "Somebody repairs by hand. Without it `failed` says how many runs failed, and not how many of them stayed so.",
   },
   aion_run_duration_seconds: {
     type: "histogram",

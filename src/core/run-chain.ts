@@ -31,12 +31,8 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
     expectedSeq += 1;
     if (event.type === "WorkflowStarted") {
       if (open !== undefined) throw shape(event, `run ${open.start.runId} has not ended before it`);
-      if (
-        announced !== undefined &&
-        (event.runId !== announced || event.continuedFrom !== chain.at(-1)?.runId)
-      ) {
+      if (announced !== undefined && (event.runId !== announced || !follows(event, chain.at(-1)?.runId)))
         throw shape(event, `the run before it continued as ${announced}`);
-      }
       announced = undefined;
       open = { start: event, last: event, status: "running" };
       starts.push(event);
@@ -53,7 +49,7 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
     open.status = statusAfter(event) ?? open.status;
     if (isTerminal(event)) {
       chain.push(toSegment(open));
-      announced = event.type === "WorkflowContinuedAsNew" ? event.newRunId : undefined;
+      announced = successorOf(event);
       open = undefined;
     }
   }
@@ -61,6 +57,25 @@ export function runChain(events: readonly Event[]): readonly RunSegment[] {
     throw shape(events.at(-1), `run ${announced}, as which it continues, is missing`);
   if (open !== undefined) chain.push(toSegment(open));
   return chain;
+}
+
+/** Which run the workflow goes on as after this end; `undefined`: it is over. */
+export function successorOf(terminal: Event): RunId | undefined {
+  if (terminal.type === "WorkflowContinuedAsNew") return terminal.newRunId;
+  return terminal.type === "WorkflowTerminated" ? terminal.resetTo : undefined;
+}
+
+/** The run before it in its chain, of what is one piece of work; `undefined`: it began by itself. */
+export function predecessorOf({
+  continuedFrom,
+  resetOf,
+}: Pick<EventOf<"WorkflowStarted">, "continuedFrom" | "resetOf">): RunId | undefined {
+  if (resetOf === undefined) return continuedFrom;
+  return resetOf.workflowId === undefined ? (resetOf.latestRunId ?? resetOf.runId) : undefined;
+}
+
+function follows(start: EventOf<"WorkflowStarted">, before: RunId | undefined): boolean {
+  return before !== undefined && predecessorOf(start) === before;
 }
 
 function toSegment({

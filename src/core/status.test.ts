@@ -20,6 +20,7 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   WorkflowPaused: "paused",
   WorkflowResumed: "running",
   WorkflowReopened: "running",
+  WorkflowReset: "running",
   InputDelivered: undefined,
   ActivityScheduled: undefined,
   ActivityStarted: undefined,

@@ -31,6 +31,7 @@ export function statusAfter(event: EventBody): RunStatus | undefined {
     case "WorkflowStarted":
     case "WorkflowResumed":
     case "WorkflowReopened":
+    case "WorkflowReset":
       return "running";
     case "WorkflowPaused":
       return "paused";

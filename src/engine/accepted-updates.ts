@@ -3,7 +3,9 @@ import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
+import { predecessorOf } from "../core/run-chain.ts";
 import { statusAfter } from "../core/status.ts";
+import type { RunState } from "../replay/run-state.ts";
 import type { AcceptedUpdate } from "../replay/update-states.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
@@ -27,12 +29,33 @@ export async function findUpdate(
   for (let at: RunRecord | undefined = run; at !== undefined;) {
     const state = await loadState(at, store);
     const update = state.updates.of(updateId);
-    if (update !== undefined) return { run: at, update };
-    const { continuedFrom } = state.started;
-    if (continuedFrom === undefined || !state.updates.hasEarlier(updateId)) return undefined;
-    at = await store.findRun(at.workflowId, continuedFrom);
+    if (update !== undefined) return (await findTold(store, at, state, update)) ?? { run: at, update };
+    const before = predecessorOf(state.started);
+    if (before === undefined || !state.updates.hasEarlier(updateId)) return undefined;
+    at = await store.findRun(at.workflowId, before);
   }
   return undefined;
+}
+
+/**
+ * Of an update that was copied with the events of another run: where its outcome was told, if it was there. What its run went on to do
+ * about it after a reset, nobody is told.
+ */
+async function findTold(
+  store: Store,
+  { workflowId }: RunRecord,
+  { started }: RunState,
+  { updateId, acceptedSeq }: AcceptedUpdate,
+): Promise<UpdatePlace | undefined> {
+  const { resetOf } = started;
+  if (resetOf === undefined || resetOf.workflowId !== undefined) return undefined;
+  if (acceptedSeq - started.seq >= resetOf.eventCount) return undefined;
+  const from = await store.findRun(workflowId, resetOf.runId);
+  if (from === undefined) return undefined;
+  const place = await findUpdate(store, from, updateId);
+  if (place?.update.settledSeq === undefined) return undefined;
+  const end = await readOne(store, place.run, place.update.settledSeq);
+  return isReset(end) ? undefined : place;
 }
 
 /** The same by ids; a run that is not there has accepted nothing. */
@@ -59,6 +82,8 @@ export async function readOutcome(store: Store, { run, update }: UpdatePlace): P
   const { updateId, settledSeq } = update;
   if (settledSeq === undefined) return { status: "accepted", runId, updateId };
   const event = await readOne(store, run, settledSeq);
+  const next = await findCarried(store, run, event, updateId);
+  if (next !== undefined) return await readOutcome(store, next);
   if (event.type !== "UpdateCompleted")
     return { status: "failed", runId, updateId, failure: unfinished(run, update, event) };
   const { result, failure } = event;
@@ -68,6 +93,24 @@ export async function readOutcome(store: Store, { run, update }: UpdatePlace): P
     "history_shape",
     `workflow ${run.workflowId}, event ${event.seq} (${event.type}): it has no outcome`,
   );
+}
+
+/** Of what was open at such an end, nobody is told that it failed by it. */
+function isReset(end: Event): end is EventOf<"WorkflowTerminated"> & { readonly resetTo: RunId } {
+  return end.type === "WorkflowTerminated" && end.resetTo !== undefined;
+}
+
+/** It was open when its run was reset to a point behind its acceptance: the run that goes on has it. */
+async function findCarried(
+  store: Store,
+  { workflowId }: RunRecord,
+  end: Event,
+  updateId: string,
+): Promise<UpdatePlace | undefined> {
+  const run = isReset(end) ? await store.findRun(workflowId, end.resetTo) : undefined;
+  if (run === undefined) return undefined;
+  const update = (await loadState(run, store)).updates.of(updateId);
+  return update === undefined ? undefined : { run, update };
 }
 
 export async function readAccepted(

@@ -57,15 +57,15 @@ export function closingMessages(state: Ending, terminal: Event): OutgoingMessage
     });
   }
   const reason = "its parent ended";
-  const { workflowId, started } = state;
-  for (const { ordinal, childWorkflowId, parentClosePolicy } of state.children.values()) {
+  const { workflowId } = state;
+  for (const { ordinal, parentRunId, childWorkflowId, parentClosePolicy } of state.children.values()) {
     if (parentClosePolicy === "abandon") continue;
     messages.push({
       target: childWorkflowId,
       message: {
         kind: parentClosePolicy === "cancel" ? "cancel" : "terminate",
         reason,
-        parent: { workflowId, runId: started.runId, ordinal },
+        parent: { workflowId, runId: parentRunId, ordinal },
       },
     });
   }
@@ -84,7 +84,7 @@ export function outcomeOf(terminal: Event): ChildOutcome | undefined {
     case "WorkflowTimedOut":
       return { type: "ChildWorkflowTimedOut" };
     case "WorkflowTerminated":
-      return { type: "ChildWorkflowTerminated" };
+      return terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined;
     default:
       return undefined;
   }

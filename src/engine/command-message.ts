@@ -21,9 +21,10 @@ export function toMessage(
     const child = state.children.get(command.ordinal);
     if (child === undefined) return undefined;
     const reason = "the parent cancelled it";
-    return { target: child.childWorkflowId, message: { kind: "cancel", reason, parent: link } };
+    const parent = { ...link, runId: child.parentRunId };
+    return { target: child.childWorkflowId, message: { kind: "cancel", reason, parent } };
   }
-  const trace = spans.contextOfRun(started);
+  const trace = spans.contextOfRun(state);
   const traced = trace === undefined ? {} : { trace };
   if (command.kind === "send-signal") {
     const { target, name, payload } = command;

@@ -72,7 +72,9 @@ interface AttemptOwner {
 
 /** One attempt under way in this process. Its fields are plain, since private ones are slow to make. */
 class Attempt implements OpenAttempt, Execution, AttemptAtWork {
+  /** The idempotency key: of the run that asked for the activity first. */
   readonly key: string;
+  readonly place: string;
   readonly address: TaskAddress;
   readonly activityType: string;
   readonly attempt: number;
@@ -92,7 +94,7 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
   constructor(
     owner: AttemptOwner,
     address: TaskAddress,
-    { activityType, attempt, input, heartbeat, options }: OpenActivity,
+    { activityType, attempt, input, heartbeat, options, keyRunId }: OpenActivity,
     definition: AnyActivity | undefined,
     step: ((task: ActivityTask) => unknown) | undefined,
     trace: TraceContext | undefined,
@@ -100,7 +102,8 @@ class Attempt implements OpenAttempt, Execution, AttemptAtWork {
     this.owner = owner;
     this.lastHeartbeat = heartbeat;
     this.beat = (details) => owner.beat(this, details, options.heartbeatMs);
-    this.key = keyOf(address.runId, address.ordinal);
+    this.place = keyOf(address.runId, address.ordinal);
+    this.key = keyRunId === address.runId ? this.place : keyOf(keyRunId, address.ordinal);
     this.address = address;
     this.activityType = activityType;
     this.attempt = attempt;
@@ -314,7 +317,7 @@ export class Dispatcher implements AttemptOwner {
       step,
       trace,
     );
-    this.#attempts.set(running.key, running);
+    this.#attempts.set(running.place, running);
     if (hasTimers(activity))
       armTimers(running, activity, this.#ports, (timeout) => this.#timeOut(running, timeout));
     if (activity.isCancelRequested) abort(running, cancelReason());
@@ -426,12 +429,12 @@ export class Dispatcher implements AttemptOwner {
   }
 
   #isCurrent(running: Attempt): boolean {
-    return this.#attempts.get(running.key) === running;
+    return this.#attempts.get(running.place) === running;
   }
 
   #end(running: Attempt): boolean {
     if (!this.#isCurrent(running)) return false;
-    this.#attempts.delete(running.key);
+    this.#attempts.delete(running.place);
     disarm(running);
     this.release(running.activityType);
     if (this.#attempts.size === 0) for (const resolve of this.#idle.splice(0)) resolve();

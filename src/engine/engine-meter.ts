@@ -6,7 +6,7 @@ import type { Meter } from "../core/ports.ts";
 import type { RunStatus } from "../core/status.ts";
 import { statusAfter } from "../core/status.ts";
 import type { RunState } from "../replay/run-state.ts";
-import type { Commit, CommitResult, Store } from "../store/contract.ts";
+import type { Commit, CommitResult, StartCommit, Store } from "../store/contract.ts";
 import type { BlockedRuns } from "./blocked-runs.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Feed } from "./feed.ts";
@@ -50,6 +50,7 @@ export class EngineMeter {
   readonly #meter: Meter;
   readonly #runsStarted;
   readonly #runsEnded;
+  readonly #runsReopened;
   readonly #runDuration;
   readonly #events;
   readonly #activitiesScheduled;
@@ -95,6 +96,7 @@ export class EngineMeter {
     this.#meter = meter;
     this.#runsStarted = meter.counter("aion_runs_started_total");
     this.#runsEnded = meter.counter("aion_runs_ended_total");
+    this.#runsReopened = meter.counter("aion_runs_reopened_total");
     this.#runDuration = meter.histogram("aion_run_duration_seconds");
     this.#events = meter.counter("aion_events_appended_total");
     this.#activitiesScheduled = meter.counter("aion_activities_scheduled_total");
@@ -142,7 +144,16 @@ export class EngineMeter {
   // What histories tell.
 
   /** A commit of the run is on disk. */
-  committed({ events, measures, next, terminal, abandoned }: Batch, state: RunState): void {
+  committed(
+    {
+      events,
+      measures,
+      next,
+      terminal,
+      abandoned,
+    }: Pick<Batch, "events" | "measures" | "next" | "terminal" | "abandoned">,
+    state: RunState,
+  ): void {
     const { workflowType } = state.started;
     let measured = 0;
     for (const event of events) {
@@ -160,7 +171,17 @@ export class EngineMeter {
     }
     for (const { acceptedAt } of state.updates.leftBy(state.terminal))
       this.#updateEnded(workflowType, "unfinished", (terminal.recordedAt - acceptedAt) / 1_000);
-    this.#ended(workflowType, state.status, terminal.recordedAt - state.started.recordedAt);
+    this.#ended(
+      workflowType,
+      state.status,
+      terminal.recordedAt - (state.started.resetOf?.at ?? state.started.recordedAt),
+    );
+  }
+
+  /** A run began as a copy of another one. What happened to that was counted there. */
+  copied({ workflowType }: StartCommit): void {
+    this.#events.add(1, "WorkflowStarted");
+    this.#runsStarted.add(1, workflowType);
   }
 
   /** A run has ended of which nothing was in memory. */
@@ -168,6 +189,12 @@ export class EngineMeter {
     this.#events.add(1, terminal.type);
     const status = statusAfter(terminal);
     if (status !== undefined) this.#ended(workflowType, status, ms);
+  }
+
+  /** A run that has ended goes on. */
+  reopened(workflowType: string): void {
+    this.#events.add(1, "WorkflowReopened");
+    this.#runsReopened.add(1, workflowType);
   }
 
   #ended(workflowType: string, status: RunStatus, ms: number): void {

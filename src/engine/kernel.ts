@@ -288,6 +288,19 @@ export class Kernel implements RunHost {
       this.insist("trying a run again", () => this.residency.resident(workflowId));
   }
 
+  /**
+   * Why the workflow's run is blocked; `undefined`: it is not. When it is tried again just now, since what held it may have been mended,
+   * that is waited for, as long as `patience` lasts.
+   */
+  async whyBlocked(
+    workflowId: WorkflowId,
+    patience: Promise<unknown> | undefined,
+  ): Promise<string | undefined> {
+    if (this.blocked.get(workflowId) !== undefined)
+      await Promise.race([this.residency.bringingIn(workflowId), patience]);
+    return this.blocked.get(workflowId);
+  }
+
   activate(run: ResidentRun): void {
     this.#settling.push(run);
     this.#askTurn();
@@ -373,7 +386,7 @@ export class Kernel implements RunHost {
         if (activity === undefined) this.release(run, attempt);
         else {
           const address = { workflowId, runId, ordinal };
-          const trace = this.spans.contextOfActivity(state.started, ordinal);
+          const trace = this.spans.contextOfActivity(state, ordinal);
           if (worker !== undefined) this.workers.begin(address, activity, trace);
           else this.dispatcher.run(address, activity, run.instance?.stepFunction(ordinal), trace);
         }

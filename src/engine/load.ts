@@ -131,6 +131,19 @@ export async function loadPatiently(run: RunRecord, options: LoadOptions): Promi
   }
 }
 
+const othersMax = 10;
+
+/** Does it again when the process of its code was ended by what another run did. */
+export async function despiteOthers<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isOthersFault(error) || attempt >= othersMax) throw error;
+    }
+  }
+}
+
 /** The process of its code was ended by what another one did. */
 export function isOthersFault(error: unknown): boolean {
   return isAionError(error) && error.code === "package_stopped" && error.details["isCulprit"] !== true;
@@ -303,16 +316,17 @@ export function toInit(
 ): Omit<InstanceInit, "onStray" | "onReady" | "onLost"> {
   const { started } = state;
   const { scheduled } = started;
+  const { workflowId, runId, parent, continuedFrom } = started.resetOf?.begunAs ?? started;
   return {
-    workflowId: state.workflowId,
-    runId: started.runId,
+    workflowId,
+    runId,
     startedAt: started.recordedAt,
     isUnchecked: started.unchecked === true,
     payloadLimitBytes: options.payloadLimitBytes,
     isTracing,
     log: options.log,
-    ...(started.parent === undefined ? {} : { parent: started.parent }),
-    ...(started.continuedFrom === undefined ? {} : { continuedFrom: started.continuedFrom }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(continuedFrom === undefined ? {} : { continuedFrom }),
     ...(scheduled === undefined
       ? {}
       : { schedule: { id: scheduled.scheduleId, nominalAt: scheduled.nominalAt } }),

@@ -230,7 +230,7 @@ export class Mailbox {
           return;
         }
         await this.#offer(target, messageId, (state) =>
-          state.started.runId === runId && state.children.has(ordinal) ? { ...outcome, ordinal } : undefined,
+          state.children.get(ordinal)?.parentRunId === runId ? { ...outcome, ordinal } : undefined,
         );
         return;
       }
@@ -281,7 +281,7 @@ export class Mailbox {
       case "signal-settled": {
         const { runId, ordinal, failure } = message;
         await this.#offer(target, messageId, (state) =>
-          state.started.runId === runId && state.sends.has(ordinal)
+          state.sends.get(ordinal) === runId
             ? { type: "SignalSettled", ordinal, ...(failure === undefined ? {} : { failure }) }
             : undefined,
         );

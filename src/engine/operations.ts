@@ -42,6 +42,7 @@ import { offerTo } from "./offer.ts";
 import { pauseRun, resumeRun } from "./pausing.ts";
 import { queryRun } from "./queries.ts";
 import { reopenRun } from "./reopening.ts";
+import { forkRun, resetRun } from "./resetting.ts";
 import { awaitResult } from "./results.ts";
 import { resumeActivities } from "./resuming.ts";
 import { ScheduleOperations } from "./schedules.ts";
@@ -125,6 +126,9 @@ export class Operations extends ScheduleOperations implements Service {
   async reopen(request: EndRequest): Promise<void> {
     await reopenRun(this.#kernel, request);
   }
+
+  reset: Service["reset"] = (request) => resetRun(this.#kernel, request);
+  fork: Service["fork"] = (request) => forkRun(this.#kernel, request);
 
   async signal(request: SignalRequest): Promise<void> {
     await signalRun(this.#kernel, request);

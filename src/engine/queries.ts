@@ -6,7 +6,7 @@ import type { Payload } from "../core/payload.ts";
 import { parsePayload } from "../core/payload.ts";
 import { isClosed } from "../core/status.ts";
 import type { Kernel } from "./kernel.ts";
-import { isOthersFault, loadRun } from "./load.ts";
+import { despiteOthers, isOthersFault, loadRun } from "./load.ts";
 import { toAionError } from "./to-aion-error.ts";
 import { demandRun } from "./views.ts";
 
@@ -53,11 +53,11 @@ async function answerOf(kernel: Kernel, request: QueryRequest): Promise<Payload>
       // It ended, or was thrown away, between the question and its turn: its history answers.
       // The same if the process of its code was ended by another run.
       const isGone = isAionError(error) && (error.code === "run_closed" || isOthersFault(error));
-      if (isGone) return queryHistory(kernel, workflowId, undefined, name, input);
+      if (isGone) return despiteOthers(() => queryHistory(kernel, workflowId, undefined, name, input));
       throw error;
     }) as Promise<Payload>;
   }
-  return queryHistory(kernel, workflowId, request.runId, name, input);
+  return despiteOthers(() => queryHistory(kernel, workflowId, request.runId, name, input));
 }
 
 /** Replays a run that is not resident (ended, or named by its run id) just to answer. */

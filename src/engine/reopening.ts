@@ -5,16 +5,17 @@ import { roleOf } from "../core/event.ts";
 import { isPackageVersion } from "../core/package-version.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
-import { RunState } from "../replay/run-state.ts";
-import type { OpenChild } from "../replay/run-state.ts";
+import type { OpenChild, RunState } from "../replay/run-state.ts";
 import type { OutgoingMessage, RunRecord, Store } from "../store/contract.ts";
 import { isChildOf, outcomeOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
+import { stateAfter, voidsOf } from "./copying.ts";
 import { parseEnd, wasRequested } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
-import type { HistoryStore, LoadedRun } from "./load.ts";
-import { loadRun } from "./load.ts";
 import { toParkedText } from "./parked.ts";
+import { readSegment } from "./reset-source.ts";
+import { timeAnew } from "./time-anew.ts";
+import { tryHistory } from "./trial.ts";
 import { readEnd } from "./views.ts";
 
 /**
@@ -25,7 +26,6 @@ import { readEnd } from "./views.ts";
  * anything is written: a run that could not go on exactly is refused, and stays as it is. Nobody else comes near the workflow meanwhile.
  */
 
-const pageEvents = 2_000;
 const attemptsMax = 100;
 const reopenable: readonly string[] = ["failed", "cancelled", "timed-out"];
 
@@ -93,19 +93,20 @@ async function reopen(
     const why = isClosed(status) ? `is ${status}` : "has not ended";
     throw refusal(`run ${runId} of workflow ${workflowId} ${why}`);
   }
-  const events = await readAll(store, row);
-  const { voids, stays } = await findVoids(store, events);
+  const events = await readSegment(store, row);
+  if (events.length < headSeq - row.firstSeq + 1) await demandThere(store, row);
+  const ended = stateAfter(workflowId, events);
+  const { voids, stays } = await findVoids(store, events, ended);
   const now = kernel.now();
   const body: EventBody = {
     type: "WorkflowReopened",
     voids: [...voids].toSorted((left, right) => left - right),
     ...fields,
-    ...newDeadlines(events, now),
+    ...timeAnew(ended.started, ended.deadlines, now),
   };
   const reopened: Event = { ...body, seq: headSeq + 1, recordedAt: now, workflowId };
   await tryReplay(kernel, row, [...events, reopened], stays);
-  const state = new RunState(workflowId, allVoids([...events, reopened]));
-  for (const event of [...events, reopened]) state.apply(event);
+  const state = stateAfter(workflowId, [...events, reopened]);
   if (state.sends.size > 0)
     throw refusal(
       `run ${runId} of workflow ${workflowId} waits to hear what became of a signal that it sent`,
@@ -141,32 +142,15 @@ async function reopen(
     if (result.error.code === "sequence_conflict") await demandThere(store, row);
     throw result.error;
   }
+  kernel.meter.reopened(row.workflowType);
   kernel.mailbox.sent(send, result.messageIds);
   kernel.watchers.appended(workflowId, headSeq + 1);
 }
 
-async function readAll(store: HistoryStore, row: RunRecord): Promise<readonly Event[]> {
-  const events: Event[] = [];
-  for (let from = row.firstSeq; from <= row.headSeq;) {
-    const page = await store.readSegment(row, from, pageEvents);
-    if (page.length === 0) {
-      await demandThere(store, row);
-      break;
-    }
-    events.push(...page);
-    from += page.length;
-  }
-  return events;
-}
-
 /** Retention takes a closed run away at any moment. Throws `run_not_found`. */
-async function demandThere(store: HistoryStore, { workflowId, runId, runKey }: RunRecord): Promise<void> {
+async function demandThere(store: Store, { workflowId, runId, runKey }: RunRecord): Promise<void> {
   if ((await store.findRunByKey(runKey)) === undefined)
     throw new AionError("run_not_found", `run ${runId} of workflow ${workflowId} is no longer there`);
-}
-
-function allVoids(events: readonly Event[]): ReadonlySet<number> {
-  return new Set(events.flatMap((event) => (event.type === "WorkflowReopened" ? event.voids : [])));
 }
 
 /**
@@ -176,12 +160,13 @@ function allVoids(events: readonly Event[]): ReadonlySet<number> {
 async function findVoids(
   store: Store,
   events: readonly Event[],
+  { started }: RunState,
 ): Promise<{
   readonly voids: ReadonlySet<number>;
   /** What the code asked for last before its end that is more than that. */
   readonly stays: Event | undefined;
 }> {
-  const before = allVoids(events);
+  const before = voidsOf(events);
   const bySeq = new Map(events.map((event) => [event.seq, event]));
   const voids = new Set<number>();
   let commands: Event[] = [];
@@ -191,7 +176,8 @@ async function findVoids(
       voids.add(event.seq);
       continue;
     }
-    if (event.type === "WorkflowReopened") break;
+    // What is copied is what the run was asked to go on from.
+    if (event.type === "WorkflowReopened" || event.type === "WorkflowReset") break;
     const role = roleOf(event);
     if (role === "command") commands.push(event);
     if (role !== "input") continue;
@@ -199,7 +185,7 @@ async function findVoids(
     if (stays !== undefined) return { voids, stays };
     // What was recorded in a pause is told by another event.
     const told = event.type === "InputDelivered" ? bySeq.get(event.of) : event;
-    if (told !== undefined && (await isVoidable(store, told, events))) {
+    if (told !== undefined && (await isVoidable(store, told, events, started))) {
       for (const { seq } of [event, told, ...commands]) voids.add(seq);
     } else if (commands.length > 0) break;
     commands = [];
@@ -207,7 +193,12 @@ async function findVoids(
   return { voids, stays: undefined };
 }
 
-async function isVoidable(store: Store, event: Event, events: readonly Event[]): Promise<boolean> {
+async function isVoidable(
+  store: Store,
+  event: Event,
+  events: readonly Event[],
+  { runId, resetOf }: RunState["started"],
+): Promise<boolean> {
   switch (event.type) {
     case "ActivityFailed":
     case "ActivityTimedOut":
@@ -221,10 +212,16 @@ async function isVoidable(store: Store, event: Event, events: readonly Event[]):
         (other): other is Event & EventOf<"ChildWorkflowStarted"> =>
           other.type === "ChildWorkflowStarted" && other.ordinal === event.ordinal,
       );
-      const first = events[0];
-      if (started === undefined || first?.type !== "WorkflowStarted") return false;
+      if (started === undefined) return false;
       const child = await store.findRun(started.childWorkflowId);
-      const parent = { workflowId: event.workflowId, runId: first.runId, ordinal: event.ordinal };
+      const reset = events.findLast((other) => other.type === "WorkflowReset" && other.seq < started.seq) as
+        | EventOf<"WorkflowReset">
+        | undefined;
+      const parent = {
+        workflowId: event.workflowId,
+        runId: reset?.as.runId ?? resetOf?.begunAs.runId ?? runId,
+        ordinal: event.ordinal,
+      };
       // It was reopened, and goes on or has come to its end since.
       return (
         child !== undefined &&
@@ -237,30 +234,6 @@ async function isVoidable(store: Store, event: Event, events: readonly Event[]):
   }
 }
 
-/** Those that have run out are given anew, as long as the run had them when it began. */
-function newDeadlines(
-  events: readonly Event[],
-  now: number,
-): { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } {
-  const [started] = events;
-  if (started?.type !== "WorkflowStarted") return {};
-  const began = started.startAt ?? started.recordedAt;
-  const { runDeadlineAt, executionDeadlineAt } = Object.assign(
-    { runDeadlineAt: started.runDeadlineAt, executionDeadlineAt: started.executionDeadlineAt },
-    ...events.filter(({ type }) => type === "WorkflowReopened"),
-  ) as { runDeadlineAt?: number; executionDeadlineAt?: number };
-  return {
-    ...(runDeadlineAt !== undefined && started.runDeadlineAt !== undefined && runDeadlineAt <= now
-      ? { runDeadlineAt: now + started.runDeadlineAt - began }
-      : {}),
-    ...(executionDeadlineAt !== undefined &&
-    started.executionDeadlineAt !== undefined &&
-    executionDeadlineAt <= now
-      ? { executionDeadlineAt: now + started.executionDeadlineAt - began }
-      : {}),
-  };
-}
-
 /** The code that there is now replays what would be its history. */
 async function tryReplay(
   kernel: Kernel,
@@ -268,39 +241,23 @@ async function tryReplay(
   events: readonly Event[],
   stays: Event | undefined,
 ): Promise<void> {
-  const { programs, ports, payloadLimitBytes, onRunLimit } = kernel.options;
-  const { closedAt: _closedAt, ...open } = row;
-  const record: RunRecord = { ...open, status: "running", headSeq: row.headSeq + 1 };
-  const store: HistoryStore = {
-    readSegment: async (_run, fromSeq, limit = pageEvents) =>
-      events.slice(fromSeq - row.firstSeq, fromSeq - row.firstSeq + limit).map((event) => ({ ...event })),
-    findRunByKey: async () => record,
-  };
-  let loaded: Awaited<ReturnType<typeof loadRun>>;
-  try {
-    loaded = await loadRun(record, {
-      store,
-      programs,
-      scheduler: ports.scheduler,
-      payloadLimitBytes,
-      log: () => undefined,
-      onStray: () => undefined,
-    });
-  } catch (error) {
-    if (!isAionError(error) || (error.code !== "nondeterminism" && error.code !== "history_shape"))
-      throw error;
-    throw refusal(
-      `run ${row.runId} of workflow ${row.workflowId} cannot go on exactly from before its end: ${error.message}`,
-      error,
-    );
+  const { runId, workflowId } = row;
+  const what = `run ${runId} of workflow ${workflowId}`;
+  const outcome = await tryHistory(kernel, row, events);
+  switch (outcome.kind) {
+    case "goes-on":
+      return;
+    case "diverges":
+      throw refusal(
+        `${what} cannot go on exactly from before its end: ${outcome.error.message}`,
+        outcome.error,
+      );
+    // Beyond a limit of this engine it would be failed again as soon as it is brought back.
+    case "limited":
+      throw refusal(`${what} would fail at once again: ${outcome.error.message}`, outcome.error);
+    case "ends":
+      throw refusal(`${what} would end at once, in the same way again${whyStays(stays)}`);
   }
-  loaded.instance.dispose();
-  if (onRunLimit === "fail") demandWithinLimits(kernel, row, loaded);
-  const end = loaded.live.find(({ kind }) => kind === "fail" || kind === "cancelled");
-  if (end !== undefined || loaded.isStuck)
-    throw refusal(
-      `run ${row.runId} of workflow ${row.workflowId} would end at once, in the same way again${whyStays(stays)}`,
-    );
 }
 
 function whyStays(stays: Event | undefined): string {
@@ -313,20 +270,6 @@ function whyStays(stays: Event | undefined): string {
   return `: ${what} (event ${seq}, ${type})`;
 }
 
-/** Beyond a limit of this engine it would be failed again as soon as it is brought back. */
-function demandWithinLimits(
-  { limits }: Kernel,
-  { workflowId, runId }: RunRecord,
-  { state, live }: LoadedRun,
-): void {
-  try {
-    limits.demandLoaded(state, live);
-  } catch (error) {
-    if (!isAionError(error) || error.code !== "run_limit") throw error;
-    throw refusal(`run ${runId} of workflow ${workflowId} would fail at once again: ${error.message}`, error);
-  }
-}
-
 /**
  * What became of a child that its parent is to wait for; `undefined`: it goes on, and will tell. `wasHeard`: its parent knew of its end,
  * and so did not tell it to end.
@@ -334,14 +277,14 @@ function demandWithinLimits(
 async function outcomeFor(
   { store, mailbox }: Kernel,
   row: RunRecord,
-  { ordinal, childWorkflowId, parentClosePolicy }: OpenChild,
+  { ordinal, parentRunId, childWorkflowId, parentClosePolicy }: OpenChild,
   wasHeard: boolean,
 ): Promise<OutgoingMessage["message"] | undefined> {
   await mailbox.settled(childWorkflowId);
   const { workflowId, runId } = row;
   const child = await store.findRun(childWorkflowId);
   const what = `child ${childWorkflowId} of run ${runId} of workflow ${workflowId}`;
-  if (child === undefined || !isChildOf(child.parent, { workflowId, runId, ordinal }))
+  if (child === undefined || !isChildOf(child.parent, { workflowId, runId: parentRunId, ordinal }))
     throw refusal(`${what} is no longer there`);
   if (!isClosed(child.status)) {
     if (wasHeard || parentClosePolicy === "abandon") return undefined;
@@ -352,7 +295,7 @@ async function outcomeFor(
   const isOwn = outcome?.type === "ChildWorkflowCompleted" || outcome?.type === "ChildWorkflowFailed";
   if (outcome === undefined || (parentClosePolicy !== "abandon" && !isOwn))
     throw refusal(`${what} was ended with its parent`);
-  return { kind: "child-closed", runId, ordinal, outcome };
+  return { kind: "child-closed", runId: parentRunId, ordinal, outcome };
 }
 
 function refusal(message: string, cause?: unknown): AionError {

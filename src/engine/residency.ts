@@ -180,6 +180,11 @@ export class Residency {
     return load;
   }
 
+  /** Resolves when the run has been brought in, or cannot be; `undefined`: that is not under way. */
+  bringingIn(workflowId: WorkflowId): Promise<unknown> | undefined {
+    return this.#loads.get(workflowId)?.catch(() => undefined);
+  }
+
   async #bringIn(workflowId: WorkflowId): Promise<ResidentRun | undefined> {
     let found: ResidentRun | undefined;
     try {
@@ -427,7 +432,7 @@ export class Residency {
       // One that a worker was given did not: the worker may come back to it.
       if (worker === undefined) activity.startedAt = undefined;
       else {
-        const trace = spans.contextOfActivity(started, ordinal);
+        const trace = spans.contextOfActivity(state, ordinal);
         workers.adopt({ workflowId, runId, ordinal }, activity, worker, trace);
       }
     }

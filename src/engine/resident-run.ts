@@ -315,7 +315,14 @@ export class ResidentRun {
     this.#activatedAt = this.#host.meter.now();
     this.#saidAt = of.nowMs;
     this.lines.begin();
-    instance.begin({ ...of, recorded: [], isLast: true, isReplaying: false });
+    const { identity } = this.state;
+    instance.begin({
+      ...of,
+      recorded: [],
+      isLast: true,
+      isReplaying: false,
+      ...(identity === undefined ? {} : { identity }),
+    });
   }
 
   /** Asks the code whether it takes an update, which is recorded if it does; what it does with it then is the same turn. */

@@ -2,17 +2,15 @@ import type { ResultReply, ResultRequest } from "../client/service.ts";
 import type { Event } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
+import { successorOf } from "../core/run-chain.ts";
 import { isClosed } from "../core/status.ts";
 import type { Kernel } from "./kernel.ts";
 import { demandRun, readEnd, toResult } from "./views.ts";
 
 /*
- * Waiting for the end of a run. Laws: what is told is on disk; a run that continues as new is followed to the last of its chain; of
- * one that is blocked the end is waited for a moment only, since somebody has to act.
+ * Waiting for the end of a run. Laws: what is told is on disk; a run that continues as new is followed to the last of its chain; the
+ * end of one that is blocked is not waited for, since somebody has to act.
  */
-
-/** How long the end of a run that is blocked is waited for. */
-const blockedPatienceMs = 2_000;
 
 /** Waits for `waitMs` at most. Errors: `run_not_found`. */
 export async function awaitResult(kernel: Kernel, request: ResultRequest): Promise<ResultReply> {
@@ -22,14 +20,7 @@ export async function awaitResult(kernel: Kernel, request: ResultRequest): Promi
   const deadlineAt = kernel.now() + request.waitMs;
   for (;;) {
     const leftMs = Math.max(0, deadlineAt - kernel.now());
-    // What held it may just have been mended; if not, there is nothing to wait for, and somebody has to know.
-    const isBlocked = kernel.blocked.get(workflowId) !== undefined;
-    const ended = watchEnd(
-      kernel,
-      workflowId,
-      runId,
-      isBlocked ? Math.min(leftMs, blockedPatienceMs) : leftMs,
-    );
+    const ended = watchEnd(kernel, workflowId, runId, leftMs);
     // The watch is in place before the look, so that an end between the two is seen by one of them.
     let terminal: Event | undefined;
     let current: RunId | undefined;
@@ -47,12 +38,12 @@ export async function awaitResult(kernel: Kernel, request: ResultRequest): Promi
         }
       }
       if (terminal === undefined) {
-        const end = request.waitMs > 0 ? await ended.promise : undefined;
+        const patience = request.waitMs > 0 ? ended.promise : undefined;
+        const held = await kernel.whyBlocked(workflowId, patience);
+        const end = held === undefined ? await patience : undefined;
         if (end === undefined) {
-          const blocked = kernel.blocked.get(workflowId);
-          if (blocked !== undefined) return { status: "running", runId: current, blocked };
-          if (isBlocked && kernel.now() < deadlineAt) continue;
-          return { status: "running", runId: current };
+          const blocked = held ?? kernel.blocked.get(workflowId);
+          return { status: "running", runId: current, ...(blocked === undefined ? {} : { blocked }) };
         }
         terminal = end.terminal;
         current = end.runId;
@@ -60,8 +51,9 @@ export async function awaitResult(kernel: Kernel, request: ResultRequest): Promi
     } finally {
       ended.stop();
     }
-    if (terminal.type !== "WorkflowContinuedAsNew") return toResult(terminal, current);
-    runId = terminal.newRunId;
+    const next = successorOf(terminal);
+    if (next === undefined) return toResult(terminal, current);
+    runId = next;
   }
 }
 

@@ -1,20 +1,22 @@
 import type { Event, EventOf } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId } from "../core/ids.ts";
-import { statusAfter } from "../core/status.ts";
+import { isTerminal, statusAfter } from "../core/status.ts";
 import type { FinishedSpan, SpanAttributes, TraceContext, Tracing } from "../core/tracing.ts";
 import { spanAttribute } from "../core/tracing.ts";
 import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 
 type Started = EventOf<"WorkflowStarted">;
+/** A run, from its start or its latest reopening to the end that follows. */
+type Lease = Pick<RunState, "started" | "reopened">;
 
 /**
  * The spans of runs. Owner: the kernel. A run is part of a trace if its start was.
  *
  * Laws: the span of a run, of an activity or of a signal is made of what history says, when that which ends it is on disk, and by
  * the engine that wrote it there: once, or not at all if the process ends in between. No replay makes one. Its id follows from the
- * run's, so that what ended before it stands inside it.
+ * run's, so that what ended before it stands inside it. A run that is reopened has a span more, with an id of its own, for what follows.
  */
 export class RunSpans {
   readonly #tracing: Tracing | undefined;
@@ -24,52 +26,51 @@ export class RunSpans {
   }
 
   /** What the run does (its children, its signals to others) is inside this. */
-  contextOfRun({ runId, trace }: Pick<Started, "runId" | "trace">): TraceContext | undefined {
+  contextOfRun(lease: Lease): TraceContext | undefined {
+    const { trace } = lease.started;
     if (trace === undefined || this.#tracing === undefined) return trace;
-    return this.#tracing.contextOf(runSeed(runId), trace);
+    return this.#tracing.contextOf(leaseSeed(lease), trace);
   }
 
   /** The attempts of an activity are inside this. */
-  contextOfActivity(started: Pick<Started, "runId" | "trace">, ordinal: number): TraceContext | undefined {
-    const run = this.contextOfRun(started);
+  contextOfActivity(lease: Lease, ordinal: number): TraceContext | undefined {
+    const run = this.contextOfRun(lease);
     if (run === undefined || this.#tracing === undefined) return run;
-    return this.#tracing.contextOf(activitySeed(started.runId, ordinal), run);
+    return this.#tracing.contextOf(activitySeed(lease, ordinal), run);
   }
 
   /** Adds the spans that end with `event`, which `state` is about to take. */
   note(state: RunState, event: Event, spans: FinishedSpan[]): void {
     if (this.#tracing === undefined || event.type === "WorkflowStarted") return;
-    const { started } = state;
-    const run = this.contextOfRun(started);
+    const { started, reopened } = state;
+    const run = this.contextOfRun(state);
     if (event.type === "SignalReceived" || event.type === "UpdateAccepted") {
       if (event.trace !== undefined) spans.push(spanOfMessage(started, event, event.trace, run));
       return;
     }
     if (run === undefined || started.trace === undefined) return;
-    const status = statusAfter(event);
-    if (status === undefined) {
+    if (!isTerminal(event)) {
       const ended = outcomeOf(event);
       const activity = ended === undefined ? undefined : state.activities.get(ended.ordinal);
       if (ended !== undefined && activity !== undefined)
-        spans.push(spanOfActivity(started, activity, event, run, ended));
+        spans.push(spanOfActivity(state, activity, event, run, ended));
       return;
     }
     for (const activity of state.activities.values())
-      spans.push(spanOfActivity(started, activity, event, run, { outcome: "abandoned" }));
-    const { continuedFrom } = started;
-    const before =
-      continuedFrom === undefined
-        ? undefined
-        : this.#tracing.contextOf(runSeed(continuedFrom), started.trace);
+      spans.push(spanOfActivity(state, activity, event, run, { outcome: "abandoned" }));
+    const { continuedFrom, resetOf } = started;
+    const link = reopened === undefined ? (resetOf?.runId ?? continuedFrom) : started.runId;
+    const before = link === undefined ? undefined : this.#tracing.contextOf(runSeed(link), started.trace);
     const error = errorOf(event);
     spans.push({
       name: `run ${started.workflowType}`,
       kind: "internal",
       parent: started.trace,
-      seed: runSeed(started.runId),
-      startAt: started.recordedAt,
+      seed: leaseSeed(state),
+      // What it began with as a copy is in the span of that run.
+      startAt: reopened?.recordedAt ?? resetOf?.at ?? started.recordedAt,
       endAt: event.recordedAt,
-      attributes: { ...attributesOf(started), [spanAttribute.runStatus]: status },
+      attributes: { ...attributesOf(started), [spanAttribute.runStatus]: statusAfter(event) },
       ...(error === undefined ? {} : { error }),
       // Without ids of its own the run before it cannot be pointed at.
       ...(before === undefined || before === started.trace ? {} : { links: [before] }),
@@ -85,8 +86,12 @@ function runSeed(runId: RunId): string {
   return `run ${runId}`;
 }
 
-function activitySeed(runId: RunId, ordinal: number): string {
-  return `activity ${runId}:${ordinal}`;
+function leaseSeed({ started: { runId }, reopened }: Lease): string {
+  return reopened === undefined ? runSeed(runId) : `${runSeed(runId)} ${reopened.seq}`;
+}
+
+function activitySeed({ started: { runId }, reopened }: Lease, ordinal: number): string {
+  return `activity ${runId}:${ordinal}${reopened === undefined ? "" : ` ${reopened.seq}`}`;
 }
 
 function attributesOf({ workflowId, workflowType, runId }: Started): SpanAttributes {
@@ -124,7 +129,7 @@ interface ActivityEnd {
 
 /** From its schedule to its outcome, over all its attempts. */
 function spanOfActivity(
-  started: Started,
+  lease: Lease,
   activity: OpenActivity,
   { recordedAt }: Event,
   run: TraceContext,
@@ -135,11 +140,11 @@ function spanOfActivity(
     name: `activity ${activityType}`,
     kind: "internal",
     parent: run,
-    seed: activitySeed(started.runId, ordinal),
+    seed: activitySeed(lease, ordinal),
     startAt: scheduledAt,
     endAt: recordedAt,
     attributes: {
-      ...attributesOf(started),
+      ...attributesOf(lease.started),
       [spanAttribute.activityType]: activityType,
       [spanAttribute.activityOrdinal]: ordinal,
       [spanAttribute.attempt]: attempt,

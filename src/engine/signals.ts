@@ -8,6 +8,7 @@ import type { TraceContext } from "../core/tracing.ts";
 import { toTraceContext } from "../core/tracing.ts";
 import type { Program } from "../program/program.ts";
 import type { Kernel } from "./kernel.ts";
+import { despiteOthers } from "./load.ts";
 import { offerTo } from "./offer.ts";
 import { hasReceived } from "./views.ts";
 
@@ -49,7 +50,7 @@ export async function deliverSignal(
 ): Promise<void> {
   const { name, payload, signalId } = signal;
   const traced = trace === undefined ? {} : { trace };
-  try {
+  const deliver = async (): Promise<void> => {
     const run = await kernel.residency.resident(workflowId);
     // It may have been blocked until now: what was sent to it meanwhile comes first.
     await kernel.mailbox.settled(workflowId);
@@ -66,6 +67,9 @@ export async function deliverSignal(
       ...(runId === undefined ? { followsChain: true as const } : {}),
     });
     if (isRepeated) kernel.meter.repeated("signal");
+  };
+  try {
+    await despiteOthers(deliver);
   } catch (error) {
     if (!isAionError(error)) throw error;
     // Repeated because the first answer was lost: that the run has ended since does not undo it.

@@ -14,6 +14,7 @@ import type { RunRecord } from "../store/contract.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import type { Input } from "./input.ts";
 import type { Kernel } from "./kernel.ts";
+import { isOthersFault } from "./load.ts";
 import { deliverSignal, parseStartSignal } from "./signals.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
 import { findRequested, hasReceived, readStart } from "./views.ts";
@@ -73,7 +74,7 @@ export class Starts {
         // Somebody else began a run of that id, or ended the one that was met.
         const isRace =
           isAionError(error) && (error.code === "sequence_conflict" || error.code === "run_closed");
-        if (!isRace || attempt >= startAttemptsMax) throw error;
+        if (!(isRace || isOthersFault(error)) || attempt >= startAttemptsMax) throw error;
       }
     }
   }

@@ -50,7 +50,7 @@ export function toLease(
       workflowId,
       runId,
       attempt,
-      idempotencyKey: key,
+      idempotencyKey: keyOf(activity.keyRunId, address.ordinal),
       input,
       ...(heartbeat === undefined ? {} : { lastHeartbeat: heartbeat }),
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),

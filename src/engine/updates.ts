@@ -191,7 +191,8 @@ export class Updates {
           resolve(found === undefined ? undefined : { ...found });
         });
       });
-      if (update !== undefined)
+      // Of one that was copied, its outcome may have been told by another run.
+      if (update !== undefined && resident.state.started.resetOf === undefined)
         return { run: await demandRun(store, workflowId, resident.state.started.runId), update };
     }
     return await findUpdate(store, await demandRun(store, workflowId, runId), updateId);
@@ -229,7 +230,7 @@ export class Updates {
       const reply = await this.#heard(workflowId, runId, isSettled, patience, async () => {
         const told = await readOutcome(this.#kernel.store, await this.#demand(workflowId, runId, updateId));
         if (told.status !== "accepted") return told;
-        const blocked = this.#kernel.blocked.get(workflowId);
+        const blocked = await this.#kernel.whyBlocked(workflowId, isLast ? undefined : patience.end);
         if (!isLast && blocked === undefined) return undefined;
         return { ...told, ...(blocked === undefined ? {} : { blocked }) };
       });

@@ -13,7 +13,7 @@ import type {
   RunSummary,
 } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { Event, EventOf } from "../core/event.ts";
+import type { Event, EventOf, ResetOrigin } from "../core/event.ts";
 import { defaultTaskQueue, isEventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
@@ -379,6 +379,10 @@ export function toDescription(
     ...(around.blocked === undefined ? {} : { blocked: around.blocked }),
     ...(around.pid === undefined ? {} : { pid: around.pid }),
     ...(state.pause === undefined ? {} : { paused: toPaused(state.pause) }),
+    ...(state.started.resetOf === undefined ? {} : { resetOf: toOrigin(state.started.resetOf) }),
+    ...(terminal?.type === "WorkflowTerminated" && terminal.resetTo !== undefined
+      ? { resetTo: terminal.resetTo }
+      : {}),
     input: state.started.input,
     ...(outcome !== undefined && "result" in outcome ? { result: outcome.result } : {}),
     ...(outcome !== undefined && "failure" in outcome ? { failure: outcome.failure } : {}),
@@ -418,6 +422,10 @@ export function toDescription(
 
 function toPaused({ at, reason }: NonNullable<RunState["pause"]>): NonNullable<RunDescription["paused"]> {
   return { since: at, ...(reason === undefined ? {} : { reason }) };
+}
+
+function toOrigin({ workflowId, runId, toSeq, at }: ResetOrigin): NonNullable<RunDescription["resetOf"]> {
+  return { ...(workflowId === undefined ? {} : { workflowId }), runId, toSeq, at };
 }
 
 /** How a run ended, as its last event tells it. */

@@ -75,9 +75,10 @@ class RealmGuest implements Guest {
       this.#module = module;
       this.#version = version;
       this.#definitions = this.#define(new ModuleContext(this.#host, 0, version));
-      const workflows = [...this.#definitions.values()].map(({ workflowType, signals }) => ({
+      const workflows = [...this.#definitions.values()].map(({ workflowType, signals, inputSchema }) => ({
         workflowType,
         signals: signals.map(({ name }) => name),
+        hasInputSchema: inputSchema !== undefined,
       }));
       return { workflows };
     });

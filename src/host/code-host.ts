@@ -55,6 +55,7 @@ export class CodeHost {
   readonly #where: HostLine;
   #line: OpenLine | undefined;
   readonly #packages = new Map<string, PackageCode>();
+  readonly #contents = new Map<string, PackageContents>();
   readonly #instances = new Map<number, HostedInstance>();
   readonly #calls = new Map<number, Call>();
   #outbox: HostRequest[] = [];
@@ -80,7 +81,9 @@ export class CodeHost {
   async load(code: PackageCode): Promise<PackageContents> {
     this.#packages.set(code.version, code);
     try {
-      return readAnswer(await this.#call({ kind: "load", ...code })) as PackageContents;
+      const contents = readAnswer(await this.#call({ kind: "load", ...code })) as PackageContents;
+      this.#contents.set(code.version, contents);
+      return contents;
     } catch (error) {
       this.#packages.delete(code.version);
       throw error;
@@ -88,6 +91,7 @@ export class CodeHost {
   }
 
   unload(version: string): void {
+    this.#contents.delete(version);
     if (this.#packages.delete(version)) this.#post({ kind: "unload", version });
   }
 
@@ -95,14 +99,24 @@ export class CodeHost {
     return {
       workflowType,
       version,
+      // A host that has nothing to say about it is not asked: that would be a change of process before each run.
       parseInput: async (payload) =>
-        readAnswer(await this.#call({ kind: "parse-input", version, workflowType, payload })) as Payload,
+        this.#takesAnyInput(workflowType, version)
+          ? payload
+          : (readAnswer(
+              await this.#call({ kind: "parse-input", version, workflowType, payload }),
+            ) as Payload),
       parseSignal: async (name, payload) =>
         readAnswer(
           await this.#call({ kind: "parse-signal", version, workflowType, name, payload }),
         ) as Payload,
       instantiate: (init) => this.#instantiate(workflowType, version, init),
     };
+  }
+
+  #takesAnyInput(workflowType: string, version: string): boolean {
+    const { workflows } = this.#contents.get(version) ?? { workflows: [] };
+    return workflows.some((of) => of.workflowType === workflowType && !of.hasInputSchema);
   }
 
   async close(): Promise<void> {
@@ -122,8 +136,11 @@ export class CodeHost {
         this.#expect(1);
         this.#post({ kind: "begin", instance: id, activation });
       },
-      ask: async (kind, name, payload) =>
-        readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload,
+      ask: async (kind, name, payload) => {
+        // The next host has none of its instances.
+        if (!this.#instances.has(id)) throw lostBefore();
+        return readAnswer(await this.#call({ kind, instance: id, name, payload })) as Payload;
+      },
       parseResult: async (ordinal, payload) => {
         const request = { kind: "parse-instance-result", instance: id, ordinal, payload } as const;
         return readAnswer(await this.#call(request)) as Payload;
@@ -226,7 +243,8 @@ export class CodeHost {
       },
     });
     const busyWith = calls.find(({ request }) => request.call === -who);
-    const culprit = this.#isExcused(error, busyWith) ? undefined : busyWith;
+    const isBlamed = busyWith !== undefined && !this.#isExcused(error, subjectOf(busyWith.request));
+    const culprit = isBlamed ? busyWith : undefined;
     // What ended one host would end the next.
     if (culprit?.request.kind === "load") this.#packages.delete(culprit.request.version);
     for (const call of calls)
@@ -242,15 +260,14 @@ export class CodeHost {
       if (call !== culprit && call.request.kind.startsWith("parse-") && !("instance" in call.request))
         this.#ask(call);
     for (const [id, instance] of instances) {
-      const isCulprit = id === who;
+      const isCulprit = id === who && !this.#isExcused(error, `run ${instance.init.runId}`);
       instance.init.onLost?.(isCulprit ? blame : error, isCulprit);
     }
   }
 
   /** Who ended for no known reason may have been killed by anybody: what was asked of it is asked once more, before it is blamed. */
-  #isExcused(error: AionError, call: Call | undefined): boolean {
-    if (call === undefined || endOf(error) !== "exit") return false;
-    const subject = subjectOf(call.request);
+  #isExcused(error: AionError, subject: string): boolean {
+    if (endOf(error) !== "exit") return false;
     if (this.#suspects.delete(subject)) return false;
     this.#suspects.add(subject);
     if (this.#suspects.size <= suspectsMax) return true;
@@ -271,6 +288,10 @@ function subjectOf(request: Call["request"]): string {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+function lostBefore(): AionError {
+  return new AionError("package_stopped", "the process that ran the workflow code has ended");
+}
 
 function closed(): AionError {
   return new AionError("engine_closed", "the engine is closed");

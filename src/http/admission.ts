@@ -105,6 +105,8 @@ export function whyEnded({ ends }: Admission): Error | undefined {
 const idFields = [
   "workflowId",
   "runId",
+  "newWorkflowId",
+  "resetFrom",
   "scheduleId",
   "workflowType",
   "name",

@@ -133,6 +133,15 @@ const trace = z
   .object({ traceparent: z.string(), tracestate: maybe(z.string()) })
   .describe("The span that it belongs to, as W3C Trace Context has it.");
 
+const codeIdentity = z
+  .object({
+    workflowId: z.string(),
+    runId: z.string(),
+    parent: maybe(runAddress),
+    continuedFrom: maybe(z.string()),
+  })
+  .describe("As whom its code acts.");
+
 /** Of what somebody asked for. */
 const requested = { reason: maybe(z.string()), requestId: maybe(z.string()) };
 
@@ -164,6 +173,20 @@ export const events = {
         .object({ scheduleId: z.string(), nominalAt: instant })
         .describe("A schedule started it, for this time of its."),
     ),
+    resetOf: maybe(
+      z
+        .object({
+          workflowId: maybe(z.string().describe("Of another workflow: it is a fork.")),
+          runId: z.string(),
+          toSeq: z.number().describe("The last event that was copied, by its seq there."),
+          eventCount: z.number().describe("So many events are copies, this one among them."),
+          at: instant,
+          latestRunId: maybe(z.string().describe("The run that was the latest then, if another one.")),
+          requestId: maybe(z.string()),
+          begunAs: codeIdentity,
+        })
+        .describe("It begins with a copy of the events of another run, up to its WorkflowReset."),
+    ),
     longHistory: maybe(
       z
         .object({ events: z.number(), bytes: z.number() })
@@ -173,7 +196,10 @@ export const events = {
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
   WorkflowCancelled: event("WorkflowCancelled", requested),
-  WorkflowTerminated: event("WorkflowTerminated", requested),
+  WorkflowTerminated: event("WorkflowTerminated", {
+    ...requested,
+    resetTo: maybe(z.string().describe("It was reset: the workflow goes on as that run.")),
+  }),
   WorkflowTimedOut: event("WorkflowTimedOut", { timeout: z.enum(["run", "execution"]) }),
   WorkflowContinuedAsNew: event("WorkflowContinuedAsNew", {
     newRunId: z.string(),
@@ -198,8 +224,17 @@ export const events = {
     runDeadlineAt: maybe(instant.describe("Given anew, since it had run out.")),
     executionDeadlineAt: maybe(instant),
   }),
+  WorkflowReset: event("WorkflowReset", {
+    as: codeIdentity,
+    isFork: maybe(z.literal(true)),
+    isRedone: maybe(z.literal(true).describe("What its code learned last it acts on anew.")),
+    carriedSignals: maybe(z.number().describe("So many signals follow that came after that point.")),
+    reason: maybe(z.string()),
+    runDeadlineAt: maybe(instant.describe("Given anew, since it had run out.")),
+    executionDeadlineAt: maybe(instant),
+  }),
   InputDelivered: event("InputDelivered", {
-    of: z.number().describe("The seq of what was recorded during the pause, and is told to the code now."),
+    of: z.number().describe("The seq of what was recorded before, and is told to the code now."),
   }),
   ActivityScheduled: event("ActivityScheduled", {
     ordinal,
@@ -340,6 +375,12 @@ export const description = runSummary.extend({
   paused: maybe(
     z.object({ since: instant, reason: maybe(z.string()) }).describe("Present while the run is paused."),
   ),
+  resetOf: maybe(
+    z
+      .object({ workflowId: maybe(z.string()), runId: z.string(), toSeq: z.number(), at: instant })
+      .describe("It goes on from a point of that run; with a workflow id, it is a fork of that workflow."),
+  ),
+  resetTo: maybe(z.string().describe("It was ended by a reset: the workflow goes on as that run.")),
   input: maybe(json),
   result: maybe(json),
   failure: maybe(failure),
@@ -378,6 +419,14 @@ export const started = z.object({
   workflowId: z.string(),
   runId: z.string(),
   isNew: z.boolean().describe("False: it was there already."),
+});
+
+export const resetDone = z.object({
+  workflowId: z.string(),
+  runId: z.string().describe("The new run."),
+  toSeq: z.number().describe("The last event that was kept."),
+  resetFrom: z.string().describe("The run that it was copied from."),
+  isNew: z.boolean().describe("False: the call was made before."),
 });
 
 /** Of the run asked for or, if it continued as new, of the last one after it. */

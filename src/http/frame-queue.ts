@@ -4,10 +4,16 @@ export class FrameQueue<Frame> implements AsyncIterable<Frame> {
   readonly #most: number;
   #isOver = false;
   #wake: (() => void) | undefined;
+  #patience: { readonly ms: number; readonly onOver: () => void } | undefined;
 
   /** Ends when there are more than so many: whoever takes none is not there any more. */
   constructor(most: number) {
     this.#most = most;
+  }
+
+  /** How long a frame may be on its way while the next is not asked for. Before: for ever. */
+  giveUpAfter(ms: number, onOver: () => void): void {
+    this.#patience = { ms, onOver };
   }
 
   push(frame: Frame): void {
@@ -26,10 +32,27 @@ export class FrameQueue<Frame> implements AsyncIterable<Frame> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, undefined> {
     for (;;) {
-      while (this.#frames.length > 0) yield this.#frames.shift() as Frame;
+      while (this.#frames.length > 0) {
+        const timer = this.#giveUpLater();
+        try {
+          yield this.#frames.shift() as Frame;
+        } finally {
+          clearTimeout(timer);
+        }
+      }
       if (this.#isOver) return;
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
     }
+  }
+
+  #giveUpLater(): NodeJS.Timeout | undefined {
+    if (this.#patience === undefined) return undefined;
+    const { ms, onOver } = this.#patience;
+    return setTimeout(() => {
+      this.#frames.length = 0;
+      this.#isOver = true;
+      onOver();
+    }, ms).unref();
   }
 }

@@ -82,6 +82,33 @@ describe("messages of a stream", () => {
     expect([slow.state.overCount, slow.writes.length, slow.state.isEnded]).toEqual([1, 1, false]);
   });
 
+  it("end when nothing is taken for too long, and not while they are taken slowly", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { writer, writes, state, drain } = sink();
+      writer.giveUpAfter(1_000);
+      state.isFull = true;
+      const large = new Uint8Array(3 * 256 * 1024);
+      writer.push(large);
+      await turn();
+      for (const count of [1, 2, 3]) {
+        expect(writes).toHaveLength(count);
+        vi.advanceTimersByTime(999);
+        drain();
+      }
+      drain();
+      // Whoever has all keeps the stream for as long as he likes.
+      vi.advanceTimersByTime(60_000);
+      expect(state.overCount).toBe(0);
+      writer.push(Uint8Array.of(1));
+      await turn();
+      vi.advanceTimersByTime(1_000);
+      expect(state.overCount).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("that are compressed or too long are refused", () => {
     const reader = new MessageReader(2);
     expect(() => [...reader.take(Uint8Array.of(1, 0, 0, 0, 0))]).toThrow("compressed");

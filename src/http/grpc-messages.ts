@@ -54,9 +54,12 @@ export interface MessageSink {
   once(event: "drain", listener: () => void): unknown;
 }
 
+/** As much is written at once: so that whoever takes it slowly is seen to take it. */
+const sliceBytes = 256 * 1024;
+
 /**
  * Sends messages in order, those of one turn in one piece; while the other side takes nothing, they wait. Ends when more than so many
- * do: whoever takes none is not there any more.
+ * do, or when nothing is taken for too long: whoever takes none is not there any more.
  */
 export class MessageWriter {
   readonly #sink: MessageSink;
@@ -65,12 +68,19 @@ export class MessageWriter {
   #waiting: Uint8Array[] = [];
   #state: "idle" | "asked" | "full" | "over" = "idle";
   #isEnding = false;
+  #patienceMs: number | undefined;
+  #patience: NodeJS.Timeout | undefined;
 
-  /** `onOver`: too many waited. */
+  /** `onOver`: too many waited, or for too long. */
   constructor(sink: MessageSink, most: number, onOver: () => void) {
     this.#sink = sink;
     this.#most = most;
     this.#onOver = onOver;
+  }
+
+  /** How long nothing may be taken while something waits. Before: for ever. */
+  giveUpAfter(ms: number): void {
+    this.#patienceMs = ms;
   }
 
   push(message: Uint8Array): void {
@@ -78,11 +88,8 @@ export class MessageWriter {
     const prefix = new Uint8Array(prefixBytes);
     new DataView(prefix.buffer).setUint32(1, message.length);
     this.#waiting.push(prefix, message);
-    if (this.#waiting.length > 2 * this.#most) {
-      this.#state = "over";
-      this.#waiting = [];
-      this.#onOver();
-    } else this.#ask();
+    if (this.#waiting.length > 2 * this.#most) this.#giveUp();
+    else this.#ask();
   }
 
   /** What was pushed before is still sent. */
@@ -101,14 +108,36 @@ export class MessageWriter {
   #flush(): void {
     if (this.#state === "over") return;
     this.#state = "idle";
-    const pieces = this.#waiting;
+    const bytes = Buffer.concat(this.#waiting);
     this.#waiting = [];
-    if (pieces.length > 0 && !this.#sink.write(Buffer.concat(pieces))) {
-      this.#state = "full";
-      this.#sink.once("drain", () => this.#flush());
-    } else if (this.#isEnding) {
+    for (let at = 0; at < bytes.length;) {
+      const slice = bytes.subarray(at, at + sliceBytes);
+      at += slice.length;
+      if (this.#sink.write(slice)) continue;
+      if (at < bytes.length) this.#waiting.push(bytes.subarray(at));
+      this.#wait();
+      return;
+    }
+    if (this.#isEnding) {
       this.#state = "over";
       this.#sink.end();
     }
+  }
+
+  #wait(): void {
+    this.#state = "full";
+    if (this.#patienceMs !== undefined)
+      this.#patience = setTimeout(() => this.#giveUp(), this.#patienceMs).unref();
+    this.#sink.once("drain", () => {
+      clearTimeout(this.#patience);
+      this.#flush();
+    });
+  }
+
+  #giveUp(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    this.#waiting = [];
+    this.#onOver();
   }
 }

@@ -13,9 +13,15 @@ export interface HttpLimits {
   readonly callsPerRequest: number;
   /** Streams of events that one caller has open at once. */
   readonly streamsPerCaller: number;
+  /** Calls under way at once over one connection of HTTP/2. */
+  readonly callsPerConnection: number;
+  /** Bytes of all answers together that their callers have not taken. */
+  readonly unreadAnswersBytes: number;
 }
 
 const streamsPerCallerDefault = 1_000;
+const callsPerConnectionDefault = 1_000;
+const unreadAnswersBytesDefault = 256 * 1024 * 1024;
 
 /** JSON may be written twice as long as it must be; a request has two payloads at most, and little else. */
 export function httpLimits(payloadLimitBytes: number, given: Partial<HttpLimits> = {}): HttpLimits {
@@ -24,6 +30,8 @@ export function httpLimits(payloadLimitBytes: number, given: Partial<HttpLimits>
     requestBytes: given.requestBytes ?? 4 * payloadLimitBytes + 64 * 1024,
     callsPerRequest: given.callsPerRequest ?? callsMax,
     streamsPerCaller: given.streamsPerCaller ?? streamsPerCallerDefault,
+    callsPerConnection: given.callsPerConnection ?? callsPerConnectionDefault,
+    unreadAnswersBytes: given.unreadAnswersBytes ?? unreadAnswersBytesDefault,
   };
 }
 

@@ -13,6 +13,7 @@ import { httpLimits, OpenStreams } from "./http-limits.ts";
 import { HttpMeter } from "./http-meter.ts";
 import { peerOf } from "./peer.ts";
 import type { NodeHandler, NodeRequest, NodeResponse } from "./rpc.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import { WebSockets } from "./web-sockets.ts";
 
 const headersTimeoutMs = 10_000;
@@ -22,8 +23,6 @@ const requestTimeoutMs = 60_000;
 const drainTimeoutMs = 5_000;
 /** How long a connection of HTTP/2 may be without a call. */
 const idleTimeoutMsDefault = 120_000;
-/** Calls under way at once over one connection of HTTP/2. */
-const streamsPerConnection = 1_000;
 /** Of the services of `proto/`. */
 const rpcPrefix = "/aion.";
 /** Of workers, whose requests last as long as they do. */
@@ -50,10 +49,15 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   const closing = new AbortController();
   const { meter } = options;
   const httpMeter = meter === undefined ? undefined : new HttpMeter(meter);
+  const { streamsPerCaller, callsPerConnection, unreadAnswersBytes } = httpLimits(
+    options.payloadLimitBytes,
+    options.limits,
+  );
+  const unread = new UnreadAnswers(unreadAnswersBytes, options.log);
   const appOptions = {
     ...options,
     closing: closing.signal,
-    streams: new OpenStreams(httpLimits(options.payloadLimitBytes, options.limits).streamsPerCaller),
+    streams: new OpenStreams(streamsPerCaller),
     ...(httpMeter === undefined ? {} : { httpMeter }),
   };
   // The two describe the same requests and responses of Node by types of their own.
@@ -79,6 +83,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       underWay.delete(answered),
     );
     underWay.add(answered);
+    unread.add(response);
     // HTTP/2 has a farewell of its own.
     if (closing.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     if (response instanceof Http2ServerResponse && request.url?.startsWith(workPrefix) !== true)
@@ -96,7 +101,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
   );
   const sockets = new WebSockets(appOptions);
   first.on("upgrade", (request, socket, head) => void sockets.upgrade(request, socket, head));
-  const second = createHttp2Server({ settings: { maxConcurrentStreams: streamsPerConnection } }, listener);
+  const second = createHttp2Server({ settings: { maxConcurrentStreams: callsPerConnection } }, listener);
   const sessions = new Set<ServerHttp2Session>();
   second.on("session", (session) => {
     sessions.add(session);
@@ -158,6 +163,7 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       for (const caller of callers) caller.destroy();
       first.close();
       second.close();
+      unread.close();
       unwatch?.();
     },
   };

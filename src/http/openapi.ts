@@ -4,6 +4,7 @@ import {
   auditPath,
   callsMax,
   callsPath,
+  defaultNamespace,
   keysPath,
   livePath,
   namespacePattern,
@@ -17,6 +18,7 @@ import { accessForms } from "./access.ts";
 import { callsFormUpTo } from "./calls.ts";
 import { statusOf } from "./errors.ts";
 import { streamForms } from "./event-stream.ts";
+import { exampleBodies } from "./examples.ts";
 import type { JsonSchema, Operation } from "./operations.ts";
 import { replyNames, replySchemas } from "./replies.ts";
 
@@ -73,6 +75,14 @@ const texts: Readonly<Record<keyof Service, readonly [summary: string, descripti
   reopen: [
     "Reopen a run",
     "One that failed, was cancelled or timed out goes on from before its end, as the same run: what succeeded is kept, what failed last runs again. Refused with `run_not_reopenable` if it could not go on exactly.",
+  ],
+  reset: [
+    "Reset a workflow",
+    "It goes on as a new run from an earlier point of one of its runs: that run's events up to there are the beginning of the new one, and the code of today acts on. A run that is open is terminated in the same step; who waits for the result of the workflow waits on. Refused with `run_not_resettable` if the code could not go on exactly from there.",
+  ],
+  fork: [
+    "Fork a workflow",
+    "The same under a workflow id of its own: nothing happens to the workflow that it is a copy of. Needs the role `start`, too.",
   ],
   deploy: [
     "Deploy a package",
@@ -219,6 +229,7 @@ export function documentOf(
     servers: [{ url: "/" }],
     tags: [
       { name: "workflows" },
+      { name: "schedules" },
       { name: "packages" },
       { name: "namespaces" },
       { name: "access" },
@@ -240,6 +251,11 @@ export function documentOf(
   };
 }
 
+const callsExample = (["order-42", "order-43"] as const).map((workflowId) => ({
+  operation: "signal",
+  request: { workflowId, ...exampleBodies.signal },
+}));
+
 function callsTogether(callsPerRequest: number): JsonObject {
   const { $schema: _, ...schema } = callsFormUpTo(callsPerRequest) as JsonSchema;
   const line = {
@@ -258,7 +274,10 @@ function callsTogether(callsPerRequest: number): JsonObject {
       "For callers that make hundreds at once. Each call is admitted, recorded and answered by itself: a line of JSON each, in the order in which the answers are there. A connection that breaks says nothing of the calls whose lines have not come.",
     tags: ["workflows"],
     parameters: parametersOf(callsPath, {}, false),
-    requestBody: { required: true, content: { "application/json": { schema } } },
+    requestBody: {
+      required: true,
+      content: { "application/json": { schema, example: { calls: callsExample } } },
+    },
     responses: {
       "200": {
         description: "The answers, one line each",
@@ -343,6 +362,8 @@ function parametersOf(path: string, form: JsonSchema, hasQuery: boolean): JsonOb
     in: "path",
     required: true,
     schema: form.properties?.[name] ?? { type: "string" },
+    // The one that is there without anybody having made it.
+    ...(name === "namespace" ? { example: defaultNamespace } : {}),
   }));
   if (!hasQuery) return parameters;
   for (const [name, schema] of Object.entries(form.properties ?? {})) {
@@ -369,7 +390,7 @@ function idempotencyKeyParameter(): JsonObject {
   };
 }
 
-function bodyOf({ route, form }: Operation): JsonObject {
+function bodyOf({ method, route, form }: Operation): JsonObject {
   if (route.rest === "archive")
     return {
       required: true,
@@ -388,6 +409,7 @@ function bodyOf({ route, form }: Operation): JsonObject {
           properties: Object.fromEntries(own),
           ...(needed.length === 0 ? {} : { required: needed }),
         },
+        example: exampleBodies[method] ?? {},
       },
     },
   };
@@ -397,7 +419,7 @@ function successOf(method: keyof Service): JsonObject {
   const name = replyNames[method];
   if (name === undefined) return { "204": { description: "Done, and on disk" } };
   const content = { "application/json": { schema: { $ref: referenceTo(name) } } };
-  const isMaking = method === "start" || method === "deploy";
+  const isMaking = method === "start" || method === "deploy" || method === "createSchedule";
   return {
     "200": { description: isMaking ? "It was there already" : "The answer", content },
     ...(isMaking ? { "201": { description: "Made, and on disk", content } } : {}),

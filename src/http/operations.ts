@@ -70,6 +70,8 @@ const answers: Answers = {
   resume: done,
   resumeActivity: ok,
   reopen: done,
+  reset: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
+  fork: (reply) => ({ status: reply.isNew ? 201 : 200, body: { ...reply } }),
   result: (reply) => ok(resultToJson(reply)),
   describe: (reply) => ok(descriptionToJson(reply)),
   list: ok,

@@ -17,6 +17,7 @@ import {
   keySummary,
   namespaceSummary,
   packages,
+  resetDone,
   results,
   runPage,
   runSummary,
@@ -39,6 +40,8 @@ export const replyNames = {
   resume: undefined,
   resumeActivity: "ActivitiesResumed",
   reopen: undefined,
+  reset: "Reset",
+  fork: "Reset",
   result: "Result",
   describe: "RunDescription",
   list: "RunPage",
@@ -64,6 +67,7 @@ export const replyNames = {
 
 export const replySchemas = {
   Started: started,
+  Reset: resetDone,
   Answer: z.object({ result: json }),
   Result: z.discriminatedUnion("status", results),
   Update: z.discriminatedUnion("status", updates),

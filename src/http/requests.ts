@@ -159,6 +159,21 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       .meta({ description: "A second signal with this id is the first one." }),
   };
   const end = z.strictObject({ ...address, reason, requestId });
+  const reset = {
+    ...address,
+    toSeq: z.number().int().min(1).exactOptional().meta({
+      description:
+        "The last event that is kept. Absent, of a run that did not end well or is blocked: the last one before what went wrong.",
+    }),
+    reason,
+    requestId,
+    signals: z.enum(["carry", "drop"]).exactOptional().meta({
+      description: "What becomes of signals that came after it. Default: carry, of a fork drop.",
+    }),
+    version: name("version").exactOptional().meta({
+      description: "Of the code; `same`: that of the old run. Default: the one that new runs get.",
+    }),
+  };
   const scheduleAction = z.strictObject({
     workflowType: name("workflow type"),
     input: payload("the input of the workflow"),
@@ -229,6 +244,8 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
       requestId,
     }),
     reopen: end,
+    reset: z.strictObject(reset),
+    fork: z.strictObject({ ...reset, newWorkflowId: workflowId }),
     result: z.strictObject({ ...address, waitMs: waitMs.default(0) }),
     describe: z.strictObject(address),
     list: z

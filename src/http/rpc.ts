@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import type { DescMethod, DescService, JsonObject, Message } from "@bufbuild/protobuf";
+import { createContextKey } from "@connectrpc/connect";
 import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
 import { defaultNamespace } from "../client/routes.ts";
 import type { Service } from "../client/service.ts";
@@ -26,7 +27,7 @@ import { httpLimits } from "./http-limits.ts";
 import { operationsFor, orOver, traceIn } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { plain } from "./plain-json.ts";
-import { rpcAdapter } from "./rpc-adapter.ts";
+import { isOfProtocol, rpcAdapter } from "./rpc-adapter.ts";
 import { nodeCallerOf, rpcCallerOf, rpcContextOf } from "./rpc-caller.ts";
 import { fromConnectError, toConnectError } from "./rpc-error.ts";
 import { refuseUnread } from "./rpc-refusal.ts";
@@ -52,6 +53,8 @@ const places: Readonly<Record<keyof Service, readonly [service: DescService, met
   resume: [WorkflowService, "resume"],
   resumeActivity: [WorkflowService, "resumeActivity"],
   reopen: [WorkflowService, "reopen"],
+  reset: [WorkflowService, "reset"],
+  fork: [WorkflowService, "fork"],
   deploy: [PackageService, "deploy"],
   listPackages: [PackageService, "listPackages"],
   listWorkers: [WorkflowService, "listWorkers"],
@@ -87,6 +90,7 @@ export function rpcHandler(
     if (/^application\/(grpc|connect\+|proto)/.test(type)) {
       const path = (request.url ?? "").slice(0, 200);
       const error = new AionError("endpoint_unknown", `there is no call ${path}`);
+      options.httpMeter?.answered("rpc", "unknown", options.httpMeter.now(), error);
       refuseUnread(request, response, toConnectError(error));
     } else void fallback(request, response);
   };
@@ -96,7 +100,12 @@ export function rpcHandler(
       interceptors: options.httpMeter === undefined ? [] : [countCalls(options.httpMeter)],
       fallback: unknownCall,
       // Who reads JSON reads a count of 0, and not nothing.
-      contextValues: rpcContextOf,
+      contextValues: (request) => rpcContextOf(request).set(sinceKey, options.httpMeter?.now() ?? 0),
+      onRefused: (request, values, error) => {
+        const since = values.get(sinceKey);
+        if (since === undefined) return;
+        options.httpMeter?.answered("rpc", operations.get(pathOf(request)) ?? "unknown", since, error);
+      },
       jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
       readMaxBytes,
     });
@@ -108,7 +117,7 @@ export function rpcHandler(
   let small: NodeHandler | undefined;
   // The protocol reads the whole message before it asks anybody what to do with it.
   const admitUnread = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
-    const operation = operations.get((request.url ?? "").split("?", 1)[0] ?? "");
+    const operation = operations.get(pathOf(request));
     if (operation !== undefined) {
       const since = options.httpMeter?.now() ?? 0;
       try {
@@ -138,6 +147,13 @@ export function rpcHandler(
   };
 }
 
+/** Of a call that was not counted yet: what the protocol refuses by itself comes no further. */
+const sinceKey = createContextKey<number | undefined>(undefined, { description: "since when it is made" });
+
+function pathOf({ url = "" }: NodeRequest): string {
+  return url.split("?", 1)[0] ?? "";
+}
+
 /** Whoever asks may go while it is decided whether he may. */
 function isGone(response: NodeResponse): boolean {
   return (
@@ -165,13 +181,13 @@ function countCalls(meter: HttpMeter): Interceptor {
   return (next) => async (request) => {
     const since = meter.now();
     const name = request.method.localName;
-    const answered = (error?: unknown): void =>
-      meter.answered(
-        "rpc",
-        streamed[name] ?? name,
-        since,
-        error === undefined ? error : fromConnectError(error),
-      );
+    const answered = (error?: unknown): void => {
+      // It is told of by who tells the caller.
+      if (isOfProtocol(error)) return;
+      request.contextValues.set(sinceKey, undefined);
+      const told = error === undefined ? error : fromConnectError(error);
+      meter.answered("rpc", streamed[name] ?? name, since, told);
+    };
     let response: Awaited<ReturnType<typeof next>>;
     try {
       response = await next(request);

@@ -89,6 +89,27 @@ describe("a worker that takes nothing", () => {
     expect(there.destroyed).toBe(true);
   });
 
+  it("is gone when it has taken nothing for as long as it may be silent, though it says that it is alive", async () => {
+    const heard: string[] = [];
+    const { stream, there, ended, send } = await call(({ type }) => heard.push(type), {
+      initialWindowSize: 0,
+    });
+    stream.write(message(register));
+    await vi.waitFor(() => expect(heard).toEqual(["register"]));
+    const over = new Promise<void>((resolve) => void there.once("close", resolve));
+    send({ type: "registered", session: "s", sessionTimeoutMs: 300, payloadLimitBytes: 1, stop: [] });
+    // More than Node takes off the hands of a stream.
+    for (let index = 0; index < 20_000; index += 1) send({ type: "alive" });
+    const alive = setInterval(() => stream.write(message(drain)), 50);
+    try {
+      await Promise.all([ended, over]);
+    } finally {
+      clearInterval(alive);
+    }
+    expect(heard).toContain("drain");
+    expect(there.destroyed).toBe(true);
+  });
+
   it("does not keep it when its call has ended, and nothing more is kept of what it sends", async () => {
     const registered = Promise.withResolvers<undefined>();
     const { stream, there, ended, send } = await call(() => registered.resolve(undefined), {

@@ -26,7 +26,10 @@ export function addWorkers(router: ConnectRouter, options: AppOptions): void {
     const queue = new FrameQueue<WorkResponse>(framesMax);
     let error: AionError | undefined;
     const call = new WorkerCall(options, rpcCallerOf(context), {
-      send: (frame) => queue.push(toWorkResponse(frame)),
+      send: (frame) => {
+        if (frame.type === "registered") queue.giveUpAfter(frame.sessionTimeoutMs, () => call.closed());
+        queue.push(toWorkResponse(frame));
+      },
       end: (why) => {
         error = why;
         queue.end();
@@ -85,6 +88,8 @@ export function answerWorker(
   const call = new WorkerCall(options, nodeCallerOf(request), {
     send: (frame) => {
       tell();
+      // As one that says nothing for so long: it may say that it is alive, and have nothing of what it was given.
+      if (frame.type === "registered") writer.giveUpAfter(frame.sessionTimeoutMs);
       writer.push(toBinary(WorkResponseSchema, toWorkResponse(frame)));
     },
     end: (error) => {

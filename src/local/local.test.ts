@@ -47,6 +47,8 @@ function fakeService(overrides: Overrides): Service {
     resume: unexpected,
     resumeActivity: unexpected,
     reopen: unexpected,
+    reset: unexpected,
+    fork: unexpected,
     result: unexpected,
     describe: unexpected,
     list: unexpected,

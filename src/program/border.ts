@@ -49,6 +49,8 @@ export interface PackageContents {
   readonly workflows: readonly {
     readonly workflowType: string;
     readonly signals: readonly string[];
+    /** What input it takes is for the package to say; otherwise it takes any. */
+    readonly hasInputSchema: boolean;
   }[];
 }
 

@@ -2,7 +2,7 @@ import type { Activation, Offered, Outcome, RecordedValue, Turn } from "../core/
 import type { Command } from "../core/command.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { AionError, unreachable } from "../core/errors.ts";
-import type { StartSignal } from "../core/event.ts";
+import type { CodeIdentity, StartSignal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import {
   ApplicationFailure,
@@ -79,6 +79,7 @@ export class Runtime implements ProgramInstance {
   #steps: Map<number, (task: ActivityTask) => unknown> | undefined;
   #marked: Set<string> | undefined;
   #random: SeededRandom | undefined;
+  #identity: CodeIdentity;
   #commands: Command[] = [];
   #sources: string[] = [];
   #recorded: readonly RecordedValue[] = [];
@@ -102,6 +103,7 @@ export class Runtime implements ProgramInstance {
   constructor(definition: AnyWorkflow, init: InstanceInit, carrier: ContextCarrier) {
     this.definition = definition;
     this.init = init;
+    this.#identity = init;
     this.carrier = carrier;
     this.root = new ScopeContext(this, new CancellationScope(undefined));
   }
@@ -140,6 +142,7 @@ export class Runtime implements ProgramInstance {
 
   begin(activation: Activation): void {
     const { delivery } = activation;
+    if (activation.identity !== undefined) this.#become(activation.identity);
     this.#offered =
       delivery.kind === "update" && delivery.isOffered
         ? this.updates.consider(delivery, activation)
@@ -154,6 +157,12 @@ export class Runtime implements ProgramInstance {
     if ("outcome" in delivery && delivery.outcome.ok) this.#deliver(delivery);
     // In the run's context, so that a rejection which nobody handles is known to be this run's.
     else this.carrier.enter(this.root, () => this.#deliver(delivery));
+  }
+
+  /** Its random numbers are those of another run from here on: none of them is met twice. */
+  #become(identity: CodeIdentity): void {
+    if (identity.runId !== this.#identity.runId) this.#random = undefined;
+    this.#identity = identity;
   }
 
   #deliver(delivery: Activation["delivery"]): void {
@@ -407,8 +416,12 @@ export class Runtime implements ProgramInstance {
     return this.#activation === undefined || (this.#activation.isLast && !this.#activation.isReplaying);
   }
 
+  get identity(): CodeIdentity {
+    return this.#identity;
+  }
+
   get random(): SeededRandom {
-    this.#random ??= new SeededRandom(this.init.runId);
+    this.#random ??= new SeededRandom(this.#identity.runId);
     return this.#random;
   }
 

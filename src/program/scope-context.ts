@@ -80,7 +80,7 @@ export class ScopeContext implements WorkflowContext {
     runtime.issue({
       kind: "start-child",
       ordinal,
-      childWorkflowId: parseWorkflowId(request.workflowId ?? `${runtime.init.runId}.${ordinal}`),
+      childWorkflowId: parseWorkflowId(request.workflowId ?? `${runtime.identity.runId}.${ordinal}`),
       workflowType,
       input,
       parentClosePolicy: request.parentClosePolicy,
@@ -308,19 +308,19 @@ export class ScopeContext implements WorkflowContext {
   }
 
   info(): WorkflowInfo {
-    const { init, definition, historyLength, isHistoryLong } = this.#runtime;
+    const { init, identity, definition, historyLength, isHistoryLong } = this.#runtime;
     return {
-      workflowId: init.workflowId,
-      runId: init.runId,
+      workflowId: identity.workflowId,
+      runId: identity.runId,
       workflowType: definition.workflowType,
       version: definition.version,
       startedAt: init.startedAt,
       historyLength,
       continueAsNewSuggested: isHistoryLong,
-      ...(init.parent === undefined
+      ...(identity.parent === undefined
         ? {}
-        : { parent: { workflowId: init.parent.workflowId, runId: init.parent.runId } }),
-      ...(init.continuedFrom === undefined ? {} : { continuedFrom: init.continuedFrom }),
+        : { parent: { workflowId: identity.parent.workflowId, runId: identity.parent.runId } }),
+      ...(identity.continuedFrom === undefined ? {} : { continuedFrom: identity.continuedFrom }),
       ...(init.schedule === undefined ? {} : { schedule: { ...init.schedule } }),
     };
   }

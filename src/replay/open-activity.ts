@@ -1,5 +1,6 @@
 import type { ActivityOptionsRecord, EventOf } from "../core/event.ts";
 import type { Failure, TimeoutKind } from "../core/failure.ts";
+import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
 
 /** An activity that has no outcome yet. */
@@ -9,6 +10,8 @@ export interface OpenActivity {
   readonly input: Payload;
   readonly options: ActivityOptionsRecord;
   readonly isStep: boolean;
+  /** Its idempotency key is of this run: of the one that asked for it first, though another goes on from there. */
+  readonly keyRunId: RunId;
   readonly scheduledAt: number;
   /** The number of the latest attempt that began; 0: none did. */
   attempt: number;
@@ -45,13 +48,14 @@ export interface Parking {
  * nothing from what the retry policy allows.
  */
 
-export function toOpenActivity(event: EventOf<"ActivityScheduled">): OpenActivity {
+export function toOpenActivity(event: EventOf<"ActivityScheduled">, keyRunId: RunId): OpenActivity {
   return {
     ordinal: event.ordinal,
     activityType: event.activityType,
     input: event.input,
     options: event.options,
     isStep: event.isStep === true,
+    keyRunId,
     scheduledAt: event.recordedAt,
     attempt: 0,
     startedAt: undefined,
@@ -151,10 +155,18 @@ export function unpark(activity: OpenActivity, at: number): void {
   activity.retryAt = at;
 }
 
-/** Its run had ended, and goes on after all: it has all that its options allow. What was parked is so still. */
-export function toBeginAnew(activity: OpenActivity, nowMs: number): OpenActivity {
+/**
+ * Its run had ended, and goes on after all: it has all that its options allow. What was parked is so still.
+ * `keyRunId`: it is another one's from here on.
+ */
+export function toBeginAnew(
+  activity: OpenActivity,
+  nowMs: number,
+  keyRunId: RunId = activity.keyRunId,
+): OpenActivity {
   return {
     ...activity,
+    keyRunId,
     scheduledAt: nowMs,
     startedAt: undefined,
     worker: undefined,

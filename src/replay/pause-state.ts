@@ -15,6 +15,8 @@ interface Held {
 export class PauseState {
   #since: { readonly at: number; readonly reason?: string } | undefined;
   #held: Held[] | undefined;
+  /** Of what is recorded next, so much is to be told later. */
+  #carried = 0;
 
   /** Since when the run is paused, and why; `undefined`: it is not. */
   get since(): { readonly at: number; readonly reason?: string } | undefined {
@@ -58,9 +60,15 @@ export class PauseState {
     this.#since = undefined;
   }
 
+  /** So many signals follow that the code is told of later, as if they had come in a pause. */
+  carry(count: number): void {
+    this.#carried = count;
+  }
+
   /** False: the run is not paused, and its code is to be told at once. */
   hold(seq: number, delivery: Delivery): boolean {
-    if (this.#since === undefined) return false;
+    if (this.#since === undefined && this.#carried === 0) return false;
+    if (this.#carried > 0) this.#carried -= 1;
     this.#held ??= [];
     this.#held.push({ seq, delivery });
     return true;

@@ -1,7 +1,7 @@
 import type { Command } from "../core/command.ts";
 import { describeCommand, eventTypeOfCommand } from "../core/command.ts";
 import { AionError, assert } from "../core/errors.ts";
-import type { Event, EventRole } from "../core/event.ts";
+import type { Event, EventOf, EventRole } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
 import type { Activation, RecordedValue, Turn } from "../core/activation.ts";
 import { describeDifference, describeRecord, isRecordOf } from "./match.ts";
@@ -72,7 +72,7 @@ export class Replay {
       if (span === undefined) return undefined;
       const { input, commands, isLast } = span;
       const delivery = this.#state.apply(input);
-      const { historyLength, isHistoryLong } = this.#state;
+      const { historyLength, isHistoryLong, identity } = this.#state;
       const isCodeStarted = this.#state.isCodeStarted;
       for (const event of commands) this.#state.apply(event);
       if (delivery === undefined || input.seq >= this.#codeUntilSeq) continue;
@@ -92,6 +92,7 @@ export class Replay {
         recorded: expected.length === 0 ? none : expected.flatMap(toRecordedValue),
         isLast: isLast && !this.#state.isClosed,
         isReplaying: expected.length > 0,
+        ...(identity === undefined ? {} : { identity: commands.findLast(isRedone)?.as ?? identity }),
       };
     }
   }
@@ -139,10 +140,14 @@ export class Replay {
     let end = at + 1;
     // It begins while the run is not paused: what is told of then is no input at that place.
     let isPaused = false;
+    let carried = 0;
     for (let event = queue[end]; event !== undefined; event = queue[++end]) {
       const role = this.#roleOf(event);
-      if (role === "input" && !isPaused) break;
-      if (role === "note" && !this.#state.isVoid(event.seq)) isPaused = isPausedAfter(event, isPaused);
+      if (role === "input" && !isPaused && carried === 0) break;
+      if (carried > 0) carried -= 1;
+      if (role !== "note" || this.#state.isVoid(event.seq)) continue;
+      isPaused = isPausedAfter(event, isPaused);
+      if (event.type === "WorkflowReset") carried = event.carriedSignals ?? 0;
     }
     const isAtEnd = end >= queue.length;
     if (isAtEnd && !this.#isComplete) return "more";
@@ -185,7 +190,7 @@ const none: readonly never[] = [];
 const engineVerdicts: readonly (string | undefined)[] = ["nondeterminism", "nondurable_await", "run_limit"];
 
 /** As `roleOf`; a failure that the engine recorded in place of the code is an end from outside. */
-function recordRole(event: Event): EventRole {
+export function recordRole(event: Event): EventRole {
   if (
     event.type === "WorkflowFailed" &&
     event.failure.kind === "engine" &&
@@ -196,8 +201,13 @@ function recordRole(event: Event): EventRole {
   return roleOf(event);
 }
 
-function isPausedAfter(event: Event, isPaused: boolean): boolean {
-  if (event.type === "WorkflowReopened") return false;
+/** What the code learned last before it, it acts on as who it is from here on. */
+function isRedone(event: Event): event is EventOf<"WorkflowReset"> {
+  return event.type === "WorkflowReset" && event.isRedone === true;
+}
+
+export function isPausedAfter(event: Event, isPaused: boolean): boolean {
+  if (event.type === "WorkflowReopened" || event.type === "WorkflowReset") return false;
   if (event.type !== "WorkflowPaused" && event.type !== "WorkflowResumed") return isPaused;
   return event.isFurther === true ? isPaused : event.type === "WorkflowPaused";
 }

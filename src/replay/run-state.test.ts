@@ -69,6 +69,7 @@ describe("the state of a run", () => {
         activityType: "charge",
         input,
         options: { startToCloseMs: 5 },
+        keyRunId: "r",
         isStep: false,
         scheduledAt: 101,
         attempt: 0,
@@ -224,14 +225,14 @@ describe("the state of a run", () => {
       name: "go",
       payload: input,
     };
-    expect([...after(start, sent).state.sends]).toEqual([0]);
+    expect([...after(start, sent).state.sends.keys()]).toEqual([0]);
     const good = after(start, sent, { type: "SignalSettled", ordinal: 0 });
     expect(good.told).toMatchObject({ kind: "signal-settled", outcome: { ok: true } });
     const bad = after(start, sent, { type: "SignalSettled", ordinal: 0, failure });
     expect(bad.told).toMatchObject({ kind: "signal-settled", outcome: { ok: false, failure } });
     expect(bad.state.sends.size).toBe(0);
     const two = after(start, sent, { ...sent, ordinal: 1 }, { type: "SignalSettled", ordinal: 0 });
-    expect([...two.state.sends]).toEqual([1]);
+    expect([...two.state.sends.keys()]).toEqual([1]);
   });
 
   it("remembers the ids of signals, with those of earlier runs, up to a bound", () => {
@@ -281,7 +282,13 @@ describe("the state of a run", () => {
     const second = { ...child, ordinal: 1, childWorkflowId: "d" as WorkflowId } as EventBody;
     const ended = after(start, child, second, { type: "ChildWorkflowCompleted", ordinal: 0, result: input });
     expect([...ended.state.children.values()]).toEqual([
-      { ordinal: 1, childWorkflowId: "d", workflowType: "ship", parentClosePolicy: "cancel" },
+      {
+        ordinal: 1,
+        parentRunId: "r",
+        childWorkflowId: "d",
+        workflowType: "ship",
+        parentClosePolicy: "cancel",
+      },
     ]);
   });
 

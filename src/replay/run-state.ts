@@ -1,10 +1,10 @@
 import type { Delivery } from "../core/activation.ts";
 import { AionError } from "../core/errors.ts";
-import type { Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
+import type { CodeIdentity, Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import { longHistoryDefault, sizeOfEvent } from "../core/history-size.ts";
-import type { WorkflowId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
 import { nullPayload } from "../core/payload.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import { ScheduleState } from "../core/schedule-state.ts";
@@ -28,6 +28,8 @@ import { UpdateStates } from "./update-states.ts";
 
 export interface OpenChild {
   readonly ordinal: number;
+  /** Which run the child knows as its parent. */
+  readonly parentRunId: RunId;
   readonly childWorkflowId: WorkflowId;
   readonly workflowType: string;
   readonly parentClosePolicy: ParentClosePolicy;
@@ -41,7 +43,7 @@ export interface OpenTimer {
 const noTimers: ReadonlyMap<number, OpenTimer> = new Map();
 const noChildren: ReadonlyMap<number, OpenChild> = new Map();
 const noVoids: ReadonlySet<number> = new Set();
-const noSends: ReadonlySet<number> = new Set();
+const noSends: ReadonlyMap<number, RunId> = new Map();
 
 /**
  * What is open in one run: a projection of its segment, with no other source. The same code builds it live and
@@ -59,7 +61,7 @@ export class RunState {
   // Most runs have none of these, and thousands of runs are in memory.
   #timers: Map<number, OpenTimer> | undefined;
   #children: Map<number, OpenChild> | undefined;
-  #sends: Set<number> | undefined;
+  #sends: Map<number, RunId> | undefined;
   readonly #voids: ReadonlySet<number>;
   #deadlines: { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } | undefined;
   #started: EventOf<"WorkflowStarted"> | undefined;
@@ -75,6 +77,9 @@ export class RunState {
   #isCancelRequested = false;
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
+  #identity: CodeIdentity | undefined;
+
+  #reopened: EventOf<"WorkflowReopened"> | undefined;
 
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
@@ -87,9 +92,23 @@ export class RunState {
     return this.#voids.has(seq);
   }
 
+  /** Its latest reopening. */
+  get reopened(): EventOf<"WorkflowReopened"> | undefined {
+    return this.#reopened;
+  }
+
   /** When the run, and the whole chain, times out. */
   get deadlines(): { readonly runDeadlineAt?: number; readonly executionDeadlineAt?: number } {
     return this.#deadlines ?? this.started;
+  }
+
+  /** As whom the code acts from here on; `undefined`: as the run that it is, and never as another. */
+  get identity(): CodeIdentity | undefined {
+    return this.#identity ?? this.#started?.resetOf?.begunAs;
+  }
+
+  get #actsAs(): RunId {
+    return this.identity?.runId ?? this.started.runId;
   }
 
   /** The first event of the run. Throws `history_shape` before it was applied. */
@@ -111,8 +130,8 @@ export class RunState {
     return this.#children ?? noChildren;
   }
 
-  /** Signals to others that have not been answered. */
-  get sends(): ReadonlySet<number> {
+  /** Signals to others that have not been answered, and which run those know as the sender. */
+  get sends(): ReadonlyMap<number, RunId> {
     return this.#sends ?? noSends;
   }
 
@@ -285,7 +304,7 @@ export class RunState {
         this.#arm(startDelayOrdinal, event.startAt);
         return undefined;
       case "ActivityScheduled":
-        this.activities.set(event.ordinal, toOpenActivity(event));
+        this.activities.set(event.ordinal, toOpenActivity(event, this.#actsAs));
         return undefined;
       case "ActivityStarted":
         beginAttempt(this.#activityOf(event), event);
@@ -340,8 +359,8 @@ export class RunState {
         this.requests.noteSignal(event.signalId);
         return { kind: "signal", name: event.name, payload: event.payload };
       case "SignalSent":
-        this.#sends ??= new Set();
-        this.#sends.add(event.ordinal);
+        this.#sends ??= new Map();
+        this.#sends.set(event.ordinal, this.#actsAs);
         return undefined;
       case "SignalSettled":
         if (this.#sends?.delete(event.ordinal) !== true) throw historyShape(event, "no such signal was sent");
@@ -362,6 +381,7 @@ export class RunState {
         this.#children ??= new Map();
         this.#children.set(event.ordinal, {
           ordinal: event.ordinal,
+          parentRunId: this.#actsAs,
           childWorkflowId: event.childWorkflowId,
           workflowType: event.workflowType,
           parentClosePolicy: event.parentClosePolicy,
@@ -406,6 +426,11 @@ export class RunState {
         this.requests.noteControl("reopen", event.requestId);
         this.#reopen(event);
         return undefined;
+      case "WorkflowReset":
+        this.#identity = event.as;
+        this.#reopen(event);
+        this.pausing.carry(event.carriedSignals ?? 0);
+        return undefined;
       case "InputDelivered":
         return this.#tell(this.pausing.deliver(event));
       case "ChildWorkflowCancelRequested":
@@ -439,10 +464,13 @@ export class RunState {
    * What was under way when it ended was told to stop: it begins anew, with all that its options allow. A pause in which it ended is
    * over, and what the code was not told of in it comes next.
    */
-  #reopen(event: EventOf<"WorkflowReopened">): void {
+  #reopen(event: EventOf<"WorkflowReopened"> | EventOf<"WorkflowReset">): void {
+    // What another run was reopened for before it was copied is nothing of this one.
+    this.#reopened = event.type === "WorkflowReopened" ? event : undefined;
     this.pausing.end();
+    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;
     for (const [ordinal, activity] of this.activities)
-      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));
+      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, keyRunId));
     if (this.parked.length > 0) this.#parkedSeq = event.seq;
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {

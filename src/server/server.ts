@@ -71,6 +71,10 @@ export interface ServerOptions extends EngineSettings {
   readonly callsPerRequestMax?: number;
   /** Streams of events that one caller may have open at once. Default 1,000. */
   readonly streamsPerCallerMax?: number;
+  /** Calls under way at once over one connection of HTTP/2; a client begins the others when some of them are over. Default 1,000. */
+  readonly callsPerConnectionMax?: number;
+  /** Bytes of all answers together that their callers have not taken; beyond it the largest are cut off. Default 256 MiB. */
+  readonly unreadAnswersBytesMax?: number;
   readonly log?: Log;
 }
 
@@ -124,6 +128,8 @@ export class Server {
       requestLimitBytes,
       callsPerRequestMax,
       streamsPerCallerMax,
+      callsPerConnectionMax,
+      unreadAnswersBytesMax,
       authentication,
       behindTlsProxy = false,
       tls,
@@ -177,6 +183,8 @@ export class Server {
         ...(requestLimitBytes === undefined ? {} : { requestBytes: requestLimitBytes }),
         ...(callsPerRequestMax === undefined ? {} : { callsPerRequest: callsPerRequestMax }),
         ...(streamsPerCallerMax === undefined ? {} : { streamsPerCaller: streamsPerCallerMax }),
+        ...(callsPerConnectionMax === undefined ? {} : { callsPerConnection: callsPerConnectionMax }),
+        ...(unreadAnswersBytesMax === undefined ? {} : { unreadAnswersBytes: unreadAnswersBytesMax }),
       },
       version: thisVersion(),
       log,

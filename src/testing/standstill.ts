@@ -69,7 +69,7 @@ export async function describeOpen(store: Store, workflowId: WorkflowId): Promis
       ),
       ...[...state.timers.values()].map((timer) => `a timer at ${new Date(timer.fireAt).toISOString()}`),
       ...[...state.children.values()].map((child) => `child ${child.childWorkflowId}`),
-      ...[...state.sends].map((ordinal) => `signal #${ordinal} it sent`),
+      ...[...state.sends.keys()].map((ordinal) => `signal #${ordinal} it sent`),
     ];
     const what = waits.length === 0 ? "a signal, or a condition" : waits.slice(0, shownWaits).join(", ");
     lines.push(`${record.workflowId} (${record.workflowType}) waits for ${what}`);

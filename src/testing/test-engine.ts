@@ -440,6 +440,8 @@ export class TestEngine {
       resume: (request) => this.#write((service) => service.resume(request)),
       resumeActivity: (request) => this.#write((service) => service.resumeActivity(request)),
       reopen: (request) => this.#write((service) => service.reopen(request)),
+      reset: (request) => this.#write((service) => service.reset(request)),
+      fork: (request) => this.#write((service) => service.fork(request)),
       query: (request) => this.#read((service) => service.query(request)),
       result: (request) => this.#read((service) => service.result(request)),
       describe: (address) => this.#read((service) => service.describe(address)),

@@ -77,6 +77,16 @@ describe("bash", () => {
     },
   );
 
+  const below = commands.flatMap((command) =>
+    command.commands.map((sub) => [`${command.name()} ${sub.name()}`, sub] as const),
+  );
+
+  it.each(below)("offers every option of %s, too", (name, command) => {
+    const shown = [...command.options, ...program.options].filter(({ hidden }) => !hidden);
+    const flags = shown.map((option) => option.long ?? "");
+    expect(new Set(complete(`aion ${name} --`))).toEqual(new Set([...flags, "--help"]));
+  });
+
   it.each([
     ["the beginning of a command", "aion li", ["list"]],
     ["a command behind an option with a value", "aion --store list desc", ["describe"]],
@@ -99,6 +109,9 @@ describe("bash", () => {
     ["the file of a store", "aion list --store sqlite:da", ["data.db"]],
     ["the file of a store, behind =", "aion --store=sqlite:place/d", ["place/deep.db"]],
     ["a command below a command", "aion namespace cr", ["create"]],
+    ["a policy of a command below a command", "aion schedule create n t --overlap b", ["buffer-one"]],
+    ["a policy right behind =", "aion schedule update n --overlap=allow", ["allow-all"]],
+    ["nothing for an id of a command below a command", "aion schedule pause n", []],
     ["nothing for the address of a server", "aion list --url ", []],
     ["no file for a second argument", "aion build order.ts or", []],
     ["nothing for an id", "aion describe o", []],
@@ -143,6 +156,7 @@ describe.skipIf(!isThere("fish"))("fish", () => {
       "aion list --status comp",
       "aion --store x desc",
       "aion build or",
+      "aion schedule create n t --overlap b",
     ];
     const script = `source ./aion.fish; for line in $argv; complete -C $line; end`;
     const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", script, ...lines], {
@@ -151,7 +165,14 @@ describe.skipIf(!isThere("fish"))("fish", () => {
     });
     expect(stderr).toBe("");
     const offered = stdout.split("\n").map((line) => line.split("\t")[0]);
-    expect(offered.slice(0, -1)).toEqual(["list", "--status", "completed", "describe", "order.ts"]);
+    expect(offered.slice(0, -1)).toEqual([
+      "list",
+      "--status",
+      "completed",
+      "describe",
+      "order.ts",
+      "buffer-one",
+    ]);
   });
 });
 

@@ -178,6 +178,37 @@ export const greet = workflow("greet", async (name: string) => {
     },
   );
 
+  it(
+    "starts the worker anew when a library elsewhere changes that only activities import",
+    { timeout: 180_000 },
+    async () => {
+      const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
+      mkdirSync(at("app"));
+      mkdirSync(at("lib"));
+      writeFileSync(at("lib", "rate.ts"), "export const rate = 1;");
+      writeFileSync(at("lib", "pay.ts"), 'export { rate } from "./rate.ts";');
+      writeFileSync(
+        at("app", "order.ts"),
+        `import { activity, workflow } from "aion/workflow";
+import { rate } from "../lib/pay.ts";
+const pay = activity("pay", { taskQueue: "pay" }, async () => rate);
+export { pay };
+export const order = workflow("order", async () => await pay(undefined));`,
+      );
+      const dev = new Dev([], "app");
+      const { url } = await dev.hear("serving");
+      await dev.hear("worker");
+      const env = { AION_STORE: "", AION_URL: url ?? "" };
+      const from = dev.told.length;
+      writeFileSync(at("lib", "rate.ts"), "export const rate = 2;");
+      await dev.hear("worker", from);
+      await test.json(["start", "order", "--id", "o"], { env });
+      expect(await test.json(["result", "o", "--wait"], { env })).toMatchObject({ result: 2 });
+      dev.process.kill("SIGINT");
+      expect(await once(dev.process, "exit")).toEqual([0, null]);
+    },
+  );
+
   it("waits for a first workflow", { timeout: 60_000 }, async () => {
     const dev = new Dev([]);
     await dev.hear("waiting");

@@ -210,6 +210,15 @@ describe("with --json", () => {
       .catch(() => undefined);
     await expectDocument("reopen", ["a-2", "--reason", "after all"]);
     expect(await expectDocument("describe", ["a-2"])).toMatchObject({ status: "running" });
+    expect(await expectDocument("history", ["a-2", "--points"])).toMatchObject({
+      points: expect.arrayContaining([{ seq: 1, isRedone: false }]) as unknown,
+    });
+    expect(await expectDocument("reset", ["a-2", "--to", "1", "--reason", "anew"])).toMatchObject({
+      workflowId: "a-2",
+      toSeq: 1,
+      isNew: true,
+    });
+    expect(await expectDocument("fork", ["a-3", "a-4", "--to", "1"])).toMatchObject({ workflowId: "a-4" });
     await expectDocument("terminate", ["a-3"]);
     providerKey.isValid = false;
     await client.start(settle, 7, { id: "s-1" });

@@ -321,6 +321,13 @@ describe("pause and resume without an engine", () => {
   });
 });
 
+it("to reset or fork a run needs an engine", async () => {
+  await test.makeStore();
+  await test.run(["start", "approve", "--id", "o-1"]);
+  expect((await test.run(["reset", "o-1", "--to", "1"])).stderr).toMatch(/^error\[no_owner\]/);
+  expect((await test.run(["fork", "o-1", "o-2", "--to", "1"])).stderr).toMatch(/^error\[no_owner\]/);
+});
+
 it("to reopen a run, or to decide on a parked activity, needs an engine", async () => {
   await test.makeStore();
   await test.run(["start", "approve", "--id", "o-1"]);

@@ -91,16 +91,16 @@ describe("while a commit is on its way to the disk", () => {
     const { historySize } = await run.describe();
     // What comes next is in its turn when the question is answered.
     disk.hold();
-    const first = run.signal(go, undefined);
+    const signalled = run.signal(go, undefined);
     await spin();
     const asked = run.describe();
-    const second = run.signal(go, undefined);
+    const signalledAgain = run.signal(go, undefined);
     finishFirst();
     await spin();
     disk.releaseOnce();
     const { historySize: seen, pendingActivities } = await asked;
     disk.release();
-    await Promise.all([first, second]);
+    await Promise.all([signalled, signalledAgain]);
     expect(seen.events).toBe(historySize.events + 1);
     expect(pendingActivities.map(({ activityType }) => activityType)).toEqual(["first"]);
   });

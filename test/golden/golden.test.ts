@@ -105,6 +105,7 @@ describe("a golden history", () => {
       WorkflowPaused: true,
       WorkflowResumed: true,
       WorkflowReopened: true,
+      WorkflowReset: true,
       InputDelivered: true,
       ActivityScheduled: true,
       ActivityStarted: true,

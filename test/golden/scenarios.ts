@@ -2,6 +2,7 @@
 import type { Order } from "../../examples/order-fulfilment/order.ts";
 import { approval, fulfil, ship } from "../../examples/order-fulfilment/workflow.ts";
 import type { Client } from "../../src/client/client.ts";
+import type { RunHandle } from "../../src/client/run-handle.ts";
 import type { RunLimits } from "../../src/engine/run-limits.ts";
 import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
 import { activity, ApplicationFailure } from "../../src/workflow/index.ts";
@@ -51,6 +52,13 @@ const shop = (world: World): readonly AnyActivity[] => {
     answer("send-receipt", null),
   ];
 };
+
+/** The last event of that type. */
+async function pointOf(run: RunHandle, type: string): Promise<{ readonly toSeq: number }> {
+  let toSeq = 0;
+  for await (const event of run.history()) if (event.type === type) toSeq = event.seq;
+  return { toSeq };
+}
 
 export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
   "order-fulfilled": {
@@ -340,6 +348,49 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await late.result();
     },
   },
+  retake: {
+    workflows: [golden.retake, golden.extra],
+    activities: (world) => [
+      activity("shoot", async ([scene]: readonly [string, string], task) => {
+        await world.pause(minuteMs);
+        return `${scene}, attempt ${task.attempt}`;
+      }),
+    ],
+    play: async (client, world) => {
+      const run = await client.start(golden.retake, ["dawn", "chase", "dusk"], {
+        id: "retake-1",
+        runTimeout: "1 day",
+      });
+      await world.idle(2 * minuteMs);
+      await run.signal(golden.note, "brighter", { signalId: "n-1" });
+      // The second scene is under way: it keeps its key, and what came after that is told anew.
+      await world.idle(30_000);
+      const { toSeq } = await pointOf(run, "ActivityStarted");
+      await world.idle(minuteMs);
+      await run.signal(golden.note, "faster", { signalId: "n-2" });
+      await run.pause("lunch");
+      await run.signal(golden.note, "softer", { signalId: "n-3" });
+      await run.reset({ toSeq, reason: "the light was wrong", requestId: "r-1" });
+      await world.idle(2 * minuteMs);
+      // Of what it did about the last thing that it learned nothing is kept.
+      await run.reset({ toSeq: (await pointOf(run, "InputDelivered")).toSeq, signals: "drop" });
+      await world.idle(2 * minuteMs);
+      const [crowd] = (await run.describe()).pendingChildren;
+      await client.get(crowd?.workflowId ?? "").signal(golden.note, "cheer");
+      await run.signal(golden.note, "cut");
+      await run.result();
+      const fork = await run.fork("retake-2", {
+        toSeq: (await pointOf(run, "ActivityCompleted")).toSeq,
+        signals: "carry",
+        requestId: "f-1",
+      });
+      await fork.result();
+      // And once more from before its end, given its time again.
+      await world.idle(2 * dayMs);
+      const last = await fork.reset({ toSeq: (await pointOf(fork, "TimerStarted")).toSeq });
+      await last.result();
+    },
+  },
   darkroom: {
     workflows: [golden.darkroom],
     activities: () => [],
@@ -414,6 +465,16 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.resumeActivity({ activity: "ring" });
       await world.idle(minuteMs);
       await run.result();
+    },
+  },
+  timesheet: {
+    workflows: [golden.sheet],
+    activities: () => [],
+    play: async (client, world) => {
+      const sheets = await client.schedules.create("sheets", golden.sheet, 1, { every: "10 minutes" });
+      await world.idle(25 * minuteMs);
+      await sheets.delete();
+      await world.idle(10 * minuteMs);
     },
   },
   timetable: {

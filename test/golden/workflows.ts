@@ -352,6 +352,37 @@ export const nightDesk = workflow("night-desk", async (rooms: readonly string[])
   return { keys, ends: ends.map((end) => (end.status === "fulfilled" ? end.value : String(end.reason))) };
 });
 
+// Timesheet: what goes by the time that a schedule started it for, and continues as new.
+
+export const sheet = workflow("sheet", async (left: number): Promise<string> => {
+  const { schedule } = info();
+  if (schedule === undefined || schedule.nominalAt % 600_000 !== 0)
+    throw new ApplicationFailure("it has no time", { type: "NoTime" });
+  await sleep("1 minute");
+  if (left > 0) return continueAsNew(left - 1);
+  return `${schedule.id} ${schedule.nominalAt}`;
+});
+
+// Retake: what goes on from an earlier point, as another run and under another name.
+
+const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
+export const note = signal<string>("note");
+
+export const extra = workflow("extra", async (role: string) => `${role} ${await receive(note)}`);
+
+export const retake = workflow("retake", async (scenes: readonly string[]) => {
+  const crowd = child(extra, "crowd");
+  const reel: string[] = [];
+  for (const scene of scenes) {
+    const luck = random() < 0.5 ? "heads" : "tails";
+    reel.push(`${await shoot([scene, uuid()])} (${luck})`);
+    const got = await receive(note, { timeout: "1 hour" });
+    reel.push(got.ok ? got.value : "no note");
+  }
+  await sleep("10 minutes");
+  return { reel, crowd: await crowd, of: info().runId === "" };
+});
+
 // Timetable: what a schedule starts, and takes ten minutes.
 
 export const shuttle = workflow("shuttle", async (line: string) => {

@@ -1,9 +1,13 @@
 /** What one request, and one caller, may take: each a setting. */
-import { describe, expect, it } from "vitest";
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { connect as connectSocket } from "node:net";
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
 import { fetchSend } from "../../src/client/fetch-send.ts";
 import { HttpService } from "../../src/client/http-service.ts";
-import { nullPayload } from "../../src/core/payload.ts";
-import { errorOf, events, input, readEvents, serve, under } from "./serve.ts";
+import { nullPayload, toPayload } from "../../src/core/payload.ts";
+import { closers, errorOf, events, input, readEvents, serve, under } from "./serve.ts";
 
 const post = (url: string, path: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
   fetch(under(url, path), { method: "POST", body });
@@ -101,6 +105,82 @@ describe("the limit", () => {
     const response = await fetch(`${url}/openapi.json`);
     expect(await response.text()).toContain('"maxItems":3');
   });
+
+  it("of calls over one connection of HTTP/2 holds back those beyond it, until there is room", async () => {
+    const answers: (() => void)[] = [];
+    const { url } = await serve(
+      {
+        count: () => new Promise((resolve) => answers.push(() => resolve(1))),
+      },
+      { limits: { callsPerConnection: 2 } },
+    );
+    const session = connect(url);
+    closers.push(() => session.destroy());
+    const [settings] = (await once(session, "remoteSettings")) as [{ readonly maxConcurrentStreams: number }];
+    expect(settings.maxConcurrentStreams).toBe(2);
+    const ended: number[] = [];
+    for (const index of [0, 1, 2]) {
+      const stream = session.request({ ":path": new URL(under(url, "/workflow-count")).pathname });
+      stream.resume().once("end", () => ended.push(index));
+    }
+    await expect.poll(() => answers.length).toBe(2);
+    await setTimeout(50);
+    expect(answers).toHaveLength(2);
+    for (const answer of answers.splice(0)) answer();
+    await expect.poll(() => answers.length).toBe(1);
+    for (const answer of answers.splice(0)) answer();
+    await expect.poll(() => ended.length).toBe(3);
+  });
+
+  it.each(["1.1", "2"])(
+    "of what answers hold that are not taken cuts the largest off, and nobody who takes his: HTTP/%s",
+    { timeout: 30_000 },
+    async (version) => {
+      const mebibyte = 1024 * 1024;
+      const logged: string[] = [];
+      const { url, service } = await serve(
+        { query: async () => toPayload("x".repeat(24 * mebibyte), "answer", 100 * mebibyte) },
+        {
+          payloadLimitBytes: 100 * mebibyte,
+          limits: { unreadAnswersBytes: 60 * mebibyte },
+          log: (_level, message) => logged.push(message),
+        },
+      );
+      const ask = { workflowId: "a", name: "stage", input: nullPayload };
+      const at = new URL(under(url, "/workflows/a/query"));
+      const body = '{"name":"stage","input":null}';
+      let cutCount = 0;
+      const beginUnread = (): void => {
+        if (version === "2") {
+          const session = connect(url);
+          closers.push(() => session.destroy());
+          session.on("error", () => undefined);
+          const head = { ":method": "POST", ":path": at.pathname, "content-type": "application/json" };
+          const stream = session.request(head).on("error", () => undefined);
+          stream.once("close", () => (cutCount += 1));
+          stream.pause().end(body);
+          return;
+        }
+        const socket = connectSocket(Number(at.port), at.hostname);
+        closers.push(() => socket.destroy());
+        socket.on("error", () => undefined).once("close", () => (cutCount += 1));
+        socket
+          .pause()
+          .write(
+            `POST ${at.pathname} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+          );
+      };
+      beginUnread();
+      await setTimeout(800);
+      expect([logged, cutCount]).toEqual([[], 0]);
+      for (let count = 0; count < 5; count += 1) beginUnread();
+      await vi.waitFor(() => expect(logged).toContain("answers that were not taken were cut off"), {
+        timeout: 10_000,
+      });
+      expect((await service.query(ask)).length).toBe(24 * mebibyte + 2);
+      if (version === "2") await vi.waitFor(() => expect(cutCount).toBeGreaterThanOrEqual(3));
+    },
+  );
 
   it("of streams that one caller has open is one for all protocols, and there is room again when one ends", async () => {
     const never = new Promise<never>(() => undefined);

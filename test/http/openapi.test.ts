@@ -2,10 +2,11 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { beforeAll, describe, expect, it } from "vitest";
 import { routes } from "../../src/client/routes.ts";
-import { errorTable } from "../../src/core/errors.ts";
+import { AionError, errorTable } from "../../src/core/errors.ts";
 import { replyNames } from "../../src/http/replies.ts";
 import { documentOf } from "../../src/http/openapi.ts";
 import { operationsFor } from "../../src/http/operations.ts";
+import { serve, under } from "./serve.ts";
 
 interface Described {
   readonly operationId: string;
@@ -16,7 +17,9 @@ interface Described {
     readonly required?: boolean;
   }[];
   readonly requestBody?: {
-    readonly content: Readonly<Record<string, { readonly schema: { properties?: object } }>>;
+    readonly content: Readonly<
+      Record<string, { readonly schema: { properties?: object }; readonly example?: object }>
+    >;
   };
   readonly responses: Readonly<Record<string, { readonly description: string }>>;
 }
@@ -73,6 +76,36 @@ describe("the OpenAPI document", () => {
     expect(names("history")).toEqual(["runId", "fromSeq", "limit", "waitMs"]);
     const body = operationOf("start").requestBody?.content["application/json"]?.schema.properties ?? {};
     expect(Object.keys(body)).toContain("reuse");
+  });
+
+  it("has a body for each call that takes one, with which it can be tried", async () => {
+    const reached: string[] = [];
+    const answer = (method: string) => async (): Promise<never> => {
+      reached.push(method);
+      throw new AionError("run_not_found", "there is none");
+    };
+    const methods = Object.keys(routes) as (keyof typeof routes)[];
+    const { url } = await serve(Object.fromEntries(methods.map((method) => [method, answer(method)])));
+    const withBody = methods.filter((method) => routes[method].rest === "body");
+    for (const method of withBody) {
+      const { requestBody, parameters = [] } = operationOf(method);
+      expect(parameters.find(({ name }) => name === "namespace")).toMatchObject({ example: "default" });
+      const path = routes[method].path.replaceAll(/\{\w+\}/g, "a");
+      await fetch(under(url, path), {
+        method: routes[method].verb,
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(requestBody?.content["application/json"]?.example),
+      });
+    }
+    expect(reached).toEqual(withBody);
+    expect(operationOf("calls").requestBody?.content["application/json"]?.example).toMatchObject({
+      calls: [{ operation: "signal" }, { operation: "signal" }],
+    });
+  });
+
+  it("tells of the schedules that they are made, as of what else is", () => {
+    for (const method of ["start", "deploy", "createSchedule"])
+      expect(Object.keys(operationOf(method).responses).slice(0, 2)).toEqual(["200", "201"]);
   });
 
   it("names every error under its status", () => {

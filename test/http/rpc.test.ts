@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { fromJson } from "@bufbuild/protobuf";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -31,6 +32,7 @@ import {
 } from "../../src/http/gen/aion/v1/workflows_pb.ts";
 import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { rpcCodeOf } from "../../src/http/rpc-error.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
 import { errorOf, events, failure, input, serve, under } from "./serve.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
@@ -406,13 +408,20 @@ describe("what the protocol refuses by itself", () => {
   const broken = new Uint8Array([0x0a, 0xff]);
 
   /** A call as bytes, and what it is told, in whatever protocol. */
-  async function tell(url: string, type: string, name: string, body: Uint8Array): Promise<ConnectError> {
+  async function tell(
+    url: string,
+    type: string,
+    name: string,
+    body: Uint8Array,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<ConnectError> {
     const session = connectHttp2(url);
     const stream = session.request({
       ":method": "POST",
       ":path": `/aion.v1.WorkflowService/${name}`,
       "content-type": type,
       te: "trailers",
+      ...more,
     });
     const trailers = new Headers();
     const keep = (headers: IncomingHttpHeaders): void => {
@@ -455,6 +464,57 @@ describe("what the protocol refuses by itself", () => {
     expect(error.code).toBe(Code.InvalidArgument);
     expect(error.findDetails(ErrorDetailSchema)).toMatchObject([
       { code: "invalid_argument", hint: expect.stringContaining("proto/aion/v1") as string },
+    ]);
+  });
+
+  it.each([
+    ["gzip", gzipSync(broken)],
+    ["br", brotliCompressSync(broken)],
+  ])("a message in %s that is cut, as a mistake of the caller", async (encoding, whole) => {
+    const { url } = await serve({});
+    const cut = whole.subarray(0, whole.length - 5);
+    for (const type of ["application/grpc", "application/grpc-web"]) {
+      const body = framed(cut);
+      body[0] = 1;
+      const error = await tell(url, type, "Describe", body, { "grpc-encoding": encoding });
+      expect([type, error.code, error.findDetails(ErrorDetailSchema)[0]?.code]).toEqual([
+        type,
+        Code.InvalidArgument,
+        "invalid_argument",
+      ]);
+    }
+    const error = await tell(url, "application/proto", "Describe", cut, { "content-encoding": encoding });
+    expect(error.code).toBe(Code.InvalidArgument);
+  });
+
+  it("once in what is counted, and what it lets through once, too", async () => {
+    const metrics = new Metrics({ log: () => undefined });
+    const { url } = await serve(
+      { count: async () => 3 },
+      { meter: metrics.meter(), limits: { requestBytes: 1_000, packageBytes: 1_000 } },
+    );
+    const large = new Uint8Array(100_000);
+    for (const type of ["application/grpc", "application/grpc-web", "application/proto"]) {
+      const form = (bytes: Uint8Array): Uint8Array => (type === "application/proto" ? bytes : framed(bytes));
+      await tell(url, type, "Describe", form(broken));
+      await tell(url, type, "Describe", form(large));
+      await tell(url, type, "Nothing", form(new Uint8Array()));
+    }
+    await tell(url, "application/connect+proto", "Follow", framed(broken));
+    await tell(url, "application/connect+proto", "Follow", framed(large));
+    await fetch(`${url}/aion.v1.WorkflowService/Describe`, { method: "PUT" });
+    await createClient(WorkflowService, createGrpcTransport({ baseUrl: url })).count({});
+    const counted = (await metrics.text())
+      .split("\n")
+      .filter((line) => line.startsWith("aion_requests_total{"))
+      .toSorted();
+    expect(counted).toEqual([
+      'aion_requests_total{transport="rpc",operation="count",code="ok"} 1',
+      'aion_requests_total{transport="rpc",operation="describe",code="invalid_argument"} 4',
+      'aion_requests_total{transport="rpc",operation="describe",code="payload_too_large"} 3',
+      'aion_requests_total{transport="rpc",operation="events",code="invalid_argument"} 1',
+      'aion_requests_total{transport="rpc",operation="events",code="payload_too_large"} 1',
+      'aion_requests_total{transport="rpc",operation="unknown",code="endpoint_unknown"} 3',
     ]);
   });
 

@@ -349,6 +349,12 @@ describe("runs and activities", () => {
     const of = { workflow_type: "fragile" };
     expect(metrics.value("aion_updates_ended_total", { ...of, answer: "unfinished" })).toBe(1);
     expect(metrics.value("aion_updates_ended_total", of)).toBe(1);
+    // Each end is one, and what is open is what is left.
+    expect(metrics.value("aion_runs_started_total", of)).toBe(1);
+    expect(metrics.value("aion_runs_reopened_total", of)).toBe(1);
+    expect(metrics.value("aion_runs_ended_total", { ...of, status: "failed" })).toBe(1);
+    expect(metrics.value("aion_runs_ended_total", { ...of, status: "completed" })).toBe(1);
+    expect(metrics.value("aion_events_appended_total", { event: "WorkflowReopened" })).toBe(1);
     expect(metrics.value("aion_update_seconds_count", of)).toBe(1);
   });
 

@@ -69,9 +69,12 @@ export class Job implements Part {
       if (way === "fail" && (number > 0 || draws.chance(0.6))) fix(stage.directory, `${workflowId}/right`);
       if (way === "fail-twice") fix(stage.directory, `${workflowId}/${number === 0 ? "right" : "last"}`);
       const requestId = `reopen ${number}`;
-      const askers = Array.from({ length: draws.between(1, 2) }, () =>
-        stage.told((desk) => desk.reopen({ workflowId, requestId })),
-      );
+      const askers = Array.from({ length: draws.between(1, 2) }, async () => {
+        const answer = await stage.told((desk) => desk.reopen({ workflowId, requestId }));
+        // Before anybody could bring it back.
+        if (draws.chance(0.4)) stage.killNow();
+        return answer;
+      });
       this.#reopenings.push({ requestId, answers: await Promise.all(askers) });
       if (way === "cancel" || way === "time-out") {
         const signal = { workflowId, name: "go", payload: nullPayload, signalId: "go" };

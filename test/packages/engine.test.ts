@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
@@ -107,6 +108,31 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     const held = await engine.client.start("order", 0);
     await held.signal("go", 3);
     await expect.poll(async () => (await held.describe()).blocked).toContain("pendingTimersMax");
+  });
+
+  // I-55
+  it("take signals, queries and starts while the process of their code is ended by what another run does", async () => {
+    const engine = await open({ activationBudget: 1_000 });
+    await engine.deploy(
+      await build(`
+        expose(stage, () => "here");
+        const what = await receive(go);
+        if (what === 1) for (;;);
+        return what;
+      `),
+    );
+    const [loop, other] = [await engine.client.start("order", 0), await engine.client.start("order", 0)];
+    const looping = loop.signal("go", 1).catch(() => undefined);
+    // It loops by now, and they stand behind it.
+    await delay(200);
+    const begun = engine.client.start("order", 0);
+    const [asked] = await Promise.all([other.query("stage"), other.signal("go", 2)]);
+    expect(asked).toBe("here");
+    expect(await other.result()).toBe(2);
+    await (await begun).signal("go", 3);
+    expect(await (await begun).result()).toBe(3);
+    await looping;
+    await loop.terminate();
   });
 
   it("are told which schedule started them, and for which of its times, on replay too", async () => {

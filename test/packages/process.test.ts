@@ -150,6 +150,30 @@ class Driven {
 }
 
 describe("packages in a process", { timeout: 120_000 }, () => {
+  it("are not asked about the input of a workflow that takes any", async () => {
+    const asked: string[] = [];
+    const line = processLine({ guest: await guestScript(), budgetMs: 1_000, memoryMb: 48 });
+    const host = new CodeHost({
+      open: (on) => {
+        const opened = line.open(on);
+        const post: typeof opened.post = (requests) => {
+          asked.push(...requests.map(({ kind }) => kind));
+          opened.post(requests);
+        };
+        return { ...opened, post };
+      },
+    });
+    hosts.push(host);
+    await host.load(await code);
+    const input = toPayload({ n: "x" }, "an input");
+    expect(await host.program("thrower", "test").parseInput(input)).toBe(input);
+    expect(asked).toEqual(["load"]);
+    await expect(host.program("steady", "test").parseInput(input)).rejects.toMatchObject({
+      code: "payload_invalid",
+    });
+    expect(asked).toEqual(["load", "parse-input"]);
+  });
+
   it("run: commands, results, logs, queries, checks of inputs and signals", async () => {
     const host = await open();
     const program = host.program("steady", "test");
@@ -270,6 +294,16 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     };
     expect(await ask()).toMatchObject({ code: "package_stopped", details: { end: "exit" } });
     expect(await ask()).toMatchObject({ code: "package_stopped", details: { isCulprit: true } });
+    const begin = async (): Promise<unknown> => {
+      const run = new Driven(host, "endless");
+      await run.start();
+      const told = run.worked();
+      await killWhenBusy();
+      await told;
+      return run.lost;
+    };
+    expect(await begin()).toMatchObject({ isCulprit: false });
+    expect(await begin()).toMatchObject({ isCulprit: true });
   });
 
   it("a package that is none, throws, or does not end, is refused; the others stay", async () => {

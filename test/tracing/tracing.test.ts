@@ -14,6 +14,7 @@ import { Engine } from "../../src/embedded/engine.ts";
 import { otelTracing } from "../../src/otel/index.ts";
 import { Server } from "../../src/server/server.ts";
 import { Worker } from "../../src/worker/index.ts";
+import { activity, receive, workflow } from "../../src/workflow/index.ts";
 import { charge, fulfil, go, hold, notify, render, survivor } from "./program.ts";
 import { drawTree, startSdk } from "./span-tree.ts";
 import type { Sdk, SpanLine } from "./span-tree.ts";
@@ -77,6 +78,55 @@ async function runFulfil(client: Client): Promise<void> {
   // Spans are written when their commit is answered, and then results are: those of the server end a little later.
   await vi.waitFor(() => expect(named("run fulfil")).toHaveLength(2));
 }
+
+describe("a run that is paused, fails and is reopened", () => {
+  it("has a span for each time that it ends, and for nothing else; what follows stands inside the second", async () => {
+    start();
+    let isUp = false;
+    const work = activity("work", { retry: { maxAttempts: 1 } }, async () => {
+      if (!isUp) throw new Error("down");
+    });
+    const fragile = workflow("fragile", async () => {
+      await receive(go);
+      await work(undefined);
+    });
+    const engine = await Engine.open({
+      store: `sqlite:${path.join(directory, "aion.db")}`,
+      workflows: [fragile],
+      activities: [work],
+      localSocket: false,
+      tracing: otelTracing(),
+      log: () => undefined,
+    });
+    open.push({ [Symbol.asyncDispose]: () => engine.close({ drain: 0 }) });
+    const run = await engine.client.start(fragile, undefined);
+    await run.pause();
+    await run.resume();
+    expect(named("run fragile")).toEqual([]);
+    await run.signal(go);
+    await expect(run.result()).rejects.toThrow("work");
+    isUp = true;
+    await run.reopen();
+    await run.result();
+    const [first, second, ...others] = named("run fragile");
+    expect(others).toEqual([]);
+    expect([first, second].map((span) => span?.attributes["aion.run.status"])).toEqual([
+      "failed",
+      "completed",
+    ]);
+    expect(second?.spanId).not.toBe(first?.spanId);
+    expect(second?.parentSpanId).toBe(first?.parentSpanId);
+    expect(second?.links).toEqual([first?.spanId]);
+    expect(second?.startMs).toBeGreaterThanOrEqual(first?.endMs ?? 0);
+    expect(named("activity work").map(({ parentSpanId }) => parentSpanId)).toEqual([
+      first?.spanId,
+      second?.spanId,
+    ]);
+    expect(named("attempt work").map(({ parentSpanId }) => parentSpanId)).toEqual(
+      named("activity work").map(({ spanId }) => spanId),
+    );
+  });
+});
 
 describe("a workflow on a server, with a worker, a child and a run that continues as new", () => {
   it("is one trace, whose tree is that of what happened", async () => {

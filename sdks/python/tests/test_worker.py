@@ -91,6 +91,54 @@ async def test_registers_what_it_serves(engine: FakeEngine) -> None:
         await wire.hear("ready")
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_asks_for_its_token_before_each_connection(engine: FakeEngine, is_async: bool) -> None:
+    tokens = iter(["first", "second"])
+
+    def plain() -> str:
+        return next(tokens)
+
+    async def later() -> str:
+        await asyncio.sleep(0)
+        return next(tokens)
+
+    async with working(engine, token=later if is_async else plain):
+        wire = await ready(engine)
+        assert wire.metadata["authorization"] == "Bearer first"
+        wire.cut()
+        wire = await ready(engine)
+        assert wire.metadata["authorization"] == "Bearer second"
+
+
+async def test_goes_on_without_a_connection_while_its_token_cannot_be_had(engine: FakeEngine) -> None:
+    asked = 0
+
+    def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise OSError("the issuer is away")
+        return "at last"
+
+    async with working(engine, token=token):
+        wire = await ready(engine)
+        assert (asked, wire.metadata["authorization"]) == (3, "Bearer at last")
+
+
+async def test_comes_again_with_another_token_when_one_is_refused(engine: FakeEngine) -> None:
+    async def token() -> str:
+        tokens.append(f"t{len(tokens)}")
+        return tokens[-1]
+
+    tokens: list[str] = []
+    engine.refuse_with = grpc.StatusCode.UNAUTHENTICATED
+    async with working(engine, token=token):
+        await until(lambda: len(tokens) > 1)
+        engine.refuse_with = None
+        wire = await ready(engine)
+        assert wire.metadata["authorization"] == f"Bearer {tokens[-1]}"
+
+
 async def test_says_nothing_that_is_not_set(engine: FakeEngine) -> None:
     async with working(engine):
         wire = await engine.accept()

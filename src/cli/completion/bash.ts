@@ -1,4 +1,5 @@
 import type { CompletedCommand, CompletionModel, Values } from "./model.ts";
+import { withBelow } from "./model.ts";
 
 /**
  * For bash 3.2 (of macOS) and later, without bash-completion. Bash breaks words at `=` and `:`, so they are put together again first,
@@ -8,14 +9,16 @@ export function toBashScript({ program, options, commands }: CompletionModel): s
   const flags = (of: CompletionModel["options"]): readonly string[] =>
     of.flatMap((option) => option.flags).filter((flag) => flag.startsWith("--"));
   const shared = flags(options);
+  const all = withBelow(commands);
+  const groups = all.filter((command) => command.commands.length > 0).map(({ name }) => name);
   const optionArms = [
     ...options.flatMap((option) => toArms("*", option)),
-    ...commands.flatMap((command) => command.options.flatMap((option) => toArms(command.name, option))),
+    ...all.flatMap((command) => command.options.flatMap((option) => toArms(command.name, option))),
   ];
-  const flagArms = commands.map(
-    (command) => `    ${command.name}) found='${[...flags(command.options), ...shared].join(" ")}' ;;`,
+  const flagArms = all.map(
+    (command) => `    '${command.name}') found='${[...flags(command.options), ...shared].join(" ")}' ;;`,
   );
-  const argumentArms = commands.flatMap(toArgumentArms);
+  const argumentArms = all.flatMap(toArgumentArms);
   return `# bash completion for ${program}: source <(${program} completion bash)
 
 # What the value of an option is. Fails for an option that takes none.
@@ -31,6 +34,14 @@ _${program}_argument() {
   case "$1 $2" in
 ${argumentArms.join("\n")}
     *) kind=anything ;;
+  esac
+}
+
+# Whether commands stand below it.
+_${program}_group() {
+  case "$1" in
+    ${groups.join(" | ")}) return 0 ;;
+    *) return 1 ;;
   esac
 }
 
@@ -67,6 +78,8 @@ _${program}() {
       if _${program}_option_value "$command" "$word"; then option=$word; fi
     elif [[ -z $command ]]; then
       command=$word
+    elif _${program}_group "$command"; then
+      command="$command $word"
     else
       position=$((position + 1))
     fi

@@ -1,4 +1,5 @@
 import type { CompletedOption, CompletionModel, Values } from "./model.ts";
+import { withBelow } from "./model.ts";
 
 /** In `~/.config/fish/completions/aion.fish`, or sourced. */
 export function toFishScript({ program, options, commands }: CompletionModel): string {
@@ -10,13 +11,15 @@ export function toFishScript({ program, options, commands }: CompletionModel): s
   for (const option of options) add(undefined, toOption(option, program));
   for (const { name, description } of commands)
     add(`not __${program}_command >/dev/null`, `-a ${name} -d ${quoted(description)}`);
-  for (const { name, options: own, arguments: all } of commands) {
-    const condition = `contains -- (__${program}_command) ${name}`;
+  const all = withBelow(commands);
+  for (const { name, options: own, arguments: taken } of all) {
+    const condition = `contains -- (__${program}_command) "${name}"`;
     for (const option of own) add(condition, toOption(option, program));
-    for (const { values } of all) {
+    for (const { values } of taken) {
       if (values.kind !== "anything") add(condition, toValues(values, program));
     }
   }
+  const groups = all.filter((command) => command.commands.length > 0).map(({ name }) => name);
   const withValue = options.flatMap((option) => (option.values === undefined ? [] : option.flags));
   return `# fish completion for ${program}: ${program} completion fish > ~/.config/fish/completions/${program}.fish
 
@@ -33,6 +36,7 @@ function __${program}_command
     set -l words (commandline -opc)
     set -e words[1]
     set -l is_value false
+    set -l command
     for word in $words
         if test $is_value = true
             set is_value false
@@ -43,11 +47,15 @@ function __${program}_command
                 set is_value true
             case '-*'
             case '*'
-                echo $word
-                return 0
+                set command (string join ' ' $command $word)
+                if not contains -- $command ${groups.join(" ")}
+                    echo $command
+                    return 0
+                end
         end
     end
-    return 1
+    test -n "$command"; or return 1
+    echo $command
 end
 
 ${lines.join("\n")}

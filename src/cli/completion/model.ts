@@ -25,11 +25,14 @@ export interface CompletedArgument {
 }
 
 export interface CompletedCommand {
+  /** Of one below another: both, `schedule create`. */
   readonly name: string;
   readonly description: string;
   /** Without those of the program, which each command takes too. */
   readonly options: readonly CompletedOption[];
   readonly arguments: readonly CompletedArgument[];
+  /** Those below it. */
+  readonly commands: readonly CompletedCommand[];
 }
 
 export interface CompletionModel {
@@ -45,22 +48,29 @@ export function toCompletionModel(program: Command): CompletionModel {
   const words = visible.map((command) => command.name());
   const globalOptions = helper.visibleOptions(program).map(toOption);
   const globalFlags = new Set(globalOptions.flatMap(({ flags }) => flags));
+  const toCommand = (command: Command, above: string): CompletedCommand => ({
+    name: `${above}${command.name()}`,
+    description: command.description(),
+    options: helper
+      .visibleOptions(command)
+      .map(toOption)
+      .filter(({ flags }) => !flags.some((flag) => globalFlags.has(flag))),
+    arguments: [
+      ...toSubcommand(command),
+      ...command.registeredArguments.map((argument) => toArgument(argument, words)),
+    ],
+    commands: command.commands.map((below) => toCommand(below, `${above}${command.name()} `)),
+  });
   return {
     program: program.name(),
     options: globalOptions,
-    commands: visible.map((command) => ({
-      name: command.name(),
-      description: command.description(),
-      options: helper
-        .visibleOptions(command)
-        .map(toOption)
-        .filter(({ flags }) => !flags.some((flag) => globalFlags.has(flag))),
-      arguments: [
-        ...toSubcommand(command),
-        ...command.registeredArguments.map((argument) => toArgument(argument, words)),
-      ],
-    })),
+    commands: visible.map((command) => toCommand(command, "")),
   };
+}
+
+/** Each, and those below it. */
+export function withBelow(commands: readonly CompletedCommand[]): readonly CompletedCommand[] {
+  return commands.flatMap((command) => [command, ...withBelow(command.commands)]);
 }
 
 function toOption(option: Option): CompletedOption {

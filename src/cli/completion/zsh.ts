@@ -1,4 +1,10 @@
-import type { CompletedArgument, CompletedOption, CompletionModel, Values } from "./model.ts";
+import type {
+  CompletedArgument,
+  CompletedCommand,
+  CompletedOption,
+  CompletionModel,
+  Values,
+} from "./model.ts";
 
 /** As `_aion` in a directory of `fpath`, or sourced. */
 export function toZshScript({ program, options, commands }: CompletionModel): string {
@@ -6,12 +12,19 @@ export function toZshScript({ program, options, commands }: CompletionModel): st
   const descriptions = commands.map(
     ({ name, description }) => `    ${quoted(`${name.replaceAll(":", "\\:")}:${description}`)}`,
   );
-  const arms = commands.map(({ name, options: own, arguments: all }) => {
+  const toArm = ({ name, options: own, arguments: all, commands: below }: CompletedCommand): string => {
     const specs = [...own, ...options]
       .flatMap(toSpecs)
-      .concat(all.map((argument) => toArgumentSpec(argument, program)));
-    return `    ${name})\n      _arguments \\\n        ${specs.join(" \\\n        ")}\n      ;;`;
-  });
+      .concat(all.map((argument) => toArgumentSpec(argument, program)))
+      .concat(below.length === 0 ? [] : ["'*::argument:->below'"]);
+    const call = `_arguments${below.length === 0 ? "" : " -C"} \\\n        ${specs.join(" \\\n        ")}`;
+    const more =
+      below.length === 0
+        ? ""
+        : `\n      [[ $state == below ]] || return\n      case $words[1] in\n${below.map(toArm).join("\n")}\n      esac`;
+    return `    ${name.replace(/^.* /, "")})\n      ${call}${more}\n      ;;`;
+  };
+  const arms = commands.map(toArm);
   return `#compdef ${program}
 # zsh completion for ${program}: ${program} completion zsh > "\${fpath[1]}/_${program}", or source <(${program} completion zsh)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import grpc
@@ -12,6 +13,9 @@ import grpc.aio
 
 from .names import ServerAddress
 from .v1 import workers_pb2 as frames
+
+Token = str | Callable[[], str | Awaitable[str]]
+"""What a worker shows of itself; a function is asked before each connection, since tokens expire."""
 
 _METHOD = "/aion.v1.WorkerService/Work"
 _FRAMES_MAX = 50_000
@@ -49,14 +53,18 @@ class Link(Protocol):
 
 class GrpcTransport:
     def __init__(
-        self, address: ServerAddress, *, token: str | None, credentials: grpc.ChannelCredentials | None
+        self, address: ServerAddress, *, token: Token | None, credentials: grpc.ChannelCredentials | None
     ) -> None:
         self._address = address
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._token = token
+        # With the next token it may be another matter.
+        may_pass = {grpc.StatusCode.UNAUTHENTICATED} if callable(token) else set()
+        self._final_codes = _FINAL_CODES - may_pass
         self._credentials = credentials
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[Link]:
+        metadata = await self._metadata()
         # A channel of its own each time: one that broke is not waited for.
         channel = self._channel()
         link: _GrpcLink | None = None
@@ -66,12 +74,21 @@ class GrpcTransport:
                 request_serializer=frames.WorkRequest.SerializeToString,
                 response_deserializer=frames.WorkResponse.FromString,
             )
-            link = _GrpcLink(call, self._metadata)
+            link = _GrpcLink(call, metadata, self._final_codes)
             yield link
         finally:
             if link is not None:
                 await link.close()
             await channel.close()
+
+    async def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._token is None:
+            return ()
+        token = self._token if isinstance(self._token, str) else self._token()
+        shown = await token if inspect.isawaitable(token) else token
+        if not isinstance(shown, str):
+            raise TypeError(f"a token is text, and this one is a {type(shown).__name__}")
+        return (("authorization", f"Bearer {shown}"),)
 
     def _channel(self) -> grpc.aio.Channel:
         options: list[tuple[str, Any]] = [
@@ -91,7 +108,13 @@ class GrpcTransport:
 
 
 class _GrpcLink:
-    def __init__(self, method: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        method: Any,
+        metadata: tuple[tuple[str, str], ...],
+        final_codes: frozenset[grpc.StatusCode],
+    ) -> None:
+        self._final_codes = final_codes
         self._queue: asyncio.Queue[frames.WorkRequest] = asyncio.Queue(_FRAMES_MAX)
         self._is_full = False
         self._call = method(metadata=metadata)
@@ -120,7 +143,7 @@ class _GrpcLink:
             raise
         except grpc.aio.AioRpcError as error:
             message = error.details() or str(error.code())
-            raise Refused(message, is_final=error.code() in _FINAL_CODES) from None
+            raise Refused(message, is_final=error.code() in self._final_codes) from None
         return frame if isinstance(frame, frames.WorkResponse) else None
 
     async def close(self) -> None:

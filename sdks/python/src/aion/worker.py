@@ -19,7 +19,7 @@ from .errors import AionError, invalid
 from .names import default_identity, parse_name, parse_server_url
 from .payload import Converter, JsonConverter
 from .task import CancelReason
-from .transport import GrpcTransport, Refused
+from .transport import GrpcTransport, Refused, Token
 from .v1 import workers_pb2 as frames
 
 PROTOCOL_VERSION = 1
@@ -36,7 +36,8 @@ class Worker:
     else.
 
     `url`: `http://127.0.0.1:4466`, or `https://…`; `credentials` are those of gRPC, for a server whose certificate the system does not
-    know, or that asks for one. `token`: for a server that asks who calls. `concurrency`: tasks at once, 1 to 10,000. `identity` names
+    know, or that asks for one. `token`: for a server that asks who calls; a function, which may be a coroutine function, is asked before
+    each connection, for one that expires. `concurrency`: tasks at once, 1 to 10,000. `identity` names
     this process; no other may have the same at the same time. `build`: of the code, for people.
 
     Raises `invalid_argument`, `definition_duplicate`.
@@ -49,7 +50,7 @@ class Worker:
         activities: Sequence[Activity[..., Any] | Callable[..., Any]],
         task_queues: Sequence[str] = ("default",),
         concurrency: int = 100,
-        token: str | None = None,
+        token: Token | None = None,
         namespace: str | None = None,
         identity: str | None = None,
         build: str | None = None,

@@ -769,6 +769,76 @@ class ResumeActivityResponse(_message.Message):
     ordinals: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class ResetRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "to_seq", "reason", "request_id", "signals", "version")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    to_seq: int
+    reason: str
+    request_id: str
+    signals: str
+    version: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., signals: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class ResetResponse(_message.Message):
+    __slots__ = ("workflow_id", "run_id", "to_seq", "reset_from", "is_new")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    RESET_FROM_FIELD_NUMBER: _ClassVar[int]
+    IS_NEW_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    run_id: str
+    to_seq: int
+    reset_from: str
+    is_new: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reset_from: _Optional[str] = ..., is_new: bool = ...) -> None: ...
+
+class ForkRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "to_seq", "reason", "request_id", "signals", "version", "new_workflow_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NEW_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    to_seq: int
+    reason: str
+    request_id: str
+    signals: str
+    version: str
+    new_workflow_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., signals: _Optional[str] = ..., version: _Optional[str] = ..., new_workflow_id: _Optional[str] = ...) -> None: ...
+
+class ForkResponse(_message.Message):
+    __slots__ = ("workflow_id", "run_id", "to_seq", "reset_from", "is_new")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_SEQ_FIELD_NUMBER: _ClassVar[int]
+    RESET_FROM_FIELD_NUMBER: _ClassVar[int]
+    IS_NEW_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    run_id: str
+    to_seq: int
+    reset_from: str
+    is_new: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reset_from: _Optional[str] = ..., is_new: bool = ...) -> None: ...
+
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "task_queue")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

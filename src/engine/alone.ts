@@ -1,0 +1,40 @@
+import { AionError } from "../core/errors.ts";
+import type { WorkflowId } from "../core/ids.ts";
+import type { RunRecord } from "../store/contract.ts";
+import type { Kernel } from "./kernel.ts";
+
+/**
+ * Acts on what the disk has of a workflow while nothing of it is in memory: a run that is there is put away at a moment at which all
+ * that it did is on disk. Whoever wants it meanwhile waits; attempts under way go on.
+ */
+export async function alone<Result>(
+  kernel: Pick<Kernel, "residency">,
+  workflowId: WorkflowId,
+  work: (latest: RunRecord | undefined) => Promise<Result>,
+): Promise<Result> {
+  const { residency } = kernel;
+  for (;;) {
+    const done = await residency.visit<{ readonly result: Result } | undefined>(
+      workflowId,
+      {},
+      {
+        here: (run) => {
+          run.saveHeartbeats();
+          return new Promise((resolve) => {
+            run.ask(() => {
+              if (run.isHere) residency.reload(run, putAway(workflowId));
+              resolve(undefined);
+            });
+          });
+        },
+        onDisk: async (row) => ({ result: await work(row) }),
+      },
+    );
+    if (done !== undefined) return done.result;
+  }
+}
+
+/** Nothing that was asked of it is lost by that: it is asked again. */
+function putAway(workflowId: WorkflowId): AionError {
+  return new AionError("sequence_conflict", `workflow ${workflowId} was put away`);
+}

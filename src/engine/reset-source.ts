@@ -1,0 +1,91 @@
+import { AionError } from "../core/errors.ts";
+import type { Event, EventOf } from "../core/event.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import { predecessorOf } from "../core/run-chain.ts";
+import { resetPoints } from "../replay/reset-points.ts";
+import type { ResetPoint } from "../replay/reset-points.ts";
+import type { RunRecord, Store } from "../store/contract.ts";
+import type { Kernel } from "./kernel.ts";
+import type { HistoryStore } from "./load.ts";
+
+const pageEvents = 2_000;
+
+/** What a run is copied from. */
+export interface Source {
+  readonly run: RunRecord;
+  /** Its whole segment. */
+  readonly events: readonly Event[];
+  readonly points: readonly ResetPoint[];
+  /** Why it is held; `undefined`: it is not. */
+  readonly blocked: string | undefined;
+  /** When this is done. */
+  readonly at: number;
+}
+
+/** The run that is named, or the latest. Errors: `run_not_found`, and those of reading its history. */
+export async function readSource(
+  kernel: Kernel,
+  latest: RunRecord,
+  { workflowId, runId }: { readonly workflowId: WorkflowId; readonly runId: RunId | undefined },
+): Promise<Source> {
+  const run = runId === undefined ? latest : await kernel.store.findRun(workflowId, runId);
+  if (run === undefined)
+    throw new AionError("run_not_found", `there is no workflow ${workflowId} with run ${runId}`);
+  const events = await readSegment(kernel.store, run);
+  if (events[0]?.type !== "WorkflowStarted")
+    throw new AionError("run_not_found", `run ${run.runId} of workflow ${workflowId} was deleted`);
+  const blocked = run.runKey === latest.runKey ? (kernel.blocked.get(workflowId) ?? run.blocked) : undefined;
+  return { run, events, points: resetPoints(events), blocked, at: kernel.now() };
+}
+
+export async function readSegment(store: HistoryStore, run: RunRecord): Promise<readonly Event[]> {
+  const events: Event[] = [];
+  for (let from = run.firstSeq; from <= run.headSeq;) {
+    const page = await store.readSegment(run, from, pageEvents);
+    if (page.length === 0) break;
+    events.push(...page);
+    from += page.length;
+  }
+  return events;
+}
+
+/**
+ * The signals that came after a point of a run, and to the runs that went on from it, in their order. Each once: what was handed on from
+ * one run to the next was received by the first of them.
+ */
+export async function carriedSignals(
+  store: Store,
+  { run, events }: Source,
+  afterSeq: number,
+): Promise<readonly EventOf<"SignalReceived">[]> {
+  const signals = events.filter(isSignal).filter(({ seq }) => seq > afterSeq);
+  const chain = await store.readRunChain(run.workflowId);
+  let before = run.runId;
+  for (const next of chain.slice(chain.findIndex(({ runKey }) => runKey === run.runKey) + 1)) {
+    const later = await readSegment(store, next);
+    const [started] = later;
+    if (started?.type !== "WorkflowStarted" || predecessorOf(started) !== before) break;
+    before = next.runId;
+    signals.push(...later.slice(copiedCount(started, later)).filter(isSignal));
+  }
+  const known = new Set(
+    events.filter(({ seq }) => seq <= afterSeq).flatMap((event) => (isSignal(event) ? [event.signalId] : [])),
+  );
+  return signals.filter(({ signalId }) => {
+    if (signalId === undefined) return true;
+    const isNew = !known.has(signalId);
+    known.add(signalId);
+    return isNew;
+  });
+}
+
+/** Events that a run began with, and that did not happen to it. */
+function copiedCount({ resetOf }: EventOf<"WorkflowStarted">, events: readonly Event[]): number {
+  if (resetOf === undefined) return 0;
+  const reset = events[resetOf.eventCount];
+  return resetOf.eventCount + 1 + (reset?.type === "WorkflowReset" ? (reset.carriedSignals ?? 0) : 0);
+}
+
+function isSignal(event: Event): event is EventOf<"SignalReceived"> {
+  return event.type === "SignalReceived";
+}

@@ -1,0 +1,381 @@
+import type { ForkRequest, ResetReply, ResetRequest } from "../client/service.ts";
+import type { NewEvent } from "../core/codec.ts";
+import { AionError, assert, isAionError } from "../core/errors.ts";
+import type { Event, EventOf } from "../core/event.ts";
+import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
+import type { RunId, WorkflowId } from "../core/ids.ts";
+import { isPackageVersion } from "../core/package-version.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
+import { isClosed } from "../core/status.ts";
+import type { FinishedSpan } from "../core/tracing.ts";
+import type { ResetPoint } from "../replay/reset-points.ts";
+import type { RunState } from "../replay/run-state.ts";
+import type { Commit, OutgoingMessage, RunRecord, StartCommit } from "../store/contract.ts";
+import { alone } from "./alone.ts";
+import { closingMessages } from "./closing.ts";
+import { notAWorkflow } from "./coordinator.ts";
+import { copyRun, stateAfter } from "./copying.ts";
+import type { CopyOptions } from "./copying.ts";
+import { isUnreadable } from "./endings.ts";
+import type { Kernel } from "./kernel.ts";
+import { loadState } from "./load.ts";
+import { choosePoint, demandPoint } from "./reset-point.ts";
+import type { Source } from "./reset-source.ts";
+import { carriedSignals, readSource } from "./reset-source.ts";
+import { newsForCopy } from "./taking-over.ts";
+import { timeAnew } from "./time-anew.ts";
+import { tryHistory } from "./trial.ts";
+import { readStart } from "./views.ts";
+
+/**
+ * Runs that go on from an earlier point, as a new run: of the same workflow (reset), or of another one (fork).
+ *
+ * Laws: the new run begins with the events up to that point, one for one, and the code that there is now has replayed them before
+ * anything is written. One commit begins it and ends the run that was open. What was asked for before the point is not asked for
+ * again; what the code learned after it, it learns anew or not at all. Nobody else comes near the workflow meanwhile.
+ */
+
+interface Asked {
+  readonly workflowId: WorkflowId;
+  readonly runId: RunId | undefined;
+  readonly toSeq: number | undefined;
+  readonly reason: string | undefined;
+  readonly requestId: string | undefined;
+  readonly signals: "carry" | "drop";
+  readonly version: string | undefined;
+}
+
+/** Errors: `run_not_resettable`, `run_not_found`, `workflow_type_unknown`, and those of the store. */
+export async function resetRun(kernel: Kernel, request: ResetRequest): Promise<ResetReply> {
+  kernel.demandOpen();
+  const asked = parseReset(request, "carry");
+  const { workflowId } = asked;
+  // What is on its way to it was sent before.
+  await kernel.mailbox.settled(workflowId);
+  try {
+    return await alone(kernel, workflowId, async (latest) => {
+      const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
+      if (made !== undefined) return made;
+      if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+      return await reset(kernel, latest, asked);
+    });
+  } finally {
+    kernel.insist("bringing a run back", () => kernel.residency.resident(workflowId));
+  }
+}
+
+/** Errors: those of `resetRun`, and `workflow_already_exists`. */
+export async function forkRun(kernel: Kernel, request: ForkRequest): Promise<ResetReply> {
+  kernel.demandOpen();
+  const asked = parseReset(request, "drop");
+  const newId = parseWorkflowId(request.newWorkflowId);
+  if (isCoordinatorId(newId)) throw notAWorkflow(newId);
+  await kernel.mailbox.settled(newId);
+  await kernel.mailbox.settled(asked.workflowId);
+  const reply = await alone(kernel, newId, async (taken) => {
+    const made = await findMade(kernel, newId, (origin) => isForkOf(origin, asked));
+    if (made !== undefined) return made;
+    if (taken !== undefined) {
+      const { runId, status } = taken;
+      throw new AionError(
+        "workflow_already_exists",
+        `workflow id ${newId} is taken: its latest run ${runId} is ${status}`,
+        { details: { workflowId: newId, runId, status } },
+      );
+    }
+    return await fork(kernel, newId, asked);
+  });
+  kernel.insist("bringing a run back", () => kernel.residency.resident(newId));
+  return reply;
+}
+
+function parseReset(request: ResetRequest, signalsDefault: "carry" | "drop"): Asked {
+  const { reason, signals = signalsDefault, toSeq, version } = request;
+  const workflowId = parseWorkflowId(request.workflowId);
+  if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
+  if (toSeq !== undefined && (!Number.isSafeInteger(toSeq) || toSeq < 1))
+    throw new AionError("invalid_argument", `toSeq must be a whole number of 1 or more, got ${toSeq}`);
+  if (signals !== "carry" && signals !== "drop")
+    throw new AionError(
+      "invalid_argument",
+      `signals must be "carry" or "drop", got ${JSON.stringify(signals)}`,
+    );
+  return {
+    workflowId,
+    runId: request.runId === undefined ? undefined : parseRunId(request.runId),
+    toSeq,
+    reason,
+    requestId: request.requestId === undefined ? undefined : parseName(request.requestId, "request id"),
+    signals,
+    version: version === undefined ? undefined : parseName(version, "version"),
+  };
+}
+
+type Origin = NonNullable<EventOf<"WorkflowStarted">["resetOf"]>;
+
+function isRequest({ workflowId, requestId }: Origin, asked: Asked): boolean {
+  return workflowId === undefined && requestId !== undefined && requestId === asked.requestId;
+}
+
+/** As a start with the same id and the same input is the same start. */
+function isForkOf({ workflowId, runId, toSeq, requestId }: Origin, asked: Asked): boolean {
+  if (workflowId !== asked.workflowId) return false;
+  if (asked.requestId !== undefined) return requestId === asked.requestId;
+  return requestId === undefined && toSeq === asked.toSeq && (asked.runId ?? runId) === runId;
+}
+
+/** The run of the chain that this call made before, if it was made, whatever became of it since. */
+async function findMade(
+  { store, meter }: Kernel,
+  workflowId: WorkflowId,
+  isSame: (origin: Origin) => boolean,
+): Promise<ResetReply | undefined> {
+  for (const run of (await store.readRunChain(workflowId)).toReversed()) {
+    let origin: Origin | undefined;
+    try {
+      origin = (await readStart(store, run))?.resetOf;
+    } catch (error) {
+      // What cannot be read cannot be asked.
+      if (!isAionError(error) || !isUnreadable(error)) throw error;
+    }
+    if (origin === undefined || !isSame(origin)) continue;
+    meter.repeated(origin.workflowId === undefined ? "reset" : "fork");
+    return { workflowId, runId: run.runId, toSeq: origin.toSeq, resetFrom: origin.runId, isNew: false };
+  }
+  return undefined;
+}
+
+async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<ResetReply> {
+  const { workflowId } = asked;
+  const isOpen = !isClosed(latest.status);
+  const source = await readSource(kernel, latest, asked);
+  const latestState = await loadState(latest, kernel.store);
+  const isLive = isOpen && source.run.runKey === latest.runKey;
+  const draft = await draftRun(kernel, source, asked, {
+    workflowId,
+    firstSeq: latest.headSeq + (isOpen ? 2 : 1),
+    latestRunId: source.run.runKey === latest.runKey ? undefined : latest.runId,
+    known: latestState,
+    isLive,
+  });
+  const { start, point } = draft;
+  const { send } = draft;
+  let terminal: Event | undefined;
+  let run: Commit["run"];
+  if (isOpen) {
+    terminal = toTerminal(latest, source, point, start, asked);
+    const { seq: _seq, workflowId: _id, ...event } = terminal;
+    run = {
+      runKey: latest.runKey,
+      workflowId,
+      expectedSeq: latest.headSeq,
+      events: [event],
+      status: "terminated",
+      closedAt: terminal.recordedAt,
+      wakeAt: null,
+      wakeAtBefore: latest.wakeAt,
+      ...(latest.blocked === undefined ? {} : { blocked: null }),
+    };
+    send.push(...closingMessages(ending(latestState, draft), terminal));
+  }
+  await commit(
+    kernel,
+    { ...(run === undefined ? {} : { run }), start: { ...start, follows: latest.runKey } },
+    send,
+  );
+  if (terminal === undefined) kernel.meter.copied(start);
+  else ended(kernel, latestState, terminal, start);
+  kernel.watchers.appended(workflowId, start.firstSeq + start.events.length - 1);
+  return { workflowId, runId: start.runId, toSeq: point.seq, resetFrom: source.run.runId, isNew: true };
+}
+
+/** The children that the new run takes over are not told that their parent has ended. */
+function ending(
+  state: RunState,
+  { prefix, isLive }: Draft,
+): { workflowId: WorkflowId; started: EventOf<"WorkflowStarted">; children: RunState["children"] } {
+  const { workflowId, started } = state;
+  const kept = [...state.children].filter(([ordinal, child]) => {
+    const taken = isLive ? prefix.children.get(ordinal) : undefined;
+    return taken?.parentRunId !== child.parentRunId;
+  });
+  return { workflowId, started, children: new Map(kept) };
+}
+
+function toTerminal(
+  latest: RunRecord,
+  source: Source,
+  point: ResetPoint,
+  { runId }: StartCommit,
+  { reason }: Asked,
+): Event {
+  const of = source.run.runKey === latest.runKey ? "" : ` of run ${source.run.runId}`;
+  return {
+    type: "WorkflowTerminated",
+    reason: `reset to event ${point.seq}${of}, from where run ${runId} goes on${reason === undefined ? "" : `: ${reason}`}`,
+    resetTo: runId,
+    seq: latest.headSeq + 1,
+    recordedAt: source.at,
+    workflowId: latest.workflowId,
+  };
+}
+
+async function fork(kernel: Kernel, newId: WorkflowId, asked: Asked): Promise<ResetReply> {
+  const { workflowId, runId } = asked;
+  const latest = await kernel.store.findRun(workflowId);
+  if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+  const source = await readSource(kernel, latest, { workflowId, runId });
+  const { start, point, send } = await draftRun(kernel, source, asked, {
+    workflowId: newId,
+    firstSeq: 1,
+    latestRunId: undefined,
+    known: undefined,
+    isLive: false,
+  });
+  await commit(kernel, { start }, send);
+  kernel.meter.copied(start);
+  kernel.watchers.appended(newId, start.events.length);
+  return {
+    workflowId: newId,
+    runId: start.runId,
+    toSeq: point.seq,
+    resetFrom: source.run.runId,
+    isNew: true,
+  };
+}
+
+interface Draft {
+  readonly start: StartCommit;
+  readonly point: ResetPoint;
+  /** What is open at the point. */
+  readonly prefix: RunState;
+  readonly isLive: boolean;
+  readonly send: OutgoingMessage[];
+}
+
+async function draftRun(
+  kernel: Kernel,
+  source: Source,
+  asked: Asked,
+  into: {
+    readonly workflowId: WorkflowId;
+    readonly firstSeq: number;
+    readonly latestRunId: RunId | undefined;
+    /** Of the latest run; `undefined`: a fork. */
+    readonly known: RunState | undefined;
+    /** The run from which it is copied is open, and ends with the same commit. */
+    readonly isLive: boolean;
+  },
+): Promise<Draft> {
+  const { run, events, at } = source;
+  const runId = kernel.newRunId();
+  const version = versionFor(kernel, run, asked.version);
+  const draft = (point: ResetPoint, firstSeq: number, carried: CopyOptions["carried"]) => {
+    const prefix = stateAfter(run.workflowId, events.slice(0, point.seq - run.firstSeq + 1));
+    const copied = copyRun(events, {
+      ...into,
+      firstSeq,
+      runId,
+      version,
+      at,
+      point,
+      carried,
+      known: into.known === undefined ? undefined : knownIds(into.known, prefix, carried),
+      deadlines: timeAnew(prefix.started, prefix.deadlines, at),
+      reason: asked.reason,
+      requestId: asked.requestId,
+    });
+    return { prefix, copied };
+  };
+  // Under the seqs that the events have where they are copied from: what does not fit is told by those.
+  const row: RunRecord = { ...run, workflowId: into.workflowId, runId, version };
+  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []).copied);
+  const point =
+    asked.toSeq === undefined
+      ? await choosePoint(source, attempt)
+      : await demandPoint(source, asked.toSeq, attempt);
+  const carried = asked.signals === "carry" ? await carriedSignals(kernel.store, source, point.seq) : [];
+  const { prefix, copied } = draft(point, into.firstSeq, carried);
+  const send = await newsForCopy(kernel, source, prefix, { ...into, point });
+  const state = stateAfter(into.workflowId, copied);
+  const { started } = state;
+  const bodies = copied.map(({ seq: _seq, workflowId: _id, ...event }): NewEvent => event);
+  const { parent } = started;
+  const start: StartCommit = {
+    workflowId: into.workflowId,
+    runId,
+    workflowType: run.workflowType,
+    version,
+    firstSeq: into.firstSeq,
+    events: bodies,
+    status: state.status,
+    startedAt: at,
+    // Somebody has to bring it in.
+    wakeAt: 0,
+    ...(parent === undefined ? {} : { parent }),
+  };
+  return { start, point, prefix, isLive: into.isLive, send };
+}
+
+function knownIds(latest: RunState, prefix: RunState, carried: CopyOptions["carried"]): CopyOptions["known"] {
+  const isCarried = new Set(carried.map(({ signalId }) => signalId));
+  const { started } = prefix;
+  const recent = latest.requests.recent();
+  const join = (own: readonly string[] | undefined, of: readonly string[] | undefined): readonly string[] => [
+    ...new Set([...(own ?? []), ...(of ?? [])]),
+  ];
+  return {
+    signalIds: join(started.signalIds, recent.signalIds).filter((id) => !isCarried.has(id)),
+    updateIds: join(started.updateIds, latest.updates.recentIds()),
+    cancelRequestIds: join(started.cancelRequestIds, recent.cancelRequestIds),
+    controlRequestIds: join(started.controlRequestIds, recent.controlRequestIds),
+  };
+}
+
+/** As a run that continues as new gets it, unless another one is named. */
+function versionFor(kernel: Kernel, { workflowType, version }: RunRecord, asked: string | undefined): string {
+  const { programs } = kernel.options;
+  if (asked === undefined) return programs.route(workflowType)?.version ?? version;
+  const wanted = asked === "same" ? version : asked;
+  const found = programs.find(workflowType, wanted);
+  // Of code that is no package there is one version, whatever it is called.
+  if (found !== undefined && (asked === "same" || found.version === wanted)) return found.version;
+  throw new AionError(
+    "workflow_type_unknown",
+    `there is no version ${JSON.stringify(wanted)} of workflow type ${JSON.stringify(workflowType)}`,
+  );
+}
+
+async function commit(
+  kernel: Kernel,
+  { run, start }: Pick<Commit, "run"> & { readonly start: StartCommit },
+  send: readonly OutgoingMessage[],
+): Promise<void> {
+  const result = await kernel.recorder.commit({
+    ...(run === undefined ? {} : { run }),
+    start,
+    ...(send.length === 0 ? {} : { send }),
+    ...(isPackageVersion(start.version) ? { needsPackage: start.version } : {}),
+  });
+  if (!result.ok) throw result.error;
+  kernel.mailbox.sent(send, result.messageIds);
+}
+
+/** The run that was open has ended, by a commit that it did not make itself. */
+function ended(kernel: Kernel, state: RunState, terminal: Event, start: StartCommit): void {
+  const { workflowId, started } = state;
+  const { runId } = started;
+  const spans: FinishedSpan[] = [];
+  kernel.spans.note(state, terminal, spans);
+  state.apply(terminal);
+  assert(state.isClosed, "a run that was reset has ended");
+  kernel.spans.emit(spans);
+  const { abandoned } = state;
+  kernel.meter.committed({ events: [terminal], measures: [], next: start, terminal, abandoned }, state);
+  kernel.dispatcher.dropRun(runId);
+  kernel.workers.dropRun(runId);
+  kernel.watchers.closed(workflowId, runId, terminal);
+  // What was sent to it while it was blocked is for the new run.
+  if (kernel.blocked.ended(workflowId)) kernel.mailbox.listAgain();
+  kernel.workers.hear(workflowId);
+}

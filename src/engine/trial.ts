@@ -1,0 +1,72 @@
+import { isAionError } from "../core/errors.ts";
+import type { AionError } from "../core/errors.ts";
+import type { Event } from "../core/event.ts";
+import type { RunRecord } from "../store/contract.ts";
+import type { Kernel } from "./kernel.ts";
+import type { HistoryStore, LoadedRun } from "./load.ts";
+import { despiteOthers, loadRun } from "./load.ts";
+
+const pageEvents = 2_000;
+
+/** What came of a history that is not written yet, when the code that there is now was given it. */
+export type TrialOutcome =
+  | { readonly kind: "goes-on" }
+  /** Its code would do something else than the history says, or the history is none. */
+  | { readonly kind: "diverges"; readonly error: AionError }
+  /** It would be held or failed at once for a limit of this engine. */
+  | { readonly kind: "limited"; readonly error: AionError }
+  /** It would fail or be cancelled at once, or wait for ever. */
+  | { readonly kind: "ends" };
+
+/**
+ * Has the code replay what would be a run's history, before any of it is written. `row`: of the run as it would be. Errors: those of
+ * loading a run, but for its divergence.
+ */
+export async function tryHistory(
+  kernel: Kernel,
+  row: RunRecord,
+  events: readonly Event[],
+): Promise<TrialOutcome> {
+  const { programs, ports, payloadLimitBytes, onRunLimit } = kernel.options;
+  const { closedAt: _closedAt, ...open } = row;
+  const record: RunRecord = { ...open, status: "running", headSeq: row.firstSeq + events.length - 1 };
+  const store: HistoryStore = {
+    readSegment: async (_run, fromSeq, limit = pageEvents) =>
+      events.slice(fromSeq - row.firstSeq, fromSeq - row.firstSeq + limit).map((event) => ({ ...event })),
+    findRunByKey: async () => record,
+  };
+  let loaded: LoadedRun;
+  try {
+    loaded = await despiteOthers(() =>
+      loadRun(record, {
+        store,
+        programs,
+        scheduler: ports.scheduler,
+        payloadLimitBytes,
+        log: () => undefined,
+        onStray: () => undefined,
+      }),
+    );
+  } catch (error) {
+    if (!isAionError(error) || (error.code !== "nondeterminism" && error.code !== "history_shape"))
+      throw error;
+    return { kind: "diverges", error };
+  }
+  loaded.instance.dispose();
+  if (onRunLimit === "fail") {
+    const error = limitOf(kernel, loaded);
+    if (error !== undefined) return { kind: "limited", error };
+  }
+  const end = loaded.live.find(({ kind }) => kind === "fail" || kind === "cancelled");
+  return { kind: end === undefined && !loaded.isStuck ? "goes-on" : "ends" };
+}
+
+function limitOf({ limits }: Kernel, { state, live }: LoadedRun): AionError | undefined {
+  try {
+    limits.demandLoaded(state, live);
+    return undefined;
+  } catch (error) {
+    if (isAionError(error) && error.code === "run_limit") return error;
+    throw error;
+  }
+}

@@ -1,0 +1,597 @@
+import type { Event, RunHandle } from "aion/client";
+import { openMemoryStore } from "aion/store";
+import { TestEngine } from "aion/testing";
+import {
+  activity,
+  child,
+  expose,
+  info,
+  isFailure,
+  query,
+  random,
+  receive,
+  signal,
+  sleep,
+  update,
+  uuid,
+  workflow,
+} from "aion/workflow";
+import { describe, expect, it } from "vitest";
+import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
+
+const go = signal<string>("go");
+const refused = { code: "run_not_resettable" };
+
+/** The seq of the nth event of that type (from 1), of the whole chain. */
+async function seqOf(run: RunHandle, type: Event["type"], nth = 1): Promise<number> {
+  const found = (await eventsOfType(run, type))[nth - 1];
+  if (found === undefined) throw new Error(`there is no ${type} number ${nth}`);
+  return found.seq;
+}
+
+/** Keeps what it was called with, and fails while it is told to. */
+function kept(name: string) {
+  const state = { isDown: false, keys: [] as string[], inputs: [] as unknown[] };
+  const work = activity(name, {}, async (input: unknown, task) => {
+    state.keys.push(task.idempotencyKey);
+    state.inputs.push(input);
+    if (state.isDown) throw new Error("down");
+    return `${name} ${state.keys.length}`;
+  });
+  return { work, state };
+}
+
+// I-61
+describe("a run that is reset", () => {
+  it("goes on as a new run: what was done before the point is not done again, and what came after it is", async () => {
+    const first = kept("first");
+    const second = kept("second");
+    const order = workflow("order", async () => {
+      const one = await first.work("a");
+      const two = await second.work("b");
+      return [one, two, await receive(go)];
+    });
+    await using t = await TestEngine.open({ workflows: [order], activities: [first.work, second.work] });
+    const run = await t.client.start(order);
+    await t.settle();
+    const before = await run.describe();
+    const next = await run.reset({ toSeq: await seqOf(run, "ActivityCompleted"), reason: "once more" });
+    await t.settle();
+    expect(next).toMatchObject({ isNew: true, workflowId: run.workflowId });
+    expect(next.runId).not.toBe(before.runId);
+    const after = await run.describe();
+    expect(after).toMatchObject({
+      runId: next.runId,
+      status: "running",
+      resetOf: { runId: before.runId, toSeq: 4 },
+      runs: [
+        { runId: before.runId, status: "terminated" },
+        { runId: next.runId, status: "running" },
+      ],
+    });
+    await run.signal(go, "x");
+    // It waited for the run that was started, and hears of the one that went on.
+    expect(await t.result(run)).toEqual(["first 1", "second 2", "x"]);
+    expect(first.state.keys).toEqual([`${before.runId}:0`]);
+    expect(second.state.keys).toEqual([`${before.runId}:1`, `${next.runId}:1`]);
+    const old = t.client.get(run.workflowId, { runId: before.runId });
+    expect(await old.describe()).toMatchObject({ status: "terminated", resetTo: next.runId });
+    const [terminated] = await eventsOfType(run, "WorkflowTerminated");
+    expect(terminated?.reason).toBe(`reset to event 4, from where run ${next.runId} goes on: once more`);
+    await t.crash();
+    expect(await t.result(run)).toEqual(["first 1", "second 2", "x"]);
+  });
+
+  it("has the random numbers of before up to the point, and others behind it", async () => {
+    const { work, state } = kept("work");
+    const draws = workflow("draws", async () => {
+      const told: unknown[] = [];
+      for (let step = 0; step < 4; step += 1)
+        told.push(await work([uuid(), random(), info().runId, info().workflowId]));
+      return await receive(go);
+    });
+    await using t = await TestEngine.open({ workflows: [draws], activities: [work] });
+    const run = await t.client.start(draws);
+    await t.settle();
+    const toSeq = await seqOf(run, "ActivityCompleted", 2);
+    const next = await run.reset({ toSeq });
+    await t.settle();
+    const { runId } = next;
+    // The two before it were not asked for again; those behind it are others, and say which run they are of.
+    expect(state.inputs).toHaveLength(6);
+    const [, , third, fourth, thirdAnew, fourthAnew] = state.inputs as [string, number, string, string][];
+    expect(thirdAnew?.[0]).not.toBe(third?.[0]);
+    expect(thirdAnew?.[1]).not.toBe(third?.[1]);
+    expect(fourthAnew?.[0]).not.toBe(fourth?.[0]);
+    expect([third?.[2], thirdAnew?.[2], fourthAnew?.[2]]).toEqual([run.runId, runId, runId]);
+    // I-41
+    await t.crash();
+    await run.signal(go, "x");
+    expect(await t.result(run)).toBe("x");
+  });
+
+  it("keeps the key of an activity that was open at the point, and begins a new attempt", async () => {
+    const { work, state } = kept("work");
+    const order = workflow("order", async () => work(1).then(async (one) => [one, await receive(go)]));
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    await t.settle();
+    await run.reset({ toSeq: await seqOf(run, "ActivityStarted") });
+    await t.settle();
+    expect(state.keys).toEqual([`${run.runId}:0`, `${run.runId}:0`]);
+    expect(t.calls("work").map(({ attempt }) => attempt)).toEqual([1, 2]);
+    await run.signal(go, "x");
+    expect(await t.result(run)).toEqual(["work 2", "x"]);
+  });
+
+  it("goes on from before the failure that it failed by, when no point is named", async () => {
+    const { work, state } = kept("work");
+    const undo = kept("undo");
+    const order = workflow("order", async () => {
+      try {
+        return await work(1);
+      } catch (error) {
+        await undo.work(1);
+        throw error;
+      }
+    });
+    state.isDown = true;
+    await using t = await TestEngine.open({ workflows: [order], activities: [work, undo.work] });
+    const run = await t.client.start(order);
+    expect(isFailure(await errorOf(t.result(run)))).toBe(true);
+    state.isDown = false;
+    const next = await run.reset();
+    expect(await t.result(next)).toBe("work 2");
+    expect(undo.state.keys).toHaveLength(1);
+  });
+
+  it("leaves a bad deploy behind: what the code learned is kept, and it acts anew on it", async () => {
+    const store = openMemoryStore();
+    const { work, state } = kept("work");
+    const old = workflow("job", async () => {
+      const one = await work("one");
+      await sleep("1 hour");
+      return [one, await work("old"), await receive(go)];
+    });
+    const mended = workflow("job", async () => {
+      const one = await work("one");
+      return [one, await work("mended"), await receive(go)];
+    });
+    await using t = await TestEngine.open({
+      workflows: [old],
+      activities: [work],
+      store,
+      onNondeterminism: "block",
+    });
+    const run = await t.client.start(old);
+    await t.settle();
+    await t.crash({ workflows: [mended] });
+    // It waits on disk until somebody acts, and then is for the run that goes on.
+    await run.signal(go, "x");
+    expect((await run.describe()).blocked).toContain("nondeterminism");
+    const next = await run.reset();
+    expect(await t.result(next)).toEqual(["work 1", "work 2", "x"]);
+    expect(state.inputs).toEqual(["one", "mended"]);
+    const [reset] = await eventsOfType(run, "WorkflowReset");
+    expect(reset?.isRedone).toBe(true);
+    await t.close({ checkReplay: false });
+  });
+
+  it("is told of the signals that came after the point, each once and in order, unless they are dropped", async () => {
+    const heard = query<readonly string[]>("heard");
+    const { work } = kept("work");
+    const listener = workflow("listener", async (): Promise<never> => {
+      const all: string[] = [];
+      expose(heard, () => all);
+      await work(1);
+      for (;;) all.push(await receive(go));
+    });
+    await using t = await TestEngine.open({ workflows: [listener], activities: [work] });
+    const run = await t.client.start(listener);
+    await t.settle();
+    for (const id of ["a", "b", "c", "d"]) await run.signal(go, id, { signalId: id });
+    const toSeq = await seqOf(run, "SignalReceived", 2);
+    await run.reset({ toSeq });
+    await run.signal(go, "c", { signalId: "c" });
+    await run.signal(go, "e", { signalId: "e" });
+    expect(await run.query(heard)).toEqual(["a", "b", "c", "d", "e"]);
+    await t.crash();
+    expect(await run.query(heard)).toEqual(["a", "b", "c", "d", "e"]);
+    await run.reset({ toSeq: await lastSeqOf(run, "b"), signals: "drop" });
+    await run.signal(go, "d", { signalId: "d" });
+    await run.signal(go, "f");
+    expect(await run.query(heard)).toEqual(["a", "b", "f"]);
+    await run.terminate();
+  });
+
+  it("may be reset while it is paused, goes on then, and hears what came in the pause", async () => {
+    const heard = query<readonly string[]>("heard");
+    const listener = workflow("listener", async (): Promise<never> => {
+      const all: string[] = [];
+      expose(heard, () => all);
+      for (;;) all.push(await receive(go));
+    });
+    await using t = await TestEngine.open({ workflows: [listener], activities: [] });
+    const run = await t.client.start(listener);
+    await run.signal(go, "a");
+    await run.pause();
+    await run.signal(go, "b");
+    await run.signal(go, "c");
+    await run.reset({ toSeq: await seqOf(run, "SignalReceived", 2) });
+    expect(await run.describe()).toMatchObject({ status: "running" });
+    expect(await run.query(heard)).toEqual(["a", "b", "c"]);
+    await t.crash();
+    expect(await run.query(heard)).toEqual(["a", "b", "c"]);
+    await run.terminate();
+  });
+
+  it("is given its time again when it has run out, and keeps the instants of its timers", async () => {
+    const waits = workflow("waits", async () => {
+      await sleep("30 minutes");
+      return receive(go);
+    });
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits, undefined, { runTimeout: "1 hour" });
+    await t.skip("2 hours");
+    expect((await run.describe()).status).toBe("timed-out");
+    await run.reset({ toSeq: 2 });
+    await t.settle();
+    const types = (await eventsOf(run)).map(({ type }) => type);
+    // It was due long ago.
+    expect(types.at(-1)).toBe("TimerFired");
+    await t.skip("59 minutes");
+    expect((await run.describe()).status).toBe("running");
+    await t.skip("1 minute");
+    expect((await run.describe()).status).toBe("timed-out");
+  });
+
+  it("answers for the updates of before as it did, and goes on with those that are open", async () => {
+    const ask = update<string, string>("ask");
+    const said: string[] = [];
+    const clerk = workflow("clerk", async (): Promise<never> => {
+      let count = 0;
+      expose(ask, async (question: string) => {
+        const answer = `${question} ${(count += 1)} ${await receive(go)}`;
+        said.push(answer);
+        return answer;
+      });
+      for (;;) await sleep("1 day");
+    });
+    await using t = await TestEngine.open({ workflows: [clerk], activities: [] });
+    const run = await t.client.start(clerk);
+    const first = await run.startUpdate(ask, "first", { updateId: "u1" });
+    const second = await run.startUpdate(ask, "second", { updateId: "u2" });
+    await run.signal(go, "x");
+    expect(await first.result()).toBe("first 1 x");
+    const third = await run.startUpdate(ask, "third", { updateId: "u3" });
+    const waiting = errorOf(third.result());
+    // Behind the acceptance of both, and before the outcome of the first.
+    await run.reset({ toSeq: await seqOf(run, "UpdateAccepted", 2), signals: "drop" });
+    expect(await waiting).toMatchObject({ code: "update_unfinished" });
+    await run.signal(go, "y");
+    await run.signal(go, "z");
+    await t.settle();
+    expect(said).toEqual(["first 1 x", "first 1 y", "second 2 z"]);
+    expect(await first.result()).toBe("first 1 x");
+    expect(await second.result()).toBe("second 2 z");
+    expect(await run.update(ask, "first", { updateId: "u1" })).toBe("first 1 x");
+    expect(await errorOf(run.update(ask, "third", { updateId: "u3" }))).toMatchObject({
+      code: "update_unfinished",
+    });
+    await run.terminate();
+  });
+
+  it("may be reset again, and from an earlier run of its chain", async () => {
+    const { work, state } = kept("work");
+    const order = workflow("order", async () => {
+      const all: string[] = [uuid()];
+      for (let step = 0; step < 3; step += 1) all.push(await work([step, uuid()]));
+      return [...all, await receive(go)];
+    });
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    await t.settle();
+    const toSeq = await seqOf(run, "ActivityCompleted");
+    await run.reset({ toSeq });
+    await t.settle();
+    const latest = await run.describe();
+    // Within the copied part of the second run, and then of the first.
+    const copied = (await eventsOfType(run, "ActivityScheduled")).findLast(({ ordinal }) => ordinal === 0);
+    await run.reset({ toSeq: copied?.seq ?? 0 });
+    await t.settle();
+    expect(await errorOf(run.reset({ toSeq }))).toMatchObject(refused);
+    const old = t.client.get(run.workflowId, run.runId === undefined ? {} : { runId: run.runId });
+    const last = await old.reset({ toSeq });
+    await t.settle();
+    await t.crash();
+    await run.signal(go, "x");
+    const result = await t.result(run);
+    expect(result.slice(1)).toEqual(["work 1", "work 9", "work 10", "x"]);
+    expect(state.keys[5]).toBe(`${run.runId}:0`);
+    expect((await run.describe()).runs.map(({ runId }) => runId)).toEqual([
+      run.runId,
+      latest.runId,
+      expect.any(String),
+      last.runId,
+    ]);
+    const draws = state.inputs.map((input) => (input as [number, string])[1]);
+    // The same before the point of each, and never twice behind it.
+    expect(draws[5]).toBe(draws[0]);
+    expect(new Set(draws).size).toBe(draws.length - 1);
+  });
+});
+
+async function lastSeqOf(run: RunHandle, signalId: string): Promise<number> {
+  const found = (await eventsOfType(run, "SignalReceived")).findLast((event) => event.signalId === signalId);
+  return found?.seq ?? 0;
+}
+
+describe("the children of a run that is reset", () => {
+  const leaf = workflow("leaf", async (name: string) => `${name} ${await receive(go)}`);
+  const two = workflow("two", async () => {
+    const one = child(leaf, "one", { id: "one" });
+    const got = await receive(go);
+    const other = await child(leaf, "two");
+    return [got, await one, other];
+  });
+
+  it("that are open at the point are taken over, and those that it started later are ended", async () => {
+    await using t = await TestEngine.open({ workflows: [two, leaf], activities: [] });
+    const run = await t.client.start(two);
+    await run.signal(go, "x");
+    await t.settle();
+    const before = (await run.describe()).pendingChildren.map(({ workflowId }) => workflowId);
+    await run.reset({ toSeq: await seqOf(run, "ChildWorkflowStarted") });
+    await t.settle();
+    await t.crash();
+    const after = (await run.describe()).pendingChildren.map(({ workflowId }) => workflowId);
+    expect(after[0]).toBe("one");
+    expect(after[1]).not.toBe(before[1]);
+    expect((await t.client.get(before[1] ?? "").describe()).status).toBe("terminated");
+    expect((await t.client.get("one").describe()).status).toBe("running");
+    await t.client.get("one").signal(go, "1");
+    await t.client.get(after[1] ?? "").signal(go, "2");
+    expect(await t.result(run)).toEqual(["x", "one 1", "two 2"]);
+  });
+
+  it("that have ended since are told of again", async () => {
+    await using t = await TestEngine.open({ workflows: [two, leaf], activities: [] });
+    const run = await t.client.start(two);
+    await t.settle();
+    await t.client.get("one").signal(go, "1");
+    await run.signal(go, "x");
+    await t.settle();
+    await run.reset({ toSeq: await seqOf(run, "ChildWorkflowStarted") });
+    await t.settle();
+    const [second] = (await run.describe()).pendingChildren;
+    await t.client.get(second?.workflowId ?? "").signal(go, "2");
+    expect(await t.result(run)).toEqual(["x", "one 1", "two 2"]);
+  });
+
+  it("may be reset themselves: their parent waits for what they go on as", async () => {
+    const parent = workflow("parent", () => child(leaf, "it", { id: "leaf" }));
+    await using t = await TestEngine.open({ workflows: [parent, leaf], activities: [] });
+    const run = await t.client.start(parent);
+    await t.settle();
+    await t.client.get("leaf").reset({ toSeq: 1 });
+    await t.settle();
+    expect((await run.describe()).status).toBe("running");
+    await t.client.get("leaf").signal(go, "x");
+    expect(await t.result(run)).toBe("it x");
+  });
+
+  it("that were ended with it stand against a reset of a run that has ended", async () => {
+    await using t = await TestEngine.open({ workflows: [two, leaf], activities: [] });
+    const run = await t.client.start(two);
+    await t.settle();
+    const toSeq = await seqOf(run, "ChildWorkflowStarted");
+    await run.terminate();
+    await t.settle();
+    expect(await errorOf(run.reset({ toSeq }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("was ended with its parent") as string,
+    });
+    // To begin with, there was none.
+    await run.reset({ toSeq: 1 });
+    await t.settle();
+    expect((await t.client.get("one").describe()).runs).toHaveLength(2);
+    await run.terminate();
+  });
+});
+
+describe("to reset", () => {
+  it("is refused at a point from which the code cannot go on, and the points that are near are named", async () => {
+    const { work } = kept("work");
+    const wide = workflow("wide", async () => {
+      await Promise.all([work(1), work(2), work(3)]);
+      return receive(go);
+    });
+    await using t = await TestEngine.open({ workflows: [wide], activities: [work] });
+    expect(await errorOf(t.client.get("nobody").reset({ toSeq: 1 }))).toMatchObject({
+      code: "run_not_found",
+    });
+    const run = await t.client.start(wide);
+    await t.settle();
+    const before = await eventsOf(run);
+    const lastScheduled = before.findLast(({ type }) => type === "ActivityScheduled")?.seq ?? 0;
+    for (const toSeq of [2, 3])
+      expect(await errorOf(run.reset({ toSeq }))).toMatchObject({
+        ...refused,
+        details: { before: 1, after: lastScheduled },
+        message: expect.stringContaining(
+          `the nearest points are 1 before it and ${lastScheduled} after it`,
+        ) as string,
+      });
+    expect(await errorOf(run.reset({ toSeq: 99 }))).toMatchObject(refused);
+    expect(await errorOf(run.reset({ toSeq: 0 }))).toMatchObject({ code: "invalid_argument" });
+    expect(await errorOf(run.reset())).toMatchObject(refused);
+    expect(await eventsOf(run)).toEqual(before);
+    await run.signal(go, "x");
+    expect(await t.result(run)).toBe("x");
+    const end = (await eventsOf(run)).length;
+    expect(await errorOf(run.reset({ toSeq: end }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("end of its code") as string,
+    });
+    expect(await errorOf(run.reset())).toMatchObject(refused);
+    // What it learned last it acts on anew, and ends again.
+    await run.reset({ toSeq: end - 1 });
+    expect(await t.result(t.client.get(run.workflowId))).toBe("x");
+  });
+
+  it("is refused where the code of today does something else, and nothing is written", async () => {
+    const store = openMemoryStore();
+    const { work } = kept("work");
+    const old = workflow("job", async () => [await work("old"), await receive(go)]);
+    const other = workflow("job", async () => [await work("other"), await receive(go)]);
+    await using t = await TestEngine.open({
+      workflows: [old],
+      activities: [work],
+      store,
+      onNondeterminism: "block",
+    });
+    const run = await t.client.start(old);
+    await t.settle();
+    await t.crash({ workflows: [other] });
+    const before = await eventsOf(run);
+    expect(await errorOf(run.reset({ toSeq: before.length }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("event 2: history has") as string,
+    });
+    expect(await eventsOf(run)).toEqual(before);
+    await run.reset({ toSeq: 1 });
+    await run.signal(go, "x");
+    expect(await t.result(run)).toEqual(["work 2", "x"]);
+    await t.close({ checkReplay: false });
+  });
+
+  it("by a request that was made before has no second effect, whatever happened since", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits);
+    const first = await run.reset({ toSeq: 1, requestId: "r-1" });
+    await t.crash();
+    const again = await run.reset({ toSeq: 1, requestId: "r-1" });
+    expect([again.runId, again.isNew]).toEqual([first.runId, false]);
+    const { historySize } = await run.describe();
+    expect(historySize.events).toBe(2);
+    const second = await run.reset({ toSeq: 3, requestId: "r-2" });
+    expect(second.runId).not.toBe(first.runId);
+    expect((await run.reset({ toSeq: 1, requestId: "r-1" })).runId).toBe(first.runId);
+    await run.signal(go, "x");
+    expect(await t.result(run)).toBe("x");
+    expect((await run.reset({ toSeq: 3, requestId: "r-2" })).runId).toBe(second.runId);
+    expect((await run.describe()).status).toBe("completed");
+  });
+
+  it("does not repeat a request that was made of the run before", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits);
+    await run.cancel("too early", { requestId: "c-1" });
+    await errorOf(t.result(run));
+    await run.reset({ toSeq: 1 });
+    await run.cancel("too early", { requestId: "c-1" });
+    await t.settle();
+    expect((await run.describe()).status).toBe("running");
+    await run.signal(go, "x");
+    expect(await t.result(t.client.get(run.workflowId))).toBe("x");
+  });
+});
+
+// I-61
+describe("a fork", () => {
+  it("goes on from the point under an id of its own, and the workflow that it is of goes on untouched", async () => {
+    const { work, state } = kept("work");
+    const order = workflow("order", async () => {
+      const first = await work([info().workflowId, info().runId, uuid()]);
+      const got = await receive(go);
+      return [first, got, await work([info().workflowId, info().runId, uuid()])];
+    });
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order, undefined, { id: "o" });
+    await t.settle();
+    const toSeq = await seqOf(run, "ActivityCompleted");
+    await run.signal(go, "x");
+    expect(await t.result(run)).toEqual(["work 1", "x", "work 2"]);
+    const before = await eventsOf(run);
+    const copy = await run.fork("p", { toSeq });
+    expect(await eventsOf(run)).toEqual(before);
+    expect(await copy.describe()).toMatchObject({
+      workflowId: "p",
+      status: "running",
+      resetOf: { workflowId: "o", runId: run.runId, toSeq },
+      runs: [{ runId: copy.runId }],
+    });
+    await t.crash();
+    await copy.signal(go, "y");
+    expect(await t.result(copy)).toEqual(["work 1", "y", "work 3"]);
+    expect(state.keys).toEqual([`${run.runId}:0`, `${run.runId}:1`, `${copy.runId}:1`]);
+    const [, second, third] = state.inputs as [string, string, string][];
+    expect(second?.slice(0, 2)).toEqual(["o", run.runId]);
+    expect(third?.slice(0, 2)).toEqual(["p", copy.runId]);
+    expect(third?.[2]).not.toBe(second?.[2]);
+  });
+
+  it("has keys of its own for what is open at the point", async () => {
+    const { work, state } = kept("work");
+    const order = workflow("order", () => work(1));
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    await t.result(run);
+    const copy = await run.fork("p", { toSeq: await seqOf(run, "ActivityStarted") });
+    expect(await t.result(copy)).toBe("work 2");
+    expect(state.keys).toEqual([`${run.runId}:0`, `${copy.runId}:0`]);
+  });
+
+  it("takes signals along when it is asked to", async () => {
+    const waits = workflow("waits", async () => [await receive(go), await receive(go)]);
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits);
+    await run.signal(go, "a");
+    await run.signal(go, "b");
+    const copy = await run.fork("p", { toSeq: 1, signals: "carry" });
+    expect(await t.result(copy)).toEqual(["a", "b"]);
+  });
+
+  it("is refused while a child is open there, unless it was let go, and has its outcome if there is one", async () => {
+    const leaf = workflow("leaf", (name: string) => receive(go).then((got) => `${name} ${got}`));
+    const waits = workflow("waits", async () => {
+      void child(leaf, "free", { id: "free", parentClosePolicy: "abandon" });
+      await receive(go);
+      return child(leaf, "bound", { id: "bound" });
+    });
+    await using t = await TestEngine.open({ workflows: [waits, leaf], activities: [] });
+    const run = await t.client.start(waits);
+    await t.settle();
+    const early = await run.fork("early", { toSeq: 2 });
+    await run.signal(go, "x");
+    await t.settle();
+    const toSeq = await seqOf(run, "ChildWorkflowStarted", 2);
+    expect(await errorOf(run.fork("late", { toSeq }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("child bound is open there") as string,
+    });
+    await t.client.get("bound").signal(go, "y");
+    expect(await t.result(run)).toBe("bound y");
+    expect(await t.result(await run.fork("late", { toSeq }))).toBe("bound y");
+    await early.terminate();
+    await t.client.get("free").terminate();
+  });
+
+  it("has an id that nobody has, and made again it is the same", async () => {
+    const waits = workflow("waits", () => receive(go));
+    await using t = await TestEngine.open({ workflows: [waits], activities: [] });
+    const run = await t.client.start(waits);
+    await t.client.start(waits, undefined, { id: "taken" });
+    expect(await errorOf(run.fork("taken", { toSeq: 1 }))).toMatchObject({ code: "workflow_already_exists" });
+    const copy = await run.fork("p", { toSeq: 1, requestId: "f-1" });
+    expect((await run.fork("p", { toSeq: 1, requestId: "f-1" })).runId).toBe(copy.runId);
+    expect(await errorOf(run.fork("p", { toSeq: 1, requestId: "f-2" }))).toMatchObject({
+      code: "workflow_already_exists",
+    });
+    const other = await run.fork("q", { toSeq: 1 });
+    expect((await run.fork("q", { toSeq: 1 })).runId).toBe(other.runId);
+    for (const id of ["taken", "p", "q", run.workflowId]) await t.client.get(id).terminate();
+  });
+});
