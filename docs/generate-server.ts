@@ -130,6 +130,12 @@ const end = `
   \`{"error": …}\`, and a close with 4000 + the status, and the code as its reason (4401 \`unauthenticated\`, 4404 \`run_not_found\`).
 - **Ids in paths** are percent-encoded. The ids \`.\` and \`..\` cannot be part of a URL, and are refused by the client.
 
+### Finding runs
+
+\`where\` of \`GET …/workflows\`, \`…/workflow-count\` and \`…/events\` is a condition on [search attributes](guide.md#search-attributes); given more than
+once, all of them hold: \`?where=customerId%3Dc-1&where=amount%3E%3D100\`. \`withAttributes=true\` gives the attributes with the runs of a list. A condition that
+is none is refused with \`invalid_argument\`.
+
 ## gRPC
 
 The same port speaks gRPC, gRPC-Web and Connect: \`proto/aion/v1/workflows.proto\` has the services, with the same operations and the same meaning.

@@ -408,6 +408,17 @@ export const groups: readonly Group[] = [
       },
     ],
   },
+  {
+    title: "L. What runs are found by",
+    invariants: [
+      {
+        number: 63,
+        claim:
+          "A run is found by exactly the attributes that its history says, in the commit that records them, whatever crashes, ends or is reopened; a page has each run once.",
+        layers: ["S", "U"],
+      },
+    ],
+  },
 ];
 
 /** What the tests of the original engine assert, and ours assert too. */

@@ -1,8 +1,10 @@
+import type { Attributes } from "../src/core/attributes.ts";
 import type { NewEvent } from "../src/core/codec.ts";
 import { roleOf } from "../src/core/event.ts";
 import type { EventOf } from "../src/core/event.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
+import { attributesAfter, textOfAttributes } from "./attribute-oracle.ts";
 import type { Protection } from "./cancel-oracle.ts";
 import { protectionOfActivity, protectionOfChild, undoOf } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -28,6 +30,8 @@ interface AuditedActivity {
   setBackMs: number;
   readonly protection: Protection;
   isCancelRequested: boolean;
+  /** It waits for an operator. */
+  isParked: boolean;
   /** When that was on disk, by the time that only passes. */
   cancelledAtMs: number | undefined;
 }
@@ -82,12 +86,23 @@ export type Remark =
   | "run resumed"
   | "told after a pause"
   | "timer called off that ran out in a pause"
+  | "activity parked"
+  | "activity parked by a time-out"
+  | "activity parked by its policy"
+  | "parked activity tried again"
+  | "parked activity tried again under another owner"
+  | "parked activity given a result"
+  | "parked activity given a failure"
+  | "parked activity called off"
+  | "parked activity ran out of time"
+  | "run reopened with a parked activity"
   | "run reopened"
   | "cancelled run reopened"
   | "timed-out run reopened"
   | "run reopened again"
   | "run reopened that had ended in a pause"
-  | "failure taken back by a reopening";
+  | "failure taken back by a reopening"
+  | "attributes taken back by a reopening";
 
 /**
  * One run as its committed events tell it, written apart from the engine's own projection: every event is held against what may
@@ -130,6 +145,8 @@ export class AuditedRun {
   wakeAt: number | null = null;
   /** Its row says that it cannot go on now: its code is missing, or it has too much. */
   isHeld = false;
+  /** What its row says of what is parked. */
+  parkedRow: string | null = null;
   /** The same, since it has more than the engine allows. */
   isHeldForLimit = false;
   /** Commits that have added to it since it has more events than the engine allows. */
@@ -138,6 +155,12 @@ export class AuditedRun {
   isDeleted = false;
   isCancelRequested = false;
   isPaused = false;
+  /** By its history. */
+  attributes: Attributes = {};
+  /** By its commits. */
+  foundBy: Attributes = {};
+  /** What that was after each commit that changed it. */
+  readonly foundByStates: string[] = [];
   /** Recorded during a pause, and not told yet. */
   readonly #held: { readonly seq: number; readonly type: string; readonly ordinal: number | undefined }[] =
     [];
@@ -149,6 +172,8 @@ export class AuditedRun {
   reopenedCount = 0;
   /** What takes back what an event has done, by its seq: for those that a reopening may make void. */
   readonly #takenBackBy = new Map<number, (() => void)[]>();
+  /** What operators decided about parked activities, by the id of the request: of which. */
+  readonly decisions = new Map<string, readonly number[]>();
   /** Requests to pause, to resume and to reopen, those of the runs that it continues included. */
   readonly controlRequests = new Set<string>();
   readonly #setBackMs: () => number;
@@ -234,7 +259,13 @@ export class AuditedRun {
     let at = Number.POSITIVE_INFINITY;
     if (!this.isPaused && this.#held.length > 0) return 0;
     for (const timer of this.timers.values()) at = Math.min(at, timer.fireAt);
-    for (const { retryAt, startedAt, worker } of this.activities.values()) {
+    for (const { retryAt, startedAt, worker, isParked, scheduledAt, options } of this.activities.values()) {
+      if (isParked) {
+        // A pause holds that up, too.
+        if (!this.isPaused && options.scheduleToCloseMs !== undefined)
+          at = Math.min(at, scheduledAt + options.scheduleToCloseMs);
+        continue;
+      }
       // Of a paused run only what a worker has may move.
       if (!this.isPaused || (startedAt !== undefined && worker !== undefined))
         at = Math.min(at, retryAt ?? 0);
@@ -272,6 +303,13 @@ export class AuditedRun {
     this.#issueOnce(event);
     this.#checkPause(event);
     this.#absorb(event, epoch);
+    const { attributes } = this;
+    this.attributes = attributesAfter(attributes, event);
+    if (event.type === "SearchAttributesUpdated")
+      this.#onTakenBack(() => {
+        this.attributes = attributes;
+        this.#onRemark("attributes taken back by a reopening");
+      });
     if (isTerminal(event)) {
       this.terminal = event;
       this.#onTakenBack(() => {
@@ -279,6 +317,12 @@ export class AuditedRun {
       });
     }
     this.events.push(event);
+  }
+
+  /** What a commit says that it is found by from now on. */
+  found(attributes: Attributes): void {
+    this.foundBy = attributes;
+    this.foundByStates.push(textOfAttributes(attributes));
   }
 
   /** The seq of the event that is being applied. */
@@ -317,6 +361,7 @@ export class AuditedRun {
       for (const takeBack of this.#takenBackBy.get(seq) ?? []) takeBack();
     }
     this.isPaused = false;
+    if (this.parked.length > 0) this.#onRemark("run reopened with a parked activity");
     // The store keeps no details for a run that has ended; its history does.
     this.heartbeats.clear();
     for (const [ordinal, details] of this.#recordedHeartbeats) this.heartbeats.set(ordinal, details);
@@ -453,6 +498,7 @@ export class AuditedRun {
           setBackMs: 0,
           protection: protectionOfActivity(event),
           isCancelRequested: false,
+          isParked: false,
           cancelledAtMs: undefined,
         });
         this.#noteUndo(event);
@@ -460,13 +506,42 @@ export class AuditedRun {
       case "ActivityStarted":
         this.#startAttempt(event, epoch);
         return;
+      case "ActivityParked":
+        this.#park(event, epoch);
+        return;
+      case "ActivityResumed":
+        this.#decide(event, event.ordinals);
+        for (const ordinal of event.ordinals) {
+          const activity = this.#activityOf({ ...event, ordinal });
+          if (activity.attemptEpoch !== epoch)
+            this.#onRemark("parked activity tried again under another owner");
+          this.#onRemark("parked activity tried again");
+          activity.isParked = false;
+          activity.failedCount = 0;
+          activity.retryAt = event.recordedAt;
+          activity.retryEpoch = epoch;
+          activity.setBackMs = this.#setBackMs();
+        }
+        return;
       case "ActivityCompleted":
+        if (event.byOperator === true) {
+          this.#decide(event, [event.ordinal]);
+          this.#onRemark("parked activity given a result");
+          this.#settleActivity(event);
+          return;
+        }
         if (this.#endAttempt(event, epoch).isCancelRequested)
           this.#onRemark("activity completed after it was cancelled");
         this.#settleActivity(event);
         return;
       case "ActivityFailed":
       case "ActivityTimedOut":
+        if (event.type === "ActivityFailed" && event.byOperator === true) {
+          this.#decide(event, [event.ordinal]);
+          this.#onRemark("parked activity given a failure");
+          this.#settleActivity(event);
+          return;
+        }
         this.#failAttempt(event, epoch);
         return;
       case "ActivityCancelRequested": {
@@ -489,6 +564,7 @@ export class AuditedRun {
       case "ActivityCancelled":
         if (!this.#activityOf(event).isCancelRequested)
           this.#fail("cancelled-unasked", event, "nobody asked for it");
+        if (this.#activityOf(event).isParked) this.#onRemark("parked activity called off");
         this.#onRemark("attempt cancelled");
         this.#settleActivity(event);
         return;
@@ -626,6 +702,8 @@ export class AuditedRun {
   // I-10
   #startAttempt(event: NewEvent & { readonly type: "ActivityStarted" }, epoch: number): void {
     const activity = this.#activityOf(event);
+    // I-60
+    if (activity.isParked) this.#fail("parked-moves", event, "it waits for an operator");
     if (event.attempt !== activity.attempt + 1)
       this.#fail("attempt-number", event, `the latest attempt was ${activity.attempt}`);
     if (activity.retryAt !== undefined) {
@@ -683,6 +761,7 @@ export class AuditedRun {
       if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
       this.#onRemark("attempt timed out");
       if (activity.startedAt === undefined) this.#onRemark("activity timed out that was not under way");
+      if (activity.isParked) this.#onRemark("parked activity ran out of time");
     }
     const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
     if (isOfAttempt) this.#endAttempt(event, epoch);
@@ -705,6 +784,12 @@ export class AuditedRun {
       (event.type === "ActivityTimedOut" && event.timeout.startsWith("schedule-to"));
     // I-14: of the last one, too: it may be taken back.
     this.#noteHeartbeat(event);
+    const isToPark =
+      event.type === "ActivityFailed" && event.failure.park === true
+        ? !isInvalid(event)
+        : isLast && !isFinal && retry?.onExhausted === "park";
+    // I-60
+    if (isToPark) this.#fail("not-parked", event, "it was to wait for an operator");
     if (event.retryAt === undefined) {
       const mayBeTooLate = scheduleToCloseMs !== undefined;
       if (!isLast && !isFinal && !mayBeTooLate)
@@ -737,6 +822,60 @@ export class AuditedRun {
     if (heartbeat === undefined) return;
     this.heartbeats.set(ordinal, heartbeat);
     this.#recordedHeartbeats.set(ordinal, heartbeat);
+  }
+
+  /** I-60: it asks for an operator, or its attempts are used up and its policy does. */
+  #park(event: NewEvent & { readonly type: "ActivityParked" }, epoch: number): void {
+    const activity = this.#endAttempt(event, epoch);
+    const { retry, startToCloseMs, heartbeatMs } = activity.options;
+    const { failure, timeout } = event;
+    if (activity.isCancelRequested) this.#fail("parked-wrongly", event, "it was asked to stop");
+    if (timeout !== undefined) {
+      const declared = { "start-to-close": startToCloseMs, heartbeat: heartbeatMs }[timeout as string];
+      if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
+      this.#onRemark("attempt timed out");
+      this.#onRemark("activity parked by a time-out");
+    }
+    const isLost = failure.type === "worker_lost";
+    if (isLost && (activity.worker === undefined || activity.lostCount < lossesBeforeFailure))
+      this.#fail("given-up", event, `${activity.lostCount} workers were lost with it before`);
+    activity.failedCount += 1;
+    activity.lostCount = 0;
+    activity.leftCount = 0;
+    const isExhausted =
+      retry?.onExhausted === "park" && activity.failedCount >= (retry.maxAttempts ?? Infinity);
+    if (failure.park !== true && (!isExhausted || failure.nonRetryable === true))
+      this.#fail("parked-wrongly", event, `${activity.failedCount} attempts failed`);
+    if (failure.park !== true) this.#onRemark("activity parked by its policy");
+    this.#onRemark("activity parked");
+    activity.isParked = true;
+    activity.startedAt = undefined;
+    activity.worker = undefined;
+    activity.retryAt = undefined;
+    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
+  }
+
+  /** I-60: what an operator decides is decided once, of what waits for him. */
+  #decide(
+    event: NewEvent & { readonly requestId?: string; readonly ordinal?: number },
+    ordinals: readonly number[],
+  ): void {
+    const { requestId } = event;
+    if (ordinals.length === 0) this.#fail("decided-nothing", event, "it is about no activity");
+    for (const ordinal of ordinals) {
+      if (this.activities.get(ordinal)?.isParked !== true)
+        this.#fail("decided-wrongly", event, `activity ${ordinal} waits for nobody`);
+    }
+    if (requestId === undefined) return;
+    const request = `resume-activity:${requestId}`;
+    if (this.controlRequests.has(request)) this.#fail("control-twice", event, "it was made before");
+    this.controlRequests.add(request);
+    this.decisions.set(requestId, ordinals);
+  }
+
+  /** The ordinals of what waits for an operator. */
+  get parked(): readonly number[] {
+    return [...this.activities].flatMap(([ordinal, { isParked }]) => (isParked ? [ordinal] : []));
   }
 
   /** The worker is gone: nobody counts it, and the next attempt begins at once, but for those that end their workers. */
@@ -790,6 +929,11 @@ export class AuditedRun {
     const text = JSON.stringify(event, (key, value: unknown) => (key === "stack" ? undefined : value));
     throw new SimulationFailure(kind, `${this.workflowId}, run ${this.runId}, ${text}: ${what}`);
   }
+}
+
+/** Data that fits no schema or limit does not fit the next time either, whoever mends what. */
+function isInvalid({ failure }: NewEvent & { readonly type: "ActivityFailed" }): boolean {
+  return failure.kind === "engine" && failure.type?.startsWith("payload_") === true;
 }
 
 /** How long the wait after the `failedCount`-th failure is, from the text of the policy. */

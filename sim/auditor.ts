@@ -4,6 +4,7 @@ import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
+import { checkCarried, checkSaid } from "./attribute-oracle.ts";
 import type { AttemptWatch } from "./audited-run.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
@@ -259,12 +260,18 @@ export class Auditor {
       if (run.events.some(isTerminal)) ended = audited;
       else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
+      if (run.attributes !== undefined) audited.found(run.attributes);
+      checkSaid(audited);
     }
     if (start !== undefined) {
       const began = this.#begin(start, result.startedKey, ended, epoch);
       this.#checkLimits(began, start.events, noCounts);
       if (start.events.some(isTerminal)) ended = began;
       this.#checkRow(began, start);
+      began.found(start.attributes ?? {});
+      checkSaid(began);
+      if (began.started.continuedFrom !== undefined)
+        checkCarried(this.runs.get(began.started.continuedFrom), began);
     }
     if (ended?.terminal?.type === "WorkflowContinuedAsNew" && start === undefined)
       throw new SimulationFailure("none-open", `${ended.workflowId} continued as nothing`);
@@ -397,6 +404,7 @@ export class Auditor {
       readonly closedAt?: number;
       readonly wakeAt: number | null;
       readonly blocked?: string | null;
+      readonly parked?: string | null;
     },
   ): void {
     const status =
@@ -409,6 +417,15 @@ export class Auditor {
     run.closedAt = row.closedAt;
     run.wakeAt = row.wakeAt;
     if (row.blocked !== undefined) this.#noteHeld(run, row.blocked);
+    if (row.parked !== undefined) run.parkedRow = row.parked;
+    // I-60: whoever looks for what waits for him goes by rows alone.
+    const shown = ordinalsOf(run.parkedRow);
+    const parked = run.terminal === undefined ? run.parked.toSorted((left, right) => left - right) : [];
+    if (shown.join() !== parked.join())
+      throw new SimulationFailure(
+        "row-parked",
+        `${run.workflowId}: parked are ${parked.join()}, and its row says ${run.parkedRow}`,
+      );
     if (run.terminal !== undefined) return;
     const { wakeAtMax } = run;
     if (wakeAtMax !== null && (row.wakeAt === null || row.wakeAt > wakeAtMax))
@@ -689,4 +706,16 @@ export class Auditor {
     const expected = [...this.messages.keys()].toSorted((a, b) => a - b).join();
     if (ids !== expected) throw new SimulationFailure("durability", `messages ${ids}, committed ${expected}`);
   }
+}
+
+/** Random programs have fewer than are shown on a row. */
+function ordinalsOf(parkedRow: string | null): readonly number[] {
+  if (parkedRow === null) return [];
+  const { first, kinds } = JSON.parse(parkedRow) as {
+    readonly first: readonly { readonly ordinal: number }[];
+    readonly kinds: readonly { readonly count: number }[];
+  };
+  const count = kinds.reduce((sum, kind) => sum + kind.count, 0);
+  if (count !== first.length) return [Number.NaN];
+  return first.map(({ ordinal }) => ordinal).toSorted((left, right) => left - right);
 }

@@ -23,6 +23,8 @@ export interface Chunk {
   readonly hasWorkers?: boolean;
   /** Worlds of schedules, and of so many days. */
   readonly scheduleDays?: number;
+  /** Worlds of resets. */
+  readonly hasResets?: true;
 }
 
 export interface ChunkReport extends Chunk {
@@ -53,7 +55,7 @@ export interface BatchReport {
 /** Runs seeds in several processes: a world shares its process's unhandled rejections with no other. */
 export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   const { from, count, workerCount, planted, seedsPerChunk = seedsPerChunkDefault, hasWorkers } = options;
-  const { scheduleDays } = options;
+  const { scheduleDays, hasResets } = options;
   const startedAtMs = performance.now();
   const statistics = new Statistics();
   const failures: FailedSeed[] = [];
@@ -67,6 +69,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
       count: Math.min(seedsPerChunk, from + count - next),
       ...(hasWorkers === undefined ? {} : { hasWorkers }),
       ...(scheduleDays === undefined ? {} : { scheduleDays }),
+      ...(hasResets === undefined ? {} : { hasResets }),
     };
     next += chunk.count;
     return chunk;

@@ -1,6 +1,6 @@
 import { Dice } from "./dice.ts";
 import type { FaultKind, NumberedOperation, Operation, Plan } from "./plan.ts";
-import { faultKinds, planOf } from "./plan.ts";
+import { faultKinds, operators, planOf } from "./plan.ts";
 import { labourTypes, queueNames } from "./worker-plan.ts";
 
 const hourMs = 3_600_000;
@@ -48,6 +48,7 @@ export function planOfDay(seed: number): Plan {
   const clients = Array.from({ length: 3 }, (_, client) =>
     planClient(new Dice(`client ${client} of day ${seed}`), client, types),
   );
+  clients.push(...operators(dice));
   return {
     ...base,
     store: "sqlite",

@@ -35,8 +35,9 @@ export function labourActivities<Execution>(workshop: Workshop<Execution>): read
         await Promise.race([workshop.pause(ms), aborted(task)]);
         workshop.endUntold(execution);
       }
-      if (failures < 0) throw new ApplicationFailure(`no ${label}`, { nonRetryable: true });
-      if (count <= failures) throw new ApplicationFailure(`not yet ${label}`);
+      const park = manner === "ask";
+      if (failures < 0) throw new ApplicationFailure(`no ${label}`, park ? { park } : { nonRetryable: true });
+      if (count <= failures) throw new ApplicationFailure(`not yet ${label}`, { park });
       return label;
     } finally {
       workshop.end(execution);

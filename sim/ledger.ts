@@ -47,7 +47,9 @@ export class Ledger {
     const running = this.#running.get(`${engineName} ${key}`);
     const hasFailed = run.events.some(
       (event) =>
-        (event.type === "ActivityFailed" || event.type === "ActivityTimedOut") &&
+        (event.type === "ActivityFailed" ||
+          event.type === "ActivityTimedOut" ||
+          event.type === "ActivityParked") &&
         event.ordinal === ordinal &&
         event.attempt === running?.attempt,
     );

@@ -6,6 +6,7 @@
  *   --day S                                 24 hours of traffic with workers
  *   --years N [--from S]                    a world of schedules that lives for N years
  *   --schedules N [--from K] [--workers W]  many worlds of schedules, of 40 days each
+ *   --resets N [--from K] [--workers W]     many worlds of resets and forks
  *   --labour workers|engines                worlds that all have workers, or none; by itself half of them do
  *   --seeds N [--from K] [--workers W]      many worlds, on all cores
  *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
@@ -39,6 +40,7 @@ const { values } = parseArgs({
     day: { type: "string" },
     years: { type: "string" },
     schedules: { type: "string" },
+    resets: { type: "string" },
     seeds: { type: "string" },
     from: { type: "string", default: "1" },
     workers: { type: "string" },
@@ -190,11 +192,23 @@ async function runScheduleWorlds(count: number): Promise<number> {
   return failures.length === 0 ? 0 : 1;
 }
 
+async function runResetWorlds(count: number): Promise<number> {
+  const from = toNumber(values.from, "from");
+  const report = await runBatch({ from, count, workerCount: toWorkerCount(), hasResets: true });
+  const { failures, elapsedMs } = report;
+  for (const { seed, kind, message } of failures) write(`BROKEN ${seed} ${kind}: ${message}`);
+  write(`${count} worlds of resets from ${from} on, ${Math.round(elapsedMs / 1_000)} s`);
+  write(failures.length === 0 ? "no law was broken" : `${failures.length} worlds broke a law`);
+  return failures.length === 0 ? 0 : 1;
+}
+
 if (values.planted === true) process.exitCode = await tryPlanted();
 else if (values.years !== undefined)
   process.exitCode = await runYears(toNumber(values.years, "years"), toNumber(values.from, "from"));
 else if (values.schedules !== undefined)
   process.exitCode = await runScheduleWorlds(toNumber(values.schedules, "schedules"));
+else if (values.resets !== undefined)
+  process.exitCode = await runResetWorlds(toNumber(values.resets, "resets"));
 else if (values.day !== undefined) process.exitCode = await runDay(toNumber(values.day, "day"));
 else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
 else if (values.seed === undefined) {

@@ -1,9 +1,13 @@
 import type { ReusePolicy } from "../src/client/service.ts";
+import type { Attributes } from "../src/core/attributes.ts";
 import type { Program } from "../test/replay/program.ts";
 import { Dice } from "./dice.ts";
 import type { LimitsPlan } from "./limit-oracle.ts";
 import { planLimits } from "./limit-oracle.ts";
-import { randomProgram } from "./random-program.ts";
+import type { Search } from "./attribute-oracle.ts";
+import { isSearch, searches } from "./attribute-oracle.ts";
+import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
+import { withParking } from "./parking-plan.ts";
 import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
 import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
@@ -62,14 +66,17 @@ export type Operation =
       readonly executionTimeoutMs?: number;
       readonly reuse?: ReusePolicy;
       readonly signal?: SignalPlan;
+      readonly attributes?: Attributes;
     }
   | ({ readonly verb: "signal"; readonly workflowId: string } & SignalPlan)
   | ({ readonly verb: "update"; readonly workflowId: string } & UpdatePlan)
   | { readonly verb: "query" | "cancel" | "terminate" | "result" | "describe"; readonly workflowId: string }
   | { readonly verb: "pause" | "resume"; readonly workflowId: string; readonly requestId: string }
   | ReopenPlan
-  | { readonly verb: "list" }
-  | { readonly verb: "wait"; readonly ms: number };
+  | { readonly verb: "list"; readonly search?: Search }
+  | { readonly verb: "wait"; readonly ms: number }
+  /** Looks for what waits for an operator, and decides on it, until all has ended. */
+  | { readonly verb: "operate" };
 
 /** Of a run that has ended, or has not; repeated when it is said so, with the same id. */
 export interface ReopenPlan {
@@ -167,7 +174,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const programCount = dice.int(1, 3);
   const targets = ["listener", "nobody", "w0", "w0", "w1"];
   for (let index = 0; index < programCount; index++) {
-    programs[`p${index}`] = randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome });
+    programs[`p${index}`] = withAttributes(
+      randomProgram(new Dice(`program ${index} of ${seed}`), { targets, isMetronome }),
+      new Dice(`attributes ${index} of ${seed}`),
+    );
   }
   const workerDice = new Dice(`workers of ${seed}`);
   const isDrawn = workerDice.chance(0.5);
@@ -178,6 +188,10 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     for (const [name, program] of Object.entries(programs)) programs[name] = withQueues(program, workerDice);
   }
   Object.assign(intensities, Object.fromEntries(workerFaultKinds.map(intensityOf(workerDice))));
+  const parkingDice = new Dice(`parking of ${seed}`);
+  const isParking = parkingDice.chance(0.3);
+  for (const [name, program] of isParking ? Object.entries(programs) : [])
+    programs[name] = withParking(program, parkingDice);
   const clients = withReopenings(
     withUpdates(
       withPauses(
@@ -187,7 +201,7 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
       new Dice(`updates of ${seed}`),
     ),
     new Dice(`reopenings of ${seed}`),
-  );
+  ).map((operations, index) => withSearches(operations, new Dice(`searches of client ${index} of ${seed}`)));
   const limits = planLimits(new Dice(`limits of ${seed}`));
   if (limits !== undefined) faults.add("limits");
   const left = new Set(reduction.operations);
@@ -209,7 +223,9 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     intensities: intensities as Record<FaultKind, number>,
     troubleIntensity: dice.pick([0.5, 1, 1, 3]),
     programs,
-    clients: clients.map((operations) => operations.filter(({ number }) => !left.has(number))),
+    clients: [...clients, ...(isParking ? operators(parkingDice) : [])].map((operations) =>
+      operations.filter(({ number }) => !left.has(number)),
+    ),
     troubleMs: dice.pick([2_000, 20_000, 60_000, 180_000]),
     unmendedMs: new Dice(`mending of ${seed}`).pick([0, 60_000, 150_000]),
     limits: faults.has("limits") && !reduction.faults.includes("limits") ? limits : undefined,
@@ -217,6 +233,11 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
     // Workers say that they are alive, however long nothing else happens.
     stepsMax: workers === undefined ? 60_000 : 600_000,
   };
+}
+
+/** They come first when something is to be left out: without them what is parked waits for ever. */
+export function operators(dice: Dice): readonly (readonly NumberedOperation[])[] {
+  return Array.from({ length: dice.pick([1, 1, 2]) }, () => [{ number: -1, of: { verb: "operate" } }]);
 }
 
 /** A little, within the lease, or beyond it. */
@@ -281,6 +302,17 @@ function planClients(dice: Dice, types: readonly string[]): readonly (readonly N
     for (const workflowId of known) operations.push({ verb: "result", workflowId });
     return operations;
   }).map((operations, client) => operations.map((of, index) => ({ number: client * 100 + index, of })));
+}
+
+/** What clients do besides, and when, is as it was. */
+function withSearches(operations: readonly NumberedOperation[], dice: Dice): readonly NumberedOperation[] {
+  return operations.map(({ number, of }) => {
+    if (of.verb === "list" && dice.chance(0.8))
+      return { number, of: { ...of, search: dice.pick(Object.keys(searches).filter(isSearch)) } };
+    if (of.verb !== "start" || !dice.chance(0.4)) return { number, of };
+    const { name, value } = drawAttribute(dice);
+    return { number, of: { ...of, attributes: value === null ? {} : { [name]: value } } };
+  });
 }
 
 /** Some worlds have them; the others are what they would be without. What clients do besides keeps its numbers. */

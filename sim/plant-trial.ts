@@ -25,6 +25,7 @@ export async function tryPlantedBug(
     stopsAtFailure: true,
     planted: bug.name,
     hasWorkers: bug.isOfWorkers === true,
+    ...(bug.isOfResets === true ? { hasResets: true as const } : {}),
     ...(bug.isOfSchedules === true ? { scheduleDays: plantedScheduleDays } : {}),
   });
   const [first] = failures;

@@ -14,6 +14,8 @@ export interface PlantedBug {
   readonly isOfWorkers?: true;
   /** It is looked for in worlds of schedules. */
   readonly isOfSchedules?: true;
+  /** It is looked for in worlds of resets. */
+  readonly isOfResets?: true;
   readonly edits: readonly Edit[];
 }
 
@@ -1145,8 +1147,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "replay/run-state.ts",
-        "    this.pausing.end();\n    const keyRunId",
-        "    Object.assign(this, { pausing: new PauseState() });\n    const keyRunId",
+        "    this.pausing.end();\n    const owner",
+        "    Object.assign(this, { pausing: new PauseState() });\n    const owner",
       ),
     ],
   },
@@ -1212,6 +1214,163 @@ let latestMs = 0;`,
         "engine/closing.ts",
         "  const messages: OutgoingMessage[] = [];\n  const { parent } = state.started;\n",
         '  const messages: OutgoingMessage[] = [];\n  if (terminal.type === "WorkflowFailed" && terminal.failure.type === "run_limit") return messages;\n  const { parent } = state.started;\n',
+      ),
+    ],
+  },
+  {
+    name: "attributes-of-an-end-forgotten",
+    claim: "What code sets in the turn in which it ends is in its history, and the run is not found by it.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "engine/run-commit.ts",
+        "if (batch.hasAttributes && state.attributes !== undefined)",
+        "if (batch.hasAttributes && state.attributes !== undefined && terminal === undefined)",
+      ),
+    ],
+  },
+  {
+    name: "attributes-lost-at-continue-as-new",
+    claim: "A run that continues another one begins without what that one was found by.",
+    invariants: [36, 63],
+    within: 100,
+    edits: [
+      edit(
+        "engine/successor.ts",
+        "state.attributes === undefined || Object.keys(state.attributes).length === 0",
+        "state.attributes === undefined || Object.keys(state.attributes).length >= 0",
+      ),
+    ],
+  },
+  {
+    name: "attributes-kept-over-reopening",
+    claim: "A run that is reopened is found by what its code said on the way to its end.",
+    invariants: [59, 63],
+    within: 3000,
+    edits: [edit("engine/reopening.ts", "...(isFoundAgain ? {", "...(isFoundAgain && now < 0 ? {")],
+  },
+  {
+    name: "attributes-added-in-the-store",
+    claim: "The SQLite writer leaves attributes that a run has no longer.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "store/sqlite/attributes.ts",
+        "    this.delete(runKey);\n    this.insert(runKey, text);",
+        "    this.insert(runKey, text);",
+      ),
+      edit("store/sqlite/attributes.ts", '"INSERT INTO attributes', '"INSERT OR REPLACE INTO attributes'),
+    ],
+  },
+  {
+    name: "page-begins-at-its-cursor",
+    claim: "A page of runs that are found by attributes begins with the last run of the page before.",
+    invariants: [63],
+    within: 100,
+    edits: [
+      edit(
+        "store/sqlite/reader.ts",
+        "    let end = beforeKey ?? Number.MAX_SAFE_INTEGER;",
+        "    let end = filter.attributes === undefined ? (beforeKey ?? Number.MAX_SAFE_INTEGER) : (beforeKey ?? 1e15) + 1;",
+      ),
+    ],
+  },
+  {
+    name: "parked-begins-by-itself",
+    claim: "An activity that waits for an operator begins when its run is looked at.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit("engine/due.ts", "activity.parked === undefined && (activity.retryAt", "(activity.retryAt"),
+      edit("engine/due.ts", "      if (activity.parked !== undefined) return undefined;\n", ""),
+    ],
+  },
+  {
+    name: "parked-count-kept",
+    claim: "An activity that is resumed has no fresh count of attempts.",
+    invariants: [60],
+    within: 100,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.retryAt = at;",
+      ),
+    ],
+  },
+  {
+    name: "decision-forgotten",
+    claim: "An operator's decision that is made again is not known.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        '        this.requests.noteControl("resume-activity", event.requestId);\n        for',
+        "        for",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-stale",
+    claim: "An activity that is given its outcome stays on the row as one that waits for an operator.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "    if (activity.parked !== undefined) this.#parkedSeq = event.seq;\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "parked-row-beyond-end",
+    claim: "A run that has ended is shown to wait for an operator.",
+    invariants: [60],
+    within: 50,
+    edits: [
+      edit("replay/run-state.ts", "    if (this.parked.length > 0) this.#parkedSeq = terminal.seq;\n", ""),
+    ],
+  },
+  {
+    name: "resumed-and-left",
+    claim: "Nobody looks at an activity that was resumed.",
+    invariants: [29, 60],
+    within: 10,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "  activity.failedCount = 0;\n  activity.retryAt = at;",
+        "  activity.failedCount = 0;\n  void at;",
+      ),
+    ],
+  },
+  {
+    name: "parked-begins-with-a-reopening",
+    claim: "An activity that waits for an operator begins when its run is reopened.",
+    invariants: [59, 60],
+    within: 110,
+    edits: [
+      edit(
+        "replay/open-activity.ts",
+        "    scheduledAt: nowMs,\n",
+        "    scheduledAt: nowMs,\n    parked: undefined,\n",
+      ),
+    ],
+  },
+  {
+    name: "decision-on-what-is-not-parked",
+    claim: "An operator decides on activities that do not wait for him, since they did when he asked.",
+    invariants: [60],
+    within: 30,
+    edits: [
+      edit(
+        "engine/resuming.ts",
+        "  const parked = state.parked.filter(\n",
+        "  const parked = [...state.activities.values()].filter(\n",
       ),
     ],
   },
@@ -1516,5 +1675,131 @@ let latestMs = 0;`,
     within: 30,
     isOfSchedules: true,
     edits: [edit("core/schedule-state.ts", "this.#answer(event, startedId);", "")],
+  },
+  {
+    name: "reset-draws-again",
+    claim: "Behind the point of a reset the code has the random numbers that the old run had.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "program/runtime.ts",
+        "    if (identity.runId !== this.#identity.runId) this.#random = undefined;\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "reset-with-another-key",
+    claim: "An activity that is open at the point of a reset has an idempotency key of the new run.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/dispatcher.ts",
+        "this.key = keyRunId === address.runId ? this.place : keyOf(keyRunId, address.ordinal);",
+        "this.key = this.place;",
+      ),
+    ],
+  },
+  {
+    name: "fork-with-the-same-key",
+    claim: "An activity that is open at the point of a fork keeps the idempotency key of the original.",
+    invariants: [62],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "replay/run-state.ts",
+        "this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));",
+        "this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt));",
+      ),
+    ],
+  },
+  {
+    name: "reset-loses-signals",
+    claim: "Signals that reached the runs behind the one that is reset are not carried on.",
+    invariants: [22, 61],
+    within: 100,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/reset-source.ts",
+        "    signals.push(...later.slice(copiedCount(started, later)).filter(isSignal));\n",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "reset-doubles-signals",
+    claim: "A signal that was told before the point is carried on once more.",
+    invariants: [22, 61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit("engine/reset-source.ts", "const isNew = !known.has(signalId);", "const isNew = true;"),
+      edit(
+        "engine/reset-source.ts",
+        "events.filter(isSignal).filter(({ seq }) => seq > afterSeq)",
+        "events.filter(isSignal)",
+      ),
+    ],
+  },
+  {
+    name: "reset-tells-the-parent",
+    claim: "The parent of a run that is reset is told that it was terminated.",
+    invariants: [34],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "engine/closing.ts",
+        'terminal.resetTo === undefined ? { type: "ChildWorkflowTerminated" } : undefined',
+        '{ type: "ChildWorkflowTerminated" }',
+      ),
+    ],
+  },
+  {
+    name: "reset-ends-its-children",
+    claim: "Children that the new run takes over are told that their parent has ended.",
+    invariants: [35, 61],
+    within: 30,
+    isOfResets: true,
+    edits: [edit("engine/resetting.ts", ".filter(([ordinal]) => !taken.has(ordinal))", "")],
+  },
+  {
+    name: "reset-made-again",
+    claim: "A reset that is repeated because its answer was lost is made once more.",
+    invariants: [3, 61],
+    within: 10,
+    isOfResets: true,
+    edits: [edit("engine/resetting.ts", "requestId !== undefined && requestId === asked.requestId", "false")],
+  },
+  {
+    name: "result-of-a-reset",
+    claim: "Who waits for a run that is reset hears that it was terminated.",
+    invariants: [61],
+    within: 10,
+    isOfResets: true,
+    edits: [
+      edit(
+        "core/run-chain.ts",
+        'return terminal.type === "WorkflowTerminated" ? terminal.resetTo : undefined;',
+        "return undefined;",
+      ),
+    ],
+  },
+  {
+    name: "carried-as-they-come",
+    claim:
+      "Signals that are carried on are told where they stand, and not one after the other behind the point.",
+    invariants: [41, 61],
+    within: 30,
+    isOfResets: true,
+    edits: [
+      edit("replay/run-state.ts", "this.pausing.carry(event.carriedSignals ?? 0);", "this.pausing.carry(0);"),
+    ],
   },
 ];

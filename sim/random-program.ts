@@ -1,5 +1,8 @@
 import type { ActivityOptions } from "../src/workflow/definition.ts";
+import type { AttributeData } from "../src/core/attributes.ts";
 import type { Program, Statement } from "../test/replay/program.ts";
+import { listsOf, withLists } from "../test/replay/program.ts";
+import { attributeValues } from "./attribute-oracle.ts";
 import { apartMark, safeMark, undoMark } from "./cancel-oracle.ts";
 import type { Dice } from "./dice.ts";
 
@@ -13,6 +16,23 @@ export function randomProgram(
     result: dice.pick(["a", "b", "c", "d"]),
     rounds: dice.pick([0, 0, 1, 2]),
   };
+}
+
+/** One that is looked for, and what it is to be. */
+export function drawAttribute(dice: Dice): { readonly name: string; readonly value: AttributeData | null } {
+  const name = dice.pick(Object.keys(attributeValues));
+  return { name, value: dice.pick(attributeValues[name] ?? [null]) };
+}
+
+/** The same program, which says here and there what it is to be found by: it waits for nothing else by that. */
+export function withAttributes(program: Program, dice: Dice): Program {
+  if (dice.chance(0.3)) return program;
+  const within = (statements: readonly Statement[]): readonly Statement[] =>
+    statements.flatMap((one) => {
+      const inner = withLists(one, listsOf(one).map(within));
+      return dice.chance(0.3) ? [{ op: "attribute", ...drawAttribute(dice) } as const, inner] : [inner];
+    });
+  return { ...program, body: within(program.body) };
 }
 
 interface Limits {

@@ -19,7 +19,7 @@ const failures: readonly string[] = [
   "ChildWorkflowTimedOut",
   "WorkflowCancelRequested",
 ];
-const calledOff: readonly string[] = ["TimerCancelled", "ActivityCancelRequested"];
+const calledOff: readonly string[] = ["TimerCancelled", "ActivityCancelRequested", "SearchAttributesUpdated"];
 
 /** An event of the lease that a reopening follows, and the turn of the code that it belongs to. */
 interface Told {

@@ -1,4 +1,4 @@
-import type { ResultReply, Service, StartReply, StartRequest } from "../src/client/service.ts";
+import type { ResultReply, RunSummary, Service, StartReply, StartRequest } from "../src/client/service.ts";
 import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
 import type { RunId } from "../src/core/ids.ts";
@@ -6,6 +6,8 @@ import { messageOf } from "../src/core/payload.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { statusAfter } from "../src/core/status.ts";
 import { account, bump } from "../test/replay/interpreter.ts";
+import type { Search } from "./attribute-oracle.ts";
+import { beforeLooking, checkListed } from "./attribute-oracle.ts";
 import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Dice } from "./dice.ts";
@@ -47,9 +49,12 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "update_rejected",
   "update_not_found",
   "run_not_reopenable",
+  "activity_not_parked",
   "signals_full",
   "updates_pending",
 ]);
+
+const listPage = 2;
 
 export interface SentSignal extends SignalPlan {
   readonly workflowId: string;
@@ -71,6 +76,8 @@ export interface ClientOptions {
   readonly dice: Dice;
   /** Engines agree about when a lease is over. */
   readonly leasesAgree: boolean;
+  /** For operators: there is nothing more to come. */
+  readonly isOver: () => boolean;
 }
 
 /**
@@ -93,6 +100,10 @@ export class SimClient implements Actor {
   constructor(of: ClientOptions) {
     this.#of = of;
     this.name = of.name;
+  }
+
+  get isOperator(): boolean {
+    return this.#of.operations.some(({ of }) => of.verb === "operate");
   }
 
   async run(): Promise<void> {
@@ -123,6 +134,8 @@ export class SimClient implements Actor {
         return this.#control(operation);
       case "reopen":
         return this.#reopen(operation);
+      case "operate":
+        return this.#watchOver();
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
@@ -133,9 +146,29 @@ export class SimClient implements Actor {
         );
         return;
       case "list":
-        await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
-        return;
+        return this.#list(operation.search);
     }
+  }
+
+  async #list(search: Search | undefined): Promise<void> {
+    if (search === undefined) {
+      await this.#ask("list", (service) => service.list({ filter: {}, limit: 50 }));
+      return;
+    }
+    const { auditor, statistics } = this.#of;
+    const before = beforeLooking(auditor);
+    const runs: RunSummary[] = [];
+    for (let cursor: string | undefined; ;) {
+      const filter = { where: [search] };
+      const page = { limit: listPage, withAttributes: true, ...(cursor === undefined ? {} : { cursor }) };
+      const answer = await this.#ask("list", (service) => service.list({ filter, ...page }));
+      if (!("reply" in answer)) return;
+      runs.push(...answer.reply.runs);
+      cursor = answer.reply.nextCursor;
+      if (cursor === undefined) break;
+    }
+    checkListed(auditor, search, runs, before);
+    if (runs.length > listPage) statistics.note("pages of runs found by their attributes");
   }
 
   #wait(ms: number): Promise<void> {
@@ -520,6 +553,81 @@ export class SimClient implements Actor {
     }
     // I-3
     if (!isMade()) throw new SimulationFailure("acknowledged-reopen", `${workflowId}: it is not on disk`);
+  }
+
+  /** Decides on what the lists show to wait for him, in one way or another. */
+  async #watchOver(): Promise<void> {
+    const { dice, statistics } = this.#of;
+    for (let count = 0; !this.#of.isOver();) {
+      await this.#wait(dice.int(500, 20_000));
+      const answer = await this.#ask("list", (service) =>
+        service.list({ filter: { isParked: true }, limit: 100 }),
+      );
+      if ("refusal" in answer) continue;
+      for (const { workflowId, parked } of answer.reply.runs) {
+        const ordinals = parked?.activities.map(({ ordinal }) => ordinal) ?? [];
+        if (ordinals.length === 0)
+          throw new SimulationFailure("listed-wrongly", `${workflowId} is listed as parked, and nothing is`);
+        statistics.note("parked activities found by an operator");
+        if (dice.chance(0.2)) continue;
+        count += 1;
+        await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
+        if (dice.chance(0.3)) await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
+      }
+    }
+  }
+
+  /** I-60: what was answered is on disk, and made again it is answered so again. */
+  async #decide(workflowId: string, requestId: string, ordinals: readonly number[]): Promise<void> {
+    const { auditor, dice, statistics } = this.#of;
+    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
+    const made = runs().find((run) => run.decisions.has(requestId));
+    const kind = dice.weighted<"all" | "one" | "complete" | "fail">([
+      [4, "all"],
+      [2, "one"],
+      [2, "complete"],
+      [1, "fail"],
+    ]);
+    const ordinal = kind === "all" ? {} : { ordinal: dice.pick(ordinals) };
+    const request = {
+      workflowId,
+      requestId,
+      ...ordinal,
+      ...(kind === "complete" ? { outcome: kind, result: '"by hand"' as Payload } : {}),
+      ...(kind === "fail" ? { outcome: kind, failure: { message: "given up" } } : {}),
+    };
+    const answer = await this.#ask("resume-activity", (service) => service.resumeActivity(request), {
+      workflowId,
+    });
+    if ("refusal" in answer) {
+      if (answer.refusal === "activity_not_parked")
+        statistics.note("decision refused, another having been made");
+      const isMade = runs().some((run) => run.decisions.has(requestId));
+      // Of a run that is held nobody is told anything.
+      if (answer.refusal === "run_blocked") return;
+      if (isMade && (answer.isAlone || made !== undefined) && made?.isDeleted !== true)
+        throw new SimulationFailure(
+          "refused-and-made",
+          `${workflowId}: decision ${requestId} was refused (${answer.refusal})`,
+        );
+      return;
+    }
+    const { reply } = answer;
+    const decided = auditor.runs.get(reply.runId)?.decisions.get(requestId);
+    if (decided === undefined) {
+      if (runs().some((run) => run.isDeleted)) return;
+      throw new SimulationFailure("acknowledged-decision", `${workflowId}: ${requestId} is not on disk`);
+    }
+    if (decided.join() !== reply.ordinals.join())
+      throw new SimulationFailure(
+        "decided-otherwise",
+        `${workflowId}: ${requestId} is about ${decided.join()}, and was told to be about ${reply.ordinals.join()}`,
+      );
+    if (made === undefined && "ordinal" in ordinal && !decided.includes(ordinal.ordinal))
+      throw new SimulationFailure(
+        "decided-otherwise",
+        `${workflowId}: ${requestId} is about another activity`,
+      );
   }
 
   async #result(workflowId: string): Promise<void> {

@@ -9,6 +9,7 @@ import { keptSeeds, keptSeedsWithWorkers } from "./kept-seeds.ts";
 import { tryPlantedBug } from "./plant-trial.ts";
 import { plantedBugs } from "./planted-bugs.ts";
 import { noReduction, planOf } from "./plan.ts";
+import { runResetWorld } from "./reset-world.ts";
 import { runScheduleWorld } from "./schedule-world.ts";
 import { sometimes, sometimesWithWorkers, Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
@@ -28,7 +29,7 @@ function seedOfCommit(): number {
 
 describe("worlds in which everything goes wrong", () => {
   // I-1, I-3, I-4, I-5, I-6, I-8, I-9, I-10, I-12, I-14, I-16, I-17, I-19, I-20, I-21, I-22, I-23, I-24, I-25, I-26, I-27, I-28, I-29, I-34, I-35,
-  // I-36, I-37, I-38, I-39, I-40, I-41, I-42, I-57, I-59
+  // I-36, I-37, I-38, I-39, I-40, I-41, I-42, I-57, I-59, I-60
   it(
     "break no law",
     async () => {
@@ -66,6 +67,26 @@ describe("worlds in which everything goes wrong", () => {
       expect(counts["started"]).toBeGreaterThan(100);
       expect(counts["skipped"]).toBeGreaterThan(10);
       expect(counts["outage"]).toBeGreaterThan(5);
+    },
+    5 * minutes,
+  );
+
+  // I-22, I-34, I-41, I-61, I-62
+  it(
+    "break no law of resets and forks",
+    async () => {
+      const from = seedOfCommit();
+      const { failures } = await runBatch({ from, count: 100, workerCount: 2, hasResets: true });
+      expect(failures).toEqual([]);
+      const happened = new Map<string, number>();
+      for (let seed = from; seed < from + 20; seed++) {
+        const { counts } = await runResetWorld({ seed });
+        for (const [what, times] of Object.entries(counts))
+          happened.set(what, (happened.get(what) ?? 0) + times);
+      }
+      // They were no idle ones.
+      for (const what of ["resets", "forks", "redone", "carried", "taken over", "open ended"])
+        expect([what, (happened.get(what) ?? 0) > 5]).toEqual([what, true]);
     },
     5 * minutes,
   );

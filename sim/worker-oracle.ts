@@ -44,7 +44,7 @@ interface Given {
 const heardWithinMs = 2_000;
 
 type OutcomeEvent = NewEvent & {
-  readonly type: "ActivityCompleted" | "ActivityFailed" | "ActivityCancelled";
+  readonly type: "ActivityCompleted" | "ActivityFailed" | "ActivityParked" | "ActivityCancelled";
 };
 
 /**
@@ -560,10 +560,14 @@ function outcomeOf(
 ): OutcomeEvent | undefined {
   const found = run.events.find(
     (event) =>
-      (event.type === "ActivityCompleted" ||
+      ((event.type === "ActivityCompleted" && event.byOperator !== true) ||
         event.type === "ActivityCancelled" ||
+        (event.type === "ActivityParked" &&
+          event.timeout === undefined &&
+          event.failure.type !== "worker_lost") ||
         (event.type === "ActivityFailed" &&
           event.lost === undefined &&
+          event.byOperator !== true &&
           event.failure.type !== "worker_lost")) &&
       event.ordinal === ordinal &&
       event.attempt === attempt,
@@ -581,6 +585,7 @@ function isOf(event: OutcomeEvent, report: string): boolean {
     case "ActivityCompleted":
       return outcome.result === event.result;
     case "ActivityFailed":
+    case "ActivityParked":
       return outcome.failure?.message === event.failure.message;
     case "ActivityCancelled":
       return outcome.kind === "failed";

@@ -2,6 +2,7 @@
 import process from "node:process";
 import type { Chunk, ChunkReport, FailedSeed } from "./batch.ts";
 import { noReduction, planOf } from "./plan.ts";
+import { runResetWorld } from "./reset-world.ts";
 import { runScheduleWorld } from "./schedule-world.ts";
 import { Statistics } from "./statistics.ts";
 import { runWorld } from "./world.ts";
@@ -20,8 +21,20 @@ async function runSchedules({ from, count }: Chunk, days: number): Promise<Chunk
   return { from, count, failures, hashes: [], statistics: new Statistics().toRecord() };
 }
 
+/** The same of worlds of resets. */
+async function runResets({ from, count }: Chunk): Promise<ChunkReport> {
+  const failures: FailedSeed[] = [];
+  for (let seed = from; seed < from + count; seed++) {
+    process.send?.(seed);
+    const { failure } = await runResetWorld({ seed });
+    if (failure !== undefined) failures.push({ seed, kind: failure.kind, message: failure.message });
+  }
+  return { from, count, failures, hashes: [], statistics: new Statistics().toRecord() };
+}
+
 async function runChunk(chunk: Chunk): Promise<ChunkReport> {
-  const { from, count, hasWorkers, scheduleDays } = chunk;
+  const { from, count, hasWorkers, scheduleDays, hasResets } = chunk;
+  if (hasResets !== undefined) return await runResets(chunk);
   if (scheduleDays !== undefined) return await runSchedules(chunk, scheduleDays);
   const failures: FailedSeed[] = [];
   const hashes: string[] = [];

@@ -10,6 +10,7 @@ import { checkCleanup } from "./cancel-oracle.ts";
 import { checkLiveRuns, checkReplayedRuns } from "./replay-oracle.ts";
 import { Dice } from "./dice.ts";
 import { dawdling, EngineLife } from "./engine-life.ts";
+import { checkFound } from "./attribute-oracle.ts";
 import { checkFeed } from "./feed-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Ledger } from "./ledger.ts";
@@ -224,6 +225,7 @@ class World {
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
           leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
+          isOver: () => this.#isAtRest(operations.some(({ of }) => of.verb === "operate")),
         }),
     );
   }
@@ -406,8 +408,9 @@ class World {
   }
 
   /** Every client has its answers, every run its end, every message its answer. */
-  #isAtRest(): boolean {
-    if (!this.#clients.every((client) => client.isDone)) return false;
+  #isAtRest(isButOperators = false): boolean {
+    if (!this.#clients.every((client) => client.isDone || (isButOperators && client.isOperator)))
+      return false;
     if (this.#auditor.messages.size > 0) return false;
     return this.#auditor.openRuns().every((run) => run.started.workflowType === "listener");
   }
@@ -416,6 +419,7 @@ class World {
     const open = this.#auditor.openRuns().map((run) => {
       const waits = [
         ...[...run.activities].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
+        ...(run.parked.length === 0 ? [] : [`operator for ${run.parked.join()}`]),
         ...[...run.timers].map(([ordinal, { fireAt }]) => `timer ${ordinal} at ${fireAt}`),
         ...[...run.children].map(([ordinal]) => `child ${ordinal}`),
         ...[...run.sends].map((ordinal) => `send ${ordinal}`),
@@ -446,6 +450,9 @@ class World {
     await this.#measure();
     await this.#auditor.compare(this.#inner);
     await checkFeed(this.#inner);
+    await checkFound(this.#inner, this.#auditor, () =>
+      this.#statistics.note("runs found by their attributes"),
+    );
     const { runs } = await this.#inner.list({}, { limit: 10_000 });
     for (const run of runs) {
       // One that is paused is looked at when it is to go on.

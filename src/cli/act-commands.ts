@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { ReusePolicy } from "../client/service.ts";
+import type { AttributeData } from "../core/attributes.ts";
 import type { Payload } from "../core/payload.ts";
 import { nullPayload } from "../core/payload.ts";
 import { printable } from "./printable.ts";
 import { addResumeCommand } from "./resume-command.ts";
 import { Session } from "./session.ts";
-import { durationOption, parseJsonOption, readJsonFile, usageError } from "./usage.ts";
+import { attributeOption, durationOption, parseJsonOption, readJsonFile, usageError } from "./usage.ts";
 
 const reusePolicies: readonly ReusePolicy[] = [
   "return",
@@ -31,6 +32,7 @@ interface StartOptions extends InputOptions {
   readonly signal?: string;
   readonly signalInput?: Payload;
   readonly signalId?: string;
+  readonly attribute?: Readonly<Record<string, AttributeData>>;
 }
 
 /** The commands that change something: start, signal, cancel, terminate, pause, resume, reopen. */
@@ -53,6 +55,11 @@ export function addActCommands(program: Command): void {
     .option("--signal <name>", "a signal recorded with the start, or sent to the run that exists")
     .option("--signal-input <json>", "its payload", (text) => parseJsonOption(text, "--signal-input"))
     .option("--signal-id <id>", "its dedupe id")
+    .option(
+      "--attribute <name=value>",
+      "a search attribute: what the run is found by (repeat it for more)",
+      attributeOption,
+    )
     .action(start);
   addInput(
     program
@@ -104,6 +111,7 @@ async function start(workflowType: string, options: StartOptions, command: Comma
     signal: name,
     signalInput,
     signalId,
+    attribute: attributes,
   } = options;
   if (name === undefined && (signalInput !== undefined || signalId !== undefined)) {
     throw usageError("--signal-input and --signal-id belong to a --signal", "Name the signal with --signal.");
@@ -128,6 +136,7 @@ async function start(workflowType: string, options: StartOptions, command: Comma
               ...(signalId === undefined ? {} : { signalId }),
             },
           }),
+      ...(attributes === undefined ? {} : { attributes }),
     });
     const { workflowId, runId, isNew } = reply;
     const said = isNew ? "started" : "was there already:";

@@ -84,10 +84,10 @@ export class FileService implements Service {
   pause: Service["pause"] = async (request) => this.#writes.pause(ofWorkflow(request));
   resume: Service["resume"] = async (request) => this.#writes.resume(ofWorkflow(request));
   reopen: Service["reopen"] = () => this.#demandEngine("to reopen a run needs the workflow's code");
-  resumeActivity: Service["resumeActivity"] = () =>
-    this.#demandEngine("what a parked activity is given is held against the workflow's code");
   reset: Service["reset"] = () => this.#demandEngine("to reset a run needs the workflow's code");
   fork: Service["fork"] = () => this.#demandEngine("to fork a run needs the workflow's code");
+  resumeActivity: Service["resumeActivity"] = () =>
+    this.#demandEngine("what a parked activity is given is held against the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);
@@ -178,11 +178,8 @@ export class FileService implements Service {
     });
   }
 
-  async list({ filter, limit, cursor }: ListRequest): Promise<ListReply> {
-    const { runs, nextCursor } = await this.#store.list(toRunFilter(filter), {
-      limit,
-      ...(cursor === undefined ? {} : { cursor }),
-    });
+  async list({ filter, ...page }: ListRequest): Promise<ListReply> {
+    const { runs, nextCursor } = await this.#store.list(toRunFilter(filter), page);
     return { runs: runs.map(toSummary), ...(nextCursor === undefined ? {} : { nextCursor }) };
   }
 

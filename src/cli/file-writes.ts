@@ -9,6 +9,7 @@ import type {
   StartRequest,
   UnloadRequest,
 } from "../client/service.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import { AionError, assert } from "../core/errors.ts";
 import type { ControlKind } from "../core/event.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
@@ -193,8 +194,11 @@ type ParsedSignal = Omit<Message & { readonly kind: "signal" }, "kind" | "from">
 function parseStart(request: StartRequest): ParsedStart {
   const workflowType = parseName(request.workflowType, "workflow type");
   const requestId = request.requestId === undefined ? undefined : parseName(request.requestId, "request id");
+  const { attributes: given, ...rest } = request;
+  const attributes = parseAttributes(given, "the attributes of a start");
   return {
-    ...request,
+    ...rest,
+    ...(attributes === undefined ? {} : { attributes }),
     workflowType,
     input: parsePayload(request.input, `the input of workflow ${JSON.stringify(workflowType)}`),
     workflowId: parseWorkflowId(request.workflowId ?? requestId ?? randomUUID()),
@@ -264,6 +268,7 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
     startDelayMs = 0,
     runTimeoutMs,
     executionTimeoutMs,
+    attributes,
   } = request;
   const nowMs = Date.now();
   // A start delay comes before the time that the run is given.
@@ -279,6 +284,7 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
     status: "running",
     startedAt: nowMs,
     wakeAt: startDelayMs === 0 ? 0 : startAt,
+    ...(attributes === undefined ? {} : { attributes }),
     events: [
       {
         type: "WorkflowStarted",
@@ -293,6 +299,7 @@ function toStart(request: ParsedStart, firstSeq: number, runId: RunId): StartCom
         ...(startDelayMs === 0 ? {} : { startAt }),
         ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),
+        ...(attributes === undefined ? {} : { attributes }),
       },
     ],
   };

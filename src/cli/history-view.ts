@@ -6,7 +6,7 @@ import { describeSpec } from "./schedule-view.ts";
 import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
-import { failureTitle } from "./run-view.ts";
+import { failureTitle, shownAttributes } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 
 /**
@@ -49,6 +49,7 @@ export class HistoryView {
         if (event.parent !== undefined) facts.push(`child of ${event.parent.workflowId}`);
         if (event.resetOf !== undefined) facts.push(describeOrigin(event.resetOf));
         if (event.startAt !== undefined) facts.push(`not before ${formatInstant(event.startAt)}`);
+        if (event.attributes !== undefined) facts.push(`found by ${shownAttributes(event.attributes)}`);
         const signals = (event.signals ?? []).map(({ name, payload }) => `  with ${name} ${payload}`);
         return `${event.workflowType}  ${event.input}  ${facts.join(", ")}${signals.join("")}`;
       }
@@ -127,13 +128,15 @@ export class HistoryView {
         return `without ${event.voids.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       case "WorkflowReset": {
         const facts = [
-          event.isFork === true ? "a fork from here on" : `run ${event.as.runId} from here on`,
+          `run ${event.as.runId} from here on`,
           ...(event.isRedone === true ? ["acting anew on what it learned last"] : []),
         ];
         return `${facts.join(", ")}${event.reason === undefined ? "" : `: ${event.reason}`}`;
       }
       case "VersionMarked":
         return event.changeId;
+      case "SearchAttributesUpdated":
+        return shownAttributes(event.attributes);
       case "ScheduleCreated":
       case "ScheduleUpdated":
         return `${event.config.action.workflowType}  ${describeSpec(event.config.spec)}  ${event.input}`;
@@ -177,15 +180,15 @@ export class HistoryView {
   }
 }
 
+function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
+  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
+  return `from event ${toSeq} of ${run} on`;
+}
+
 /** By whom, if not by an attempt. */
 function decided({ byOperator, reason }: { readonly byOperator?: true; readonly reason?: string }): string {
   if (byOperator !== true) return "";
   return reason === undefined ? ", by an operator" : `, by an operator (${reason})`;
-}
-
-function describeOrigin({ workflowId, runId, toSeq }: ResetOrigin): string {
-  const run = workflowId === undefined ? `run ${runId}` : `${workflowId}, run ${runId},`;
-  return `from event ${toSeq} of ${run} on`;
 }
 
 const typeWidth = "ActivityCancelRequested".length;

@@ -11,7 +11,7 @@ import { toDescriptionView, toEventView } from "./json-view.ts";
 import { describeRun, parkedTable, runTable } from "./run-view.ts";
 import type { ViewOptions } from "./run-view.ts";
 import { Session } from "./session.ts";
-import { countOption, instantOption } from "./usage.ts";
+import { countOption, instantOption, whereOption } from "./usage.ts";
 
 const listLimitDefault = 50;
 const listPage = 500;
@@ -29,6 +29,7 @@ interface FilterOptions {
   readonly startedBefore?: number;
   readonly closedAfter?: number;
   readonly closedBefore?: number;
+  readonly where?: readonly string[];
 }
 
 /** The commands that look: list, count, describe, history. */
@@ -41,6 +42,7 @@ export function addLookCommands(program: Command): void {
     )
     .option("--cursor <cursor>", "go on after the page that gave this cursor")
     .option("--all", "all that match")
+    .option("--attributes", "with the search attributes of each run")
     .action(list);
   addFilters(program.command("count").description("How many runs match.")).action(count);
   program
@@ -82,7 +84,12 @@ function addFilters(command: Command): Command {
     )
     .option("--started-before <time>", "started until", instantOption)
     .option("--closed-after <time>", "ended since", instantOption)
-    .option("--closed-before <time>", "ended until", instantOption);
+    .option("--closed-before <time>", "ended until", instantOption)
+    .option(
+      "--where <condition>",
+      "by search attributes: 'customerId=c-1', 'amount>=100', 'region in (eu, us)', 'dueAt exists' (all that are given hold)",
+      whereOption,
+    );
 }
 
 function toFilter(options: FilterOptions): ListFilter {
@@ -109,11 +116,17 @@ function toFilter(options: FilterOptions): ListFilter {
     ...(startedBefore === undefined ? {} : { startedBefore }),
     ...(closedAfter === undefined ? {} : { closedAfter }),
     ...(closedBefore === undefined ? {} : { closedBefore }),
+    ...(options.where === undefined ? {} : { where: options.where }),
   };
 }
 
 async function list(
-  options: FilterOptions & { readonly limit?: number; readonly cursor?: string; readonly all?: true },
+  options: FilterOptions & {
+    readonly limit?: number;
+    readonly cursor?: string;
+    readonly all?: true;
+    readonly attributes?: true;
+  },
   command: Command,
 ): Promise<void> {
   const session = new Session(command);
@@ -126,6 +139,7 @@ async function list(
         filter: toFilter(options),
         limit: Math.min(limit - runs.length, listPage),
         ...(cursor === undefined ? {} : { cursor }),
+        ...(options.attributes === true ? { withAttributes: true } : {}),
       });
       runs.push(...page.runs);
       cursor = page.nextCursor;
@@ -137,7 +151,7 @@ async function list(
     return;
   }
   const show = options.parked === true ? parkedTable : runTable;
-  if (runs.length > 0) output.line(show(runs, viewOptions(session, {})));
+  if (runs.length > 0) output.line(show(runs, viewOptions(session, {}), options.attributes === true));
   else output.note("no run matches");
   if (cursor !== undefined) output.note(`there are more: --cursor ${cursor}, or --all`);
 }
@@ -214,9 +228,11 @@ async function history(
 }
 
 /** Of all runs, each by itself. */
-function pointsOf(events: readonly Event[]): readonly ResetPoint[] {
+function pointsOf(events: readonly Event[]): readonly Pick<ResetPoint, "seq" | "isRedone">[] {
   const starts = events.flatMap(({ type }, index) => (type === "WorkflowStarted" ? [index] : []));
-  return starts.flatMap((from, place) => resetPoints(events.slice(from, starts[place + 1])));
+  return starts
+    .flatMap((from, place) => resetPoints(events.slice(from, starts[place + 1])))
+    .map(({ seq, isRedone }) => ({ seq, isRedone }));
 }
 
 function toRunId({ run }: RunOptions): { readonly runId?: string } {

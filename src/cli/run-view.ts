@@ -1,5 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 import type { HistorySizeInfo, PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
+import { formatAttribute } from "../core/attribute-filter.ts";
+import type { AttributeChanges } from "../core/attributes.ts";
+import { noAttributes } from "../core/attributes.ts";
 import type { Failure } from "../core/failure.ts";
 import { isClosed } from "../core/status.ts";
 import type { RunStatus } from "../core/status.ts";
@@ -30,7 +33,7 @@ const statusStyles: Readonly<Record<RunStatus, Style>> = {
 };
 
 /** The runs, one in a line. */
-export function runTable(runs: readonly RunSummary[], options: ViewOptions): string {
+export function runTable(runs: readonly RunSummary[], options: ViewOptions, withAttributes = false): string {
   const rows = runs.map((run) => [
     style("bold", printable(run.workflowId)),
     printable(run.workflowType),
@@ -39,9 +42,17 @@ export function runTable(runs: readonly RunSummary[], options: ViewOptions): str
     style("dim", formatRelative(run.startedAt, options.nowMs)),
     run.closedAt === undefined ? "" : formatSpan(run.closedAt - run.startedAt),
     String(run.historyLength),
+    ...(withAttributes ? [shownAttributes(run.attributes ?? noAttributes)] : []),
   ]);
   const head = ["WORKFLOW ID", "TYPE", "STATUS", "STARTED", "", "TOOK", "EVENTS"];
-  return table(head, rows);
+  return table(withAttributes ? [...head, "ATTRIBUTES"] : head, rows);
+}
+
+/** `amount=99  tags=["a"]`, and of one that is taken away `-amount`. */
+export function shownAttributes(attributes: AttributeChanges): string {
+  return Object.entries(attributes)
+    .map(([name, data]) => printable(data === null ? `-${name}` : `${name}=${formatAttribute(data)}`))
+    .join("  ");
 }
 
 function shownStatus(run: RunSummary): string {
@@ -104,6 +115,7 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
     ["took", run.closedAt === undefined ? undefined : formatSpan(run.closedAt - run.startedAt)],
     ["events", shownSize(run.historySize)],
+    ["found by", run.attributes === undefined ? undefined : shownAttributes(run.attributes)],
     ["parent", run.parentWorkflowId === undefined ? undefined : printable(run.parentWorkflowId)],
     ["resident", run.pid === undefined ? undefined : `pid ${run.pid}`],
     ["input", run.input === undefined ? undefined : shownPayload(run.input, options, factIndent)],

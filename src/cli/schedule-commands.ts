@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { scheduleToJson } from "../client/json-form.ts";
+import type { AttributeData } from "../core/attributes.ts";
 import type {
   ScheduleActionRequest,
   ScheduleService,
@@ -14,7 +15,7 @@ import type { DocumentOf } from "./documents.ts";
 import { printable } from "./printable.ts";
 import { describeSchedule, describeSchedules } from "./schedule-view.ts";
 import { Session } from "./session.ts";
-import { countOption, durationOption, instantOption, usageError } from "./usage.ts";
+import { attributeOption, countOption, durationOption, instantOption, usageError } from "./usage.ts";
 
 interface TimesFlags {
   readonly cron?: readonly string[];
@@ -32,6 +33,7 @@ interface ScheduleFlags extends TimesFlags, InputOptions {
   readonly idPrefix?: string;
   readonly runTimeout?: number;
   readonly executionTimeout?: number;
+  readonly attribute?: Readonly<Record<string, AttributeData>>;
   readonly requestId?: string;
 }
 
@@ -188,6 +190,11 @@ function addTimes(command: Command): Command {
       "how long the whole chain of runs may take",
       durationOption("--execution-timeout"),
     )
+    .option(
+      "--attribute <name=value>",
+      "a search attribute: what the runs are found by (repeat it for more)",
+      attributeOption,
+    )
     .option(...requestIdOption);
 }
 
@@ -224,8 +231,9 @@ async function update(
   command: Command,
 ): Promise<void> {
   const { type, actionsMax } = flags;
-  const { input, inputFile, idPrefix, runTimeout, executionTimeout } = flags;
-  const isOfAction = (input ?? inputFile ?? idPrefix ?? runTimeout ?? executionTimeout) !== undefined;
+  const { input, inputFile, idPrefix, runTimeout, executionTimeout, attribute } = flags;
+  const isOfAction =
+    (input ?? inputFile ?? idPrefix ?? runTimeout ?? executionTimeout ?? attribute) !== undefined;
   if (type === undefined && isOfAction)
     throw usageError("what a schedule starts is changed as a whole", "Name the workflow type with --type.");
   const spec = toSpec(flags);
@@ -325,15 +333,16 @@ function toRest({ overlap, catchUp, requestId }: Pick<ScheduleFlags, "overlap" |
 
 function toAction(
   workflowType: string,
-  flags: InputOptions & Pick<ScheduleFlags, "idPrefix" | "runTimeout" | "executionTimeout">,
+  flags: InputOptions & Pick<ScheduleFlags, "idPrefix" | "runTimeout" | "executionTimeout" | "attribute">,
 ): ScheduleActionRequest {
-  const { idPrefix, runTimeout, executionTimeout } = flags;
+  const { idPrefix, runTimeout, executionTimeout, attribute: attributes } = flags;
   return {
     workflowType,
     input: toInput(flags),
     ...(idPrefix === undefined ? {} : { workflowIdPrefix: idPrefix }),
     ...(runTimeout === undefined ? {} : { runTimeoutMs: runTimeout }),
     ...(executionTimeout === undefined ? {} : { executionTimeoutMs: executionTimeout }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { ScheduleActionRecord, ScheduleSpec } from "../core/schedule.ts";
 import { formatInstant, formatRelative, formatSpan, formatWhen } from "./instant.ts";
 import { style } from "./output.ts";
 import { printable } from "./printable.ts";
+import { shownAttributes } from "./run-view.ts";
 import { table } from "./table.ts";
 
 /** The rules of a schedule, in one line. */
@@ -58,6 +59,7 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
       "ids",
       action.workflowIdPrefix === undefined ? undefined : `${printable(action.workflowIdPrefix)}-<time>`,
     ],
+    ["found by", action.attributes === undefined ? undefined : shownAttributes(action.attributes)],
     ["overlap", of.overlap],
     ["catch up", formatSpan(of.catchUpWindowMs)],
     ["left", of.actionsLeft === undefined ? undefined : String(of.actionsLeft)],

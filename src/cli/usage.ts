@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { parseAttribute, parseWhere } from "../core/attribute-filter.ts";
+import type { AttributeData } from "../core/attributes.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { messageOf, toPayload } from "../core/payload.ts";
@@ -74,4 +76,22 @@ export function countOption(option: string, max: number): (text: string) => numb
       "Correct the number.",
     );
   };
+}
+
+/** May be repeated: all of them hold. */
+export function whereOption(text: string, before: readonly string[] = []): readonly string[] {
+  const where = [...before, text];
+  asUsage(() => parseWhere(where));
+  return where;
+}
+
+/** May be repeated, each with another name. */
+export function attributeOption(
+  text: string,
+  before: Readonly<Record<string, AttributeData>> = {},
+): Readonly<Record<string, AttributeData>> {
+  const [name, data] = asUsage(() => parseAttribute(text));
+  if (Object.hasOwn(before, name))
+    throw usageError(`--attribute names ${name} twice`, 'A list of keywords is JSON: tags=["a", "b"].');
+  return { ...before, [name]: data };
 }

@@ -7,7 +7,7 @@ import { toFeedView } from "./json-view.ts";
 import { style } from "./output.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
-import { usageError } from "./usage.ts";
+import { usageError, whereOption } from "./usage.ts";
 
 const pageEvents = 200;
 const waitPerCallMs = 20_000;
@@ -18,6 +18,7 @@ interface WatchOptions {
   readonly after?: string;
   readonly oldest?: true;
   readonly once?: true;
+  readonly where?: readonly string[];
 }
 
 /** The command that follows the feed: watch. */
@@ -30,6 +31,11 @@ export function addWatchCommand(program: Command): void {
     .argument("[id]", "those of this workflow id")
     .option("--type <workflow-type>", "those of this workflow type")
     .option("--event <type>", "those of this type of event; may be repeated", collectEvents)
+    .option(
+      "--where <condition>",
+      "those of runs with such search attributes: 'customerId=c-1', 'amount>=100' (all that are given hold)",
+      whereOption,
+    )
     .option("--after <cursor>", "go on after the event that had this cursor (see --json)")
     .option("--oldest", "begin at the oldest that the feed keeps, not now")
     .option("--once", "what there is, and no more")
@@ -54,6 +60,7 @@ async function watch(workflowId: string | undefined, options: WatchOptions, comm
     ...(workflowId === undefined ? {} : { workflowId }),
     ...(type === undefined ? {} : { workflowType: type }),
     ...(types === undefined ? {} : { types }),
+    ...(options.where === undefined ? {} : { where: options.where }),
   };
   // Of a look at what there is the beginning is the oldest: from now on there is nothing yet.
   let cursor = after ?? (oldest === true || once === true ? "oldest" : "");

@@ -2,6 +2,10 @@ import { abortable } from "./abortable.ts";
 import { CodedService } from "./coded-service.ts";
 import { connectRemote } from "./remote.ts";
 import type { RemoteOptions } from "./remote.ts";
+import type { AttributeWhere } from "../core/attribute-filter.ts";
+import { formatWhere } from "../core/attribute-filter.ts";
+import type { AttributeValues } from "../core/attributes.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
@@ -44,6 +48,8 @@ export interface StartOptions<Sent = unknown> {
   readonly runTimeout?: Duration;
   /** How long the whole chain may take, with all runs it continues as. */
   readonly executionTimeout?: Duration;
+  /** What the run can be found by from the beginning: `{ customerId: "c-1", amount: 99 }`. No codec encodes them. */
+  readonly attributes?: AttributeValues;
   /** Recorded with the start in one step, or sent to the run that exists: `[approval, { by: "ann", ok: true }]`. */
   readonly signal?: readonly [
     signal: Signal<Sent> | string,
@@ -58,6 +64,7 @@ const startOptionNames: OptionNames<StartOptions> = {
   startDelay: true,
   runTimeout: true,
   executionTimeout: true,
+  attributes: true,
   signal: true,
 };
 
@@ -78,12 +85,25 @@ export interface ClientOptions {
   readonly tracing?: Tracing | undefined;
 }
 
+/** All given conditions hold. */
+export interface RunListFilter extends Omit<ListFilter, "where"> {
+  /**
+   * Conditions on search attributes, by name: `{ customerId: "c-1", region: ["eu", "us"], amount: { from: 100 }, dueAt: { exists: true } }`;
+   * or as text (`amount>=100`). A value is compared with values of its own type.
+   */
+  readonly where?: AttributeWhere | readonly string[];
+}
+
 export interface ListOptions extends CallOptions {
+  /** The runs are given with their search attributes. */
+  readonly withAttributes?: boolean;
   /** Runs asked for at a time, up to 1,000. Default 200. */
   readonly pageSize?: number;
 }
 
 export interface PageOptions extends CallOptions {
+  /** The runs are given with their search attributes. */
+  readonly withAttributes?: boolean;
   readonly limit?: number;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
@@ -92,8 +112,8 @@ export interface PageOptions extends CallOptions {
 export interface FeedOptions extends CallOptions {
   /** The cursor of the last event that was dealt with. Default: from now on. `"oldest"`: from the oldest that is kept. */
   readonly after?: string;
-  /** All given conditions hold. */
-  readonly filter?: FeedFilter;
+  /** All given conditions hold; those on search attributes of what a run has when its events are read. */
+  readonly filter?: Omit<FeedFilter, "where"> & Pick<RunListFilter, "where">;
 }
 
 /**
@@ -130,7 +150,7 @@ export class Client {
    *
    * Idempotent by `id`: with the same type and input it gives the run that exists (`isNew` is false); see `reuse`.
    * Errors: `payload_invalid`, `payload_not_serializable`, `payload_too_large`, `workflow_type_unknown`,
-   * `workflow_already_exists`, `invalid_argument`.
+   * `workflow_already_exists`, `attribute_invalid`, `invalid_argument`.
    *
    * @example
    * const run = await client.start(fulfil, order, { id: "order-42", runTimeout: "1 day" });
@@ -166,34 +186,40 @@ export class Client {
 
   /**
    * All runs that match, the latest first, fetched page by page. All given conditions must hold; instants are
-   * milliseconds since 1970, bounds included.
+   * milliseconds since 1970, bounds included. Error: `invalid_argument` (a condition on search attributes that is none).
    *
    * @example
-   * for await (const run of client.list({ status: "running" })) console.log(run.workflowId);
+   * const open = client.list({ status: "running", where: { customerId: "c-1", amount: { from: 100 } } });
+   * for await (const run of open) console.log(run.workflowId);
    */
   async *list(
-    filter: ListFilter = {},
+    filter: RunListFilter = {},
     options: ListOptions = {},
   ): AsyncGenerator<RunSummary, void, undefined> {
-    const limit = options.pageSize ?? listPageRuns;
+    const { pageSize: limit = listPageRuns, ...rest } = options;
     let cursor: string | undefined;
     do {
-      const page = await this.listPage(filter, { ...options, limit, cursor });
+      const page = await this.listPage(filter, { ...rest, limit, cursor });
       yield* page.runs;
       cursor = page.nextCursor;
     } while (cursor !== undefined);
   }
 
   /** One page of the runs that match; `nextCursor` is there when there are more. */
-  async listPage(filter: ListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
-    const { limit = listPageRuns, cursor, abortSignal } = options;
-    const request = { filter, limit, ...(cursor === undefined ? {} : { cursor }) };
+  async listPage(filter: RunListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
+    const { limit = listPageRuns, cursor, abortSignal, withAttributes } = options;
+    const request = {
+      filter: toFilter(filter),
+      limit,
+      ...(cursor === undefined ? {} : { cursor }),
+      ...(withAttributes === undefined ? {} : { withAttributes }),
+    };
     return await abortable(abortSignal, (call) => this.#service.list(request, call));
   }
 
   /** How many runs match. */
-  async count(filter: ListFilter = {}): Promise<number> {
-    return await this.#service.count(filter);
+  async count(filter: RunListFilter = {}): Promise<number> {
+    return await this.#service.count(toFilter(filter));
   }
 
   /**
@@ -217,7 +243,7 @@ export class Client {
         after,
         limit: feedPageEvents,
         waitMs: feedWaitMs,
-        ...(filter === undefined ? {} : { filter }),
+        ...(filter === undefined ? {} : { filter: toFilter(filter) }),
       };
       const { events, nextCursor } = await abortable(abortSignal, (call) =>
         this.#service.feed(request, call),
@@ -238,6 +264,7 @@ function toStartRequest(workflow: AnyWorkflow | string, input: unknown, options:
       : { type: workflow.workflowType, schema: workflow.inputSchema };
   demandKnownOptions(options, startOptionNames, "a start");
   const { id, requestId, reuse, startDelay, runTimeout, executionTimeout, signal } = options;
+  const attributes = parseAttributes(options.attributes, "the attributes of a start");
   return {
     workflowType: type,
     input: toCheckedPayload(input, schema, `the input of workflow ${JSON.stringify(type)}`),
@@ -250,7 +277,16 @@ function toStartRequest(workflow: AnyWorkflow | string, input: unknown, options:
       ? {}
       : { executionTimeoutMs: parseDuration(executionTimeout, "executionTimeout") }),
     ...(signal === undefined ? {} : { signal: toStartSignal(signal) }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
+}
+
+/** Conditions as text. */
+function toFilter<Filter extends Pick<RunListFilter, "where">>({
+  where,
+  ...rest
+}: Filter): Omit<Filter, "where"> & { readonly where?: readonly string[] } {
+  return { ...rest, ...(where === undefined ? {} : { where: formatWhere(where) }) };
 }
 
 function toStartSignal(of: NonNullable<StartOptions["signal"]>): NonNullable<StartRequest["signal"]> {

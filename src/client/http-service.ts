@@ -227,8 +227,8 @@ export class HttpService implements Service {
     return readReply(await this.#call("describe", { ...address }), descriptionFromJson);
   }
 
-  async list({ filter, limit, cursor }: ListRequest, options?: CallOptions): Promise<ListReply> {
-    return (await this.#call("list", { ...filter, limit, cursor }, options)) as unknown as ListReply;
+  async list({ filter, ...page }: ListRequest, options?: CallOptions): Promise<ListReply> {
+    return (await this.#call("list", { ...filter, ...page }, options)) as unknown as ListReply;
   }
 
   async count(filter: ListFilter): Promise<number> {
@@ -422,7 +422,9 @@ function toCall(
     return { verb, path: `${prefix}${path}`, body, contentType: "application/json" };
   }
   const query = new URLSearchParams(
-    [...rest].map(([name, value]): [string, string] => [name, String(value)]),
+    [...rest].flatMap(([name, value]): [string, string][] =>
+      Array.isArray(value) ? value.map((one) => [name, String(one)]) : [[name, String(value)]],
+    ),
   ).toString();
   const whole = `${prefix}${path}${query === "" ? "" : `?${query}`}`;
   if (route.rest === "query") return { verb, path: whole };

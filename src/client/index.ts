@@ -7,8 +7,12 @@ export type {
   GetOptions,
   ListOptions,
   PageOptions,
+  RunListFilter,
   StartOptions,
 } from "./client.ts";
+export { fromAttributes } from "../core/attributes.ts";
+export type { AttributeData, AttributeValue, AttributeValues, Attributes } from "../core/attributes.ts";
+export type { AttributeWhere, WhereRange, WhereValue } from "../core/attribute-filter.ts";
 export { RunHandle } from "./run-handle.ts";
 export type {
   EndOptions,

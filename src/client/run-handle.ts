@@ -23,9 +23,9 @@ import type {
 import type {
   CallOptions,
   LogsLine,
-  OperatorFailure,
   ResetReply,
   ResetRequest,
+  OperatorFailure,
   RunAddress,
   RunDescription,
   Service,
@@ -57,19 +57,6 @@ export interface EndOptions {
   readonly requestId?: string;
 }
 
-export interface ResumeActivityOptions extends EndOptions {
-  /** Which of the run's activities, as `describe` numbers them. Default: all that are parked. */
-  readonly ordinal?: number;
-  /** Only those of this type: a definition, or a name. */
-  readonly activity?: AnyActivity | string;
-  /** Present: the activity of that ordinal is completed with it. */
-  readonly result?: unknown;
-  /** Present: the activity of that ordinal fails with it, as if it had thrown an `ApplicationFailure`. */
-  readonly failure?: { readonly message: string; readonly type?: string; readonly details?: unknown };
-  /** Recorded with it. */
-  readonly reason?: string;
-}
-
 export interface ResetOptions extends EndOptions {
   /**
    * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
@@ -81,6 +68,19 @@ export interface ResetOptions extends EndOptions {
   readonly signals?: "carry" | "drop";
   /** Of the code; `same`: that of the old run. Default: the one that new runs get. */
   readonly version?: string;
+}
+
+export interface ResumeActivityOptions extends EndOptions {
+  /** Which of the run's activities, as `describe` numbers them. Default: all that are parked. */
+  readonly ordinal?: number;
+  /** Only those of this type: a definition, or a name. */
+  readonly activity?: AnyActivity | string;
+  /** Present: the activity of that ordinal is completed with it. */
+  readonly result?: unknown;
+  /** Present: the activity of that ordinal fails with it, as if it had thrown an `ApplicationFailure`. */
+  readonly failure?: { readonly message: string; readonly type?: string; readonly details?: unknown };
+  /** Recorded with it. */
+  readonly reason?: string;
 }
 
 export interface ResultOptions extends CallOptions {
@@ -494,19 +494,6 @@ export function toCheckedPayload(value: unknown, schema: Schema | undefined, wha
   return toPayload(value, what, Number.POSITIVE_INFINITY);
 }
 
-function toOperatorFailure({
-  message,
-  type,
-  details,
-}: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
-  const what = "the details of the failure";
-  return {
-    message,
-    ...(type === undefined ? {} : { type }),
-    ...(details === undefined ? {} : { details: toPayload(details, what, Number.POSITIVE_INFINITY) }),
-  };
-}
-
 function toReset({
   toSeq,
   signals,
@@ -519,6 +506,19 @@ function toReset({
     ...(signals === undefined ? {} : { signals }),
     ...(version === undefined ? {} : { version }),
     ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+  };
+}
+
+function toOperatorFailure({
+  message,
+  type,
+  details,
+}: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
+  const what = "the details of the failure";
+  return {
+    message,
+    ...(type === undefined ? {} : { type }),
+    ...(details === undefined ? {} : { details: toPayload(details, what, Number.POSITIVE_INFINITY) }),
   };
 }
 

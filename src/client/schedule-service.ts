@@ -1,3 +1,4 @@
+import type { Attributes } from "../core/attributes.ts";
 import type { Payload } from "../core/payload.ts";
 import type {
   BackfillOverlap,
@@ -42,6 +43,8 @@ export interface ScheduleActionRequest {
   readonly workflowIdPrefix?: string;
   readonly runTimeoutMs?: number;
   readonly executionTimeoutMs?: number;
+  /** What the runs can be found by from the beginning. */
+  readonly attributes?: Attributes;
 }
 
 export interface CreateScheduleRequest extends ScheduleRequest {

@@ -11,6 +11,8 @@ import type {
   UpdateScheduleRequest,
 } from "./schedule-service.ts";
 import type { CallOptions, Service } from "./service.ts";
+import type { AttributeValues } from "../core/attributes.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
@@ -62,6 +64,8 @@ export interface ScheduleOptions extends ScheduleTimes {
   readonly runTimeout?: Duration;
   /** How long a run may take with all that it continues as. */
   readonly executionTimeout?: Duration;
+  /** What the runs can be found by from the beginning. */
+  readonly attributes?: AttributeValues;
   /** Default false. */
   readonly isPaused?: boolean;
   /** Why it is paused. */
@@ -79,6 +83,7 @@ export interface ScheduleChange<Input = unknown>
   readonly workflowIdPrefix?: string;
   readonly runTimeout?: Duration;
   readonly executionTimeout?: Duration;
+  readonly attributes?: AttributeValues;
   /** From now on. `null`: without end. */
   readonly actionsMax?: number | null;
 }
@@ -131,6 +136,7 @@ const optionNames: OptionNames<ScheduleOptions> = {
   workflowIdPrefix: true,
   runTimeout: true,
   executionTimeout: true,
+  attributes: true,
   isPaused: true,
   note: true,
   requestId: true,
@@ -146,6 +152,7 @@ const changeNames: OptionNames<ScheduleChange> = {
   workflowIdPrefix: true,
   runTimeout: true,
   executionTimeout: true,
+  attributes: true,
   actionsMax: true,
 };
 
@@ -293,13 +300,14 @@ export class ScheduleHandle {
 function toAction(
   workflow: AnyWorkflow | string,
   input: unknown,
-  of: Pick<ScheduleOptions, "workflowIdPrefix" | "runTimeout" | "executionTimeout">,
+  of: Pick<ScheduleOptions, "workflowIdPrefix" | "runTimeout" | "executionTimeout" | "attributes">,
 ): ScheduleActionRequest {
   const { type, schema } =
     typeof workflow === "string"
       ? { type: parseName(workflow, "workflow type"), schema: undefined }
       : { type: workflow.workflowType, schema: workflow.inputSchema };
   const { workflowIdPrefix, runTimeout, executionTimeout } = of;
+  const attributes = parseAttributes(of.attributes, "the attributes of what a schedule starts");
   return {
     workflowType: type,
     input: toCheckedPayload(input, schema, `the input of workflow ${JSON.stringify(type)}`),
@@ -308,6 +316,7 @@ function toAction(
     ...(executionTimeout === undefined
       ? {}
       : { executionTimeoutMs: parseDuration(executionTimeout, "executionTimeout") }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Attributes } from "../core/attributes.ts";
 import type { Event, EventType } from "../core/event.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Payload } from "../core/payload.ts";
@@ -203,6 +204,8 @@ export interface StartRequest extends Traced {
   readonly executionTimeoutMs?: number;
   /** Signal-with-start: recorded with the start, or sent to the run that exists. */
   readonly signal?: { readonly name: string; readonly payload: Payload; readonly signalId?: string };
+  /** What the run can be found by from the beginning. Instants are `{ at: <milliseconds since 1970> }`. */
+  readonly attributes?: Attributes;
 }
 
 export interface StartReply {
@@ -256,6 +259,36 @@ export interface EndRequest extends RunAddress, Traced {
   readonly requestId?: string;
 }
 
+/** Without a run id: the latest run. */
+export interface ResetRequest extends RunAddress, Traced {
+  /**
+   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
+   * anew. Absent, of a run that did not end well or is blocked: the last one from which the code goes on, before what went wrong.
+   */
+  readonly toSeq?: number;
+  readonly reason?: string;
+  /** Names this call: repeated with the same one, it is answered as it was, whatever happened since. */
+  readonly requestId?: string;
+  /** Signals that came after that point: told to the new run in their order, or not. Default: `carry`, of a fork `drop`. */
+  readonly signals?: "carry" | "drop";
+  /** The version of the code. `same`: that of the old run. Default: the one that new runs get. */
+  readonly version?: string;
+}
+
+export interface ForkRequest extends ResetRequest {
+  readonly newWorkflowId: string;
+}
+
+export interface ResetReply {
+  readonly workflowId: string;
+  readonly runId: string;
+  /** From where it goes on, and from a point of which run. */
+  readonly toSeq: number;
+  readonly resetFrom: string;
+  /** False: the call was made before. */
+  readonly isNew: boolean;
+}
+
 export interface ResumeActivityRequest extends RunAddress, Traced {
   /** Which of its activities. Absent: all of them that are parked. */
   readonly ordinal?: number;
@@ -289,36 +322,6 @@ export interface ResumeActivityReply {
   readonly ordinals: readonly number[];
 }
 
-/** Without a run id: the latest run. */
-export interface ResetRequest extends RunAddress, Traced {
-  /**
-   * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
-   * anew. Absent, of a run that did not end well or is blocked: the last one from which the code goes on, before what went wrong.
-   */
-  readonly toSeq?: number;
-  readonly reason?: string;
-  /** Names this call: repeated with the same one, it is answered as it was, whatever happened since. */
-  readonly requestId?: string;
-  /** Signals that came after that point: told to the new run in their order, or not. Default: `carry`, of a fork `drop`. */
-  readonly signals?: "carry" | "drop";
-  /** The version of the code. `same`: that of the old run. Default: the one that new runs get. */
-  readonly version?: string;
-}
-
-export interface ForkRequest extends ResetRequest {
-  readonly newWorkflowId: string;
-}
-
-export interface ResetReply {
-  readonly workflowId: string;
-  readonly runId: string;
-  /** From where it goes on, and from a point of which run. */
-  readonly toSeq: number;
-  readonly resetFrom: string;
-  /** False: the call was made before. */
-  readonly isNew: boolean;
-}
-
 export interface ResultRequest extends RunAddress {
   readonly waitMs: number;
 }
@@ -347,6 +350,8 @@ export interface RunSummary {
   /** Activities of it that wait for an operator; the rest of the run goes on. Absent: there are none. */
   readonly parked?: ParkedInfo;
   readonly parentWorkflowId?: string;
+  /** Search attributes, of a run that has some. In lists only if they were asked for. */
+  readonly attributes?: Attributes;
 }
 
 export interface ParkedInfo {
@@ -444,12 +449,16 @@ export interface ListFilter {
   readonly closedAfter?: number;
   readonly closedBefore?: number;
   readonly parentWorkflowId?: string;
+  /** Conditions on search attributes: `customerId=c-1`, `amount>=100`, `region in (eu, us)`, `dueAt exists`. */
+  readonly where?: readonly string[];
 }
 
 export interface ListRequest {
   readonly filter: ListFilter;
   readonly limit: number;
   readonly cursor?: string;
+  /** The runs are given with their search attributes. */
+  readonly withAttributes?: boolean;
 }
 
 export interface ListReply {
@@ -515,6 +524,8 @@ export interface FeedFilter {
   readonly workflowId?: string;
   readonly workflowType?: string;
   readonly types?: readonly EventType[];
+  /** Conditions on the search attributes that the run has when its events are read. */
+  readonly where?: readonly string[];
 }
 
 export interface FeedReply {

@@ -1,3 +1,4 @@
+import type { Attributes } from "./attributes.ts";
 import type { Command } from "./command.ts";
 import type { CodeIdentity, StartSignal } from "./event.ts";
 import type { Failure } from "./failure.ts";
@@ -28,7 +29,12 @@ export type RecordedValue =
 
 /** What workflow code learns. */
 export type Delivery =
-  | { readonly kind: "start"; readonly input: Payload; readonly signals?: readonly StartSignal[] }
+  | {
+      readonly kind: "start";
+      readonly input: Payload;
+      readonly signals?: readonly StartSignal[];
+      readonly attributes?: Attributes;
+    }
   | { readonly kind: "activity"; readonly ordinal: number; readonly outcome: Outcome }
   | { readonly kind: "timer"; readonly ordinal: number }
   | { readonly kind: "signal"; readonly name: string; readonly payload: Payload }

@@ -75,8 +75,8 @@ describe("what none may have is refused, with the name", () => {
     Array.from({ length: 20 }, (_, index) => [`a${index}`, "é".repeat(keywordBytesMax / 2)]),
   );
   it.each([
-    ["no object", 5, "must be an object, got a number"],
-    ["a list", [1], "must be an object, got a list"],
+    ["no object", 5, "they must be an object, got a number"],
+    ["a list", [1], "they must be an object, got a list"],
     ["a name with a space", { "a b": 1 }, '"a b"'],
     ["a name that is no own one", JSON.parse('{"__proto__": 1}'), '"__proto__"'],
     ["a name that is too long", { ["a".repeat(101)]: 1 }, "a name is"],

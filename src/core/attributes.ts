@@ -8,6 +8,9 @@ import { utf8Length } from "./payload.ts";
  */
 export type AttributeValue = string | number | boolean | Date | readonly string[];
 
+/** What is set; `null`, `undefined` and an empty list take an attribute away. */
+export type AttributeValues = Readonly<Record<string, AttributeValue | null | undefined>>;
+
 /** As it is recorded and sent. An instant is `{ at: <milliseconds since 1970> }`. */
 export type AttributeData = string | number | boolean | AttributeInstant | readonly string[];
 
@@ -42,9 +45,9 @@ export const noAttributes: Attributes = Object.freeze({});
 /** Checks what is to be set; `null`, `undefined` and an empty list take an attribute away. Also takes the recorded form. Throws `attribute_invalid`. */
 export function toAttributeChanges(values: unknown, what: string): AttributeChanges {
   if (typeof values !== "object" || values === null || Array.isArray(values))
-    throw invalid(what, `must be an object, got ${kindOf(values)}`);
+    throw invalid(`${what}:`, `they must be an object, got ${kindOf(values)}`);
   const names = Object.keys(values).toSorted();
-  if (names.length > 2 * attributesMax) throw invalid(what, `has ${names.length} names`);
+  if (names.length > 2 * attributesMax) throw invalid(`${what}:`, `they are ${names.length}`);
   return Object.fromEntries(
     names.map((name) => [
       parseAttributeName(name, what),
@@ -72,11 +75,12 @@ export function changeAttributes(attributes: Attributes, changes: AttributeChang
 /** Throws `attribute_invalid`. */
 export function demandAttributeBounds(attributes: Attributes, what: string): void {
   const count = Object.keys(attributes).length;
-  if (count > attributesMax) throw invalid(what, `a run has ${attributesMax} at the most, and not ${count}`);
+  if (count > attributesMax)
+    throw invalid(`${what}:`, `a run has ${attributesMax} at the most, and not ${count}`);
   const bytes = utf8Length(JSON.stringify(attributes));
   if (bytes > attributesBytesMax)
     throw invalid(
-      what,
+      `${what}:`,
       `together those of a run take ${attributesBytesMax} bytes at the most, and not ${bytes}`,
     );
 }
@@ -93,7 +97,7 @@ export function isSameAttributes(
 export function parseAttributeName(name: string, what: string): string {
   if (namePattern.test(name)) return name;
   throw invalid(
-    what,
+    `${what}:`,
     `a name is a letter and then letters, digits, "_", "." and "-", ${attributeNameMax} in all at the most, got ${shown(name)}`,
   );
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { AttributeData } from "./attributes.ts";
 import { decodeRow, encodeRow, rowFormat } from "./codec.ts";
 import type { NewEvent } from "./codec.ts";
 import type { EventBody, EventType } from "./event.ts";
@@ -104,6 +105,14 @@ const config = withOptional(
   { actionsMax: ordinal },
 );
 
+const attribute: fc.Arbitrary<AttributeData> = fc.oneof(
+  text,
+  fc.boolean(),
+  fc.integer(),
+  record({ at: instant }),
+  fc.array(text, { maxLength: 3 }),
+);
+
 /** Every event type: one that is added to the union does not compile until it is here. */
 const bodies: {
   readonly [Type in EventType]: fc.Arbitrary<Omit<Extract<EventBody, { readonly type: Type }>, "type">>;
@@ -120,6 +129,7 @@ const bodies: {
     signalIds: fc.array(text, { maxLength: 3 }),
     updateIds: fc.array(text, { maxLength: 3 }),
     signals: fc.array(withOptional(record({ name: text, payload }), { signalId: text }), { maxLength: 3 }),
+    attributes: fc.dictionary(text, attribute, { maxKeys: 3 }),
   }),
   WorkflowCompleted: record({ result: payload }),
   WorkflowFailed: record({ failure }),
@@ -148,7 +158,7 @@ const bodies: {
   WorkflowReset: withOptional(
     record({ as: withOptional(record({ workflowId: anyWorkflowId, runId }), { parent }) }),
     {
-      isFork: fc.constant(true as const),
+      keysRunId: runId,
       isRedone: fc.constant(true as const),
       carriedSignals: ordinal,
       reason: text,
@@ -217,6 +227,9 @@ const bodies: {
   ChildWorkflowCancelRequested: record({ ordinal }),
   SideEffectRecorded: withOptional(record({ ordinal }), { value: payload, failure }),
   VersionMarked: record({ changeId: text }),
+  SearchAttributesUpdated: record({
+    attributes: fc.dictionary(text, fc.option(attribute), { maxKeys: 3 }),
+  }),
   ScheduleCreated: withOptional(record({ scheduleId: text, config, input: payload }), {
     isPaused: fc.constant(true as const),
     note: text,

@@ -38,6 +38,10 @@ const samples: {
   "side-effect": [{ kind: "side-effect", ordinal: 4 }, "side-effect #4"],
   "complete-update": [{ kind: "complete-update", updateId: "u-1", result: input }, 'complete-update "u-1"'],
   "mark-version": [{ kind: "mark-version", changeId: "fee" }, 'mark-version "fee"'],
+  "set-attributes": [
+    { kind: "set-attributes", attributes: { amount: 5, due: { at: 7 }, note: null } },
+    'set-attributes {"amount":5,"due":{"at":7},"note":null}',
+  ],
   complete: [{ kind: "complete", result: input }, "complete"],
   fail: [{ kind: "fail", failure: { kind: "application", message: "no" } }, "fail"],
   cancelled: [{ kind: "cancelled" }, "cancelled"],

@@ -1,3 +1,4 @@
+import type { AttributeChanges, Attributes } from "./attributes.ts";
 import type { ActivityOptionsRecord, EventBody, ParentClosePolicy } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { WorkflowId } from "./ids.ts";
@@ -35,6 +36,7 @@ export type Command =
       readonly input: Payload;
       readonly parentClosePolicy: ParentClosePolicy;
       readonly runTimeoutMs?: number;
+      readonly attributes?: Attributes;
     }
   | { readonly kind: "cancel-child"; readonly ordinal: number }
   | {
@@ -44,6 +46,7 @@ export type Command =
       readonly failure?: Failure;
     }
   | { readonly kind: "mark-version"; readonly changeId: string }
+  | { readonly kind: "set-attributes"; readonly attributes: AttributeChanges }
   /** The handler of an update has ended: with a result, or with a failure. */
   | {
       readonly kind: "complete-update";
@@ -71,6 +74,7 @@ export const eventTypeOfCommand: Readonly<Record<CommandKind, EventBody["type"] 
   "cancel-child": "ChildWorkflowCancelRequested",
   "side-effect": "SideEffectRecorded",
   "mark-version": "VersionMarked",
+  "set-attributes": "SearchAttributesUpdated",
   "complete-update": "UpdateCompleted",
   complete: "WorkflowCompleted",
   fail: "WorkflowFailed",
@@ -102,6 +106,8 @@ export function describeCommand(command: Command): string {
       return `${command.failure === undefined ? "complete" : "fail"}-update ${JSON.stringify(command.updateId)}`;
     case "mark-version":
       return `mark-version ${JSON.stringify(command.changeId)}`;
+    case "set-attributes":
+      return `set-attributes ${shortened(JSON.stringify(command.attributes))}`;
     case "continue-as-new":
       return `continue-as-new ${JSON.stringify(command.workflowType)}`;
     case "complete":
@@ -109,4 +115,10 @@ export function describeCommand(command: Command): string {
     case "cancelled":
       return command.kind;
   }
+}
+
+const shownMax = 120;
+
+function shortened(text: string): string {
+  return text.length > shownMax ? `${text.slice(0, shownMax).toWellFormed()}…` : text;
 }

@@ -154,17 +154,17 @@ export const errorTable = {
       "The run did not fail, was not cancelled and did not time out; or it cannot go on exactly from where it was before its end.",
     hint: "The message says what stands against it. If its code is to do something else than it did, start the work under another id.",
   },
-  activity_not_parked: {
-    kind: "conflict",
-    cause:
-      "The activity does not wait for an operator: it has its outcome, is being tried, or was resumed by somebody else; or none of the run does.",
-    hint: "`aion describe` shows what the run waits for. Nothing was changed.",
-  },
   run_not_resettable: {
     kind: "conflict",
     cause:
       "The run cannot go on from that point: it lies within what its code did at once, or behind its end; the code of today does something else before it; or what was open there can no longer be taken over.",
     hint: "The message says what stands against it, and which points are near. `aion history ID --points` marks those that there are.",
+  },
+  activity_not_parked: {
+    kind: "conflict",
+    cause:
+      "The activity does not wait for an operator: it has its outcome, is being tried, or was resumed by somebody else; or none of the run does.",
+    hint: "`aion describe` shows what the run waits for. Nothing was changed.",
   },
   run_blocked: {
     kind: "conflict",

@@ -1,3 +1,4 @@
+import type { AttributeChanges, Attributes } from "./attributes.ts";
 import type { Failure, TimeoutKind } from "./failure.ts";
 import type { HistorySize } from "./history-size.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
@@ -46,6 +47,8 @@ export interface CodeIdentity {
   readonly runId: RunId;
   readonly parent?: ParentLink;
   readonly continuedFrom?: RunId;
+  /** The schedule that started it, and for which time of its. */
+  readonly schedule?: { readonly id: string; readonly nominalAt: number };
 }
 
 /** Which run a run goes on from. */
@@ -117,6 +120,8 @@ export type EventBody =
       readonly resetOf?: ResetOrigin;
       /** From which size on its code is told to continue as new. Absent: `longHistoryDefault`. */
       readonly longHistory?: HistorySize;
+      /** What it can be found by from the beginning. */
+      readonly attributes?: Attributes;
     }
   | { readonly type: "WorkflowCompleted"; readonly result: Payload }
   | { readonly type: "WorkflowFailed"; readonly failure: Failure }
@@ -173,7 +178,11 @@ export type EventBody =
   | {
       readonly type: "WorkflowReset";
       readonly as: CodeIdentity;
-      readonly isFork?: true;
+      /**
+       * Another workflow asked for what is open here: activities have the idempotency keys of that run from here on, and to children, and
+       * whom it sent signals, it is that run, which they do not know.
+       */
+      readonly keysRunId?: RunId;
       /** Of what the code did about what it learned last nothing was copied: it acts on that anew. */
       readonly isRedone?: true;
       /** So many signals follow that had come after that point. The code is told of each by an `InputDelivered`. */
@@ -318,6 +327,7 @@ export type EventBody =
       readonly input: Payload;
       readonly parentClosePolicy: ParentClosePolicy;
       readonly runTimeoutMs?: number;
+      readonly attributes?: Attributes;
     }
   | { readonly type: "ChildWorkflowCompleted"; readonly ordinal: number; readonly result: Payload }
   | { readonly type: "ChildWorkflowFailed"; readonly ordinal: number; readonly failure: Failure }
@@ -333,6 +343,8 @@ export type EventBody =
       readonly failure?: Failure;
     }
   | { readonly type: "VersionMarked"; readonly changeId: string }
+  /** The run can be found by these too; by those that are `null`, no longer. */
+  | { readonly type: "SearchAttributesUpdated"; readonly attributes: AttributeChanges }
   // Schedules: in the histories of their coordinators alone.
   | {
       readonly type: "ScheduleCreated";
@@ -454,6 +466,7 @@ const roles: Readonly<Record<EventType, EventRole>> = {
   ChildWorkflowCancelRequested: "command",
   SideEffectRecorded: "command",
   VersionMarked: "command",
+  SearchAttributesUpdated: "command",
   ScheduleCreated: "note",
   ScheduleUpdated: "note",
   SchedulePaused: "note",

@@ -1,3 +1,4 @@
+import type { Attributes } from "./attributes.ts";
 import type { ParentLink } from "./event.ts";
 import type { Failure } from "./failure.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
@@ -17,6 +18,7 @@ export type Message =
       readonly input: Payload;
       readonly parent: ParentLink;
       readonly runTimeoutMs?: number;
+      readonly attributes?: Attributes;
       readonly trace?: TraceContext;
     }
   /** A time of a schedule is to be started. `from`: its coordinator's first run, and the ordinal of the start. */
@@ -31,6 +33,7 @@ export type Message =
       readonly cause: StartCause;
       readonly runTimeoutMs?: number;
       readonly executionTimeoutMs?: number;
+      readonly attributes?: Attributes;
     }
   /** It could not be. */
   | {

@@ -1,3 +1,4 @@
+import type { Attributes } from "./attributes.ts";
 import type { EventType } from "./event.ts";
 import type { RunId, WorkflowId } from "./ids.ts";
 import type { Payload } from "./payload.ts";
@@ -51,6 +52,8 @@ export interface ScheduleAction {
   readonly workflowIdPrefix?: string;
   readonly runTimeoutMs?: number;
   readonly executionTimeoutMs?: number;
+  /** What its runs can be found by from the beginning. */
+  readonly attributes?: Attributes;
 }
 
 export interface ScheduleConfig {

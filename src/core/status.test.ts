@@ -48,6 +48,7 @@ const after: Readonly<Record<EventType, RunStatus | undefined>> = {
   ChildWorkflowCancelRequested: undefined,
   SideEffectRecorded: undefined,
   VersionMarked: undefined,
+  SearchAttributesUpdated: undefined,
   ScheduleCreated: undefined,
   ScheduleUpdated: undefined,
   SchedulePaused: undefined,

@@ -1,18 +1,35 @@
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
 
+/** A run that is begun meanwhile is met by the commit alone; each time another one has got its run. */
+const attemptsMax = 1_000;
+
 /**
  * Acts on what the disk has of a workflow while nothing of it is in memory: a run that is there is put away at a moment at which all
- * that it did is on disk. Whoever wants it meanwhile waits; attempts under way go on.
+ * that it did is on disk. Whoever wants it meanwhile waits; attempts under way go on. `work` begins again if its commit finds that a run
+ * of the workflow was begun meanwhile.
  */
 export async function alone<Result>(
   kernel: Pick<Kernel, "residency">,
   workflowId: WorkflowId,
   work: (latest: RunRecord | undefined) => Promise<Result>,
 ): Promise<Result> {
-  const { residency } = kernel;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await aloneOnce(kernel, workflowId, work);
+    } catch (error) {
+      if (!isAionError(error) || error.code !== "sequence_conflict" || attempt >= attemptsMax) throw error;
+    }
+  }
+}
+
+async function aloneOnce<Result>(
+  { residency }: Pick<Kernel, "residency">,
+  workflowId: WorkflowId,
+  work: (latest: RunRecord | undefined) => Promise<Result>,
+): Promise<Result> {
   for (;;) {
     const done = await residency.visit<{ readonly result: Result } | undefined>(
       workflowId,

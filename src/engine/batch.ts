@@ -43,6 +43,8 @@ export interface Batch {
   abandoned: readonly OpenActivity[];
   /** A pause begins, or is over, with this commit. */
   pausing: "begins" | "ends" | undefined;
+  /** What the run can be found by has changed. */
+  hasAttributes: boolean;
   wakeAt: number | null;
   armAt: number | null;
 }
@@ -64,6 +66,7 @@ export function newBatch(isFirst: boolean): Batch {
     terminal: undefined,
     abandoned: [],
     pausing: undefined,
+    hasAttributes: false,
     wakeAt: null,
     armAt: null,
   };

@@ -30,7 +30,7 @@ export function toMessage(
     const { target, name, payload } = command;
     return { target, message: { kind: "signal", name, payload, from: link, ...traced } };
   }
-  const { childWorkflowId, workflowType, input, runTimeoutMs } = command;
+  const { childWorkflowId, workflowType, input, runTimeoutMs, attributes } = command;
   return {
     target: childWorkflowId,
     message: {
@@ -39,6 +39,7 @@ export function toMessage(
       input,
       parent: link,
       ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
+      ...(attributes === undefined ? {} : { attributes }),
       ...traced,
     },
   };

@@ -47,12 +47,25 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     runId: first.runId,
     ...(first.parent === undefined ? {} : { parent: first.parent }),
     ...(first.continuedFrom === undefined ? {} : { continuedFrom: first.continuedFrom }),
+    ...(first.scheduled === undefined
+      ? {}
+      : { schedule: { id: first.scheduled.scheduleId, nominalAt: first.scheduled.nominalAt } }),
   };
-  const as: CodeIdentity = isFork ? { workflowId, runId } : { ...begunAs, runId };
+  // A fork that is reset stays one: it has none of what its code began as.
+  const { parent } = first;
+  const { continuedFrom, schedule } = begunAs.workflowId === workflowId ? begunAs : {};
+  const as: CodeIdentity = {
+    workflowId,
+    runId,
+    ...(isFork || parent === undefined ? {} : { parent }),
+    ...(isFork || continuedFrom === undefined ? {} : { continuedFrom }),
+    ...(isFork || schedule === undefined ? {} : { schedule }),
+  };
+  const keysRunId = keysFor(as, begunAs, events, copied);
   const reset: NewEvent = {
     type: "WorkflowReset",
     as,
-    ...(isFork ? { isFork } : {}),
+    ...(keysRunId === undefined ? {} : { keysRunId }),
     ...(point.isRedone ? { isRedone: true } : {}),
     ...(carried.length === 0 ? {} : { carriedSignals: carried.length }),
     ...(reason === undefined ? {} : { reason }),
@@ -69,8 +82,29 @@ export function copyRun(events: readonly Event[], options: CopyOptions): readonl
     ...(requestId === undefined ? {} : { requestId }),
     begunAs,
   };
-  const bodies = [copyStart(first, options, origin), ...copied, reset, ...carried.map(bodyOf)];
+  const bodies = [
+    copyStart(first, options, origin),
+    ...copied,
+    reset,
+    ...carried.map((signal) => ({ ...bodyOf(signal), recordedAt: at })),
+  ];
   return bodies.map((body, index): Event => ({ ...body, seq: firstSeq + index, workflowId }));
+}
+
+/**
+ * Whose keys the activities have that are open at the point, if another workflow asked for them: those of the fork, whichever of its runs
+ * goes on with them. `undefined`: the keys that they have are its own.
+ */
+function keysFor(
+  { workflowId, runId }: CodeIdentity,
+  begunAs: CodeIdentity,
+  events: readonly Event[],
+  copied: readonly NewEvent[],
+): RunId | undefined {
+  const isOwn = (event: EventBody): event is EventOf<"WorkflowReset"> =>
+    event.type === "WorkflowReset" && event.as.workflowId === workflowId;
+  if (begunAs.workflowId === workflowId || copied.some(isOwn)) return undefined;
+  return events.find(isOwn)?.keysRunId ?? runId;
 }
 
 function copyStart(

@@ -76,7 +76,7 @@ export class Feed {
   }
 
   #page(range: FeedRange): Promise<FeedPage> {
-    const key = JSON.stringify([range.after, range.limit, range.workflowId, range.workflowType]);
+    const key = JSON.stringify(range);
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
     const page = this.#store.readFeed(range);

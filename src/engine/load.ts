@@ -1,5 +1,6 @@
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
+import type { CodeIdentity } from "../core/event.ts";
 import type { Scheduler } from "../core/ports.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
@@ -315,8 +316,11 @@ export function toInit(
   isTracing: boolean,
 ): Omit<InstanceInit, "onStray" | "onReady" | "onLost"> {
   const { started } = state;
-  const { scheduled } = started;
-  const { workflowId, runId, parent, continuedFrom } = started.resetOf?.begunAs ?? started;
+  const { scheduled, resetOf } = started;
+  const { workflowId, runId, parent, continuedFrom, schedule } = resetOf?.begunAs ?? {
+    ...started,
+    schedule: scheduled === undefined ? undefined : toScheduleIdentity(scheduled),
+  };
   return {
     workflowId,
     runId,
@@ -327,10 +331,15 @@ export function toInit(
     log: options.log,
     ...(parent === undefined ? {} : { parent }),
     ...(continuedFrom === undefined ? {} : { continuedFrom }),
-    ...(scheduled === undefined
-      ? {}
-      : { schedule: { id: scheduled.scheduleId, nominalAt: scheduled.nominalAt } }),
+    ...(schedule === undefined ? {} : { schedule }),
   };
+}
+
+function toScheduleIdentity({
+  scheduleId: id,
+  nominalAt,
+}: NonNullable<RunState["started"]["scheduled"]>): NonNullable<CodeIdentity["schedule"]> {
+  return { id, nominalAt };
 }
 
 /** What is to reach a run finds it by the id on its row; on another one's it would be lost without a word. */

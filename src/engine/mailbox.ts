@@ -346,7 +346,7 @@ export class Mailbox {
 
   async #startChild(stored: Letter, message: Message & { readonly kind: "start-child" }): Promise<void> {
     const { target, messageId } = stored;
-    const { workflowType, parent, runTimeoutMs, trace } = message;
+    const { workflowType, parent, runTimeoutMs, trace, attributes } = message;
     const fail = (error: AionError): Promise<void> => {
       const { runId, ordinal, workflowId } = parent;
       const outcome = { type: "ChildWorkflowFailed", failure: toFailure(error) } as const;
@@ -392,6 +392,7 @@ export class Mailbox {
             parent,
             ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
             trace,
+            attributes,
             limits: this.#kernel.limits,
           }),
           messageId,
@@ -431,7 +432,7 @@ export class Mailbox {
       const { runId, status } = existing;
       return refuse("workflow-id-taken", `workflow id ${target} is taken: run ${runId} is ${status}`);
     }
-    const { runTimeoutMs, executionTimeoutMs } = rest;
+    const { runTimeoutMs, executionTimeoutMs, attributes } = rest;
     await new Promise<void>((resolve, reject) => {
       this.#kernel.residency.begin(target, program, undefined, [
         {
@@ -440,6 +441,7 @@ export class Mailbox {
             program,
             input,
             scheduled: { scheduleId, nominalAt },
+            attributes,
             limits: this.#kernel.limits,
             ...(isWatched ? { parent: from } : {}),
             ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),

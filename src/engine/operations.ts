@@ -177,6 +177,7 @@ export class Operations extends ScheduleOperations implements Service {
     const page = await this.#kernel.store.list(toRunFilter(request.filter), {
       limit,
       ...(request.cursor === undefined ? {} : { cursor: request.cursor }),
+      ...(request.withAttributes === true ? { withAttributes: true } : {}),
     });
     return {
       runs: page.runs.map(toSummary),

@@ -1,4 +1,5 @@
 import type { EndRequest } from "../client/service.ts";
+import { noAttributes } from "../core/attributes.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody, EventOf } from "../core/event.ts";
 import { roleOf } from "../core/event.ts";
@@ -29,8 +30,11 @@ import { readEnd } from "./views.ts";
 const attemptsMax = 100;
 const reopenable: readonly string[] = ["failed", "cancelled", "timed-out"];
 
-/** What the end of a run, or a cancellation, calls off: nothing outside has happened by it. */
-const teardown: readonly string[] = ["TimerCancelled", "ActivityCancelRequested"];
+/**
+ * What the end of a run, or a cancellation, calls off, or says of itself: nothing outside has happened by it, and the run is found again by
+ * what it was found by before.
+ */
+const teardown: readonly string[] = ["TimerCancelled", "ActivityCancelRequested", "SearchAttributesUpdated"];
 
 /** Errors: `run_not_reopenable`, `run_not_found`, `workflow_type_unknown`, and those of the store. */
 export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<void> {
@@ -94,7 +98,7 @@ async function reopen(
     throw refusal(`run ${runId} of workflow ${workflowId} ${why}`);
   }
   const events = await readSegment(store, row);
-  if (events.length < headSeq - row.firstSeq + 1) await demandThere(store, row);
+  if ((events.at(-1)?.seq ?? 0) < headSeq) await demandThere(store, row);
   const ended = stateAfter(workflowId, events);
   const { voids, stays } = await findVoids(store, events, ended);
   const now = kernel.now();
@@ -111,6 +115,7 @@ async function reopen(
     throw refusal(
       `run ${runId} of workflow ${workflowId} waits to hear what became of a signal that it sent`,
     );
+  const isFoundAgain = events.some(({ seq, type }) => type === "SearchAttributesUpdated" && voids.has(seq));
   const send: OutgoingMessage[] = [];
   for (const child of state.children.values()) {
     const wasHeard = events.some(
@@ -133,6 +138,7 @@ async function reopen(
       // Somebody has to bring it back.
       wakeAt: 0,
       wakeAtBefore: row.wakeAt,
+      ...(isFoundAgain ? { attributes: state.attributes ?? noAttributes } : {}),
       ...(state.parkedSeq > headSeq ? { parked: toParkedText(state) } : {}),
     },
     ...(send.length === 0 ? {} : { send }),

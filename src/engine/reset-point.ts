@@ -1,5 +1,6 @@
 import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
+import type { RunId } from "../core/ids.ts";
 import { isClosed, terminalOf } from "../core/status.ts";
 import type { ResetPoint } from "../replay/reset-points.ts";
 import { RunState } from "../replay/run-state.ts";
@@ -10,13 +11,20 @@ import type { TrialOutcome } from "./trial.ts";
 /** Points that are tried, from the last one backwards, when none is named. */
 const triesMax = 100;
 
+type Refusal = Exclude<TrialOutcome, { kind: "goes-on" }> | { readonly kind: "beyond" };
 type Attempt = (point: ResetPoint) => Promise<TrialOutcome>;
 
 /** The point that is named. Throws `run_not_resettable`, which names those that are near, if it is none, or if the code does not fit. */
-export async function demandPoint(source: Source, toSeq: number, attempt: Attempt): Promise<ResetPoint> {
+export async function demandPoint(
+  source: Source,
+  toSeq: number,
+  attempt: Attempt,
+  runOf: (seq: number) => Promise<RunId | undefined>,
+): Promise<ResetPoint> {
   const { run, points, events } = source;
   const point = points.find(({ seq }) => seq === toSeq);
   if (point === undefined) {
+    const other = toSeq < run.firstSeq || toSeq > run.headSeq ? await runOf(toSeq) : undefined;
     const where = `event ${toSeq} of run ${run.runId} of workflow ${run.workflowId}`;
     const why =
       toSeq < run.firstSeq || toSeq > run.headSeq
@@ -24,15 +32,30 @@ export async function demandPoint(source: Source, toSeq: number, attempt: Attemp
         : isBehindEnd(events, toSeq)
           ? "is at or behind the end of its code"
           : "lies within what its code did at once";
-    throw notResettable(`${where} ${why}; ${describeNear(points, toSeq)}`, { run, points, toSeq });
+    const instead = other === undefined ? describeNear(points, toSeq) : `it is of run ${other}: name that`;
+    throw notResettable(`${where} ${why}; ${instead}`, { run, points, toSeq });
   }
-  const outcome = await attempt(point);
-  if (outcome.kind === "goes-on") return point;
+  const outcome = await tryPoint(point, attempt);
+  if (outcome.kind === "point") return outcome.point;
   throw notResettable(
     `run ${run.runId} of workflow ${run.workflowId} cannot go on from event ${toSeq}: ${toldOf(outcome)}`,
     { run, points, toSeq },
     outcome,
   );
+}
+
+/**
+ * What the code does for the first time it does as the new run: with draws of its own. So it has done all that it does when it learned of
+ * something, or it does that anew.
+ */
+async function tryPoint(
+  point: ResetPoint,
+  attempt: Attempt,
+): Promise<Refusal | { readonly kind: "point"; readonly point: ResetPoint }> {
+  const outcome = await attempt(point);
+  if (outcome.kind !== "goes-on") return outcome;
+  if (!outcome.isBeyond || point.isRedone) return { kind: "point", point };
+  return point.isQuiet ? await tryPoint({ ...point, isRedone: true }, attempt) : { kind: "beyond" };
 }
 
 /** The last point from which the code that there is now goes on, before what went wrong. */
@@ -46,13 +69,13 @@ export async function choosePoint(source: Source, attempt: Attempt): Promise<Res
     throw notResettable(`${what} ${why}: say from which event it is to go on`, { run, points });
   }
   let before = isEnded ? wentWrongAt(source) : Number.POSITIVE_INFINITY;
-  let last: TrialOutcome | undefined;
+  let last: Refusal | undefined;
   let tries = 0;
   for (const point of points.toReversed()) {
     if (point.seq >= before) continue;
     if ((tries += 1) > triesMax) break;
-    const outcome = await attempt(point);
-    if (outcome.kind === "goes-on") return point;
+    const outcome = await tryPoint(point, attempt);
+    if (outcome.kind === "point") return outcome.point;
     last = outcome;
     // Where the code parts from its history, every later point is behind that.
     const { seq } = outcome.kind === "diverges" ? outcome.error.details : {};
@@ -82,15 +105,15 @@ function isBehindEnd(events: readonly Event[], toSeq: number): boolean {
   return terminalOf(events.filter(({ seq }) => seq <= toSeq)) !== undefined;
 }
 
-function toldOf(outcome: TrialOutcome): string {
+function toldOf(outcome: Refusal): string {
   switch (outcome.kind) {
     case "diverges":
     case "limited":
       return outcome.error.message;
     case "ends":
       return "it would end at once";
-    case "goes-on":
-      return "it goes on";
+    case "beyond":
+      return "its code does more there now than it did; from what it learned last it does all of that anew";
   }
 }
 
@@ -109,7 +132,7 @@ function describeNear(points: readonly ResetPoint[], toSeq: number): string {
 export function notResettable(
   message: string,
   { run, points, toSeq }: Pick<Source, "run" | "points"> & { readonly toSeq?: number },
-  outcome?: TrialOutcome,
+  outcome?: Refusal,
 ): AionError {
   const { workflowId, runId } = run;
   const before = points.findLast(({ seq }) => seq < (toSeq ?? 0))?.seq;

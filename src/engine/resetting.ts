@@ -1,7 +1,7 @@
 import type { ForkRequest, ResetReply, ResetRequest } from "../client/service.ts";
 import type { NewEvent } from "../core/codec.ts";
 import { AionError, assert, isAionError } from "../core/errors.ts";
-import type { Event, EventOf } from "../core/event.ts";
+import type { Event, EventOf, ParentLink } from "../core/event.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../core/ids.ts";
 import type { RunId, WorkflowId } from "../core/ids.ts";
 import { isPackageVersion } from "../core/package-version.ts";
@@ -12,7 +12,7 @@ import type { ResetPoint } from "../replay/reset-points.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { Commit, OutgoingMessage, RunRecord, StartCommit } from "../store/contract.ts";
 import { alone } from "./alone.ts";
-import { closingMessages } from "./closing.ts";
+import { closingMessages, isChildOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { copyRun, stateAfter } from "./copying.ts";
 import type { CopyOptions } from "./copying.ts";
@@ -22,7 +22,7 @@ import { loadState } from "./load.ts";
 import { choosePoint, demandPoint } from "./reset-point.ts";
 import type { Source } from "./reset-source.ts";
 import { carriedSignals, readSource } from "./reset-source.ts";
-import { newsForCopy } from "./taking-over.ts";
+import { isAwaited, newsForCopy } from "./taking-over.ts";
 import { timeAnew } from "./time-anew.ts";
 import { tryHistory } from "./trial.ts";
 import { readStart } from "./views.ts";
@@ -150,13 +150,12 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
   const isOpen = !isClosed(latest.status);
   const source = await readSource(kernel, latest, asked);
   const latestState = await loadState(latest, kernel.store);
-  const isLive = isOpen && source.run.runKey === latest.runKey;
   const draft = await draftRun(kernel, source, asked, {
     workflowId,
     firstSeq: latest.headSeq + (isOpen ? 2 : 1),
     latestRunId: source.run.runKey === latest.runKey ? undefined : latest.runId,
     known: latestState,
-    isLive,
+    open: isOpen ? latestState : undefined,
   });
   const { start, point } = draft;
   const { send } = draft;
@@ -175,8 +174,9 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
       wakeAt: null,
       wakeAtBefore: latest.wakeAt,
       ...(latest.blocked === undefined ? {} : { blocked: null }),
+      ...(latest.parked === undefined ? {} : { parked: null }),
     };
-    send.push(...closingMessages(ending(latestState, draft), terminal));
+    send.push(...endMessages(latestState, draft, terminal));
   }
   await commit(
     kernel,
@@ -189,17 +189,27 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
   return { workflowId, runId: start.runId, toSeq: point.seq, resetFrom: source.run.runId, isNew: true };
 }
 
-/** The children that the new run takes over are not told that their parent has ended. */
-function ending(
-  state: RunState,
-  { prefix, isLive }: Draft,
-): { workflowId: WorkflowId; started: EventOf<"WorkflowStarted">; children: RunState["children"] } {
+/** What the end of the run that was open tells others: but not the children that the new run has taken over, and no parent of that one. */
+function endMessages(state: RunState, { copy, start }: Draft, terminal: Event): OutgoingMessage[] {
   const { workflowId, started } = state;
-  const kept = [...state.children].filter(([ordinal, child]) => {
-    const taken = isLive ? prefix.children.get(ordinal) : undefined;
-    return taken?.parentRunId !== child.parentRunId;
-  });
-  return { workflowId, started, children: new Map(kept) };
+  const taken = new Set(
+    [...copy.children.values()].filter((child) => isAwaited(child, state)).map(({ ordinal }) => ordinal),
+  );
+  const children = new Map([...state.children].filter(([ordinal]) => !taken.has(ordinal)));
+  const messages = closingMessages({ workflowId, started, children }, terminal);
+  const { parent } = started;
+  if (parent === undefined || isSameParent(parent, start.parent)) return messages;
+  // It was another one's child, who waits for nothing that the new run could tell.
+  const { runId, ordinal } = parent;
+  const outcome = { type: "ChildWorkflowTerminated" } as const;
+  return [
+    ...messages,
+    { target: parent.workflowId, message: { kind: "child-closed", runId, ordinal, outcome } },
+  ];
+}
+
+function isSameParent(one: ParentLink, other: ParentLink | undefined): boolean {
+  return one.workflowId === other?.workflowId && isChildOf(one, other);
 }
 
 function toTerminal(
@@ -230,7 +240,7 @@ async function fork(kernel: Kernel, newId: WorkflowId, asked: Asked): Promise<Re
     firstSeq: 1,
     latestRunId: undefined,
     known: undefined,
-    isLive: false,
+    open: undefined,
   });
   await commit(kernel, { start }, send);
   kernel.meter.copied(start);
@@ -247,9 +257,8 @@ async function fork(kernel: Kernel, newId: WorkflowId, asked: Asked): Promise<Re
 interface Draft {
   readonly start: StartCommit;
   readonly point: ResetPoint;
-  /** What is open at the point. */
-  readonly prefix: RunState;
-  readonly isLive: boolean;
+  /** What is open in the new run. */
+  readonly copy: RunState;
   readonly send: OutgoingMessage[];
 }
 
@@ -263,8 +272,8 @@ async function draftRun(
     readonly latestRunId: RunId | undefined;
     /** Of the latest run; `undefined`: a fork. */
     readonly known: RunState | undefined;
-    /** The run from which it is copied is open, and ends with the same commit. */
-    readonly isLive: boolean;
+    /** The run that is open, and ends with the same commit. */
+    readonly open: RunState | undefined;
   },
 ): Promise<Draft> {
   const { run, events, at } = source;
@@ -272,7 +281,7 @@ async function draftRun(
   const version = versionFor(kernel, run, asked.version);
   const draft = (point: ResetPoint, firstSeq: number, carried: CopyOptions["carried"]) => {
     const prefix = stateAfter(run.workflowId, events.slice(0, point.seq - run.firstSeq + 1));
-    const copied = copyRun(events, {
+    return copyRun(events, {
       ...into,
       firstSeq,
       runId,
@@ -285,19 +294,22 @@ async function draftRun(
       reason: asked.reason,
       requestId: asked.requestId,
     });
-    return { prefix, copied };
   };
   // Under the seqs that the events have where they are copied from: what does not fit is told by those.
   const row: RunRecord = { ...run, workflowId: into.workflowId, runId, version };
-  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []).copied);
+  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []));
+  const runOf = async (seq: number) =>
+    (await kernel.store.readRunChain(run.workflowId)).find(
+      ({ firstSeq, headSeq }) => firstSeq <= seq && seq <= headSeq,
+    )?.runId;
   const point =
     asked.toSeq === undefined
       ? await choosePoint(source, attempt)
-      : await demandPoint(source, asked.toSeq, attempt);
+      : await demandPoint(source, asked.toSeq, attempt, runOf);
   const carried = asked.signals === "carry" ? await carriedSignals(kernel.store, source, point.seq) : [];
-  const { prefix, copied } = draft(point, into.firstSeq, carried);
-  const send = await newsForCopy(kernel, source, prefix, { ...into, point });
+  const copied = draft(point, into.firstSeq, carried);
   const state = stateAfter(into.workflowId, copied);
+  const send = await newsForCopy(kernel, source, state, { ...into, point });
   const { started } = state;
   const bodies = copied.map(({ seq: _seq, workflowId: _id, ...event }): NewEvent => event);
   const { parent } = started;
@@ -313,8 +325,9 @@ async function draftRun(
     // Somebody has to bring it in.
     wakeAt: 0,
     ...(parent === undefined ? {} : { parent }),
+    ...(state.attributes === undefined ? {} : { attributes: state.attributes }),
   };
-  return { start, point, prefix, isLive: into.isLive, send };
+  return { start, point, copy: state, send };
 }
 
 function knownIds(latest: RunState, prefix: RunState, carried: CopyOptions["carried"]): CopyOptions["known"] {

@@ -381,6 +381,7 @@ export class ResidentRun {
         batch.attempts.push({ ordinal, activityType: activity.activityType, worker });
       }
     }
+    if (body.type === "SearchAttributesUpdated") batch.hasAttributes = true;
     if (body.type === "WorkflowPaused" && body.isFurther !== true) batch.pausing = "begins";
     else if (body.type === "InputDelivered" || (body.type === "WorkflowResumed" && body.isFurther !== true))
       batch.pausing = "ends";

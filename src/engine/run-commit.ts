@@ -43,6 +43,7 @@ export function toFirstCommit(
   if (terminal !== undefined) start.closedAt = terminal.recordedAt;
   if (started.parent !== undefined) start.parent = started.parent;
   if (batch.log.length > 0) start.log = batch.log;
+  if (state.attributes !== undefined) start.attributes = state.attributes;
   commit.start = start;
   if (isPackageVersion(start.version)) commit.needsPackage = start.version;
   return commit;
@@ -76,6 +77,7 @@ export function toNextCommit(
   const heartbeats = row.heartbeats.filter((beat) => state.activities.has(beat.ordinal));
   if (heartbeats.length > 0) run.heartbeats = heartbeats;
   if (batch.log.length > 0) run.log = batch.log;
+  if (batch.hasAttributes && state.attributes !== undefined) run.attributes = state.attributes;
   if (state.parkedSeq > run.expectedSeq) run.parked = toParkedText(state);
   commit.run = run;
   if (next !== undefined) {

@@ -15,6 +15,7 @@ import type {
   TriggerScheduleRequest,
   UpdateScheduleRequest,
 } from "../client/schedule-service.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { EventBody, EventType } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
@@ -451,6 +452,7 @@ function answerOf(
 
 function parseAction(action: ScheduleActionRequest): ScheduleAction {
   const { workflowIdPrefix, runTimeoutMs, executionTimeoutMs } = action;
+  const attributes = parseAttributes(action.attributes, "the attributes of what a schedule starts");
   return {
     workflowType: parseName(action.workflowType, "workflow type"),
     ...(workflowIdPrefix === undefined
@@ -458,6 +460,7 @@ function parseAction(action: ScheduleActionRequest): ScheduleAction {
       : { workflowIdPrefix: parseShortName(workflowIdPrefix, "workflow id prefix") }),
     ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
     ...(executionTimeoutMs === undefined ? {} : { executionTimeoutMs }),
+    ...(attributes === undefined ? {} : { attributes }),
   };
 }
 

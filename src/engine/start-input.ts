@@ -1,3 +1,4 @@
+import type { Attributes } from "../core/attributes.ts";
 import type { EventBody, ParentLink, StartSignal } from "../core/event.ts";
 import type { RunId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
@@ -32,6 +33,7 @@ export function toStartInput(of: {
   readonly signals?: readonly StartSignal[];
   readonly trace?: TraceContext | undefined;
   readonly scheduled?: { readonly scheduleId: string; readonly nominalAt: number };
+  readonly attributes?: Attributes | undefined;
   readonly limits: Pick<RunLimitsKeeper, "longHistory">;
 }): Pick<Input, "toEvent"> {
   const {
@@ -46,6 +48,7 @@ export function toStartInput(of: {
     signals,
     trace,
     scheduled,
+    attributes,
     limits,
   } = of;
   return {
@@ -66,6 +69,7 @@ export function toStartInput(of: {
         ...(signals === undefined ? {} : { signals }),
         ...(trace === undefined ? {} : { trace }),
         ...(scheduled === undefined ? {} : { scheduled }),
+        ...(attributes === undefined ? {} : { attributes }),
         ...limits.longHistory,
       };
     },

@@ -1,4 +1,5 @@
 import type { StartReply, StartRequest } from "../client/service.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { EventBody, StartSignal } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
@@ -63,13 +64,20 @@ export class Starts {
       request.signal === undefined
         ? undefined
         : await parseStartSignal(this.#kernel, program, request.signal);
+    const { attributes: given, ...rest } = request;
+    const attributes = parseAttributes(given, "the attributes of a start");
     const requestId =
       request.requestId === undefined ? undefined : parseName(request.requestId, "request id");
     const workflowId = parseWorkflowId(request.workflowId ?? requestId ?? this.#kernel.newRunId());
     if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#startOnce({ ...request, input }, workflowId, program, signal);
+        return await this.#startOnce(
+          { ...rest, input, ...(attributes && { attributes }) },
+          workflowId,
+          program,
+          signal,
+        );
       } catch (error) {
         // Somebody else began a run of that id, or ended the one that was met.
         const isRace =
@@ -132,6 +140,7 @@ export class Starts {
             ? {}
             : { executionTimeoutMs: request.executionTimeoutMs }),
           ...(signal === undefined ? {} : { signals: [signal] }),
+          attributes: request.attributes,
           trace: toTraceContext(request.trace?.traceparent, request.trace?.tracestate),
           limits: this.#kernel.limits,
         }),

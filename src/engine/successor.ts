@@ -5,8 +5,8 @@ import type { OutgoingMessage, StartCommit } from "../store/contract.ts";
 import type { RunLimitsKeeper } from "./run-limits.ts";
 
 /**
- * The run that another one continues as. Law: what belongs to the chain goes along (its deadline, its parent, its trace, the ids by
- * which what was asked before is known again), and so does what the code of the run before was sent and did not take.
+ * The run that another one continues as. Law: what belongs to the chain goes along (its deadline, its parent, its trace, what it is
+ * found by, the ids by which what was asked before is known again), and so does what the code of the run before was sent and did not take.
  */
 export function toSuccessor(
   state: RunState,
@@ -51,6 +51,10 @@ function toStart(
 ): StartCommit {
   const { workflowId, started } = state;
   const { executionDeadlineAt } = state.deadlines;
+  const attributes =
+    state.attributes === undefined || Object.keys(state.attributes).length === 0
+      ? {}
+      : { attributes: state.attributes };
   const { signalIds, cancelRequestIds, controlRequestIds } = state.requests.recent();
   const updateIds = state.updates.recentIds();
   const version = routed ?? started.version;
@@ -75,6 +79,7 @@ function toStart(
     ...(started.trace === undefined ? {} : { trace: started.trace }),
     ...(started.scheduled === undefined ? {} : { scheduled: started.scheduled }),
     ...longHistory,
+    ...attributes,
   };
   return {
     workflowId,
@@ -87,5 +92,6 @@ function toStart(
     startedAt: nowMs,
     wakeAt: 0,
     ...(started.parent === undefined ? {} : { parent: started.parent }),
+    ...attributes,
   };
 }

@@ -20,12 +20,13 @@ import { readEnd } from "./views.ts";
 export async function newsForCopy(
   kernel: Kernel,
   source: Source,
-  prefix: RunState,
+  copy: RunState,
   into: {
     readonly workflowId: WorkflowId;
     /** `undefined`: a fork. */
     readonly known: RunState | undefined;
-    readonly isLive: boolean;
+    /** The run that is open, and ends with the same commit. */
+    readonly open: RunState | undefined;
     readonly point: ResetPoint;
   },
 ): Promise<OutgoingMessage[]> {
@@ -36,7 +37,7 @@ export async function newsForCopy(
   const voids = voidsOf(source.events);
   const later = source.events.filter(({ seq }) => seq > into.point.seq && !voids.has(seq));
   const send: OutgoingMessage[] = [];
-  for (const [ordinal, runId] of prefix.sends) {
+  for (const [ordinal, runId] of copy.sends) {
     const settled = later.find((event) => event.type === "SignalSettled" && event.ordinal === ordinal);
     if (settled?.type === "SignalSettled") {
       const { failure } = settled;
@@ -47,22 +48,33 @@ export async function newsForCopy(
         ...(failure === undefined ? {} : { failure }),
       } as const;
       send.push({ target: into.workflowId, message });
-    } else if (!into.isLive)
+    } else if (into.open?.sends.get(ordinal) !== runId)
       refuse(
         `run ${run.runId} of workflow ${run.workflowId} waits there to hear what became of a signal that it sent`,
       );
   }
-  for (const child of prefix.children.values()) {
+  for (const child of copy.children.values()) {
     const told = later.findLast((event) => isOutcomeOf(event, child.ordinal));
     const outcome =
       into.known === undefined
         ? forkedNews(child, told, refuse)
-        : await newsOf(kernel, child, { told, isLive: into.isLive, workflowId: run.workflowId, refuse });
+        : await newsOf(kernel, child, {
+            told,
+            isAwaited: isAwaited(child, into.open),
+            isFork: copy.started.resetOf?.begunAs.workflowId !== run.workflowId,
+            workflowId: run.workflowId,
+            refuse,
+          });
     const { ordinal, parentRunId: runId } = child;
     if (outcome !== undefined)
       send.push({ target: into.workflowId, message: { kind: "child-closed", runId, ordinal, outcome } });
   }
   return send;
+}
+
+/** It has not ended, or its end is on its way, to whoever has it open. */
+export function isAwaited({ ordinal, parentRunId }: OpenChild, open: RunState | undefined): boolean {
+  return open?.children.get(ordinal)?.parentRunId === parentRunId;
 }
 
 /** A child tells its parent alone, and the fork is not that. */
@@ -81,23 +93,30 @@ async function newsOf(
   { ordinal, parentRunId: runId, childWorkflowId, parentClosePolicy }: OpenChild,
   {
     told,
-    isLive,
+    isAwaited: isStillAwaited,
+    isFork,
     workflowId,
     refuse,
   }: {
     /** What the old run heard of it after the point. */
     readonly told: Event | undefined;
-    readonly isLive: boolean;
+    /** The run that is open waits for it. */
+    readonly isAwaited: boolean;
+    /** The workflow is one: children of the workflow that it is of do not know it. */
+    readonly isFork: boolean;
     readonly workflowId: WorkflowId;
     readonly refuse: (message: string) => never;
   },
 ): Promise<ChildOutcome | undefined> {
-  if (told === undefined && isLive) return undefined;
+  if (told === undefined && isStillAwaited) return undefined;
   await mailbox.settled(childWorkflowId);
   const child = await store.findRun(childWorkflowId);
   const isThere = child !== undefined && isChildOf(child.parent, { workflowId, runId, ordinal });
   const what = `child ${childWorkflowId}, which is open there,`;
-  if (!isThere) return told === undefined ? refuse(`${what} is no longer there`) : toOutcome(told);
+  if (!isThere) {
+    if (told !== undefined) return toOutcome(told);
+    return isFork && parentClosePolicy === "abandon" ? undefined : refuse(`${what} is no longer there`);
+  }
   if (!isClosed(child.status)) {
     // It was told to end only by a parent that had not heard of its end.
     if (told !== undefined || parentClosePolicy === "abandon") return undefined;

@@ -78,6 +78,10 @@ const recorded: readonly (readonly [command: Command, event: EventBody | undefin
     { type: "VersionMarked", changeId: "fees" },
   ],
   [
+    { kind: "set-attributes", attributes: { amount: 5, note: null } },
+    { type: "SearchAttributesUpdated", attributes: { amount: 5, note: null } },
+  ],
+  [
     { kind: "complete", result: input },
     { type: "WorkflowCompleted", result: input },
   ],

@@ -48,6 +48,8 @@ export function toEvent(
       const { kind: _kind, ...fields } = command;
       return { type: "UpdateCompleted", ...fields };
     }
+    case "set-attributes":
+      return { type: "SearchAttributesUpdated", attributes: command.attributes };
     case "mark-version":
       return { type: "VersionMarked", changeId: command.changeId };
     case "complete":

@@ -10,7 +10,8 @@ const pageEvents = 2_000;
 
 /** What came of a history that is not written yet, when the code that there is now was given it. */
 export type TrialOutcome =
-  | { readonly kind: "goes-on" }
+  /** `isBeyond`: it asks at once for what the history does not hold. */
+  | { readonly kind: "goes-on"; readonly isBeyond: boolean }
   /** Its code would do something else than the history says, or the history is none. */
   | { readonly kind: "diverges"; readonly error: AionError }
   /** It would be held or failed at once for a limit of this engine. */
@@ -58,7 +59,8 @@ export async function tryHistory(
     if (error !== undefined) return { kind: "limited", error };
   }
   const end = loaded.live.find(({ kind }) => kind === "fail" || kind === "cancelled");
-  return { kind: end === undefined && !loaded.isStuck ? "goes-on" : "ends" };
+  if (end !== undefined || loaded.isStuck) return { kind: "ends" };
+  return { kind: "goes-on", isBeyond: loaded.live.length > 0 };
 }
 
 function limitOf({ limits }: Kernel, { state, live }: LoadedRun): AionError | undefined {

@@ -12,6 +12,7 @@ import type {
   RunDescription,
   RunSummary,
 } from "../client/service.ts";
+import { parseWhere } from "../core/attribute-filter.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventOf, ResetOrigin } from "../core/event.ts";
 import { defaultTaskQueue, isEventType } from "../core/event.ts";
@@ -119,6 +120,8 @@ export async function standingOf(
         case "ActivityParked":
         case "ActivityCancelled":
           if (event.ordinal !== ordinal || event.attempt !== attempt) break;
+          // What an operator gave the activity is no outcome of its latest attempt.
+          if ("byOperator" in event) break;
           standing = standingAfter(event);
           // Its activity may run out of time before the next attempt, which history says of this one too.
           if (standing.kind === "recorded") return standing;
@@ -265,7 +268,7 @@ export function toPackagesReply({ packages, routes }: Catalog, workflowType?: st
 
 /** Errors: `invalid_argument`. */
 export function toFeedRange({ after = "", filter = {} }: FeedRequest, limit: number): FeedRange {
-  const { workflowId, workflowType, types = [] } = filter;
+  const { workflowId, workflowType, types = [], where } = filter;
   for (const type of types) {
     if (!isEventType(type))
       throw new AionError("invalid_argument", `there is no event type ${JSON.stringify(type)}`);
@@ -275,6 +278,7 @@ export function toFeedRange({ after = "", filter = {} }: FeedRequest, limit: num
     limit,
     ...(workflowId === undefined ? {} : { workflowId: parseWorkflowId(workflowId) }),
     ...(workflowType === undefined ? {} : { workflowType: parseName(workflowType, "workflow type") }),
+    ...(where === undefined ? {} : { attributes: parseWhere(where) }),
   };
 }
 
@@ -292,8 +296,9 @@ export function toFeedEvents({ items }: FeedPage, { types }: FeedFilter): readon
 
 /** Coordinators of schedules are among the runs that are asked for if they are asked for. */
 export function toRunFilter(filter: ListFilter): RunFilter {
-  const { workflowId, parentWorkflowId, ...rest } = filter;
+  const { workflowId, parentWorkflowId, where, ...rest } = filter;
   return {
+    ...(where === undefined ? {} : { attributes: parseWhere(where) }),
     ...rest,
     ...(workflowId === undefined && rest.workflowType === undefined
       ? { exceptIdPrefix: coordinatorPrefix }
@@ -316,6 +321,7 @@ export function toSummary(record: RunRecord): RunSummary {
     ...(record.blocked === undefined ? {} : { blocked: record.blocked }),
     ...(record.parked === undefined ? {} : { parked: toParkedInfo(record.parked) }),
     ...(record.parent === undefined ? {} : { parentWorkflowId: record.parent.workflowId }),
+    ...(record.attributes === undefined ? {} : { attributes: record.attributes }),
   };
 }
 
@@ -406,6 +412,7 @@ export function toDescription(
       name,
       acceptedAt,
     })),
+    ...(Object.keys(state.attributes ?? {}).length === 0 ? {} : { attributes: state.attributes ?? {} }),
     isCancelRequested: state.isCancelRequested,
     historySize: {
       events: state.historyLength,

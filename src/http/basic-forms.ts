@@ -8,3 +8,10 @@ export const json = z.unknown().describe("Any JSON.");
 export const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArray<Item>> =>
   z.array(item).readonly();
 export const maybe = z.exactOptional;
+
+export const attribute = z
+  .union([z.string(), z.number(), z.boolean(), z.object({ at: instant }), list(z.string())])
+  .describe("A keyword, a number, a boolean, an instant, or a list of keywords.");
+/** Search attributes, by name. */
+export const attributes = z.record(z.string(), attribute);
+export const attributeChanges = z.record(z.string(), attribute.nullable());

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { roles } from "../client/access.ts";
 import type { EventType } from "../core/event.ts";
 import { runStatuses } from "../core/status.ts";
-import { instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
+import { attributeChanges, attributes, instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
 import { backfillOverlap, scheduleConfig, skipReason, startCause } from "./schedule-forms.ts";
 
 export { instant, json, list, maybe, milliseconds };
@@ -74,6 +74,7 @@ export const runSummary = z.object({
       .describe("Activities of it that wait for an operator; the rest of the run goes on."),
   ),
   parentWorkflowId: maybe(z.string()),
+  attributes: maybe(attributes.describe("What it can be found by. In lists: if it was asked for.")),
 });
 
 export const pendingActivity = z.object({
@@ -139,6 +140,7 @@ const codeIdentity = z
     runId: z.string(),
     parent: maybe(runAddress),
     continuedFrom: maybe(z.string()),
+    schedule: maybe(z.object({ id: z.string(), nominalAt: instant })),
   })
   .describe("As whom its code acts.");
 
@@ -192,6 +194,7 @@ export const events = {
         .object({ events: z.number(), bytes: z.number() })
         .describe("From which size on its code is told to continue as new."),
     ),
+    attributes: maybe(attributes),
   }),
   WorkflowCompleted: event("WorkflowCompleted", { result: json }),
   WorkflowFailed: event("WorkflowFailed", { failure }),
@@ -226,7 +229,11 @@ export const events = {
   }),
   WorkflowReset: event("WorkflowReset", {
     as: codeIdentity,
-    isFork: maybe(z.literal(true)),
+    keysRunId: maybe(
+      z
+        .string()
+        .describe("Activities that are open here have the idempotency keys of that run from here on."),
+    ),
     isRedone: maybe(z.literal(true).describe("What its code learned last it acts on anew.")),
     carriedSignals: maybe(z.number().describe("So many signals follow that came after that point.")),
     reason: maybe(z.string()),
@@ -301,6 +308,7 @@ export const events = {
     input: json,
     parentClosePolicy: z.enum(["terminate", "cancel", "abandon"]),
     runTimeoutMs: maybe(milliseconds),
+    attributes: maybe(attributes),
   }),
   ChildWorkflowCompleted: event("ChildWorkflowCompleted", { ordinal, result: json }),
   ChildWorkflowFailed: event("ChildWorkflowFailed", { ordinal, failure }),
@@ -314,6 +322,9 @@ export const events = {
     failure: maybe(failure),
   }),
   VersionMarked: event("VersionMarked", { changeId: z.string() }),
+  SearchAttributesUpdated: event("SearchAttributesUpdated", {
+    attributes: attributeChanges.describe("By name; null: taken away."),
+  }),
   ScheduleCreated: event("ScheduleCreated", {
     scheduleId: z.string(),
     config: scheduleConfig,

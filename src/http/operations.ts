@@ -168,6 +168,8 @@ export function readQuery(query: URLSearchParams, form: JsonSchema): Record<stri
     if ((type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(text))
       fields[name] = Number(text);
     else if (type === "boolean" && (text === "true" || text === "false")) fields[name] = text === "true";
+    // Given once for each of them.
+    else if (type === "array") fields[name] = query.getAll(name);
     else fields[name] = text;
   }
   return fields;

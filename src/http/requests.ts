@@ -1,6 +1,9 @@
 import { z } from "zod";
 import type { FeedFilter, Service } from "../client/service.ts";
 import { waitMsMax } from "../client/routes.ts";
+import { parseWhere } from "../core/attribute-filter.ts";
+import type { Attributes } from "../core/attributes.ts";
+import { noAttributes, parseAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import { isEventType } from "../core/event.ts";
 import type { EventType } from "../core/event.ts";
@@ -9,6 +12,7 @@ import { isPackageVersion } from "../core/package-version.ts";
 import { toPayload } from "../core/payload.ts";
 import type { Payload } from "../core/payload.ts";
 import { runStatuses } from "../core/status.ts";
+import { attribute } from "./basic-forms.ts";
 import { backfillOverlap, overlapPolicy } from "./schedule-forms.ts";
 
 export type RequestOf<Method extends keyof Service> = Parameters<Service[Method]>[0];
@@ -76,6 +80,21 @@ const scheduleSpec = z.strictObject({
   endAt: instant.exactOptional(),
   jitterMs: durationMs.exactOptional(),
 });
+const attributes = z
+  .record(z.string(), attribute)
+  .transform((values): Attributes => parseAttributes(values, "the attributes of the request") ?? noAttributes)
+  .meta({ description: "What the run can be found by from the beginning: names, and what they are." });
+const where = z
+  .array(z.string())
+  .transform((texts): readonly string[] => {
+    parseWhere(texts);
+    return texts;
+  })
+  .exactOptional()
+  .meta({
+    description:
+      "Conditions on search attributes, all of which hold: `customerId=c-1`, `amount>=100`, `region in (eu, us)`, `dueAt exists`.",
+  });
 const eventTypesMax = 100;
 const eventType = z.string().transform((text, context): EventType => {
   if (isEventType(text)) return text;
@@ -100,6 +119,7 @@ export const feedFields = {
     .pipe(z.array(eventType).max(eventTypesMax))
     .exactOptional()
     .meta({ description: "Types of events, with commas between." }),
+  where,
 };
 
 /** The filter that stands in such fields. */
@@ -107,15 +127,18 @@ export function toFeedFilter({
   workflowId: id,
   workflowType,
   types,
+  where: conditions,
 }: z.output<z.ZodObject<typeof feedFields>>): {
   readonly filter?: FeedFilter;
 } {
-  if (id === undefined && workflowType === undefined && types === undefined) return {};
+  if (id === undefined && workflowType === undefined && types === undefined && conditions === undefined)
+    return {};
   return {
     filter: {
       ...(id === undefined ? {} : { workflowId: id }),
       ...(workflowType === undefined ? {} : { workflowType }),
       ...(types === undefined ? {} : { types }),
+      ...(conditions === undefined ? {} : { where: conditions }),
     },
   };
 }
@@ -131,6 +154,7 @@ const listFilter = {
   closedAfter: instant.exactOptional(),
   closedBefore: instant.exactOptional(),
   parentWorkflowId: workflowId.exactOptional(),
+  where,
 };
 
 type RequestSchemas = { readonly [Method in keyof Service]: z.ZodType<RequestOf<Method>> };
@@ -180,6 +204,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
     workflowIdPrefix: name("workflow id prefix").exactOptional(),
     runTimeoutMs: durationMs.exactOptional(),
     executionTimeoutMs: durationMs.exactOptional(),
+    attributes: attributes.exactOptional(),
   });
   return {
     start: z.strictObject({
@@ -198,6 +223,7 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
         .strictObject(signal)
         .exactOptional()
         .meta({ description: "Recorded with the start in one step, or sent to the run that exists." }),
+      attributes: attributes.exactOptional(),
     }),
     signal: z.strictObject({ ...address, ...signal }),
     query: z.strictObject({ ...address, name: name("query name"), input: payload("the input of the query") }),
@@ -253,11 +279,16 @@ export function requestSchemasFor(payloadLimitBytes: number): RequestSchemas {
         ...listFilter,
         limit: pageLimit.default(listLimitDefault),
         cursor: z.string().max(200).exactOptional().meta({ description: "`nextCursor` of the page before." }),
+        withAttributes: z
+          .boolean()
+          .exactOptional()
+          .meta({ description: "The runs are given with their search attributes. Default false." }),
       })
-      .transform(({ limit, cursor, ...filter }) => ({
+      .transform(({ limit, cursor, withAttributes, ...filter }) => ({
         filter,
         limit,
         ...(cursor === undefined ? {} : { cursor }),
+        ...(withAttributes === undefined ? {} : { withAttributes }),
       })),
     count: z.strictObject(listFilter),
     history: z.strictObject({

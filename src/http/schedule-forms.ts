@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { overlapPolicies } from "../core/schedule.ts";
-import { instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
+import { attributes, instant, json, list, maybe, milliseconds } from "./basic-forms.ts";
 
 /** The forms of schedules: in events, in answers, and in what commands print. */
 
@@ -37,6 +37,7 @@ const action = z.object({
   workflowIdPrefix: maybe(z.string().describe("Default: the id of the schedule.")),
   runTimeoutMs: maybe(milliseconds),
   executionTimeoutMs: maybe(milliseconds),
+  attributes: maybe(attributes),
 });
 
 export const scheduleConfig = z.object({

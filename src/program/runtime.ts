@@ -1,4 +1,11 @@
 import type { Activation, Offered, Outcome, RecordedValue, Turn } from "../core/activation.ts";
+import type { AttributeValues, Attributes } from "../core/attributes.ts";
+import {
+  changeAttributes,
+  demandAttributeBounds,
+  noAttributes,
+  toAttributeChanges,
+} from "../core/attributes.ts";
 import type { Command } from "../core/command.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { AionError, unreachable } from "../core/errors.ts";
@@ -71,6 +78,7 @@ export class Runtime implements ProgramInstance {
   #predicates: Set<PredicateWait> | undefined;
   #predicateContext: ScopeContext | undefined;
   readonly compensations: (() => unknown)[] = [];
+  attributes: Attributes = noAttributes;
   readonly root: ScopeContext;
   #signals: SignalQueues | undefined;
   #queries: QueryHandlers | undefined;
@@ -169,6 +177,7 @@ export class Runtime implements ProgramInstance {
     switch (delivery.kind) {
       case "start":
         this.#isStarted = true;
+        if (delivery.attributes !== undefined) this.attributes = delivery.attributes;
         // Before those that arrived during a start delay.
         if (delivery.signals !== undefined) this.signals.putFirst(delivery.signals);
         void this.#main(delivery.input);
@@ -371,6 +380,16 @@ export class Runtime implements ProgramInstance {
     if (failure !== undefined) throw fromFailure(failure);
     // Without a value, history has none where the code wants one: the violation is found at the end of the turn.
     return value === undefined ? undefined : fromPayload(value);
+  }
+
+  setAttributes(values: AttributeValues): void {
+    const what = `attributes.set in workflow ${this.init.workflowId}`;
+    const changes = toAttributeChanges(values, what);
+    if (Object.keys(changes).length === 0) return;
+    const changed = changeAttributes(this.attributes, changes);
+    demandAttributeBounds(changed, what);
+    this.attributes = changed;
+    this.issue({ kind: "set-attributes", attributes: changes });
   }
 
   patched(changeId: string): boolean {

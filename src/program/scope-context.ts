@@ -1,3 +1,5 @@
+import type { AttributeValues, Attributes } from "../core/attributes.ts";
+import { parseAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import { ApplicationFailure, CancelledFailure, isCancelled } from "../core/failure.ts";
 import { parseName, parseWorkflowId } from "../core/ids.ts";
@@ -76,6 +78,10 @@ export class ScopeContext implements WorkflowContext {
     // Refused here already if it does not fit. It goes as it is: the child's own schema is applied to it, once, when it starts.
     if (schema !== undefined) parseWithSchema(schema, request.input, what);
     const input = toPayload(request.input, what, runtime.init.payloadLimitBytes);
+    const attributes = parseAttributes(
+      request.attributes,
+      `the attributes of child workflow ${JSON.stringify(workflowType)}`,
+    );
     const ordinal = runtime.nextChild();
     runtime.issue({
       kind: "start-child",
@@ -85,6 +91,7 @@ export class ScopeContext implements WorkflowContext {
       input,
       parentClosePolicy: request.parentClosePolicy,
       ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
+      ...(attributes === undefined ? {} : { attributes }),
     });
     return this.#await("child", ordinal);
   }
@@ -223,6 +230,15 @@ export class ScopeContext implements WorkflowContext {
     return this.#runtime.sideEffect(produce);
   }
 
+  setAttributes(values: AttributeValues): void {
+    this.#demand("attributes.set");
+    this.#runtime.setAttributes(values);
+  }
+
+  get attributes(): Attributes {
+    return this.#runtime.attributes;
+  }
+
   patched(changeId: string): boolean {
     this.#demand("patched");
     return this.#runtime.patched(changeId);
@@ -321,7 +337,7 @@ export class ScopeContext implements WorkflowContext {
         ? {}
         : { parent: { workflowId: identity.parent.workflowId, runId: identity.parent.runId } }),
       ...(identity.continuedFrom === undefined ? {} : { continuedFrom: identity.continuedFrom }),
-      ...(init.schedule === undefined ? {} : { schedule: { ...init.schedule } }),
+      ...(identity.schedule === undefined ? {} : { schedule: { ...identity.schedule } }),
     };
   }
 

@@ -1,3 +1,4 @@
+import { isSameAttributes } from "../core/attributes.ts";
 import type { Command } from "../core/command.ts";
 import { describeCommand } from "../core/command.ts";
 import type { EventBody } from "../core/event.ts";
@@ -39,7 +40,8 @@ export function isRecordOf(event: EventBody, command: Command): boolean {
         event.workflowType === command.workflowType &&
         event.childWorkflowId === command.childWorkflowId &&
         event.parentClosePolicy === command.parentClosePolicy &&
-        event.input === command.input
+        event.input === command.input &&
+        isSameAttributes(event.attributes, command.attributes)
       );
     case "cancel-child":
       return event.type === "ChildWorkflowCancelRequested" && event.ordinal === command.ordinal;
@@ -47,6 +49,10 @@ export function isRecordOf(event: EventBody, command: Command): boolean {
       return event.type === "SideEffectRecorded" && event.ordinal === command.ordinal;
     case "mark-version":
       return event.type === "VersionMarked" && event.changeId === command.changeId;
+    case "set-attributes":
+      return (
+        event.type === "SearchAttributesUpdated" && isSameAttributes(event.attributes, command.attributes)
+      );
     case "complete-update":
       return (
         event.type === "UpdateCompleted" &&
@@ -98,6 +104,8 @@ export function describeRecord(event: EventBody): string {
       return describeCommand({ kind: "side-effect", ordinal: event.ordinal });
     case "VersionMarked":
       return describeCommand({ ...event, kind: "mark-version" });
+    case "SearchAttributesUpdated":
+      return describeCommand({ ...event, kind: "set-attributes" });
     case "UpdateCompleted": {
       const { type: _type, ...fields } = event;
       return describeCommand({ ...fields, kind: "complete-update" });

@@ -156,8 +156,8 @@ export function unpark(activity: OpenActivity, at: number): void {
 }
 
 /**
- * Its run had ended, and goes on after all: it has all that its options allow. What was parked is so still.
- * `keyRunId`: it is another one's from here on.
+ * Its run had ended, and goes on after all: it has all that its options allow. What was parked is so still. `keyRunId`: it is another one's
+ * from here on.
  */
 export function toBeginAnew(
   activity: OpenActivity,

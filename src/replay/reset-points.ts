@@ -8,6 +8,8 @@ export interface ResetPoint {
   readonly seq: number;
   /** What the code learned last is kept, and what it did about it is not: it reacts to that anew. */
   readonly isRedone: boolean;
+  /** It did nothing about it that was recorded: what it does now it does for the first time. */
+  readonly isQuiet: boolean;
 }
 
 /**
@@ -58,7 +60,7 @@ function pointsOfLease(events: readonly Event[], from: number, voids: ReadonlySe
       const seq = events[index]?.seq;
       const isDone = commands.every((command) => command <= index);
       if (seq !== undefined && (isDone || commands.every((command) => command > index)))
-        points.push({ seq, isRedone: !isDone });
+        points.push({ seq, isRedone: !isDone, isQuiet: commands.length === 0 });
     }
   }
   return points;

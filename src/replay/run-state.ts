@@ -1,4 +1,6 @@
 import type { Delivery } from "../core/activation.ts";
+import type { Attributes } from "../core/attributes.ts";
+import { changeAttributes, noAttributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import type { CodeIdentity, Event, EventBody, EventOf, ParentClosePolicy } from "../core/event.ts";
 import { startDelayOrdinal } from "../core/event.ts";
@@ -77,6 +79,7 @@ export class RunState {
   #isCancelRequested = false;
   #latestWorker: string | undefined;
   #schedule: ScheduleState | undefined;
+  #attributes: Attributes | undefined;
   #identity: CodeIdentity | undefined;
 
   #reopened: EventOf<"WorkflowReopened"> | undefined;
@@ -138,6 +141,11 @@ export class RunState {
   /** Of the coordinator of a schedule, which has no code: all that it knows. */
   get schedule(): ScheduleState | undefined {
     return this.#schedule;
+  }
+
+  /** What the run can be found by; `undefined`: nothing was ever set. */
+  get attributes(): Attributes | undefined {
+    return this.#attributes;
   }
 
   get headSeq(): number {
@@ -294,6 +302,7 @@ export class RunState {
         if (this.#started !== undefined) throw historyShape(event, "the run has started before it");
         this.#started = event;
         if (event.longHistory !== undefined) this.#longHistory = event.longHistory;
+        this.#attributes = event.attributes;
         this.requests.begin(event);
         this.updates.begin(event);
         if (event.workflowType === coordinatorType) {
@@ -429,10 +438,15 @@ export class RunState {
       case "WorkflowReset":
         this.#identity = event.as;
         this.#reopen(event);
+        // Who lets it go on from there has decided on what was parked, too: it is tried again.
+        for (const activity of this.activities.values()) activity.parked = undefined;
         this.pausing.carry(event.carriedSignals ?? 0);
         return undefined;
       case "InputDelivered":
         return this.#tell(this.pausing.deliver(event));
+      case "SearchAttributesUpdated":
+        this.#attributes = changeAttributes(this.#attributes ?? noAttributes, event.attributes);
+        return undefined;
       case "ChildWorkflowCancelRequested":
       case "SideEffectRecorded":
       case "VersionMarked":
@@ -468,15 +482,26 @@ export class RunState {
     // What another run was reopened for before it was copied is nothing of this one.
     this.#reopened = event.type === "WorkflowReopened" ? event : undefined;
     this.pausing.end();
-    const keyRunId = event.type === "WorkflowReset" && event.isFork === true ? event.as.runId : undefined;
+    const owner = event.type === "WorkflowReset" ? event.keysRunId : undefined;
     for (const [ordinal, activity] of this.activities)
-      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, keyRunId));
+      this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));
+    // Whoever resets it has decided.
+    if (event.type === "WorkflowReset")
+      for (const activity of this.activities.values()) activity.parked = undefined;
+    if (owner !== undefined) this.#own(owner);
     if (this.parked.length > 0) this.#parkedSeq = event.seq;
     const { runDeadlineAt, executionDeadlineAt } = { ...this.deadlines, ...event };
     this.#deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
       ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
     };
+  }
+
+  /** What is open belongs to that run from here on. */
+  #own(runId: RunId): void {
+    for (const [ordinal, child] of this.#children ?? [])
+      this.#children?.set(ordinal, { ...child, parentRunId: runId });
+    for (const ordinal of this.#sends?.keys() ?? []) this.#sends?.set(ordinal, runId);
   }
 
   #tell(held: Delivery): Delivery {
@@ -486,8 +511,13 @@ export class RunState {
 
   #startCode(started: EventOf<"WorkflowStarted">): Delivery {
     this.#isCodeStarted = true;
-    const { input, signals } = started;
-    return { kind: "start", input, ...(signals === undefined ? {} : { signals }) };
+    const { input, signals, attributes } = started;
+    return {
+      kind: "start",
+      input,
+      ...(signals === undefined ? {} : { signals }),
+      ...(attributes === undefined ? {} : { attributes }),
+    };
   }
 
   #failChild(event: Event & { readonly ordinal: number }, what: string, cause: Failure): Delivery {

@@ -1,3 +1,5 @@
+import type { AttributeValue, AttributeValues } from "../core/attributes.ts";
+import { fromAttributeData, fromAttributes } from "../core/attributes.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import type { ParentClosePolicy } from "../core/event.ts";
@@ -117,9 +119,16 @@ export interface ChildOptions {
   /** What happens to the child when the parent ends first. Default `"terminate"`. */
   readonly parentClosePolicy?: ParentClosePolicy;
   readonly runTimeout?: Duration;
+  /** What the child can be found by from the beginning. Default: nothing; it has not its parent's. */
+  readonly attributes?: AttributeValues;
 }
 
-const childOptionNames: OptionNames<ChildOptions> = { id: true, parentClosePolicy: true, runTimeout: true };
+const childOptionNames: OptionNames<ChildOptions> = {
+  id: true,
+  parentClosePolicy: true,
+  runTimeout: true,
+  attributes: true,
+};
 
 /** Runs a workflow as a child and waits for its result. Rejects with `ChildFailure`, whose `cause` tells why. */
 export function child<Input, Output>(
@@ -141,6 +150,7 @@ export function child(
     parentClosePolicy: options.parentClosePolicy ?? "terminate",
     runTimeoutMs:
       options.runTimeout === undefined ? undefined : parseDuration(options.runTimeout, "child runTimeout"),
+    attributes: options.attributes,
   });
 }
 
@@ -197,6 +207,41 @@ export function sideEffect<Value>(produce: () => Value): Value {
 export function patched(changeId: string): boolean {
   return requireContext("patched").patched(parseName(changeId, "change id"));
 }
+
+interface AttributesOfRun {
+  /**
+   * From now on the run can be found by these, too. The last value of a name counts; `null`, `undefined` and an empty list take it away.
+   * Recorded with what else the code asks for at this point. Errors: `attribute_invalid` (a name or value that none may have, too many,
+   * too large).
+   */
+  readonly set: (values: AttributeValues) => void;
+  /** What it can be found by now: as it was started, and as it was set since. */
+  readonly get: {
+    (): Readonly<Record<string, AttributeValue>>;
+    (name: string): AttributeValue | undefined;
+  };
+}
+
+function getAttributes(): Readonly<Record<string, AttributeValue>>;
+function getAttributes(name: string): AttributeValue | undefined;
+function getAttributes(name?: string): unknown {
+  const { attributes: all } = requireContext("attributes.get");
+  if (name === undefined) return fromAttributes(all);
+  const data = Object.hasOwn(all, name) ? all[name] : undefined;
+  return data === undefined ? undefined : fromAttributeData(data);
+}
+
+/**
+ * Search attributes: what this run is found by in lists (`aion list --where amount>=100`). A value is a string, a number, a boolean, a `Date`
+ * or a list of strings. They are no secrets: no codec encodes them.
+ *
+ * @example
+ * attributes.set({ customerId: "c-1", amount: 99, tags: ["new", "eu"] });
+ */
+export const attributes: AttributesOfRun = Object.freeze({
+  set: (values: AttributeValues) => requireContext("attributes.set").setAttributes(values),
+  get: getAttributes,
+});
 
 /** Ends this run and starts the next one of the same workflow id with a fresh history. Never returns. */
 export function continueAsNew(input: unknown): never;

@@ -1,3 +1,4 @@
+import type { AttributeValues, Attributes } from "../core/attributes.ts";
 import { AionError } from "../core/errors.ts";
 import type { ActivityOptionsRecord, ParentClosePolicy } from "../core/event.ts";
 import type { LogLevel } from "../core/ports.ts";
@@ -17,6 +18,8 @@ export interface WorkflowContext {
   exposeUpdate(update: AnyUpdate, handling: UpdateHandling): void;
   allHandlersFinished(): boolean;
   sideEffect(produce: () => unknown): unknown;
+  setAttributes(values: AttributeValues): void;
+  readonly attributes: Attributes;
   patched(changeId: string): boolean;
   continueAsNew(workflow: AnyWorkflow | undefined, input: unknown): never;
   scope<Result>(
@@ -53,6 +56,7 @@ export interface ChildRequest {
   readonly workflowId: string | undefined;
   readonly parentClosePolicy: ParentClosePolicy;
   readonly runTimeoutMs: number | undefined;
+  readonly attributes: AttributeValues | undefined;
 }
 
 /** The outcome of waiting with a time-out: a value, never an exception. */

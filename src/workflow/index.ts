@@ -14,6 +14,7 @@ export type {
   WorkflowOptions,
 } from "./definition.ts";
 export type { ScopeHandle, Waited, WorkflowInfo } from "./context.ts";
+export type { AttributeValue, AttributeValues } from "../core/attributes.ts";
 export type { Duration } from "../core/duration.ts";
 export type { RetryPolicy } from "../core/retry.ts";
 export {

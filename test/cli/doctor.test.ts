@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { checkNames } from "../../src/cli/doctor/finding.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { CommandTest } from "./command.ts";
-import { approval, approve, fulfil } from "./workflows.ts";
+import { approval, approve, fulfil, providerKey, settle } from "./workflows.ts";
 
 /** Those that look at a server are not made for a store. */
 const storeChecks = checkNames.filter((name) => name !== "server" && name !== "namespaces");
@@ -289,6 +289,26 @@ describe("a store that is not well", () => {
     });
   });
 
+  it("has runs that are found by what their histories do not say", async () => {
+    await test.makeStore(async ({ client }) => {
+      for (const id of ["one", "two", "three"])
+        await client.start(approve, undefined, { id, startDelay: "1 hour", attributes: { amount: 5 } });
+    });
+    expect(find(await examine(), "attributes")).toMatchObject({
+      status: "ok",
+      facts: { runCount: 3, differingCount: 0 },
+    });
+    const database = new DatabaseSync(test.file);
+    database.exec("UPDATE attributes SET value = 6 WHERE run_key = 2");
+    database.close();
+    const report = await examine();
+    expect(report.exitCode).toBe(1);
+    expect(find(report, "attributes")).toMatchObject({
+      status: "failed",
+      message: expect.stringMatching(/^1 of the newest 3 runs .*: two$/) as string,
+    });
+  });
+
   it("has a page that is damaged", async () => {
     await test.makeStore(async ({ client }) => {
       for (let index = 0; index < 30; index++)
@@ -382,5 +402,14 @@ describe("a wrong command line", () => {
     const { exitCode, stdout, stderr } = await test.run(args);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
     expect(stderr).toContain(message);
+  });
+
+  it("of which activities wait for an operator has its runs counted as such", async () => {
+    providerKey.isValid = false;
+    await test.makeStore(async ({ client }) => {
+      await client.start(settle, 5, { id: "s-1" });
+      await expect.poll(() => client.count({ isParked: true })).toBe(1);
+    });
+    expect(find(await examine(), "parked")).toMatchObject({ status: "warning", facts: { parkedCount: 1 } });
   });
 });

@@ -115,6 +115,7 @@ describe("with --json", () => {
     await Promise.all([
       expectDocument("list", []),
       expectDocument("count", ["--status", "running"]),
+      expectDocument("list", ["--where", "none exists", "--attributes"]),
       ...ids.flatMap((id) => [expectDocument("describe", [id]), expectDocument("history", [id])]),
       expectDocument("logs", ["failed"]),
     ]);
@@ -351,7 +352,17 @@ export const greet = workflow("greet", async (name: string) => name);
         expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
       }
       const engine = await test.openEngine();
-      const made = ["create", "s", "approve", "--cron", "0 9 * * 1-5", "--time-zone", "Europe/Berlin"];
+      const made = [
+        "create",
+        "s",
+        "approve",
+        "--cron",
+        "0 9 * * 1-5",
+        "--time-zone",
+        "Europe/Berlin",
+        "--attribute",
+        "n=5",
+      ];
       expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });
       expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: false });
       await expectDocument("schedule", ["update", "s", "--overlap", "buffer-one", "--actions-max", "7"]);
@@ -367,13 +378,14 @@ export const greet = workflow("greet", async (name: string) => name);
         note: "not now",
         overlap: "buffer-one",
         actionsLeft: 7,
-        action: { workflowType: "approve", input: null },
+        action: { workflowType: "approve", input: null, attributes: { n: 5 } },
         running: [{ workflowId }],
         recent: [{ outcome: "started", workflowId, cause: "trigger" }],
       });
       expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
       const told = await test.run(["schedule", "describe", "s"]);
       expect(told.stdout).toMatch(/state +paused: not now\n +times +0 9 \* \* 1-5 Europe\/Berlin/);
+      expect(told.stdout).toMatch(/found by +n=5\n/);
       expect((await test.run(["schedule", "list"])).stdout).toMatch(/^SCHEDULE .*\ns +paused +approve/);
       await expectDocument("history", ["aion.schedule:s"]);
       expect((await test.run(["history", "aion.schedule:s"])).stdout).toMatch(

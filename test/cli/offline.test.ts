@@ -57,6 +57,55 @@ describe("what a run said", () => {
   });
 });
 
+describe("search attributes", () => {
+  it("are given with a start, shown, and found by", { timeout: 120_000 }, async () => {
+    await test.makeStore(async () => undefined);
+    const given = [
+      "--attribute",
+      "customer=c 1",
+      "--attribute",
+      "amount=99.5",
+      "--attribute",
+      'tags=["a","b"]',
+    ];
+    await test.json(["start", "approve", "--id", "one", ...given]);
+    await test.json(["start", "approve", "--id", "two", "--attribute", "due=2026-03-01T09:00Z"]);
+    await test.json(["start", "approve", "--id", "three"]);
+    const found = async (...where: readonly string[]): Promise<unknown> =>
+      await test.json(["list", ...where.flatMap((text) => ["--where", text])]);
+    expect(await found("customer=c 1", "amount>=99")).toMatchObject({ runs: [{ workflowId: "one" }] });
+    expect(await found("tags in (b, c)")).toMatchObject({ runs: [{ workflowId: "one" }] });
+    expect(await found("due<2026-03-02")).toMatchObject({ runs: [{ workflowId: "two" }] });
+    expect(await found("amount exists", "due exists")).toMatchObject({ runs: [] });
+    expect(await test.json(["count", "--where", "amount exists"])).toEqual({ count: 1 });
+    expect(await test.json(["list", "--attributes", "--limit", "2"])).toMatchObject({
+      runs: [
+        { workflowId: "three" },
+        { workflowId: "two", attributes: { due: { at: Date.UTC(2026, 2, 1, 9) } } },
+      ],
+    });
+    const shown = await test.run(["list", "--attributes"]);
+    expect(shown.stdout).toMatch(/^WORKFLOW ID .* ATTRIBUTES\n/);
+    expect(shown.stdout).toContain('amount=99.5  customer="c 1"  tags=["a","b"]');
+    expect(shown.stdout).toContain("due=2026-03-01T09:00:00.000Z");
+    expect((await test.run(["describe", "one"])).stdout).toMatch(/found by {2}amount=99.5 {2}customer="c 1"/);
+    expect((await test.run(["history", "two"])).stdout).toContain("found by due=2026-03-01T09:00:00.000Z");
+    for (const [args, message] of [
+      [["list", "--where", "amount!=1"], 'error[invalid_argument]: "amount!=1": it is no condition'],
+      [["count", "--where", "amount>x"], "ranges are of numbers and of dates"],
+      [
+        ["start", "approve", "--attribute", "amount"],
+        'error[invalid_argument]: "amount": it is no attribute',
+      ],
+      [["start", "approve", "--attribute", "a b=1"], "error[attribute_invalid]"],
+      [["start", "approve", "--attribute", "a=1", "--attribute", "a=2"], "names a twice"],
+    ] as const) {
+      const refused = await test.run([...args]);
+      expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringContaining(message)]);
+    }
+  });
+});
+
 describe("a start without an engine", () => {
   // I-3
   it("is on disk when it is acknowledged, and runs with its signal when an engine is opened", async () => {

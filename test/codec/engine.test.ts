@@ -22,6 +22,7 @@ import type { WorkerOptions } from "../../src/worker/index.ts";
 import {
   ApplicationFailure,
   activity,
+  attributes,
   child,
   expose,
   query,
@@ -628,5 +629,82 @@ describe("a schedule behind a codec", () => {
     expect(shown.find(({ type }) => type === "ScheduleCreated")).toMatchObject({
       input: JSON.stringify(secret),
     });
+  });
+});
+
+// I-63
+it("search attributes are what they are, and a run that sets them replays behind a codec", async () => {
+  const leaf = workflow("leaf", async () => attributes.get("amount"));
+  const job = workflow("job", async (secret: string) => {
+    attributes.set({ amount: 5, due: new Date(7) });
+    const found = await child(leaf, undefined, { attributes: { amount: 6 } });
+    const more = await receive(signal<string>("more"));
+    attributes.set({ amount: 7 });
+    return [secret, found, more, attributes.get()];
+  });
+  const options = { codec: old, workflows: [job, leaf] };
+  const first = await open(options);
+  await first.client.start(job, "hidden", { id: "j", attributes: { customer: "c-1" } });
+  await expect.poll(() => first.client.count({ where: { amount: 6 } })).toBe(1);
+  await first.close({ drain: 0 });
+  const engine = await open(options);
+  const run = engine.client.get("j");
+  await run.signal("more", "also hidden");
+  const kept = { amount: 7, customer: "c-1", due: new Date(7).toISOString() };
+  expect(await run.result()).toEqual(["hidden", 6, "also hidden", kept]);
+  expect(await engine.client.count({ where: { amount: { from: 7 }, customer: "c-1" } })).toBe(1);
+  const raw = await new Client(engine.service).listPage({ where: ["amount=7"] }, { withAttributes: true });
+  expect(raw.runs[0]?.attributes).toEqual({ amount: 7, customer: "c-1", due: { at: 7 } });
+  const { events } = await engine.service.history({ workflowId: "j", fromSeq: 1, limit: 1 });
+  expect(events[0]).toMatchObject({ attributes: { customer: "c-1" } });
+  expect(parseEncoded((events[0] as { input?: string }).input as Payload)).toBeDefined();
+});
+
+describe("an activity that waits for an operator", () => {
+  it.each([
+    ["and the engine reads it", old],
+    ["and the engine cannot read it", undefined],
+  ])("is given an outcome that nobody on the way reads, %s", async (_what, codec) => {
+    const pay = activity(
+      "pay",
+      { output: z.string().startsWith("pay_") },
+      async (_card: string): Promise<string> => {
+        throw new ApplicationFailure("SECRET key", { type: "NoKey", park: true, details: { is: "SECRET" } });
+      },
+    );
+    const order = workflow("order", async (card: string) => {
+      const ends = await Promise.allSettled([pay(card), pay(card)]);
+      return ends.map((end) =>
+        end.status === "fulfilled" ? end.value : end.reason instanceof Error && end.reason.message,
+      );
+    });
+    const engine = await open({
+      workflows: [order],
+      activities: [pay],
+      ...(codec === undefined ? {} : { codec }),
+    });
+    const client = new Client(engine.service, { codec: old });
+    const run = await client.start(order, "4111", { id: "o" });
+    await expect.poll(async () => (await run.describe()).parked?.count).toBe(2);
+    const result = { ordinal: 0, activity: pay, result: "pay_SECRET" };
+    // Its schema is asked by who can read it: the client, if the engine cannot.
+    expect(await codeOf(() => run.resumeActivity({ ...result, result: "SECRET" }))).toBe("payload_invalid");
+    if (codec !== undefined)
+      expect(await codeOf(() => run.resumeActivity({ ordinal: 0, result: "SECRET" }))).toBe(
+        "payload_invalid",
+      );
+    await run.resumeActivity(result);
+    await run.resumeActivity({ ordinal: 1, failure: { message: "SECRET fraud", type: "Fraud" } });
+    const end = await run.result();
+    if (codec !== undefined) expect(end).toEqual(["pay_SECRET", expect.stringContaining("SECRET fraud")]);
+    const blind = await historyOf(new Client(engine.service), "o");
+    const ofOperator = JSON.stringify(blind.filter((event) => "byOperator" in event));
+    expect(ofOperator).not.toContain("SECRET");
+    expect(ofOperator).toContain("Fraud");
+    const read = (await historyOf(client, "o")).filter((event) => "byOperator" in event);
+    expect(read).toMatchObject([
+      { type: "ActivityCompleted", result: '"pay_SECRET"' },
+      { type: "ActivityFailed", failure: { message: "SECRET fraud", type: "Fraud" } },
+    ]);
   });
 });

@@ -568,3 +568,30 @@ it("a store keeps what is parked for the next engine", async () => {
   await t.client.get("order-1").resumeActivity();
   expect(await t.result(t.client.get("order-1"))).toBe("pay_7");
 });
+
+describe("a run that is reset while an activity of it is parked", () => {
+  it("tries it again in the run that goes on, and the run before shows nothing as parked any more", async () => {
+    const { state, charge } = provider();
+    const order = workflow("order", async (amount: number) => {
+      const charged = charge(amount);
+      await sleep("1 minute");
+      await sleep("1 day");
+      return await charged;
+    });
+    await using t = await TestEngine.open({ workflows: [order], activities: [charge] });
+    const run = await t.client.start(order, 7, { id: "order-1" });
+    await t.skip("2 minutes");
+    expect((await run.describe()).parked?.count).toBe(1);
+    const second = (await eventsOfType(run, "TimerStarted")).at(-1);
+    await t.client.get("order-1").reset({ toSeq: second?.seq ?? 0 });
+    await t.settle();
+    // Tried again, and parked again by its own failure.
+    expect(state.calls).toBe(2);
+    const { runs, parked } = await t.client.get("order-1").describe();
+    expect([parked?.count, runs.map((one) => one.parked?.count)]).toEqual([1, [undefined, 1]]);
+    expect(await t.client.count({ isParked: true })).toBe(1);
+    state.isUp = true;
+    await t.client.get("order-1").resumeActivity();
+    expect(await t.result(t.client.get("order-1"))).toBe("pay_7");
+  });
+});

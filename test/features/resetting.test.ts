@@ -124,6 +124,24 @@ describe("a run that is reset", () => {
     expect(await t.result(run)).toEqual(["work 2", "x"]);
   });
 
+  it("tries an activity again that was parked at the point", async () => {
+    let isDown = true;
+    const work = activity("work", { retry: { maxAttempts: 1, onExhausted: "park" } }, async () => {
+      if (isDown) throw new Error("down");
+      return "done";
+    });
+    const order = workflow("order", () => work(undefined));
+    await using t = await TestEngine.open({ workflows: [order], activities: [work] });
+    const run = await t.client.start(order);
+    await t.settle();
+    isDown = false;
+    await run.reset({ toSeq: await seqOf(run, "ActivityParked") });
+    expect(await t.result(run)).toBe("done");
+    const runs = [];
+    for await (const one of t.client.list({ isParked: true })) runs.push(one);
+    expect(runs).toEqual([]);
+  });
+
   it("goes on from before the failure that it failed by, when no point is named", async () => {
     const { work, state } = kept("work");
     const undo = kept("undo");
@@ -465,6 +483,32 @@ describe("to reset", () => {
     await t.close({ checkReplay: false });
   });
 
+  it("is refused where the code does more than it did, and not where it did nothing", async () => {
+    const { work, state } = kept("work");
+    const old = workflow("job", async () => [await work("a"), await receive(go)]);
+    const wider = workflow("job", async () => [await Promise.all([work("a"), work("b")]), await receive(go)]);
+    const longer = workflow("job", async () => [await work("a"), await work(uuid()), await receive(go)]);
+    await using t = await TestEngine.open({ workflows: [old], activities: [work] });
+    const run = await t.client.start(old);
+    await t.settle();
+    const toSeq = await seqOf(run, "ActivityStarted");
+    await t.crash({ workflows: [wider] });
+    expect(await errorOf(run.fork("wide", { toSeq }))).toMatchObject({
+      ...refused,
+      message: expect.stringContaining("does more there now") as string,
+    });
+    await t.crash({ workflows: [longer] });
+    const done = await seqOf(run, "ActivityCompleted");
+    const copies = [await run.fork("one", { toSeq: done }), await run.fork("two", { toSeq: done })];
+    await t.settle();
+    // What they do for the first time they do each with draws of its own.
+    expect(new Set(state.inputs).size).toBe(3);
+    for (const copy of copies) await copy.signal(go, "x");
+    for (const copy of copies) await t.result(copy);
+    await run.terminate();
+    await t.close({ checkReplay: false });
+  });
+
   it("by a request that was made before has no second effect, whatever happened since", async () => {
     const waits = workflow("waits", () => receive(go));
     await using t = await TestEngine.open({ workflows: [waits], activities: [] });
@@ -499,7 +543,7 @@ describe("to reset", () => {
   });
 });
 
-// I-61
+// I-62
 describe("a fork", () => {
   it("goes on from the point under an id of its own, and the workflow that it is of goes on untouched", async () => {
     const { work, state } = kept("work");
@@ -531,6 +575,31 @@ describe("a fork", () => {
     expect(second?.slice(0, 2)).toEqual(["o", run.runId]);
     expect(third?.slice(0, 2)).toEqual(["p", copy.runId]);
     expect(third?.[2]).not.toBe(second?.[2]);
+  });
+
+  it("stays what it is when it is reset", async () => {
+    const who = query<readonly unknown[]>("who");
+    const leaf = workflow("leaf", async () => {
+      const told: unknown[] = [];
+      expose(who, () => told);
+      for (;;) {
+        const { workflowId, parent } = info();
+        told.push([workflowId, parent?.workflowId]);
+        await receive(go);
+      }
+    });
+    const parent = workflow("parent", () => child(leaf, undefined, { id: "leaf" }));
+    await using t = await TestEngine.open({ workflows: [parent, leaf], activities: [] });
+    const run = await t.client.start(parent, undefined, { id: "parent" });
+    await t.settle();
+    const copy = await t.client.get("leaf").fork("copy", { toSeq: 1 });
+    await copy.reset({ toSeq: 2 });
+    await copy.signal(go, "x");
+    expect(await copy.query(who)).toEqual([
+      ["leaf", "parent"],
+      ["copy", null],
+    ]);
+    for (const id of ["copy", run.workflowId]) await t.client.get(id).terminate();
   });
 
   it("has keys of its own for what is open at the point", async () => {

@@ -133,6 +133,7 @@ describe("a golden history", () => {
       ChildWorkflowCancelRequested: true,
       SideEffectRecorded: true,
       VersionMarked: true,
+      SearchAttributesUpdated: true,
       ScheduleCreated: true,
       ScheduleUpdated: true,
       SchedulePaused: true,

@@ -427,6 +427,15 @@ export const goldenScenarios: Readonly<Record<string, GoldenScenario>> = {
       await run.result();
     },
   },
+  census: {
+    workflows: [golden.census, golden.household],
+    activities: () => [activity("count", async (street: string) => street.length)],
+    play: async (client) => {
+      const attributes = { city: "Ulm", year: 2_026, "by-hand": true };
+      const run = await client.start(golden.census, ["Elm", "Oak Lane"], { id: "census", attributes });
+      await run.result();
+    },
+  },
   "night-desk": {
     workflows: [golden.nightDesk],
     activities: (world) => [

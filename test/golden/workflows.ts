@@ -5,6 +5,7 @@
 import { z } from "zod";
 import {
   activity,
+  attributes,
   allHandlersFinished,
   ApplicationFailure,
   child,
@@ -330,6 +331,26 @@ export const encore = workflow("encore", async (pieces: readonly string[]) => {
   return played;
 });
 
+// Retake: what goes on from an earlier point, as another run and under another name.
+
+const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
+export const note = signal<string>("note");
+
+export const extra = workflow("extra", async (role: string) => `${role} ${await receive(note)}`);
+
+export const retake = workflow("retake", async (scenes: readonly string[]) => {
+  const crowd = child(extra, "crowd");
+  const reel: string[] = [];
+  for (const scene of scenes) {
+    const luck = random() < 0.5 ? "heads" : "tails";
+    reel.push(`${await shoot([scene, uuid()])} (${luck})`);
+    const got = await receive(note, { timeout: "1 hour" });
+    reel.push(got.ok ? got.value : "no note");
+  }
+  await sleep("10 minutes");
+  return { reel, crowd: await crowd, of: info().runId === "" };
+});
+
 // Night desk: what waits for an operator, while the rest goes on.
 
 const desk = { retry: { maxAttempts: 2, initialDelay: "1s", jitter: 0, onExhausted: "park" } } as const;
@@ -363,29 +384,26 @@ export const sheet = workflow("sheet", async (left: number): Promise<string> => 
   return `${schedule.id} ${schedule.nominalAt}`;
 });
 
-// Retake: what goes on from an earlier point, as another run and under another name.
-
-const shoot = activity("shoot", (_take: readonly [scene: string, slate: string]): string => "shot");
-export const note = signal<string>("note");
-
-export const extra = workflow("extra", async (role: string) => `${role} ${await receive(note)}`);
-
-export const retake = workflow("retake", async (scenes: readonly string[]) => {
-  const crowd = child(extra, "crowd");
-  const reel: string[] = [];
-  for (const scene of scenes) {
-    const luck = random() < 0.5 ? "heads" : "tails";
-    reel.push(`${await shoot([scene, uuid()])} (${luck})`);
-    const got = await receive(note, { timeout: "1 hour" });
-    reel.push(got.ok ? got.value : "no note");
-  }
-  await sleep("10 minutes");
-  return { reel, crowd: await crowd, of: info().runId === "" };
-});
-
 // Timetable: what a schedule starts, and takes ten minutes.
 
 export const shuttle = workflow("shuttle", async (line: string) => {
   await sleep("10 minutes");
   return `${line} has arrived`;
+});
+
+// Census: what runs are found by, from the start on and set on the way, over runs of a chain and in a child.
+
+const count = activity("count", (street: string): number => street.length);
+
+export const household = workflow("household", async () => attributes.get("street") ?? "nowhere");
+
+export const census = workflow("census", async (streets: readonly string[]): Promise<unknown> => {
+  const [street = "", ...rest] = streets;
+  attributes.set({ street, isOver: false, since: new Date(1_700_000_000_000), tags: ["east", "quiet"] });
+  const heads = await count(street);
+  attributes.set({ heads, tags: null, since: undefined });
+  const home = await child(household, undefined, { attributes: { street, heads } });
+  if (rest.length > 0) return continueAsNew(rest);
+  attributes.set({ isOver: true });
+  return { home, found: attributes.get() };
 });

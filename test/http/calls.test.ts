@@ -64,6 +64,37 @@ describe("a call over HTTP", () => {
     ["pause", { workflowId: "a", reason: "wait", requestId: "p" }, undefined],
     ["resume", { workflowId: "a", runId: "r1" }, undefined],
     ["reopen", { workflowId: "a", runId: "r1", reason: "it is back", requestId: "o" }, undefined],
+    ["resumeActivity", { workflowId: "a", requestId: "q" }, { runId: "r1", ordinals: [0, 2] }],
+    [
+      "resumeActivity",
+      {
+        workflowId: "a",
+        runId: "r1",
+        ordinal: 0,
+        outcome: "complete",
+        result: input,
+        reason: "by hand",
+        requestId: "q",
+      },
+      { runId: "r1", ordinals: [0] },
+    ],
+    [
+      "resumeActivity",
+      { workflowId: "a", ordinal: 0, outcome: "complete", result: nullPayload, requestId: "q" },
+      { runId: "r1", ordinals: [0] },
+    ],
+    [
+      "resumeActivity",
+      {
+        workflowId: "a",
+        ordinal: 3,
+        activityType: "x",
+        outcome: "fail",
+        failure: { message: "no", type: "Gone", details: input },
+        requestId: "q",
+      },
+      { runId: "r1", ordinals: [3] },
+    ],
     [
       "feed",
       {

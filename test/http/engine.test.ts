@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { Client } from "../../src/client/index.ts";
+import { Client, fromAttributes } from "../../src/client/index.ts";
 import { apiPrefix, routes } from "../../src/client/routes.ts";
 import type { Route } from "../../src/client/routes.ts";
 import type { FeedEvent, Service } from "../../src/client/service.ts";
@@ -41,6 +41,15 @@ async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   const found: Item[] = [];
   for await (const item of items) found.push(item);
   return found;
+}
+
+async function* take<Item>(items: AsyncIterable<Item>, count: number): AsyncGenerator<Item> {
+  let taken = 0;
+  for await (const item of items) {
+    yield item;
+    taken += 1;
+    if (taken === count) return;
+  }
 }
 
 let engine: Engine;
@@ -151,6 +160,61 @@ describe("a client of a server", () => {
       else expect(replySchemas[name].parse(body)).toEqual(body);
     }
     expect(new Set(answered.map(({ verb, path }) => methodOf(verb, path))).size).toBe(10);
+  });
+
+  it("finds runs by their search attributes, which go there and back as they are", async () => {
+    const attributes = {
+      customer: "c & 1",
+      amount: 99.5,
+      due: new Date(1e12),
+      tags: ["a,b", "é"],
+      vip: true,
+    };
+    await remote.start(order, { amount: 5 }, { id: "one", attributes });
+    await remote.start(order, { amount: 6 }, { id: "two", attributes: { customer: "c & 1", amount: 7 } });
+    await remote.start(order, { amount: 7 }, { id: "three" });
+    const where = {
+      customer: "c & 1",
+      amount: { above: 7 },
+      due: { to: new Date(1e12) },
+      tags: ["a,b", "x"],
+    };
+    for (const client of [remote, engine.client]) {
+      const found = await all(
+        client.list({ where, status: "running" }, { withAttributes: true, pageSize: 1 }),
+      );
+      expect(found.map((run) => [run.workflowId, fromAttributes(run.attributes ?? {})])).toEqual([
+        ["one", attributes],
+      ]);
+      expect(await client.count({ where: ['customer="c & 1"', "amount<=7"] })).toBe(1);
+      expect(await client.count({ where: ["customer exists"] })).toBe(2);
+      expect((await client.get("one").describe()).attributes).toEqual({ ...attributes, due: { at: 1e12 } });
+      const [first] = await all(take(client.feed({ after: "oldest", filter: { where: { amount: 7 } } }), 1));
+      expect(first?.workflowId).toBe("two");
+      const refused = { code: "invalid_argument", message: expect.stringContaining("amount!=7") as string };
+      await expect(client.count({ where: ["amount!=7"] })).rejects.toMatchObject(refused);
+      await expect(all(client.list({ where: ["amount!=7"] }))).rejects.toMatchObject(refused);
+    }
+    // As anybody would ask, without a client.
+    const asked = "where=customer%3D%22c%20%26%201%22&where=amount%3E%3D99&withAttributes=true";
+    const page = (await (await fetch(`${url}${apiPrefix}default/workflows?${asked}`)).json()) as object;
+    expect(page).toMatchObject({
+      runs: [{ workflowId: "one", attributes: { amount: 99.5, due: { at: 1e12 }, tags: ["a,b", "é"] } }],
+    });
+    const stream = await fetch(`${url}${apiPrefix}default/events?after=oldest&where=amount%3D7`);
+    for await (const { data } of readEvents(stream)) {
+      expect(data).toMatchObject({
+        workflowId: "two",
+        event: { attributes: { amount: 7 } },
+      });
+      break;
+    }
+    const bad = await fetch(`${url}${apiPrefix}default/workflows`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ workflowType: "order", input: { amount: 1 }, attributes: { "a b": 1 } }),
+    });
+    expect([bad.status, await bad.json()]).toMatchObject([400, { error: { code: "attribute_invalid" } }]);
   });
 
   it("follows the events of all runs, and goes on where the connection broke", async () => {

@@ -70,6 +70,13 @@ describe.each(transports)("%s", (_name, open) => {
       status: "failed",
       startedAt: 1_700_000_000_000,
       historyLength: 3,
+      attributes: { amount: 5, due: { at: 7 }, tags: ["a"] },
+      parked: {
+        count: 2,
+        activities: [
+          { ordinal: 0, activityType: "x", taskQueue: "q", attempt: 2, parkedAt: 5.5, message: "no" },
+        ],
+      },
     } as const;
     const { url } = await serve({
       start: answering({ workflowId: "a/é", runId: "r1", isNew: true }),
@@ -77,6 +84,7 @@ describe.each(transports)("%s", (_name, open) => {
       query: answering(input),
       cancel: answering(undefined),
       terminate: answering(undefined),
+      resumeActivity: answering({ runId: "r1", ordinals: [0, 7] }),
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
@@ -155,6 +163,7 @@ describe.each(transports)("%s", (_name, open) => {
       requestId: "q",
       startDelayMs: 5,
       signal: { name: "s" },
+      attributes: { amount: 5, due: { at: 7 }, tags: ["a"] },
     });
     expect(started).toMatchObject({ workflowId: "a/é", runId: "r1", isNew: true });
     await workflows.signal({ workflowId: "a", name: "s", payload: jsonValue });
@@ -162,6 +171,18 @@ describe.each(transports)("%s", (_name, open) => {
     expect(answer.result).toEqual(jsonValue);
     await workflows.cancel({ workflowId: "a", reason: "no need" });
     await workflows.terminate({ workflowId: "a", runId: "r1" });
+    expect(await workflows.resumeActivity({ workflowId: "a" })).toMatchObject({
+      runId: "r1",
+      ordinals: [0, 7],
+    });
+    await workflows.resumeActivity({ workflowId: "a", ordinal: 0, outcome: "complete", result: jsonValue });
+    await workflows.resumeActivity({
+      workflowId: "a",
+      ordinal: 1,
+      outcome: "fail",
+      failure: { message: "no", type: "Gone", details: jsonValue },
+      requestId: "q",
+    });
     const result = await workflows.result({ workflowId: "a", waitMs: 5 });
     expect(result).toMatchObject({
       status: "failed",
@@ -173,17 +194,20 @@ describe.each(transports)("%s", (_name, open) => {
       isCancelRequested: true,
       pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
       runs: [{ historyLength: 3 }],
+      attributes: run.attributes,
+      parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
     });
-    expect(await workflows.list({ isBlocked: false, limit: 2 })).toMatchObject({
-      runs: [{ runId: "r1" }],
+    const where = ["amount>=5", "region in (eu, us)"];
+    expect(await workflows.list({ isBlocked: false, limit: 2, where, withAttributes: true })).toMatchObject({
+      runs: [{ runId: "r1", attributes: run.attributes }],
       nextCursor: "7",
     });
-    expect((await workflows.count({ status: "failed" })).count).toBe(12);
+    expect((await workflows.count({ status: "failed", where })).count).toBe(12);
     const history = await workflows.history({ workflowId: "a", fromSeq: 2 });
     expect(history.events[1]).toMatchObject({ type: "ActivityScheduled", seq: 2, input: value });
     expect(history).toMatchObject({ nextSeq: 8, isEnd: true });
     expect(
-      await workflows.feed({ after: "oldest", types: "TimerFired,TimerStarted", waitMs: 5 }),
+      await workflows.feed({ after: "oldest", types: "TimerFired,TimerStarted", where, waitMs: 5 }),
     ).toMatchObject({
       events: [
         { cursor: "6.0", event: { type: "ActivityScheduled" } },
@@ -208,17 +232,27 @@ describe.each(transports)("%s", (_name, open) => {
         requestId: "q",
         startDelayMs: 5,
         signal: { name: "s", payload: "null" },
+        attributes: { amount: 5, due: { at: 7 }, tags: ["a"] },
       },
       { workflowId: "a", name: "s", payload: input },
       { workflowId: "a", name: "q", input: "null" },
       { workflowId: "a", reason: "no need" },
       { workflowId: "a", runId: "r1" },
+      { workflowId: "a" },
+      { workflowId: "a", ordinal: 0, outcome: "complete", result: input },
+      {
+        workflowId: "a",
+        ordinal: 1,
+        outcome: "fail",
+        failure: { message: "no", type: "Gone", details: input },
+        requestId: "q",
+      },
       { workflowId: "a", waitMs: 5 },
       { workflowId: "a" },
-      { filter: { isBlocked: false }, limit: 2 },
-      { status: "failed" },
+      { filter: { isBlocked: false, where }, limit: 2, withAttributes: true },
+      { status: "failed", where },
       { workflowId: "a", fromSeq: 2, limit: 500 },
-      { after: "oldest", limit: 500, waitMs: 5, filter: { types: ["TimerFired", "TimerStarted"] } },
+      { after: "oldest", limit: 500, waitMs: 5, filter: { types: ["TimerFired", "TimerStarted"], where } },
       { archive: [0, 255, 80], isRouted: false },
       { taskQueue: "q" },
       {},

@@ -34,6 +34,8 @@ const command = path.join(root, "src/cli/main.ts");
 const codeCache = path.join(root, "node_modules", ".cache", "torture", "code");
 /** Above everything that a loaded machine may need. */
 const patienceMs = 60_000;
+/** Less than that, so that it is told first. */
+const openingMs = 45_000;
 
 /** What a caller takes for a reason to ask again. */
 const passing: ReadonlySet<string> = new Set([
@@ -147,9 +149,9 @@ export class Stage {
     engine.once("exit", () => {
       if (!engine.killed && engine.signalCode === "SIGKILL") this.kills.disk += 1;
     });
-    const until = Date.now() + patienceMs;
+    const until = Date.now() + openingMs;
     while (this.#isUp && !(await this.#isReached())) {
-      if (Date.now() > until) throw new Error("the engine does not answer");
+      if (Date.now() > until) throw new Error(`the engine, process ${engine.pid}, does not answer`);
       await delay(20);
     }
     // A life that ends by itself is no kill.

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
 import { buildPackage } from "../../src/package/build.ts";
-import { activity, workflow } from "../../src/workflow/index.ts";
+import { activity, ApplicationFailure, workflow } from "../../src/workflow/index.ts";
 
 let directory: string;
 const engines: Engine[] = [];
@@ -46,7 +46,7 @@ async function build(body: string, others = ""): Promise<Uint8Array> {
   writeFileSync(
     file,
     `
-    import { activity, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
+    import { activity, attributes, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
     import { readFileSync } from "node:fs";
     const charge = activity("charge", async (amount: number) => readFileSync(String(amount), "utf8"));
     const go = signal<number>("go");
@@ -68,6 +68,87 @@ const waiting = (name: string): string => `
 `;
 
 describe("packages in an engine", { timeout: 60_000 }, () => {
+  // I-41, I-61
+  it("are reset to the version that new runs get, with what was before the point as it was, and other draws behind it", async () => {
+    const drawing = (name: string): string => `
+      const drawn = [crypto.randomUUID(), Math.random(), info().runId];
+      expose(stage, () => JSON.stringify(drawn));
+      const paid = await charge(amount);
+      drawn.push(crypto.randomUUID(), Math.random(), info().runId, info().workflowId);
+      await charge(1);
+      const more = await receive(go);
+      return \`${name}: \${paid} and \${more}\`;
+    `;
+    const draws = async (run: { query(name: string): Promise<unknown> }): Promise<readonly unknown[]> =>
+      JSON.parse((await run.query("stage")) as string) as unknown[];
+    const engine = await open();
+    await engine.deploy(await build(drawing("one")));
+    const run = await engine.client.start("order", 5, { id: "o" });
+    await expect.poll(async () => (await draws(run)).length).toBe(7);
+    const before = await draws(run);
+    expect([before[2], before[5], before[6]]).toEqual([run.runId, run.runId, "o"]);
+    await engine.deploy(await build(drawing("two")));
+    const events = [];
+    for await (const event of run.history()) events.push(event);
+    const toSeq = events.find(({ type }) => type === "ActivityCompleted")?.seq ?? 0;
+    const next = await run.reset({ toSeq });
+    const refused = await run.fork("p", { toSeq: 1 }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      message: expect.stringContaining(`it is of run ${run.runId}`) as string,
+    });
+    const copy = await engine.client
+      .get("o", { runId: run.runId ?? "" })
+      .fork("p", { toSeq: 1, version: "same" });
+    await close(engine);
+    const again = await open();
+    const after = await draws(again.client.get("o"));
+    expect(after.slice(0, 3)).toEqual(before.slice(0, 3));
+    expect(after.slice(3)).toEqual([expect.any(String), expect.any(Number), next.runId, "o"]);
+    expect(before).not.toContain(after[3]);
+    expect(before).not.toContain(after[4]);
+    await expect.poll(async () => (await draws(again.client.get("p"))).length).toBe(7);
+    const forked = await draws(again.client.get("p"));
+    expect([forked[2], forked[5], forked[6]]).toEqual([copy.runId, copy.runId, "p"]);
+    for (const draw of [0, 1, 3, 4]) expect([...before, ...after]).not.toContain(forked[draw]);
+    await again.client.get("o").signal("go", 7);
+    expect(await again.client.get("o").result()).toBe("two: paid 5 and 7");
+    await again.client.get("p").signal("go", 8);
+    expect(await again.client.get("p").result()).toBe("one: paid 5 and 8");
+    const first = again.client.get("o", { runId: before[2] as string });
+    const old = await first.fork("q", { toSeq, version: "same" });
+    await old.signal("go", 9);
+    expect(await old.result()).toBe("one: paid 5 and 9");
+    await expect(first.fork("r", { toSeq, version: "ab".repeat(32) })).rejects.toMatchObject({
+      code: "workflow_type_unknown",
+    });
+  });
+
+  // I-63
+  it("set search attributes and read them, as inline code does, over a restart of the engine", async () => {
+    const engine = await open();
+    await engine.deploy(
+      await build(`
+        const since = attributes.get("since");
+        attributes.set({ amount, due: new Date(5), tags: ["a", "b"], since: null });
+        const more = await receive(go);
+        attributes.set({ amount: more });
+        return [since instanceof Date, (since as Date).toISOString(), attributes.get()];
+      `),
+    );
+    await engine.client.start("order", 7, { id: "o", attributes: { since: new Date(3), customer: "c" } });
+    const where = { amount: 7, tags: "b", due: { to: new Date(5) }, customer: "c" };
+    await expect.poll(() => engine.client.count({ where })).toBe(1);
+    expect(await engine.client.count({ where: { since: { exists: true } } })).toBe(0);
+    await close(engine);
+    const again = await open();
+    expect(await again.client.count({ where })).toBe(1);
+    const run = again.client.get("o");
+    await run.signal("go", 8);
+    const kept = { amount: 8, customer: "c", due: "1970-01-01T00:00:00.005Z", tags: ["a", "b"] };
+    expect(await run.result()).toEqual([true, "1970-01-01T00:00:00.003Z", kept]);
+    expect(await again.client.count({ where: { ...where, amount: 8 } })).toBe(1);
+  });
+
   // C-10
   it("that are larger than the engine takes are refused, and those that it has go on", async () => {
     const bytes = await build("return amount;");
@@ -339,4 +420,25 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
       await bad.terminate();
     },
   );
+
+  // I-60
+  it("hold what an operator gives an activity against the schema of its result, in the code of the version that runs", async () => {
+    const hang = activity("hang", async (_card: string): Promise<string> => {
+      throw new ApplicationFailure("no key", { park: true });
+    });
+    const engine = await open({ activities: [charge, hang] });
+    const schema = `const paid = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) =>
+      typeof value === "string" && value.startsWith("pay_") ? { value: value + "!" } : { issues: [{ message: "no payment" }] } } };
+    const hang = activity("hang", { output: paid as never }, async (card: string) => card);`;
+    await engine.deploy(await build("return await Promise.all([hang(String(amount)), hang('b')]);", schema));
+    const run = await engine.client.start("order", 5, { id: "o" });
+    await expect.poll(async () => (await run.describe()).parked?.count, { timeout: 20_000 }).toBe(2);
+    await expect(run.resumeActivity({ ordinal: 0, result: "SECRET" })).rejects.toMatchObject({
+      code: "payload_invalid",
+      message: expect.stringContaining("no payment") as string,
+    });
+    await run.resumeActivity({ ordinal: 0, result: "pay_1" });
+    await run.resumeActivity({ ordinal: 1, result: "pay_2" });
+    expect(await run.result()).toEqual(["pay_1!", "pay_2!"]);
+  });
 });

@@ -125,6 +125,7 @@ it.each([
   "steps one after the other",
   "children: awaited, failing, side by side, and left behind",
   "a subscription that continues as new and loses no signal",
+  "a reset while a child is open, a signal that is carried, and a fork",
 ])("over SQLite, a crash at any append of %s comes to the same history", async (name) => {
   const program = crashPrograms.find((each) => each.name === name);
   if (program === undefined) throw new Error(`no program ${name}`);

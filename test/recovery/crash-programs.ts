@@ -112,6 +112,14 @@ const closed = (world: World): Promise<unknown> =>
       }),
   );
 
+/** The seq of the nth outcome of an activity in the latest run. */
+async function outcomeOf(world: World, workflowId: string, nth: number): Promise<number> {
+  const events = await world.history(workflowId);
+  const start = events.findLastIndex(({ type }) => type === "WorkflowStarted");
+  const outcomes = events.slice(start).filter(({ type }) => type === "ActivityCompleted");
+  return outcomes[nth - 1]?.seq ?? 0;
+}
+
 export const crashPrograms: readonly CrashProgram[] = [
   {
     name: "steps one after the other",
@@ -348,6 +356,41 @@ export const crashPrograms: readonly CrashProgram[] = [
         await world.idle(5_000);
       }
       await closed(world);
+    },
+  },
+  {
+    name: "a reset while a child is open, a signal that is carried, and a fork",
+    ends: { main: "completed", copy: "completed", "kid-1": "completed" },
+    workflows: () => [
+      leaf,
+      workflow("main", async () => {
+        const kid = child(leaf, "kid", { id: "kid-1" });
+        const first = await work({ label: "first" });
+        const heard = await receive(note);
+        const second = await work({ label: `about ${heard}` });
+        await sleep("10 minutes");
+        return [first, heard, second, await receive(note), await kid];
+      }),
+    ],
+    script: async (world) => {
+      await startAndWait(world, "main");
+      const tell = (text: string) =>
+        world.call((client) => client.get("main").signal(note, text, { signalId: text }));
+      await tell("one");
+      // The child is under way: it belongs to the run that goes on.
+      await world.idle(30_000);
+      const first = await outcomeOf(world, "main", 1);
+      await world.call((client) =>
+        client.get("main").reset({ toSeq: first, reason: "again", requestId: "reset-1" }),
+      );
+      await tell("two");
+      await closed(world);
+      // What it did when it learned of that, the fork does anew.
+      const late = await outcomeOf(world, "main", 2);
+      await world.call((client) =>
+        client.get("main").fork("copy", { toSeq: late, signals: "carry", requestId: "fork-1" }),
+      );
+      await world.call((client) => client.get("copy").result());
     },
   },
   {

@@ -1,5 +1,6 @@
 /** Random programs, and random messages to them. */
 import fc from "fast-check";
+import type { AttributeData } from "../../src/core/attributes.ts";
 import type { Program, Statement } from "./program.ts";
 
 /** A client's signal, or its update (`bump`), so long after the start. */
@@ -58,6 +59,14 @@ const simple: fc.Arbitrary<Statement> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("side-effect" as const), value: label }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant("attribute" as const),
+      name: label,
+      value: fc.constantFrom<AttributeData | null>("x", 1, true, { at: 5 }, ["x", "y"], null),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({

@@ -1,8 +1,10 @@
 /** Runs a program that is data as a workflow, with an outside that behaves the same for the same calls. */
+import type { AttributeInstant, AttributeValue } from "../../src/core/attributes.ts";
 import type { AnyActivity, AnyWorkflow } from "../../src/workflow/definition.ts";
 import {
   activity,
   ApplicationFailure,
+  attributes,
   child,
   compensate,
   continueAsNew,
@@ -225,6 +227,15 @@ class Interpreter {
           this.#outside.produced.push(statement.value);
           return statement.value;
         });
+      case "attribute": {
+        const { name, value } = statement;
+        const isInstant =
+          typeof value === "object" && value !== null && "at" in value && !Array.isArray(value);
+        attributes.set({
+          [name]: isInstant ? new Date((value as AttributeInstant).at) : (value as AttributeValue),
+        });
+        return JSON.stringify(attributes.get());
+      }
       case "patched": {
         const taken = patched(statement.id) ? statement.taken : statement.otherwise;
         return taken.length === 0 ? "nothing" : this.#list(taken);

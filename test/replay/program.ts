@@ -1,4 +1,5 @@
 /** Workflow code as data: so that it can be made at random, changed by an operator, and compared. */
+import type { AttributeData } from "../../src/core/attributes.ts";
 import type { ActivityOptions } from "../../src/workflow/definition.ts";
 
 export interface Program {
@@ -38,6 +39,7 @@ export type Statement =
       readonly isDetached: boolean;
     }
   | { readonly op: "side-effect"; readonly value: string }
+  | { readonly op: "attribute"; readonly name: string; readonly value: AttributeData | null }
   | {
       readonly op: "patched";
       readonly id: string;

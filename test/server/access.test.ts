@@ -102,7 +102,8 @@ const requests = {
   resumeActivity: { workflowId: "absent" },
   reopen: { workflowId: "absent" },
   reset: { workflowId: "absent" },
-  fork: { workflowId: "absent", newWorkflowId: "absent-too" },
+  // Without the id of the fork: who gives one has to have the role `start`, too.
+  fork: { workflowId: "absent" },
   deploy: { archive: Buffer.from("no package").toString("base64") },
   listPackages: {},
   listWorkers: {},
@@ -381,7 +382,7 @@ describe("a namespace that the caller has no part in", () => {
 /** Names of things that are looked up. */
 const idFields = new Set(["workflowId", "runId", "parentWorkflowId", "version", "scheduleId"]);
 /** Names that the caller makes up for the call itself. */
-const ownNames = new Set(["requestId", "signalId", "updateId", "after"]);
+const ownNames = new Set(["requestId", "signalId", "updateId", "newWorkflowId", "after"]);
 
 // I-56
 describe("an id", () => {
@@ -419,6 +420,7 @@ describe("an id", () => {
         const request = {
           ...requests[method],
           ...(field === "runId" ? { workflowId: "own-run" } : {}),
+          ...(method === "fork" ? { newWorkflowId: "made-here" } : {}),
           [field]: id,
         };
         const answer =
@@ -526,6 +528,17 @@ describe("many calls in one request", () => {
     for (const namespace of ["foreign", "missing"])
       expect(await codesIn(namespace)).toEqual(calls.map((operation) => [operation, "namespace_not_found"]));
   });
+});
+
+it("a fork is made by who may operate and start", async () => {
+  const request = { workflowId: "own-run", toSeq: 1, newWorkflowId: "forked" };
+  const ask = async (held: readonly ("operate" | "start")[]): Promise<string> => {
+    const token = keyFor({ roles: held, namespaces: ["own"] });
+    return codeOf(await callHttp({ url: server.url, token }, ...toHttp("fork", "own", request)));
+  };
+  expect(await ask(["operate"])).toBe("permission_denied");
+  expect(await ask(["start"])).toBe("permission_denied");
+  expect(await ask(["operate", "start"])).toBe("ok");
 });
 
 describe("a schedule", () => {

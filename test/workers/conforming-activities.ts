@@ -12,6 +12,9 @@ export function conformingActivities() {
     activity("fail-for-good", (message: string) => {
       throw new ApplicationFailure(message, { nonRetryable: true });
     }),
+    activity("park", (message: string) => {
+      throw new ApplicationFailure(message, { park: true });
+    }),
     activity("beat", async (input: unknown, task) => {
       task.heartbeat(input);
       await pause(100);

@@ -79,8 +79,16 @@ async def wait(name: str, task: Task) -> None:
         note("wait", f"{name} was cancelled: {task.cancel_reason}")
 
 
+@activity("pay")
+def pay(name: str) -> str:
+    note("pay", name)
+    if not (folder / f"key of {name}").exists():
+        raise ApplicationFailure("the key has expired", type="KeyExpired", park=True)
+    return f"paid {name}"
+
+
 async def main(*, url: str) -> None:
-    activities: list[Any] = [charge, import_rows, slow, wait]
+    activities: list[Any] = [charge, import_rows, slow, wait, pay]
     queues = os.environ.get("AION_TASK_QUEUES", "python").split(",")
     worker = Worker(url, activities=activities, task_queues=queues, token=os.environ.get("AION_TOKEN"))
     started = time.monotonic()

@@ -33,6 +33,11 @@ def fail_for_good(message: str) -> None:
     raise ApplicationFailure(message, non_retryable=True)
 
 
+@activity("park")
+def park(message: str) -> None:
+    raise ApplicationFailure(message, park=True)
+
+
 @activity("beat")
 def beat(details: Any, task: Task) -> None:
     task.heartbeat(details)
@@ -144,6 +149,7 @@ async def main() -> None:
             echo,
             fail,
             fail_for_good,
+            park,
             beat,
             last_beat,
             wait_in_thread if make == "threads" else wait,

@@ -51,6 +51,18 @@ def test_a_failure_of_the_author_has_what_the_author_says() -> None:
         "stack": "",
     }
     assert failure_of(ApplicationFailure("plain")).type == "Error"
+    assert not failure_of(error).HasField("park")
+
+
+def test_a_failure_that_asks_for_an_operator_says_so() -> None:
+    failure = failure_of(ApplicationFailure("the key has expired", type="KeyExpired", park=True))
+    assert MessageToDict(failure) | {"stack": ""} == {
+        "kind": "application",
+        "message": "the key has expired",
+        "type": "KeyExpired",
+        "park": True,
+        "stack": "",
+    }
 
 
 def test_errors_of_the_worker_have_their_code() -> None:

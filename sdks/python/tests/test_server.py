@@ -165,6 +165,30 @@ async def world(serving: World) -> AsyncIterator[World]:
     await serving.end_workers()
 
 
+async def test_an_activity_that_asks_for_an_operator_waits_until_it_is_resumed(world: World) -> None:
+    await world.work()
+    await world.start("paying", "p-1", "p-1")
+
+    async def parked() -> Any:
+        return (await world.ask("/p-1")).get("parked")
+
+    async with asyncio.timeout(WITHIN):
+        while await parked() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    [waiting] = (await parked())["activities"]
+    assert (waiting["activityType"], waiting["taskQueue"], waiting["attempt"], waiting["message"]) == (
+        "pay",
+        "python",
+        1,
+        "the key has expired",
+    )
+    assert world.noted("pay") == ["p-1"]
+    world.let("key of p-1")
+    assert (await world.ask("/p-1/resume-activity", {"reason": "renewed"}))["ordinals"] == [0]
+    assert await world.result("p-1") == "paid p-1"
+    assert world.noted("pay") == ["p-1", "p-1"]
+
+
 async def test_an_activity_of_a_packaged_workflow_is_run_in_python(world: World) -> None:
     worker = await world.work()
     await world.start("order", "o-1", {"id": "1", "amount": 5})

@@ -37,3 +37,7 @@ export const slowly = workflow("slowly", async (names: readonly string[]) =>
 );
 
 export const waiting = workflow("waiting", async (name: string) => await wait(name));
+
+const pay = activity<string, string>("pay", { ...elsewhere, retry: { maxAttempts: 9, initialDelay: 10 } });
+
+export const paying = workflow("paying", async (name: string) => await pay(name));

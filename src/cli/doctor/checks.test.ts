@@ -18,6 +18,7 @@ import {
 import { checkServerClock, checkServerVersion, parseLive } from "./server-checks.ts";
 import {
   checkBlocked,
+  checkParked,
   checkClock,
   checkOwner,
   checkSchedules,
@@ -45,6 +46,7 @@ const facts: StoreFacts = {
   runCount: 10,
   runningCount: 2,
   blockedCount: 0,
+  parkedCount: 0,
   underWayCount: 0,
   dueCount: 0,
   messageCount: 0,
@@ -312,6 +314,14 @@ describe("the check of the clock", () => {
 });
 
 describe("the check of the runs", () => {
+  it("finds those of which activities are parked", () => {
+    expect(checkParked(facts).status).toBe("ok");
+    expect(checkParked({ ...facts, parkedCount: 1 })).toMatchObject({
+      status: "warning",
+      message: "activities of 1 of 2 running runs wait for an operator",
+    });
+  });
+
   it("finds those that are blocked", () => {
     expect(checkBlocked(facts).status).toBe("ok");
     expect(checkBlocked({ ...facts, blockedCount: 1 })).toMatchObject({

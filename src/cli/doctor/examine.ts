@@ -16,7 +16,9 @@ import { probe } from "./probe.ts";
 import { lookAtServer } from "./server-checks.ts";
 import type { Ping } from "./store-checks.ts";
 import {
+  checkAttributes,
   checkBlocked,
+  checkParked,
   checkClock,
   checkOwner,
   checkSchedules,
@@ -100,11 +102,16 @@ async function* lookAtStore(place: PlaceFacts, integrityTimeoutMs: number): Asyn
     return;
   }
   yield await checkIntegrity(file, integrityTimeoutMs);
+  const compared = await probe({ probe: "attributes", path: file }, storeTimeoutMs);
+  yield compared.kind === "done"
+    ? checkAttributes(compared.result)
+    : unanswered("attributes", compared, `the store ${file}`);
   const facts = store.result;
   yield checkOwner(facts.owner, await ping(facts.owner), now);
   yield checkVersion(facts, thisVersion());
   yield checkClock(facts, now);
   yield checkBlocked(facts);
+  yield checkParked(facts);
   yield checkTimers(facts, now);
   const schedules = await probe({ probe: "schedules", path: file, now }, storeTimeoutMs);
   yield schedules.kind === "done"

@@ -12,10 +12,12 @@ export const checkNames = [
   "store",
   "log",
   "integrity",
+  "attributes",
   "owner",
   "version",
   "clock",
   "blocked",
+  "parked",
   "timers",
   "schedules",
 ] as const;

@@ -5,6 +5,7 @@ import { messageOf } from "../../core/payload.ts";
 import { listSchedules, storedSchedules } from "../../engine/schedule-views.ts";
 import { openSqliteStore } from "../../store/sqlite/store.ts";
 import { checkTable, inspectSqliteStore, listTables } from "../../store/sqlite/inspection.ts";
+import { compareAttributes } from "./compare-attributes.ts";
 import { lookAtPlace, measureSync } from "./disk.ts";
 import type { ProbeAnswer, ProbeRequest, ScheduleFacts } from "./probe.ts";
 
@@ -37,6 +38,8 @@ function run(request: ProbeRequest): unknown {
       return inspectSqliteStore(request.path, request);
     case "integrity":
       return checkTables(request.path);
+    case "attributes":
+      return compareAttributes(request.path);
     case "schedules":
       return lookAtSchedules(request.path, request.now);
   }

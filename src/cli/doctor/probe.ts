@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { StoreFacts } from "../../store/sqlite/inspection.ts";
+import type { AttributeFacts } from "./compare-attributes.ts";
 import type { PlaceFacts, SyncFacts } from "./disk.ts";
 
 export interface ScheduleFacts {
@@ -13,7 +14,7 @@ export type ProbeRequest =
   | { readonly probe: "place"; readonly path: string }
   | { readonly probe: "sync"; readonly file: string }
   | { readonly probe: "store"; readonly path: string; readonly now: number; readonly dueBy: number }
-  | { readonly probe: "integrity"; readonly path: string }
+  | { readonly probe: "integrity" | "attributes"; readonly path: string }
   | { readonly probe: "schedules"; readonly path: string; readonly now: number };
 
 interface ProbeResults {
@@ -21,6 +22,7 @@ interface ProbeResults {
   readonly sync: SyncFacts;
   readonly store: StoreFacts;
   readonly integrity: { readonly damage?: string };
+  readonly attributes: AttributeFacts;
   readonly schedules: ScheduleFacts;
 }
 

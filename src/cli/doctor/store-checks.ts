@@ -4,6 +4,7 @@ import type { StoreFacts } from "../../store/sqlite/inspection.ts";
 import type { OwnerFacts } from "../../store/sqlite/owner.ts";
 import { isLaterVersion } from "../../store/sqlite/version.ts";
 import { formatSpan, formatWhen } from "../instant.ts";
+import type { AttributeFacts } from "./compare-attributes.ts";
 import type { Facts, Finding } from "./finding.ts";
 import type { ScheduleFacts } from "./probe.ts";
 import { failed, ok, warning } from "./finding.ts";
@@ -96,6 +97,21 @@ export function checkClock({ latestAt, owner }: StoreFacts, now: number): Findin
   );
 }
 
+const differingShown = 5;
+
+export function checkAttributes({ runCount, differing }: AttributeFacts): Finding {
+  const facts: Facts = { runCount, differingCount: differing.length };
+  if (differing.length === 0)
+    return ok("attributes", `each of the newest ${runCount} runs is found by what its history says`, facts);
+  const shown = differing.slice(0, differingShown).join(", ");
+  return failed(
+    "attributes",
+    `${differing.length} of the newest ${runCount} runs are found by something else than their histories say: ${shown}`,
+    "Their histories are right, and lists by search attributes are not. It is a bug of Aion, or somebody changed the file: please report it.",
+    facts,
+  );
+}
+
 export function checkBlocked({ blockedCount, runCount, runningCount }: StoreFacts): Finding {
   const facts: Facts = { runCount, runningCount, blockedCount };
   if (blockedCount === 0)
@@ -104,6 +120,18 @@ export function checkBlocked({ blockedCount, runCount, runningCount }: StoreFact
     "blocked",
     `${blockedCount} of ${runningCount} running runs cannot go on until somebody acts`,
     "`aion list --blocked` shows them, `aion describe ID` why.",
+    facts,
+  );
+}
+
+export function checkParked({ parkedCount, runningCount }: StoreFacts): Finding {
+  const facts: Facts = { runningCount, parkedCount };
+  if (parkedCount === 0)
+    return ok("parked", `no activity waits for an operator, in ${runningCount} running runs`, facts);
+  return warning(
+    "parked",
+    `activities of ${parkedCount} of ${runningCount} running runs wait for an operator`,
+    "`aion list --parked` shows which, and why; `aion resume --parked` lets them go on when the cause is mended.",
     facts,
   );
 }

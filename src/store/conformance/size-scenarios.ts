@@ -149,8 +149,8 @@ export const sizeScenarios: readonly Scenario[] = [
           runId,
           events: [
             {
-              ...startedEvent(runId),
               type: "WorkflowStarted",
+              recordedAt: 1_700_000_000_000,
               runId,
               workflowType: "order",
               version: "v1",

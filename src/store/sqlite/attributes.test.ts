@@ -4,12 +4,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AttributeCondition, AttributeScalar } from "../../core/attribute-filter.ts";
 import { parseWhere } from "../../core/attribute-filter.ts";
 import type { AttributeData, Attributes } from "../../core/attributes.ts";
-import { VirtualClock, World, leaseMs } from "../conformance/world.ts";
-import type { RunFilter, Store } from "../contract.ts";
+import { encodeCommit } from "../commit.ts";
+import { VirtualClock, World, endOf, idOf, leaseMs, runOf, startOf } from "../conformance/world.ts";
+import type { Commit, RunFilter, Store } from "../contract.ts";
 import { openMemoryStore } from "../memory.ts";
 import { openDatabase } from "./migrate.ts";
 import { Reader } from "./reader.ts";
 import { openSqliteStore } from "./store.ts";
+import { Writer } from "./writer.ts";
 
 describe("of many runs", () => {
   const runCount = 30_000;
@@ -210,3 +212,33 @@ it(
     );
   },
 );
+
+it("cost a commit that has none nothing: no statement about them is executed", () => {
+  const database = openDatabase({ path: ":memory:", readOnly: false });
+  const executed: string[] = [];
+  const prepare = database.prepare.bind(database);
+  database.prepare = (sql) => {
+    const statement = prepare(sql);
+    const run = statement.run.bind(statement);
+    statement.run = (...values: never[]) => {
+      if (sql.includes("attributes")) executed.push(sql.slice(0, 6));
+      return run(...values);
+    };
+    return statement;
+  };
+  const writer = new Writer(database, { path: ":memory:", storeName: "sqlite::memory:" });
+  const run = { runKey: 1, workflowId: idOf("w"), runId: startOf("w").runId, headSeq: 1, wakeAt: null };
+  const append = (commit: Commit): unknown =>
+    writer.run([{ kind: "append", epoch: 1, now: 0, commits: [encodeCommit(commit)] }])[0];
+  writer.run([{ kind: "claim", claim: { leaseMs: 1_000 }, now: 0, version: "0" }]);
+  append({ start: startOf("w") });
+  append({ run: runOf(run) });
+  append({
+    run: runOf({ ...run, headSeq: 2 }, { status: "completed", closedAt: 1, events: [endOf("completed")] }),
+  });
+  expect(executed).toEqual([]);
+  append({ start: startOf("v", { attributes: { amount: 5, tags: ["a", "b"] } }) });
+  append({ run: runOf({ ...run, runKey: 2, workflowId: idOf("v") }, { attributes: { amount: 6 } }) });
+  expect(executed).toEqual(["INSERT", "INSERT", "INSERT", "DELETE", "INSERT"]);
+  database.close();
+});

@@ -121,3 +121,19 @@ describe("where the file system knows no links", () => {
     expect(leftovers()).toEqual([]);
   });
 });
+
+it("the runs of a copy are found by their attributes, as those of the store are", async () => {
+  const store = openSqliteStore({ path: from, writer: "inline" });
+  const token = await store.claim({ leaseMs: 60_000 });
+  await store.append(token, [
+    { start: startOf("w", { attributes: { amount: 5, tags: ["a", "b"] } }) },
+    { start: startOf("v", { attributes: { amount: 6 } }) },
+  ]);
+  await store.close();
+  await backUpSqliteStore({ from, to });
+  const copy = openSqliteStore({ path: to, readOnly: true });
+  const attributes = [{ name: "tags", kind: "in", values: ["b"] }] as const;
+  const { runs } = await copy.list({ attributes }, { limit: 5, withAttributes: true });
+  expect(runs).toMatchObject([{ workflowId: "w", attributes: { amount: 5, tags: ["a", "b"] } }]);
+  await copy.close();
+});

@@ -13,6 +13,8 @@ export interface StoreFacts {
   readonly runningCount: number;
   /** Running, and held until somebody acts. */
   readonly blockedCount: number;
+  /** Runs of which activities wait for an operator. */
+  readonly parkedCount: number;
   /** Running, and marked as to be taken up at once: an activity is under way, or the engine that had it is gone. */
   readonly underWayCount: number;
   /** Running, with a timer, a backoff or a time-out that was due by `dueBy`; at most `countMax`. */
@@ -66,6 +68,10 @@ export function inspectSqliteStore(
       blockedCount:
         number(
           "SELECT count(*) FROM runs INDEXED BY runs_blocked WHERE blocked IS NOT NULL AND closed_at IS NULL",
+        ) ?? 0,
+      parkedCount:
+        number(
+          "SELECT count(*) FROM runs INDEXED BY runs_parked WHERE parked IS NOT NULL AND closed_at IS NULL",
         ) ?? 0,
       underWayCount:
         number("SELECT count(*) FROM runs INDEXED BY runs_open WHERE closed_at IS NULL AND wake_at = 0") ?? 0,

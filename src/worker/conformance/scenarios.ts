@@ -10,6 +10,7 @@ import { protocolVersion } from "../../protocol/frames.ts";
  * - `echo` returns its input.
  * - `fail` fails with its input as the message; it may be tried again.
  * - `fail-for-good` does the same, as a failure that is not to be tried again.
+ * - `park` does the same, as a failure whose cause an operator has to mend.
  * - `beat` sends a heartbeat with its input as details, waits for a tenth of a second and returns null.
  * - `last-beat` returns the details that an earlier attempt left, null if none did.
  * - `wait` waits until it is cancelled, and then fails, however it likes.
@@ -20,6 +21,7 @@ export const conformanceActivities = [
   "echo",
   "fail",
   "fail-for-good",
+  "park",
   "beat",
   "last-beat",
   "wait",
@@ -180,6 +182,23 @@ export const workerScenarios: readonly WorkerScenario[] = [
         outcome: {
           kind: "failed",
           failure: { kind: "application", message: "no such card", nonRetryable: true },
+        },
+      }),
+      acknowledge("t1"),
+    ],
+  },
+  {
+    name: "fails a task that is to wait for an operator",
+    capacity: 2,
+    steps: [
+      ...opening,
+      task("t1", "park", "the key has expired"),
+      says({
+        type: "report",
+        token: "t1",
+        outcome: {
+          kind: "failed",
+          failure: { kind: "application", message: "the key has expired", park: true },
         },
       }),
       acknowledge("t1"),

@@ -20,18 +20,26 @@ _DETAILS_MAX_BYTES = 64 * 1024
 
 
 class ApplicationFailure(Exception):
-    """Raised by activities to fail with a type, with details, or for good.
+    """Raised by activities to fail with a type, with details, for good, or until somebody has mended the cause.
 
     `type` is what retry policies and handlers match on. `non_retryable`: the engine does not try again, whatever the policy.
+    `park`: the activity does not fail; it waits for an operator, who resumes it when the cause is mended.
     `details`: JSON data for whoever handles it. The cause is that of `raise … from …`.
     """
 
     def __init__(
-        self, message: str, *, type: str = "Error", non_retryable: bool = False, details: Any = None
+        self,
+        message: str,
+        *,
+        type: str = "Error",
+        non_retryable: bool = False,
+        park: bool = False,
+        details: Any = None,
     ) -> None:
         super().__init__(message)
         self.type = type
         self.non_retryable = non_retryable
+        self.park = park
         self.details = details
 
 
@@ -60,6 +68,8 @@ def _to_failure(error: BaseException, converter: Converter, depth: int) -> workf
         # Only where it is set, as elsewhere: an absent field is false.
         if error.non_retryable:
             failure.non_retryable = True
+        if error.park:
+            failure.park = True
         if error.details is not None:
             failure.details.CopyFrom(_to_details(error.details, converter))
     else:

@@ -46,7 +46,7 @@ class Failure(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., type: _Optional[str] = ..., non_retryable: bool = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., stack: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., of: _Optional[str] = ..., attempt: _Optional[int] = ..., child_workflow_id: _Optional[str] = ..., timeout: _Optional[str] = ..., park: bool = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_type", "input", "workflow_id", "request_id", "reuse", "start_delay_ms", "run_timeout_ms", "execution_timeout_ms", "signal")
+    __slots__ = ("namespace", "workflow_type", "input", "workflow_id", "request_id", "reuse", "start_delay_ms", "run_timeout_ms", "execution_timeout_ms", "signal", "attributes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class StartRequest(_message.Message):
     RUN_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_type: str
     input: _struct_pb2.Value
@@ -67,7 +68,8 @@ class StartRequest(_message.Message):
     run_timeout_ms: float
     execution_timeout_ms: float
     signal: StartSignal
-    def __init__(self, namespace: _Optional[str] = ..., workflow_type: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., workflow_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reuse: _Optional[str] = ..., start_delay_ms: _Optional[float] = ..., run_timeout_ms: _Optional[float] = ..., execution_timeout_ms: _Optional[float] = ..., signal: _Optional[_Union[StartSignal, _Mapping]] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, namespace: _Optional[str] = ..., workflow_type: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., workflow_id: _Optional[str] = ..., request_id: _Optional[str] = ..., reuse: _Optional[str] = ..., start_delay_ms: _Optional[float] = ..., run_timeout_ms: _Optional[float] = ..., execution_timeout_ms: _Optional[float] = ..., signal: _Optional[_Union[StartSignal, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class StartSignal(_message.Message):
     __slots__ = ("name", "payload", "signal_id")
@@ -90,7 +92,7 @@ class StartResponse(_message.Message):
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., is_new: bool = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor", "is_parked")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "limit", "cursor", "is_parked", "where", "with_attributes")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +106,8 @@ class ListRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     IS_PARKED_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    WITH_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -117,7 +121,9 @@ class ListRequest(_message.Message):
     limit: int
     cursor: str
     is_parked: bool
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., is_parked: bool = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    with_attributes: bool
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., is_parked: bool = ..., where: _Optional[_Iterable[str]] = ..., with_attributes: bool = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("runs", "next_cursor")
@@ -128,7 +134,7 @@ class ListResponse(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "is_parked")
+    __slots__ = ("namespace", "workflow_id", "workflow_type", "status", "is_blocked", "started_after", "started_before", "closed_after", "closed_before", "parent_workflow_id", "is_parked", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +146,7 @@ class CountRequest(_message.Message):
     CLOSED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     IS_PARKED_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     workflow_id: str
     workflow_type: str
@@ -151,7 +158,8 @@ class CountRequest(_message.Message):
     closed_before: float
     parent_workflow_id: str
     is_parked: bool
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., is_parked: bool = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., status: _Optional[str] = ..., is_blocked: bool = ..., started_after: _Optional[float] = ..., started_before: _Optional[float] = ..., closed_after: _Optional[float] = ..., closed_before: _Optional[float] = ..., parent_workflow_id: _Optional[str] = ..., is_parked: bool = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("count",)
@@ -160,7 +168,7 @@ class CountResponse(_message.Message):
     def __init__(self, count: _Optional[float] = ...) -> None: ...
 
 class RunSummary(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "parked")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "parked", "attributes")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -172,6 +180,7 @@ class RunSummary(_message.Message):
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     PARENT_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     PARKED_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -183,7 +192,8 @@ class RunSummary(_message.Message):
     blocked: str
     parent_workflow_id: str
     parked: Parked
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Parked(_message.Message):
     __slots__ = ("count", "activities")
@@ -220,7 +230,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "parked")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "parked", "attributes")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +254,7 @@ class RunDescription(_message.Message):
     PENDING_UPDATES_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     PARKED_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -267,7 +278,8 @@ class RunDescription(_message.Message):
     pending_updates: _containers.RepeatedCompositeFieldContainer[PendingUpdate]
     paused: Pause
     parked: Parked
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ...) -> None: ...
+    attributes: _struct_pb2.Struct
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("since", "reason")
@@ -462,7 +474,7 @@ class FollowResponse(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., event: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class FeedRequest(_message.Message):
-    __slots__ = ("namespace", "after", "limit", "wait_ms", "workflow_id", "workflow_type", "types")
+    __slots__ = ("namespace", "after", "limit", "wait_ms", "workflow_id", "workflow_type", "types", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -470,6 +482,7 @@ class FeedRequest(_message.Message):
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     after: str
     limit: int
@@ -477,7 +490,8 @@ class FeedRequest(_message.Message):
     workflow_id: str
     workflow_type: str
     types: str
-    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., wait_ms: _Optional[int] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., limit: _Optional[int] = ..., wait_ms: _Optional[int] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FeedResponse(_message.Message):
     __slots__ = ("events", "next_cursor", "is_at_head")
@@ -518,18 +532,20 @@ class UnreadableEvents(_message.Message):
     def __init__(self, first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("namespace", "after", "workflow_id", "workflow_type", "types")
+    __slots__ = ("namespace", "after", "workflow_id", "workflow_type", "types", "where")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     after: str
     workflow_id: str
     workflow_type: str
     types: str
-    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ...) -> None: ...
+    where: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[str] = ..., workflow_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., types: _Optional[str] = ..., where: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "name", "payload", "signal_id")
@@ -727,48 +743,6 @@ class ReopenResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class ResumeActivityRequest(_message.Message):
-    __slots__ = ("namespace", "workflow_id", "run_id", "ordinal", "activity_type", "outcome", "result", "failure", "reason", "request_id")
-    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
-    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    ORDINAL_FIELD_NUMBER: _ClassVar[int]
-    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
-    OUTCOME_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    namespace: str
-    workflow_id: str
-    run_id: str
-    ordinal: int
-    activity_type: str
-    outcome: str
-    result: _struct_pb2.Value
-    failure: OperatorFailure
-    reason: str
-    request_id: str
-    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., outcome: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[OperatorFailure, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
-
-class OperatorFailure(_message.Message):
-    __slots__ = ("message", "type", "details")
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    TYPE_FIELD_NUMBER: _ClassVar[int]
-    DETAILS_FIELD_NUMBER: _ClassVar[int]
-    message: str
-    type: str
-    details: _struct_pb2.Value
-    def __init__(self, message: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
-
-class ResumeActivityResponse(_message.Message):
-    __slots__ = ("run_id", "ordinals")
-    RUN_ID_FIELD_NUMBER: _ClassVar[int]
-    ORDINALS_FIELD_NUMBER: _ClassVar[int]
-    run_id: str
-    ordinals: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
-
 class ResetRequest(_message.Message):
     __slots__ = ("namespace", "workflow_id", "run_id", "to_seq", "reason", "request_id", "signals", "version")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -838,6 +812,48 @@ class ForkResponse(_message.Message):
     reset_from: str
     is_new: bool
     def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., reset_from: _Optional[str] = ..., is_new: bool = ...) -> None: ...
+
+class ResumeActivityRequest(_message.Message):
+    __slots__ = ("namespace", "workflow_id", "run_id", "ordinal", "activity_type", "outcome", "result", "failure", "reason", "request_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    workflow_id: str
+    run_id: str
+    ordinal: int
+    activity_type: str
+    outcome: str
+    result: _struct_pb2.Value
+    failure: OperatorFailure
+    reason: str
+    request_id: str
+    def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., activity_type: _Optional[str] = ..., outcome: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[OperatorFailure, _Mapping]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class OperatorFailure(_message.Message):
+    __slots__ = ("message", "type", "details")
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    type: str
+    details: _struct_pb2.Value
+    def __init__(self, message: _Optional[str] = ..., type: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+
+class ResumeActivityResponse(_message.Message):
+    __slots__ = ("run_id", "ordinals")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDINALS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    ordinals: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run_id: _Optional[str] = ..., ordinals: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ("namespace", "task_queue")
