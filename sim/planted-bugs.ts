@@ -438,7 +438,7 @@ let latestMs = 0;`,
     name: "final-failure-retried",
     claim: "A failure that is not to be retried is retried.",
     invariants: [10],
-    within: 10,
+    within: 50,
     edits: [
       edit(
         "engine/attempt.ts",
