@@ -11,12 +11,14 @@ import {
   random,
   receive,
   signal,
+  signalWorkflow,
   sleep,
   update,
   uuid,
   workflow,
 } from "aion/workflow";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { overStore } from "../recovery/over-store.ts";
 import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
 
 const go = signal<string>("go");
@@ -482,6 +484,36 @@ describe("the children of a run that is reset", () => {
     await t.settle();
     expect((await t.client.get("one").describe()).runs).toHaveLength(2);
     await run.terminate();
+  });
+
+  it("that have the id of the run itself are no reason to wait for what is sent to it meanwhile", async () => {
+    const inner = openMemoryStore();
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const store = overStore(inner, {
+      readRunChain: async (workflowId) => {
+        const now = meanwhile;
+        meanwhile = undefined;
+        await now?.();
+        return await inner.readRunChain(workflowId);
+      },
+    });
+    const nobody = workflow("nobody", async () => 0);
+    const own = workflow("own", async () => {
+      await child(nobody, undefined, { id: info().workflowId }).catch(() => undefined);
+      return await receive(go);
+    });
+    const sender = workflow("sender", async () => {
+      await signalWorkflow("itself", go, "x");
+    });
+    await using t = await TestEngine.open({ store, workflows: [own, nobody, sender], activities: [] });
+    const run = await t.client.start(own, undefined, { id: "itself" });
+    await t.settle();
+    meanwhile = async () => {
+      const sending = await t.client.start(sender);
+      await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 1);
+    };
+    await run.reset({ toSeq: await seqOf(run, "ChildWorkflowStarted") });
+    expect(await t.result(run)).toBe("x");
   });
 });
 
