@@ -1733,7 +1733,7 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/reset-source.ts",
-        "    signals.push(...later.slice(copiedCount(started, later)).filter(isSignal));\n",
+        "    signals.push(...events.slice(copiedCount(started, events)).filter(isSignal));\n",
         "",
       ),
     ],

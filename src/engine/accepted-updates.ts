@@ -9,6 +9,7 @@ import type { RunState } from "../replay/run-state.ts";
 import type { AcceptedUpdate } from "../replay/update-states.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { loadState } from "./load.ts";
+import { goneOnFrom } from "./reset-source.ts";
 
 /**
  * What histories tell of updates. An update that was accepted has one outcome: its own `UpdateCompleted` or, if its run ended first, that
@@ -26,15 +27,35 @@ export async function findUpdate(
   run: RunRecord,
   updateId: string,
 ): Promise<UpdatePlace | undefined> {
-  for (let at: RunRecord | undefined = run; at !== undefined;) {
+  const seen = new Set<RunRecord["runKey"]>();
+  const left = [run];
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    if (seen.has(at.runKey)) continue;
+    seen.add(at.runKey);
     const state = await loadState(at, store);
     const update = state.updates.of(updateId);
     if (update !== undefined) return (await findTold(store, at, state, update)) ?? { run: at, update };
-    const before = predecessorOf(state.started);
-    if (before === undefined || !state.updates.hasEarlier(updateId)) return undefined;
-    at = await store.findRun(at.workflowId, before);
+    if (state.updates.hasEarlier(updateId)) left.push(...(await runsBefore(store, at, state)));
   }
   return undefined;
+}
+
+/** The run before it in its chain, last; and before that, of one that goes on from an earlier run, what that one had gone on as. */
+async function runsBefore(
+  store: Store,
+  { workflowId, firstSeq }: RunRecord,
+  { started }: RunState,
+): Promise<readonly RunRecord[]> {
+  const runs: (RunRecord | undefined)[] = [];
+  const { resetOf } = started;
+  if (resetOf !== undefined && resetOf.workflowId === undefined && resetOf.latestRunId !== undefined) {
+    const from = await store.findRun(workflowId, resetOf.runId);
+    const goneOn = from === undefined ? [] : await goneOnFrom(store, from);
+    runs.push(goneOn.findLast((run) => run.firstSeq < firstSeq) ?? from);
+  }
+  const before = predecessorOf(started);
+  if (before !== undefined) runs.push(await store.findRun(workflowId, before));
+  return runs.filter((run) => run !== undefined);
 }
 
 /**
@@ -43,7 +64,7 @@ export async function findUpdate(
  */
 async function findTold(
   store: Store,
-  { workflowId }: RunRecord,
+  { workflowId, runId }: RunRecord,
   { started }: RunState,
   { updateId, acceptedSeq }: AcceptedUpdate,
 ): Promise<UpdatePlace | undefined> {
@@ -52,10 +73,17 @@ async function findTold(
   if (acceptedSeq - started.seq >= resetOf.eventCount) return undefined;
   const from = await store.findRun(workflowId, resetOf.runId);
   if (from === undefined) return undefined;
-  const place = await findUpdate(store, from, updateId);
-  if (place?.update.settledSeq === undefined) return undefined;
-  const end = await readOne(store, place.run, place.update.settledSeq);
-  return isReset(end) ? undefined : place;
+  let place = await findUpdate(store, from, updateId);
+  while (place?.update.settledSeq !== undefined) {
+    const end = await readOne(store, place.run, place.update.settledSeq);
+    if (!isReset(end)) return place;
+    if (end.resetTo === runId) return undefined;
+    // The run that it is copied from went on as another before.
+    const next = await findCarried(store, place.run, end, updateId);
+    if (next === undefined) return place;
+    place = next;
+  }
+  return undefined;
 }
 
 /** The same by ids; a run that is not there has accepted nothing. */

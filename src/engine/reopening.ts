@@ -286,8 +286,9 @@ async function outcomeFor(
   { ordinal, parentRunId, childWorkflowId, parentClosePolicy }: OpenChild,
   wasHeard: boolean,
 ): Promise<OutgoingMessage["message"] | undefined> {
-  await mailbox.settled(childWorkflowId);
   const { workflowId, runId } = row;
+  // Nobody comes near the workflow itself meanwhile: what is sent to it waits for this.
+  if (childWorkflowId !== workflowId) await mailbox.settled(childWorkflowId);
   const child = await store.findRun(childWorkflowId);
   const what = `child ${childWorkflowId} of run ${runId} of workflow ${workflowId}`;
   if (child === undefined || !isChildOf(child.parent, { workflowId, runId: parentRunId, ordinal }))

@@ -7,6 +7,7 @@ import type { ResetPoint } from "../replay/reset-points.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore } from "./load.ts";
+import { readStart } from "./views.ts";
 
 const pageEvents = 2_000;
 
@@ -49,25 +50,47 @@ export async function readSegment(store: HistoryStore, run: RunRecord): Promise<
   return events;
 }
 
-/**
- * The signals that came after a point of a run, and to the runs that went on from it, in their order. Each once: what was handed on from
- * one run to the next was received by the first of them.
- */
-export async function carriedSignals(
+/** The runs that a run went on as, one after the other, in one piece of work. */
+export async function goneOnFrom(
   store: Store,
-  { run, events }: Source,
-  afterSeq: number,
-): Promise<readonly EventOf<"SignalReceived">[]> {
-  const signals = events.filter(isSignal).filter(({ seq }) => seq > afterSeq);
-  const chain = await store.readRunChain(run.workflowId);
-  let before = run.runId;
-  for (const next of chain.slice(chain.findIndex(({ runKey }) => runKey === run.runKey) + 1)) {
-    const later = await readSegment(store, next);
-    const [started] = later;
-    if (started?.type !== "WorkflowStarted" || predecessorOf(started) !== before) break;
+  { workflowId, runKey, runId }: RunRecord,
+): Promise<readonly RunRecord[]> {
+  const chain = await store.readRunChain(workflowId);
+  const runs: RunRecord[] = [];
+  let before = runId;
+  for (const next of chain.slice(chain.findIndex((run) => run.runKey === runKey) + 1)) {
+    const started = await readStart(store, next);
+    if (started === undefined || predecessorOf(started) !== before) break;
     before = next.runId;
-    signals.push(...later.slice(copiedCount(started, later)).filter(isSignal));
+    runs.push(next);
   }
+  return runs;
+}
+
+type SignalReceived = Event & EventOf<"SignalReceived">;
+
+/** The signals that came to the runs that a run went on as, in their order. */
+export async function laterSignals(store: Store, { run }: Source): Promise<readonly SignalReceived[]> {
+  const signals: SignalReceived[] = [];
+  for (const next of await goneOnFrom(store, run)) {
+    const events = await readSegment(store, next);
+    const [started] = events;
+    if (started?.type !== "WorkflowStarted") break;
+    signals.push(...events.slice(copiedCount(started, events)).filter(isSignal));
+  }
+  return signals;
+}
+
+/**
+ * The signals that came after a point of a run, and then those that came later, in their order. Each once: what was handed on from one
+ * run to the next was received by the first of them.
+ */
+export function carriedSignals(
+  { events }: Source,
+  later: readonly SignalReceived[],
+  afterSeq: number,
+): readonly SignalReceived[] {
+  const signals = [...events.filter(isSignal).filter(({ seq }) => seq > afterSeq), ...later];
   const known = new Set(
     events.filter(({ seq }) => seq <= afterSeq).flatMap((event) => (isSignal(event) ? [event.signalId] : [])),
   );
@@ -86,6 +109,6 @@ function copiedCount({ resetOf }: EventOf<"WorkflowStarted">, events: readonly E
   return resetOf.eventCount + 1 + (reset?.type === "WorkflowReset" ? (reset.carriedSignals ?? 0) : 0);
 }
 
-function isSignal(event: Event): event is EventOf<"SignalReceived"> {
+function isSignal(event: Event): event is SignalReceived {
   return event.type === "SignalReceived";
 }

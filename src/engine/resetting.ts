@@ -21,7 +21,7 @@ import type { Kernel } from "./kernel.ts";
 import { loadState } from "./load.ts";
 import { choosePoint, demandPoint } from "./reset-point.ts";
 import type { Source } from "./reset-source.ts";
-import { carriedSignals, readSource } from "./reset-source.ts";
+import { carriedSignals, goneOnFrom, laterSignals, readSource } from "./reset-source.ts";
 import { isAwaited, newsForCopy } from "./taking-over.ts";
 import { timeAnew } from "./time-anew.ts";
 import { tryHistory } from "./trial.ts";
@@ -150,11 +150,13 @@ async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<R
   const isOpen = !isClosed(latest.status);
   const source = await readSource(kernel, latest, asked);
   const latestState = await loadState(latest, kernel.store);
+  const last = (await goneOnFrom(kernel.store, source.run)).at(-1) ?? source.run;
   const draft = await draftRun(kernel, source, asked, {
     workflowId,
     firstSeq: latest.headSeq + (isOpen ? 2 : 1),
     latestRunId: source.run.runKey === latest.runKey ? undefined : latest.runId,
     known: latestState,
+    lastOf: last.runKey === latest.runKey ? latestState : await loadState(last, kernel.store),
     open: isOpen ? latestState : undefined,
   });
   const { start, point } = draft;
@@ -240,6 +242,7 @@ async function fork(kernel: Kernel, newId: WorkflowId, asked: Asked): Promise<Re
     firstSeq: 1,
     latestRunId: undefined,
     known: undefined,
+    lastOf: undefined,
     open: undefined,
   });
   await commit(kernel, { start }, send);
@@ -272,6 +275,8 @@ async function draftRun(
     readonly latestRunId: RunId | undefined;
     /** Of the latest run; `undefined`: a fork. */
     readonly known: RunState | undefined;
+    /** Of the last run that went on from the one that is copied, which may be the latest; `undefined`: a fork. */
+    readonly lastOf: RunState | undefined;
     /** The run that is open, and ends with the same commit. */
     readonly open: RunState | undefined;
   },
@@ -279,6 +284,10 @@ async function draftRun(
   const { run, events, at } = source;
   const runId = kernel.newRunId();
   const version = versionFor(kernel, run, asked.version);
+  const heard = [into.lastOf, into.known].filter((state) => state !== undefined);
+  const later = asked.signals === "carry" ? await laterSignals(kernel.store, source) : undefined;
+  const carriedAfter = ({ seq }: ResetPoint): CopyOptions["carried"] =>
+    later === undefined ? [] : carriedSignals(source, later, seq);
   const draft = (point: ResetPoint, firstSeq: number, carried: CopyOptions["carried"]) => {
     const prefix = stateAfter(run.workflowId, events.slice(0, point.seq - run.firstSeq + 1));
     return copyRun(events, {
@@ -289,7 +298,7 @@ async function draftRun(
       at,
       point,
       carried,
-      known: into.known === undefined ? undefined : knownIds(into.known, prefix, carried),
+      known: heard.length === 0 ? undefined : knownIds(prefix, heard, carried),
       deadlines: timeAnew(prefix.started, prefix.deadlines, at),
       reason: asked.reason,
       requestId: asked.requestId,
@@ -297,7 +306,14 @@ async function draftRun(
   };
   // Under the seqs that the events have where they are copied from: what does not fit is told by those.
   const row: RunRecord = { ...run, workflowId: into.workflowId, runId, version };
-  const attempt = (point: ResetPoint) => tryHistory(kernel, row, draft(point, run.firstSeq, []));
+  const attempt = (point: ResetPoint) =>
+    tryHistory(
+      kernel,
+      row,
+      draft(point, run.firstSeq, carriedAfter(point)),
+      // Who names no point wants one from which it goes on.
+      asked.toSeq === undefined ? { isHeldToLimits: true } : {},
+    );
   const runOf = async (seq: number) =>
     (await kernel.store.readRunChain(run.workflowId)).find(
       ({ firstSeq, headSeq }) => firstSeq <= seq && seq <= headSeq,
@@ -306,8 +322,7 @@ async function draftRun(
     asked.toSeq === undefined
       ? await choosePoint(source, attempt)
       : await demandPoint(source, asked.toSeq, attempt, runOf);
-  const carried = asked.signals === "carry" ? await carriedSignals(kernel.store, source, point.seq) : [];
-  const copied = draft(point, into.firstSeq, carried);
+  const copied = draft(point, into.firstSeq, carriedAfter(point));
   const state = stateAfter(into.workflowId, copied);
   const send = await newsForCopy(kernel, source, state, { ...into, point });
   const { started } = state;
@@ -330,18 +345,36 @@ async function draftRun(
   return { start, point, copy: state, send };
 }
 
-function knownIds(latest: RunState, prefix: RunState, carried: CopyOptions["carried"]): CopyOptions["known"] {
+/** `heard`: of those that may have heard of more than the run before the point, the latest last. */
+function knownIds(
+  { started }: RunState,
+  heard: readonly RunState[],
+  carried: CopyOptions["carried"],
+): CopyOptions["known"] {
   const isCarried = new Set(carried.map(({ signalId }) => signalId));
-  const { started } = prefix;
-  const recent = latest.requests.recent();
-  const join = (own: readonly string[] | undefined, of: readonly string[] | undefined): readonly string[] => [
-    ...new Set([...(own ?? []), ...(of ?? [])]),
-  ];
+  const recent = heard.map(({ requests }) => requests.recent());
+  const join = (
+    own: readonly string[] | undefined,
+    of: readonly (readonly string[])[],
+  ): readonly string[] => [...new Set([...(own ?? []), ...of.flat()])];
+  const signalIds = join(
+    started.signalIds,
+    recent.map((ids) => ids.signalIds),
+  );
   return {
-    signalIds: join(started.signalIds, recent.signalIds).filter((id) => !isCarried.has(id)),
-    updateIds: join(started.updateIds, latest.updates.recentIds()),
-    cancelRequestIds: join(started.cancelRequestIds, recent.cancelRequestIds),
-    controlRequestIds: join(started.controlRequestIds, recent.controlRequestIds),
+    signalIds: signalIds.filter((id) => !isCarried.has(id)),
+    updateIds: join(
+      started.updateIds,
+      heard.map(({ updates }) => updates.recentIds()),
+    ),
+    cancelRequestIds: join(
+      started.cancelRequestIds,
+      recent.map((ids) => ids.cancelRequestIds),
+    ),
+    controlRequestIds: join(
+      started.controlRequestIds,
+      recent.map((ids) => ids.controlRequestIds),
+    ),
   };
 }
 

@@ -165,8 +165,8 @@ async function findReply(
   runId: RunId | undefined,
   requestId: string,
 ): Promise<ResumeActivityReply> {
-  const runs = (await store.readRunChain(workflowId)).toReversed();
-  for (const run of runs) {
+  // The first that has it: those that were reset since have copies.
+  for (const run of await store.readRunChain(workflowId)) {
     if (runId !== undefined && run.runId !== runId) continue;
     const ordinals = await findOrdinals(store, run, requestId);
     if (ordinals !== undefined) return { runId: run.runId, ordinals };

@@ -109,7 +109,8 @@ async function newsOf(
   },
 ): Promise<ChildOutcome | undefined> {
   if (told === undefined && isStillAwaited) return undefined;
-  await mailbox.settled(childWorkflowId);
+  // Nobody comes near the workflow itself meanwhile: what is sent to it waits for this.
+  if (childWorkflowId !== workflowId) await mailbox.settled(childWorkflowId);
   const child = await store.findRun(childWorkflowId);
   const isThere = child !== undefined && isChildOf(child.parent, { workflowId, runId, ordinal });
   const what = `child ${childWorkflowId}, which is open there,`;

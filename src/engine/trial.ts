@@ -27,8 +27,10 @@ export async function tryHistory(
   kernel: Kernel,
   row: RunRecord,
   events: readonly Event[],
+  /** Whether it is none to go on if this engine would hold it at once for a limit. */
+  { isHeldToLimits = kernel.options.onRunLimit === "fail" }: { readonly isHeldToLimits?: boolean } = {},
 ): Promise<TrialOutcome> {
-  const { programs, ports, payloadLimitBytes, onRunLimit } = kernel.options;
+  const { programs, ports, payloadLimitBytes } = kernel.options;
   const { closedAt: _closedAt, ...open } = row;
   const record: RunRecord = { ...open, status: "running", headSeq: row.firstSeq + events.length - 1 };
   const store: HistoryStore = {
@@ -54,7 +56,7 @@ export async function tryHistory(
     return { kind: "diverges", error };
   }
   loaded.instance.dispose();
-  if (onRunLimit === "fail") {
+  if (isHeldToLimits) {
     const error = limitOf(kernel, loaded);
     if (error !== undefined) return { kind: "limited", error };
   }
@@ -64,9 +66,12 @@ export async function tryHistory(
 }
 
 function limitOf({ limits }: Kernel, { state, live }: LoadedRun): AionError | undefined {
+  const { workflowId, historyLength, historyBytes, pausing } = state;
+  // Of each that it is told of later, an event tells that it was.
+  const events = historyLength + pausing.untoldCount;
   try {
     limits.demandLoaded(state, live);
-    return undefined;
+    return limits.ofHistory(workflowId, { events, bytes: historyBytes });
   } catch (error) {
     if (isAionError(error) && error.code === "run_limit") return error;
     throw error;

@@ -438,8 +438,6 @@ export class RunState {
       case "WorkflowReset":
         this.#identity = event.as;
         this.#reopen(event);
-        // Who lets it go on from there has decided on what was parked, too: it is tried again.
-        for (const activity of this.activities.values()) activity.parked = undefined;
         this.pausing.carry(event.carriedSignals ?? 0);
         return undefined;
       case "InputDelivered":
@@ -485,7 +483,7 @@ export class RunState {
     const owner = event.type === "WorkflowReset" ? event.keysRunId : undefined;
     for (const [ordinal, activity] of this.activities)
       this.activities.set(ordinal, toBeginAnew(activity, event.recordedAt, owner));
-    // Whoever resets it has decided.
+    // Who lets it go on from there has decided on what was parked, too: it is tried again.
     if (event.type === "WorkflowReset")
       for (const activity of this.activities.values()) activity.parked = undefined;
     if (owner !== undefined) this.#own(owner);

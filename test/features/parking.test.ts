@@ -1,3 +1,4 @@
+import { Engine } from "aion";
 import { openMemoryStore } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
@@ -14,7 +15,7 @@ import {
   step,
   workflow,
 } from "aion/workflow";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { errorOf, eventsOfType, rootOf, typesOf } from "./run-history.ts";
 
@@ -336,6 +337,27 @@ describe("an operator's decision", () => {
     await t.settle();
     expect(await refused({ ordinal: 0 })).toMatchObject({ code: "activity_not_parked" });
     expect((await typesOf(run)).filter((type) => type === "ActivityResumed")).toHaveLength(1);
+  });
+
+  it("is answered with the run that it was made of, though that was reset since", async () => {
+    const { state, charge } = provider();
+    const order = workflow("order", async (amount: number) => [await charge(amount), await receive(go)]);
+    await using engine = await Engine.open({
+      store: openMemoryStore(),
+      workflows: [order],
+      activities: [charge],
+    });
+    const run = await engine.client.start(order, 7);
+    const { workflowId } = run;
+    await vi.waitUntil(async () => (await run.describe()).parked?.count === 1);
+    state.isUp = true;
+    const request = { workflowId, requestId: "night-1" };
+    const reply = await engine.service.resumeActivity(request);
+    await vi.waitUntil(async () => (await run.describe()).pendingActivities.length === 0);
+    const [completed] = await eventsOfType(run, "ActivityCompleted");
+    await run.reset({ toSeq: completed?.seq ?? 0 });
+    expect(await engine.service.resumeActivity(request)).toEqual(reply);
+    await run.terminate();
   });
 
   it("is made once for each request id, though the run has gone on, and is answered as it was", async () => {

@@ -11,12 +11,14 @@ import {
   random,
   receive,
   signal,
+  signalWorkflow,
   sleep,
   update,
   uuid,
   workflow,
 } from "aion/workflow";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { overStore } from "../recovery/over-store.ts";
 import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
 
 const go = signal<string>("go");
@@ -299,6 +301,74 @@ describe("a run that is reset", () => {
     await run.terminate();
   });
 
+  it("answers for an update as the run did that went on with it before, when it is copied once more", async () => {
+    const ask = update<string, string>("ask");
+    const clerk = workflow("clerk", async (): Promise<never> => {
+      expose(ask, async (question: string) => `${question} ${await receive(go)}`);
+      for (;;) await sleep("1 day");
+    });
+    await using t = await TestEngine.open({ workflows: [clerk], activities: [] });
+    const run = await t.client.start(clerk);
+    const asked = await run.startUpdate(ask, "what", { updateId: "u1" });
+    const first = t.client.get(run.workflowId, { runId: (await run.describe()).runId });
+    const toSeq = await seqOf(run, "UpdateAccepted");
+    await run.reset({ toSeq });
+    await run.signal(go, "x");
+    expect(await asked.result()).toBe("what x");
+    await first.reset({ toSeq, signals: "drop" });
+    await run.signal(go, "y");
+    await t.settle();
+    expect(await run.update(ask, "what", { updateId: "u1" })).toBe("what x");
+    // To before it was accepted: it had no outcome then, and has failed.
+    const other = await t.client.start(clerk);
+    const lost = await other.startUpdate(ask, "what", { updateId: "u2" });
+    const old = t.client.get(other.workflowId, { runId: (await other.describe()).runId });
+    const behind = await seqOf(other, "UpdateAccepted");
+    await other.reset({ toSeq: 1 });
+    expect(await errorOf(lost.result())).toMatchObject({ code: "update_unfinished" });
+    await old.reset({ toSeq: behind });
+    await other.signal(go, "z");
+    await t.settle();
+    expect(await errorOf(other.update(ask, "what", { updateId: "u2" }))).toMatchObject({
+      code: "update_unfinished",
+    });
+    await run.terminate();
+    await other.terminate();
+  });
+
+  it("knows what it was asked for before another run had its id", async () => {
+    const ask = update<string, string>("ask");
+    const heard = query<readonly string[]>("heard");
+    const clerk = workflow("clerk", async (): Promise<readonly string[]> => {
+      const all: string[] = [];
+      expose(heard, () => all);
+      expose(ask, async (question: string) => `${question} ${await receive(go)}`);
+      while (all.at(-1) !== "end") all.push(await receive(go));
+      return all;
+    });
+    await using t = await TestEngine.open({ workflows: [clerk], activities: [] });
+    const first = await t.client.start(clerk, undefined, { id: "desk" });
+    await first.signal(go, "a", { signalId: "a" });
+    const asked = await first.startUpdate(ask, "what", { updateId: "u1" });
+    await first.signal(go, "b", { signalId: "b" });
+    await first.signal(go, "c", { signalId: "c" });
+    await first.signal(go, "end");
+    await t.result(first);
+    const told = await asked.result();
+    const { runId } = await first.describe();
+    await t.client.start(clerk, undefined, { id: "desk", reuse: "after-close" });
+    await t.settle();
+    await t.client.get("desk", { runId }).reset({ toSeq: 1, signals: "drop" });
+    const now = t.client.get<typeof clerk>("desk");
+    for (const id of ["a", "b", "c"]) await now.signal(go, id, { signalId: id });
+    await now.signal(go, "d");
+    expect(await now.query(heard)).toEqual(["d"]);
+    expect(await now.update(ask, "what", { updateId: "u1" })).toBe(told);
+    await t.crash();
+    expect(await now.update(ask, "what", { updateId: "u1" })).toBe(told);
+    await now.terminate();
+  });
+
   it("may be reset again, and from an earlier run of its chain", async () => {
     const { work, state } = kept("work");
     const order = workflow("order", async () => {
@@ -415,6 +485,36 @@ describe("the children of a run that is reset", () => {
     expect((await t.client.get("one").describe()).runs).toHaveLength(2);
     await run.terminate();
   });
+
+  it("that have the id of the run itself are no reason to wait for what is sent to it meanwhile", async () => {
+    const inner = openMemoryStore();
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const store = overStore(inner, {
+      readRunChain: async (workflowId) => {
+        const now = meanwhile;
+        meanwhile = undefined;
+        await now?.();
+        return await inner.readRunChain(workflowId);
+      },
+    });
+    const nobody = workflow("nobody", async () => 0);
+    const own = workflow("own", async () => {
+      await child(nobody, undefined, { id: info().workflowId }).catch(() => undefined);
+      return await receive(go);
+    });
+    const sender = workflow("sender", async () => {
+      await signalWorkflow("itself", go, "x");
+    });
+    await using t = await TestEngine.open({ store, workflows: [own, nobody, sender], activities: [] });
+    const run = await t.client.start(own, undefined, { id: "itself" });
+    await t.settle();
+    meanwhile = async () => {
+      const sending = await t.client.start(sender);
+      await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 1);
+    };
+    await run.reset({ toSeq: await seqOf(run, "ChildWorkflowStarted") });
+    expect(await t.result(run)).toBe("x");
+  });
 });
 
 describe("to reset", () => {
@@ -508,6 +608,32 @@ describe("to reset", () => {
     await run.terminate();
     await t.close({ checkReplay: false });
   });
+
+  for (const onRunLimit of ["fail", "block"] as const)
+    it(`is refused when the run would ${onRunLimit} at once for a limit, with the signals that it takes along`, async () => {
+      const listener = workflow("listener", async (): Promise<never> => {
+        for (;;) await receive(go);
+      });
+      await using t = await TestEngine.open({
+        workflows: [listener],
+        activities: [],
+        onRunLimit,
+        limits: { historyEventsMax: 10 },
+      });
+      const run = await t.client.start(listener);
+      for (let sent = 0; sent < 10; sent += 1) await run.signal(go, "x");
+      await t.settle();
+      const before = await run.describe();
+      expect(before.historySize.events).toBeGreaterThan(10);
+      expect(await errorOf(run.reset())).toMatchObject(refused);
+      if (onRunLimit === "fail") expect(await errorOf(run.reset({ toSeq: 2 }))).toMatchObject(refused);
+      expect((await run.describe()).runId).toBe(before.runId);
+      await run.reset({ signals: "drop" });
+      await t.settle();
+      const after = await t.client.get(run.workflowId).describe();
+      expect([after.status, after.blocked]).toEqual(["running", undefined]);
+      await t.client.get(run.workflowId).terminate();
+    });
 
   it("by a request that was made before has no second effect, whatever happened since", async () => {
     const waits = workflow("waits", () => receive(go));
