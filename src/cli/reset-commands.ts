@@ -1,15 +1,18 @@
 import type { Command } from "commander";
-import type { ResetReply, ResetRequest } from "../client/service.ts";
+import type { ResetReply, ResetRequest, Service } from "../client/service.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
-import { countOption } from "./usage.ts";
+import { countOption, usageError } from "./usage.ts";
+
+/** As `aion versions` shows it. */
+const beginningOfVersion = /^[0-9a-f]{4,63}$/;
 
 interface ResetOptions {
   readonly to?: number;
   readonly run?: string;
   readonly reason?: string;
   readonly requestId?: string;
-  readonly version?: string;
+  readonly codeVersion?: string;
 }
 
 /** The commands that let a workflow go on from an earlier point: reset, fork. */
@@ -27,7 +30,9 @@ export function addResetCommands(program: Command): void {
   addReset(
     program
       .command("fork")
-      .description("The same under an id of its own; nothing happens to the workflow that it is of.")
+      .description(
+        "Lets a copy of a workflow go on from an earlier point, under an id of its own; nothing happens to the workflow itself.",
+      )
       .argument("<id>", "workflow id")
       .argument("<new-id>", "the workflow id of the fork"),
   )
@@ -45,7 +50,10 @@ function addReset(command: Command): Command {
     .option("--run <run-id>", "from this run of the chain instead of the latest")
     .option("--reason <text>", "recorded with it")
     .option("--request-id <id>", "names this call: repeated, it gives the run it gave before")
-    .option("--version <version>", "of the code; `same`: that of the old run. Default: that of new runs");
+    .option(
+      "--code-version <version>",
+      "the package whose code goes on, or the beginning of its version; `same`: that of the old run. Default: that of new runs",
+    );
 }
 
 async function reset(
@@ -53,13 +61,11 @@ async function reset(
   options: ResetOptions & { readonly signals: boolean },
   command: Command,
 ): Promise<void> {
-  const request = {
-    ...toRequest(workflowId, options),
-    ...(options.signals ? {} : { signals: "drop" as const }),
-  };
+  const signals = options.signals ? {} : { signals: "drop" as const };
   const session = new Session(command);
   await session.with({ purpose: "write" }, async ({ service }) => {
-    const reply = await service.reset(request);
+    const request = await toRequest(workflowId, options, service);
+    const reply = await service.reset({ ...request, ...signals });
     session.output.told("reset", told("reset", reply), reply);
   });
 }
@@ -70,19 +76,21 @@ async function fork(
   options: ResetOptions & { readonly signals?: true },
   command: Command,
 ): Promise<void> {
-  const request = {
-    ...toRequest(workflowId, options),
-    newWorkflowId,
-    ...(options.signals === true ? { signals: "carry" as const } : {}),
-  };
+  const signals = options.signals === true ? { signals: "carry" as const } : {};
   const session = new Session(command);
   await session.with({ purpose: "write" }, async ({ service }) => {
-    const reply = await service.fork(request);
+    const request = await toRequest(workflowId, options, service);
+    const reply = await service.fork({ ...request, newWorkflowId, ...signals });
     session.output.told("fork", told(`forked ${workflowId} as`, reply), reply);
   });
 }
 
-function toRequest(workflowId: string, { to, run, reason, requestId, version }: ResetOptions): ResetRequest {
+async function toRequest(
+  workflowId: string,
+  { to, run, reason, requestId, codeVersion }: ResetOptions,
+  service: Service,
+): Promise<ResetRequest> {
+  const version = codeVersion === undefined ? undefined : await toVersion(codeVersion, service);
   return {
     workflowId,
     ...(to === undefined ? {} : { toSeq: to }),
@@ -91,6 +99,19 @@ function toRequest(workflowId: string, { to, run, reason, requestId, version }: 
     ...(requestId === undefined ? {} : { requestId }),
     ...(version === undefined ? {} : { version }),
   };
+}
+
+/** The one package whose version begins so; if there is none, the engine has to know it. */
+async function toVersion(text: string, service: Service): Promise<string> {
+  if (!beginningOfVersion.test(text)) return text;
+  const { packages } = await service.listPackages({});
+  const [only, ...others] = packages.filter(({ version }) => version.startsWith(text));
+  if (others.length > 0)
+    throw usageError(
+      `${others.length + 1} packages have versions that begin with ${text}`,
+      "Give more of it: `aion versions` tells what there is.",
+    );
+  return only?.version ?? text;
 }
 
 function told(what: string, { workflowId, runId, toSeq, isNew }: ResetReply): string {

@@ -38,7 +38,11 @@ export function addResumeCommand(program: Command): void {
     )
     .argument("[id]", "workflow id; without one, all runs that have parked activities")
     .option("--parked", "the parked activities, all of them")
-    .option("--activity <n>", "the parked activity of this number (describe shows it)", ordinalOption)
+    .option(
+      "--activity <n>",
+      "the parked activity of this number (describe shows it)",
+      countOption("--activity", Number.MAX_SAFE_INTEGER, 0),
+    )
     .option("--activity-type <name>", "the parked activities of this type")
     .option("--type <workflow-type>", "without an id: of runs of this workflow type")
     .addOption(
@@ -57,10 +61,6 @@ export function addResumeCommand(program: Command): void {
     .action(resume);
 }
 
-function ordinalOption(text: string): number {
-  return text === "0" ? 0 : countOption("--activity", Number.MAX_SAFE_INTEGER)(text);
-}
-
 async function resume(
   workflowId: string | undefined,
   options: ResumeOptions,
@@ -71,6 +71,11 @@ async function resume(
   const isOfActivities =
     options.parked === true || options.activity !== undefined || options.activityType !== undefined;
   const decision = toDecision(options, workflowId);
+  if (workflowId !== undefined && options.type !== undefined)
+    throw usageError(
+      "--type is for all runs of a workflow type, and a workflow id names one",
+      "Leave one of the two out; --activity-type says which of its activities.",
+    );
   if (!isOfActivities || workflowId === undefined)
     demandNothingElse(options, { isOfActivities, hasId: workflowId !== undefined });
   await session.with({ purpose: "write" }, async (connection) => {

@@ -67,12 +67,12 @@ export function instantOption(text: string): number {
   return asUsage(() => parseInstant(text, Date.now()));
 }
 
-export function countOption(option: string, max: number): (text: string) => number {
+export function countOption(option: string, max: number, min = 1): (text: string) => number {
   return (text) => {
-    const count = Number(text);
-    if (Number.isSafeInteger(count) && count >= 1 && count <= max) return count;
+    const count = text.trim() === "" ? Number.NaN : Number(text);
+    if (Number.isSafeInteger(count) && count >= min && count <= max) return count;
     throw usageError(
-      `${option} must be a whole number from 1 to ${max}, got ${JSON.stringify(text)}`,
+      `${option} must be a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
       "Correct the number.",
     );
   };

@@ -5,6 +5,8 @@ import { AionError } from "../core/errors.ts";
 import type { Event } from "../core/event.ts";
 import { fromFailure } from "../core/failure.ts";
 import { parseName, parseWorkflowId } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import type { Payload } from "../core/payload.ts";
 import { fromPayload, toPayload } from "../core/payload.ts";
 import type { Schema } from "../core/schema.ts";
@@ -70,6 +72,14 @@ export interface ResetOptions extends EndOptions {
   readonly version?: string;
 }
 
+const resetOptionNames: OptionNames<ResetOptions> = {
+  toSeq: true,
+  reason: true,
+  signals: true,
+  version: true,
+  requestId: true,
+};
+
 export interface ResumeActivityOptions extends EndOptions {
   /** Which of the run's activities, as `describe` numbers them. Default: all that are parked. */
   readonly ordinal?: number;
@@ -82,6 +92,15 @@ export interface ResumeActivityOptions extends EndOptions {
   /** Recorded with it. */
   readonly reason?: string;
 }
+
+const resumeActivityOptionNames: OptionNames<ResumeActivityOptions> = {
+  ordinal: true,
+  activity: true,
+  result: true,
+  failure: true,
+  reason: true,
+  requestId: true,
+};
 
 export interface ResultOptions extends CallOptions {
   /** How long to wait. Default: for as long as the run takes. */
@@ -271,6 +290,8 @@ export class RunHandle<Output = unknown> {
    * await run.resumeActivity({ activity: charge, reason: "the key is renewed" });
    */
   async resumeActivity(options: ResumeActivityOptions = {}): Promise<readonly number[]> {
+    // Without the one that says which, all of them would be meant.
+    demandKnownOptions(options, resumeActivityOptionNames, "resumeActivity");
     const { activity, ordinal, result, failure, reason, requestId } = options;
     const activityType = typeof activity === "string" ? activity : activity?.activityType;
     const schema = typeof activity === "string" ? undefined : activity?.outputSchema;
@@ -313,7 +334,7 @@ export class RunHandle<Output = unknown> {
    * const next = await run.reset({ toSeq: 12, reason: "the order was charged twice" });
    */
   async reset(options: ResetOptions = {}): Promise<RunHandle<Output>> {
-    const reply = await this.#service.reset({ ...this.#address, ...toReset(options) });
+    const reply = await this.#service.reset({ ...this.#address, ...toReset(options, "a reset") });
     return this.#handleOf(reply);
   }
 
@@ -327,7 +348,7 @@ export class RunHandle<Output = unknown> {
   async fork(newWorkflowId: string, options: ResetOptions = {}): Promise<RunHandle<Output>> {
     const reply = await this.#service.fork({
       ...this.#address,
-      ...toReset(options),
+      ...toReset(options, "a fork"),
       newWorkflowId: parseWorkflowId(newWorkflowId),
     });
     return this.#handleOf(reply);
@@ -494,13 +515,9 @@ export function toCheckedPayload(value: unknown, schema: Schema | undefined, wha
   return toPayload(value, what, Number.POSITIVE_INFINITY);
 }
 
-function toReset({
-  toSeq,
-  signals,
-  version,
-  reason,
-  requestId,
-}: ResetOptions): Omit<ResetRequest, "workflowId" | "runId"> {
+function toReset(options: ResetOptions, of: string): Omit<ResetRequest, "workflowId" | "runId"> {
+  demandKnownOptions(options, resetOptionNames, of);
+  const { toSeq, signals, version, reason, requestId } = options;
   return {
     ...(toSeq === undefined ? {} : { toSeq }),
     ...(signals === undefined ? {} : { signals }),

@@ -77,6 +77,10 @@ describe("what is no condition is refused, with the text and what is wrong", () 
     expect(refuse).toThrow(message);
   });
 
+  it.each([[5], ["a=1"], [null], [true]])("as the whole of a filter: %j", (where) => {
+    expect(() => formatWhere(where as never)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  });
+
   it("too many", () => {
     expect(() => parseWhere(Array.from({ length: 21 }, () => "a=1"))).toThrow(
       "20 conditions at the most, and not 21",

@@ -62,6 +62,12 @@ const rangeOperators = { from: ">=", above: ">", to: "<=", below: "<" } as const
 /** The same as text. Throws `invalid_argument`. */
 export function formatWhere(where: AttributeWhere | readonly string[]): readonly string[] {
   if (isTexts(where)) return where;
+  // Anything else asks for nothing, and would find all runs.
+  if (typeof where !== "object" || (where as unknown) === null)
+    throw new AionError(
+      "invalid_argument",
+      `a filter by search attributes is an object with names and values, or a list of conditions as text, got ${where === null ? "null" : typeof where}`,
+    );
   return Object.entries(where).flatMap(([name, value]) => formatOne(name, value));
 }
 

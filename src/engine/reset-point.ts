@@ -124,9 +124,8 @@ function describeNear(points: readonly ResetPoint[], toSeq: number): string {
     ...(before === undefined ? [] : [`${before} before it`]),
     ...(after === undefined ? [] : [`${after} after it`]),
   ];
-  return near.length === 0
-    ? "there is no point from which it can go on"
-    : `the nearest points are ${near.join(" and ")}`;
+  if (near.length === 0) return "there is no point from which it can go on";
+  return `the nearest ${near.length === 1 ? "point is" : "points are"} ${near.join(" and ")}`;
 }
 
 export function notResettable(

@@ -10,7 +10,10 @@ export const list = <Item extends z.ZodType>(item: Item): z.ZodReadonly<z.ZodArr
 export const maybe = z.exactOptional;
 
 export const attribute = z
-  .union([z.string(), z.number(), z.boolean(), z.object({ at: instant }), list(z.string())])
+  .union([z.string(), z.number(), z.boolean(), z.object({ at: instant }), list(z.string())], {
+    error:
+      "an attribute is a text, a number, a boolean, an instant ({ at: 1795780041168 }) or a list of texts",
+  })
   .describe("A keyword, a number, a boolean, an instant, or a list of keywords.");
 /** Search attributes, by name. */
 export const attributes = z.record(z.string(), attribute);

@@ -125,3 +125,27 @@ describe.each([
     });
   });
 });
+
+it("a fork goes on with the code of the package that is named, too by the beginning of its version", async () => {
+  await withEngine(true, async (engine) => {
+    if (engine === undefined) throw new Error("there is no engine");
+    write("order.ts", "first");
+    const first = (await test.json(["deploy", "order.ts"])) as Deployed;
+    await (await engine.client.start("order", null, { id: "o" })).result();
+    write("order.ts", "second");
+    await test.json(["deploy", "order.ts"]);
+    const fork = async (id: string, version: readonly string[]): Promise<unknown> => {
+      await test.json(["fork", "o", id, "--to", "1", ...version]);
+      return await engine.client.get(id).result();
+    };
+    expect(await fork("a", [])).toBe("second");
+    expect(await fork("b", ["--code-version", "same"])).toBe("first");
+    expect(await fork("c", ["--code-version", first.version])).toBe("first");
+    expect(await fork("d", ["--code-version", first.version.slice(0, 12)])).toBe("first");
+    const none = await test.run(["fork", "o", "e", "--to", "1", "--code-version", "abcdef"]);
+    expect([none.exitCode, none.stderr]).toEqual([
+      1,
+      expect.stringContaining('there is no version "abcdef" of workflow type "order"'),
+    ]);
+  });
+});

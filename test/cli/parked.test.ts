@@ -86,7 +86,9 @@ describe("parked activities", () => {
       [["resume", "s-1", "--parked", "--fail", "no"], /are for one activity of one run/],
       [["resume", "s-1", "--activity", "0", "--fail-type", "X"], /belongs to a --fail/],
       [["resume", "s-1", "--activity", "0", "--fail", "no", "--result", "1"], /cannot be used with/],
-      [["resume", "s-1", "--activity", "-1"], /./],
+      [["resume", "s-1", "--activity", "-1"], /--activity must be a whole number from 0 to /],
+      [["resume", "s-1", "--activity", ""], /--activity must be a whole number from 0 to /],
+      [["resume", "s-1", "--parked", "--type", "other"], /a workflow id names one/],
     ];
     for (const [command, why] of refused) {
       const { exitCode, stdout, stderr } = await test.run(command);

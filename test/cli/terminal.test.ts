@@ -1,7 +1,9 @@
 /** What people see, how errors look, and what a wrong command line does. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
+import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createProgram } from "../../src/cli/command-line.ts";
 import { CommandTest } from "./command.ts";
 import { approval, approve, fulfil } from "./workflows.ts";
 
@@ -82,6 +84,20 @@ describe("a wrong command line", () => {
     expect(help.stdout).toContain("Exit codes: 0 fine, 1 failed, 2 wrong usage.");
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(one.stdout).toContain("--store <url>");
+  });
+
+  // Those of the program are taken wherever they stand: a command would never see its own.
+  it("is not what an option of a command means: none has the name of one of the program's", () => {
+    const program = createProgram();
+    const common = new Set(program.options.map(({ long }) => long));
+    const optionsOf = (command: Command): readonly string[] =>
+      command.commands.flatMap((inner) => [
+        ...inner.options.map(({ long }) => `${inner.name()} ${long ?? ""}`),
+        ...optionsOf(inner),
+      ]);
+    const all = optionsOf(program);
+    expect(all.length).toBeGreaterThan(100);
+    expect(all.filter((option) => common.has(option.split(" ")[1]))).toEqual([]);
   });
 });
 

@@ -36,6 +36,7 @@ async function refusalOf(attempt: () => unknown): Promise<string> {
 const work = (): number => 1;
 const idle = workflow("idle", work);
 const go = signal("go");
+const handle = new Client({ url: "http://127.0.0.1:1" }).get("order-42");
 
 describe("an option that is unknown is refused", () => {
   it.each<readonly [string, string, () => unknown]>([
@@ -47,6 +48,9 @@ describe("an option that is unknown is refused", () => {
       "workflowId",
       () => new Client({ url: "http://127.0.0.1:1" }).start(idle, undefined, misspelled({ workflowId: "a" })),
     ],
+    ["resumeActivity", "activityType", () => handle.resumeActivity(misspelled({ activityType: "charge" }))],
+    ["reset", "to", () => handle.reset(misspelled({ to: 5 }))],
+    ["fork", "runId", () => handle.fork("copy", misspelled({ runId: "r" }))],
     ["engine", "workflow", () => Engine.open(misspelled({ store: "memory:", workflow: [idle] }))],
     ["test engine", "clock", () => TestEngine.open(misspelled({ workflows: [idle], clock: 0 }))],
     [

@@ -209,12 +209,23 @@ describe("a client of a server", () => {
       });
       break;
     }
-    const bad = await fetch(`${url}${apiPrefix}default/workflows`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ workflowType: "order", input: { amount: 1 }, attributes: { "a b": 1 } }),
-    });
-    expect([bad.status, await bad.json()]).toMatchObject([400, { error: { code: "attribute_invalid" } }]);
+    const refused = async (bad: unknown): Promise<readonly unknown[]> => {
+      const answer = await fetch(`${url}${apiPrefix}default/workflows`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ workflowType: "order", input: { amount: 1 }, attributes: bad }),
+      });
+      return [answer.status, await answer.json()];
+    };
+    expect(await refused({ "a b": 1 })).toMatchObject([400, { error: { code: "attribute_invalid" } }]);
+    expect(await refused({ a: [1] })).toMatchObject([
+      400,
+      {
+        error: {
+          message: expect.stringContaining("attributes.a: an attribute is a text, a number") as string,
+        },
+      },
+    ]);
   });
 
   it("follows the events of all runs, and goes on where the connection broke", async () => {
