@@ -818,7 +818,7 @@ export class AuditedRun {
   #noteHeartbeat({
     ordinal,
     heartbeat,
-  }: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" }): void {
+  }: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" | "ActivityParked" }): void {
     if (heartbeat === undefined) return;
     this.heartbeats.set(ordinal, heartbeat);
     this.#recordedHeartbeats.set(ordinal, heartbeat);
@@ -829,6 +829,7 @@ export class AuditedRun {
     const activity = this.#endAttempt(event, epoch);
     const { retry, startToCloseMs, heartbeatMs } = activity.options;
     const { failure, timeout } = event;
+    this.#noteHeartbeat(event);
     if (activity.isCancelRequested) this.#fail("parked-wrongly", event, "it was asked to stop");
     if (timeout !== undefined) {
       const declared = { "start-to-close": startToCloseMs, heartbeat: heartbeatMs }[timeout as string];

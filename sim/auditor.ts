@@ -18,7 +18,7 @@ interface AuditedMessage {
   readonly target: string;
   readonly message: Message;
   readonly epoch: number;
-  /** The first run of the execution that was open at the target when it was sent. */
+  /** The execution that was open at the target when it was sent: its first run, and how often it was reopened. */
   readonly execution: string | undefined;
 }
 
@@ -451,10 +451,19 @@ export class Auditor {
     run.isHeldForLimit = isForLimit;
   }
 
+  /** Engines of this world hold runs that have more than they allow. */
+  get mayHoldForLimits(): boolean {
+    return this.#limits !== undefined;
+  }
+
   #openExecution(workflowId: string): string | undefined {
     const runs = this.chains.get(workflowId)?.runs ?? [];
     if (runs.at(-1)?.isOpen !== true) return undefined;
-    return runs.findLast((run) => run.started.continuedFrom === undefined)?.runId;
+    const first = runs.findLastIndex((run) => run.started.continuedFrom === undefined);
+    if (first === -1) return undefined;
+    // It was over for a while if it was reopened.
+    const reopenedCount = runs.slice(first).reduce((count, run) => count + run.reopenedCount, 0);
+    return `${runs[first]?.runId} ${reopenedCount}`;
   }
 
   #consume(messageId: number, epoch: number): AuditedMessage {

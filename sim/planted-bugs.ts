@@ -824,7 +824,7 @@ let latestMs = 0;`,
     name: "held-run-not-timed-out",
     claim: "The time-out of a run whose code is missing is not seen to.",
     invariants: [39],
-    within: 300,
+    within: 2000,
     edits: [
       edit(
         "engine/blocked-runs.ts",

@@ -1,3 +1,4 @@
+import { isAionError } from "../src/core/errors.ts";
 import { messageOf, nullPayload } from "../src/core/payload.ts";
 import type { Payload } from "../src/core/payload.ts";
 import { isClosed } from "../src/core/status.ts";
@@ -41,7 +42,7 @@ class Replayer {
     run: RunRecord,
     store: HistoryStore = this.#store,
   ): Promise<{ readonly state: RunState; readonly account: Payload | undefined }> {
-    const { state, instance, live } = await loadRun(run, {
+    const { state, instance, live, lastInput } = await loadRun(run, {
       store,
       programs: this.#source,
       scheduler: { turn: (callback) => void setImmediate(callback), delay: () => () => undefined },
@@ -60,23 +61,26 @@ class Replayer {
       throw new SimulationFailure("replay", `${run.workflowId}: its code asks for more than was recorded`);
     // Ended before anything but its start was on disk: its code was told of nothing.
     const isUntold = isClosed(run.status) && run.headSeq === run.firstSeq + 1 && live.length === 0;
+    // Or it ended amid a turn that does not count, which may have been its first.
+    const mayBeUntold = isClosed(run.status) && live.length === 0 && lastInput.seq < run.headSeq - 1;
     // What the code did in the turn that went beyond a limit does not count.
     const { terminal } = state;
     const isFailedByEngine = terminal?.type === "WorkflowFailed" && terminal.failure.kind === "engine";
     const hasAccount =
       run.workflowType in this.#programs && state.isCodeStarted && !isUntold && !isFailedByEngine;
-    const told = hasAccount ? accountOf(instance, run.workflowId) : undefined;
+    const told = hasAccount ? accountOf(instance, run.workflowId, mayBeUntold) : undefined;
     instance.dispose();
     return { state, account: told };
   }
 }
 
-function accountOf(instance: ProgramInstance, workflowId: string): Payload {
+function accountOf(instance: ProgramInstance, workflowId: string, mayBeUntold: boolean): Payload | undefined {
   try {
     const told = instance.query(account.name, nullPayload);
     if (typeof told === "string") return told;
     throw new Error("inline code answers at once");
   } catch (error) {
+    if (mayBeUntold && isAionError(error) && error.code === "query_unknown") return undefined;
     throw new SimulationFailure("replay", `${workflowId} cannot be asked: ${messageOf(error)}`);
   }
 }
@@ -176,7 +180,7 @@ export async function checkLiveRuns(of: {
     const now = describeState(live.state);
     if (before !== now)
       throw new SimulationFailure("live-state", `${workflowId}: in memory ${now}, by the history ${before}`);
-    const tells = told === undefined ? undefined : accountOf(live.instance, workflowId);
+    const tells = told === undefined ? undefined : accountOf(live.instance, workflowId, false);
     if (tells !== told)
       throw new SimulationFailure("live-state", `${workflowId} tells ${tells}, and replayed ${told}`);
     onChecked();

@@ -395,8 +395,8 @@ export class WorkerOracle implements AttemptWatch {
       if (outcome !== undefined && outcome.type !== "ActivityCancelled")
         fail(`its outcome is on disk, ${outcome.type}`);
       const activity = run.activities.get(named.ordinal);
-      // What is under way when a run is held for what it has is not waited for.
-      if (run.isHeldForLimit) return;
+      // What is under way when a run is held for what it has is not waited for; its row says so a moment later.
+      if (run.isHeldForLimit || this.#auditor.mayHoldForLimits) return;
       if (run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined)
         fail("it is the attempt under way");
       return;
