@@ -1465,7 +1465,7 @@ let latestMs = 0;`,
     name: "cancel-not-told-again",
     claim: "A cancellation that came while a worker was cut off is not told when it comes back.",
     invariants: [38],
-    within: 2000,
+    within: 15000,
     isOfWorkers: true,
     edits: [
       edit(
