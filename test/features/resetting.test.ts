@@ -517,6 +517,90 @@ describe("the children of a run that is reset", () => {
   });
 });
 
+it("two that are copied at once, each with a child that has the other's id, do not wait for each other", async () => {
+  const sitter = workflow("sitter", () => receive(go));
+  const middle = workflow("middle", async () => {
+    await receive(go);
+    return await child(sitter, undefined, { id: "a", parentClosePolicy: "abandon" });
+  });
+  const first = workflow("first", () => child(middle, undefined, { id: "b", parentClosePolicy: "abandon" }));
+  const sender = workflow("sender", async () => {
+    await Promise.all([signalWorkflow("a", go, "x"), signalWorkflow("b", go, "x")]);
+  });
+  const inner = openMemoryStore();
+  const held = new Set<string>();
+  const goOn = Promise.withResolvers<void>();
+  let isResetting = false;
+  const store = overStore(inner, {
+    // Read when nobody else comes near the workflow.
+    readRunChain: async (workflowId) => {
+      if (isResetting) {
+        held.add(workflowId);
+        await goOn.promise;
+      }
+      return await inner.readRunChain(workflowId);
+    },
+  });
+  const workflows = [first, middle, sitter, sender];
+  await using t = await TestEngine.open({ store, workflows, activities: [] });
+  const { runId } = await t.client.start(first, undefined, { id: "a" });
+  const [a, b] = [t.client.get("a"), t.client.get("b")];
+  await t.settle();
+  await a.terminate();
+  await b.signal(go, "x");
+  await t.settle();
+  await b.terminate();
+  const ofA = await seqOf(a, "ChildWorkflowStarted");
+  const ofB = await seqOf(b, "ChildWorkflowStarted");
+  isResetting = true;
+  const resets = [t.client.get("a", { runId: runId ?? "" }).reset({ toSeq: ofA }), b.reset({ toSeq: ofB })];
+  await vi.waitUntil(() => held.size === 2);
+  isResetting = false;
+  const sending = await t.client.start(sender);
+  // What is sent to each of them waits until the other's reset is over.
+  await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 2);
+  goOn.resolve();
+  // Which comes first decides whether the other finds what it is to wait for.
+  const made = await Promise.allSettled(resets);
+  expect(made.map(({ status }) => status)).toContain("fulfilled");
+  await t.settle();
+  expect((await sending.describe()).status).not.toBe("running");
+  for (const run of [a, b]) await run.terminate().catch(() => undefined);
+});
+
+it("one that has just ended hears what became of the children that it told to end", async () => {
+  const inner = openMemoryStore();
+  const leafMayEnd = Promise.withResolvers<void>();
+  let isAsked = false;
+  const store = overStore(inner, {
+    append: async (token, commits) => {
+      if (commits.some(({ run }) => run?.workflowId === "leaf" && run.status === "terminated"))
+        await leafMayEnd.promise;
+      return await inner.append(token, commits);
+    },
+    readRunChain: async (workflowId) => {
+      isAsked = true;
+      return await inner.readRunChain(workflowId);
+    },
+  });
+  const leaf = workflow("leaf", () => receive(go));
+  const parent = workflow("parent", () => child(leaf, undefined, { id: "leaf" }));
+  await using t = await TestEngine.open({ store, workflows: [parent, leaf], activities: [] });
+  const run = await t.client.start(parent);
+  await t.settle();
+  const toSeq = await seqOf(run, "ChildWorkflowStarted");
+  await run.terminate();
+  isAsked = false;
+  const refusal = errorOf(run.reset({ toSeq }));
+  await vi.waitUntil(() => isAsked);
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  leafMayEnd.resolve();
+  expect(await refusal).toMatchObject({
+    ...refused,
+    message: expect.stringContaining("was ended with its parent") as string,
+  });
+});
+
 describe("to reset", () => {
   it("is refused at a point from which the code cannot go on, and the points that are near are named", async () => {
     const { work } = kept("work");
