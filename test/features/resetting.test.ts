@@ -1,4 +1,5 @@
 import type { Event, RunHandle } from "aion/client";
+import type { Store } from "aion/store";
 import { openMemoryStore } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
@@ -334,6 +335,44 @@ describe("a run that is reset", () => {
     });
     await run.terminate();
     await other.terminate();
+  });
+
+  it("answers for an update of before by itself when the run that had answered is no longer kept", async () => {
+    const inner = openMemoryStore();
+    const store = overStore(inner, {
+      claim: async (claim) => {
+        token = await inner.claim(claim);
+        return token;
+      },
+    });
+    let token: Awaited<ReturnType<Store["claim"]>> | undefined;
+    const ask = update<string, string>("ask");
+    const clerk = workflow("clerk", async (): Promise<never> => {
+      expose(ask, async (question: string) => `${question} ${await receive(go)}`);
+      for (;;) await sleep("1 day");
+    });
+    await using t = await TestEngine.open({ store, workflows: [clerk], activities: [] });
+    const run = await t.client.start(clerk);
+    const asked = await run.startUpdate(ask, "what", { updateId: "u1" });
+    const toSeq = await seqOf(run, "UpdateAccepted");
+    await run.signal(go, "x");
+    expect(await asked.result()).toBe("what x");
+    const gone = await run.startUpdate(ask, "where", { updateId: "u2" });
+    await run.signal(go, "x");
+    expect(await gone.result()).toBe("where x");
+    await run.reset({ toSeq, signals: "drop" });
+    await run.signal(go, "y");
+    await t.settle();
+    const again = (question: string, updateId: string): Promise<string> =>
+      run.update(ask, question, { updateId });
+    expect(await again("what", "u1")).toBe("what x");
+    expect(await again("where", "u2")).toBe("where x");
+    if (token === undefined) throw new Error("nobody has claimed the store");
+    expect(await inner.deleteClosed(token, Number.MAX_SAFE_INTEGER, 10)).toBe(1);
+    expect(await again("what", "u1")).toBe("what y");
+    // It has not accepted this one, and does not accept it twice.
+    expect(await errorOf(again("where", "u2"))).toMatchObject({ code: "update_not_found" });
+    await run.terminate();
   });
 
   it("knows what it was asked for before another run had its id", async () => {
