@@ -21,7 +21,7 @@ import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
 import { fromConnectError } from "../../src/http/rpc-error.ts";
 import { connectLocal } from "../../src/local/client.ts";
-import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { socketPathFor } from "../../src/local/socket-path.ts";
 
 /** What the operations ask for. */
 export type Desk = Pick<
@@ -49,14 +49,9 @@ export type Desk = Pick<
   | "deleteSchedule"
 >;
 
-/** Errors: `no_owner`. */
-export async function deskOfFile(file: string): Promise<Desk> {
-  const store = openSqliteStore({ path: file, readOnly: true });
-  const owner = await store.readOwner();
-  await store.close();
-  if (owner?.endpoint === undefined || !owner.isAlive)
-    throw new AionError("no_owner", "no engine runs on the file");
-  return connectLocal(owner.endpoint);
+/** Of the engine that runs on it, by its socket. It does not look into the file: many callers would keep it from those who open it. */
+export function deskOfFile(file: string): Desk {
+  return connectLocal(socketPathFor(file));
 }
 
 /** One that repeats calls by itself for a while. */
