@@ -6,7 +6,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { autopsyFlags, examine } from "./autopsy.ts";
+import { autopsyFlags, examine } from "../torture/autopsy.ts";
 
 export interface EngineLifeOptions {
   /** The program, with its arguments. */
