@@ -36,9 +36,13 @@ export type Desk = Pick<
   | "pause"
   | "resume"
   | "reopen"
+  | "reset"
+  | "fork"
+  | "resumeActivity"
   | "result"
   | "describe"
   | "list"
+  | "count"
   | "history"
   | "createSchedule"
   | "describeSchedule"
@@ -78,12 +82,21 @@ export function deskOverGrpc(url: string): Desk {
     pause: ({ trace: _trace, ...rest }) => none(rpc.call("pause", rest)),
     resume: ({ trace: _trace, ...rest }) => none(rpc.call("resume", rest)),
     reopen: ({ trace: _trace, ...rest }) => none(rpc.call("reopen", rest)),
+    reset: async ({ trace: _trace, ...rest }) => (await rpc.call("reset", rest)) as never,
+    fork: async ({ trace: _trace, ...rest }) => (await rpc.call("fork", rest)) as never,
+    resumeActivity: async ({ result, failure, trace: _trace, ...rest }) =>
+      (await rpc.call("resumeActivity", {
+        ...rest,
+        ...(result === undefined ? {} : { result: fromPayload(result) }),
+        ...(failure === undefined ? {} : { failure }),
+      })) as never,
     result: async (request) => resultFromJson(await rpc.call("result", request)),
     describe: async (request) => descriptionFromJson(await rpc.call("describe", request)),
     list: async ({ filter, ...rest }) => {
       const { runs = [], ...page } = await rpc.call("list", { ...filter, ...rest });
       return { runs, ...page } as never;
     },
+    count: async (filter) => (await rpc.call("count", filter))["count"] as never,
     history: async (request) => historyFromJson(await rpc.call("history", request)),
     createSchedule: async (request) =>
       (await rpc.call("createSchedule", { ...request, ...scheduleToJson(request) })) as never,

@@ -6,10 +6,13 @@ import { Draws } from "../blackbox/generator.ts";
 import { Account } from "./accounts.ts";
 import { readEffects } from "./effects.ts";
 import { Job } from "./jobs.ts";
+import { Kiosk } from "./kiosks.ts";
 import { findBroken } from "./laws.ts";
 import { Line } from "./lines.ts";
+import { Parcel } from "./parcels.ts";
 import type { Cast, Part, Read } from "./part.ts";
 import { Shifts } from "./shifts.ts";
+import { Tale } from "./tales.ts";
 import type { StageOptions } from "./stage.ts";
 import { Stage } from "./stage.ts";
 
@@ -47,6 +50,9 @@ export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
       ...(["fail", "fail", "fail-twice", "cancel", "cancel", "time-out"] as const).map(
         (way, index) => new Job(cast, `job-${index}`, way),
       ),
+      ...["a", "b", "c"].map((name) => new Tale(cast, `tale-${name}`)),
+      ...["a", "b", "c"].map((name) => new Kiosk(cast, `kiosk-${name}`)),
+      ...["a", "b"].map((name) => new Parcel(cast, `parcel-${name}`)),
       ...overlapPolicies.map((overlap) => new Shifts(cast, `shift-${overlap}`, overlap)),
     ];
     const failing = stage.disturb().then(() => new Promise<never>(() => undefined));
@@ -121,7 +127,7 @@ function checkCommand(
   histories: ReadonlyMap<string, readonly Event[]>,
   draws: Draws,
 ): readonly string[] {
-  const ids = ["account-a", "line-b", "job-2", "aion.schedule:shift-skip"] as const;
+  const ids = ["account-a", "line-b", "job-2", "aion.schedule:shift-skip", "tale-c", "kiosk-a"] as const;
   const id = draws.of(ids);
   const essence = (events: readonly unknown[]): string =>
     JSON.stringify(
