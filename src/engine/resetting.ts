@@ -54,7 +54,7 @@ export async function resetRun(kernel: Kernel, request: ResetRequest): Promise<R
   await kernel.mailbox.settled(workflowId);
   try {
     return await alone(kernel, workflowId, async (latest) => {
-      const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
+      const made = await findMade(kernel, workflowId, asked, (origin) => isRequest(origin, asked));
       if (made !== undefined) return made;
       if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
       return await reset(kernel, latest, asked);
@@ -73,7 +73,7 @@ export async function forkRun(kernel: Kernel, request: ForkRequest): Promise<Res
   await kernel.mailbox.settled(newId);
   await kernel.mailbox.settled(asked.workflowId);
   const reply = await alone(kernel, newId, async (taken) => {
-    const made = await findMade(kernel, newId, (origin) => isForkOf(origin, asked));
+    const made = await findMade(kernel, newId, asked, (origin) => isForkOf(origin, asked));
     if (made !== undefined) return made;
     if (taken !== undefined) {
       const { runId, status } = taken;
@@ -128,6 +128,7 @@ function isForkOf({ workflowId, runId, toSeq, requestId }: Origin, asked: Asked)
 async function findMade(
   { store, meter }: Kernel,
   workflowId: WorkflowId,
+  asked: Asked,
   isSame: (origin: Origin) => boolean,
 ): Promise<ResetReply | undefined> {
   for (const run of (await store.readRunChain(workflowId)).toReversed()) {
@@ -139,10 +140,20 @@ async function findMade(
       if (!isAionError(error) || !isUnreadable(error)) throw error;
     }
     if (origin === undefined || !isSame(origin)) continue;
+    demandSame(origin, workflowId, asked);
     meter.repeated(origin.workflowId === undefined ? "reset" : "fork");
     return { workflowId, runId: run.runId, toSeq: origin.toSeq, resetFrom: origin.runId, isNew: false };
   }
   return undefined;
+}
+
+/** Errors: `request_conflict`. */
+function demandSame({ runId, toSeq }: Origin, workflowId: WorkflowId, asked: Asked): void {
+  if ((asked.toSeq ?? toSeq) === toSeq && (asked.runId ?? runId) === runId) return;
+  throw new AionError(
+    "request_conflict",
+    `request id ${asked.requestId} of workflow ${workflowId} is taken: it was to go on from event ${toSeq} of run ${runId}`,
+  );
 }
 
 async function reset(kernel: Kernel, latest: RunRecord, asked: Asked): Promise<ResetReply> {

@@ -653,6 +653,9 @@ describe("to reset", () => {
     expect((await run.reset({ toSeq: 1, requestId: "r-1" })).runId).toBe(first.runId);
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
+    // The id of another one is no repetition.
+    const other = { toSeq: 3, requestId: "r-1" };
+    expect(await errorOf(run.reset(other))).toMatchObject({ code: "request_conflict" });
     expect((await run.reset({ toSeq: 3, requestId: "r-2" })).runId).toBe(second.runId);
     expect((await run.describe()).status).toBe("completed");
   });
@@ -785,6 +788,9 @@ describe("a fork", () => {
     expect(await errorOf(run.fork("taken", { toSeq: 1 }))).toMatchObject({ code: "workflow_already_exists" });
     const copy = await run.fork("p", { toSeq: 1, requestId: "f-1" });
     expect((await run.fork("p", { toSeq: 1, requestId: "f-1" })).runId).toBe(copy.runId);
+    expect(await errorOf(run.fork("p", { toSeq: 3, requestId: "f-1" }))).toMatchObject({
+      code: "request_conflict",
+    });
     expect(await errorOf(run.fork("p", { toSeq: 1, requestId: "f-2" }))).toMatchObject({
       code: "workflow_already_exists",
     });
