@@ -124,6 +124,32 @@ describe("a failure that asks for an operator", () => {
   });
 });
 
+it("a policy parks the types that it names, whatever their errors say, and tries others again", async () => {
+  class QuotaExceeded extends Error {}
+  let what: Error = new Error("down");
+  const call = activity(
+    "call",
+    { retry: { maxAttempts: 3, initialDelay: "1s", jitter: 0, park: ["QuotaExceeded", "KeyExpired"] } },
+    async () => {
+      throw what;
+    },
+  );
+  const caller = workflow("caller", () => call(undefined));
+  await using t = await TestEngine.open({ workflows: [caller], activities: [call] });
+  const run = await t.client.start(caller);
+  await t.settle();
+  what = new QuotaExceeded("no more today");
+  await t.skip("1 hour");
+  expect((await run.describe()).parked?.activities).toMatchObject([{ attempt: 2, message: "no more today" }]);
+  what = new ApplicationFailure("expired", { type: "KeyExpired", nonRetryable: true });
+  await run.resumeActivity();
+  await t.settle();
+  expect((await run.describe()).parked?.activities).toMatchObject([{ attempt: 3, message: "expired" }]);
+  what = new ApplicationFailure("never", { type: "Fraud", nonRetryable: true });
+  await run.resumeActivity();
+  expect(await errorOf(t.result(run))).toMatchObject({ kind: "activity", attempt: 4 });
+});
+
 describe("attempts that are exhausted", () => {
   const retry = { maxAttempts: 3, initialDelay: "1s", jitter: 0, onExhausted: "park" } as const;
 
