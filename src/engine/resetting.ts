@@ -12,7 +12,7 @@ import type { ResetPoint } from "../replay/reset-points.ts";
 import type { RunState } from "../replay/run-state.ts";
 import { requestTaken } from "../store/catalog.ts";
 import type { Commit, OutgoingMessage, RunRecord, StartCommit } from "../store/contract.ts";
-import { alone } from "./alone.ts";
+import { alone, whenSettled } from "./alone.ts";
 import { closingMessages, isChildOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { copyRun, stateAfter } from "./copying.ts";
@@ -54,12 +54,14 @@ export async function resetRun(kernel: Kernel, request: ResetRequest): Promise<R
   // What is on its way to it was sent before.
   await kernel.mailbox.settled(workflowId);
   try {
-    return await alone(kernel, workflowId, async (latest) => {
-      const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
-      if (made !== undefined) return made;
-      if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-      return await reset(kernel, latest, asked);
-    });
+    return await whenSettled(kernel, () =>
+      alone(kernel, workflowId, async (latest) => {
+        const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
+        if (made !== undefined) return made;
+        if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+        return await reset(kernel, latest, asked);
+      }),
+    );
   } finally {
     kernel.insist("bringing a run back", () => kernel.residency.resident(workflowId));
   }
