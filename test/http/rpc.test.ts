@@ -95,6 +95,9 @@ describe.each(transports)("%s", (_name, open) => {
         pendingChildren: [],
         pendingUpdates: [{ updateId: "u1", name: "move", acceptedAt: 6.5 }],
         isCancelRequested: true,
+        resetOf: { workflowId: "o", runId: "r0", toSeq: 4, at: 7.5, reason: "once more", requestId: "q1" },
+        resetTo: "r2",
+        reopened: { count: 3, at: 8.5, requestId: "q2" },
         historySize: {
           events: 3,
           bytes: 5_000_000_000,
@@ -195,6 +198,9 @@ describe.each(transports)("%s", (_name, open) => {
       pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
       runs: [{ historyLength: 3 }],
       attributes: run.attributes,
+      resetOf: { workflowId: "o", runId: "r0", toSeq: 4, at: 7.5, reason: "once more", requestId: "q1" },
+      resetTo: "r2",
+      reopened: { count: 3, at: 8.5, requestId: "q2" },
       parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
     });
     const where = ["amount>=5", "region in (eu, us)"];
