@@ -132,8 +132,10 @@ async function* lookAtWaiting(server: RemoteOptions, namespaces: Namespaces): As
   const { namespace } = server;
   const found = "error" in namespaces ? [] : namespaces.filter(({ state }) => state === "open");
   const names = namespace === undefined ? found.map(({ name }) => name) : [namespace];
-  if (names.length === 0)
-    return yield* skipAll(["blocked", "parked"], "there is no namespace that could be asked");
+  if (names.length === 0) {
+    yield* skipAll(["blocked", "parked"], "there is no namespace that could be asked");
+    return;
+  }
   const waiting: Waiting[] = [];
   try {
     for (const name of names) {
@@ -147,7 +149,8 @@ async function* lookAtWaiting(server: RemoteOptions, namespaces: Namespaces): As
       waiting.push({ namespace: name, runCount, runningCount, blockedCount, parkedCount });
     }
   } catch (error) {
-    return yield* skipAll(["blocked", "parked"], `runs could not be counted: ${messageOf(error)}`);
+    yield* skipAll(["blocked", "parked"], `runs could not be counted: ${messageOf(error)}`);
+    return;
   }
   const sum = (name: Exclude<keyof Waiting, "namespace">): number =>
     waiting.reduce((total, each) => total + each[name], 0);
