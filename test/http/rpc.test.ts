@@ -85,6 +85,8 @@ describe.each(transports)("%s", (_name, open) => {
       cancel: answering(undefined),
       terminate: answering(undefined),
       resumeActivity: answering({ runId: "r1", ordinals: [0, 7] }),
+      reset: answering({ workflowId: "a", runId: "r2", toSeq: 4, resetFrom: "r1", isNew: true }),
+      fork: answering({ workflowId: "b", runId: "r3", toSeq: 4_000_000_000, resetFrom: "r1", isNew: false }),
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
@@ -186,6 +188,15 @@ describe.each(transports)("%s", (_name, open) => {
       failure: { message: "no", type: "Gone", details: jsonValue },
       requestId: "q",
     });
+    expect(await workflows.reset({ workflowId: "a", toSeq: 4, signals: "drop" })).toMatchObject({
+      runId: "r2",
+      toSeq: 4,
+      resetFrom: "r1",
+      isNew: true,
+    });
+    expect(
+      await workflows.fork({ workflowId: "a", runId: "r1", toSeq: 4_000_000_000, newWorkflowId: "b" }),
+    ).toMatchObject({ workflowId: "b", toSeq: 4_000_000_000, isNew: false });
     const result = await workflows.result({ workflowId: "a", waitMs: 5 });
     expect(result).toMatchObject({
       status: "failed",
@@ -253,6 +264,8 @@ describe.each(transports)("%s", (_name, open) => {
         failure: { message: "no", type: "Gone", details: input },
         requestId: "q",
       },
+      { workflowId: "a", toSeq: 4, signals: "drop" },
+      { workflowId: "a", runId: "r1", toSeq: 4_000_000_000, newWorkflowId: "b" },
       { workflowId: "a", waitMs: 5 },
       { workflowId: "a" },
       { filter: { isBlocked: false, where }, limit: 2, withAttributes: true },
