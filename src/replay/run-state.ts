@@ -96,12 +96,12 @@ export class RunState {
     return this.#voids.has(seq);
   }
 
-  /** Its latest reopening, and the how manyth that is. */
+  /** Its latest reopening, and how many there have been with it. */
   get reopened(): (EventOf<"WorkflowReopened"> & { readonly count: number }) | undefined {
     return this.#reopened;
   }
 
-  /** By which it goes on from a point of another run; `undefined`: it began as any. */
+  /** By which it goes on from a point of another run; `undefined`: it began at its beginning. */
   get reset(): EventOf<"WorkflowReset"> | undefined {
     return this.#reset;
   }
