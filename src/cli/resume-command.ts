@@ -213,7 +213,7 @@ async function resumeAll(service: Service, session: Session, options: ResumeOpti
 
 const passedOver: ReadonlySet<string> = new Set(["activity_not_parked", "run_closed", "run_not_found"]);
 /** What says nothing of the others. */
-const ofRun: ReadonlySet<string> = new Set([...passedOver, "run_blocked", "request_conflict"]);
+const ofRun: ReadonlySet<string> = new Set([...passedOver, "run_blocked"]);
 
 function describeResumed({ workflowId, ordinals }: Resumed): string {
   const which = ordinals.map((ordinal) => `#${ordinal}`).join(", ");

@@ -109,7 +109,11 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["paused", run.paused === undefined ? undefined : shownPause(run.paused, nowMs)],
     ["blocked", run.blocked === undefined ? undefined : style("red", printable(run.blocked))],
     ["run", `${printable(run.runId)}${place}`],
-    ["reset", run.resetOf === undefined ? undefined : shownOrigin(run.resetOf)],
+    [
+      run.resetOf?.workflowId === undefined ? "reset" : "fork",
+      run.resetOf === undefined ? undefined : shownOrigin(run.resetOf, nowMs),
+    ],
+    ["reopened", run.reopened === undefined ? undefined : shownReopening(run.reopened, nowMs)],
     ["went on", run.resetTo === undefined ? undefined : `as run ${printable(run.resetTo)}, by a reset`],
     ["started", formatWhen(run.startedAt, nowMs)],
     ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
@@ -141,9 +145,31 @@ function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, no
   return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
 }
 
-function shownOrigin({ workflowId, runId, toSeq }: NonNullable<RunDescription["resetOf"]>): string {
+function shownOrigin(
+  { workflowId, runId, toSeq, at, ...by }: NonNullable<RunDescription["resetOf"]>,
+  nowMs: number,
+): string {
   const of = workflowId === undefined ? "" : ` of ${printable(workflowId)}`;
-  return `from event ${toSeq} of run ${printable(runId)}${of} on`;
+  return `from event ${toSeq} of run ${printable(runId)}${of} on, ${formatWhen(at, nowMs)}${shownRequest(by)}`;
+}
+
+function shownReopening(
+  { count, at, ...by }: NonNullable<RunDescription["reopened"]>,
+  nowMs: number,
+): string {
+  const often = count === 1 ? "" : `${count} times, the last `;
+  return `${often}${formatWhen(at, nowMs)}${shownRequest(by)}`;
+}
+
+function shownRequest({
+  reason,
+  requestId,
+}: {
+  readonly reason?: string;
+  readonly requestId?: string;
+}): string {
+  const by = requestId === undefined ? "" : `, by request ${printable(requestId)}`;
+  return `${by}${reason === undefined ? "" : `: ${printable(reason)}`}`;
 }
 
 function shownSize({

@@ -10,6 +10,7 @@ import { nullPayload, parsePayload } from "../core/payload.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
 import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
+import { requestTaken } from "../store/catalog.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import type { ParsedEnd } from "./end-requests.ts";
@@ -166,7 +167,7 @@ function toEvent(
 
 const pageEvents = 1_000;
 
-/** What a request was answered with that is in a history. Errors: `request_conflict`. */
+/** What a request was answered with that is in a history. Error: `invalid_argument` (the id has made another decision). */
 async function findReply(
   store: Store,
   { workflowId, runId }: Pick<ParsedEnd, "workflowId" | "runId">,
@@ -181,11 +182,7 @@ async function findReply(
     const { kind, ordinals } = made;
     if (kind === asked.kind && (asked.ordinal === undefined || ordinals.join() === String(asked.ordinal)))
       return { runId: run.runId, ordinals };
-    const which = ordinals.map((ordinal) => `#${ordinal}`).join(", ");
-    throw new AionError(
-      "request_conflict",
-      `request id ${requestId} of workflow ${workflowId} is taken: it was to ${kind} ${which}`,
-    );
+    throw requestTaken(requestId);
   }
   // It was made of a run that is deleted since: what is known of it is that it was made.
   const latest = await demandRun(store, workflowId, runId);

@@ -381,7 +381,9 @@ it("to reopen a run, or to decide on a parked activity, needs an engine", async 
   await test.makeStore();
   await test.run(["start", "approve", "--id", "o-1"]);
   expect((await test.run(["reopen", "o-1"])).stderr).toMatch(/^error\[no_owner\]/);
-  expect((await test.run(["resume", "o-1", "--parked"])).stderr).toMatch(/^error\[no_owner\]/);
+  expect((await test.run(["resume", "o-1", "--parked"])).stderr).toMatch(
+    /^error\[no_owner\]: no engine is running on .*, and a decision about parked activities needs one .*\nhint: Start the engine/,
+  );
 });
 
 describe("terminate without an engine", () => {

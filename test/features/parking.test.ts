@@ -432,8 +432,8 @@ describe("an operator's decision", () => {
       if (crash) await t.crash();
       for (const other of others) {
         expect(await errorOf(run.resumeActivity(other))).toMatchObject({
-          code: "request_conflict",
-          message: expect.stringContaining("it was to complete #0") as unknown,
+          code: "invalid_argument",
+          message: expect.stringContaining('"night-1"') as unknown,
         });
       }
     }
@@ -442,7 +442,7 @@ describe("an operator's decision", () => {
     await run.resumeActivity();
     await t.result(run);
     for (const other of others)
-      expect(await errorOf(run.resumeActivity(other))).toMatchObject({ code: "request_conflict" });
+      expect(await errorOf(run.resumeActivity(other))).toMatchObject({ code: "invalid_argument" });
   });
 
   it("about one activity is of one run: the run that it goes on as has another of that number", async () => {

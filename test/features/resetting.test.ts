@@ -58,7 +58,11 @@ describe("a run that is reset", () => {
     const run = await t.client.start(order);
     await t.settle();
     const before = await run.describe();
-    const next = await run.reset({ toSeq: await seqOf(run, "ActivityCompleted"), reason: "once more" });
+    const next = await run.reset({
+      toSeq: await seqOf(run, "ActivityCompleted"),
+      reason: "once more",
+      requestId: "r-1",
+    });
     await t.settle();
     expect(next).toMatchObject({ isNew: true, workflowId: run.workflowId });
     expect(next.runId).not.toBe(before.runId);
@@ -66,7 +70,7 @@ describe("a run that is reset", () => {
     expect(after).toMatchObject({
       runId: next.runId,
       status: "running",
-      resetOf: { runId: before.runId, toSeq: 4 },
+      resetOf: { runId: before.runId, toSeq: 4, at: t.now(), reason: "once more", requestId: "r-1" },
       runs: [
         { runId: before.runId, status: "terminated" },
         { runId: next.runId, status: "running" },
@@ -781,9 +785,6 @@ describe("to reset", () => {
     expect(await errorOf(ofSecond.reset({ toSeq: 1, requestId: "r-1" }))).toMatchObject(taken);
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
-    // The id of another one is no repetition.
-    const other = { toSeq: 3, requestId: "r-1" };
-    expect(await errorOf(run.reset(other))).toMatchObject({ code: "request_conflict" });
     expect((await run.reset({ toSeq: 3, requestId: "r-2" })).runId).toBe(second.runId);
     expect((await run.describe()).status).toBe("completed");
   });
@@ -819,12 +820,12 @@ describe("a fork", () => {
     await run.signal(go, "x");
     expect(await t.result(run)).toEqual(["work 1", "x", "work 2"]);
     const before = await eventsOf(run);
-    const copy = await run.fork("p", { toSeq });
+    const copy = await run.fork("p", { toSeq, reason: "to try it", requestId: "f-1" });
     expect(await eventsOf(run)).toEqual(before);
     expect(await copy.describe()).toMatchObject({
       workflowId: "p",
       status: "running",
-      resetOf: { workflowId: "o", runId: run.runId, toSeq },
+      resetOf: { workflowId: "o", runId: run.runId, toSeq, reason: "to try it", requestId: "f-1" },
       runs: [{ runId: copy.runId }],
     });
     await t.crash();
