@@ -17,7 +17,12 @@ afterEach(() => test.dispose());
 describe("a wrong command line", () => {
   it.each([
     ["no command", [], "Usage: aion"],
-    ["a command that does not exist", ["lst"], "error[invalid_argument]: unknown command 'lst'"],
+    [
+      "a command that does not exist",
+      ["lst"],
+      "error[invalid_argument]: unknown command 'lst'\nhint: Did you mean list? `aion --help` and",
+    ],
+    ["help for a command that does not exist", ["help", "lst"], "Usage: aion"],
     ["an option that does not exist", ["list", "--frob"], "error[invalid_argument]: unknown option '--frob'"],
     ["a missing argument", ["describe"], "error[invalid_argument]: missing required argument 'id'"],
     ["one argument too many", ["count", "x"], "error[invalid_argument]: too many arguments"],
@@ -76,11 +81,15 @@ describe("a wrong command line", () => {
   });
 
   it("that asks for help or the version is none", async () => {
-    const [help, version, one] = await Promise.all([
+    const [help, version, one, ...others] = await Promise.all([
       test.run(["--help"]),
       test.run(["--version"]),
       test.run(["start", "--help"]),
+      test.run(["help", "start"]),
+      test.run(["help", "start", "--json"]),
     ]);
+    for (const other of others) expect(other).toEqual(one);
+    expect(await test.run(["help"])).toEqual(help);
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
     expect(help.stdout).toContain("Exit codes: 0 fine, 1 failed, 2 wrong usage.");
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
