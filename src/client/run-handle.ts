@@ -59,6 +59,7 @@ export interface EndOptions {
   readonly requestId?: string;
 }
 
+const callOptionNames: OptionNames<CallOptions> = { abortSignal: true };
 const signalOptionNames: OptionNames<SignalOptions> = { signalId: true };
 const endOptionNames: OptionNames<EndOptions> = { requestId: true };
 
@@ -126,9 +127,9 @@ export interface HistoryOptions extends CallOptions {
   readonly fromSeq?: number;
 }
 
-const resultOptionNames: OptionNames<ResultOptions> = { timeout: true, abortSignal: true };
-const logsOptionNames: OptionNames<LogsOptions> = { after: true, abortSignal: true };
-const historyOptionNames: OptionNames<HistoryOptions> = { fromSeq: true, abortSignal: true };
+const resultOptionNames: OptionNames<ResultOptions> = { timeout: true, ...callOptionNames };
+const logsOptionNames: OptionNames<LogsOptions> = { after: true, ...callOptionNames };
+const historyOptionNames: OptionNames<HistoryOptions> = { fromSeq: true, ...callOptionNames };
 
 /** For `Client`: what a handle addresses. */
 export interface HandleTarget {
@@ -194,16 +195,18 @@ export class RunHandle<Output = unknown> {
    */
   query<Asked, Answer>(
     query: Query<Asked, Answer>,
-    ...args: InputArguments<NoInfer<Asked>, never>
+    ...args: InputArguments<NoInfer<Asked>, CallOptions>
   ): Promise<Answer>;
-  query(query: string, input?: unknown): Promise<unknown>;
-  async query(query: AnyQuery | string, input?: unknown): Promise<unknown> {
+  query(query: string, input?: unknown, options?: CallOptions): Promise<unknown>;
+  async query(query: AnyQuery | string, input?: unknown, options: CallOptions = {}): Promise<unknown> {
     const { name, schema } =
       typeof query === "string"
         ? { name: parseName(query, "query name"), schema: undefined }
         : { name: query.name, schema: query.inputSchema };
+    demandKnownOptions(options, callOptionNames, `query ${JSON.stringify(name)}`);
     const checked = toCheckedPayload(input, schema, `the input of query ${JSON.stringify(name)}`);
-    return fromPayload(await this.#service.query({ ...this.#address, name, input: checked }));
+    const request = { ...this.#address, name, input: checked };
+    return fromPayload(await abortable(options.abortSignal, (call) => this.#service.query(request, call)));
   }
 
   /**

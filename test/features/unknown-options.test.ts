@@ -76,7 +76,7 @@ const calls: Readonly<Record<string, readonly [typo: string, meant: string, () =
     "signalId",
     () => handle.signal(go, undefined, misspelled({ signalID: "a" })),
   ],
-  "RunHandle.query": "none",
+  "RunHandle.query": ["signal", "abortSignal", () => handle.query("stage", 1, misspelled({ signal: 1 }))],
   "RunHandle.update": [
     "updatedId",
     "updateId",
