@@ -53,6 +53,12 @@ describe("what a run said", () => {
       droppedCount: 0,
       lines: [{ level: "info", seq: 5, fields: { by: "eve" } }],
     });
+    await test.makeStore(({ client }) => client.start(approve, undefined, { id: "silent" }));
+    expect(await test.run(["logs", "silent"])).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: "note: its code has said nothing\n",
+    });
     expect((await test.run(["logs", "nobody"])).stderr).toMatch(/^error\[run_not_found\]/);
   });
 });
