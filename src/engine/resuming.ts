@@ -167,7 +167,7 @@ function toEvent(
 
 const pageEvents = 1_000;
 
-/** What a request was answered with that is in a history. Error: `invalid_argument` (the id has made another decision). */
+/** What a request was answered with that is in a history. Error: `request_conflict` (the id has made another decision). */
 async function findReply(
   store: Store,
   { workflowId, runId }: Pick<ParsedEnd, "workflowId" | "runId">,
