@@ -239,12 +239,10 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
     /** Of one that waits for an operator, or will; it need not, if its attempt was lost. */
     async function resume(id: string, ended: Promise<unknown>): Promise<void> {
       const requestId = `${id}-resume`;
-      let isOver = false;
-      const over = (): void => {
-        isOver = true;
-      };
-      ended.then(over, over);
-      while (!isOver) {
+      const over = new AbortController();
+      const tell = (): void => over.abort();
+      ended.then(tell, tell);
+      while (!over.signal.aborted) {
         try {
           await patiently("resumeActivity", () => client.get(id).resumeActivity({ requestId }));
           return say({ said: "resumed", id, requestId });
