@@ -230,16 +230,19 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
       }
       const ended = patiently("result", () => run.result());
       ended.catch(() => undefined);
-      if (asks) await Promise.race([resume(id), ended]);
+      if (asks) await resume(id, ended);
       const result = await ended;
       say({ said: "ended", id, result });
       return result;
     }
 
     /** Of one that waits for an operator, or will; it need not, if its attempt was lost. */
-    async function resume(id: string): Promise<void> {
+    async function resume(id: string, ended: Promise<unknown>): Promise<void> {
       const requestId = `${id}-resume`;
-      for (;;) {
+      const over = new AbortController();
+      const tell = (): void => over.abort();
+      ended.then(tell, tell);
+      while (!over.signal.aborted) {
         try {
           await patiently("resumeActivity", () => client.get(id).resumeActivity({ requestId }));
           return say({ said: "resumed", id, requestId });
