@@ -104,6 +104,7 @@ export const retry = z.object({
   incrementMs: milliseconds,
   jitter: z.number(),
   nonRetryable: list(z.string()),
+  park: maybe(list(z.string()).describe("Types of failure that wait for an operator.")),
   onExhausted: maybe(z.literal("park").describe("Absent: it fails.")),
 });
 

@@ -775,12 +775,15 @@ describe("to reset", () => {
     expect(second.runId).not.toBe(first.runId);
     expect((await run.reset({ toSeq: 1, requestId: "r-1" })).runId).toBe(first.runId);
     // Another one of that name is neither made nor taken for it.
-    const taken = { code: "invalid_argument", message: expect.stringContaining('"r-1"') as string };
+    const taken = { code: "request_conflict", message: expect.stringContaining('"r-1"') as string };
     expect(await errorOf(run.reset({ toSeq: 3, requestId: "r-1" }))).toMatchObject(taken);
     const ofSecond = t.client.get(run.workflowId, { runId: `${second.runId}` });
     expect(await errorOf(ofSecond.reset({ toSeq: 1, requestId: "r-1" }))).toMatchObject(taken);
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
+    // The id of another one is no repetition.
+    const other = { toSeq: 3, requestId: "r-1" };
+    expect(await errorOf(run.reset(other))).toMatchObject({ code: "request_conflict" });
     expect((await run.reset({ toSeq: 3, requestId: "r-2" })).runId).toBe(second.runId);
     expect((await run.describe()).status).toBe("completed");
   });
@@ -913,11 +916,12 @@ describe("a fork", () => {
     expect(await errorOf(run.fork("taken", { toSeq: 1 }))).toMatchObject({ code: "workflow_already_exists" });
     const copy = await run.fork("p", { toSeq: 1, requestId: "f-1" });
     expect((await run.fork("p", { toSeq: 1, requestId: "f-1" })).runId).toBe(copy.runId);
-    for (const other of [
-      { toSeq: 1, requestId: "f-2" },
-      { toSeq: 3, requestId: "f-1" },
-    ])
-      expect(await errorOf(run.fork("p", other))).toMatchObject({ code: "workflow_already_exists" });
+    expect(await errorOf(run.fork("p", { toSeq: 3, requestId: "f-1" }))).toMatchObject({
+      code: "request_conflict",
+    });
+    expect(await errorOf(run.fork("p", { toSeq: 1, requestId: "f-2" }))).toMatchObject({
+      code: "workflow_already_exists",
+    });
     const other = await run.fork("q", { toSeq: 1 });
     expect((await run.fork("q", { toSeq: 1 })).runId).toBe(other.runId);
     for (const id of ["taken", "p", "q", run.workflowId]) await t.client.get(id).terminate();
