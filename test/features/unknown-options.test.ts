@@ -62,9 +62,9 @@ const first = async (items: AsyncIterable<unknown>): Promise<void> => {
 /** Each method of what a client hands out, with a slip in its options; `none`: it takes no options. */
 const calls: Readonly<Record<string, readonly [typo: string, meant: string, () => unknown] | "none">> = {
   "Client.start": [
-    "requestID",
+    "requestid",
     "requestId",
-    () => client.start(idle, undefined, misspelled({ requestID: "a" })),
+    () => client.start(idle, undefined, misspelled({ requestid: "a" })),
   ],
   "Client.get": ["runid", "runId", () => client.get("order-42", misspelled({ runid: "a" }))],
   "Client.list": ["pagesize", "pageSize", () => first(client.list({}, misspelled({ pagesize: 5 })))],
@@ -72,9 +72,9 @@ const calls: Readonly<Record<string, readonly [typo: string, meant: string, () =
   "Client.count": ["stauts", "status", () => client.count(misspelled({ stauts: "running" }))],
   "Client.feed": ["afer", "after", () => first(client.feed(misspelled({ afer: "oldest" })))],
   "RunHandle.signal": [
-    "signalID",
+    "signalid",
     "signalId",
-    () => handle.signal(go, undefined, misspelled({ signalID: "a" })),
+    () => handle.signal(go, undefined, misspelled({ signalid: "a" })),
   ],
   "RunHandle.query": ["signal", "abortSignal", () => handle.query("stage", 1, misspelled({ signal: 1 }))],
   "RunHandle.update": [
@@ -88,7 +88,7 @@ const calls: Readonly<Record<string, readonly [typo: string, meant: string, () =
     () => handle.startUpdate("move", 1, misspelled({ timeOut: "1s" })),
   ],
   "RunHandle.getUpdate": "none",
-  "RunHandle.cancel": ["requestID", "requestId", () => handle.cancel("why", misspelled({ requestID: "a" }))],
+  "RunHandle.cancel": ["requestid", "requestId", () => handle.cancel("why", misspelled({ requestid: "a" }))],
   "RunHandle.terminate": [
     "reqestId",
     "requestId",
@@ -131,14 +131,14 @@ const calls: Readonly<Record<string, readonly [typo: string, meant: string, () =
   "ScheduleHandle.describe": ["count", "nextCount", () => schedule.describe(misspelled({ count: 5 }))],
   "ScheduleHandle.update": ["jiter", "jitter", () => schedule.update(misspelled({ jiter: "1s" }))],
   "ScheduleHandle.pause": ["notes", "note", () => schedule.pause(misspelled({ notes: "why" }))],
-  "ScheduleHandle.resume": ["requestID", "requestId", () => schedule.resume(misspelled({ requestID: "a" }))],
+  "ScheduleHandle.resume": ["requestid", "requestId", () => schedule.resume(misspelled({ requestid: "a" }))],
   "ScheduleHandle.trigger": ["overlaps", "overlap", () => schedule.trigger(misspelled({ overlaps: "skip" }))],
   "ScheduleHandle.backfill": [
     "overlay",
     "overlap",
     () => schedule.backfill(misspelled({ from: 0, to: 1, overlay: "skip" })),
   ],
-  "ScheduleHandle.delete": ["requestID", "requestId", () => schedule.delete(misspelled({ requestID: "a" }))],
+  "ScheduleHandle.delete": ["requestid", "requestId", () => schedule.delete(misspelled({ requestid: "a" }))],
 };
 
 const methodsOf = (of: { readonly name: string; readonly prototype: object }): readonly string[] =>
@@ -243,7 +243,7 @@ describe("an option that is unknown is refused", () => {
     await using engine = await Engine.open({ store: "memory:", workflows: [idle] });
     for (const [name, attempt] of [
       ["routed", () => engine.deploy(new Uint8Array(), misspelled({ routed: false }))],
-      ["requestID", () => engine.route(["idle"], "v", misspelled({ requestID: "a" }))],
+      ["requestid", () => engine.route(["idle"], "v", misspelled({ requestid: "a" }))],
       ["force", () => engine.unload("v", misspelled({ force: true }))],
       ["timeout", () => engine.close(misspelled({ timeout: "1s" }))],
     ] as const)
