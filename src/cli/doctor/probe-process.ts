@@ -15,6 +15,7 @@ process.once("message", (request) => {
     process.disconnect();
   });
 });
+tell({ kind: "ready" });
 
 async function answer(request: ProbeRequest): Promise<ProbeAnswer> {
   try {

@@ -28,6 +28,7 @@ interface ProbeResults {
 
 /** What the process says, by its channel. */
 export type ProbeAnswer =
+  | { readonly kind: "ready" }
   | { readonly kind: "on the way"; readonly done: string }
   | { readonly kind: "done"; readonly result: unknown }
   | ProbeFailure;
@@ -46,8 +47,11 @@ export type Probed<Result> =
   /** It was ended; `done`: what it had come to. */
   | { readonly kind: "timeout"; readonly timeoutMs: number; readonly done: readonly string[] };
 
+/** Until the process itself is there: on a busy machine that takes long, and says nothing of the store. */
+const startTimeoutMs = 60_000;
+
 /**
- * Asks in a process of its own, which is ended when the time is over: a call that hangs in SQLite or in the kernel holds up nobody.
+ * Asks in a process of its own, which is ended when the time is over, counted from when the process is there: a call that hangs in SQLite or in the kernel holds up nobody.
  * Whatever lock it had on the store goes with it.
  */
 export function probe<Request extends ProbeRequest>(
@@ -63,16 +67,22 @@ export function probe<Request extends ProbeRequest>(
       clearTimeout(timer);
       resolve(outcome);
     };
-    const timer = setTimeout(() => {
-      child.kill("SIGKILL");
-      // One that waits for a disk that never answers cannot even be killed; it is left to itself.
-      child.unref();
-      child.channel?.unref();
-      settle({ kind: "timeout", timeoutMs, done });
-    }, timeoutMs);
+    const limit = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        child.kill("SIGKILL");
+        // One that waits for a disk that never answers cannot even be killed; it is left to itself.
+        child.unref();
+        child.channel?.unref();
+        settle({ kind: "timeout", timeoutMs: ms, done });
+      }, ms);
+    let timer = limit(startTimeoutMs);
     child.on("message", (message) => {
       const answer = message as ProbeAnswer;
-      if (answer.kind === "on the way") done.push(answer.done);
+      if (answer.kind === "ready") {
+        clearTimeout(timer);
+        timer = limit(timeoutMs);
+        child.send(request);
+      } else if (answer.kind === "on the way") done.push(answer.done);
       else if (answer.kind === "failed") settle(answer);
       else settle({ kind: "done", result: answer.result as ProbeResults[Request["probe"]] });
     });
@@ -80,6 +90,5 @@ export function probe<Request extends ProbeRequest>(
       settle({ kind: "failed", code: "internal", message, hint: "Please report it.", details: {} });
     child.once("error", (error) => ended(`the probe could not be started: ${error.message}`));
     child.once("exit", (code, signal) => ended(`the probe ended by itself (${signal ?? `code ${code}`})`));
-    child.send(request);
   });
 }
