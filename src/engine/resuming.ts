@@ -14,6 +14,7 @@ import type { RunRecord, Store } from "../store/contract.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import type { Kernel } from "./kernel.ts";
+import { pageEvents } from "./load.ts";
 import { offerTo } from "./offer.ts";
 import { demandRun } from "./views.ts";
 import { sealFailure } from "./worker-seal.ts";
@@ -155,8 +156,6 @@ function toEvent(
     ? { type: "ActivityCompleted", result: result ?? decision.result, ...of }
     : { type: "ActivityFailed", failure: decision.failure, ...of };
 }
-
-const pageEvents = 1_000;
 
 /** What a request was answered with that is in a history. */
 async function findReply(
