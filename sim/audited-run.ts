@@ -639,6 +639,20 @@ export class AuditedRun {
           epoch,
         });
         return;
+      case "ScheduleTriggered":
+        // Worlds in which coordinators go on as new segments are those of schedules alone.
+        if (event.isWatched)
+          this.children.set(event.ordinal, {
+            childWorkflowId: event.startedId,
+            policy: "abandon",
+            protection: "none",
+            isCancelRequested: false,
+            epoch,
+          });
+        return;
+      case "ScheduleSkipped":
+        if (event.ordinal !== undefined) this.children.delete(event.ordinal);
+        return;
       case "ChildWorkflowCancelRequested": {
         const child = this.children.get(event.ordinal);
         if (child === undefined) return;

@@ -12,6 +12,7 @@ import { SimulationFailure } from "./failure.ts";
 import type { Counts, LimitsPlan } from "./limit-oracle.ts";
 import { checkHeld, checkLimits, checkLimitVerdict, countsOf, noCounts } from "./limit-oracle.ts";
 import { checkChildrenOfReopened } from "./reopen-oracle.ts";
+import { ScheduleOracle } from "./schedule-oracle.ts";
 import type { Statistics } from "./statistics.ts";
 
 interface AuditedMessage {
@@ -64,6 +65,10 @@ export class Auditor {
   /** Since when there is the owner, by the time that only passes. */
   ownedFromMs = 0;
   watch: AttemptWatch | undefined;
+  readonly schedules = new ScheduleOracle({
+    isSteadyFor: (ms) => this.#elapsedMs() - Math.max(this.ownedFromMs, this.calmFromMs) > ms,
+    note: (remark) => this.#statistics.note(remark),
+  });
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
@@ -163,7 +168,9 @@ export class Auditor {
     if (commits.length > 1) this.#statistics.note("many commits in one append");
     for (const [index, commit] of commits.entries()) {
       const result = results[index];
-      if (result?.ok === true) this.#accept(epoch, commit, result);
+      if (result?.ok !== true) continue;
+      this.#accept(epoch, commit, result);
+      this.schedules.committed(commit, result);
     }
   }
 
@@ -541,7 +548,8 @@ export class Auditor {
     }
     const told = new Set<number>();
     for (const { message } of send) {
-      if (message.kind === "cancel" && message.parent !== undefined && message.reason !== "its parent ended")
+      const isEnd = message.kind === "cancel" || message.kind === "terminate";
+      if (isEnd && message.parent !== undefined && message.reason !== "its parent ended")
         told.add(message.parent.ordinal);
     }
     const fault =

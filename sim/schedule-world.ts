@@ -11,10 +11,11 @@ import { overStore } from "../test/recovery/over-store.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Asked } from "./schedule-oracle.ts";
-import { ScheduleOracle, jitterMsMax } from "./schedule-oracle.ts";
+import { ScheduleOracle } from "./schedule-oracle.ts";
 import type { Rule } from "./schedule-times.ts";
 
 const minuteMs = 60_000;
+const jitterMsMax = 5 * minuteMs;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 const startAtMs = Date.UTC(2026, 0, 1);
@@ -73,6 +74,7 @@ class ScheduleWorld {
   readonly #counts = new Map<string, number>();
   readonly #inner: Store;
   readonly #schedules = new Map<string, ScheduleHandle>();
+  readonly #asked = new Map<string, Asked>();
   #engine: TestEngine | undefined;
   #token: OwnerToken | undefined;
   #failure: SimulationFailure | undefined;
@@ -292,9 +294,15 @@ class ScheduleWorld {
     if (this.#schedules.has(scheduleId)) return;
     const dice = this.#dice;
     const { rule, times } = this.#rule();
-    const asked: Asked = { rule, overlap: this.#overlap(), windowMs: dice.pick([hourMs, dayMs, 10 * dayMs]) };
-    this.#oracle.asked.set(`aion.schedule:${scheduleId}`, [asked]);
+    const asked: Asked = {
+      rule,
+      overlap: this.#overlap(),
+      windowMs: dice.pick([hourMs, dayMs, 10 * dayMs]),
+      jitterMs: jitterMsMax,
+    };
     const requestId = this.#requestId();
+    this.#oracle.asked.set(requestId, asked);
+    this.#asked.set(scheduleId, asked);
     const code = dice.pick(workflows);
     const hours = dice.pick([1, 5, 30]);
     const isPaused = dice.chance(0.1);
@@ -315,15 +323,16 @@ class ScheduleWorld {
 
   async #update(scheduleId: string | undefined): Promise<void> {
     if (scheduleId === undefined) return;
-    const all = this.#oracle.asked.get(`aion.schedule:${scheduleId}`);
-    const before = all?.at(-1);
-    if (all === undefined || before === undefined) return;
+    const before = this.#asked.get(scheduleId);
+    if (before === undefined) return;
     const { rule, times } = this.#rule();
     const overlap = this.#overlap();
-    all.push({ ...before, rule, overlap });
-    await this.#on(scheduleId, "update", (schedule, requestId) =>
-      schedule.update({ ...times, overlap, requestId }),
-    );
+    const asked = { ...before, rule, overlap };
+    this.#asked.set(scheduleId, asked);
+    await this.#on(scheduleId, "update", (schedule, requestId) => {
+      this.#oracle.asked.set(requestId, asked);
+      return schedule.update({ ...times, overlap, requestId });
+    });
   }
 
   async #trigger(scheduleId: string | undefined): Promise<void> {

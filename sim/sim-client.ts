@@ -19,6 +19,7 @@ import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, ReopenPlan, SignalPlan } from "./plan.ts";
 import { isPlainlyReopenable, mayBeReopened, wasEndSince } from "./reopen-oracle.ts";
+import { ScheduleClient } from "./schedule-client.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
@@ -52,6 +53,9 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "activity_not_parked",
   "signals_full",
   "updates_pending",
+  "schedule_not_found",
+  "schedule_already_exists",
+  "schedule_busy",
 ]);
 
 const listPage = 2;
@@ -78,6 +82,8 @@ export interface ClientOptions {
   readonly leasesAgree: boolean;
   /** For operators: there is nothing more to come. */
   readonly isOver: () => boolean;
+  /** For those who tidy up: nobody else asks for anything any more. */
+  readonly isLeftAlone: () => boolean;
 }
 
 /**
@@ -97,13 +103,23 @@ export class SimClient implements Actor {
   /** Runs that starts of a workflow id were answered with. */
   readonly #started = new Map<string, StartReply[]>();
 
+  readonly #schedules: ScheduleClient;
+
   constructor(of: ClientOptions) {
     this.#of = of;
     this.name = of.name;
+    this.#schedules = new ScheduleClient({
+      name: of.name,
+      oracle: of.auditor.schedules,
+      dice: of.dice,
+      nowMs: () => of.schedule.time.clock.now(),
+      ask: (verb, run, mayBe) => this.#ask(verb, run, { mayBe }),
+    });
   }
 
+  /** It goes on until all the others are done. */
   get isOperator(): boolean {
-    return this.#of.operations.some(({ of }) => of.verb === "operate");
+    return this.#of.operations.some(({ of }) => of.verb === "operate" || of.verb === "tidy");
   }
 
   async run(): Promise<void> {
@@ -136,6 +152,10 @@ export class SimClient implements Actor {
         return this.#reopen(operation);
       case "operate":
         return this.#watchOver();
+      case "schedule":
+        return this.#schedules.operate(operation);
+      case "tidy":
+        return this.#tidy();
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
@@ -185,10 +205,12 @@ export class SimClient implements Actor {
       readonly workflowId?: string;
       readonly runId?: string | undefined;
       readonly timeoutMs?: number;
+      /** Answers to expect besides. */
+      readonly mayBe?: readonly ErrorCode[];
     } = {},
   ): Promise<({ readonly reply: Reply } | { readonly refusal: ErrorCode }) & { readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
-    const { workflowId, runId, timeoutMs = 5_000 } = of;
+    const { workflowId, runId, timeoutMs = 5_000, mayBe = [] } = of;
     const there = (workflowId === undefined ? [] : this.#of.auditor.kept(workflowId)).filter(
       (one) => runId === undefined || one.runId === runId,
     );
@@ -205,7 +227,7 @@ export class SimClient implements Actor {
         return { reply, isAlone };
       } catch (error) {
         if (!isAionError(error)) throw error;
-        if (refusals.has(error.code)) {
+        if (refusals.has(error.code) || mayBe.includes(error.code)) {
           if (error.code === "run_blocked" || error.code === "workflow_type_unknown")
             statistics.note("refused, the code being missing");
           if (error.code === "run_not_found" && workflowId !== undefined) this.#checkGone(workflowId, there);
@@ -553,6 +575,13 @@ export class SimClient implements Actor {
     }
     // I-3
     if (!isMade()) throw new SimulationFailure("acknowledged-reopen", `${workflowId}: it is not on disk`);
+  }
+
+  async #tidy(): Promise<void> {
+    while (!this.#of.isOver()) {
+      await this.#wait(this.#of.dice.int(500, 5_000));
+      if (this.#of.isLeftAlone()) await this.#schedules.tidy();
+    }
   }
 
   /** Decides on what the lists show to wait for him, in one way or another. */

@@ -225,7 +225,8 @@ class World {
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
           leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
-          isOver: () => this.#isAtRest(operations.some(({ of }) => of.verb === "operate")),
+          isOver: () => this.#isAtRest(true),
+          isLeftAlone: () => this.#clients.every((client) => client.isDone || client.isOperator),
         }),
     );
   }
@@ -449,6 +450,7 @@ class World {
   async #judge(): Promise<void> {
     await this.#measure();
     await this.#auditor.compare(this.#inner);
+    this.#auditor.schedules.judge();
     await checkFeed(this.#inner);
     await checkFound(this.#inner, this.#auditor, () =>
       this.#statistics.note("runs found by their attributes"),
