@@ -221,6 +221,23 @@ describe("a history at its limit", () => {
   });
 });
 
+describe("a schedule", () => {
+  // I-32, I-57
+  it.each(["block", "fail"] as const)(
+    "starts its times for ever under limits that its own history is longer than (%s)",
+    async (onRunLimit) => {
+      const limits = { historyEventsMax: 20, historyBytesMax: 2_000 };
+      await using t = await TestEngine.open({ workflows: [leaf], limits, onRunLimit });
+      const schedule = await t.client.schedules.create("s", leaf, 1, { every: "1m" });
+      await t.skip("1h");
+      await t.crash();
+      await t.skip("1h");
+      expect(await schedule.describe()).toMatchObject({ state: "active", startedCount: 120 });
+      await schedule.delete();
+    },
+  );
+});
+
 describe("what is pending in a run", () => {
   const cases = [
     { what: "activities", limit: "pendingActivitiesMax" },
