@@ -149,6 +149,8 @@ export class AuditedRun {
   parkedRow: string | null = null;
   /** The same, since it has more than the engine allows. */
   isHeldForLimit = false;
+  /** The owner that has told a worker so, which its row does not say yet. */
+  heldSoonBy: number | undefined;
   /** Commits that have added to it since it has more events than the engine allows. */
   beyondCount = 0;
   /** By retention. */

@@ -10,7 +10,14 @@ import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Counts, LimitsPlan } from "./limit-oracle.ts";
-import { checkHeld, checkLimits, checkLimitVerdict, countsOf, noCounts } from "./limit-oracle.ts";
+import {
+  checkHeld,
+  checkHeldSoon,
+  checkLimits,
+  checkLimitVerdict,
+  countsOf,
+  noCounts,
+} from "./limit-oracle.ts";
 import { checkChildrenOfReopened } from "./reopen-oracle.ts";
 import { coordinatorOf, ScheduleOracle } from "./schedule-oracle.ts";
 import type { Statistics } from "./statistics.ts";
@@ -259,6 +266,7 @@ export class Auditor {
       if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
       checkHeld(audited, run);
+      checkHeldSoon(audited, run, epoch);
       const before = countsOf(audited);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       this.#checkLimits(audited, run.events, before);
@@ -460,8 +468,8 @@ export class Auditor {
     run.isHeldForLimit = isForLimit;
   }
 
-  /** Engines of this world hold runs that have more than they allow. */
-  get mayHoldForLimits(): boolean {
+  /** The owner holds or fails runs that have more than it allows. */
+  get hasLimits(): boolean {
     return this.#limits !== undefined;
   }
 

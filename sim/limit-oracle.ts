@@ -121,3 +121,19 @@ export function checkHeld(
   if (run.isHeld && run.isOpen && moved !== undefined && blocked !== null)
     throw new SimulationFailure("held-moves", `${run.workflowId} is held, and gets ${moved.type}`);
 }
+
+/** I-57: of a run whose attempts under way an engine does not want any more the next that it says is that it is held, or failed. */
+export function checkHeldSoon(
+  run: AuditedRun,
+  { events, blocked }: { readonly events: readonly NewEvent[]; readonly blocked?: string | null },
+  epoch: number,
+): void {
+  const isAbout = run.heldSoonBy === epoch && (events.length > 0 || blocked !== undefined);
+  if (!isAbout) return;
+  run.heldSoonBy = undefined;
+  if (blocked?.startsWith("run_limit") !== true && !events.some(isTerminal))
+    throw new SimulationFailure(
+      "not-held",
+      `${run.workflowId}: an outcome of it was refused, and then it gets ${events.map(({ type }) => type).join()}`,
+    );
+}

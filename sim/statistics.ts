@@ -155,6 +155,7 @@ export const sometimesWithWorkers = [
   "report recorded by the next engine",
   "re-report acknowledged as recorded before",
   "late report refused",
+  "report refused, its run being about to be held",
   "cancellation reached a worker",
   "worker told that an outcome is not wanted",
   "heartbeat reached the next attempt on a worker",

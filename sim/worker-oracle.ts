@@ -395,10 +395,13 @@ export class WorkerOracle implements AttemptWatch {
       if (outcome !== undefined && outcome.type !== "ActivityCancelled")
         fail(`its outcome is on disk, ${outcome.type}`);
       const activity = run.activities.get(named.ordinal);
+      const isUnderWay =
+        run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined;
       // What is under way when a run is held for what it has is not waited for; its row says so a moment later.
-      if (run.isHeldForLimit || this.#auditor.mayHoldForLimits) return;
-      if (run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined)
-        fail("it is the attempt under way");
+      if (!isUnderWay || run.isHeldForLimit) return;
+      if (!this.#auditor.hasLimits) fail("it is the attempt under way");
+      run.heldSoonBy = wire.life.epoch;
+      this.#statistics.note("report refused, its run being about to be held");
       return;
     }
     if (outcome === undefined) return fail("its outcome is not on disk");

@@ -270,6 +270,32 @@ describe("what is pending in a run", () => {
     expect(await t.result(run)).toHaveLength(4);
   });
 
+  // I-41, I-57, I-58
+  it.each(["block", "fail"] as const)(
+    "ends without its code being told of more, if it came by that after a pause, and it replays (%s)",
+    async (onRunLimit) => {
+      const limits = { pendingActivitiesMax: 1 };
+      await using t = await TestEngine.open({ workflows: [wide], activities: [note], limits, onRunLimit });
+      const run = await t.client.start(wide, "activities");
+      await t.settle();
+      await run.pause();
+      await run.signal(go, 2);
+      await run.signal(go, 3);
+      await run.resume();
+      await t.settle();
+      if (onRunLimit === "block") {
+        expect((await run.describe()).blocked).toContain("pendingActivitiesMax");
+        await run.terminate();
+      }
+      const types = await typesOf(run);
+      expect(types.slice(types.indexOf("WorkflowResumed"))).toEqual([
+        "WorkflowResumed",
+        "InputDelivered",
+        onRunLimit === "block" ? "WorkflowTerminated" : "WorkflowFailed",
+      ]);
+    },
+  );
+
   it("fails it, if that is the policy, and it replays", async () => {
     await using t = await TestEngine.open({
       workflows: [wide],
