@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../src/core/errors.ts";
-import { AionError, isAionError } from "../src/core/errors.ts";
+import { isAionError } from "../src/core/errors.ts";
 import type { OverlapPolicy } from "../src/core/schedule.ts";
 import { overlapPolicies } from "../src/core/schedule.ts";
 import type { ScheduleHandle, ScheduleTimes } from "../src/client/schedules.ts";
@@ -10,6 +10,7 @@ import { shield, sleep, workflow } from "../src/workflow/index.ts";
 import { overStore } from "../test/recovery/over-store.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
+import { faultyStore } from "./faulty-store.ts";
 import type { Asked } from "./schedule-oracle.ts";
 import { ScheduleOracle } from "./schedule-oracle.ts";
 import type { Rule } from "./schedule-times.ts";
@@ -105,36 +106,22 @@ class ScheduleWorld {
     return { seed: this.#seed, failure: this.#failure, counts, elapsedMs };
   }
 
-  /** The store as the engine has it: audited, and now and then out of order. */
   #store(): Store {
-    const inner = this.#inner;
-    return overStore(inner, {
-      claim: async (claim) => {
-        this.#token = await inner.claim(claim);
-        return this.#token;
+    const store = faultyStore(this.#inner, {
+      dice: this.#faultDice,
+      shares: { refused: 0.004, lost: 0, made: 0.004 },
+      isCalm: () => this.#isCalm,
+      committed: (commit, result) => this.#oracle.committed(commit, result),
+      onBroken: (failure) => {
+        this.#failure ??= failure;
       },
-      append: async (token, commits) => {
-        const fault = this.#isCalm ? 1 : this.#faultDice.number();
-        if (fault < 0.004) {
-          this.#note("write refused");
-          throw new AionError("store_unavailable", "the store is busy");
-        }
-        const results = await inner.append(token, commits);
-        for (const [index, commit] of commits.entries()) {
-          const result = results[index];
-          try {
-            if (result !== undefined) this.#oracle.committed(commit, result);
-          } catch (error) {
-            if (error instanceof SimulationFailure) this.#failure ??= error;
-            else throw error;
-          }
-        }
-        if (this.#failure !== undefined) throw new AionError("store_failed", "a law was broken");
-        if (fault < 0.008) {
-          this.#note("commit of unknown outcome");
-          throw new AionError("commit_unknown", "nobody knows");
-        }
-        return results;
+      isBroken: () => this.#failure !== undefined,
+      note: (what) => this.#note(what),
+    });
+    return overStore(store, {
+      claim: async (claim) => {
+        this.#token = await store.claim(claim);
+        return this.#token;
       },
     });
   }
