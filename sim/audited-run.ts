@@ -642,7 +642,6 @@ export class AuditedRun {
         });
         return;
       case "ScheduleTriggered":
-        // Worlds in which coordinators go on as new segments are those of schedules alone.
         if (event.isWatched)
           this.children.set(event.ordinal, {
             childWorkflowId: event.startedId,

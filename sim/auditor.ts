@@ -2,6 +2,7 @@ import type { NewEvent } from "../src/core/codec.ts";
 import { encodeRow } from "../src/core/codec.ts";
 import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
+import { coordinatorType } from "../src/core/schedule.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { checkCarried, checkSaid } from "./attribute-oracle.ts";
@@ -304,7 +305,9 @@ export class Auditor {
   /** I-38: what is cancelled is told in the commit that says so. */
   #checkTold(run: AuditedRun): void {
     const untold = untoldBy(run);
-    if (untold !== undefined)
+    // What its code asks for is not recorded if it is too much: then it is held.
+    if (untold !== undefined && this.hasLimits) run.heldSoonBy = this.#epoch;
+    else if (untold !== undefined)
       throw new SimulationFailure(
         "cancel-not-forwarded",
         `${run.workflowId} is cancelled, and ${untold} is not told`,
@@ -403,6 +406,8 @@ export class Auditor {
       onRemark: (remark) => this.#statistics.note(remark),
       watch: this.watch,
     });
+    if (first.workflowType === coordinatorType && end?.type === "WorkflowContinuedAsNew")
+      for (const [ordinal, child] of before?.children ?? []) run.children.set(ordinal, child);
     chain.runs.push(run);
     this.chains.set(workflowId, chain);
     this.runs.set(start.runId, run);

@@ -122,7 +122,10 @@ export function checkHeld(
     throw new SimulationFailure("held-moves", `${run.workflowId} is held, and gets ${moved.type}`);
 }
 
-/** I-57: of a run whose attempts under way an engine does not want any more the next that it says is that it is held, or failed. */
+/**
+ * I-57: a run of whose attempts under way an engine wants nothing more, or what whose code asked for is not recorded, has too much: the
+ * next that becomes of it is that it is held, or fails.
+ */
 export function checkHeldSoon(
   run: AuditedRun,
   { events, blocked }: { readonly events: readonly NewEvent[]; readonly blocked?: string | null },
@@ -134,6 +137,6 @@ export function checkHeldSoon(
   if (blocked?.startsWith("run_limit") !== true && !events.some(isTerminal))
     throw new SimulationFailure(
       "not-held",
-      `${run.workflowId}: an outcome of it was refused, and then it gets ${events.map(({ type }) => type).join()}`,
+      `${run.workflowId}: it was to be held for what it has, and gets ${events.map(({ type }) => type).join()}`,
     );
 }

@@ -1381,6 +1381,52 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "told-without-its-code",
+    claim: "A held run that is ended is told, without its code, of what it learned in a pause.",
+    invariants: [41, 58],
+    within: 10000,
+    edits: [
+      edit(
+        "engine/resident-run.ts",
+        "this.program === undefined ? undefined : this.state.undelivered",
+        "this.state.undelivered",
+      ),
+    ],
+  },
+  {
+    name: "limits-hold-schedules",
+    claim: "The limits of a run hold the coordinator of a schedule.",
+    invariants: [32, 57],
+    within: 1000,
+    edits: [edit("engine/run-limits.ts", "if (isCoordinatorId(workflowId)) return undefined;", "")],
+  },
+  {
+    name: "refused-start-not-told",
+    claim: "A schedule does not hear that what it started could not be.",
+    invariants: [32, 34],
+    within: 400,
+    edits: [
+      edit(
+        "engine/mailbox.ts",
+        'send: [{ target: workflowId, message: { kind: "scheduled-refused", ...of, reason, message: why } }],',
+        'send: reason === undefined ? [{ target: workflowId, message: { kind: "scheduled-refused", ...of, reason, message: why } }] : [],',
+      ),
+    ],
+  },
+  {
+    name: "wake-up-of-schedule-lost",
+    claim: "The row of a schedule does not tell when its next time is due.",
+    invariants: [29, 32],
+    within: 30,
+    edits: [
+      edit(
+        "engine/coordinator.ts",
+        "return at === null ? null : Math.max(at, atOnce);",
+        "return at === null ? null : Math.max(at, atOnce) + 60_000;",
+      ),
+    ],
+  },
+  {
     name: "report-acknowledged-before-commit",
     claim: "A worker is told that its report is recorded when it has arrived.",
     invariants: [7],

@@ -155,7 +155,6 @@ export const sometimesWithWorkers = [
   "report recorded by the next engine",
   "re-report acknowledged as recorded before",
   "late report refused",
-  "report refused, its run being about to be held",
   "cancellation reached a worker",
   "worker told that an outcome is not wanted",
   "heartbeat reached the next attempt on a worker",
@@ -164,7 +163,13 @@ export const sometimesWithWorkers = [
   "all workers left, and nothing was owed",
 ] as const;
 
-export type Sometimes = (typeof sometimes)[number] | (typeof sometimesWithWorkers)[number];
+/** What is met too seldom to be asked of a batch. */
+const seldom = ["report refused, its run being about to be held"] as const;
+
+export type Sometimes =
+  | (typeof sometimes)[number]
+  | (typeof sometimesWithWorkers)[number]
+  | (typeof seldom)[number];
 
 export class Statistics {
   readonly counts = new Map<Sometimes, number>();
