@@ -82,6 +82,13 @@ describe("the settings of a server", () => {
     [{ AION_PORT: "many" }, "AION_PORT"],
     [{ AION_PORT: "65536" }, "AION_PORT"],
     [{ AION_WORKER_SESSION: "soon" }, "workerSession"],
+    [{ AION_WORKER_SESSION: "0" }, "AION_WORKER_SESSION"],
+    [{ AION_WORKER_SESSION: "2 days" }, "AION_WORKER_SESSION"],
+    [{ AION_LEASE: "1" }, "AION_LEASE"],
+    [{ AION_ACTIVATION_BUDGET: "0" }, "AION_ACTIVATION_BUDGET"],
+    [{ AION_DRAIN: "1000h" }, "AION_DRAIN"],
+    // Tokens would hold for long after they expired.
+    [{ AION_JWT_CLOCK_TOLERANCE: "1 day" }, "AION_JWT_CLOCK_TOLERANCE"],
     [{ AION_TASK_QUEUES: "{" }, "AION_TASK_QUEUES"],
     [{ AION_TASK_QUEUES: '{"emails":{"concurrency":0}}' }, "AION_TASK_QUEUES"],
     [{ AION_TASK_QUEUES: '{"emails":{"perHour":1}}' }, "AION_TASK_QUEUES"],

@@ -16,7 +16,12 @@ const whole = (min: number, max: number): z.ZodType<number> =>
     (value) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value),
     z.number().int().min(min).max(max),
   );
-const duration = (what: string): z.ZodType<number> =>
+const [second, hour, day] = [1_000, 3_600_000, 86_400_000];
+/** `bounds`: what it may be, in milliseconds. Beyond it what depends on it does not work, or protects nobody. */
+const duration = (
+  what: string,
+  bounds: readonly [least: number, most: number] = [0, Number.MAX_SAFE_INTEGER],
+): z.ZodType<number> =>
   z
     .union([z.string(), z.number()])
     .transform((value) =>
@@ -24,7 +29,8 @@ const duration = (what: string): z.ZodType<number> =>
         typeof value === "string" && /^\d+$/.test(value) ? Number(value) : (value as string),
         what,
       ),
-    );
+    )
+    .refine((ms) => ms >= bounds[0] && ms <= bounds[1], `must be from ${bounds[0]} to ${bounds[1]} ms`);
 
 const names = z.union([
   z.array(z.string()),
@@ -95,7 +101,7 @@ const settingsSchema = z.strictObject({
   jwtAlgorithms: names.default(["RS256", "PS256", "ES256", "EdDSA"]).meta({
     description: "How tokens may be signed.",
   }),
-  jwtClockTolerance: duration("jwtClockTolerance")
+  jwtClockTolerance: duration("jwtClockTolerance", [0, hour])
     .default(30_000)
     .meta({ description: "How far the clock of the issuer may be apart." }),
   jwtGrantsClaim: z.string().min(1).default("aion_grants").meta({
@@ -110,7 +116,7 @@ const settingsSchema = z.strictObject({
       "Calls of one address within a minute that show nothing that holds; more are answered with `too_many_attempts`, for as long as they go on. Who shows what holds is let in all the same.",
   }),
   auditRetention: duration("auditRetention")
-    .default(90 * 24 * 60 * 60 * 1_000)
+    .default(90 * day)
     .meta({ description: "How long the audit log keeps what was asked of the server (`aion audit`)." }),
   port: whole(0, 65_535).default(4_466).meta({ description: "Its port; 0: one that is free." }),
   namespaces: names.default(["default"]).meta({
@@ -197,13 +203,13 @@ const settingsSchema = z.strictObject({
     description:
       "A run that reaches a limit is held (it goes on when the server is started with a larger one, and can be terminated), or it fails.",
   }),
-  activationBudget: duration("activationBudget")
+  activationBudget: duration("activationBudget", [1, hour])
     .default(5_000)
     .meta({ description: "How long one activation of workflow code may take." }),
   packageMemoryMb: whole(16, 1_000_000)
     .default(512)
     .meta({ description: "The heap of the process that runs a namespace's workflow code, in MiB." }),
-  workerSession: duration("workerSession").default(30_000).meta({
+  workerSession: duration("workerSession", [second, day]).default(30_000).meta({
     description:
       "A worker that has been silent for this long is lost: its tasks are for others. So long a server that was started again waits for those that were at work.",
   }),
@@ -223,10 +229,10 @@ const settingsSchema = z.strictObject({
       description:
         'What task queues allow, in each namespace: `{"emails": {"concurrency": 10, "perSecond": 5}}`. In the environment: as JSON.',
     }),
-  lease: duration("lease").default(30_000).meta({
+  lease: duration("lease", [second, day]).default(30_000).meta({
     description: "An owner of a namespace's file that has been silent for this long may be replaced.",
   }),
-  drain: duration("drain")
+  drain: duration("drain", [0, day])
     .default(5_000)
     .meta({ description: "How long attempts of activities may go on when the server stops." }),
   log: z

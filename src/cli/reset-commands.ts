@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ResetReply, ResetRequest, Service } from "../client/service.ts";
+import { isClosed } from "../core/status.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
 import { countOption, usageError } from "./usage.ts";
@@ -26,6 +27,7 @@ export function addResetCommands(program: Command): void {
       .argument("<id>", "workflow id"),
   )
     .option("--no-signals", "leave out the signals that came after that point")
+    .option("--yes", "also if a later run than the one that is named is open, and is terminated by that")
     .action(reset);
   addReset(
     program
@@ -58,16 +60,32 @@ function addReset(command: Command): Command {
 
 async function reset(
   workflowId: string,
-  options: ResetOptions & { readonly signals: boolean },
+  options: ResetOptions & { readonly signals: boolean; readonly yes?: true },
   command: Command,
 ): Promise<void> {
   const signals = options.signals ? {} : { signals: "drop" as const };
   const session = new Session(command);
   await session.with({ purpose: "write" }, async ({ service }) => {
     const request = await toRequest(workflowId, options, service);
+    if (options.run !== undefined && options.yes !== true) await demandNoneOpen(request, service);
     const reply = await service.reset({ ...request, ...signals });
     session.output.told("reset", told("reset", reply), reply);
   });
+}
+
+/** Who names an old run need not know what has begun since. */
+async function demandNoneOpen(
+  { workflowId, runId, requestId }: ResetRequest,
+  service: Service,
+): Promise<void> {
+  const { runId: latestId, status, resetOf } = await service.describe({ workflowId });
+  // A call that is repeated ends nothing.
+  const isMade = requestId !== undefined && resetOf?.runId === runId;
+  if (latestId === runId || isClosed(status) || isMade) return;
+  throw usageError(
+    `a later run of workflow ${workflowId} than the one that is named is ${status}: run ${latestId} would be terminated`,
+    "Add --yes if it is to end. `aion fork` leaves it alone, and goes on under another workflow id.",
+  );
 }
 
 async function fork(

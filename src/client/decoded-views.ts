@@ -35,7 +35,7 @@ export function decodeEvent(event: Event, decode: PayloadMap): Event {
     // The input of a step is nothing, and not encoded.
     const isStep = event.type === "ActivityScheduled" && event.isStep === true;
     if (typeof payload !== "string" || isStep) continue;
-    const isStart = field === "input" && startTypes.has(event.type);
+    const isStart = (field === "input" || field === "sent") && startTypes.has(event.type);
     const isUpdate = field === "input" && event.type === "UpdateAccepted";
     const of = event.type === "ChildWorkflowStarted" ? event.childWorkflowId : workflowId;
     decoded[field] = decode(payload as Payload, {

@@ -22,6 +22,9 @@ it.each<readonly [string, AttributeCondition]>([
   ["a=true", { name: "a", kind: "in", values: [true] }],
   ["a=2026-01-02", { name: "a", kind: "in", values: [{ at: Date.UTC(2026, 0, 2) }] }],
   ["a=2026-01-02T03:04+01:00", { name: "a", kind: "in", values: [{ at: Date.UTC(2026, 0, 2, 2, 4) }] }],
+  ["a=-000000-01-01", { name: "a", kind: "in", values: ["-000000-01-01"] }],
+  ["a=2028-02-29T23:00-05:00", { name: "a", kind: "in", values: [{ at: Date.UTC(2028, 2, 1, 4) }] }],
+  ["a=+002026-12-31", { name: "a", kind: "in", values: [{ at: Date.UTC(2026, 11, 31) }] }],
   ["a=x,y", { name: "a", kind: "in", values: ["x,y"] }],
   ["a==", { name: "a", kind: "in", values: ["="] }],
   ['a in (x, "y, z" , 5,true)', { name: "a", kind: "in", values: ["x", "y, z", 5, true] }],
@@ -68,6 +71,10 @@ describe("what is no condition is refused, with the text and what is wrong", () 
     ["a>=true", "ranges are of numbers and of dates"],
     ["a=1e999", "too large"],
     ["a=2026-13-01", "there is no 2026-13-01"],
+    ["a>=2026-02-30", "there is no 2026-02-30"],
+    ["a=2026-02-29T10:00Z", "there is no 2026-02-29T10:00Z"],
+    ['a="\\ud800"', "not well-formed"],
+    ["a=\ud800", "not well-formed"],
     ["a=2026-01-01T10:00", "no time zone"],
     [`a in (${Array.from({ length: 51 }, (_, index) => index).join()})`, "51 values"],
     [`a=${"x".repeat(10_001)}`, "10000 characters"],
@@ -77,9 +84,14 @@ describe("what is no condition is refused, with the text and what is wrong", () 
     expect(refuse).toThrow(message);
   });
 
-  it.each([[5], ["a=1"], [null], [true]])("as the whole of a filter: %j", (where) => {
-    expect(() => formatWhere(where as never)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
-  });
+  it.each([[5], ["a=1"], [null], [true], [new Map([["a", 1]])], [new Date(5)]])(
+    "as the whole of a filter: %j",
+    (where) => {
+      expect(() => formatWhere(where as never)).toThrow(
+        expect.objectContaining({ code: "invalid_argument" }),
+      );
+    },
+  );
 
   it("too many", () => {
     expect(() => parseWhere(Array.from({ length: 21 }, () => "a=1"))).toThrow(

@@ -2,6 +2,7 @@ import type { AttributeData, AttributeInstant, AttributeValue, Attributes } from
 import {
   attributeNameText,
   isInstant,
+  isNamed,
   keywordsMax,
   parseAttributeName,
   toAttributeChanges,
@@ -63,12 +64,17 @@ const rangeOperators = { from: ">=", above: ">", to: "<=", below: "<" } as const
 export function formatWhere(where: AttributeWhere | readonly string[]): readonly string[] {
   if (isTexts(where)) return where;
   // Anything else asks for nothing, and would find all runs.
-  if (typeof where !== "object" || (where as unknown) === null)
+  if (!isNamed(where))
     throw new AionError(
       "invalid_argument",
-      `a filter by search attributes is an object with names and values, or a list of conditions as text, got ${where === null ? "null" : typeof where}`,
+      `a filter by search attributes is an object with names and values, or a list of conditions as text, got ${shownKind(where)}`,
     );
   return Object.entries(where).flatMap(([name, value]) => formatOne(name, value));
+}
+
+/** Such as `null`, `number`, `Map`. */
+function shownKind(value: unknown): string {
+  return typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
 }
 
 function isTexts(where: AttributeWhere | readonly string[]): where is readonly string[] {
@@ -210,11 +216,13 @@ export function parseAttribute(text: string): readonly [name: string, data: Attr
 }
 
 const numberForm = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-const dateForm = /^(?:\d{4}|[+-]\d{6})-\d{2}-\d{2}(T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/;
+const dateForm =
+  /^(?!-000000)(?:\d{4}|[+-]\d{6})-\d{2}-\d{2}(T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/;
 const quotedForm = /^"(?:[^"\\]|\\.)*"/;
 
 function parseLiteral(text: string, of: string): AttributeScalar {
   const literal = text.trim();
+  if (!literal.isWellFormed()) throw malformed(of, "it is not well-formed Unicode");
   if (literal.startsWith('"')) {
     if (quotedForm.exec(literal)?.[0] !== literal) throw malformed(of, "its quotes do not end where it does");
     return unquote(literal, of);
@@ -233,7 +241,10 @@ function parseLiteral(text: string, of: string): AttributeScalar {
       hint: "End it with Z or an offset (+02:00); or put it in quotes if it is a text.",
     });
   const at = new Date(literal).getTime();
-  if (Number.isNaN(at)) throw malformed(of, `there is no ${literal}`);
+  const [day = ""] = literal.split("T");
+  // The 30th of February would be taken for one in March.
+  if (Number.isNaN(at) || new Date(day).getUTCDate() !== Number(day.slice(-2)))
+    throw malformed(of, `there is no ${literal}`);
   return toInstant(at, literal);
 }
 
@@ -252,11 +263,15 @@ function parseLiterals(list: string, of: string): readonly AttributeScalar[] {
 }
 
 function unquote(literal: string, of: string): string {
+  let value: string;
   try {
-    return JSON.parse(literal) as string;
+    value = JSON.parse(literal) as string;
   } catch (error) {
     throw malformed(of, "its quoted text is no JSON string", { cause: error });
   }
+  // No attribute is such a text, and a store may take it for another one.
+  if (!value.isWellFormed()) throw malformed(of, "its quoted text is not well-formed Unicode");
+  return value;
 }
 
 /** Whether all of the conditions hold. */

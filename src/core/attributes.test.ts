@@ -69,6 +69,15 @@ it("what is the same is known whatever the order it was given in", () => {
   expect(isSameAttributes(undefined, undefined)).toBe(true);
 });
 
+it("a list that is none to others is read as one", () => {
+  class Odd extends Array<string> {
+    override map(): never[] {
+      return [5 as never];
+    }
+  }
+  expect(toAttributeChanges({ a: Odd.of("x") }, "attributes")).toEqual({ a: ["x"] });
+});
+
 describe("what none may have is refused, with the name", () => {
   const many = Object.fromEntries(Array.from({ length: attributesMax + 1 }, (_, index) => [`a${index}`, 1]));
   const large = Object.fromEntries(
@@ -87,6 +96,9 @@ describe("what none may have is refused, with the name", () => {
     ["an instant with more", { a: { at: 1, b: 2 } }, "attributes: a is an object"],
     ["a bigint", { a: 1n }, "attributes: a is a bigint"],
     ["a list with a number", { a: ["x", 1] }, "a list with a number"],
+    ["a list with a hole", { a: Object.assign(new Array(2), { 1: "x" }) }, "a list with undefined"],
+    ["a map", new Map([["a", 1]]), "they must be an object, got an object of a kind of its own"],
+    ["a map as a value", { a: new Map() }, "attributes: a is an object of a kind of its own"],
     ["a control character", { a: "x\ny" }, "control characters"],
     ["half a character", { a: "\ud800" }, "well-formed"],
     ["a text that is too long", { a: "é".repeat(keywordBytesMax / 2 + 1) }, "more than 1000 bytes"],

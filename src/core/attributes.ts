@@ -44,15 +44,11 @@ export const noAttributes: Attributes = Object.freeze({});
 
 /** Checks what is to be set; `null`, `undefined` and an empty list take an attribute away. Also takes the recorded form. Throws `attribute_invalid`. */
 export function toAttributeChanges(values: unknown, what: string): AttributeChanges {
-  if (typeof values !== "object" || values === null || Array.isArray(values))
-    throw invalid(`${what}:`, `they must be an object, got ${kindOf(values)}`);
+  if (!isNamed(values)) throw invalid(`${what}:`, `they must be an object, got ${kindOf(values)}`);
   const names = Object.keys(values).toSorted();
   if (names.length > 2 * attributesMax) throw invalid(`${what}:`, `they are ${names.length}`);
   return Object.fromEntries(
-    names.map((name) => [
-      parseAttributeName(name, what),
-      toData((values as Readonly<Record<string, unknown>>)[name], `${what}: ${name}`),
-    ]),
+    names.map((name) => [parseAttributeName(name, what), toData(values[name], `${what}: ${name}`)]),
   );
 }
 
@@ -100,6 +96,11 @@ export function parseAttributeName(name: string, what: string): string {
     `${what}:`,
     `a name is a letter and then letters, digits, "_", "." and "-", ${attributeNameMax} in all at the most, got ${shown(name)}`,
   );
+}
+
+/** Something by names, of whatever realm: what a Map or a list has would be passed over. */
+export function isNamed(values: unknown): values is Readonly<Record<string, unknown>> {
+  return Object.prototype.toString.call(values) === "[object Object]";
 }
 
 /** Of one value, in the form in which authors and clients have it. */
@@ -152,7 +153,8 @@ function toData(value: unknown, what: string): AttributeData | null {
 }
 
 function toKeywords(values: readonly unknown[], what: string): readonly string[] | null {
-  const keywords = [...new Set(values.map((value) => toKeyword(value, what)))];
+  // Places of a list that nothing was put into are no keywords either; a list passes over them by itself.
+  const keywords = [...new Set(Array.from(values, (value) => toKeyword(value, what)))];
   if (keywords.length > keywordsMax)
     throw invalid(what, `is a list of ${keywords.length}, more than ${keywordsMax}`);
   return keywords.length === 0 ? null : keywords;
@@ -170,7 +172,8 @@ function toKeyword(value: unknown, what: string): string {
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+  if (typeof value === "object") return isNamed(value) ? "an object" : "an object of a kind of its own";
+  return value === undefined ? "undefined" : `a ${typeof value}`;
 }
 
 function shown(text: string): string {

@@ -95,6 +95,8 @@ export type EventBody =
       readonly parent?: ParentLink;
       readonly continuedFrom?: RunId;
       readonly requestId?: string;
+      /** Of a start with a request id: what its sender gave, if the schema made something else of it. */
+      readonly sent?: Payload;
       /** Nothing runs before this instant (start delay). */
       readonly startAt?: number;
       readonly runDeadlineAt?: number;

@@ -20,7 +20,7 @@ const fixedBytes = 64;
 export function sizeOfEvent(event: Event): number {
   switch (event.type) {
     case "WorkflowStarted": {
-      let size = fixedBytes + event.input.length;
+      let size = fixedBytes + event.input.length + (event.sent?.length ?? 0);
       for (const { payload } of event.signals ?? []) size += fixedBytes + payload.length;
       return size;
     }

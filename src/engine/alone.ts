@@ -1,4 +1,5 @@
 import { AionError, isAionError } from "../core/errors.ts";
+import type { ParentLink } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
@@ -54,4 +55,41 @@ async function aloneOnce<Result>(
 /** Nothing that was asked of it is lost by that: it is asked again. */
 function putAway(workflowId: WorkflowId): AionError {
   return new AionError("sequence_conflict", `workflow ${workflowId} was put away`);
+}
+
+/** Thrown by who holds a workflow and has to know what another one makes of a message that is on its way to it. */
+class Unsettled extends Error {
+  readonly target: WorkflowId;
+
+  constructor(target: WorkflowId) {
+    super(`a message to workflow ${target} is on its way`);
+    this.target = target;
+  }
+}
+
+/**
+ * Does what holds a workflow. Law: who holds one waits for no message to another, which may be held by somebody who waits for a message to
+ * this one. So what needs one delivered is left off, and begun again when it is.
+ */
+export async function whenSettled<Result>(
+  { mailbox }: Pick<Kernel, "mailbox">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof Unsettled)) throw error;
+      await mailbox.settled(error.target);
+    }
+  }
+}
+
+/** Within `whenSettled`: goes on only if the child has been told all that its parent had to tell it. */
+export function demandTold(
+  { mailbox }: Pick<Kernel, "mailbox">,
+  child: WorkflowId,
+  parent: ParentLink,
+): void {
+  if (mailbox.isStillTold(child, parent)) throw new Unsettled(child);
 }

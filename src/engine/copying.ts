@@ -119,6 +119,7 @@ function copyStart(
     parent: _parent,
     scheduled: _scheduled,
     requestId: _requestId,
+    sent: _sent,
     signalIds: _signalIds,
     updateIds: _updateIds,
     cancelRequestIds: _cancelRequestIds,

@@ -1,6 +1,6 @@
 import type { Command } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { CodeIdentity } from "../core/event.ts";
+import type { CodeIdentity, Event } from "../core/event.ts";
 import type { Scheduler } from "../core/ports.ts";
 import { coordinatorType } from "../core/schedule.ts";
 import type { InstanceInit, Program, ProgramInstance, ProgramSource } from "../program/program.ts";
@@ -66,7 +66,10 @@ export async function loadRun(run: RunRecord, options: LoadOptions): Promise<Loa
   }
 }
 
-/** That a run was reopened is found when it is read as if it had not been: few are, and the others are read once. */
+/**
+ * That a run was reopened is known in time if what that voids is read with it, and else found when the run is read as if it had not been: few
+ * are, and the others are read once.
+ */
 async function replayTwice(run: RunRecord, options: LoadOptions): Promise<LoadedRun> {
   try {
     return await replayWith(run, options, {});
@@ -100,16 +103,35 @@ async function readVoids(
   store: HistoryStore,
   cause: unknown,
 ): Promise<ReadonlySet<number> | undefined> {
-  if (!isAionError(cause) || (cause.code !== "history_shape" && cause.code !== "nondeterminism"))
-    return undefined;
+  if (!isAionError(cause) || !mayBeOfVoided(cause)) return undefined;
   const voids = new Set<number>();
   for (let from = run.firstSeq; ;) {
     const events = await store.readSegment(run, from, pageEvents);
-    for (const event of events)
-      if (event.type === "WorkflowReopened") for (const seq of event.voids) voids.add(seq);
+    noteVoids(events, voids, run.firstSeq);
     from += events.length;
     if (events.length === 0 || from > run.headSeq) return voids.size === 0 ? undefined : voids;
   }
+}
+
+/** Whether code that was told what is voided may have come to that. */
+function mayBeOfVoided({ code, details }: AionError): boolean {
+  switch (code) {
+    case "history_shape":
+    case "nondeterminism":
+    case "nondurable_await":
+      return true;
+    case "package_stopped":
+      return details["isCulprit"] === true;
+    default:
+      return false;
+  }
+}
+
+/** All that a reopening voids, or nothing: of what is before `fromSeq` the code may have been told by now. */
+function noteVoids(events: readonly Event[], voids: Set<number>, fromSeq: number): void {
+  for (const event of events)
+    if (event.type === "WorkflowReopened" && event.voids.every((seq) => seq >= fromSeq))
+      for (const seq of event.voids) voids.add(seq);
 }
 
 /** Loads that failed for a passing reason are tried again this often before the run is held. */
@@ -216,7 +238,7 @@ async function replayOnce(
   {
     isTracing = false,
     codeUntilSeq,
-    voids,
+    voids: known,
   }: {
     readonly isTracing?: boolean;
     readonly codeUntilSeq?: number;
@@ -224,6 +246,7 @@ async function replayOnce(
   },
 ): Promise<LoadedRun & { readonly unheardSeq: number | undefined }> {
   const { store, programs, scheduler, tracker } = options;
+  const voids = new Set(known);
   const state = new RunState(run.workflowId, voids);
   const replay = new Replay(state, codeUntilSeq);
   let instance: ProgramInstance | undefined;
@@ -294,6 +317,7 @@ async function replayOnce(
     for (let from = run.firstSeq; !(await advance());) {
       const events = await store.readSegment(run, from, pageEvents);
       if (events.length === 0 && from === run.firstSeq) await demandThere(run, store);
+      noteVoids(events, voids, from);
       from += events.length;
       replay.push(events);
       // Should the record be older than the history, what is missed is met as a conflict by the next commit.

@@ -1,5 +1,5 @@
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody } from "../core/event.ts";
+import type { EventBody, ParentLink } from "../core/event.ts";
 import { toFailure, ApplicationFailure } from "../core/failure.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import type { Message } from "../core/message.ts";
@@ -24,6 +24,12 @@ interface Letter extends OutgoingMessage {
   readonly messageId: number;
 }
 
+/** Until no letter up to this one is in the line. */
+interface Waiting {
+  readonly lastId: number;
+  readonly resolve: () => void;
+}
+
 /**
  * Delivers messages between workflows. Owner: the kernel. The messages are on disk, written by the commits that they follow
  * from; this object only carries them, per target in their order.
@@ -35,7 +41,7 @@ interface Letter extends OutgoingMessage {
 export class Mailbox {
   readonly #kernel: Kernel;
   readonly #lines = new Map<WorkflowId, Letter[]>();
-  readonly #waiting = new Map<WorkflowId, (() => void)[]>();
+  readonly #waiting = new Map<WorkflowId, Waiting[]>();
   /** Whom a damaged message waits for. */
   #damaged: ReadonlyMap<WorkflowId, AionError> = new Map();
   /** How many wait on disk for each workflow: when they were listed last, and since. */
@@ -132,14 +138,24 @@ export class Mailbox {
     }
   }
 
-  /** Resolves when nothing sent before now is still on its way to the workflow. */
+  /**
+   * Resolves when nothing sent before now is still on its way to the workflow. Not to be waited for by who holds another one: what is on its
+   * way may wait for that (`whenSettled`).
+   */
   async settled(target: WorkflowId): Promise<void> {
-    if (!this.#lines.has(target)) return;
+    const lastId = this.#lines.get(target)?.at(-1)?.messageId;
+    if (lastId === undefined) return;
     await new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(target);
-      if (waiting === undefined) this.#waiting.set(target, [resolve]);
-      else waiting.push(resolve);
+      if (waiting === undefined) this.#waiting.set(target, [{ lastId, resolve }]);
+      else waiting.push({ lastId, resolve });
     });
+  }
+
+  /** Whether its parent has begun it, asked it to stop or ended it by a message that is still on its way. */
+  isStillTold(target: WorkflowId, parent: ParentLink): boolean {
+    const line = this.#lines.get(target) ?? [];
+    return line.some(({ message }) => "parent" in message && isChildOf(message.parent, parent));
   }
 
   /** In the order of their ids, which is that of the commits: a list may bring older ones than were sent since. */
@@ -172,10 +188,10 @@ export class Mailbox {
           message = next;
         }
         await this.#deliver(message);
-        remove(line, message);
+        this.#remove(line, message);
       } catch (error) {
         if (isDelivered(error, message)) {
-          remove(line, message);
+          this.#remove(line, message);
           // The same commit may have sent something, too.
           this.listAgain();
           continue;
@@ -197,8 +213,24 @@ export class Mailbox {
       }
     }
     this.#lines.delete(target);
-    for (const resolve of this.#waiting.get(target) ?? []) resolve();
-    this.#waiting.delete(target);
+    this.#tellWaiting(target, undefined);
+  }
+
+  #remove(line: Letter[], message: Letter): void {
+    const index = line.indexOf(message);
+    if (index >= 0) line.splice(index, 1);
+    this.#tellWaiting(message.target, line[0]);
+  }
+
+  /** Who waits for no letter that is still there. */
+  #tellWaiting(target: WorkflowId, next: Letter | undefined): void {
+    const waiting = this.#waiting.get(target);
+    if (waiting === undefined) return;
+    const isOver = ({ lastId }: Waiting): boolean => next === undefined || lastId < next.messageId;
+    const still = waiting.filter((one) => !isOver(one));
+    if (still.length === 0) this.#waiting.delete(target);
+    else this.#waiting.set(target, still);
+    for (const one of waiting) if (isOver(one)) one.resolve();
   }
 
   async #deliver(stored: Letter): Promise<void> {
@@ -471,11 +503,6 @@ function toRefusal({ message }: AionError): ReturnType<typeof toFailure> {
 function needsCode({ message }: Letter): boolean {
   const { kind } = message;
   return kind !== "terminate" && kind !== "start-child" && kind !== "start-scheduled";
-}
-
-function remove(line: Letter[], message: Letter): void {
-  const index = line.indexOf(message);
-  if (index >= 0) line.splice(index, 1);
 }
 
 /** The message was answered by a commit whose own answer was lost. */

@@ -8,6 +8,7 @@ import { isCoordinatorId } from "../core/schedule.ts";
 import { isClosed, isTerminal } from "../core/status.ts";
 import type { OpenChild, RunState } from "../replay/run-state.ts";
 import type { OutgoingMessage, RunRecord, Store } from "../store/contract.ts";
+import { demandTold, whenSettled } from "./alone.ts";
 import { isChildOf, outcomeOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { stateAfter, voidsOf } from "./copying.ts";
@@ -44,7 +45,7 @@ export async function reopenRun(kernel: Kernel, request: EndRequest): Promise<vo
   if (isCoordinatorId(workflowId)) throw notAWorkflow(workflowId);
   for (let attempt = 1; ; attempt++) {
     try {
-      await visit();
+      await whenSettled(kernel, visit);
       break;
     } catch (error) {
       // Another run of the id was begun meanwhile: what is asked is asked of that one.
@@ -281,18 +282,19 @@ function whyStays(stays: Event | undefined): string {
  * and so did not tell it to end.
  */
 async function outcomeFor(
-  { store, mailbox }: Kernel,
+  kernel: Kernel,
   row: RunRecord,
   { ordinal, parentRunId, childWorkflowId, parentClosePolicy }: OpenChild,
   wasHeard: boolean,
 ): Promise<OutgoingMessage["message"] | undefined> {
+  const { store } = kernel;
   const { workflowId, runId } = row;
+  const link = { workflowId, runId: parentRunId, ordinal };
   // Nobody comes near the workflow itself meanwhile: what is sent to it waits for this.
-  if (childWorkflowId !== workflowId) await mailbox.settled(childWorkflowId);
+  if (childWorkflowId !== workflowId) demandTold(kernel, childWorkflowId, link);
   const child = await store.findRun(childWorkflowId);
   const what = `child ${childWorkflowId} of run ${runId} of workflow ${workflowId}`;
-  if (child === undefined || !isChildOf(child.parent, { workflowId, runId: parentRunId, ordinal }))
-    throw refusal(`${what} is no longer there`);
+  if (child === undefined || !isChildOf(child.parent, link)) throw refusal(`${what} is no longer there`);
   if (!isClosed(child.status)) {
     if (wasHeard || parentClosePolicy === "abandon") return undefined;
     throw refusal(`${what} was told to end with its parent, and has not ended yet`);

@@ -33,7 +33,7 @@ export async function demandPoint(
           ? "is at or behind the end of its code"
           : "lies within what its code did at once";
     const instead = other === undefined ? describeNear(points, toSeq) : `it is of run ${other}: name that`;
-    throw notResettable(`${where} ${why}; ${instead}`, { run, points, toSeq });
+    throw notResettable(`${where} ${why}; ${instead}`, { run, points, toSeq, isOf: other });
   }
   const outcome = await tryPoint(point, attempt);
   if (outcome.kind === "point") return outcome.point;
@@ -130,7 +130,12 @@ function describeNear(points: readonly ResetPoint[], toSeq: number): string {
 
 export function notResettable(
   message: string,
-  { run, points, toSeq }: Pick<Source, "run" | "points"> & { readonly toSeq?: number },
+  {
+    run,
+    points,
+    toSeq,
+    isOf,
+  }: Pick<Source, "run" | "points"> & { readonly toSeq?: number; readonly isOf?: RunId | undefined },
   outcome?: Refusal,
 ): AionError {
   const { workflowId, runId } = run;
@@ -139,6 +144,11 @@ export function notResettable(
   const cause = outcome !== undefined && "error" in outcome ? { cause: outcome.error } : {};
   return new AionError("run_not_resettable", message, {
     ...cause,
+    ...(isOf === undefined
+      ? {}
+      : {
+          hint: `Name the run that the event is of: \`--run ${isOf}\` (\`runId\` of the client and over HTTP).`,
+        }),
     details: {
       workflowId,
       runId,

@@ -10,8 +10,9 @@ import { isClosed } from "../core/status.ts";
 import type { FinishedSpan } from "../core/tracing.ts";
 import type { ResetPoint } from "../replay/reset-points.ts";
 import type { RunState } from "../replay/run-state.ts";
+import { requestTaken } from "../store/catalog.ts";
 import type { Commit, OutgoingMessage, RunRecord, StartCommit } from "../store/contract.ts";
-import { alone } from "./alone.ts";
+import { alone, whenSettled } from "./alone.ts";
 import { closingMessages, isChildOf } from "./closing.ts";
 import { notAWorkflow } from "./coordinator.ts";
 import { copyRun, stateAfter } from "./copying.ts";
@@ -53,12 +54,14 @@ export async function resetRun(kernel: Kernel, request: ResetRequest): Promise<R
   // What is on its way to it was sent before.
   await kernel.mailbox.settled(workflowId);
   try {
-    return await alone(kernel, workflowId, async (latest) => {
-      const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
-      if (made !== undefined) return made;
-      if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
-      return await reset(kernel, latest, asked);
-    });
+    return await whenSettled(kernel, () =>
+      alone(kernel, workflowId, async (latest) => {
+        const made = await findMade(kernel, workflowId, (origin) => isRequest(origin, asked));
+        if (made !== undefined) return made;
+        if (latest === undefined) throw new AionError("run_not_found", `there is no workflow ${workflowId}`);
+        return await reset(kernel, latest, asked);
+      }),
+    );
   } finally {
     kernel.insist("bringing a run back", () => kernel.residency.resident(workflowId));
   }
@@ -113,15 +116,25 @@ function parseReset(request: ResetRequest, signalsDefault: "carry" | "drop"): As
 
 type Origin = NonNullable<EventOf<"WorkflowStarted">["resetOf"]>;
 
-function isRequest({ workflowId, requestId }: Origin, asked: Asked): boolean {
-  return workflowId === undefined && requestId !== undefined && requestId === asked.requestId;
+/** Error: `invalid_argument` (the request id has made another reset than is asked for). */
+function isRequest(origin: Origin, asked: Asked): boolean {
+  const { workflowId, requestId } = origin;
+  if (workflowId !== undefined || requestId === undefined || requestId !== asked.requestId) return false;
+  if (!isPointOf(origin, asked)) throw requestTaken(requestId);
+  return true;
+}
+
+/** As far as the request says which point it wants. */
+function isPointOf({ runId, toSeq }: Origin, asked: Asked): boolean {
+  return (asked.toSeq ?? toSeq) === toSeq && (asked.runId ?? runId) === runId;
 }
 
 /** As a start with the same id and the same input is the same start. */
-function isForkOf({ workflowId, runId, toSeq, requestId }: Origin, asked: Asked): boolean {
-  if (workflowId !== asked.workflowId) return false;
-  if (asked.requestId !== undefined) return requestId === asked.requestId;
-  return requestId === undefined && toSeq === asked.toSeq && (asked.runId ?? runId) === runId;
+function isForkOf(origin: Origin, asked: Asked): boolean {
+  if (origin.workflowId !== asked.workflowId || origin.requestId !== asked.requestId) return false;
+  // Who names neither the call nor the point may mean another one.
+  if (asked.requestId === undefined && asked.toSeq === undefined) return false;
+  return isPointOf(origin, asked);
 }
 
 /** The run of the chain that this call made before, if it was made, whatever became of it since. */

@@ -86,7 +86,15 @@ export class ScheduleOperations implements ScheduleService {
         throw taken(scheduleId, `workflow id ${coordinatorId} has been used for something else`);
       if (latest !== undefined && (requestId !== undefined || !isClosed(latest.status))) {
         const found = await this.#look(latest, ({ schedule, isClosed: isOver }) => {
-          if (answerOf(schedule, requestId, "ScheduleCreated") !== undefined) return "there";
+          if (schedule !== undefined && answerOf(schedule, requestId, "ScheduleCreated") !== undefined) {
+            // One that was changed since does not tell what was asked for.
+            const isAsCreated = schedule.isCreated && !schedule.isDeleted && schedule.updatedAt === undefined;
+            // What its schema made of an input it may make another time of the same one.
+            const comparable = input === request.action.input ? input : schedule.input;
+            if (isAsCreated && requestId !== undefined && !this.#isSame(schedule, config, comparable))
+              throw requestTaken(requestId);
+            return "there";
+          }
           if (isOver) return "gone";
           if (schedule?.isDeleted === true) return "going";
           if (schedule?.isCreated === true && this.#isSame(schedule, config, input)) return "there";

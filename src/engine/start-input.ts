@@ -27,6 +27,7 @@ export function toStartInput(of: {
   readonly input: Payload;
   readonly parent?: ParentLink;
   readonly requestId?: string;
+  readonly sent?: Payload;
   readonly startDelayMs?: number;
   readonly runTimeoutMs?: number;
   readonly executionTimeoutMs?: number;
@@ -42,6 +43,7 @@ export function toStartInput(of: {
     input,
     parent,
     requestId,
+    sent,
     startDelayMs,
     runTimeoutMs,
     executionTimeoutMs,
@@ -63,6 +65,7 @@ export function toStartInput(of: {
         input,
         ...(parent === undefined ? {} : { parent }),
         ...(requestId === undefined ? {} : { requestId }),
+        ...(sent === undefined || sent === input ? {} : { sent }),
         ...(startDelayMs === undefined || startDelayMs === 0 ? {} : { startAt }),
         ...(runTimeoutMs === undefined ? {} : { runTimeoutMs, runDeadlineAt: startAt + runTimeoutMs }),
         ...(executionTimeoutMs === undefined ? {} : { executionDeadlineAt: startAt + executionTimeoutMs }),

@@ -1,7 +1,7 @@
 import type { StartReply, StartRequest } from "../client/service.ts";
 import { parseAttributes } from "../core/attributes.ts";
 import { AionError, isAionError } from "../core/errors.ts";
-import type { EventBody, StartSignal } from "../core/event.ts";
+import type { EventBody, EventOf, StartSignal } from "../core/event.ts";
 import type { WorkflowId } from "../core/ids.ts";
 import { parseName, parseWorkflowId } from "../core/ids.ts";
 import type { Payload } from "../core/payload.ts";
@@ -19,6 +19,12 @@ import { isOthersFault } from "./load.ts";
 import { deliverSignal, parseStartSignal } from "./signals.ts";
 import { demandProgram, toStartInput } from "./start-input.ts";
 import { findRequested, hasReceived, readStart } from "./views.ts";
+
+/** Its input has passed the schema. */
+interface CheckedStart extends StartRequest {
+  /** As it came. */
+  readonly sent: Payload;
+}
 
 /** A start that met another one is tried again this often; each time another one has got its run. */
 const startAttemptsMax = 1_000;
@@ -59,7 +65,8 @@ export class Starts {
     const { payloadLimitBytes } = this.#kernel.options;
     const { workflowType } = program;
     const what = `the input of workflow ${JSON.stringify(workflowType)}`;
-    const input = await program.parseInput(parsePayload(request.input, what, payloadLimitBytes));
+    const sent = parsePayload(request.input, what, payloadLimitBytes);
+    const input = await program.parseInput(sent);
     const signal =
       request.signal === undefined
         ? undefined
@@ -73,7 +80,7 @@ export class Starts {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#startOnce(
-          { ...rest, input, ...(attributes && { attributes }) },
+          { ...rest, input, sent, ...(attributes && { attributes }) },
           workflowId,
           program,
           signal,
@@ -88,7 +95,7 @@ export class Starts {
   }
 
   async #startOnce(
-    request: StartRequest,
+    request: CheckedStart,
     workflowId: WorkflowId,
     program: Program,
     signal: StartSignal | undefined,
@@ -119,7 +126,7 @@ export class Starts {
   }
 
   async #begin(
-    request: StartRequest,
+    request: CheckedStart,
     workflowId: WorkflowId,
     program: Program,
     before: RunRecord | undefined,
@@ -133,7 +140,7 @@ export class Starts {
           runId,
           program,
           input: request.input,
-          ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+          ...(request.requestId === undefined ? {} : { requestId: request.requestId, sent: request.sent }),
           ...(request.startDelayMs === undefined ? {} : { startDelayMs: request.startDelayMs }),
           ...(request.runTimeoutMs === undefined ? {} : { runTimeoutMs: request.runTimeoutMs }),
           ...(request.executionTimeoutMs === undefined
@@ -154,14 +161,17 @@ export class Starts {
   /** The id is taken. A reply: that run is the answer. `undefined`: a new run may begin. Else throws. */
   async #meet(
     existing: RunRecord,
-    request: StartRequest,
+    request: CheckedStart,
     signal: StartSignal | undefined,
   ): Promise<StartReply | undefined> {
     const { workflowId, runId } = existing;
     const reply: StartReply = { workflowId, runId, isNew: false };
     if (request.requestId !== undefined) {
       const requested = await findRequested(this.#kernel.store, workflowId, request.requestId);
-      if (requested !== undefined) return { workflowId, runId: requested, isNew: false };
+      if (requested !== undefined) {
+        this.#demandSame(requested, request.requestId, request);
+        return { workflowId, runId: requested.runId, isNew: false };
+      }
     }
     const started = await readStart(this.#kernel.store, existing);
     const isOpen = !isClosed(existing.status);
@@ -209,6 +219,25 @@ export class Starts {
     if (signal !== undefined)
       throw taken(`run ${runId} is ${existing.status}, and cannot receive the signal`);
     return reply;
+  }
+
+  /** Error: `workflow_already_exists` (the request id has begun another run than is asked for). */
+  #demandSame(started: EventOf<"WorkflowStarted">, requestId: string, request: CheckedStart): void {
+    const { workflowId, runId, workflowType, input, sent = input } = started;
+    const isSame =
+      workflowType === request.workflowType &&
+      (this.#isSameInput(sent, request.sent, workflowId) ||
+        this.#isSameInput(input, request.input, workflowId));
+    if (isSame) return;
+    const other =
+      workflowType === request.workflowType
+        ? "with another input"
+        : `of type ${JSON.stringify(workflowType)}`;
+    throw new AionError(
+      "workflow_already_exists",
+      `request id ${JSON.stringify(requestId)} has begun run ${runId} of workflow ${workflowId}, ${other}`,
+      { hint: "Give each start a request id of its own.", details: { workflowId, runId } },
+    );
   }
 
   /** An encoded input is another text each time: what it says is compared, by who can read it. */

@@ -6,6 +6,7 @@ import { isClosed } from "../core/status.ts";
 import type { ResetPoint } from "../replay/reset-points.ts";
 import type { OpenChild, RunState } from "../replay/run-state.ts";
 import type { OutgoingMessage } from "../store/contract.ts";
+import { demandTold } from "./alone.ts";
 import { isChildOf, outcomeOf } from "./closing.ts";
 import { voidsOf } from "./copying.ts";
 import type { Kernel } from "./kernel.ts";
@@ -89,7 +90,7 @@ function forkedNews(
 
 /** What became of a child that the new run is to wait for; `undefined`: it goes on, and will tell. */
 async function newsOf(
-  { store, mailbox }: Kernel,
+  kernel: Kernel,
   { ordinal, parentRunId: runId, childWorkflowId, parentClosePolicy }: OpenChild,
   {
     told,
@@ -109,10 +110,12 @@ async function newsOf(
   },
 ): Promise<ChildOutcome | undefined> {
   if (told === undefined && isStillAwaited) return undefined;
+  const { store } = kernel;
+  const link = { workflowId, runId, ordinal };
   // Nobody comes near the workflow itself meanwhile: what is sent to it waits for this.
-  if (childWorkflowId !== workflowId) await mailbox.settled(childWorkflowId);
+  if (childWorkflowId !== workflowId) demandTold(kernel, childWorkflowId, link);
   const child = await store.findRun(childWorkflowId);
-  const isThere = child !== undefined && isChildOf(child.parent, { workflowId, runId, ordinal });
+  const isThere = child !== undefined && isChildOf(child.parent, link);
   const what = `child ${childWorkflowId}, which is open there,`;
   if (!isThere) {
     if (told !== undefined) return toOutcome(told);

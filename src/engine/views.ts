@@ -65,11 +65,16 @@ export async function findRequested(
   store: Store,
   workflowId: WorkflowId,
   requestId: string,
-): Promise<RunId | undefined> {
+): Promise<EventOf<"WorkflowStarted"> | undefined> {
+  let found: EventOf<"WorkflowStarted"> | undefined;
   for (const run of (await store.readRunChain(workflowId)).toReversed()) {
-    if ((await readStart(store, run))?.requestId === requestId) return run.runId;
+    const started = await readStart(store, run);
+    if (started?.requestId !== requestId) continue;
+    found = started;
+    // A run that goes on from a point of it has a copy.
+    if (started.resetOf === undefined) break;
   }
-  return undefined;
+  return found;
 }
 
 /** Whether the run, or the latest, has recorded a signal of that id. */

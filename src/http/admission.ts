@@ -109,6 +109,7 @@ const idFields = [
   "resetFrom",
   "scheduleId",
   "workflowType",
+  "activityType",
   "name",
   "signalId",
   "updateId",
@@ -118,15 +119,23 @@ const idFields = [
   "id",
   "keyId",
   "subject",
+  // Of a decision about parked activities.
+  "outcome",
 ];
+/** What points into a run. */
+const numberFields = ["toSeq", "ordinal"];
 const idLengthMax = 255;
 
-/** What names something in a request or an answer; never a payload. */
+/** What says in a request or an answer what it is about; never a payload. */
 function idsOf(of: object): Ids {
   const ids: Record<string, string> = {};
   for (const field of idFields) {
     const value: unknown = (of as Record<string, unknown>)[field];
     if (typeof value === "string") ids[field] = value.slice(0, idLengthMax).toWellFormed();
+  }
+  for (const field of numberFields) {
+    const value: unknown = (of as Record<string, unknown>)[field];
+    if (typeof value === "number") ids[field] = String(value);
   }
   // What a schedule is to start, with its type.
   const { action } = of as { readonly action?: unknown };

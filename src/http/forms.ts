@@ -159,6 +159,9 @@ export const events = {
     parent: maybe(runAddress),
     continuedFrom: maybe(z.string()),
     requestId: maybe(z.string()),
+    sent: maybe(
+      json.describe("With a request id: what its sender gave, if the schema made something else of it."),
+    ),
     startAt: maybe(instant),
     runDeadlineAt: maybe(instant),
     runTimeoutMs: maybe(milliseconds),

@@ -160,19 +160,27 @@ function bodyLimitOf(route: Route, { packageBytes, requestBytes }: HttpLimits): 
   return route.rest === "archive" ? packageBytes : requestBytes;
 }
 
-/** The fields of a query string, which are all text, as the types that the form asks for. What does not fit stays text. */
+/**
+ * The fields of a query string, which are all text, as the types that the form asks for. What does not fit stays text, and what is given
+ * twice and is no list stays both, which no form takes: either may be meant.
+ */
 export function readQuery(query: URLSearchParams, form: JsonSchema): Record<string, unknown> {
-  const fields: Record<string, unknown> = {};
+  const given = new Map<string, string[]>();
   for (const [name, text] of query) {
-    const type = form.properties?.[name]?.["type"];
-    if ((type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(text))
-      fields[name] = Number(text);
-    else if (type === "boolean" && (text === "true" || text === "false")) fields[name] = text === "true";
-    // Given once for each of them.
-    else if (type === "array") fields[name] = query.getAll(name);
-    else fields[name] = text;
+    const texts = given.get(name);
+    if (texts === undefined) given.set(name, [text]);
+    else texts.push(text);
   }
-  return fields;
+  return Object.fromEntries(
+    [...given].map(([name, texts]) => [name, toField(texts, form.properties?.[name]?.["type"])]),
+  );
+}
+
+function toField(texts: readonly string[], type: unknown): unknown {
+  const [text = "", ...more] = texts;
+  if (type === "array" || more.length > 0) return texts;
+  if ((type === "number" || type === "integer") && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  return type === "boolean" && (text === "true" || text === "false") ? text === "true" : text;
 }
 
 // Only for calls that wait and change nothing: the caller of any other must learn what became of it.

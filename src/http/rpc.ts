@@ -34,7 +34,7 @@ import { refuseUnread } from "./rpc-refusal.ts";
 import { addWorkers, answerWorker, isPlainGrpc } from "./worker-rpc.ts";
 
 /** Where what a service does stands in the protocol. One without a place does not compile. */
-const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
+export const places: Readonly<Record<keyof Service, readonly [service: DescService, method: string]>> = {
   start: [WorkflowService, "start"],
   list: [WorkflowService, "list"],
   count: [WorkflowService, "count"],

@@ -55,7 +55,7 @@ export class Namespaces {
 
   /**
    * Opens all that are there, and makes those of these that are not. What cannot be opened is told by `list`, and tried again.
-   * Errors: `invalid_argument`, `store_unavailable` (the directory).
+   * Errors: `invalid_argument` (also of what every engine is opened with), `store_unavailable` (the directory).
    */
   async open(names: readonly string[]): Promise<void> {
     for (const name of new Set([...names.map(parseNamespace), ...this.#find()])) {
@@ -69,6 +69,8 @@ export class Namespaces {
       }
     };
     await Promise.all(Array.from({ length: openedAtOnce }, openSome));
+    // What they are opened with is the same for all, and will not be another the next time.
+    for (const { error } of this.#namespaces.values()) if (error?.code === "invalid_argument") throw error;
   }
 
   #known(name: string): Namespace {

@@ -115,7 +115,7 @@ export class Server {
 
   /**
    * Listens, then opens the namespaces: a port that is taken is found before anything is claimed. One that cannot be opened does not
-   * keep the others from being there. Errors: `invalid_argument` (also of a codec), `permission_denied` (an address that others reach),
+   * keep the others from being there. Errors: `invalid_argument` (also of a codec, and what an engine does not take), `permission_denied` (an address that others reach),
    * `transport_failed` (the port), `store_unavailable` (the directory).
    */
   static async open(options: ServerOptions): Promise<Server> {

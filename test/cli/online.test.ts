@@ -5,6 +5,7 @@ import { CommandTest } from "./command.ts";
 import { approval, approve, fulfil } from "./workflows.ts";
 
 const patiently = { timeout: 20_000 };
+const slowly = { timeout: 120_000 };
 
 let test: CommandTest;
 beforeEach(() => {
@@ -47,6 +48,33 @@ describe("with an engine running", () => {
     ]);
     expect(await epochOf(test.file)).toBe(epoch);
   });
+
+  it(
+    "the reset of an old run ends no later one that nobody meant, and says how its events are named",
+    slowly,
+    async () => {
+      const { client } = await test.openEngine();
+      const first = await client.start(approve, undefined, { id: "a-1" });
+      await first.terminate();
+      const second = await client.start(approve, undefined, { id: "a-1", reuse: "after-close" });
+      const [old, open] = [first.runId ?? "", second.runId ?? ""];
+      const [asked, unnamed] = await Promise.all([
+        test.run(["reset", "a-1", "--run", old, "--to", "1"]),
+        test.run(["reset", "a-1", "--to", "1"]),
+      ]);
+      expect(asked).toMatchObject({ exitCode: 2, stdout: "" });
+      expect(asked.stderr).toContain(`run ${open} would be terminated`);
+      expect(asked.stderr).toContain("Add --yes");
+      expect((await second.describe()).status).toBe("running");
+      expect(unnamed.stderr).toContain(`it is of run ${old}: name that\nhint: Name the run`);
+      expect(unnamed.stderr).toContain(`--run ${old}`);
+      const reset = ["reset", "a-1", "--run", old, "--to", "1", "--request-id", "r1"];
+      expect(await test.run([...reset, "--yes"])).toMatchObject({ exitCode: 0, stderr: "" });
+      expect((await client.get("a-1", { runId: open }).describe()).status).toBe("terminated");
+      // Repeated, it ends nothing.
+      expect((await test.run(reset)).stdout).toMatch(/^was there already: reset a-1/);
+    },
+  );
 
   it("a query is answered from the live state, and unknown names are refused by the code that knows them", async () => {
     const { client } = await test.openEngine();

@@ -189,6 +189,8 @@ describe("search attributes", () => {
     expect(await start({ amount: Number.NaN })).toMatchObject(refused);
     expect(await start({ "a b": 1 })).toMatchObject(refused);
     expect(await start(5)).toMatchObject(refused);
+    expect(await start(new Map([["a", 1]]))).toMatchObject(refused);
+    expect(await start({ tags: Object.assign(new Array(2), { 1: "x" }) })).toMatchObject(refused);
     // One after the other they are as many as all at once.
     const many = await t.client.start(order, null, { id: "many" });
     for (let part = 0; part < 6; part += 1)

@@ -1,4 +1,5 @@
 import type { Event, RunHandle } from "aion/client";
+import type { Store } from "aion/store";
 import { openMemoryStore } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
@@ -336,6 +337,44 @@ describe("a run that is reset", () => {
     await other.terminate();
   });
 
+  it("answers for an update of before by itself when the run that had answered is no longer kept", async () => {
+    const inner = openMemoryStore();
+    const store = overStore(inner, {
+      claim: async (claim) => {
+        token = await inner.claim(claim);
+        return token;
+      },
+    });
+    let token: Awaited<ReturnType<Store["claim"]>> | undefined;
+    const ask = update<string, string>("ask");
+    const clerk = workflow("clerk", async (): Promise<never> => {
+      expose(ask, async (question: string) => `${question} ${await receive(go)}`);
+      for (;;) await sleep("1 day");
+    });
+    await using t = await TestEngine.open({ store, workflows: [clerk], activities: [] });
+    const run = await t.client.start(clerk);
+    const asked = await run.startUpdate(ask, "what", { updateId: "u1" });
+    const toSeq = await seqOf(run, "UpdateAccepted");
+    await run.signal(go, "x");
+    expect(await asked.result()).toBe("what x");
+    const gone = await run.startUpdate(ask, "where", { updateId: "u2" });
+    await run.signal(go, "x");
+    expect(await gone.result()).toBe("where x");
+    await run.reset({ toSeq, signals: "drop" });
+    await run.signal(go, "y");
+    await t.settle();
+    const again = (question: string, updateId: string): Promise<string> =>
+      run.update(ask, question, { updateId });
+    expect(await again("what", "u1")).toBe("what x");
+    expect(await again("where", "u2")).toBe("where x");
+    if (token === undefined) throw new Error("nobody has claimed the store");
+    expect(await inner.deleteClosed(token, Number.MAX_SAFE_INTEGER, 10)).toBe(1);
+    expect(await again("what", "u1")).toBe("what y");
+    // It has not accepted this one, and does not accept it twice.
+    expect(await errorOf(again("where", "u2"))).toMatchObject({ code: "update_not_found" });
+    await run.terminate();
+  });
+
   it("knows what it was asked for before another run had its id", async () => {
     const ask = update<string, string>("ask");
     const heard = query<readonly string[]>("heard");
@@ -517,6 +556,90 @@ describe("the children of a run that is reset", () => {
   });
 });
 
+it("two that are copied at once, each with a child that has the other's id, do not wait for each other", async () => {
+  const sitter = workflow("sitter", () => receive(go));
+  const middle = workflow("middle", async () => {
+    await receive(go);
+    return await child(sitter, undefined, { id: "a", parentClosePolicy: "abandon" });
+  });
+  const first = workflow("first", () => child(middle, undefined, { id: "b", parentClosePolicy: "abandon" }));
+  const sender = workflow("sender", async () => {
+    await Promise.all([signalWorkflow("a", go, "x"), signalWorkflow("b", go, "x")]);
+  });
+  const inner = openMemoryStore();
+  const held = new Set<string>();
+  const goOn = Promise.withResolvers<void>();
+  let isResetting = false;
+  const store = overStore(inner, {
+    // Read when nobody else comes near the workflow.
+    readRunChain: async (workflowId) => {
+      if (isResetting) {
+        held.add(workflowId);
+        await goOn.promise;
+      }
+      return await inner.readRunChain(workflowId);
+    },
+  });
+  const workflows = [first, middle, sitter, sender];
+  await using t = await TestEngine.open({ store, workflows, activities: [] });
+  const { runId } = await t.client.start(first, undefined, { id: "a" });
+  const [a, b] = [t.client.get("a"), t.client.get("b")];
+  await t.settle();
+  await a.terminate();
+  await b.signal(go, "x");
+  await t.settle();
+  await b.terminate();
+  const ofA = await seqOf(a, "ChildWorkflowStarted");
+  const ofB = await seqOf(b, "ChildWorkflowStarted");
+  isResetting = true;
+  const resets = [t.client.get("a", { runId: runId ?? "" }).reset({ toSeq: ofA }), b.reset({ toSeq: ofB })];
+  await vi.waitUntil(() => held.size === 2);
+  isResetting = false;
+  const sending = await t.client.start(sender);
+  // What is sent to each of them waits until the other's reset is over.
+  await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 2);
+  goOn.resolve();
+  // Which comes first decides whether the other finds what it is to wait for.
+  const made = await Promise.allSettled(resets);
+  expect(made.map(({ status }) => status)).toContain("fulfilled");
+  await t.settle();
+  expect((await sending.describe()).status).not.toBe("running");
+  for (const run of [a, b]) await run.terminate().catch(() => undefined);
+});
+
+it("one that has just ended hears what became of the children that it told to end", async () => {
+  const inner = openMemoryStore();
+  const leafMayEnd = Promise.withResolvers<void>();
+  let isAsked = false;
+  const store = overStore(inner, {
+    append: async (token, commits) => {
+      if (commits.some(({ run }) => run?.workflowId === "leaf" && run.status === "terminated"))
+        await leafMayEnd.promise;
+      return await inner.append(token, commits);
+    },
+    readRunChain: async (workflowId) => {
+      isAsked = true;
+      return await inner.readRunChain(workflowId);
+    },
+  });
+  const leaf = workflow("leaf", () => receive(go));
+  const parent = workflow("parent", () => child(leaf, undefined, { id: "leaf" }));
+  await using t = await TestEngine.open({ store, workflows: [parent, leaf], activities: [] });
+  const run = await t.client.start(parent);
+  await t.settle();
+  const toSeq = await seqOf(run, "ChildWorkflowStarted");
+  await run.terminate();
+  isAsked = false;
+  const refusal = errorOf(run.reset({ toSeq }));
+  await vi.waitUntil(() => isAsked);
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  leafMayEnd.resolve();
+  expect(await refusal).toMatchObject({
+    ...refused,
+    message: expect.stringContaining("was ended with its parent") as string,
+  });
+});
+
 describe("to reset", () => {
   it("is refused at a point from which the code cannot go on, and the points that are near are named", async () => {
     const { work } = kept("work");
@@ -651,6 +774,11 @@ describe("to reset", () => {
     const second = await run.reset({ toSeq: 3, requestId: "r-2" });
     expect(second.runId).not.toBe(first.runId);
     expect((await run.reset({ toSeq: 1, requestId: "r-1" })).runId).toBe(first.runId);
+    // Another one of that name is neither made nor taken for it.
+    const taken = { code: "invalid_argument", message: expect.stringContaining('"r-1"') as string };
+    expect(await errorOf(run.reset({ toSeq: 3, requestId: "r-1" }))).toMatchObject(taken);
+    const ofSecond = t.client.get(run.workflowId, { runId: `${second.runId}` });
+    expect(await errorOf(ofSecond.reset({ toSeq: 1, requestId: "r-1" }))).toMatchObject(taken);
     await run.signal(go, "x");
     expect(await t.result(run)).toBe("x");
     expect((await run.reset({ toSeq: 3, requestId: "r-2" })).runId).toBe(second.runId);
@@ -785,9 +913,11 @@ describe("a fork", () => {
     expect(await errorOf(run.fork("taken", { toSeq: 1 }))).toMatchObject({ code: "workflow_already_exists" });
     const copy = await run.fork("p", { toSeq: 1, requestId: "f-1" });
     expect((await run.fork("p", { toSeq: 1, requestId: "f-1" })).runId).toBe(copy.runId);
-    expect(await errorOf(run.fork("p", { toSeq: 1, requestId: "f-2" }))).toMatchObject({
-      code: "workflow_already_exists",
-    });
+    for (const other of [
+      { toSeq: 1, requestId: "f-2" },
+      { toSeq: 3, requestId: "f-1" },
+    ])
+      expect(await errorOf(run.fork("p", other))).toMatchObject({ code: "workflow_already_exists" });
     const other = await run.fork("q", { toSeq: 1 });
     expect((await run.fork("q", { toSeq: 1 })).runId).toBe(other.runId);
     for (const id of ["taken", "p", "q", run.workflowId]) await t.client.get(id).terminate();

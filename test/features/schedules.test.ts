@@ -280,6 +280,13 @@ describe("a schedule", () => {
     }
     const create = t.client.schedules.create("s", quick, "x", { ...options, requestId: "paused" });
     await expect(create).rejects.toMatchObject(refused);
+    // Nor for another one of the same operation.
+    for (const other of [
+      () => t.client.schedules.create("s", quick, "y", options),
+      () => t.client.schedules.create("s", quick, "x", { ...options, every: "3h" }),
+    ])
+      await expect(other()).rejects.toMatchObject(refused);
+    await t.client.schedules.create("s", quick, "x", options);
     expect(await events(t, "s")).toHaveLength(before);
     // It is known for what it was used, when the coordinator has gone on as a new run, too.
     for (let count = 0; count < 260; count++) {

@@ -201,6 +201,59 @@ describe("a request id", () => {
     expect(await t.client.count()).toBe(2);
   });
 
+  it("that has begun a run of another type or input is refused, and nothing is begun", async () => {
+    // I-5
+    await using t = await TestEngine.open({ workflows });
+    const taken = { code: "workflow_already_exists" };
+    const first = await t.client.start(job, "a", { id: "j", requestId: "r1" });
+    await t.client.start(job, "a", { id: "j", requestId: "r2", reuse: "terminate" });
+    for (const reuse of ["return", "after-close", "after-failure", "terminate"] as const) {
+      const options = { id: "j", requestId: "r1", reuse };
+      expect(await errorOf(t.client.start(job, "b", options))).toMatchObject(taken);
+      expect(await errorOf(t.client.start(other, "a", options))).toMatchObject(taken);
+      expect((await t.client.start(job, "a", options)).runId).toBe(first.runId);
+    }
+    const keyed = await t.client.start(job, "a", { requestId: "key" });
+    expect(await errorOf(t.client.start(other, "b", { requestId: "key" }))).toMatchObject(taken);
+    expect((await t.client.start(job, "a", { requestId: "key" })).runId).toBe(keyed.runId);
+    expect(await t.client.count()).toBe(3);
+  });
+
+  it("is known again by what was sent with it, whatever the schema makes of that, each time another", async () => {
+    // I-5
+    let count = 0;
+    const stamped = workflow(
+      "stamped",
+      { input: z.object({ name: z.string(), stamp: z.number().default(() => (count += 1)) }) },
+      async ({ name, stamp }) => `${name} ${stamp}`,
+    );
+    await using t = await TestEngine.open({ workflows: [stamped] });
+    const start = (name: string) => t.client.start(stamped, { name }, { id: "s", requestId: "r1" });
+    const first = await start("a");
+    await t.crash();
+    expect(await start("a")).toMatchObject({ isNew: false, runId: first.runId });
+    expect(await errorOf(start("b"))).toMatchObject({ code: "workflow_already_exists" });
+    const [started] = await eventsOf(first);
+    expect(started).toMatchObject({
+      input: expect.stringMatching(/^{"name":"a","stamp":\d+}$/),
+      sent: '{"name":"a"}',
+    });
+    // Without a request id nobody asks.
+    const [plain] = await eventsOf(await t.client.start(stamped, { name: "a" }, { id: "t" }));
+    expect(plain).not.toHaveProperty("sent");
+  });
+
+  it("gives the run that it began though that was reset since", async () => {
+    await using t = await TestEngine.open({ workflows });
+    const first = await t.client.start(job, "a", { id: "j", requestId: "r1" });
+    const copy = await first.reset({ toSeq: 1 });
+    expect(copy.runId).not.toBe(first.runId);
+    expect(await t.client.start(job, "a", { id: "j", requestId: "r1" })).toMatchObject({
+      isNew: false,
+      runId: first.runId,
+    });
+  });
+
   it("is remembered when the run has continued as new", async () => {
     // I-5
     const chain = workflow("chain", async (left: number): Promise<string> => {

@@ -514,6 +514,21 @@ describe("hostile input", () => {
     });
   });
 
+  it.each([
+    ["/workflows?workflowId=a&workflowId=b", "workflowId"],
+    ["/workflows?limit=5&limit=5", "limit"],
+    ["/workflows?isParked=true&isParked=false", "isParked"],
+    ["/feed?after=oldest&after=1.0.0", "after"],
+    ["/workflows/a/events?fromSeq=1&fromSeq=9", "fromSeq"],
+  ])("that says one thing twice is refused, since either may be meant: %s", async (at, field) => {
+    const { url } = await serve({});
+    const answer = await fetch(under(url, at));
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({
+      error: { code: "invalid_argument", message: expect.stringContaining(field) as string },
+    });
+  });
+
   it("with a payload over the engine's limit is refused", async () => {
     const { service } = await serve({});
     const payload = toPayload("x".repeat(2_000), "payload");

@@ -85,9 +85,13 @@ describe.each(transports)("%s", (_name, open) => {
       cancel: answering(undefined),
       terminate: answering(undefined),
       resumeActivity: answering({ runId: "r1", ordinals: [0, 7] }),
+      reset: answering({ workflowId: "a", runId: "r2", toSeq: 4, resetFrom: "r1", isNew: true }),
+      fork: answering({ workflowId: "b", runId: "r3", toSeq: 4_000_000_000, resetFrom: "r1", isNew: false }),
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
+        resetOf: { workflowId: "z", runId: "r0", toSeq: 3, at: 1_700_000_000_000 },
+        resetTo: "r2",
         input,
         failure,
         pendingActivities: [{ ordinal: 0, activityType: "x", attempt: 1, failedCount: 0, state: "running" }],
@@ -183,6 +187,15 @@ describe.each(transports)("%s", (_name, open) => {
       failure: { message: "no", type: "Gone", details: jsonValue },
       requestId: "q",
     });
+    expect(await workflows.reset({ workflowId: "a", toSeq: 4, signals: "drop" })).toMatchObject({
+      runId: "r2",
+      toSeq: 4,
+      resetFrom: "r1",
+      isNew: true,
+    });
+    expect(
+      await workflows.fork({ workflowId: "a", runId: "r1", toSeq: 4_000_000_000, newWorkflowId: "b" }),
+    ).toMatchObject({ workflowId: "b", toSeq: 4_000_000_000, isNew: false });
     const result = await workflows.result({ workflowId: "a", waitMs: 5 });
     expect(result).toMatchObject({
       status: "failed",
@@ -196,6 +209,8 @@ describe.each(transports)("%s", (_name, open) => {
       runs: [{ historyLength: 3 }],
       attributes: run.attributes,
       parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
+      resetOf: { workflowId: "z", runId: "r0", toSeq: 3, at: 1_700_000_000_000 },
+      resetTo: "r2",
     });
     const where = ["amount>=5", "region in (eu, us)"];
     expect(await workflows.list({ isBlocked: false, limit: 2, where, withAttributes: true })).toMatchObject({
@@ -247,6 +262,8 @@ describe.each(transports)("%s", (_name, open) => {
         failure: { message: "no", type: "Gone", details: input },
         requestId: "q",
       },
+      { workflowId: "a", toSeq: 4, signals: "drop" },
+      { workflowId: "a", runId: "r1", toSeq: 4_000_000_000, newWorkflowId: "b" },
       { workflowId: "a", waitMs: 5 },
       { workflowId: "a" },
       { filter: { isBlocked: false, where }, limit: 2, withAttributes: true },

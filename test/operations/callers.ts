@@ -21,7 +21,7 @@ import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
 import { fromConnectError } from "../../src/http/rpc-error.ts";
 import { connectLocal } from "../../src/local/client.ts";
-import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { socketPathFor } from "../../src/local/socket-path.ts";
 
 /** What the operations ask for. */
 export type Desk = Pick<
@@ -36,9 +36,13 @@ export type Desk = Pick<
   | "pause"
   | "resume"
   | "reopen"
+  | "reset"
+  | "fork"
+  | "resumeActivity"
   | "result"
   | "describe"
   | "list"
+  | "count"
   | "history"
   | "createSchedule"
   | "describeSchedule"
@@ -49,14 +53,9 @@ export type Desk = Pick<
   | "deleteSchedule"
 >;
 
-/** Errors: `no_owner`. */
-export async function deskOfFile(file: string): Promise<Desk> {
-  const store = openSqliteStore({ path: file, readOnly: true });
-  const owner = await store.readOwner();
-  await store.close();
-  if (owner?.endpoint === undefined || !owner.isAlive)
-    throw new AionError("no_owner", "no engine runs on the file");
-  return connectLocal(owner.endpoint);
+/** Of the engine that runs on it, by its socket. It does not look into the file: many callers would keep it from those who open it. */
+export function deskOfFile(file: string): Desk {
+  return connectLocal(socketPathFor(file));
 }
 
 /** One that repeats calls by itself for a while. */
@@ -83,12 +82,21 @@ export function deskOverGrpc(url: string): Desk {
     pause: ({ trace: _trace, ...rest }) => none(rpc.call("pause", rest)),
     resume: ({ trace: _trace, ...rest }) => none(rpc.call("resume", rest)),
     reopen: ({ trace: _trace, ...rest }) => none(rpc.call("reopen", rest)),
+    reset: async ({ trace: _trace, ...rest }) => (await rpc.call("reset", rest)) as never,
+    fork: async ({ trace: _trace, ...rest }) => (await rpc.call("fork", rest)) as never,
+    resumeActivity: async ({ result, failure, trace: _trace, ...rest }) =>
+      (await rpc.call("resumeActivity", {
+        ...rest,
+        ...(result === undefined ? {} : { result: fromPayload(result) }),
+        ...(failure === undefined ? {} : { failure }),
+      })) as never,
     result: async (request) => resultFromJson(await rpc.call("result", request)),
     describe: async (request) => descriptionFromJson(await rpc.call("describe", request)),
     list: async ({ filter, ...rest }) => {
       const { runs = [], ...page } = await rpc.call("list", { ...filter, ...rest });
       return { runs, ...page } as never;
     },
+    count: async (filter) => (await rpc.call("count", filter))["count"] as never,
     history: async (request) => historyFromJson(await rpc.call("history", request)),
     createSchedule: async (request) =>
       (await rpc.call("createSchedule", { ...request, ...scheduleToJson(request) })) as never,

@@ -7,9 +7,11 @@ import {
   ApplicationFailure,
   activity,
   allHandlersFinished,
+  attributes,
   continueAsNew,
   expose,
   info,
+  isFailure,
   query,
   receive,
   shield,
@@ -29,18 +31,22 @@ export interface Work {
   readonly failsFirst?: boolean;
   /** It fails for good until that is fixed. */
   readonly needs?: string;
+  /** It waits for an operator until that is fixed. */
+  readonly parksFor?: string;
 }
 
 export const act = activity(
   "act",
   { retry: { maxAttempts: 6, initialDelay: 20, jitter: 0 } },
-  async ({ id, name, ms = 0, failsFirst, needs }: Work, task) => {
+  async ({ id, name, ms = 0, failsFirst, needs, parksFor }: Work, task) => {
     const of = { id, name, key: task.idempotencyKey, attempt: task.attempt };
     noteEffect({ kind: "began", ...of });
     if (ms > 0) await delay(ms, undefined, { signal: task.signal });
     if (failsFirst === true && task.attempt === 1) throw new Error("the first time it fails");
     if (needs !== undefined && !isFixed(needs))
       throw new ApplicationFailure(`${needs} is missing`, { nonRetryable: true });
+    if (parksFor !== undefined && !isFixed(parksFor))
+      throw new ApplicationFailure(`${parksFor} has to be decided`, { park: true });
     noteEffect({ kind: "done", ...of });
     // Another attempt gives something else: so it can be seen if somebody was told of one that was lost.
     return `${id}:${name}#${task.attempt}`;
@@ -141,3 +147,64 @@ export const job = workflow("job", async ({ id, way }: { readonly id: string; re
 export const shift = workflow("shift", async ({ ms }: { readonly ms: number }) =>
   act({ id: info().workflowId, name: "shift", ms }),
 );
+
+/** Works step by step, listens meanwhile and says by its attributes how far it is; it is reset and forked. */
+export const tale = workflow(
+  "tale",
+  async ({
+    id,
+    stepCount,
+    wordCount,
+  }: {
+    readonly id: string;
+    readonly stepCount: number;
+    readonly wordCount: number;
+  }) => {
+    const heard: string[] = [];
+    const done: string[] = [];
+    expose(where, () => `${done.length} ${heard.join()}`);
+    const listen = async (): Promise<void> => {
+      while (heard.length < wordCount) heard.push(await receive(word));
+    };
+    const work = async (): Promise<void> => {
+      for (let step = 0; step < stepCount; step++) {
+        attributes.set({ step, isOdd: step % 2 === 1 ? true : null });
+        if (step % 2 === 0) await sleep(10);
+        done.push(await act({ id, name: `step-${step}`, ms: 10, failsFirst: step % 3 === 1 }));
+      }
+    };
+    await Promise.all([listen(), work()]);
+    return { heard, done };
+  },
+);
+
+/** Asks for what waits for an operator, all at once, and tells what came of it. */
+export const kiosk = workflow(
+  "kiosk",
+  async ({ id, count }: { readonly id: string; readonly count: number }) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, index) => {
+        const name = `ask-${index}`;
+        try {
+          return await act({ id, name, ms: 5, parksFor: `${id}/${name}` });
+        } catch (error) {
+          if (!isFailure(error) || !(error.cause instanceof Error)) throw error;
+          return `failed: ${error.cause.message}`;
+        }
+      }),
+    ),
+);
+
+export const mark = update<number, number>("mark");
+export const close = signal("close");
+
+/** Is found by what it was marked with last, before whoever marked it is answered. */
+export const parcel = workflow("parcel", async () => {
+  expose(mark, (value) => {
+    attributes.set({ mark: value, seen: [`mark-${value}`], isEven: value % 2 === 0 ? true : null });
+    return value;
+  });
+  await receive(close);
+  await waitUntil(allHandlersFinished);
+  return attributes.get();
+});

@@ -41,22 +41,33 @@ export function segmentsOf(history: readonly Event[]): readonly (readonly Event[
   return segments;
 }
 
+/** What is in the history of its run for the first time: not what a run that goes on from a point of another one begins with. */
+export function ownEvents(segment: readonly Event[]): readonly Event[] {
+  const [started] = segment;
+  return segment.slice(copiedCount(started));
+}
+
+function copiedCount(started: Event | undefined): number {
+  return (started?.type === "WorkflowStarted" ? started.resetOf?.eventCount : undefined) ?? 0;
+}
+
 /** How often a request of that kind is in the history. */
 export function countRequests(
   history: readonly Event[],
   type: (typeof asked)[number],
   requestId: string,
 ): number {
-  return history.filter((event) => event.type === type && event.requestId === requestId).length;
+  const own = segmentsOf(history).flatMap(ownEvents);
+  return own.filter((event) => event.type === type && event.requestId === requestId).length;
 }
 
-/** I-8, I-9, I-10, I-20, I-37, I-40, I-58, I-59. */
+/** I-8, I-9, I-10, I-20, I-37, I-40, I-58, I-59, I-60, I-61, I-62. */
 export function findBroken(
   histories: ReadonlyMap<string, readonly Event[]>,
   effects: readonly Effect[],
 ): readonly string[] {
   const found: string[] = [];
-  const began = new Map<string, Effect>();
+  const began = new Map<string, Effect[]>();
   const done = new Set<string>();
   for (const effect of effects) {
     const attempt = `${effect.key}/${effect.attempt}`;
@@ -64,23 +75,29 @@ export function findBroken(
       done.add(attempt);
       continue;
     }
-    if (began.has(attempt)) found.push(`attempt ${effect.attempt} of ${effect.id} ${effect.name} ran twice`);
-    began.set(attempt, effect);
+    began.set(attempt, [...(began.get(attempt) ?? []), effect]);
   }
-  const recorded = new Set<string>();
+  /** How often each attempt was begun: a run that goes on from before it begins it, too, under the same key. */
+  const recorded = new Map<string, number>();
   for (const [id, history] of histories) {
     const violate = (what: string): void => void found.push(`${id}: ${what}`);
     if (history.some(({ seq }, index) => seq !== index + 1)) violate("its history has a gap");
     for (const type of asked) {
-      const ids = history.flatMap((event) =>
-        event.type === type && event.requestId !== undefined ? [event.requestId] : [],
-      );
+      const ids = segmentsOf(history)
+        .flatMap(ownEvents)
+        .flatMap((event) => (event.type === type && event.requestId !== undefined ? [event.requestId] : []));
       if (new Set(ids).size !== ids.length) violate(`a request is twice in it: ${type} ${ids.join()}`);
     }
     for (const segment of segmentsOf(history)) checkSegment(segment, { violate, began, done, recorded });
   }
-  for (const [attempt, { id, name }] of began)
-    if (!recorded.has(attempt)) found.push(`attempt ${attempt} of ${id} ${name} ran, and no history says so`);
+  for (const [attempt, effectsOf] of began) {
+    const recordedCount = recorded.get(attempt) ?? 0;
+    const [first] = effectsOf;
+    if (effectsOf.length > recordedCount)
+      found.push(
+        `attempt ${attempt} of ${first?.id} ${first?.name} ran ${effectsOf.length} times, and histories say ${recordedCount}`,
+      );
+  }
   return found;
 }
 
@@ -88,14 +105,18 @@ function checkSegment(
   segment: readonly Event[],
   of: {
     readonly violate: (what: string) => void;
-    readonly began: ReadonlyMap<string, Effect>;
+    readonly began: ReadonlyMap<string, readonly Effect[]>;
     readonly done: ReadonlySet<string>;
-    readonly recorded: Set<string>;
+    readonly recorded: Map<string, number>;
   },
 ): void {
   const { violate, began, done, recorded } = of;
   const [started] = segment;
-  const runId = started?.type === "WorkflowStarted" ? started.runId : "";
+  const copied = copiedCount(started);
+  // Whose keys those have that are asked for, and those that are open.
+  let owner = started?.type === "WorkflowStarted" ? (started.resetOf?.begunAs.runId ?? started.runId) : "";
+  const owners = new Map<number, string>();
+  const parked = new Set<number>();
   let isPaused = false;
   const attempts = new Map<number, number>();
   const completed = new Map<number, number>();
@@ -115,19 +136,45 @@ function checkSegment(
       case "WorkflowReopened":
         isPaused = false;
         break;
+      case "WorkflowReset":
+        isPaused = false;
+        owner = event.as.runId;
+        parked.clear();
+        if (event.keysRunId !== undefined)
+          for (const ordinal of owners.keys()) owners.set(ordinal, event.keysRunId);
+        break;
+      case "ActivityScheduled":
+        owners.set(event.ordinal, owner);
+        break;
+      case "ActivityParked":
+        if (parked.has(event.ordinal)) violate(`activity ${event.ordinal} is parked twice`);
+        parked.add(event.ordinal);
+        break;
+      case "ActivityResumed":
+        for (const ordinal of event.ordinals)
+          if (!parked.delete(ordinal)) violate(`activity ${ordinal} is resumed, and was not parked`);
+        break;
+      case "ActivityFailed":
+        if (event.byOperator === true && !parked.delete(event.ordinal))
+          violate(`an operator lets activity ${event.ordinal} fail, which was not parked`);
+        break;
       case "ActivityStarted": {
         const { ordinal, attempt } = event;
         if (attempt !== (attempts.get(ordinal) ?? 0) + 1)
           violate(`attempt ${attempt} of activity ${ordinal} comes after ${attempts.get(ordinal)}`);
         if (completed.has(ordinal)) violate(`activity ${ordinal} is tried again, and was done`);
+        if (parked.has(ordinal)) violate(`activity ${ordinal} is tried again, and is parked`);
         attempts.set(ordinal, attempt);
-        recorded.add(`${runId}:${ordinal}/${attempt}`);
+        const key = `${owners.get(ordinal)}:${ordinal}/${attempt}`;
+        if (index >= copied) recorded.set(key, (recorded.get(key) ?? 0) + 1);
         break;
       }
       case "ActivityCompleted": {
-        const key = `${runId}:${event.ordinal}/${event.attempt}`;
+        const key = `${owners.get(event.ordinal)}:${event.ordinal}/${event.attempt}`;
         if (completed.has(event.ordinal)) violate(`activity ${event.ordinal} has two outcomes`);
-        if (!began.has(key) || !done.has(key)) violate(`activity ${key} is done, and nobody did it`);
+        if (event.byOperator === true) {
+          if (!parked.delete(event.ordinal)) violate(`an operator completes ${key}, which was not parked`);
+        } else if (!began.has(key) || !done.has(key)) violate(`activity ${key} is done, and nobody did it`);
         completed.set(event.ordinal, event.attempt);
         break;
       }

@@ -1,5 +1,6 @@
 /**
- * Updates, pauses, reopenings and schedules of real processes that die, and prints what came of it.
+ * Updates, pauses, reopenings, resets, forks, decisions about parked activities, search attributes and schedules of real processes that die,
+ * and prints what came of it.
  *
  *     npm run operations -- [--minutes 10] [--server] [--seed 1] [--seconds 20]
  *
@@ -66,6 +67,9 @@ function tell(seed: string, end: PlayEnd, directory: string): void {
     "UpdateAccepted",
     "WorkflowPaused",
     "WorkflowReopened",
+    "WorkflowReset",
+    "ActivityParked",
+    "SearchAttributesUpdated",
     "ScheduleTriggered",
     "ScheduleSkipped",
   ])

@@ -6,10 +6,13 @@ import { Draws } from "../blackbox/generator.ts";
 import { Account } from "./accounts.ts";
 import { readEffects } from "./effects.ts";
 import { Job } from "./jobs.ts";
+import { Kiosk } from "./kiosks.ts";
 import { findBroken } from "./laws.ts";
 import { Line } from "./lines.ts";
+import { Parcel } from "./parcels.ts";
 import type { Cast, Part, Read } from "./part.ts";
 import { Shifts } from "./shifts.ts";
+import { Tale } from "./tales.ts";
 import type { StageOptions } from "./stage.ts";
 import { Stage } from "./stage.ts";
 
@@ -30,9 +33,10 @@ export interface PlayEnd {
 
 const hourMs = 3_600_000;
 export const killsMin = 3;
-const killsWaitMs = 30_000;
+const killsWaitMs = 90_000;
 /** For what goes on when nobody dies any more, on a loaded machine. */
-const settleMs = 60_000;
+const settleMs = 120_000;
+const eventsTold = 4;
 
 export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
   const stage = new Stage(of);
@@ -46,10 +50,13 @@ export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
       ...(["fail", "fail", "fail-twice", "cancel", "cancel", "time-out"] as const).map(
         (way, index) => new Job(cast, `job-${index}`, way),
       ),
+      ...["a", "b", "c"].map((name) => new Tale(cast, `tale-${name}`)),
+      ...["a", "b", "c"].map((name) => new Kiosk(cast, `kiosk-${name}`)),
+      ...["a", "b"].map((name) => new Parcel(cast, `parcel-${name}`)),
       ...overlapPolicies.map((overlap) => new Shifts(cast, `shift-${overlap}`, overlap)),
     ];
-    const disturbing = stage.disturb();
-    disturbing.catch(() => undefined);
+    const failing = stage.disturb().then(() => new Promise<never>(() => undefined));
+    failing.catch(() => undefined);
     const clock = (async () => {
       await delay(of.lastsMs * 0.45);
       stage.putForward(hourMs);
@@ -61,23 +68,24 @@ export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
         await delay(50);
       stage.beCalm();
     })();
-    const late = new Set<string>();
+    const late = new Set<Part>();
     const driving = parts.map(async (part) => {
-      late.add(part.name);
+      late.add(part);
       await part.drive();
-      late.delete(part.name);
+      late.delete(part);
     });
-    const everything = Promise.all([...driving, clock, over, disturbing]);
+    const everything = Promise.race([Promise.all([...driving, clock, over]), failing]);
     // A caller was told what nobody should be told.
     const broken = everything.then(
       () => [],
       (error: unknown) => [error instanceof Error ? (error.stack ?? error.message) : String(error)],
     );
-    const isOver = await Promise.race([
-      broken,
-      delay(of.lastsMs + killsWaitMs + settleMs, undefined, { ref: false }),
-    ]);
-    const unsettled = isOver ?? [...late].map((name) => `${name} has not come to its end`);
+    const tooLate = async (): Promise<undefined> => {
+      await over;
+      await delay(settleMs, undefined, { ref: false });
+    };
+    const isOver = await Promise.race([broken, tooLate()]);
+    const unsettled = isOver ?? (await Promise.all([...late].map((part) => tellLate(stage, part))));
     if (unsettled.length > 0)
       return toEnd(stage, { violations: unsettled, parts, histories: new Map(), effects: [] });
     const effects = readEffects(stage.directory);
@@ -93,6 +101,13 @@ export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
   } finally {
     await stage.close();
   }
+}
+
+/** Callers are answered, and yet it does not come to its end: what has happened in it last. */
+async function tellLate(stage: Stage, part: Part): Promise<string> {
+  const [id] = await part.ids();
+  const events = id === undefined ? [] : await stage.history(id);
+  return `${part.name} has not come to its end: ${JSON.stringify(events.slice(-eventsTold))}`;
 }
 
 function toEnd(
@@ -112,7 +127,7 @@ function checkCommand(
   histories: ReadonlyMap<string, readonly Event[]>,
   draws: Draws,
 ): readonly string[] {
-  const ids = ["account-a", "line-b", "job-2", "aion.schedule:shift-skip"] as const;
+  const ids = ["account-a", "line-b", "job-2", "aion.schedule:shift-skip", "tale-c", "kiosk-a"] as const;
   const id = draws.of(ids);
   const essence = (events: readonly unknown[]): string =>
     JSON.stringify(

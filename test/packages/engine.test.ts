@@ -46,7 +46,7 @@ async function build(body: string, others = ""): Promise<Uint8Array> {
   writeFileSync(
     file,
     `
-    import { activity, attributes, child, continueAsNew, expose, info, query, receive, signal, sleep, workflow } from "aion/workflow";
+    import { activity, attributes, child, continueAsNew, expose, info, query, receive, sideEffect, signal, sleep, workflow } from "aion/workflow";
     import { readFileSync } from "node:fs";
     const charge = activity("charge", async (amount: number) => readFileSync(String(amount), "utf8"));
     const go = signal<number>("go");
@@ -124,6 +124,42 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
   });
 
   // I-63
+  // I-59, I-61
+  it("are not told what a reopening has voided, on which their code would never end", async () => {
+    let isDown = true;
+    const pay = activity("charge", { retry: { maxAttempts: 1 } }, async (amount: number) => {
+      if (isDown) throw new Error("down");
+      return `paid ${amount}`;
+    });
+    const paying = (onFailure: string): string => `
+      for (let count = 0; count < amount; count += 1) sideEffect(() => count);
+      const paid = await Promise.allSettled([charge(1).catch((error) => { ${onFailure} }), charge(2)]);
+      for (const { reason } of paid) if (reason !== undefined) throw reason;
+      await receive(go);
+      return amount;
+    `;
+    const engine = await open({ activities: [pay], activationBudget: 1_000 });
+    // Of the longer one, the first failure is in one page that is read, and the reopening in the next.
+    for (const amount of [5, 1_994]) {
+      await engine.deploy(await build(paying("throw error;")));
+      isDown = true;
+      const run = await engine.client.start("order", amount);
+      await run.result().catch(() => undefined);
+      isDown = false;
+      await run.reopen();
+      const seqOf = async (type: string): Promise<number | undefined> => {
+        for await (const event of run.history()) if (event.type === type) return event.seq;
+        return undefined;
+      };
+      expect(await seqOf("WorkflowReopened")).toBe(amount + 9);
+      await expect.poll(async () => (await run.describe()).pendingActivities.length).toBe(0);
+      await engine.deploy(await build(paying("for (;;);")));
+      await run.reset({ toSeq: (await seqOf("ActivityCompleted")) ?? 0 });
+      await run.signal("go", 1);
+      expect(await run.result()).toBe(amount);
+    }
+  });
+
   it("set search attributes and read them, as inline code does, over a restart of the engine", async () => {
     const engine = await open();
     await engine.deploy(

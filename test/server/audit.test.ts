@@ -102,6 +102,29 @@ describe("the audit log of a server", () => {
     }
   });
 
+  it("tells which point a run was reset to, and which activity was decided on how, and not with what", async () => {
+    const client = new Client({ url: server.url, token, patience: 0 });
+    const run = await client.start(waiting, "a", { id: "w" });
+    const copy = await run.reset({ toSeq: 1 });
+    await run
+      .resumeActivity({ ordinal: 7, activity: "charge", result: "a result that is nobody's business" })
+      .catch(() => undefined);
+    await callGrpc({ url: server.url, token }, toGrpcPath("resumeActivity"), { workflowId: "w" });
+    const [, reset, decided, all] = await entries();
+    expect(reset).toMatchObject({
+      operation: "reset",
+      ids: { workflowId: "w", toSeq: "1", runId: copy.runId, resetFrom: run.runId },
+    });
+    expect(decided).toMatchObject({
+      operation: "resumeActivity",
+      ids: { workflowId: "w", ordinal: "7", activityType: "charge", outcome: "complete" },
+      outcome: "activity_not_parked",
+    });
+    // As it is asked for: all of them, once more.
+    expect(Object.keys(all?.ids ?? {}).toSorted()).toEqual(["workflowId"]);
+    expect(JSON.stringify(await entries())).not.toContain("nobody's business");
+  });
+
   it("has refusals, whoever was refused", async () => {
     const { token: reader } = await createKey(
       { url: server.url, token },

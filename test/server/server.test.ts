@@ -134,6 +134,19 @@ describe("a server", () => {
     },
   );
 
+  it.each([
+    [{ workerSession: 0 }, "workerSession"],
+    [{ residentMax: 0 }, "residentMax"],
+    [{ payloadLimitBytes: -1 }, "payloadLimitBytes"],
+    [{ workflows: [waiting, workflow("waiting", async () => 5)] }, "waiting"],
+  ])("is not there with an option that none of its engines takes (%j)", async (options, named) => {
+    const refused = Server.open({ data, port: 0, log: () => undefined, ...options });
+    await expect(refused).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining(named) as string,
+    });
+  });
+
   it("says what is the matter with its directory", async () => {
     const file = path.join(data, "file");
     writeFileSync(file, "");

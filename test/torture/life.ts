@@ -48,11 +48,12 @@ export class Life {
     mkdirSync(codeCache, { recursive: true });
     this.#saidFile = path.join(options.folder, `${options.name}.said`);
     this.#errorFile = path.join(options.folder, `${options.name}.stderr`);
-    const { path: store, script, lease, isPatient, isLiar, disk } = options;
+    const { path: store, script, lease, hasSocket, isPatient, isLiar, disk } = options;
     const victim: VictimOptions = {
       path: store,
       script,
       ...(lease === undefined ? {} : { lease }),
+      ...(hasSocket === undefined ? {} : { hasSocket }),
       ...(isPatient === undefined ? {} : { isPatient }),
       ...(isLiar === undefined ? {} : { isLiar }),
     };

@@ -6,6 +6,7 @@ import { failWithEio, failWithEnospc } from "./disk-errors.ts";
 import { killAtEverySync, killAtRandom } from "./kill.ts";
 import { fillDisk } from "./full-disk.ts";
 import { runOutOfMemory } from "./memory.ts";
+import { openAgain } from "./opening.ts";
 import { contendForFile, freezeOwner } from "./owners.ts";
 import { cutPower } from "./power.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
@@ -15,6 +16,7 @@ type Scenario = (options: ScenarioOptions) => Promise<ScenarioResult>;
 /** By the names that `--only` takes. */
 export const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
   kill: [killAtEverySync, killAtRandom],
+  opening: [openAgain],
   power: [cutPower],
   errors: [failWithEio, failWithEnospc],
   full: [fillDisk],

@@ -11,6 +11,8 @@ export interface VictimOptions {
   readonly path: string;
   readonly script: Script;
   readonly lease?: string;
+  /** Listens for the `aion` command, as engines do. */
+  readonly hasSocket?: boolean;
   /** Opens again and again until the store can be had. */
   readonly isPatient?: boolean;
   /** Says that something is done before it asks for it: what the audit is to find. */
@@ -20,7 +22,7 @@ export interface VictimOptions {
 /** How a victim that was not killed ends. */
 export const exitCodes = { done: 0, gaveUp: 3, unopened: 5 } as const;
 
-async function main({ path, script, lease, isPatient, isLiar }: VictimOptions): Promise<number> {
+async function main({ path, script, lease, hasSocket, isPatient, isLiar }: VictimOptions): Promise<number> {
   const say = (what: Said): void => {
     writeSync(1, `${JSON.stringify(what)}\n`);
   };
@@ -32,7 +34,7 @@ async function main({ path, script, lease, isPatient, isLiar }: VictimOptions): 
       store: `sqlite:${path}`,
       workflows,
       activities,
-      localSocket: false,
+      localSocket: hasSocket === true,
       feed: true,
       // Whatever the clock does: the audit wants all of it.
       feedRetention: "36500 days",
