@@ -1381,19 +1381,6 @@ let latestMs = 0;`,
     ],
   },
   {
-    name: "told-without-its-code",
-    claim: "A held run that is ended is told, without its code, of what it learned in a pause.",
-    invariants: [41, 58],
-    within: 10000,
-    edits: [
-      edit(
-        "engine/resident-run.ts",
-        "this.program === undefined ? undefined : this.state.undelivered",
-        "this.state.undelivered",
-      ),
-    ],
-  },
-  {
     name: "limits-hold-schedules",
     claim: "The limits of a run hold the coordinator of a schedule.",
     invariants: [32, 57],
