@@ -516,7 +516,7 @@ export class Auditor {
         const key = `${message.runId} ${message.ordinal}`;
         const isOfEnd =
           ended?.started.parent?.runId === message.runId && ended.started.parent.ordinal === message.ordinal;
-        const end = isOfEnd ? `${ended.runId} ${ended.reopenedCount}` : key;
+        const end = isOfEnd ? `end ${ended.reopenedCount} of ${ended.runId}` : key;
         const isResent = commit.run?.events[0]?.type === "WorkflowReopened";
         if (!isResent && (this.#toldEnds.has(end) || (this.#outcomes.has(key) && !isOfEnd)))
           throw new SimulationFailure("outcome-twice", `child ${key} tells its parent again`);

@@ -575,8 +575,8 @@ let latestMs = 0;`,
     edits: [
       edit(
         "engine/starts.ts",
-        "if (requested !== undefined) return {",
-        'if (requested !== undefined && request.requestId === "") return {',
+        "if (requested !== undefined) {\n        this.#demandSame(",
+        'if (requested !== undefined && request.requestId === "") {\n        this.#demandSame(',
       ),
       edit(
         "engine/starts.ts",
@@ -1814,7 +1814,13 @@ let latestMs = 0;`,
     invariants: [3, 61],
     within: 10,
     isOfResets: true,
-    edits: [edit("engine/resetting.ts", "requestId !== undefined && requestId === asked.requestId", "false")],
+    edits: [
+      edit(
+        "engine/resetting.ts",
+        "requestId === undefined || requestId !== asked.requestId) return false;",
+        "true) return false;",
+      ),
+    ],
   },
   {
     name: "result-of-a-reset",
