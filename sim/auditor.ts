@@ -6,7 +6,7 @@ import { coordinatorType } from "../src/core/schedule.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { checkCarried, checkSaid } from "./attribute-oracle.ts";
-import type { AttemptWatch } from "./audited-run.ts";
+import type { AttemptWatch } from "./audited-activities.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -272,7 +272,7 @@ export class Auditor {
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       this.#checkLimits(audited, run.events, before);
       if (run.events.some(({ type }) => type === "WorkflowReopened")) this.#checkReopened(audited, commit);
-      for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
+      for (const beat of run.heartbeats ?? []) audited.work.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
       else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
@@ -312,7 +312,7 @@ export class Auditor {
         "cancel-not-forwarded",
         `${run.workflowId} is cancelled, and ${untold} is not told`,
       );
-    if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
+    if (run.work.open.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
   }
 
   /** I-59: it goes on in one commit, which tells it again of children that have ended. */
@@ -442,7 +442,7 @@ export class Auditor {
     if (row.parked !== undefined) run.parkedRow = row.parked;
     // I-60: whoever looks for what waits for him goes by rows alone.
     const shown = ordinalsOf(run.parkedRow);
-    const parked = run.terminal === undefined ? run.parked.toSorted((left, right) => left - right) : [];
+    const parked = run.terminal === undefined ? run.work.parked.toSorted((left, right) => left - right) : [];
     if (shown.join() !== parked.join())
       throw new SimulationFailure(
         "row-parked",

@@ -47,7 +47,7 @@ export const noCounts: Counts = { events: 0, activities: 0, timers: 0, children:
 export function countsOf(run: AuditedRun): Counts {
   return {
     events: run.events.length,
-    activities: run.activities.size,
+    activities: run.work.open.size,
     timers: run.timers.size,
     children: run.children.size,
     sends: run.sends.size,

@@ -245,7 +245,7 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof UsageError ||
-    (error instanceof TypeError && "code" in error && /^ERR_PARSE_ARGS/.test(String(error.code)));
+    (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
   if (!isUsage) throw error;
   process.stderr.write(`${error.message}\n\n${usage}`);
   process.exitCode = 2;

@@ -610,7 +610,7 @@ export class SimClient implements Actor {
   async #decide(workflowId: string, requestId: string, ordinals: readonly number[]): Promise<void> {
     const { auditor, dice, statistics } = this.#of;
     const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
-    const made = runs().find((run) => run.decisions.has(requestId));
+    const made = runs().find((run) => run.work.decisions.has(requestId));
     const kind = dice.weighted<"all" | "one" | "complete" | "fail">([
       [4, "all"],
       [2, "one"],
@@ -631,7 +631,7 @@ export class SimClient implements Actor {
     if ("refusal" in answer) {
       if (answer.refusal === "activity_not_parked")
         statistics.note("decision refused, another having been made");
-      const isMade = runs().some((run) => run.decisions.has(requestId));
+      const isMade = runs().some((run) => run.work.decisions.has(requestId));
       // Of a run that is held nobody is told anything.
       if (answer.refusal === "run_blocked") return;
       if (isMade && (answer.isAlone || made !== undefined) && made?.isDeleted !== true)
@@ -642,7 +642,7 @@ export class SimClient implements Actor {
       return;
     }
     const { reply } = answer;
-    const decided = auditor.runs.get(reply.runId)?.decisions.get(requestId);
+    const decided = auditor.runs.get(reply.runId)?.work.decisions.get(requestId);
     if (decided === undefined) {
       if (runs().some((run) => run.isDeleted)) return;
       throw new SimulationFailure("acknowledged-decision", `${workflowId}: ${requestId} is not on disk`);

@@ -419,8 +419,8 @@ class World {
   #stuck(why: string): SimulationFailure {
     const open = this.#auditor.openRuns().map((run) => {
       const waits = [
-        ...[...run.activities].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
-        ...(run.parked.length === 0 ? [] : [`operator for ${run.parked.join()}`]),
+        ...[...run.work.open].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
+        ...(run.work.parked.length === 0 ? [] : [`operator for ${run.work.parked.join()}`]),
         ...[...run.timers].map(([ordinal, { fireAt }]) => `timer ${ordinal} at ${fireAt}`),
         ...[...run.children].map(([ordinal]) => `child ${ordinal}`),
         ...[...run.sends].map((ordinal) => `send ${ordinal}`),
