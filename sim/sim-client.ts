@@ -439,7 +439,10 @@ export class SimClient implements Actor {
     const answer = await this.#ask("query", ask, { workflowId });
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
     const { reply, mayKnow } = answer.reply;
-    if (!mayKnow) return;
+    // What the code did in the turn in which an engine has failed it does not count.
+    const { terminal } = auditor.latest(workflowId) ?? {};
+    const isFailedByEngine = terminal?.type === "WorkflowFailed" && terminal.failure.kind === "engine";
+    if (!mayKnow || isFailedByEngine) return;
     const lines = new Set(linesOf(reply));
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.

@@ -103,7 +103,7 @@ const table: Readonly<Record<string, Layer>> = {
       "worker",
       "otel",
     ],
-    packages: ["commander", "cli-table3", "zod"],
+    packages: ["commander", "zod"],
     builtins: "all",
     loadsUserCode: true,
   },

@@ -7,6 +7,8 @@ import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseName } from "../core/ids.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { unauthenticated } from "./gatekeeper.ts";
@@ -36,6 +38,15 @@ export interface ClaimRule {
   readonly grants: readonly (Grant | string)[];
 }
 
+const jwtOptionNames: OptionNames<JwtOptions> = {
+  issuer: true,
+  audience: true,
+  jwks: true,
+  algorithms: true,
+  clockTolerance: true,
+  grantsClaim: true,
+  rules: true,
+};
 const algorithmsDefault = ["RS256", "PS256", "ES256", "EdDSA"];
 const asymmetric: ReadonlySet<string> = new Set([
   ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
@@ -58,6 +69,7 @@ export function tokenProver(
   options: JwtOptions,
   { log, now = Date.now }: { readonly log: Log; readonly now?: () => number },
 ): (token: string) => Promise<Proof> {
+  demandKnownOptions(options, jwtOptionNames, "the tokens of an issuer");
   const { issuer, audience, algorithms = algorithmsDefault, grantsClaim = "aion_grants" } = options;
   const stray = algorithms.find((algorithm) => !asymmetric.has(algorithm));
   if (stray !== undefined || algorithms.length === 0)

@@ -10,6 +10,7 @@ import { Output } from "./output.ts";
 import { oneLine } from "./printable.ts";
 import { Session } from "./session.ts";
 import { table } from "./table.ts";
+import type { Column } from "./table.ts";
 import { countOption, instantOption, usageError } from "./usage.ts";
 
 interface AuditFlags {
@@ -48,6 +49,16 @@ export function addAuditCommand(program: Command): void {
     .action(audit);
 }
 
+const columns: readonly Column[] = [
+  { title: "TIME" },
+  { title: "WHO", cut: "middle" },
+  { title: "WHAT" },
+  { title: "WHERE", cut: "middle" },
+  { title: "OF", cut: "middle" },
+  { title: "FROM", cut: "middle", leaveOut: 1 },
+  { title: "OUTCOME" },
+];
+
 async function audit(flags: AuditFlags, command: Command): Promise<void> {
   const output = new Output({ isJson: command.optsWithGlobals<{ json?: boolean }>().json === true });
   const { data, ...given } = flags;
@@ -59,7 +70,7 @@ async function audit(flags: AuditFlags, command: Command): Promise<void> {
     output.json("audit", page);
     return;
   }
-  output.line(table(["TIME", "WHO", "WHAT", "WHERE", "OF", "FROM", "OUTCOME"], page.entries.map(toRow)));
+  output.line(table(columns, page.entries.map(toRow)));
   if (page.nextCursor !== undefined) output.note(`there are more: --cursor ${page.nextCursor}`);
 }
 

@@ -78,8 +78,7 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       writeErr: (text) => {
         if (!mode.isJson) process.stderr.write(text);
       },
-      outputError: (text) =>
-        writeError({ ...wrongUsage, message: text.replace(/^error: /, "").trim() }, mode),
+      outputError: (text) => writeError(toUsageError(text), mode),
     })
     .exitOverride()
     .addHelpText(
@@ -140,15 +139,22 @@ const wrongUsage = {
   hint: "`aion --help` and `aion <command> --help` tell what there is.",
 } as const;
 
+/** `error: unknown command 'lst'`, and maybe `(Did you mean list?)` below it. */
+function toUsageError(text: string): Parameters<typeof writeError>[0] {
+  const [, message = text, near] = /^(?:error: )?(.*?)(?:\n\((Did you mean .*\?)\))?\s*$/s.exec(text) ?? [];
+  return { ...wrongUsage, message, ...(near === undefined ? {} : { hint: `${near} ${wrongUsage.hint}` }) };
+}
+
 function exitCodeFor(error: unknown, mode: OutputMode): number {
   if (error instanceof UsageError) {
     writeError(error.error, mode);
     return exitUsage;
   }
   if (error instanceof CommanderError) {
-    if (mode.isJson && error.code === "commander.help")
+    // What was asked for: the version, or help.
+    const isAnswer = error.exitCode === exitOk;
+    if (mode.isJson && error.code === "commander.help" && !isAnswer)
       writeError({ ...wrongUsage, message: "no command is named" }, mode);
-    const isAnswer = error.code === "commander.helpDisplayed" || error.code === "commander.version";
     return isAnswer ? exitOk : exitUsage;
   }
   writeError(isAionError(error) ? error : toBug(error), mode);

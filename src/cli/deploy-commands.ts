@@ -112,7 +112,13 @@ async function versions({ type }: { readonly type?: string }, command: Command):
   }
   session.output.line(
     table(
-      ["VERSION", "WORKFLOW TYPES", "NEW RUNS", "SIZE", "DEPLOYED"],
+      [
+        "VERSION",
+        { title: "WORKFLOW TYPES", cut: "end" },
+        { title: "NEW RUNS", cut: "end" },
+        { title: "SIZE", leaveOut: 1 },
+        { title: "DEPLOYED", leaveOut: 2 },
+      ],
       reply.packages.map((item) => [
         item.version.slice(0, shownDigits),
         item.workflowTypes.map(printable).join(", "),

@@ -147,7 +147,14 @@ export const documents = {
   resume: z.union([
     resumed.describe("Of parked activities."),
     z.object({ workflowId: z.string() }).describe("Of a run that was paused."),
-    z.object({ runs: list(resumed) }).describe("Of all runs that had some."),
+    z
+      .object({
+        runs: list(resumed),
+        refused: list(z.object({ workflowId: z.string(), runId: z.string(), error })).describe(
+          "Those that cannot go on: they are blocked, say.",
+        ),
+      })
+      .describe("Of all runs that had some."),
   ]),
   reopen: z.object({ workflowId: z.string() }),
   reset: resetDone,

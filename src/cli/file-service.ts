@@ -87,7 +87,7 @@ export class FileService implements Service {
   reset: Service["reset"] = () => this.#demandEngine("to reset a run needs the workflow's code");
   fork: Service["fork"] = () => this.#demandEngine("to fork a run needs the workflow's code");
   resumeActivity: Service["resumeActivity"] = () =>
-    this.#demandEngine("what a parked activity is given is held against the workflow's code");
+    this.#demandEngine("a decision about parked activities needs one that runs the workflow's code");
   deploy: Service["deploy"] = (request) => this.#writes.deploy(request);
   route: Service["route"] = (request) => this.#writes.route(request);
   unload: Service["unload"] = (request) => this.#writes.unload(request);

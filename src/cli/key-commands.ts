@@ -146,7 +146,18 @@ async function list(flags: DataFlag, command: Command): Promise<void> {
       formatInstant(key.createdAt),
       stateOf(key),
     ]);
-    output.line(table(["KEY", "SUBJECT", "GRANTS", "MADE", "STATE"], rows));
+    output.line(
+      table(
+        [
+          "KEY",
+          { title: "SUBJECT", cut: "middle" },
+          { title: "GRANTS", cut: "end" },
+          { title: "MADE", leaveOut: 1 },
+          "STATE",
+        ],
+        rows,
+      ),
+    );
   }
 }
 

@@ -34,6 +34,7 @@ async function logs(workflowId: string, options: LogsOptions, command: Command):
   const collected: LogsLine[] = [];
   let cursor: string | undefined;
   let droppedCount = 0;
+  let lineCount = 0;
   let day = "";
   // Over restarts of the engine it goes on behind what was shown.
   await session.waiting(async (connection) => {
@@ -47,6 +48,7 @@ async function logs(workflowId: string, options: LogsOptions, command: Command):
         ...(options.follow === true ? { waitMs: followWaitMs } : {}),
       });
       droppedCount += reply.droppedCount;
+      lineCount += reply.lines.length;
       if (reply.droppedCount > 0 && !isCollecting)
         output.note(`${reply.droppedCount} older lines were dropped`);
       for (const line of reply.lines) {
@@ -64,6 +66,7 @@ async function logs(workflowId: string, options: LogsOptions, command: Command):
       if (reply.isEnd || (options.follow !== true && isSame)) return;
     }
   });
+  if (lineCount === 0 && !output.isJson) output.note("its code has said nothing");
   if (isCollecting) output.json("logs", { workflowId, lines: collected.map(toLogsLineView), droppedCount });
 }
 

@@ -5,6 +5,8 @@ const nodeMin = 24;
 
 // Whoever reads may have seen enough (`aion list | head`).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// What is said there is said to nobody any more, and changes nothing of how the command ends.
+process.stderr.on("error", () => undefined);
 
 const exitCode = await run();
 // Code that a command loaded may keep the process alive; what was written goes out first.

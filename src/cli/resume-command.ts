@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { ResumeActivityRequest, Service } from "../client/service.ts";
+import type { AionError } from "../core/errors.ts";
 import { isAionError } from "../core/errors.ts";
 import type { Payload } from "../core/payload.ts";
 import { printable } from "./printable.ts";
@@ -27,6 +28,12 @@ interface Resumed {
   readonly workflowId: string;
   readonly runId: string;
   readonly ordinals: readonly number[];
+}
+
+interface Refused {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly error: Pick<AionError, "code" | "message" | "hint" | "details">;
 }
 
 /** What waits for an operator goes on: a run that was paused, or activities that are parked. */
@@ -171,12 +178,16 @@ async function resumeOf(
   return { workflowId, ...reply };
 }
 
-/** Those that ended, or were resumed by somebody else, while the others were, are passed over. */
+/**
+ * Each by itself: those that ended, or were resumed by somebody else, while the others were, are passed over, and what keeps one from
+ * going on keeps no other.
+ */
 async function resumeAll(service: Service, session: Session, options: ResumeOptions): Promise<void> {
   const { output } = session;
   const { type } = options;
   const filter = { isParked: true, ...(type === undefined ? {} : { workflowType: type }) };
   const runs: Resumed[] = [];
+  const refused: Refused[] = [];
   let cursor: string | undefined;
   do {
     const page = await service.list({ filter, limit: listPage, ...(cursor === undefined ? {} : { cursor }) });
@@ -186,16 +197,23 @@ async function resumeAll(service: Service, session: Session, options: ResumeOpti
         runs.push(resumed);
         if (!output.isJson) output.line(describeResumed(resumed));
       } catch (error) {
-        if (!isAionError(error) || !passedOver.has(error.code)) throw error;
+        if (!isAionError(error) || !ofRun.has(error.code)) throw error;
+        if (passedOver.has(error.code)) continue;
+        const { code, message, hint, details } = error;
+        refused.push({ workflowId, runId, error: { code, message, hint, details } });
+        if (!output.isJson) output.error(error);
       }
     }
     cursor = page.nextCursor;
   } while (cursor !== undefined);
-  if (output.isJson) output.json("resume", { runs });
-  else if (runs.length === 0) output.note("no activity is parked that matches");
+  if (refused.length > 0) session.fail();
+  if (output.isJson) output.json("resume", { runs, refused });
+  else if (runs.length === 0 && refused.length === 0) output.note("no activity is parked that matches");
 }
 
 const passedOver: ReadonlySet<string> = new Set(["activity_not_parked", "run_closed", "run_not_found"]);
+/** What says nothing of the others. */
+const ofRun: ReadonlySet<string> = new Set([...passedOver, "run_blocked"]);
 
 function describeResumed({ workflowId, ordinals }: Resumed): string {
   const which = ordinals.map((ordinal) => `#${ordinal}`).join(", ");

@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
-import type { HistorySizeInfo } from "../client/service.ts";
+import type { HistorySizeInfo, RunDescription } from "../client/service.ts";
 import { describeRun } from "./run-view.ts";
 
-function eventsLine(historySize: HistorySizeInfo): string | undefined {
+function shown(of: Partial<RunDescription>): readonly string[] {
   const summary = {
     workflowId: "w",
     runId: "r",
@@ -11,7 +11,7 @@ function eventsLine(historySize: HistorySizeInfo): string | undefined {
     version: "inline",
     status: "running",
     startedAt: 0,
-    historyLength: historySize.events,
+    historyLength: 2,
   } as const;
   const waits = {
     pendingActivities: [],
@@ -19,15 +19,45 @@ function eventsLine(historySize: HistorySizeInfo): string | undefined {
     pendingChildren: [],
     pendingUpdates: [],
     isCancelRequested: false,
+    historySize: { events: 2, bytes: 99, isLong: false },
   };
-  const run = { ...summary, ...waits, historySize, runs: [summary] };
-  const text = describeRun(run, { nowMs: 1, width: 120, isFull: false });
-  return stripVTControlCharacters(text)
-    .split("\n")
-    .find((line) => line.startsWith("  events"))
-    ?.slice("  events".length)
+  const run = { ...summary, ...waits, runs: [summary], ...of };
+  const text = describeRun(run, { nowMs: 3_600_000, width: 120, isFull: false });
+  return stripVTControlCharacters(text).split("\n");
+}
+
+/** The line of that fact. */
+function lineOf(name: string, of: Partial<RunDescription>): string | undefined {
+  return shown(of)
+    .find((line) => line.startsWith(`  ${name} `))
+    ?.slice(`  ${name}`.length)
     .trim();
 }
+
+function eventsLine(historySize: HistorySizeInfo): string | undefined {
+  return lineOf("events", { historySize });
+}
+
+describe("where a run comes from", () => {
+  const by = { reason: "it was \u001b[31mwrong", requestId: "night-1" };
+
+  it("is told with the request by which it goes on: a reset, a fork, a reopening", () => {
+    const resetOf = { runId: "r0", toSeq: 4, at: 0 };
+    expect(lineOf("reset", { resetOf })).toMatch(/^from event 4 of run r0 on, .*1h ago\)$/);
+    expect(lineOf("reset", { resetOf: { ...resetOf, ...by } })).toMatch(
+      /ago\), by request night-1: it was .*wrong$/,
+    );
+    expect(lineOf("fork", { resetOf: { ...resetOf, workflowId: "o" } })).toMatch(
+      /^from event 4 of run r0 of o on, .*1h ago\)$/,
+    );
+    expect(lineOf("reopened", { reopened: { count: 1, at: 0 } })).toMatch(/^\d.*1h ago\)$/);
+    expect(lineOf("reopened", { reopened: { count: 3, at: 0, ...by } })).toMatch(
+      /^3 times, the last .*1h ago\), by request night-1: it was .*wrong$/,
+    );
+    expect(shown({ reopened: { count: 1, at: 0, ...by } }).join()).not.toContain("\u001b");
+    for (const name of ["reset", "fork", "reopened"]) expect(lineOf(name, {})).toBeUndefined();
+  });
+});
 
 describe("the size of a history", () => {
   it("is shown beside its limits, where there is an engine that has some", () => {

@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import type { HistorySizeInfo, PendingActivity, RunDescription, RunSummary } from "../client/service.ts";
 import { formatAttribute } from "../core/attribute-filter.ts";
 import type { AttributeChanges } from "../core/attributes.ts";
@@ -12,6 +11,7 @@ import type { Style } from "./output.ts";
 import { style } from "./output.ts";
 import { oneLine, printable } from "./printable.ts";
 import { table } from "./table.ts";
+import type { Column } from "./table.ts";
 
 export interface ViewOptions {
   readonly nowMs: number;
@@ -44,8 +44,17 @@ export function runTable(runs: readonly RunSummary[], options: ViewOptions, with
     String(run.historyLength),
     ...(withAttributes ? [shownAttributes(run.attributes ?? noAttributes)] : []),
   ]);
-  const head = ["WORKFLOW ID", "TYPE", "STATUS", "STARTED", "", "TOOK", "EVENTS"];
-  return table(withAttributes ? [...head, "ATTRIBUTES"] : head, rows);
+  const columns: readonly Column[] = [
+    { title: "WORKFLOW ID", cut: "middle" },
+    { title: "TYPE", cut: "middle" },
+    { title: "STATUS" },
+    // The next one tells it, too.
+    { title: "STARTED", leaveOut: 1 },
+    { title: "" },
+    { title: "TOOK", leaveOut: 3 },
+    { title: "EVENTS", leaveOut: 2 },
+  ];
+  return table(withAttributes ? [...columns, { title: "ATTRIBUTES", cut: "end" }] : columns, rows);
 }
 
 /** `amount=99  tags=["a"]`, and of one that is taken away `-amount`. */
@@ -79,20 +88,21 @@ export function parkedTable(runs: readonly RunSummary[], { nowMs, width, isFull 
     }
     left.push((parked?.count ?? 0) - (parked?.activities.length ?? 0));
   }
-  const head = ["WORKFLOW ID", "#", "ACTIVITY", "ATTEMPTS", "PARKED", "WHY"];
   const messages = runs.flatMap(({ parked }) => parked?.activities.map(({ message }) => message) ?? []);
-  const taken = Math.max(0, ...rows.map((row) => plainLength(row)));
-  const room = isFull ? Number.POSITIVE_INFINITY : Math.max(30, width - taken - 2 * head.length);
+  const room = isFull ? Number.POSITIVE_INFINITY : width;
   const shown = table(
-    head,
+    [
+      { title: "WORKFLOW ID", cut: "middle" },
+      { title: "#" },
+      { title: "ACTIVITY", cut: "middle" },
+      { title: "ATTEMPTS", leaveOut: 1 },
+      { title: "PARKED" },
+      { title: "WHY", ...(isFull ? {} : { cut: "end" }) },
+    ],
     rows.map((row, index) => [...row, style("red", oneLine(messages[index] ?? "", room))]),
   );
   const more = left.reduce((sum, count) => sum + count, 0);
   return more === 0 ? shown : `${shown}\n${style("dim", `and ${more} more of these runs`)}`;
-}
-
-function plainLength(cells: readonly string[]): number {
-  return cells.reduce((sum, cell) => sum + stripVTControlCharacters(cell).length, 0);
 }
 
 /** All there is to say about a run. */
@@ -109,7 +119,11 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     ["paused", run.paused === undefined ? undefined : shownPause(run.paused, nowMs)],
     ["blocked", run.blocked === undefined ? undefined : style("red", printable(run.blocked))],
     ["run", `${printable(run.runId)}${place}`],
-    ["reset", run.resetOf === undefined ? undefined : shownOrigin(run.resetOf)],
+    [
+      run.resetOf?.workflowId === undefined ? "reset" : "fork",
+      run.resetOf === undefined ? undefined : shownOrigin(run.resetOf, nowMs),
+    ],
+    ["reopened", run.reopened === undefined ? undefined : shownReopening(run.reopened, nowMs)],
     ["went on", run.resetTo === undefined ? undefined : `as run ${printable(run.resetTo)}, by a reset`],
     ["started", formatWhen(run.startedAt, nowMs)],
     ["ended", run.closedAt === undefined ? undefined : formatWhen(run.closedAt, nowMs)],
@@ -130,7 +144,7 @@ export function describeRun(run: RunDescription, options: ViewOptions): string {
     if (value !== undefined) lines.push(`  ${style("dim", name.padEnd(factIndent - 2))}${value}`);
   }
   const waits = !isClosed(run.status) ? waitingFor(run, options) : [];
-  if (waits.length > 0) lines.push("", style("dim", "WAITING FOR"), table([], waits));
+  if (waits.length > 0) lines.push("", style("dim", "WAITING FOR"), waitsTable(waits, options));
   if (run.runs.length > 1) lines.push("", style("dim", "RUNS"), runsOfChain(run.runs, options));
   return lines.join("\n");
 }
@@ -141,9 +155,31 @@ function shownPause({ since, reason }: NonNullable<RunDescription["paused"]>, no
   return `since ${formatWhen(since, nowMs)}${reason === undefined ? "" : `: ${printable(reason)}`}`;
 }
 
-function shownOrigin({ workflowId, runId, toSeq }: NonNullable<RunDescription["resetOf"]>): string {
+function shownOrigin(
+  { workflowId, runId, toSeq, at, ...by }: NonNullable<RunDescription["resetOf"]>,
+  nowMs: number,
+): string {
   const of = workflowId === undefined ? "" : ` of ${printable(workflowId)}`;
-  return `from event ${toSeq} of run ${printable(runId)}${of} on`;
+  return `from event ${toSeq} of run ${printable(runId)}${of} on, ${formatWhen(at, nowMs)}${shownRequest(by)}`;
+}
+
+function shownReopening(
+  { count, at, ...by }: NonNullable<RunDescription["reopened"]>,
+  nowMs: number,
+): string {
+  const often = count === 1 ? "" : `${count} times, the last `;
+  return `${often}${formatWhen(at, nowMs)}${shownRequest(by)}`;
+}
+
+function shownRequest({
+  reason,
+  requestId,
+}: {
+  readonly reason?: string;
+  readonly requestId?: string;
+}): string {
+  const by = requestId === undefined ? "" : `, by request ${printable(requestId)}`;
+  return `${by}${reason === undefined ? "" : `: ${printable(reason)}`}`;
 }
 
 function shownSize({
@@ -160,7 +196,8 @@ function shownSize({
       ? `about ${formatBytes(bytes)}`
       : `about ${formatBytes(bytes)} of ${formatBytes(bytesMax)}`,
   ];
-  if (waitingSignals > 0) parts.push(`${formatCount(waitingSignals)} signals not received`);
+  if (waitingSignals > 0)
+    parts.push(`${formatCount(waitingSignals)} ${waitingSignals === 1 ? "signal" : "signals"} not received`);
   const size = parts.join(", ");
   return isLong ? `${style("yellow", size)}, time to continue as new` : size;
 }
@@ -175,6 +212,11 @@ function formatBytes(bytes: number): string {
   let unit = 0;
   for (; size >= 1_024 && unit < units.length - 1; unit++) size /= 1_024;
   return `${size >= 10 || unit === 0 ? Math.round(size) : Number(size.toFixed(1))} ${units[unit]}`;
+}
+
+function waitsTable(waits: readonly (readonly string[])[], { isFull }: ViewOptions): string {
+  const cut = isFull ? {} : ({ cut: "end" } as const);
+  return table([{ title: "" }, { title: "", cut: "middle" }, { title: "", ...cut }], waits);
 }
 
 function waitingFor(run: RunDescription, options: ViewOptions): readonly (readonly string[])[] {
@@ -215,17 +257,18 @@ function shownActivity(activity: PendingActivity, { nowMs, width, isFull }: View
   if (failedCount > 0) facts.push(`failed ${failedCount}×`);
   const text = facts.join(", ");
   if (lastFailure === undefined) return text;
-  const room = isFull ? Number.POSITIVE_INFINITY : Math.max(30, width - 60 - text.length);
+  const room = isFull ? Number.POSITIVE_INFINITY : Math.max(30, width - text.length);
   return `${text}: ${style("red", oneLine(lastFailure, room))}`;
 }
 
 function runsOfChain(runs: readonly RunSummary[], { nowMs }: ViewOptions): string {
   return table(
-    [],
+    [{ title: "" }, { title: "" }, { title: "" }, { title: "", leaveOut: 1 }, { title: "", leaveOut: 2 }],
     runs.map((run) => [
       `  ${printable(run.runId)}`,
       shownStatus(run),
-      formatWhen(run.startedAt, nowMs),
+      formatInstant(run.startedAt),
+      `(${formatRelative(run.startedAt, nowMs)})`,
       `${run.historyLength} events`,
     ]),
   );

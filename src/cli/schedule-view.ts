@@ -28,7 +28,15 @@ export function describeSpec({ crons = [], intervals = [], startAt, endAt, jitte
 export function describeSchedules(schedules: readonly ScheduleSummary[], nowMs: number): string {
   if (schedules.length === 0) return "no schedules";
   return table(
-    ["SCHEDULE", "STATE", "STARTS", "TIMES", "NEXT", "STARTED", "SKIPPED"],
+    [
+      { title: "SCHEDULE", cut: "middle" },
+      { title: "STATE" },
+      { title: "STARTS", cut: "middle" },
+      { title: "TIMES", cut: "end" },
+      { title: "NEXT" },
+      { title: "STARTED", leaveOut: 2 },
+      { title: "SKIPPED", leaveOut: 1 },
+    ],
     schedules.map((one) => [
       printable(one.scheduleId),
       one.silentUntilAt === undefined ? one.state : "silent",
@@ -72,7 +80,7 @@ export function describeSchedule(of: ScheduleDescription, nowMs: number): string
   for (const [name, value] of facts)
     if (value !== undefined) lines.push(`  ${style("dim", name.padEnd(indent - 2))}${value}`);
   const part = (title: string, rows: readonly (readonly string[])[]): void => {
-    if (rows.length > 0) lines.push("", style("dim", title), table([], rows));
+    if (rows.length > 0) lines.push("", style("dim", title), table([{ title: "" }, { title: "" }], rows));
   };
   part(
     of.state === "paused" ? "NEXT, IF IT IS RESUMED" : "NEXT",

@@ -6,6 +6,7 @@ import { loadCodec } from "./codec-file.ts";
 import { describeSettings, flagOf, loadConfiguration, toServerOptions } from "./configuration.ts";
 import { loadTracing } from "./load-tracing.ts";
 import { Output } from "./output.ts";
+import { printable } from "./printable.ts";
 import { serverLog } from "./server-log.ts";
 import { Session } from "./session.ts";
 import { table } from "./table.ts";
@@ -91,8 +92,8 @@ async function list(_options: object, command: Command): Promise<void> {
   const namespaces = await listNamespaces(place.server);
   if (output.isJson) output.json("namespace", { namespaces });
   else {
-    const rows = namespaces.map(({ name, state, error }) => [name, state, error ?? ""]);
-    output.line(table(["NAMESPACE", "STATE", "WHY"], rows));
+    const rows = namespaces.map(({ name, state, error }) => [name, state, printable(error ?? "")]);
+    output.line(table([{ title: "NAMESPACE", cut: "middle" }, "STATE", "WHY"], rows));
   }
 }
 

@@ -1,35 +1,145 @@
-import Table from "cli-table3";
+import { stripVTControlCharacters } from "node:util";
 import { style } from "./output.ts";
 
-const invisible = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: "  ",
-} as const;
+/** A column; with `cut` or `leaveOut` it gives way when the terminal is too narrow for all of them. */
+export interface Column {
+  readonly title: string;
+  /** Where its cells may be cut: ids in their middle, so that both ends can be told, texts at their end. */
+  readonly cut?: "middle" | "end";
+  /** It may be left out: of several, the one with the lowest number first. */
+  readonly leaveOut?: number;
+}
 
-/** Columns for people, without lines. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const drawn = new Table({
-    head: head.map((title) => style("dim", title)),
-    chars: invisible,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-  });
-  drawn.push(...rows.map((row) => [...row]));
-  return drawn
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
+const gap = "  ";
+/** What is left out goes before cells are cut shorter than this. */
+const cutWidthMin = 24;
+/** Less says nothing any more: then the terminal may wrap. */
+const cutWidthLeast = 8;
+
+/** Where it is none, no line is too long. */
+export function terminalWidth(): number {
+  return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Columns for people, without lines. On a terminal a line is no longer than the terminal is wide, as far as columns may be cut or left
+ * out; elsewhere nothing is cut.
+ */
+export function table(
+  columns: readonly (Column | string)[],
+  rows: readonly (readonly string[])[],
+  width: number = terminalWidth(),
+): string {
+  const all = columns.map((column) => (typeof column === "string" ? { title: column } : column));
+  const hasHead = all.some(({ title }) => title !== "");
+  const lines = [...(hasHead ? [all.map(({ title }) => style("dim", title))] : []), ...rows];
+  const fitted = fit(
+    all.map((column, index) => ({
+      ...column,
+      index,
+      width: Math.max(0, ...lines.map((line) => widthOf(line[index] ?? ""))),
+    })),
+    width,
+  );
+  return lines
+    .map((line) =>
+      fitted
+        .map((column) => toCell(line[column.index] ?? "", column))
+        .join(gap)
+        .trimEnd(),
+    )
     .join("\n");
+}
+
+interface SizedColumn extends Column {
+  readonly index: number;
+  readonly width: number;
+}
+
+function fit(columns: readonly SizedColumn[], width: number): readonly SizedColumn[] {
+  let kept = columns;
+  const least = (of: SizedColumn): number =>
+    of.cut === undefined ? of.width : Math.min(of.width, cutWidthMin);
+  for (const { index } of columns.filter(({ leaveOut }) => leaveOut !== undefined).toSorted(byLeaveOut)) {
+    if (lineWidth(kept, least) <= width) break;
+    kept = kept.filter((column) => column.index !== index);
+  }
+  let excess = lineWidth(kept) - width;
+  if (excess <= 0) return kept;
+  // The widest gives first, until it is as narrow as the next.
+  const widths = new Map(kept.map((column) => [column.index, column.width]));
+  const widthNow = ({ index }: SizedColumn): number => widths.get(index) ?? 0;
+  for (; excess > 0; excess--) {
+    const [widest] = kept
+      .filter(({ cut }) => cut !== undefined)
+      .toSorted((a, b) => widthNow(b) - widthNow(a));
+    if (widest === undefined || widthNow(widest) <= cutWidthLeast) break;
+    widths.set(widest.index, widthNow(widest) - 1);
+  }
+  return kept.map((column) => ({ ...column, width: widthNow(column) }));
+}
+
+function byLeaveOut(one: SizedColumn, other: SizedColumn): number {
+  return (one.leaveOut ?? 0) - (other.leaveOut ?? 0);
+}
+
+function lineWidth(
+  columns: readonly SizedColumn[],
+  of: (column: SizedColumn) => number = (column) => column.width,
+): number {
+  return columns.reduce((sum, column) => sum + of(column), gap.length * Math.max(0, columns.length - 1));
+}
+
+// oxlint-disable-next-line no-control-regex -- the escape before a colour is what is sought
+const styled = /^((?:\u001B\[[\d;]*m)*)(.*?)((?:\u001B\[[\d;]*m)*)$/s;
+
+function toCell(text: string, { cut, width }: SizedColumn): string {
+  const line = text.replaceAll("\n", String.raw`\n`);
+  const missing = width - widthOf(line);
+  if (missing >= 0 || cut === undefined) return `${line}${" ".repeat(Math.max(0, missing))}`;
+  const [, before = "", inner = line, after = ""] = styled.exec(line) ?? [];
+  const short = shorten(stripVTControlCharacters(inner), width, cut);
+  return `${before}${short}${after}${" ".repeat(width - widthOf(short))}`;
+}
+
+/** No wider than `width`, with `…` where something is missing. */
+export function shorten(text: string, width: number, cut: "middle" | "end"): string {
+  if (widthOf(text) <= width) return text;
+  const room = Math.max(0, width - 1);
+  const headRoom = cut === "end" ? room : Math.ceil(room / 2);
+  const letters = lettersOf(text);
+  const head = taken(letters, headRoom);
+  const tail = taken(letters.toReversed(), room - headRoom).toReversed();
+  return `${head.join("")}…${tail.join("")}`;
+}
+
+function taken(letters: readonly string[], room: number): readonly string[] {
+  const some: string[] = [];
+  let left = room;
+  for (const letter of letters) {
+    left -= letterWidth(letter);
+    if (left < 0) break;
+    some.push(letter);
+  }
+  return some;
+}
+
+/** Places that a text takes on a terminal: wide letters (of East Asia, emoji) take two. */
+export function widthOf(text: string): number {
+  const plain = stripVTControlCharacters(text);
+  if (/^[\u0020-\u007E…]*$/.test(plain)) return plain.length;
+  return lettersOf(plain).reduce((sum, letter) => sum + letterWidth(letter), 0);
+}
+
+const segmenter = new Intl.Segmenter();
+const wide =
+  /^(?:\p{Emoji_Presentation}|.\uFE0F|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1F64F}\u{20000}-\u{3FFFD}])/u;
+
+function lettersOf(text: string): readonly string[] {
+  return Array.from(segmenter.segment(text), ({ segment }) => segment);
+}
+
+function letterWidth(letter: string): number {
+  if (/^[\p{M}\p{Cf}\p{Cc}]/u.test(letter)) return 0;
+  return wide.test(letter) ? 2 : 1;
 }

@@ -7,6 +7,7 @@ import { toFeedView } from "./json-view.ts";
 import { style } from "./output.ts";
 import { printable } from "./printable.ts";
 import { Session } from "./session.ts";
+import { shorten, terminalWidth, widthOf } from "./table.ts";
 import { usageError, whereOption } from "./usage.ts";
 
 const pageEvents = 200;
@@ -68,6 +69,8 @@ async function watch(workflowId: string | undefined, options: WatchOptions, comm
   // Over restarts of the engine it goes on behind what was shown.
   await session.waiting(async ({ service }) => {
     for (;;) {
+      // The terminal may be made wider or narrower meanwhile.
+      const width = terminalWidth();
       const reply: FeedReply = await service.feed({
         after: cursor,
         limit: pageEvents,
@@ -82,7 +85,7 @@ async function watch(workflowId: string | undefined, options: WatchOptions, comm
         const date = item.event === undefined ? day : formatInstant(item.event.recordedAt).slice(0, 10);
         if (date !== day) output.line(style("dim", date));
         day = date;
-        output.line(toLine(item));
+        output.line(toLine(item, width));
       }
       cursor = reply.nextCursor;
       if (once === true && reply.isAtHead) return;
@@ -92,8 +95,20 @@ async function watch(workflowId: string | undefined, options: WatchOptions, comm
 
 const typeWidth = 24;
 
-function toLine({ workflowId, workflowType, event, unreadable }: FeedEvent): string {
-  const of = `${printable(workflowId)}  ${style("dim", printable(workflowType))}`;
+/** Before the ids. */
+const headWidth = 47;
+/** More than half for the workflow id, unless it needs less. */
+const idShare = 0.6;
+
+function toLine({ workflowId, workflowType, event, unreadable }: FeedEvent, width: number): string {
+  const room = Math.max(0, width - headWidth - 4);
+  const type = printable(workflowType);
+  const id = shorten(
+    printable(workflowId),
+    Math.max(Math.floor(room * idShare), room - widthOf(type)),
+    "middle",
+  );
+  const of = `${id}  ${style("dim", shorten(type, room - widthOf(id), "middle"))}`;
   if (event === undefined) {
     const { firstSeq, lastSeq, message } = unreadable;
     return `${style("red", `cannot be read: events ${firstSeq} to ${lastSeq}`)}  ${of}  ${printable(message)}`;

@@ -34,7 +34,14 @@ function describeWorkers(all: readonly WorkerInfo[]): readonly string[] {
   if (all.length === 0) return ["no workers"];
   return [
     table(
-      ["WORKER", "STATE", "TASKS", "QUEUES", "ACTIVITIES", "BUILD"],
+      [
+        { title: "WORKER", cut: "middle" },
+        { title: "STATE" },
+        { title: "TASKS" },
+        { title: "QUEUES", cut: "end" },
+        { title: "ACTIVITIES", cut: "end" },
+        { title: "BUILD", cut: "middle", leaveOut: 1 },
+      ],
       all.map(({ identity, state, tasksInFlight, capacity, taskQueues, activityTypes, build }) => [
         printable(identity),
         state,
@@ -51,7 +58,7 @@ function describeQueues(queues: readonly TaskQueueInfo[], nowMs: number): readon
   if (queues.length === 0) return ["nothing waits for a worker"];
   return [
     table(
-      ["TASK QUEUE", "WAITING", "SINCE", "IN FLIGHT"],
+      [{ title: "TASK QUEUE", cut: "middle" }, "WAITING", "SINCE", "IN FLIGHT"],
       queues.map(({ taskQueue, waitingCount, waitingSince, inFlightCount }) => [
         printable(taskQueue),
         String(waitingCount),

@@ -225,6 +225,16 @@ describe("a run handle", () => {
     ]);
   });
 
+  it("is given up when its signal fires, though nobody answers", async () => {
+    const reason = new Error("enough");
+    const { promise: never } = Promise.withResolvers<never>();
+    const { client } = fakeService({ query: [never] });
+    const waiting = new AbortController();
+    const asked = client.get("a").query(stage, undefined, { abortSignal: waiting.signal });
+    waiting.abort(reason);
+    await expect(asked).rejects.toBe(reason);
+  });
+
   it("with a run id is about that run in everything", async () => {
     const { client, calls } = fakeService({ query: ['["a"]'] });
     const run = client.get("order-1", { runId: "r1", workflow: fulfil });

@@ -75,6 +75,8 @@ export interface GetOptions<Output> {
   readonly workflow?: Workflow<never, Output>;
 }
 
+const getOptionNames: OptionNames<GetOptions<unknown>> = { runId: true, workflow: true };
+
 export interface ClientOptions {
   /**
    * Encodes what is sent (inputs, payloads of signals, inputs of queries) and decodes what is read. `aes256gcm` of `aion/codec`, in
@@ -85,6 +87,16 @@ export interface ClientOptions {
   readonly tracing?: Tracing | undefined;
 }
 
+const clientOptionNames: OptionNames<ClientOptions> = { codec: true, tracing: true };
+const remoteOptionNames: OptionNames<RemoteOptions & Pick<ClientOptions, "codec">> = {
+  url: true,
+  token: true,
+  fetch: true,
+  namespace: true,
+  patience: true,
+  codec: true,
+};
+
 /** All given conditions hold. */
 export interface RunListFilter extends Omit<ListFilter, "where"> {
   /**
@@ -94,12 +106,32 @@ export interface RunListFilter extends Omit<ListFilter, "where"> {
   readonly where?: AttributeWhere | readonly string[];
 }
 
+const listFilterNames: OptionNames<RunListFilter> = {
+  workflowId: true,
+  workflowType: true,
+  status: true,
+  isBlocked: true,
+  isParked: true,
+  startedAfter: true,
+  startedBefore: true,
+  closedAfter: true,
+  closedBefore: true,
+  parentWorkflowId: true,
+  where: true,
+};
+
 export interface ListOptions extends CallOptions {
   /** The runs are given with their search attributes. */
   readonly withAttributes?: boolean;
   /** Runs asked for at a time, up to 1,000. Default 200. */
   readonly pageSize?: number;
 }
+
+const listOptionNames: OptionNames<ListOptions> = {
+  abortSignal: true,
+  withAttributes: true,
+  pageSize: true,
+};
 
 export interface PageOptions extends CallOptions {
   /** The runs are given with their search attributes. */
@@ -109,12 +141,27 @@ export interface PageOptions extends CallOptions {
   readonly cursor?: string | undefined;
 }
 
+const pageOptionNames: OptionNames<PageOptions> = {
+  abortSignal: true,
+  withAttributes: true,
+  limit: true,
+  cursor: true,
+};
+
 export interface FeedOptions extends CallOptions {
   /** The cursor of the last event that was dealt with. Default: from now on. `"oldest"`: from the oldest that is kept. */
   readonly after?: string;
   /** All given conditions hold; those on search attributes of what a run has when its events are read. */
   readonly filter?: Omit<FeedFilter, "where"> & Pick<RunListFilter, "where">;
 }
+
+const feedOptionNames: OptionNames<FeedOptions> = { abortSignal: true, after: true, filter: true };
+const feedFilterNames: OptionNames<NonNullable<FeedOptions["filter"]>> = {
+  workflowId: true,
+  workflowType: true,
+  types: true,
+  where: true,
+};
 
 /**
  * Starts workflows and talks to their runs: the same interface for an engine in this process (`engine.client`) and for a
@@ -137,8 +184,10 @@ export class Client {
    * const client = new Client({ url: "http://127.0.0.1:4466", token: process.env.AION_TOKEN });
    */
   constructor(of: Service | (RemoteOptions & Pick<ClientOptions, "codec">), options: ClientOptions = {}) {
-    const { codec = "url" in of ? of.codec : undefined, tracing } = options;
-    const service = "url" in of ? connectRemote(of) : of;
+    demandKnownOptions(options, clientOptionNames, "a client");
+    if (!isService(of)) demandKnownOptions(of, remoteOptionNames, "a client of a server");
+    const { codec = isService(of) ? undefined : of.codec, tracing } = options;
+    const service = isService(of) ? of : connectRemote(of);
     const traced = tracing === undefined ? service : traceService(service, tracing);
     // Outside the spans: what is told of a call that failed is told encoded.
     this.#service = codec === undefined ? traced : new CodedService(traced, codec);
@@ -177,6 +226,7 @@ export class Client {
    * const receipt = await client.get("order-42", { workflow: fulfil }).result();
    */
   get<Output = unknown>(workflowId: string, options: GetOptions<Output> = {}): RunHandle<Output> {
+    demandKnownOptions(options, getOptionNames as OptionNames<GetOptions<Output>>, "get");
     return new RunHandle<Output>(this.#service, {
       workflowId: parseWorkflowId(workflowId),
       isPinned: options.runId !== undefined,
@@ -196,6 +246,7 @@ export class Client {
     filter: RunListFilter = {},
     options: ListOptions = {},
   ): AsyncGenerator<RunSummary, void, undefined> {
+    demandKnownOptions(options, listOptionNames, "list");
     const { pageSize: limit = listPageRuns, ...rest } = options;
     let cursor: string | undefined;
     do {
@@ -207,9 +258,10 @@ export class Client {
 
   /** One page of the runs that match; `nextCursor` is there when there are more. */
   async listPage(filter: RunListFilter = {}, options: PageOptions = {}): Promise<ListReply> {
+    demandKnownOptions(options, pageOptionNames, "listPage");
     const { limit = listPageRuns, cursor, abortSignal, withAttributes } = options;
     const request = {
-      filter: toFilter(filter),
+      filter: toFilter(filter, listFilterNames, "a filter of runs"),
       limit,
       ...(cursor === undefined ? {} : { cursor }),
       ...(withAttributes === undefined ? {} : { withAttributes }),
@@ -219,7 +271,7 @@ export class Client {
 
   /** How many runs match. */
   async count(filter: RunListFilter = {}): Promise<number> {
-    return await this.#service.count(toFilter(filter));
+    return await this.#service.count(toFilter(filter, listFilterNames, "a filter of runs"));
   }
 
   /**
@@ -237,13 +289,16 @@ export class Client {
    * }
    */
   async *feed(options: FeedOptions = {}): AsyncGenerator<FeedEvent, void, undefined> {
+    demandKnownOptions(options, feedOptionNames, "feed");
     const { filter, abortSignal } = options;
     for (let after = options.after ?? ""; ;) {
       const request = {
         after,
         limit: feedPageEvents,
         waitMs: feedWaitMs,
-        ...(filter === undefined ? {} : { filter: toFilter(filter) }),
+        ...(filter === undefined
+          ? {}
+          : { filter: toFilter(filter, feedFilterNames, "a filter of the feed") }),
       };
       const { events, nextCursor } = await abortable(abortSignal, (call) =>
         this.#service.feed(request, call),
@@ -281,11 +336,19 @@ function toStartRequest(workflow: AnyWorkflow | string, input: unknown, options:
   };
 }
 
-/** Conditions as text. */
-function toFilter<Filter extends Pick<RunListFilter, "where">>({
-  where,
-  ...rest
-}: Filter): Omit<Filter, "where"> & { readonly where?: readonly string[] } {
+/** Something that answers calls itself, and not what names a server. */
+function isService(of: Service | (RemoteOptions & Pick<ClientOptions, "codec">)): of is Service {
+  return typeof of === "object" && of !== null && "start" in of;
+}
+
+/** Conditions as text. A condition that nobody would read would find more than is asked for. */
+function toFilter<Filter extends Pick<RunListFilter, "where">>(
+  filter: Filter,
+  names: OptionNames<Filter>,
+  of: string,
+): Omit<Filter, "where"> & { readonly where?: readonly string[] } {
+  demandKnownOptions(filter, names, of);
+  const { where, ...rest } = filter;
   return { ...rest, ...(where === undefined ? {} : { where: formatWhere(where) }) };
 }
 

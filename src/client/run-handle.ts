@@ -59,6 +59,10 @@ export interface EndOptions {
   readonly requestId?: string;
 }
 
+const callOptionNames: OptionNames<CallOptions> = { abortSignal: true };
+const signalOptionNames: OptionNames<SignalOptions> = { signalId: true };
+const endOptionNames: OptionNames<EndOptions> = { requestId: true };
+
 export interface ResetOptions extends EndOptions {
   /**
    * The last event that is kept, by its `seq`: all of what the code did when it learned of something, or nothing of it, which it then does
@@ -102,6 +106,12 @@ const resumeActivityOptionNames: OptionNames<ResumeActivityOptions> = {
   requestId: true,
 };
 
+const operatorFailureNames: OptionNames<NonNullable<ResumeActivityOptions["failure"]>> = {
+  message: true,
+  type: true,
+  details: true,
+};
+
 export interface ResultOptions extends CallOptions {
   /** How long to wait. Default: for as long as the run takes. */
   readonly timeout?: Duration;
@@ -116,6 +126,10 @@ export interface HistoryOptions extends CallOptions {
   /** The first event wanted. Default 1, the beginning. */
   readonly fromSeq?: number;
 }
+
+const resultOptionNames: OptionNames<ResultOptions> = { timeout: true, ...callOptionNames };
+const logsOptionNames: OptionNames<LogsOptions> = { after: true, ...callOptionNames };
+const historyOptionNames: OptionNames<HistoryOptions> = { fromSeq: true, ...callOptionNames };
 
 /** For `Client`: what a handle addresses. */
 export interface HandleTarget {
@@ -181,16 +195,18 @@ export class RunHandle<Output = unknown> {
    */
   query<Asked, Answer>(
     query: Query<Asked, Answer>,
-    ...args: InputArguments<NoInfer<Asked>, never>
+    ...args: InputArguments<NoInfer<Asked>, CallOptions>
   ): Promise<Answer>;
-  query(query: string, input?: unknown): Promise<unknown>;
-  async query(query: AnyQuery | string, input?: unknown): Promise<unknown> {
+  query(query: string, input?: unknown, options?: CallOptions): Promise<unknown>;
+  async query(query: AnyQuery | string, input?: unknown, options: CallOptions = {}): Promise<unknown> {
     const { name, schema } =
       typeof query === "string"
         ? { name: parseName(query, "query name"), schema: undefined }
         : { name: query.name, schema: query.inputSchema };
+    demandKnownOptions(options, callOptionNames, `query ${JSON.stringify(name)}`);
     const checked = toCheckedPayload(input, schema, `the input of query ${JSON.stringify(name)}`);
-    return fromPayload(await this.#service.query({ ...this.#address, name, input: checked }));
+    const request = { ...this.#address, name, input: checked };
+    return fromPayload(await abortable(options.abortSignal, (call) => this.#service.query(request, call)));
   }
 
   /**
@@ -218,7 +234,8 @@ export class RunHandle<Output = unknown> {
       options,
       "completed",
     );
-    return await handle.result(options);
+    const { updateId: _updateId, ...waiting } = options;
+    return await handle.result(waiting);
   }
 
   /** The same as far as its acceptance: resolves when that is on disk, and the handle waits for the answer. */
@@ -251,12 +268,12 @@ export class RunHandle<Output = unknown> {
    * await run.cancel("the customer changed their mind", { requestId: "cancel-7" });
    */
   async cancel(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.cancel({ ...this.#address, ...toEnd(reason, options) });
+    await this.#service.cancel({ ...this.#address, ...toEnd(reason, options, "cancel") });
   }
 
   /** Ends the run at once, without asking its code; nothing is compensated. Errors: `run_not_found`, `run_closed`. */
   async terminate(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.terminate({ ...this.#address, ...toEnd(reason, options) });
+    await this.#service.terminate({ ...this.#address, ...toEnd(reason, options, "terminate") });
   }
 
   /**
@@ -270,12 +287,12 @@ export class RunHandle<Output = unknown> {
    * await run.resume();
    */
   async pause(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.pause({ ...this.#address, ...toEnd(reason, options) });
+    await this.#service.pause({ ...this.#address, ...toEnd(reason, options, "pause") });
   }
 
   /** Lets a paused run go on; one that is not paused does so anyway. Errors: `run_not_found`, `run_closed`, `run_blocked`. */
   async resume(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.resume({ ...this.#address, ...toEnd(reason, options) });
+    await this.#service.resume({ ...this.#address, ...toEnd(reason, options, "resume") });
   }
 
   /**
@@ -309,7 +326,7 @@ export class RunHandle<Output = unknown> {
       ...(ordinal === undefined ? {} : { ordinal }),
       ...(activityType === undefined ? {} : { activityType: parseName(activityType, "activity type") }),
       ...decided,
-      ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+      ...toEnd(reason, { requestId }, "resumeActivity"),
     });
     return reply.ordinals;
   }
@@ -322,7 +339,7 @@ export class RunHandle<Output = unknown> {
    * await run.reopen("the card service is back");
    */
   async reopen(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.reopen({ ...this.#address, ...toEnd(reason, options) });
+    await this.#service.reopen({ ...this.#address, ...toEnd(reason, options, "reopen") });
   }
 
   /**
@@ -370,6 +387,7 @@ export class RunHandle<Output = unknown> {
    * }
    */
   async result(options: ResultOptions = {}): Promise<Output> {
+    demandKnownOptions(options, resultOptionNames, "result");
     const { workflowId, runId } = this;
     const timeoutMs =
       options.timeout === undefined
@@ -414,12 +432,12 @@ export class RunHandle<Output = unknown> {
    * for await (const event of run.history()) console.log(event.seq, event.type);
    */
   history(options: HistoryOptions = {}): AsyncIterableIterator<Event> {
-    return this.#events(options, 0);
+    return this.#events(options, 0, "history");
   }
 
   /** The same, and then every further event as it is recorded, until the run has ended. */
   follow(options: HistoryOptions = {}): AsyncIterableIterator<Event> {
-    return this.#events(options, waitPerCallMs);
+    return this.#events(options, waitPerCallMs, "follow");
   }
 
   /**
@@ -430,22 +448,21 @@ export class RunHandle<Output = unknown> {
    * for await (const { level, message } of run.logs()) console.log(level, message);
    */
   logs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
-    return this.#lines(options, 0);
+    return this.#lines(options, 0, "logs");
   }
 
   /** The same, and then what it says further, until the run has ended. */
   followLogs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
-    return this.#lines(options, waitPerCallMs);
+    return this.#lines(options, waitPerCallMs, "followLogs");
   }
 
   #handleOf({ workflowId, runId, isNew }: ResetReply): RunHandle<Output> {
     return new RunHandle(this.#service, { workflowId, runId, isNew, isPinned: false });
   }
 
-  async *#lines(
-    { after, abortSignal }: LogsOptions,
-    waitMs: number,
-  ): AsyncGenerator<LogsLine, void, undefined> {
+  async *#lines(options: LogsOptions, waitMs: number, of: string): AsyncGenerator<LogsLine, void, undefined> {
+    demandKnownOptions(options, logsOptionNames, of);
+    const { after, abortSignal } = options;
     const wait = waitMs === 0 ? {} : { waitMs };
     for (let cursor = after; ;) {
       const request = {
@@ -463,9 +480,12 @@ export class RunHandle<Output = unknown> {
   }
 
   async *#events(
-    { fromSeq = 1, abortSignal }: HistoryOptions,
+    options: HistoryOptions,
     waitMs: number,
+    of: string,
   ): AsyncGenerator<Event, void, undefined> {
+    demandKnownOptions(options, historyOptionNames, of);
+    const { fromSeq = 1, abortSignal } = options;
     const wait = waitMs === 0 ? {} : { waitMs };
     for (let next = fromSeq; ;) {
       const request = { ...this.#address, fromSeq: next, limit: historyPageEvents, ...wait };
@@ -481,12 +501,14 @@ export class RunHandle<Output = unknown> {
 export function toSignal(
   signal: AnySignal | string,
   payload: unknown,
-  { signalId }: SignalOptions,
+  options: SignalOptions,
 ): { readonly name: string; readonly payload: Payload; readonly signalId?: string } {
   const { name, schema } =
     typeof signal === "string"
       ? { name: parseName(signal, "signal name"), schema: undefined }
       : { name: signal.name, schema: signal.schema };
+  demandKnownOptions(options, signalOptionNames, `signal ${JSON.stringify(name)}`);
+  const { signalId } = options;
   return {
     name,
     payload: toCheckedPayload(payload, schema, `the payload of signal ${JSON.stringify(name)}`),
@@ -522,15 +544,13 @@ function toReset(options: ResetOptions, of: string): Omit<ResetRequest, "workflo
     ...(toSeq === undefined ? {} : { toSeq }),
     ...(signals === undefined ? {} : { signals }),
     ...(version === undefined ? {} : { version }),
-    ...toEnd(reason, requestId === undefined ? {} : { requestId }),
+    ...toEnd(reason, { requestId }, of),
   };
 }
 
-function toOperatorFailure({
-  message,
-  type,
-  details,
-}: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
+function toOperatorFailure(failure: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
+  demandKnownOptions(failure, operatorFailureNames, "the failure of resumeActivity");
+  const { message, type, details } = failure;
   const what = "the details of the failure";
   return {
     message,
@@ -541,8 +561,11 @@ function toOperatorFailure({
 
 function toEnd(
   reason: string | undefined,
-  { requestId }: EndOptions,
+  options: { readonly requestId?: string | undefined },
+  of: string,
 ): { readonly reason?: string; readonly requestId?: string } {
+  demandKnownOptions(options, endOptionNames, of);
+  const { requestId } = options;
   return {
     ...(reason === undefined ? {} : { reason }),
     ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),

@@ -93,10 +93,14 @@ export interface ScheduleCallOptions {
   readonly requestId?: string;
 }
 
+const callOptionNames: OptionNames<ScheduleCallOptions> = { requestId: true };
+
 export interface TriggerOptions extends ScheduleCallOptions {
   /** `"skip"`: refused while a run is open that the schedule waits for. Default: as the schedule's policy has it. */
   readonly overlap?: "skip" | "allow-all";
 }
+
+const triggerOptionNames: OptionNames<TriggerOptions> = { ...callOptionNames, overlap: true };
 
 export interface BackfillOptions extends ScheduleCallOptions {
   /** Bounds, inclusive. */
@@ -105,6 +109,13 @@ export interface BackfillOptions extends ScheduleCallOptions {
   /** Default `"one-by-one"`: each waits for the end of the one before it. */
   readonly overlap?: BackfillOverlap;
 }
+
+const backfillOptionNames: OptionNames<BackfillOptions> = {
+  ...callOptionNames,
+  from: true,
+  to: true,
+  overlap: true,
+};
 
 export interface ScheduleListOptions extends CallOptions {
   /** Schedules asked for at a time. Default 100. */
@@ -117,6 +128,10 @@ export interface SchedulePageOptions extends CallOptions {
   readonly cursor?: string | undefined;
 }
 
+const listOptionNames: OptionNames<ScheduleListOptions> = { abortSignal: true, pageSize: true };
+const pageOptionNames: OptionNames<SchedulePageOptions> = { abortSignal: true, limit: true, cursor: true };
+const cronNames: OptionNames<Exclude<CronOption, string>> = { expression: true, timeZone: true };
+const intervalNames: OptionNames<Exclude<IntervalOption, Duration>> = { every: true, offset: true };
 const listPageSchedules = 100;
 
 const timesNames: OptionNames<ScheduleTimes> = {
@@ -208,10 +223,11 @@ export class Schedules {
 
   /** All schedules, the one that was made last first. */
   async *list(options: ScheduleListOptions = {}): AsyncGenerator<ScheduleSummary, void, undefined> {
-    const limit = options.pageSize ?? listPageSchedules;
+    demandKnownOptions(options, listOptionNames, "the list of schedules");
+    const { pageSize: limit = listPageSchedules, ...rest } = options;
     let cursor: string | undefined;
     do {
-      const page = await this.listPage({ ...options, limit, cursor });
+      const page = await this.listPage({ ...rest, limit, cursor });
       yield* page.schedules;
       cursor = page.nextCursor;
     } while (cursor !== undefined);
@@ -219,6 +235,7 @@ export class Schedules {
 
   /** One page of them; `nextCursor` is there when there are more. */
   async listPage(options: SchedulePageOptions = {}): Promise<ListSchedulesReply> {
+    demandKnownOptions(options, pageOptionNames, "a page of schedules");
     const { limit = listPageSchedules, cursor, abortSignal } = options;
     const request = { limit, ...(cursor === undefined ? {} : { cursor }) };
     return await abortable(abortSignal, () => this.#service.listSchedules(request));
@@ -237,6 +254,7 @@ export class ScheduleHandle {
 
   /** Its state, the times to come, and what became of the latest ones. */
   async describe(options: { readonly nextCount?: number } = {}): Promise<ScheduleDescription> {
+    demandKnownOptions(options, { nextCount: true }, "describe of a schedule");
     return await this.#service.describeSchedule({ scheduleId: this.scheduleId, ...options });
   }
 
@@ -266,22 +284,26 @@ export class ScheduleHandle {
 
   /** Nothing starts until it is resumed, but what is triggered or filled in by hand. Doing so again changes the note alone. */
   async pause(options: ScheduleCallOptions & { readonly note?: string } = {}): Promise<void> {
+    demandKnownOptions(options, { ...callOptionNames, note: true }, "pause of a schedule");
     await this.#service.pauseSchedule({ scheduleId: this.scheduleId, ...options });
   }
 
   /** Times that came while it was paused are skipped. */
   async resume(options: ScheduleCallOptions = {}): Promise<void> {
+    demandKnownOptions(options, callOptionNames, "resume of a schedule");
     await this.#service.resumeSchedule({ scheduleId: this.scheduleId, ...options });
   }
 
   /** Starts the action now. Error: `schedule_busy`. */
   async trigger(options: TriggerOptions = {}): Promise<RunHandle> {
+    demandKnownOptions(options, triggerOptionNames, "trigger of a schedule");
     const { workflowId } = await this.#service.triggerSchedule({ scheduleId: this.scheduleId, ...options });
     return new RunHandle(this.#service, { workflowId, isPinned: false });
   }
 
   /** Starts the times of a range that has passed, at most 1,000. One that has been started (its workflow is there) is skipped. */
   async backfill(options: BackfillOptions): Promise<BackfillScheduleReply> {
+    demandKnownOptions(options, backfillOptionNames, "backfill of a schedule");
     const { from, to, ...rest } = options;
     return await this.#service.backfillSchedule({
       scheduleId: this.scheduleId,
@@ -293,6 +315,7 @@ export class ScheduleHandle {
 
   /** Runs that it has started go on. */
   async delete(options: ScheduleCallOptions = {}): Promise<void> {
+    demandKnownOptions(options, callOptionNames, "delete of a schedule");
     await this.#service.deleteSchedule({ scheduleId: this.scheduleId, ...options });
   }
 }
@@ -325,11 +348,13 @@ function toSpec({ cron, timeZone, every, startAt, endAt, jitter }: ScheduleTimes
     throw new AionError("invalid_argument", "a time zone is one of cron expressions, and there are none");
   const crons = toList<CronOption>(cron).map((rule): CronRule => {
     const given = typeof rule === "string" ? { expression: rule } : rule;
+    demandKnownOptions(given, cronNames, "a cron expression of a schedule");
     const zone = given.timeZone ?? timeZone;
     return { expression: given.expression, ...(zone === undefined ? {} : { timeZone: zone }) };
   });
   const intervals = toList<IntervalOption>(every).map((rule): IntervalRule => {
     const given = typeof rule === "object" ? rule : { every: rule };
+    demandKnownOptions(given, intervalNames, "an interval of a schedule");
     return {
       everyMs: parseDuration(given.every, "every"),
       ...(given.offset === undefined ? {} : { offsetMs: parseDuration(given.offset, "offset") }),

@@ -379,6 +379,15 @@ export interface RunDescription extends RunSummary {
     readonly runId: string;
     readonly toSeq: number;
     readonly at: number;
+    readonly reason?: string;
+    readonly requestId?: string;
+  };
+  /** How often it was reopened; when last, why, and by which request. */
+  readonly reopened?: {
+    readonly count: number;
+    readonly at: number;
+    readonly reason?: string;
+    readonly requestId?: string;
   };
   /** It was ended by a reset: the workflow goes on as that run. */
   readonly resetTo?: string;

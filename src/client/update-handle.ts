@@ -24,7 +24,8 @@ export interface UpdateOptions extends UpdateResultOptions {
   readonly updateId?: string;
 }
 
-const updateOptionNames: OptionNames<UpdateOptions> = { updateId: true, timeout: true, abortSignal: true };
+const resultOptionNames: OptionNames<UpdateResultOptions> = { timeout: true, abortSignal: true };
+const updateOptionNames: OptionNames<UpdateOptions> = { updateId: true, ...resultOptionNames };
 
 /** An update by its id. */
 export interface UpdateAddress extends RunAddress {
@@ -55,6 +56,7 @@ export class UpdateHandle<Answer = unknown> {
    * first. Errors: `update_not_found`, `result_timeout` (the update goes on), `run_blocked`, `run_not_found`.
    */
   async result(options: UpdateResultOptions = {}): Promise<Answer> {
+    demandKnownOptions(options, resultOptionNames, "the result of an update");
     const wait = new Wait(options, `update ${this.updateId} of workflow ${this.workflowId} has no outcome`);
     for (let isFirst = true; ; isFirst = false) {
       // What was known when the handle was made costs no call.

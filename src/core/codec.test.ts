@@ -73,7 +73,7 @@ const { failure } = fc.letrec<{ failure: Failure }>((tie) => ({
   ) as fc.Arbitrary<Failure>,
 }));
 const retry = withOptional(
-  record<Omit<RetryRecord, "maxAttempts">>({
+  record<Omit<RetryRecord, "maxAttempts" | "park" | "onExhausted">>({
     backoff: fc.constantFrom("exponential", "linear", "fixed"),
     initialMs: ms,
     maxMs: ms,
@@ -82,7 +82,11 @@ const retry = withOptional(
     jitter: fc.double({ min: 0, max: 1, noNaN: true }).map((draw) => draw + 0),
     nonRetryable: fc.array(text, { maxLength: 2 }),
   }),
-  { maxAttempts: ordinal },
+  {
+    maxAttempts: ordinal,
+    park: fc.array(text, { minLength: 1, maxLength: 2 }),
+    onExhausted: fc.constant("park" as const),
+  },
 );
 const parent = record({ workflowId: anyWorkflowId, runId, ordinal });
 const policy = fc.constantFrom("terminate" as const, "cancel" as const, "abandon" as const);

@@ -100,6 +100,19 @@ describe("a failure", () => {
     });
   });
 
+  it("made of an error of a class that gives itself no name has that of the class", () => {
+    class QuotaExceeded extends Error {}
+    class Renamed extends Error {
+      override name = "Other";
+    }
+    const typeOf = (error: unknown): unknown => toFailure(error).type;
+    expect(typeOf(new QuotaExceeded("no more"))).toBe("QuotaExceeded");
+    expect(typeOf(new Renamed("no more"))).toBe("Other");
+    expect(typeOf(new Error("no more"))).toBe("Error");
+    expect(typeOf(new (class extends Error {})("no more"))).toBe("Error");
+    expect(typeOf(Object.assign(new Error("no more"), { name: 5, constructor: null }))).toBe("Error");
+  });
+
   it("made of an error of Aion itself keeps the code, and is the engine's", () => {
     expect(toFailure(new AionError("payload_too_large", "big"))).toMatchObject({
       kind: "engine",
@@ -115,6 +128,19 @@ describe("a failure", () => {
       expect(failure.kind).toBe("application");
       expect(typeof failure.message).toBe("string");
       expect(isFailure(fromFailure(failure))).toBe(true);
+    },
+  );
+
+  it.each(["name", "message", "stack", "cause", "constructor"])(
+    "is made of an error that cannot be read: %s",
+    (field) => {
+      const error = Object.defineProperty(new Error("no more"), field, {
+        get: () => {
+          throw new Error("ha");
+        },
+      });
+      expect(toFailure(error)).toMatchObject({ kind: "application", type: "Error" });
+      expect(toFailure(new Error("outer", { cause: error }))).toMatchObject({ message: "outer" });
     },
   );
 

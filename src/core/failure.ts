@@ -202,8 +202,25 @@ const stackLengthMax = 4_000;
 const messageLengthMax = 8_000;
 const detailsLimitBytes = 64 * 1024;
 
+/** What an error calls itself, or if that says nothing of its own, how its class is called. */
+function classNameOf(error: Error): string {
+  // Code that no compiler has seen may have put anything there.
+  const names: readonly unknown[] = [error.name, (error.constructor as Function | null | undefined)?.name];
+  for (const name of names) if (typeof name === "string" && name !== "" && name !== "Error") return name;
+  return "Error";
+}
+
 /** Anything thrown, as plain data. Total: never throws, bounded in depth and size. */
 export function toFailure(error: unknown, depth = 0): Failure {
+  try {
+    return describe(error, depth);
+  } catch {
+    // Its fields may be functions that throw.
+    return { kind: "application", message: "what was thrown cannot be read", type: "Error" };
+  }
+}
+
+function describe(error: unknown, depth: number): Failure {
   const message = messageOf(error).slice(0, messageLengthMax);
   const rest = {
     ...(Error.isError(error) && error.stack !== undefined
@@ -219,7 +236,7 @@ export function toFailure(error: unknown, depth = 0): Failure {
       const details = encoded === undefined ? {} : { details: encoded };
       return { kind: "engine", message, type: error.code, ...details, ...rest };
     }
-    const type = Error.isError(error) ? (error.name === "" ? "Error" : error.name) : "Error";
+    const type = Error.isError(error) ? classNameOf(error) : "Error";
     return { kind: "application", message, type, ...rest };
   }
   // A brand says what it is; the fields are read defensively, since another copy may have made it.

@@ -1,5 +1,7 @@
 import { AionError } from "./errors.ts";
 import { parseName } from "./ids.ts";
+import type { OptionNames } from "./options.ts";
+import { demandKnownOptions } from "./options.ts";
 import type { PayloadCodec, PayloadContext } from "./payload-codec.ts";
 import { codecMark, parseEncoded, undecodable } from "./payload-codec.ts";
 
@@ -31,6 +33,14 @@ export interface KeyRingOptions {
   readonly failureText?: PayloadCodec["failureText"];
 }
 
+const optionNames: OptionNames<KeyRingOptions> = {
+  keys: true,
+  current: true,
+  scope: true,
+  requireEncoded: true,
+  failureText: true,
+};
+
 /**
  * An encoded payload. `check`: what the key is known by beside its name, so that another key of that name is no forgery.
  * `same`: keyed hashes of what the input of a start says, by key.
@@ -53,6 +63,7 @@ export class KeyRing {
 
   /** Errors: `invalid_argument`. */
   constructor(options: KeyRingOptions, fromBase64: (text: string) => Uint8Array | undefined) {
+    demandKnownOptions(options, optionNames, "a key ring");
     const { keys, current, scope = "", requireEncoded = false, failureText = "encoded" } = options;
     const parsed = Object.entries(keys).map(([name, key]): [string, Uint8Array] => {
       const bytes = typeof key === "string" ? fromBase64(key) : key;

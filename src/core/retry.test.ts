@@ -141,6 +141,35 @@ describe("a failure", () => {
   });
 });
 
+describe("the types that a policy parks", () => {
+  const retry = parseRetryPolicy({ nonRetryable: ["CardDeclined"], park: ["KeyExpired"] });
+
+  it("wait for an operator whatever the failure says, and no others do", () => {
+    const failure = { kind: "application", message: "", type: "KeyExpired" } as const;
+    expect(bucketOf(failure, retry)).toBe("park");
+    expect(bucketOf({ ...failure, nonRetryable: true }, retry)).toBe("park");
+    expect(bucketOf({ ...failure, type: "CardDeclined" }, retry)).toBe("final");
+    expect(bucketOf({ ...failure, type: "Error" }, retry)).toBe("retry");
+    expect(bucketOf({ kind: "application", message: "" }, retry)).toBe("retry");
+    expect(bucketOf({ ...failure, kind: "cancelled" }, retry)).toBe("final");
+  });
+
+  it("are recorded if there are some", () => {
+    expect(retry.park).toEqual(["KeyExpired"]);
+    expect(parseRetryPolicy({ park: [] })).toEqual(parseRetryPolicy({}));
+  });
+
+  it("are refused where they are none, or final as well", () => {
+    expect(() => parseRetryPolicy({ park: ["A", "B"], nonRetryable: ["B"] })).toThrow(
+      /"B" is in nonRetryable and in park/,
+    );
+    for (const name of ["park", "nonRetryable"]) {
+      for (const types of ["KeyExpired", [1], { length: 1 }])
+        expect(() => parseRetryPolicy({ [name]: types })).toThrow(`retry.${name} must be a list`);
+    }
+  });
+});
+
 describe("onExhausted", () => {
   it("is recorded only when it is not the default", () => {
     expect(parseRetryPolicy({ maxAttempts: 2, onExhausted: "park" }).onExhausted).toBe("park");

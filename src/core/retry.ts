@@ -24,8 +24,13 @@ export interface RetryPolicy {
   /** Failure types (`ApplicationFailure.type`, or an error's class name) that are final. */
   readonly nonRetryable?: readonly string[];
   /**
+   * Failure types that park the activity, at whichever attempt: it waits until an operator has mended the cause and resumes it. Whatever the
+   * failure itself says.
+   */
+  readonly park?: readonly string[];
+  /**
    * What becomes of the activity when `maxAttempts` have failed. `"fail"` (default): it fails. `"park"`: it waits until an operator has
-   * mended the cause and resumes it.
+   * mended the cause and resumes it. A failure that is final (`nonRetryable`) is none of them, and fails it.
    */
   readonly onExhausted?: "fail" | "park";
 }
@@ -39,6 +44,7 @@ const policyNames: OptionNames<RetryPolicy> = {
   increment: true,
   jitter: true,
   nonRetryable: true,
+  park: true,
   onExhausted: true,
 };
 
@@ -52,6 +58,8 @@ export interface RetryRecord {
   readonly incrementMs: number;
   readonly jitter: number;
   readonly nonRetryable: readonly string[];
+  /** Absent: none. */
+  readonly park?: readonly string[];
   /** Absent: it fails. */
   readonly onExhausted?: "park";
 }
@@ -62,6 +70,7 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
   if (typeof policy !== "object" || policy === null)
     throw new AionError("invalid_argument", `retry must be a policy, got ${String(policy)}`);
   demandKnownOptions(policy, policyNames, "retry");
+  const { park = [] } = policy;
   const initialMs = parseDuration(policy.initialDelay ?? 1_000, "retry.initialDelay");
   const record: RetryRecord = {
     ...(policy.maxAttempts === undefined ? {} : { maxAttempts: policy.maxAttempts }),
@@ -72,9 +81,20 @@ export function parseRetryPolicy(policy: RetryPolicy): RetryRecord {
     incrementMs: parseDuration(policy.increment ?? initialMs, "retry.increment"),
     jitter: policy.jitter ?? 0.2,
     nonRetryable: policy.nonRetryable ?? [],
+    ...(park.length === 0 ? {} : { park }),
     ...(policy.onExhausted === "park" ? { onExhausted: "park" as const } : {}),
   };
-  const { maxAttempts } = record;
+  const { maxAttempts, nonRetryable } = record;
+  for (const [name, types] of Object.entries({ nonRetryable, park })) {
+    if (!Array.isArray(types) || types.some((type) => typeof type !== "string"))
+      throw new AionError("invalid_argument", `retry.${name} must be a list of failure types`);
+  }
+  const both = park.find((type) => nonRetryable.includes(type));
+  if (both !== undefined)
+    throw new AionError(
+      "invalid_argument",
+      `retry: ${JSON.stringify(both)} is in nonRetryable and in park: it fails the activity or parks it`,
+    );
   if (maxAttempts !== undefined && (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1)) {
     throw new AionError(
       "invalid_argument",
@@ -128,13 +148,14 @@ export function backoffMs(retry: RetryRecord, failedCount: number, draw: number)
 }
 
 /**
- * What a failure asks for, as long as attempts remain: another one, somebody who mends the cause, or none. What the policy calls final
- * is so whatever the failure says.
+ * What a failure asks for, as long as attempts remain: another one, somebody who mends the cause, or none. What the policy says
+ * of its type goes before what the failure says.
  */
 export function bucketOf(failure: Failure, retry: RetryRecord | undefined): "retry" | "park" | "final" {
   if (failure.kind === "cancelled" || failure.kind === "terminated") return "final";
-  if (retry !== undefined && failure.type !== undefined && retry.nonRetryable.includes(failure.type))
-    return "final";
-  if (failure.park === true) return "park";
+  const isIn = (types: readonly string[] | undefined): boolean =>
+    failure.type !== undefined && types?.includes(failure.type) === true;
+  if (isIn(retry?.nonRetryable)) return "final";
+  if (failure.park === true || isIn(retry?.park)) return "park";
   return failure.nonRetryable === true ? "final" : "retry";
 }

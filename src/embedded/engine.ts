@@ -149,6 +149,10 @@ export interface CloseOptions {
   readonly drain?: Duration;
 }
 
+const requestOptionNames: OptionNames<RequestOptions> = { requestId: true };
+const closeOptionNames: OptionNames<CloseOptions> = { drain: true };
+const taskQueueLimitNames: OptionNames<TaskQueueLimits> = { concurrency: true, perSecond: true };
+
 /**
  * The engine, embedded: durable workflows in this process, on one file.
  *
@@ -365,6 +369,7 @@ export class Engine implements WorkerAcceptor {
     archive: Uint8Array,
     options: { readonly route?: boolean } & RequestOptions = {},
   ): Promise<DeployReply> {
+    demandKnownOptions(options, { ...requestOptionNames, route: true }, "deploy");
     const { route = true, ...request } = options;
     return await this.service.deploy({ archive, isRouted: route, ...request });
   }
@@ -383,11 +388,13 @@ export class Engine implements WorkerAcceptor {
     version: string,
     options: RequestOptions = {},
   ): Promise<void> {
+    demandKnownOptions(options, requestOptionNames, "route");
     await this.service.route({ workflowTypes, version, ...options });
   }
 
   /** Takes a package out of the store. Errors: `package_not_found`, `package_in_use` (its details say by what). */
   async unload(version: string, options: RequestOptions = {}): Promise<void> {
+    demandKnownOptions(options, requestOptionNames, "unload");
     await this.service.unload({ version, ...options });
   }
 
@@ -398,6 +405,7 @@ export class Engine implements WorkerAcceptor {
 
   /** Takes no more calls, lets attempts under way end, and gives the store up. Calling it again waits for the same. */
   close(options: CloseOptions = {}): Promise<void> {
+    demandKnownOptions(options, closeOptionNames, "close");
     this.#closing ??= this.#close(parseDuration(options.drain ?? 5_000, "drain"));
     return this.#closing;
   }
@@ -455,8 +463,10 @@ function parseWorkers({ workerSession, taskQueues = {} }: EngineOptions): Worker
   );
   if (sessionTimeoutMs < 1)
     throw new AionError("invalid_argument", "workerSession must be longer than nothing");
-  for (const [name, { concurrency, perSecond }] of Object.entries(taskQueues)) {
+  for (const [name, queueLimits] of Object.entries(taskQueues)) {
     parseName(name, "task queue");
+    demandKnownOptions(queueLimits, taskQueueLimitNames, `task queue ${JSON.stringify(name)}`);
+    const { concurrency, perSecond } = queueLimits;
     if (concurrency !== undefined && (!Number.isSafeInteger(concurrency) || concurrency < 1)) {
       throw new AionError(
         "invalid_argument",

@@ -116,7 +116,7 @@ function parseReset(request: ResetRequest, signalsDefault: "carry" | "drop"): As
 
 type Origin = NonNullable<EventOf<"WorkflowStarted">["resetOf"]>;
 
-/** Error: `invalid_argument` (the request id has made another reset than is asked for). */
+/** Error: `request_conflict`. */
 function isRequest(origin: Origin, asked: Asked): boolean {
   const { workflowId, requestId } = origin;
   if (workflowId !== undefined || requestId === undefined || requestId !== asked.requestId) return false;
@@ -129,12 +129,14 @@ function isPointOf({ runId, toSeq }: Origin, asked: Asked): boolean {
   return (asked.toSeq ?? toSeq) === toSeq && (asked.runId ?? runId) === runId;
 }
 
-/** As a start with the same id and the same input is the same start. */
+/** As a start with the same id and the same input is the same start. Error: `request_conflict`. */
 function isForkOf(origin: Origin, asked: Asked): boolean {
-  if (origin.workflowId !== asked.workflowId || origin.requestId !== asked.requestId) return false;
+  const { requestId } = asked;
+  if (origin.workflowId !== asked.workflowId || origin.requestId !== requestId) return false;
   // Who names neither the call nor the point may mean another one.
-  if (asked.requestId === undefined && asked.toSeq === undefined) return false;
-  return isPointOf(origin, asked);
+  if (requestId === undefined) return asked.toSeq !== undefined && isPointOf(origin, asked);
+  if (!isPointOf(origin, asked)) throw requestTaken(requestId);
+  return true;
 }
 
 /** The run of the chain that this call made before, if it was made, whatever became of it since. */

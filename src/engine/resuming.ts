@@ -1,5 +1,5 @@
 import type { ResumeActivityReply, ResumeActivityRequest } from "../client/service.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, isAionError } from "../core/errors.ts";
 import type { Event, EventBody } from "../core/event.ts";
 import { toFailure } from "../core/failure.ts";
 import type { Failure } from "../core/failure.ts";
@@ -10,9 +10,12 @@ import { nullPayload, parsePayload } from "../core/payload.ts";
 import { isCoordinatorId } from "../core/schedule.ts";
 import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
+import { requestTaken } from "../store/catalog.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { notAWorkflow } from "./coordinator.ts";
+import type { ParsedEnd } from "./end-requests.ts";
 import { once, parseEnd } from "./end-requests.ts";
+import { isUnreadable } from "./endings.ts";
 import type { Kernel } from "./kernel.ts";
 import { pageEvents } from "./load.ts";
 import { offerTo } from "./offer.ts";
@@ -24,7 +27,7 @@ import { sealFailure } from "./worker-seal.ts";
  *
  * Laws: a decision is one event, so that all of it is recorded or nothing. It is taken against the state of the moment: what is not parked
  * then (another operator was faster) is refused, and never decided on twice. A repeated request changes nothing and is answered
- * as it was.
+ * as it was. An ordinal is of one run, and says nothing of those that this one goes on as.
  */
 export async function resumeActivities(
   kernel: Kernel,
@@ -37,14 +40,18 @@ export async function resumeActivities(
   const { requestId } = fields;
   const decision = parseDecision(kernel, request);
   let reply: ResumeActivityReply | undefined;
-  await once(kernel, "resume-activity", of, async (runId) => {
+  let meant: RunId | undefined;
+  await once(kernel, "resume-activity", of, async (latestId) => {
+    if (request.ordinal !== undefined)
+      meant ??= latestId ?? (await kernel.residency.latest(workflowId))?.runId;
+    const runId = meant ?? latestId;
     const result =
       decision.kind === "complete" ? await checkedResult(kernel, workflowId, decision) : undefined;
     let isRepeated = false;
-    reply = undefined;
     await offerTo(kernel, workflowId, runId, {
       toEvent: (state) => {
         isRepeated = requestId !== undefined && state.requests.hasControl("resume-activity", requestId);
+        reply = undefined;
         if (isRepeated) return undefined;
         const parked = demandParked(state, request);
         reply = { runId: state.started.runId, ordinals: parked.map(({ ordinal }) => ordinal) };
@@ -54,7 +61,9 @@ export async function resumeActivities(
     });
     if (isRepeated) kernel.meter.repeated("resume-activity");
   });
-  return reply ?? (await findReply(kernel.store, workflowId, of.runId, requestId ?? ""));
+  return (
+    reply ?? (await findReply(kernel.store, of, requestId ?? "", { ...decision, ordinal: request.ordinal }))
+  );
 }
 
 type Decision =
@@ -157,43 +166,68 @@ function toEvent(
     : { type: "ActivityFailed", failure: decision.failure, ...of };
 }
 
+<<<<<<< HEAD
 /** What a request was answered with that is in a history. */
+=======
+const pageEvents = 1_000;
+
+/** What a request was answered with that is in a history. Error: `invalid_argument` (the id has made another decision). */
+>>>>>>> main
 async function findReply(
   store: Store,
-  workflowId: WorkflowId,
-  runId: RunId | undefined,
+  { workflowId, runId }: Pick<ParsedEnd, "workflowId" | "runId">,
   requestId: string,
+  asked: Pick<Decision, "kind"> & { readonly ordinal: number | undefined },
 ): Promise<ResumeActivityReply> {
   // The first that has it: those that were reset since have copies.
   for (const run of await store.readRunChain(workflowId)) {
     if (runId !== undefined && run.runId !== runId) continue;
-    const ordinals = await findOrdinals(store, run, requestId);
-    if (ordinals !== undefined) return { runId: run.runId, ordinals };
+    const made = await findMade(store, run, requestId);
+    if (made === undefined) continue;
+    const { kind, ordinals } = made;
+    if (kind === asked.kind && (asked.ordinal === undefined || ordinals.join() === String(asked.ordinal)))
+      return { runId: run.runId, ordinals };
+    throw requestTaken(requestId);
   }
   // It was made of a run that is deleted since: what is known of it is that it was made.
   const latest = await demandRun(store, workflowId, runId);
   return { runId: latest.runId, ordinals: [] };
 }
 
-async function findOrdinals(
-  store: Store,
-  run: RunRecord,
-  requestId: string,
-): Promise<readonly number[] | undefined> {
-  for (let fromSeq = run.firstSeq; ;) {
-    const page = await store.readSegment(run, fromSeq, pageEvents);
-    const found = page.find((event) => isDecision(event) && event.requestId === requestId);
-    if (found !== undefined && isDecision(found))
-      return "ordinals" in found ? found.ordinals : [found.ordinal];
-    const last = page.at(-1);
-    if (last === undefined || last.seq >= run.headSeq) return undefined;
-    fromSeq = last.seq + 1;
+interface Made {
+  readonly kind: Decision["kind"];
+  readonly ordinals: readonly number[];
+}
+
+async function findMade(store: Store, run: RunRecord, requestId: string): Promise<Made | undefined> {
+  try {
+    for (let fromSeq = run.firstSeq; ;) {
+      const page = await store.readSegment(run, fromSeq, pageEvents);
+      for (const event of page) {
+        const made = toMade(event);
+        if (made !== undefined && "requestId" in event && event.requestId === requestId) return made;
+      }
+      const last = page.at(-1);
+      if (last === undefined || last.seq >= run.headSeq) return undefined;
+      fromSeq = last.seq + 1;
+    }
+  } catch (error) {
+    // What cannot be read cannot be asked.
+    if (isAionError(error) && isUnreadable(error)) return undefined;
+    throw error;
   }
 }
 
-function isDecision(
-  event: Event,
-): event is Extract<Event, { readonly type: "ActivityResumed" | "ActivityCompleted" | "ActivityFailed" }> {
-  if (event.type === "ActivityResumed") return true;
-  return (event.type === "ActivityCompleted" || event.type === "ActivityFailed") && event.byOperator === true;
+/** `undefined`: no operator decided that. */
+function toMade(event: Event): Made | undefined {
+  switch (event.type) {
+    case "ActivityResumed":
+      return { kind: "retry", ordinals: event.ordinals };
+    case "ActivityCompleted":
+    case "ActivityFailed":
+      if (event.byOperator !== true) return undefined;
+      return { kind: event.type === "ActivityCompleted" ? "complete" : "fail", ordinals: [event.ordinal] };
+    default:
+      return undefined;
+  }
 }

@@ -446,7 +446,7 @@ export class ScheduleOperations implements ScheduleService {
   }
 }
 
-/** What a request that was carried out is answered again. Error: `invalid_argument` (its id was used for another operation). */
+/** What a request that was carried out is answered again. Error: `request_conflict` (its id was used for another operation). */
 function answerOf(
   schedule: ScheduleState | undefined,
   requestId: string | undefined,

@@ -388,7 +388,8 @@ export function toDescription(
     ...(around.blocked === undefined ? {} : { blocked: around.blocked }),
     ...(around.pid === undefined ? {} : { pid: around.pid }),
     ...(state.pause === undefined ? {} : { paused: toPaused(state.pause) }),
-    ...(state.started.resetOf === undefined ? {} : { resetOf: toOrigin(state.started.resetOf) }),
+    ...(state.started.resetOf === undefined ? {} : { resetOf: toOrigin(state.started.resetOf, state.reset) }),
+    ...(state.reopened === undefined ? {} : { reopened: toReopening(state.reopened) }),
     ...(terminal?.type === "WorkflowTerminated" && terminal.resetTo !== undefined
       ? { resetTo: terminal.resetTo }
       : {}),
@@ -434,8 +435,32 @@ function toPaused({ at, reason }: NonNullable<RunState["pause"]>): NonNullable<R
   return { since: at, ...(reason === undefined ? {} : { reason }) };
 }
 
-function toOrigin({ workflowId, runId, toSeq, at }: ResetOrigin): NonNullable<RunDescription["resetOf"]> {
-  return { ...(workflowId === undefined ? {} : { workflowId }), runId, toSeq, at };
+function toOrigin(
+  { workflowId, runId, toSeq, at, requestId }: ResetOrigin,
+  reset: RunState["reset"],
+): NonNullable<RunDescription["resetOf"]> {
+  return {
+    ...(workflowId === undefined ? {} : { workflowId }),
+    runId,
+    toSeq,
+    at,
+    ...(reset?.reason === undefined ? {} : { reason: reset.reason }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+}
+
+function toReopening({
+  count,
+  recordedAt: at,
+  reason,
+  requestId,
+}: NonNullable<RunState["reopened"]>): NonNullable<RunDescription["reopened"]> {
+  return {
+    count,
+    at,
+    ...(reason === undefined ? {} : { reason }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
 }
 
 /** How a run ended, as its last event tells it. */

@@ -59,6 +59,7 @@ const auditSchema = z.strictObject({
   cursor: z.string().max(20).exactOptional(),
 });
 
+export const accessSchemas = { create: createSchema, rotate: rotateSchema, audit: auditSchema };
 /** The forms of their requests, for the document. */
 export const accessForms = {
   create: z.toJSONSchema(createSchema, { io: "input" }) as JsonSchema,

@@ -6,7 +6,9 @@ import type { Service } from "../client/service.ts";
 import type { NamespaceSummary } from "../client/server-client.ts";
 import {
   apiPrefix,
+  auditPath,
   callsPath,
+  keysPath,
   livePath,
   metricsPath,
   namespacesPath,
@@ -185,7 +187,7 @@ export function createApp(options: AppOptions): Hono<Env> {
       return response;
     }
     return toResponse(
-      new AionError("endpoint_unknown", `there is no ${method} ${shown}`),
+      new AionError("endpoint_unknown", `there is no ${method} ${shown}`, hintFor(path, options)),
       statusOf("endpoint_unknown"),
     );
   });
@@ -255,6 +257,15 @@ function countRequests(app: Hono<Env>, operations: readonly Operation[], { httpM
 }
 
 const isNotThere = (status: number): boolean => status === 404 || status === methodNotAllowed;
+/** Who asks for keys where nobody is asked for them. */
+function hintFor(path: string, { access }: AppOptions): { readonly hint?: string } {
+  const isOfAccess = [keysPath, auditPath].some((known) => path === known || path.startsWith(`${known}/`));
+  if (!isOfAccess || access !== undefined) return {};
+  return {
+    hint: "The server asks nobody who calls, so it has no keys and no audit log. Start it with `auth: required` (`--auth required`).",
+  };
+}
+
 const notThere = new AionError("endpoint_unknown", "there is no such endpoint");
 
 const namespaceSchema = z.strictObject({ name: z.string().max(200) });

@@ -25,7 +25,7 @@ const callSchema = z.strictObject({
     .meta({ description: "All fields of its request, wherever they stand otherwise." }),
   trace: z.strictObject({ traceparent: z.string(), tracestate: z.string().exactOptional() }).exactOptional(),
 });
-const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1) });
+export const callsSchema = z.strictObject({ calls: z.array(callSchema).min(1) });
 
 /** The form of the request as JSON Schema. */
 export function callsFormUpTo(max: number): object {

@@ -104,6 +104,7 @@ export const retry = z.object({
   incrementMs: milliseconds,
   jitter: z.number(),
   nonRetryable: list(z.string()),
+  park: maybe(list(z.string()).describe("Types of failure that wait for an operator.")),
   onExhausted: maybe(z.literal("park").describe("Absent: it fails.")),
 });
 
@@ -391,8 +392,25 @@ export const description = runSummary.extend({
   ),
   resetOf: maybe(
     z
-      .object({ workflowId: maybe(z.string()), runId: z.string(), toSeq: z.number(), at: instant })
+      .object({
+        workflowId: maybe(z.string()),
+        runId: z.string(),
+        toSeq: z.number(),
+        at: instant,
+        reason: maybe(z.string()),
+        requestId: maybe(z.string()),
+      })
       .describe("It goes on from a point of that run; with a workflow id, it is a fork of that workflow."),
+  ),
+  reopened: maybe(
+    z
+      .object({
+        count: z.number(),
+        at: instant.describe("The last time."),
+        reason: maybe(z.string()),
+        requestId: maybe(z.string()),
+      })
+      .describe("It had ended, and goes on."),
   ),
   resetTo: maybe(z.string().describe("It was ended by a reset: the workflow goes on as that run.")),
   input: maybe(json),

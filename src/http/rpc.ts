@@ -355,7 +355,7 @@ function isDeeper(value: unknown, levels: number): boolean {
 }
 
 /** Error: `invalid_argument` (a value that JSON does not have). */
-function toRequest(method: DescMethod, message: Message): Record<string, unknown> {
+export function toRequest(method: DescMethod, message: Message): Record<string, unknown> {
   try {
     return { ...(toJson(method.input, message, { alwaysEmitImplicit: false }) as JsonObject) };
   } catch (error) {

@@ -32,6 +32,7 @@ const retry = z.strictObject({
   incrementMs: durationMs,
   jitter: z.number().min(0).max(1),
   nonRetryable: z.array(z.string()).readonly(),
+  park: z.array(z.string()).readonly().exactOptional(),
   onExhausted: z.literal("park").exactOptional(),
 });
 

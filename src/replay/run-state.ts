@@ -82,7 +82,8 @@ export class RunState {
   #attributes: Attributes | undefined;
   #identity: CodeIdentity | undefined;
 
-  #reopened: EventOf<"WorkflowReopened"> | undefined;
+  #reopened: (EventOf<"WorkflowReopened"> & { readonly count: number }) | undefined;
+  #reset: EventOf<"WorkflowReset"> | undefined;
 
   /** `voids`: the seqs of events that a reopening has voided. */
   constructor(workflowId: WorkflowId, voids: ReadonlySet<number> = noVoids) {
@@ -95,9 +96,14 @@ export class RunState {
     return this.#voids.has(seq);
   }
 
-  /** Its latest reopening. */
-  get reopened(): EventOf<"WorkflowReopened"> | undefined {
+  /** Its latest reopening, and how many there have been with it. */
+  get reopened(): (EventOf<"WorkflowReopened"> & { readonly count: number }) | undefined {
     return this.#reopened;
+  }
+
+  /** By which it goes on from a point of another run; `undefined`: it began at its beginning. */
+  get reset(): EventOf<"WorkflowReset"> | undefined {
+    return this.#reset;
   }
 
   /** When the run, and the whole chain, times out. */
@@ -478,7 +484,9 @@ export class RunState {
    */
   #reopen(event: EventOf<"WorkflowReopened"> | EventOf<"WorkflowReset">): void {
     // What another run was reopened for before it was copied is nothing of this one.
-    this.#reopened = event.type === "WorkflowReopened" ? event : undefined;
+    const count = (this.#reopened?.count ?? 0) + 1;
+    this.#reopened = event.type === "WorkflowReopened" ? { ...event, count } : undefined;
+    if (event.type === "WorkflowReset") this.#reset = event;
     this.pausing.end();
     const owner = event.type === "WorkflowReset" ? event.keysRunId : undefined;
     for (const [ordinal, activity] of this.activities)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { namespaceNotFound } from "../auth/policy.ts";
 import { makePrivate } from "../auth/private-file.ts";
 import { namespacePattern } from "../client/routes.ts";
-import { AionError } from "../core/errors.ts";
+import { AionError, errorTable } from "../core/errors.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 import { spanAttribute, withAttributes } from "../core/tracing.ts";
@@ -55,7 +55,7 @@ export class Namespaces {
 
   /**
    * Opens all that are there, and makes those of these that are not. What cannot be opened is told by `list`, and tried again.
-   * Errors: `invalid_argument` (also of what every engine is opened with), `store_unavailable` (the directory).
+   * Errors: `invalid_argument` and the like (of what every engine is opened with), `store_unavailable` (the directory).
    */
   async open(names: readonly string[]): Promise<void> {
     for (const name of new Set([...names.map(parseNamespace), ...this.#find()])) {
@@ -70,7 +70,8 @@ export class Namespaces {
     };
     await Promise.all(Array.from({ length: openedAtOnce }, openSome));
     // What they are opened with is the same for all, and will not be another the next time.
-    for (const { error } of this.#namespaces.values()) if (error?.code === "invalid_argument") throw error;
+    for (const { error } of this.#namespaces.values())
+      if (error !== undefined && errorTable[error.code].kind === "usage") throw error;
   }
 
   #known(name: string): Namespace {

@@ -5,6 +5,8 @@ import { defaultNamespace } from "../client/routes.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import { messageOf, payloadLimitBytesDefault } from "../core/payload.ts";
 import { checkedSync } from "../core/payload-codec.ts";
 import type { Log, Meter } from "../core/ports.ts";
@@ -27,26 +29,27 @@ export const defaultPort = 4_466;
 const connectionsMaxDefault = 10_000;
 
 /** Of the engines of all namespaces. */
-type EngineSettings = Pick<
-  EngineOptions,
-  | "residentMax"
-  | "payloadLimitBytes"
-  | "onNondeterminism"
-  | "limits"
-  | "onRunLimit"
-  | "codec"
-  | "lease"
-  | "activationBudget"
-  | "packageLimitBytes"
-  | "packageMemoryMb"
-  | "workflows"
-  | "activities"
-  | "activityConcurrency"
-  | "activityConcurrencyPerType"
-  | "workerSession"
-  | "taskQueues"
-  | "tracing"
->;
+const engineSettingNames = {
+  residentMax: true,
+  payloadLimitBytes: true,
+  onNondeterminism: true,
+  limits: true,
+  onRunLimit: true,
+  codec: true,
+  lease: true,
+  activationBudget: true,
+  packageLimitBytes: true,
+  packageMemoryMb: true,
+  workflows: true,
+  activities: true,
+  activityConcurrency: true,
+  activityConcurrencyPerType: true,
+  workerSession: true,
+  taskQueues: true,
+  tracing: true,
+} as const;
+
+type EngineSettings = Pick<EngineOptions, keyof typeof engineSettingNames>;
 
 export interface ServerOptions extends EngineSettings {
   /** The directory of the server's data, made if it is not there. */
@@ -78,10 +81,37 @@ export interface ServerOptions extends EngineSettings {
   readonly log?: Log;
 }
 
+const serverOptionNames: OptionNames<ServerOptions> = {
+  data: true,
+  host: true,
+  port: true,
+  authentication: true,
+  tls: true,
+  behindTlsProxy: true,
+  namespaces: true,
+  connectionsMax: true,
+  requestLimitBytes: true,
+  callsPerRequestMax: true,
+  streamsPerCallerMax: true,
+  callsPerConnectionMax: true,
+  unreadAnswersBytesMax: true,
+  log: true,
+  ...engineSettingNames,
+};
+const authenticationNames: OptionNames<AuthenticationOptions> = {
+  origins: true,
+  jwt: true,
+  certificates: true,
+  failedAttemptsMax: true,
+  auditRetention: true,
+};
+
 export interface ServerCloseOptions {
   /** How long attempts of activities may go on. Default 5 s. */
   readonly drain?: Duration;
 }
+
+const closeOptionNames: OptionNames<ServerCloseOptions> = { drain: true };
 
 /**
  * Aion as a service: the namespaces of a directory, over HTTP on one port.
@@ -119,6 +149,7 @@ export class Server {
    * `transport_failed` (the port), `store_unavailable` (the directory).
    */
   static async open(options: ServerOptions): Promise<Server> {
+    demandKnownOptions(options, serverOptionNames, "a server");
     const {
       data,
       host = "127.0.0.1",
@@ -135,6 +166,8 @@ export class Server {
       tls,
       ...rest
     } = options;
+    if (authentication !== undefined)
+      demandKnownOptions(authentication, authenticationNames, "the authentication of a server");
     const { namespaces: names = [defaultNamespace], ...engine } = rest;
     demandSafeAddress({
       host,
@@ -229,6 +262,7 @@ export class Server {
    * may end, and the stores are given up. Calling it again waits for the same.
    */
   close(options: ServerCloseOptions = {}): Promise<void> {
+    demandKnownOptions(options, closeOptionNames, "close of a server");
     this.#closing ??= this.#close(parseDuration(options.drain ?? 5_000, "drain"));
     return this.#closing;
   }

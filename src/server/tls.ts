@@ -2,6 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { createSecureContext, createServer } from "node:tls";
 import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
 import { AionError } from "../core/errors.ts";
+import type { OptionNames } from "../core/options.ts";
+import { demandKnownOptions } from "../core/options.ts";
 import { messageOf } from "../core/payload.ts";
 import type { Log } from "../core/ports.ts";
 
@@ -16,6 +18,12 @@ export interface TlsOptions {
   readonly clientCertificates?: "optional" | "required";
 }
 
+const optionNames: OptionNames<TlsOptions> = {
+  cert: true,
+  key: true,
+  clientCa: true,
+  clientCertificates: true,
+};
 const lookMs = 10_000;
 const handshakeTimeoutMs = 10_000;
 
@@ -36,6 +44,7 @@ export class TlsListener {
 
   /** Error: `invalid_argument` (the files). */
   constructor(options: TlsOptions, log: Log, take: (caller: TLSSocket) => void) {
+    demandKnownOptions(options, optionNames, "the TLS of a server");
     this.#options = options;
     this.#log = log;
     this.#stamp = stampOf(options);

@@ -42,12 +42,9 @@ export function contentOf(change: CatalogChange): string {
 /** A request id that is repeated with another content: neither of the two can be meant. */
 export function requestTaken(requestId: string): AionError {
   return new AionError(
-    "invalid_argument",
+    "request_conflict",
     `request id ${JSON.stringify(requestId)} was used for another change`,
-    {
-      hint: "Give each change a request id of its own.",
-      details: { requestId },
-    },
+    { details: { requestId } },
   );
 }
 

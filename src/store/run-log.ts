@@ -1,4 +1,4 @@
-import { assert } from "../core/errors.ts";
+import { AionError, assert } from "../core/errors.ts";
 import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 
@@ -57,8 +57,26 @@ export function encodeLog(entries: readonly LogEntry[]): readonly EncodedLogEntr
   });
 }
 
+/** Error: `store_corrupt`. */
 export function decodeLog({ seq, saidAt, text }: Omit<EncodedLogEntry, "lineCount">): LogEntry {
-  return { seq, saidAt, lines: JSON.parse(text) as readonly LogLine[] };
+  let lines: unknown;
+  try {
+    lines = JSON.parse(text);
+  } catch {
+    // Told below.
+  }
+  if (Array.isArray(lines) && lines.length > 0 && lines.every(isLine)) return { seq, saidAt, lines };
+  throw new AionError("store_corrupt", `what workflow code said at event ${seq} is damaged`);
+}
+
+function isLine(line: unknown): line is LogLine {
+  if (typeof line !== "object" || line === null) return false;
+  const { level, message, fields } = line as Readonly<Record<string, unknown>>;
+  return (
+    typeof level === "string" &&
+    typeof message === "string" &&
+    (fields === undefined || typeof fields === "string")
+  );
 }
 
 /** All that a run has said so far, with what was dropped of it. */

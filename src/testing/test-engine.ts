@@ -81,6 +81,15 @@ export interface TestCloseOptions {
   readonly checkReplay?: boolean;
 }
 
+const reopenOptionNames: OptionNames<ReopenOptions> = {
+  workflows: true,
+  activities: true,
+  children: true,
+  limits: true,
+};
+const resultOptionNames: OptionNames<TestResultOptions> = { within: true };
+const closeOptionNames: OptionNames<TestCloseOptions> = { checkReplay: true };
+
 export interface LogEntry {
   readonly level: LogLevel;
   readonly message: string;
@@ -209,6 +218,7 @@ export class TestEngine {
    * what the open runs wait for); `run_blocked`, `run_not_found`.
    */
   async result<Output>(run: RunHandle<Output>, options: TestResultOptions = {}): Promise<Output> {
+    demandKnownOptions(options, resultOptionNames, "result of a test engine");
     const within = options.within ?? withinDefault;
     const until = this.#time.elapsedMs + parseDuration(within, "within");
     let hasEnded = false;
@@ -263,6 +273,7 @@ export class TestEngine {
    * end, calls of the client that write fail with `transport_failed`.
    */
   async crash(reopen: ReopenOptions = {}): Promise<readonly RecoveryReport[]> {
+    demandKnownOptions(reopen, reopenOptionNames, "crash of a test engine");
     if (this.#closing !== undefined) throw new AionError("engine_closed", "the test engine is closed");
     const dead = this.#currentLife;
     this.#currentLife = undefined;
@@ -314,6 +325,7 @@ export class TestEngine {
 
   /** Ends the engine and checks all histories by replay. Throws `nondeterminism` if one diverges. */
   close(options: TestCloseOptions = {}): Promise<void> {
+    demandKnownOptions(options, closeOptionNames, "close of a test engine");
     this.#closing ??= this.#close(options.checkReplay ?? true);
     return this.#closing;
   }

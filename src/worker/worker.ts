@@ -90,6 +90,8 @@ export interface WorkerStopOptions {
   readonly drain?: Duration;
 }
 
+const stopOptionNames: OptionNames<WorkerStopOptions> = { drain: true };
+
 /** Tokens of tasks that have ended, kept so that one that comes twice does not run twice. */
 const endedMax = 1_000;
 
@@ -145,6 +147,7 @@ export class Worker {
 
   /** Takes no more tasks, lets those under way end and be recorded, and leaves. Calling it again waits for the same. */
   stop(options: WorkerStopOptions = {}): Promise<void> {
+    demandKnownOptions(options, stopOptionNames, "stop of a worker");
     return this.#core.stop(parseDuration(options.drain ?? 10_000, "drain"));
   }
 

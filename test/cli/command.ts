@@ -9,7 +9,7 @@ import { Engine } from "../../src/embedded/engine.ts";
 import type { EngineOptions } from "../../src/embedded/engine.ts";
 import { approve, charge, fulfil, pay, settle, ship } from "./workflows.ts";
 
-const main = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+export const commandFile = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
 
 export interface CommandResult {
   readonly exitCode: number | null;
@@ -51,7 +51,7 @@ export class CommandTest {
 
   spawn(args: readonly string[], options: CommandOptions = {}) {
     const { NO_COLOR: _noColor, FORCE_COLOR: _forceColor, AION_STORE: _store, ...env } = process.env;
-    const command = spawn(process.execPath, [main, ...args], {
+    const command = spawn(process.execPath, [commandFile, ...args], {
       cwd: this.directory,
       env: { ...env, AION_STORE: this.store, ...options.env },
       stdio: ["pipe", "pipe", "pipe"],

@@ -185,6 +185,39 @@ describe.skipIf(!isThere("zsh"))("zsh", () => {
     });
     expect({ stdout, stderr }).toEqual({ stdout: "_aion\n", stderr: "" });
   });
+
+  it.skipIf(!isThere("script"))("completes what is typed on a terminal", () => {
+    const typed = [
+      ["aion li", "<list>"],
+      ["aion list --status=comp", "<list><--status=completed>"],
+      ["aion list --status comp", "<list><--status><completed>"],
+      ["aion --store x desc", "<--store><x><describe>"],
+      ["aion list --store sqlite:place/d", "<list><--store><sqlite:place/deep.db>"],
+      ["aion schedule create n t --overlap buffer-o", "<schedule><create><n><t><--overlap><buffer-one>"],
+      ["aion build or", "<build><order.ts>"],
+      ["aion help rou", "<help><route>"],
+    ] as const;
+    // What is completed runs a function of that name, which tells what it was given; behind # is nothing.
+    const lines = [
+      "PS1='' RPS1=''; setopt interactivecomments; autoload -Uz compinit; compinit -u -D; source ./aion.zsh",
+      "aion() { printf '<%s>' \"$@\"; echo; }",
+      ...typed.map(([line]) => `${line}\t#`),
+      "exit",
+      "",
+    ];
+    const { stdout } = spawnSync("script", ["-qec", "zsh -f -i", "/dev/null"], {
+      cwd: test.directory,
+      input: lines.join("\n"),
+      encoding: "utf8",
+      timeout: 20_000,
+      env: { ...process.env, TERM: "dumb", HISTFILE: "" },
+    });
+    const said = stdout
+      .replaceAll("\r", "")
+      .split("\n")
+      .filter((line) => line.startsWith("<"));
+    expect(said).toEqual(typed.map(([, given]) => given));
+  });
 });
 
 describe("the command", () => {

@@ -19,8 +19,14 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Client } from "../../src/client/index.ts";
+import { connectRemote } from "../../src/client/remote.ts";
+import { createNamespace } from "../../src/client/server-client.ts";
 import { checkNames } from "../../src/cli/doctor/finding.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { buildPackage } from "../../src/package/build.ts";
+import { Worker } from "../../src/worker/index.ts";
+import { activity, ApplicationFailure } from "../../src/workflow/index.ts";
 import { CommandTest } from "./command.ts";
 import { approval, approve, fulfil, providerKey, settle } from "./workflows.ts";
 
@@ -236,6 +242,8 @@ describe("a server", () => {
       "namespaces",
       "version",
       "clock",
+      "blocked",
+      "parked",
     ]);
     expect(there).toMatchObject({ url });
     const { port: _port, ...others } = troubles(there);
@@ -255,6 +263,44 @@ describe("a server", () => {
       message: expect.stringContaining("ECONNREFUSED") as string,
     });
     expect(find(gone, "namespaces").status).toBe("skipped");
+    expect(find(gone, "parked").status).toBe("skipped");
+  });
+
+  it("tells in which namespaces activities are parked", { timeout: 120_000 }, async () => {
+    const server = test.spawn(["server", "--data", "data", "--port", "0", "--json"]);
+    const [line] = (await once(createInterface(server.stdout), "line")) as [string];
+    const { url } = JSON.parse(line) as { readonly url: string };
+    await createNamespace({ url }, "calm");
+    const pay = activity("pay", async (): Promise<number> => {
+      throw new ApplicationFailure("expired", { type: "NoKey" });
+    });
+    const file = path.join(test.directory, "parking.mjs");
+    writeFileSync(
+      file,
+      [
+        'import { activity, workflow } from "aion/workflow";',
+        'const pay = activity("pay", { retry: { park: ["NoKey"] } }, async () => 1);',
+        'export const order = workflow("order", async () => await pay(undefined));',
+      ].join("\n"),
+    );
+    const client = new Client({ url });
+    await connectRemote({ url }).deploy({ archive: (await buildPackage(file)).bytes, isRouted: true });
+    const worker = new Worker({ url, activities: [pay] });
+    const working = worker.run();
+    const run = await client.start("order", undefined, { id: "o-1" });
+    await expect.poll(async () => (await run.describe()).parked?.count, { timeout: 30_000 }).toBe(1);
+    const env = { AION_STORE: undefined, AION_URL: url };
+    const all = (await test.json(["doctor"], { env })) as Report;
+    expect(find(all, "parked")).toMatchObject({
+      status: "warning",
+      message: "activities of 1 of 1 running runs wait for an operator, in namespace default",
+      facts: { runningCount: 1, parkedCount: 1 },
+    });
+    const calm = (await test.json(["doctor", "--namespace", "calm"], { env })) as Report;
+    expect(find(calm, "parked")).toMatchObject({ status: "ok", facts: { runningCount: 0, parkedCount: 0 } });
+    await run.terminate();
+    await worker.stop();
+    await working;
   });
 });
 

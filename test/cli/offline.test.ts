@@ -53,6 +53,12 @@ describe("what a run said", () => {
       droppedCount: 0,
       lines: [{ level: "info", seq: 5, fields: { by: "eve" } }],
     });
+    await test.makeStore(({ client }) => client.start(approve, undefined, { id: "silent" }));
+    expect(await test.run(["logs", "silent"])).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: "note: its code has said nothing\n",
+    });
     expect((await test.run(["logs", "nobody"])).stderr).toMatch(/^error\[run_not_found\]/);
   });
 });
@@ -381,7 +387,9 @@ it("to reopen a run, or to decide on a parked activity, needs an engine", async 
   await test.makeStore();
   await test.run(["start", "approve", "--id", "o-1"]);
   expect((await test.run(["reopen", "o-1"])).stderr).toMatch(/^error\[no_owner\]/);
-  expect((await test.run(["resume", "o-1", "--parked"])).stderr).toMatch(/^error\[no_owner\]/);
+  expect((await test.run(["resume", "o-1", "--parked"])).stderr).toMatch(
+    /^error\[no_owner\]: no engine is running on .*, and a decision about parked activities needs one .*\nhint: Start the engine/,
+  );
 });
 
 describe("terminate without an engine", () => {

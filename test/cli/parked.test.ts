@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Client } from "../../src/client/client.ts";
 import { CommandTest } from "./command.ts";
-import { approve, providerKey, settle } from "./workflows.ts";
+import { workflow } from "../../src/workflow/index.ts";
+import { approve, pay, providerKey, settle } from "./workflows.ts";
 
 let test: CommandTest;
 beforeEach(() => {
@@ -51,6 +52,27 @@ describe("parked activities", () => {
     expect((await test.run(["resume", "--parked"])).stderr).toBe(
       "note: no activity is parked that matches\n",
     );
+  });
+
+  it("go on though those of another run cannot, which is told", async () => {
+    const other = workflow("other", async () => await pay(1));
+    const engine = await test.openEngine({ workflows: [settle, other] });
+    await park(engine.client, ["s-1"]);
+    await engine.client.start(other, undefined, { id: "o-1" });
+    await expect.poll(async () => await engine.client.count({ isParked: true })).toBe(2);
+    await park(engine.client, ["s-2"]);
+    await engine.close();
+    const { client } = await test.openEngine();
+    providerKey.isValid = true;
+    const { exitCode, stdout, stderr } = await test.run(["resume", "--parked"]);
+    expect([exitCode, stdout]).toEqual([1, "resumed s-2: #0, #1\nresumed s-1: #0, #1\n"]);
+    expect(stderr).toMatch(/^error\[run_blocked\]: workflow o-1 .*\nhint: .*\n$/);
+    expect(await client.get("s-1").result()).toEqual(["paid 7", "paid 1"]);
+    const again = await test.run(["resume", "--parked", "--json"]);
+    expect([again.exitCode, JSON.parse(again.stdout)]).toMatchObject([
+      1,
+      { runs: [], refused: [{ workflowId: "o-1", error: { code: "run_blocked" } }] },
+    ]);
   });
 
   it("are decided on one by one: tried again, completed, failed", async () => {

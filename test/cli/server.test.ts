@@ -155,6 +155,16 @@ describe("aion server", () => {
       exitCode: 1,
       stderr: expect.stringContaining("error[namespace_not_found]") as string,
     });
+    for (const [command, address] of [
+      ["key list", "/v1/keys"],
+      ["key revoke k1", "/v1/keys/k1"],
+      ["audit", "/v1/audit"],
+    ] as const) {
+      const { stderr } = await test.run(command.split(" "), { env });
+      expect(stderr).toMatch(/^error\[endpoint_unknown\]: there is no (?:GET|DELETE|POST) .*\n/);
+      expect(stderr).toContain(address);
+      expect(stderr).toContain("hint: The server asks nobody who calls, so it has no keys and no audit log.");
+    }
   });
 
   it(

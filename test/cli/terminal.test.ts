@@ -1,10 +1,11 @@
 /** What people see, how errors look, and what a wrong command line does. */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProgram } from "../../src/cli/command-line.ts";
-import { CommandTest } from "./command.ts";
+import { commandFile, CommandTest } from "./command.ts";
 import { approval, approve, fulfil } from "./workflows.ts";
 
 let test: CommandTest;
@@ -16,7 +17,12 @@ afterEach(() => test.dispose());
 describe("a wrong command line", () => {
   it.each([
     ["no command", [], "Usage: aion"],
-    ["a command that does not exist", ["lst"], "error[invalid_argument]: unknown command 'lst'"],
+    [
+      "a command that does not exist",
+      ["lst"],
+      "error[invalid_argument]: unknown command 'lst'\nhint: Did you mean list? `aion --help` and",
+    ],
+    ["help for a command that does not exist", ["help", "lst"], "Usage: aion"],
     ["an option that does not exist", ["list", "--frob"], "error[invalid_argument]: unknown option '--frob'"],
     ["a missing argument", ["describe"], "error[invalid_argument]: missing required argument 'id'"],
     ["one argument too many", ["count", "x"], "error[invalid_argument]: too many arguments"],
@@ -75,11 +81,15 @@ describe("a wrong command line", () => {
   });
 
   it("that asks for help or the version is none", async () => {
-    const [help, version, one] = await Promise.all([
+    const [help, version, one, ...others] = await Promise.all([
       test.run(["--help"]),
       test.run(["--version"]),
       test.run(["start", "--help"]),
+      test.run(["help", "start"]),
+      test.run(["help", "start", "--json"]),
     ]);
+    for (const other of others) expect(other).toEqual(one);
+    expect(await test.run(["help"])).toEqual(help);
     expect(help).toMatchObject({ exitCode: 0, stderr: "" });
     expect(help.stdout).toContain("Exit codes: 0 fine, 1 failed, 2 wrong usage.");
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
@@ -134,6 +144,32 @@ describe("what people see", () => {
     );
     expect(coloured.stdout).toContain("\u001b[36mrunning\u001b[39m");
   });
+
+  // `script` (of util-linux) makes the terminal.
+  it.skipIf(spawnSync("script", ["--version"]).error !== undefined)(
+    "is no wider than a terminal, and whole where there is none",
+    async () => {
+      const id = `order-${"0123456789-".repeat(10)}end`;
+      const engine = await test.openEngine({ feed: true });
+      await engine.client.start(approve, undefined, { id });
+      await engine.close();
+      const commands = ["list --attributes", "watch --once", `describe ${id}`].map(
+        (command) => `"${process.execPath}" "${commandFile}" ${command}`,
+      );
+      const narrow = spawnSync("script", ["-qec", `stty cols 72; ${commands.join("; ")}`, "/dev/null"], {
+        encoding: "utf8",
+        env: { ...process.env, AION_STORE: test.store, NO_COLOR: "1", TERM: "xterm" },
+      });
+      const lines = narrow.stdout.replaceAll("\r", "").trimEnd().split("\n");
+      const [list, watched] = [lines.slice(0, 2), lines.slice(3, 4)];
+      expect(list[0]).toMatch(/^WORKFLOW ID {2,}TYPE {5}STATUS .* TOOK {2}ATTRIBUTES$/);
+      expect(list[1]).toMatch(/^order-0123.*…[\d-]*-end {2}approve {2}running/);
+      expect(watched[0]).toMatch(/WorkflowStarted .* orde.*….*end {2}approve$/);
+      for (const line of [...list, ...watched]) expect(line.length).toBeLessThanOrEqual(72);
+      expect(lines).toContain(id);
+      expect((await test.run(["list"])).stdout).toContain(`${id}  approve  running  20`);
+    },
+  );
 
   it("tells that nothing matches, and that there is more, beside the table", async () => {
     await test.makeStore(async ({ client }) => {
@@ -199,6 +235,9 @@ describe("what people see", () => {
     await test.makeStore(async ({ client }) => {
       await client.start(approve, undefined, { id: "a-1" });
     });
+    const helped = test.spawn(["schedule"]);
+    helped.stderr.destroy();
+    expect(await new Promise((resolve) => helped.once("close", resolve))).toBe(2);
     const command = test.spawn(["list"]);
     command.stdout.destroy();
     let stderr = "";

@@ -400,3 +400,22 @@ describe("a crash of the engine", () => {
     expect(t.calls("second")).toHaveLength(6);
   });
 });
+
+it("an error that cannot be read fails its activity as any other does", async () => {
+  const error = new Error("no");
+  Object.defineProperty(error, "message", {
+    get: () => {
+      throw new Error("ha");
+    },
+  });
+  const call = activity("call", async () => {
+    throw error;
+  });
+  const caller = workflow("caller", () => call(undefined));
+  await using t = await TestEngine.open({ workflows: [caller], activities: [call] });
+  const run = await t.client.start(caller);
+  expect(await errorOf(t.result(run))).toMatchObject({
+    kind: "activity",
+    message: expect.stringContaining("cannot be read") as unknown,
+  });
+});

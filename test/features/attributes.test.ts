@@ -190,7 +190,7 @@ describe("search attributes", () => {
     expect(await start({ "a b": 1 })).toMatchObject(refused);
     expect(await start(5)).toMatchObject(refused);
     expect(await start(new Map([["a", 1]]))).toMatchObject(refused);
-    expect(await start({ tags: Object.assign(new Array(2), { 1: "x" }) })).toMatchObject(refused);
+    expect(await start({ tags: Object.assign([], { 1: "x" }) })).toMatchObject(refused);
     // One after the other they are as many as all at once.
     const many = await t.client.start(order, null, { id: "many" });
     for (let part = 0; part < 6; part += 1)
@@ -266,6 +266,46 @@ describe("search attributes", () => {
     expect(await t.client.count({ where, status: "running" })).toBe(1);
     expect(await t.client.count({ where: { region: "us" }, status: "running" })).toBe(0);
     await t.client.get("o").terminate();
+  });
+
+  // I-41, I-61
+  it("are to the code what a run is found by, in a run that was reset, a fork, and what follows them, also after a crash", async () => {
+    const again = signal("again");
+    const word = signal<readonly string[]>("word");
+    const job = workflow("job", async (round: number): Promise<unknown> => {
+      expose(all, () => attributes.get());
+      attributes.set({ round });
+      attributes.set({ seen: await receive(word), round: null });
+      attributes.set({ last: attributes.get("seen") });
+      await receive(again);
+      return continueAsNew(round + 1);
+    });
+    await using t = await TestEngine.open({ workflows: [job] });
+    const run = await t.client.start(job, 0, { id: "j", attributes: { region: "eu" } });
+    await run.signal(word, ["first"]);
+    await t.settle();
+    const same = async (id: string, expected: object): Promise<void> => {
+      expect(await t.client.get(id).query(all)).toEqual(expected);
+      expect((await t.client.get(id).describe()).attributes).toEqual(expected);
+    };
+    const first = { region: "eu", seen: ["first"], last: ["first"] };
+    await same("j", first);
+    const fork = await run.fork("f", { toSeq: 2 });
+    await same("f", { region: "eu", round: 0 });
+    await fork.signal(word, ["other"]);
+    await run.reset({ toSeq: 2, signals: "drop" });
+    await same("j", { region: "eu", round: 0 });
+    await run.signal(word, ["second"]);
+    await t.settle();
+    await t.crash();
+    await same("j", { region: "eu", seen: ["second"], last: ["second"] });
+    await same("f", { region: "eu", seen: ["other"], last: ["other"] });
+    await run.signal(again);
+    await t.settle();
+    await same("j", { region: "eu", seen: ["second"], last: ["second"], round: 1 });
+    expect(await found(t.client, { seen: "first" })).toEqual(["j"]);
+    expect(await t.client.count({ where: { seen: "second" } })).toBe(2);
+    for (const id of ["j", "f"]) await t.client.get(id).terminate();
   });
 
   it("choose what of the feed is read, also for readers who wait at one time", async () => {

@@ -1,4 +1,4 @@
-import { Engine } from "aion";
+import { AionError, Engine } from "aion";
 import { openMemoryStore } from "aion/store";
 import { TestEngine } from "aion/testing";
 import {
@@ -17,6 +17,8 @@ import {
 } from "aion/workflow";
 import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
+import { parseWorkflowId } from "../../src/core/ids.ts";
+import { toPayload } from "../../src/core/payload.ts";
 import { errorOf, eventsOfType, rootOf, typesOf } from "./run-history.ts";
 
 /** A provider whose key has expired, until it is renewed. */
@@ -120,6 +122,32 @@ describe("a failure that asks for an operator", () => {
     expect(await errorOf(t.result(await t.client.start(order, 7)))).toMatchObject({ kind: "activity" });
     expect(await errorOf(t.result(await t.client.start(own)))).toMatchObject({ kind: "application" });
   });
+});
+
+it("a policy parks the types that it names, whatever their errors say, and tries others again", async () => {
+  class QuotaExceeded extends Error {}
+  let what: Error = new Error("down");
+  const call = activity(
+    "call",
+    { retry: { maxAttempts: 3, initialDelay: "1s", jitter: 0, park: ["QuotaExceeded", "KeyExpired"] } },
+    async () => {
+      throw what;
+    },
+  );
+  const caller = workflow("caller", () => call(undefined));
+  await using t = await TestEngine.open({ workflows: [caller], activities: [call] });
+  const run = await t.client.start(caller);
+  await t.settle();
+  what = new QuotaExceeded("no more today");
+  await t.skip("1 hour");
+  expect((await run.describe()).parked?.activities).toMatchObject([{ attempt: 2, message: "no more today" }]);
+  what = new ApplicationFailure("expired", { type: "KeyExpired", nonRetryable: true });
+  await run.resumeActivity();
+  await t.settle();
+  expect((await run.describe()).parked?.activities).toMatchObject([{ attempt: 3, message: "expired" }]);
+  what = new ApplicationFailure("never", { type: "Fraud", nonRetryable: true });
+  await run.resumeActivity();
+  expect(await errorOf(t.result(run))).toMatchObject({ kind: "activity", attempt: 4 });
 });
 
 describe("attempts that are exhausted", () => {
@@ -385,6 +413,108 @@ describe("an operator's decision", () => {
     expect(await errorOf(run.resumeActivity({ requestId: "later" }))).toMatchObject({ code: "run_closed" });
     const types = await typesOf(run);
     expect(types.filter((type) => type === "ActivityResumed")).toHaveLength(1);
+  });
+
+  it("is refused when it repeats the id of another one, and changes nothing", async () => {
+    const { state, charge, both } = two();
+    await using t = await TestEngine.open({ workflows: [both], activities: [charge] });
+    const run = await t.client.start(both);
+    await t.settle();
+    const requestId = "night-1";
+    await run.resumeActivity({ ordinal: 0, result: "pay_by_hand", requestId });
+    const others: readonly Parameters<typeof run.resumeActivity>[0][] = [
+      { ordinal: 0, failure: { message: "stolen" }, requestId },
+      { ordinal: 1, result: "pay_by_hand", requestId },
+      { ordinal: 0, requestId },
+      { requestId },
+    ];
+    for (const crash of [false, true]) {
+      if (crash) await t.crash();
+      for (const other of others) {
+        expect(await errorOf(run.resumeActivity(other))).toMatchObject({
+          code: "invalid_argument",
+          message: expect.stringContaining('"night-1"') as unknown,
+        });
+      }
+    }
+    expect((await run.describe()).parked?.activities).toMatchObject([{ ordinal: 1 }]);
+    state.isUp = true;
+    await run.resumeActivity();
+    await t.result(run);
+    for (const other of others)
+      expect(await errorOf(run.resumeActivity(other))).toMatchObject({ code: "invalid_argument" });
+  });
+
+  it("about one activity is of one run: the run that it goes on as has another of that number", async () => {
+    const { charge } = provider();
+    const order = workflow("order", async (round: number): Promise<void> => {
+      void charge(round).catch(() => undefined);
+      await receive(go);
+      continueAsNew(round + 1);
+    });
+    const store = openMemoryStore();
+    const reading = Promise.withResolvers<undefined>();
+    const gate = Promise.withResolvers<undefined>();
+    let isHeld = true;
+    const readRunChain = store.readRunChain.bind(store);
+    store.readRunChain = async (workflowId) => {
+      if (isHeld) {
+        isHeld = false;
+        reading.resolve(undefined);
+        await gate.promise;
+      }
+      return await readRunChain(workflowId);
+    };
+    await using engine = await Engine.open({ store, workflows: [order], activities: [charge] });
+    const { client, service } = engine;
+    const first = await client.start(order, 1, { id: "order-1" });
+    const parkedIn = async (): Promise<string | undefined> =>
+      (await client.listPage({ isParked: true }, { limit: 1 })).runs[0]?.runId;
+    await vi.waitUntil(async () => (await parkedIn()) === first.runId);
+    const asked = errorOf(
+      service.resumeActivity({
+        workflowId: "order-1",
+        ordinal: 0,
+        outcome: "complete",
+        result: toPayload("pay_1", "a result"),
+        requestId: "night-1",
+      }),
+    );
+    await reading.promise;
+    await client.get("order-1").signal(go);
+    await vi.waitUntil(async () => ![undefined, first.runId].includes(await parkedIn()));
+    gate.resolve(undefined);
+    expect(await asked).toMatchObject({ code: "run_closed" });
+    expect((await client.get("order-1").describe()).parked?.count).toBe(1);
+    // What is meant for all that are parked is meant for whichever run is there.
+    expect(await client.get("order-1").resumeActivity()).toEqual([0]);
+    await client.get("order-1").terminate();
+  });
+
+  it("is answered as it was though another run of the chain cannot be read", async () => {
+    const { state, charge } = provider();
+    const order = workflow("order", async (round: number): Promise<string> => {
+      await receive(go);
+      return round === 1 ? continueAsNew(2) : await charge(round);
+    });
+    const store = openMemoryStore();
+    await using engine = await Engine.open({ store, workflows: [order], activities: [charge] });
+    const first = await engine.client.start(order, 1, { id: "order-1" });
+    const run = engine.client.get("order-1");
+    await run.signal(go);
+    await run.signal(go);
+    await vi.waitUntil(async () => (await run.describe()).parked?.count === 1);
+    state.isUp = true;
+    expect(await run.resumeActivity({ requestId: "night-1" })).toEqual([0]);
+    await run.result();
+    const readSegment = store.readSegment.bind(store);
+    const damaged = (await store.readRunChain(parseWorkflowId("order-1")))[0];
+    expect(damaged?.runId).toBe(first.runId);
+    store.readSegment = async (of, ...range) => {
+      if (of.runKey === damaged?.runKey) throw new AionError("history_corrupt", "a row is damaged");
+      return await readSegment(of, ...range);
+    };
+    expect(await run.resumeActivity({ requestId: "night-1" })).toEqual([0]);
   });
 });
 

@@ -58,6 +58,7 @@ describe("a run that failed", () => {
     expect(new Set(state.keys).size).toBe(1);
     const after = await run.describe();
     expect(after).toMatchObject({ runId, status: "completed", runs: [{ runId }] });
+    expect(after.reopened).toEqual({ count: 1, at: expect.any(Number) as number, reason: "it is up again" });
     const events = await eventsOf(run);
     const [reopened] = await eventsOfType(run, "WorkflowReopened");
     expect(reopened).toMatchObject({ reason: "it is up again" });
@@ -75,6 +76,8 @@ describe("a run that failed", () => {
       await run.reopen(undefined, { requestId: `r-${lease}` });
       await t.crash();
     }
+    const last = (await eventsOfType(run, "WorkflowReopened")).at(-1);
+    expect((await run.describe()).reopened).toEqual({ count: 3, at: last?.recordedAt, requestId: "r-3" });
     state.isUp = true;
     expect(await t.result(run)).toBe("work done");
     expect(await eventsOfType(run, "WorkflowFailed")).toHaveLength(3);

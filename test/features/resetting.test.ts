@@ -58,7 +58,11 @@ describe("a run that is reset", () => {
     const run = await t.client.start(order);
     await t.settle();
     const before = await run.describe();
-    const next = await run.reset({ toSeq: await seqOf(run, "ActivityCompleted"), reason: "once more" });
+    const next = await run.reset({
+      toSeq: await seqOf(run, "ActivityCompleted"),
+      reason: "once more",
+      requestId: "r-1",
+    });
     await t.settle();
     expect(next).toMatchObject({ isNew: true, workflowId: run.workflowId });
     expect(next.runId).not.toBe(before.runId);
@@ -66,7 +70,7 @@ describe("a run that is reset", () => {
     expect(after).toMatchObject({
       runId: next.runId,
       status: "running",
-      resetOf: { runId: before.runId, toSeq: 4 },
+      resetOf: { runId: before.runId, toSeq: 4, at: t.now(), reason: "once more", requestId: "r-1" },
       runs: [
         { runId: before.runId, status: "terminated" },
         { runId: next.runId, status: "running" },
@@ -775,7 +779,7 @@ describe("to reset", () => {
     expect(second.runId).not.toBe(first.runId);
     expect((await run.reset({ toSeq: 1, requestId: "r-1" })).runId).toBe(first.runId);
     // Another one of that name is neither made nor taken for it.
-    const taken = { code: "invalid_argument", message: expect.stringContaining('"r-1"') as string };
+    const taken = { code: "request_conflict", message: expect.stringContaining('"r-1"') as string };
     expect(await errorOf(run.reset({ toSeq: 3, requestId: "r-1" }))).toMatchObject(taken);
     const ofSecond = t.client.get(run.workflowId, { runId: `${second.runId}` });
     expect(await errorOf(ofSecond.reset({ toSeq: 1, requestId: "r-1" }))).toMatchObject(taken);
@@ -816,12 +820,12 @@ describe("a fork", () => {
     await run.signal(go, "x");
     expect(await t.result(run)).toEqual(["work 1", "x", "work 2"]);
     const before = await eventsOf(run);
-    const copy = await run.fork("p", { toSeq });
+    const copy = await run.fork("p", { toSeq, reason: "to try it", requestId: "f-1" });
     expect(await eventsOf(run)).toEqual(before);
     expect(await copy.describe()).toMatchObject({
       workflowId: "p",
       status: "running",
-      resetOf: { workflowId: "o", runId: run.runId, toSeq },
+      resetOf: { workflowId: "o", runId: run.runId, toSeq, reason: "to try it", requestId: "f-1" },
       runs: [{ runId: copy.runId }],
     });
     await t.crash();
@@ -913,11 +917,12 @@ describe("a fork", () => {
     expect(await errorOf(run.fork("taken", { toSeq: 1 }))).toMatchObject({ code: "workflow_already_exists" });
     const copy = await run.fork("p", { toSeq: 1, requestId: "f-1" });
     expect((await run.fork("p", { toSeq: 1, requestId: "f-1" })).runId).toBe(copy.runId);
-    for (const other of [
-      { toSeq: 1, requestId: "f-2" },
-      { toSeq: 3, requestId: "f-1" },
-    ])
-      expect(await errorOf(run.fork("p", other))).toMatchObject({ code: "workflow_already_exists" });
+    expect(await errorOf(run.fork("p", { toSeq: 3, requestId: "f-1" }))).toMatchObject({
+      code: "request_conflict",
+    });
+    expect(await errorOf(run.fork("p", { toSeq: 1, requestId: "f-2" }))).toMatchObject({
+      code: "workflow_already_exists",
+    });
     const other = await run.fork("q", { toSeq: 1 });
     expect((await run.fork("q", { toSeq: 1 })).runId).toBe(other.runId);
     for (const id of ["taken", "p", "q", run.workflowId]) await t.client.get(id).terminate();

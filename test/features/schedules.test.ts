@@ -265,7 +265,7 @@ describe("a schedule", () => {
     await t.settle();
     const before = (await events(t, "s")).length;
     const refused = {
-      code: "invalid_argument",
+      code: "request_conflict",
       message: expect.stringContaining("was used for another change") as string,
     };
     for (const requestId of ["created", "triggered", "paused"]) {

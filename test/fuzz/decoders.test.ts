@@ -5,8 +5,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { z } from "zod";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfiguration } from "../../src/cli/configuration.ts";
 import { parseStoreUrl } from "../../src/cli/connect.ts";
@@ -14,20 +16,29 @@ import { parseInstant } from "../../src/cli/instant.ts";
 import { parseJsonOption, UsageError } from "../../src/cli/usage.ts";
 import { parseServerUrl } from "../../src/client/fetch-send.ts";
 import { HttpService } from "../../src/client/http-service.ts";
+import { eventFromJson, eventToJson } from "../../src/client/json-form.ts";
+import type { JsonObject } from "../../src/client/json-form.ts";
 import type { Service } from "../../src/client/service.ts";
 import { decodeRow, encodeRow } from "../../src/core/codec.ts";
 import type { NewEvent } from "../../src/core/codec.ts";
 import type { Duration } from "../../src/core/duration.ts";
 import { parseDuration } from "../../src/core/duration.ts";
+import type { Event } from "../../src/core/event.ts";
 import { parseName, parseRunId, parseWorkflowId } from "../../src/core/ids.ts";
 import { parsePayload } from "../../src/core/payload.ts";
 import { parseRetryPolicy } from "../../src/core/retry.ts";
 import { fromToken, toToken } from "../../src/engine/task-token.ts";
 import { parseWorkerFrame } from "../../src/engine/worker-frames.ts";
+import { accessSchemas } from "../../src/http/access.ts";
+import { callsSchema } from "../../src/http/calls.ts";
+import { events as eventForms } from "../../src/http/forms.ts";
 import { toStreamRequest, pagesOf, streamForms } from "../../src/http/event-stream.ts";
 import { WorkRequestSchema, WorkResponseSchema } from "../../src/http/gen/aion/v1/workers_pb.ts";
 import { operationsFor, readQuery } from "../../src/http/operations.ts";
+import { plain } from "../../src/http/plain-json.ts";
+import { parseJson } from "../../src/http/request-context.ts";
 import { parseRequest } from "../../src/http/requests.ts";
+import { places, toRequest } from "../../src/http/rpc.ts";
 import {
   fromWorkRequest,
   fromWorkResponse,
@@ -41,14 +52,17 @@ import type { EngineFrame, WorkerFrame } from "../../src/protocol/frames.ts";
 import { parseNamespace } from "../../src/server/namespaces.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { parseCursor } from "../../src/store/commit.ts";
+import { decodeLog, encodeLog } from "../../src/store/run-log.ts";
+import type { LogLine } from "../../src/store/run-log.ts";
 import { events as eventsOfAllForms } from "../http/serve.ts";
 import { spoiled, spoiledBytes, spoiledText, valuesOf } from "./json.ts";
+import type { JsonForm } from "./json.ts";
 import { decodeUnderLaw } from "./law.ts";
 
 const minutes = Number(process.env["AION_FUZZ_MINUTES"] ?? 0);
 /** Of one border, in a run of `npm test`. */
 const numRuns = minutes === 0 ? 150 : 1_000_000_000;
-const borderCount = 24;
+const borderCount = 30;
 const msPerBorder = (minutes * 60_000) / borderCount;
 const settings: fc.Parameters<unknown> =
   minutes === 0
@@ -104,6 +118,26 @@ describe("requests over HTTP", () => {
   );
 
   it(
+    "many in one, for keys and of the audit log, and what is no JSON",
+    async () => {
+      expect.hasAssertions();
+      const schemas = { ...accessSchemas, calls: callsSchema };
+      for (const [name, schema] of Object.entries(schemas)) {
+        const values = valuesOf(z.toJSONSchema(schema, { io: "input" }) as JsonForm);
+        await fuzz(spoiled(values), async (value) => {
+          await decodeUnderLaw(() => parseRequest<unknown>(schema, value, name));
+        });
+      }
+      const body = JSON.stringify({ calls: [{ operation: "start", request: { workflowType: "é" } }] });
+      await fuzz(spoiledBytes(fc.constant(new TextEncoder().encode(body))), async (bytes) => {
+        const { value } = await decodeUnderLaw(() => parseJson(bytes));
+        if (value !== undefined) await decodeUnderLaw(() => parseRequest(callsSchema, value, "calls"));
+      });
+    },
+    testTimeoutMs,
+  );
+
+  it(
     "subscriptions to streams",
     async () => {
       expect.hasAssertions();
@@ -132,6 +166,57 @@ describe("requests over HTTP", () => {
           controller.abort();
           await pages.return(undefined);
         });
+      });
+    },
+    testTimeoutMs,
+  );
+});
+
+const uint32Max = 2 ** 32 - 1;
+
+describe("requests over gRPC", () => {
+  it.each(operations.map((operation) => [operation.method, operation] as const))(
+    "%s, as bytes",
+    async (method, { schema, form }) => {
+      const [service, local] = places[method];
+      const desc = service.method[local]?.input;
+      if (desc === undefined) throw new Error(`the protocol has no ${local}`);
+      const { archive: _archive, ...properties } = form.properties ?? {};
+      const required = form.required?.filter((field) => field in properties) ?? [];
+      // As large as a whole number may be there.
+      const values = valuesOf(
+        JSON.parse(JSON.stringify({ ...form, properties, required }), (key, value: unknown) =>
+          key === "maximum" && Number(value) > uint32Max ? uint32Max : value,
+        ) as JsonForm,
+      );
+      // The same request as over HTTP, whichever way it comes.
+      const bytesOf = (value: unknown): Uint8Array =>
+        toBinary(desc, fromJson(desc, plain({ ...(value as object), namespace: "n" })));
+      let takenCount = 0;
+      for (const value of fc.sample(values, { numRuns: 100, seed: 1 })) {
+        const { namespace, ...request } = toRequest(
+          { input: desc } as DescMethod,
+          fromBinary(desc, bytesOf(value)),
+        );
+        const [over, direct] = [
+          await decodeUnderLaw(() => parseRequest(schema, request, method)),
+          await decodeUnderLaw(() => parseRequest(schema, value, method)),
+        ];
+        expect([namespace, over.code]).toEqual(["n", direct.code]);
+        takenCount += 1;
+      }
+      expect(takenCount).toBe(100);
+      await fuzz(spoiledBytes(values.map(bytesOf)), async (bytes) => {
+        let message: Message;
+        try {
+          message = fromBinary(desc, bytes);
+        } catch {
+          // Connect answers that with `invalid_argument`.
+          return;
+        }
+        await decodeUnderLaw(() =>
+          parseRequest(schema, toRequest({ input: desc } as DescMethod, message), method),
+        );
       });
     },
     testTimeoutMs,
@@ -411,6 +496,25 @@ describe("what lies in a store", () => {
   );
 
   it(
+    "as lines that workflow code said",
+    async () => {
+      const entries = fc.array(
+        fc.record({ level: fc.constantFrom("info", "warn"), message: fc.string(), fields: payload }),
+        { minLength: 1 },
+      );
+      await fuzz(entries, async (lines) => {
+        const [encoded] = encodeLog([{ seq: 1, saidAt: 5, lines: lines as unknown as readonly LogLine[] }]);
+        expect(decodeLog({ seq: 1, saidAt: 5, text: encoded?.text ?? "" }).lines).toEqual(lines);
+      });
+      await fuzz(spoiledText(entries.map((lines) => JSON.stringify(lines))), async (text) => {
+        const { code } = await decodeUnderLaw(() => decodeLog({ seq: 1, saidAt: 5, text }));
+        if (code !== undefined) expect(code).toBe("store_corrupt");
+      });
+    },
+    testTimeoutMs,
+  );
+
+  it(
     "behind cursors",
     async () => {
       expect.hasAssertions();
@@ -502,7 +606,36 @@ describe("what people write", () => {
   );
 });
 
+/** What is meant within itself. */
+const failureForm: JsonForm = {
+  type: "object",
+  properties: { kind: { const: "application" }, message: { type: "string" }, details: {} },
+  required: ["kind", "message"],
+};
+
 describe("what a client takes for an answer", () => {
+  it.each(Object.entries(eventForms))("events as they are told: %s", async (_type, schema) => {
+    const form = JSON.parse(
+      JSON.stringify(z.toJSONSchema(schema, { io: "output" })),
+      (_key, value: unknown) =>
+        typeof value === "object" && value !== null && "$ref" in value ? failureForm : value,
+    ) as JsonForm;
+    // What may be anything is a payload, which is text to programs.
+    const isAny = ({ type, const: one, anyOf, enum: some }: JsonForm): boolean =>
+      [type, one, anyOf, some].every((part) => part === undefined);
+    const payloads = Object.entries(form.properties ?? {}).flatMap(([field, of]) =>
+      isAny(of) ? [field] : [],
+    );
+    await fuzz(valuesOf(form), async (json) => {
+      const { value } = await decodeUnderLaw(() => eventFromJson(json as JsonObject));
+      for (const field of payloads.filter((of) => of in (value as object)))
+        expect([field, typeof (value as JsonObject)[field]]).toEqual([field, "string"]);
+      expect(JSON.parse(JSON.stringify(eventToJson(value as Event)))).toEqual(
+        JSON.parse(JSON.stringify(json)),
+      );
+    });
+  });
+
   it(
     "from anything that listens at the address",
     async () => {

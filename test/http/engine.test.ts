@@ -1,5 +1,9 @@
 /** An engine behind HTTP, met by the same client as one in this process. */
 import { createServer } from "node:net";
+import { fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { Code, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { Client, fromAttributes } from "../../src/client/index.ts";
@@ -7,6 +11,7 @@ import { apiPrefix, routes } from "../../src/client/routes.ts";
 import type { Route } from "../../src/client/routes.ts";
 import type { FeedEvent, Service } from "../../src/client/service.ts";
 import { Engine } from "../../src/embedded/engine.ts";
+import { ScheduleService } from "../../src/http/gen/aion/v1/schedules_pb.ts";
 import { answerHttp } from "../../src/http/node-http.ts";
 import { replyNames, replySchemas } from "../../src/http/replies.ts";
 import {
@@ -226,6 +231,52 @@ describe("a client of a server", () => {
         },
       },
     ]);
+  });
+
+  it("schedules hand on search attributes that came over HTTP and gRPC, and say which", async () => {
+    const attributes = { source: "nightly", since: new Date(1e12), tags: ["a,b", "é"], level: 2.5, on: true };
+    const sent = { ...attributes, since: { at: 1e12 } };
+    const spec = { every: "1 day" };
+    const overHttp = await remote.schedules.create("s", order, { amount: 5 }, { ...spec, attributes });
+    const client = createClient(ScheduleService, createGrpcTransport({ baseUrl: url }));
+    const namespace = "default";
+    const action = { workflowType: "order", input: fromJson(ValueSchema, { amount: 6 }) };
+    await client.createSchedule({
+      namespace,
+      scheduleId: "g",
+      spec: { intervals: [{ everyMs: 86_400_000 }] },
+      overlap: "allow-all",
+      action: { ...action, attributes: sent },
+    });
+    const overGrpc = remote.schedules.get("g");
+    for (const schedule of [overHttp, overGrpc]) {
+      const { scheduleId } = schedule;
+      expect((await schedule.describe()).action.attributes).toEqual(sent);
+      const told = await client.describeSchedule({ namespace, scheduleId });
+      expect(told.action?.attributes).toEqual(sent);
+      await schedule.trigger();
+    }
+    const where = { source: "nightly", since: { from: new Date(1e12) }, tags: "é", level: 2.5, on: true };
+    await expect.poll(() => remote.count({ where })).toBe(2);
+    // None takes them away; what is refused changes nothing.
+    const refused = { code: "attribute_invalid" };
+    await expect(
+      overHttp.update({ workflow: order, input: { amount: 5 }, attributes: { "a b": 1 } }),
+    ).rejects.toMatchObject(refused);
+    await expect(
+      client.updateSchedule({ namespace, scheduleId: "g", action: { ...action, attributes: { a: [1] } } }),
+    ).rejects.toMatchObject({ code: Code.InvalidArgument });
+    expect((await overGrpc.describe()).action.attributes).toEqual(sent);
+    await client.updateSchedule({
+      namespace,
+      scheduleId: "g",
+      action: { ...action, attributes: { a: "b" } },
+    });
+    await overHttp.update({ workflow: order, input: { amount: 5 } });
+    expect((await overGrpc.describe()).action.attributes).toEqual({ a: "b" });
+    expect((await overHttp.describe()).action.attributes).toBeUndefined();
+    await overGrpc.trigger();
+    await expect.poll(() => remote.count({ where: ["a=b"] })).toBe(1);
   });
 
   it("follows the events of all runs, and goes on where the connection broke", async () => {

@@ -90,8 +90,6 @@ describe.each(transports)("%s", (_name, open) => {
       result: answering({ status: "failed", runId: "r1", failure } as const),
       describe: answering({
         ...run,
-        resetOf: { workflowId: "z", runId: "r0", toSeq: 3, at: 1_700_000_000_000 },
-        resetTo: "r2",
         input,
         failure,
         pendingActivities: [{ ordinal: 0, activityType: "x", attempt: 1, failedCount: 0, state: "running" }],
@@ -99,6 +97,9 @@ describe.each(transports)("%s", (_name, open) => {
         pendingChildren: [],
         pendingUpdates: [{ updateId: "u1", name: "move", acceptedAt: 6.5 }],
         isCancelRequested: true,
+        resetOf: { workflowId: "o", runId: "r0", toSeq: 4, at: 7.5, reason: "once more", requestId: "q1" },
+        resetTo: "r2",
+        reopened: { count: 3, at: 8.5, requestId: "q2" },
         historySize: {
           events: 3,
           bytes: 5_000_000_000,
@@ -208,9 +209,10 @@ describe.each(transports)("%s", (_name, open) => {
       pendingTimers: [{ ordinal: -1, fireAt: 5.5 }],
       runs: [{ historyLength: 3 }],
       attributes: run.attributes,
-      parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
-      resetOf: { workflowId: "z", runId: "r0", toSeq: 3, at: 1_700_000_000_000 },
+      resetOf: { workflowId: "o", runId: "r0", toSeq: 4, at: 7.5, reason: "once more", requestId: "q1" },
       resetTo: "r2",
+      reopened: { count: 3, at: 8.5, requestId: "q2" },
+      parked: { count: 2, activities: [{ taskQueue: "q", parkedAt: 5.5 }] },
     });
     const where = ["amount>=5", "region in (eu, us)"];
     expect(await workflows.list({ isBlocked: false, limit: 2, where, withAttributes: true })).toMatchObject({

@@ -19,7 +19,8 @@ const badEnds: Readonly<Record<JobWay, string>> = {
   cancel: "cancelled",
   "time-out": "timed-out",
 };
-const runTimeoutMs = 700;
+/** Longer than all of its work takes on a loaded machine. */
+const runTimeoutMs = 2_000;
 const reopeningsMax = 40;
 
 export class Job implements Part {

@@ -13,10 +13,10 @@ function newDirectory(): string {
 
 const seed = String(seedOfCommit());
 
-// I-1, I-3, I-8, I-9, I-10, I-20, I-26, I-32, I-33, I-58, I-59
+// I-1, I-3, I-8, I-9, I-10, I-20, I-26, I-32, I-33, I-58, I-59, I-60, I-61, I-62, I-63
 it(
-  `updates, pauses, reopenings and schedules hold while their process dies of kill -9 (seed ${seed})`,
-  { timeout: 180_000 },
+  `what operators and callers do to runs holds while their process dies of kill -9 (seed ${seed})`,
+  { timeout: 400_000 },
   async () => {
     const end = await playOperations({ directory: newDirectory(), seed, isServed: false, lastsMs: 5_000 });
     expect(end.violations).toEqual([]);
@@ -25,10 +25,10 @@ it(
   },
 );
 
-// I-1, I-3, I-7, I-8, I-9, I-10, I-20, I-26, I-32, I-33, I-58, I-59
+// I-1, I-3, I-7, I-8, I-9, I-10, I-20, I-26, I-32, I-33, I-58, I-59, I-60, I-61, I-62, I-63
 it(
-  `they hold while a server, its code host and its workers die, over connections that break (seed ${seed})`,
-  { timeout: 180_000 },
+  `it holds while a server, its code host and its workers die, over connections that break (seed ${seed})`,
+  { timeout: 400_000 },
   async () => {
     const end = await playOperations({ directory: newDirectory(), seed, isServed: true, lastsMs: 7_000 });
     expect(end.violations).toEqual([]);

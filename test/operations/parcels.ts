@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "../../src/client/json-form.ts";
 import { nullPayload } from "../../src/core/payload.ts";
 import type { Attributes } from "../../src/core/attributes.ts";
-import { attributesIn } from "./attributes-in.ts";
+import { attributesIn } from "../torture/attributes-in.ts";
 import type { Cast, Part, Read } from "./part.ts";
 import { endOf } from "./part.ts";
 

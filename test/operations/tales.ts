@@ -5,7 +5,7 @@ import type { ResetReply } from "../../src/client/service.ts";
 import type { Attributes } from "../../src/core/attributes.ts";
 import { isAionError } from "../../src/core/errors.ts";
 import type { Event } from "../../src/core/event.ts";
-import { attributesIn } from "./attributes-in.ts";
+import { attributesIn } from "../torture/attributes-in.ts";
 import { isEnd, ownEvents, segmentsOf } from "./laws.ts";
 import type { Cast, Part, Read } from "./part.ts";
 import { endOf } from "./part.ts";

@@ -1,10 +1,17 @@
 /** The same programs inline and packaged: what either records, the other replays without a difference. */
 import { sample } from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Event, EventOf } from "../../src/core/event.ts";
+import { parseRunId } from "../../src/core/ids.ts";
+import { copyRun } from "../../src/engine/copying.ts";
 import { guestScript } from "../../src/host/guest-script.ts";
 import { turnLine } from "../../src/host/turn-line.ts";
 import type { PackageCode } from "../../src/program/border.ts";
 import type { ProgramSource } from "../../src/program/program.ts";
+import { resetPoints } from "../../src/replay/reset-points.ts";
+import type { ResetPoint } from "../../src/replay/reset-points.ts";
+import type { RunRecord } from "../../src/store/contract.ts";
+import { overStore } from "../recovery/over-store.ts";
 import { anyScenario } from "../replay/arbitrary-program.ts";
 import type { Scenario } from "../replay/arbitrary-program.ts";
 import { programWorkflows } from "../replay/interpreter.ts";
@@ -69,11 +76,63 @@ async function demandSame(recording: Recording, program: Program, programs: Prog
   return replayCount;
 }
 
+/** What a run is copied as that goes on from there, as if it were in the store. */
+function copyAt(run: RunRecord, events: readonly Event[], point: ResetPoint): readonly Event[] {
+  const isLater = (event: Event): event is Event & EventOf<"SignalReceived"> =>
+    event.type === "SignalReceived" && event.seq > point.seq;
+  return copyRun(events, {
+    workflowId: run.workflowId,
+    runId: copyId,
+    version: run.version,
+    firstSeq: run.firstSeq,
+    at: (events.at(-1)?.recordedAt ?? 0) + 1,
+    point,
+    known: { signalIds: [], updateIds: [], cancelRequestIds: [], controlRequestIds: [] },
+    latestRunId: undefined,
+    carried: events.filter(isLater),
+    deadlines: {},
+    reason: undefined,
+    requestId: undefined,
+  });
+}
+
+const copyId = parseRunId("00000000-0000-4000-8000-000000000000");
+
+/** Both codes on the histories that runs have which are reset, and how many there were. */
+async function demandSameCopies(
+  recording: Recording,
+  program: Program,
+  programs: ProgramSource,
+): Promise<number> {
+  const workflows = programWorkflows(recording.outside, { subject: program });
+  const { store: recorded } = recording.world;
+  let copyCount = 0;
+  for (const run of await runsOf(recording)) {
+    const events = await recorded.readSegment(run, run.firstSeq, 10_000);
+    const points = resetPoints(events);
+    const some = new Set([points[0], points[Math.floor(points.length / 2)], points.at(-1)]);
+    for (const point of some) {
+      if (point === undefined) continue;
+      const copied = copyAt(run, events, point);
+      const store = overStore(recorded, {
+        readSegment: async (_run, from) => copied.filter(({ seq }) => seq >= from),
+      });
+      const copy: RunRecord = { ...run, runId: copyId, headSeq: copied.at(-1)?.seq ?? 0 };
+      const inline = await replay({ store, run: copy, workflows });
+      expect(inline.commands).not.toBe("");
+      expect(await replay({ store, run: copy, workflows, programs })).toEqual(inline);
+      copyCount += 1;
+    }
+  }
+  return copyCount;
+}
+
 describe("packaged code", () => {
   it("replays what inline code recorded, and the other way round", { timeout: 120_000 }, async () => {
     // I-41, I-45
     const guest = await guestScript();
     let replayCount = 0;
+    let copyCount = 0;
     for (const scenario of scenarios()) {
       const { program } = scenario;
       const code = await packed(program);
@@ -85,8 +144,11 @@ describe("packaged code", () => {
         (_inline, { scheduler }) => hostPackage(code, workflowTypes, turnLine(guest, scheduler)).programs,
       );
       replayCount += await demandSame(recording, program, programs);
+      // I-61
+      copyCount += await demandSameCopies(recording, program, programs);
     }
     expect(replayCount).toBeGreaterThan(scenarioCount * 6);
+    expect(copyCount).toBeGreaterThan(scenarioCount * 3);
   });
 
   it("is told apart by the histories if it is not the same", async () => {
@@ -99,5 +161,8 @@ describe("packaged code", () => {
     const code = await packed({ ...program, result: "done otherwise" });
     const { programs } = hostPackage(code, workflowTypes, turnLine(await guestScript(), immediately));
     await expect(demandSame(recording, program, programs)).rejects.toMatchObject({ code: "nondeterminism" });
+    await expect(demandSameCopies(recording, program, programs)).rejects.toMatchObject({
+      name: "AssertionError",
+    });
   });
 });

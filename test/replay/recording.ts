@@ -123,16 +123,23 @@ function tracing(programs: ProgramSource, log: CommandLog): ProgramSource {
 /** The commands of each run, as text: those that its latest instance has issued since its start. */
 class CommandLog {
   readonly #byRun = new Map<string, string[]>();
+  #latest: readonly string[] = [];
 
   begin({ runId }: InstanceInit): (turn: Turn) => void {
     const issued: string[] = [];
     this.#byRun.set(runId, issued);
+    this.#latest = issued;
     return ({ commands }) => {
       for (const command of commands) {
         // Stacks name frames of whoever called.
         issued.push(JSON.stringify(command, (key, value: unknown) => (key === "stack" ? undefined : value)));
       }
     };
+  }
+
+  /** Of the instance that was begun last. The code of a copy calls itself what the run was called that it is a copy of. */
+  get latest(): string {
+    return this.#latest.join("\n");
   }
 
   of(runId: string): string {
@@ -255,7 +262,7 @@ export async function replay(of: {
   const replayed = {
     state: describeState(loaded.state),
     account: await accountOf(loaded.instance),
-    commands: log.of(run.runId),
+    commands: log.latest,
     liveCount: loaded.live.length,
   };
   loaded.instance.dispose();

@@ -3,6 +3,7 @@ import { isAionError } from "../../src/core/errors.ts";
 import { isTerminal, projectStatus } from "../../src/core/status.ts";
 import type { RunRecord, Store } from "../../src/store/contract.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
+import { attributesIn } from "./attributes-in.ts";
 import type { Said } from "./workload.ts";
 import { allIds, isDoomed, idOfIndex, orderIds, resultOfOrder } from "./workload.ts";
 
@@ -12,7 +13,16 @@ interface Read {
   readonly feed: readonly Event[];
 }
 
-const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled", "ended", "ran"]);
+const audited: ReadonlySet<string> = new Set([
+  "started",
+  "signalled",
+  "cancelled",
+  "resumed",
+  "reset",
+  "forked",
+  "ended",
+  "ran",
+]);
 
 /**
  * Holds what a file contains against what was said to the outside world while it came to be.
@@ -20,7 +30,8 @@ const audited: ReadonlySet<string> = new Set(["started", "signalled", "cancelled
  * Owner: one file, over all the lives of its victims. Laws that it checks, by the numbers of docs/invariants.md:
  * I-1, I-2, I-3 what was acknowledged is there; I-8 no execution after a recorded outcome; I-9 no execution before
  * its record; I-10 attempts without gaps, none twice, none before its backoff is over; I-22 each signal once;
- * I-28 no timer before its instant; I-34, I-36, I-37, I-40 histories are gapless, only grow, and end once. The feed is the
+ * I-28 no timer before its instant; I-34, I-36, I-37, I-40 histories are gapless, only grow, and end once; I-60 what waits for an operator is not tried; I-61, I-62 a reset and a
+ * fork are there once; I-63 a run is found by what its history says. The feed is the
  * histories in one order, to which every life adds at its end.
  */
 export class Audit {
@@ -73,6 +84,8 @@ export class Audit {
     this.#checkAttempts(events);
     this.#checkSaid(read);
     this.#checkTimes(read.histories);
+    this.#checkParked(read.histories);
+    this.#checkAttributes(read);
     this.#settled = new Set([...events].filter(([, trail]) => trail.some(isOutcome)).map(([key]) => key));
     return read;
   }
@@ -205,6 +218,28 @@ export class Audit {
           if (histories.get(what.id)?.some((event) => event.type === "WorkflowCancelRequested") !== true)
             this.#violate(`the cancellation of ${what.id} was acknowledged, and is not there`);
           break;
+        case "resumed": {
+          // I-60
+          const made = histories
+            .get(what.id)
+            ?.filter((event) => event.type === "ActivityResumed" && event.requestId === what.requestId);
+          if (made?.length !== 1)
+            this.#violate(`${what.requestId} was acknowledged, and is there ${made?.length} times`);
+          break;
+        }
+        case "reset":
+        case "forked": {
+          // I-61, I-62
+          const made = histories
+            .get(what.id)
+            ?.filter((event) => event.type === "WorkflowStarted" && event.resetOf !== undefined);
+          const [start] = made ?? [];
+          if (made?.length !== 1 || start?.type !== "WorkflowStarted" || start.runId !== what.runId)
+            this.#violate(
+              `${what.said} ${what.id} was told run ${what.runId}, and has ${JSON.stringify(made)}`,
+            );
+          break;
+        }
         case "ended": {
           const end = histories.get(what.id)?.at(-1);
           const isSame =
@@ -221,6 +256,33 @@ export class Audit {
           break;
         default:
       }
+    }
+  }
+
+  #checkParked(histories: ReadonlyMap<string, readonly Event[]>): void {
+    for (const [id, history] of histories) {
+      const parked = new Set<number>();
+      for (const event of history) {
+        if (event.type === "WorkflowStarted" || event.type === "WorkflowReset") parked.clear();
+        if (event.type === "ActivityParked") parked.add(event.ordinal);
+        if (event.type === "ActivityResumed") for (const ordinal of event.ordinals) parked.delete(ordinal);
+        // I-60
+        if (event.type === "ActivityStarted" && parked.has(event.ordinal))
+          this.#violate(`${id}: activity ${event.ordinal} was tried while it waited for an operator`);
+      }
+    }
+  }
+
+  #checkAttributes({ histories, runs }: Read): void {
+    for (const { workflowId, firstSeq, headSeq, attributes } of runs) {
+      const recorded = JSON.stringify(
+        attributesIn((histories.get(workflowId) ?? []).slice(firstSeq - 1, headSeq)),
+      );
+      // I-63
+      if (JSON.stringify(attributes ?? {}) !== recorded)
+        this.#violate(
+          `a run of ${workflowId} is found by ${JSON.stringify(attributes)}, and its history says ${recorded}`,
+        );
     }
   }
 
@@ -258,7 +320,10 @@ export async function readFile(path: string): Promise<Read> {
 async function readStore(store: Store): Promise<Read> {
   const runs: RunRecord[] = [];
   for (let cursor: string | undefined; ;) {
-    const page = await store.list({}, { limit: 500, ...(cursor === undefined ? {} : { cursor }) });
+    const page = await store.list(
+      {},
+      { limit: 500, withAttributes: true, ...(cursor === undefined ? {} : { cursor }) },
+    );
     runs.push(...page.runs);
     cursor = page.nextCursor;
     if (cursor === undefined) break;

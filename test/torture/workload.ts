@@ -2,8 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Engine, EngineOptions } from "aion";
 import { isAionError } from "aion";
 import {
+  ApplicationFailure,
   CancelledFailure,
   activity,
+  attributes,
   child,
   continueAsNew,
   expose,
@@ -25,6 +27,9 @@ export type Said =
   | { readonly said: "started"; readonly id: string }
   | { readonly said: "signalled"; readonly id: string; readonly signalId: string }
   | { readonly said: "cancelled"; readonly id: string }
+  | { readonly said: "resumed"; readonly id: string; readonly requestId: string }
+  | { readonly said: "reset"; readonly id: string; readonly requestId: string; readonly runId: string }
+  | { readonly said: "forked"; readonly id: string; readonly runId: string }
   | { readonly said: "ended"; readonly id: string; readonly result: unknown }
   /** A query was answered. */
   | { readonly said: "answered"; readonly id: string; readonly answer: string }
@@ -71,6 +76,11 @@ export function isDoomed(index: number): boolean {
   return index % doomedEvery === doomedEvery - 1;
 }
 
+/** One of whose activities waits for an operator. */
+function isAsking(index: number): boolean {
+  return index % doomedEvery === 0;
+}
+
 export function idOfIndex(index: number): string {
   return isDoomed(index) ? `doomed-${index}` : `order-${index}`;
 }
@@ -84,12 +94,20 @@ export function orderIds(total: number): readonly string[] {
 
 /** Every workflow id that is there when the script is done. */
 export function allIds(total: number): readonly string[] {
-  const ids = Array.from({ length: total }, (_, index) => idOfIndex(index));
-  return [tallyId, ...ids, ...orderIds(total).map((id) => `${id}-leaf`)];
+  const indexes = Array.from({ length: total }, (_, index) => index);
+  return [
+    tallyId,
+    ...indexes.map(idOfIndex),
+    ...indexes.filter(isDoomed).map((index) => forkOf(idOfIndex(index))),
+    ...orderIds(total).map((id) => `${id}-leaf`),
+  ];
 }
+
+const forkOf = (id: string): string => `${id}-fork`;
 
 export interface OrderInput {
   readonly id: string;
+  readonly isAsking: boolean;
   readonly sleepMs: number;
   readonly padding: string;
 }
@@ -121,11 +139,12 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
     readonly id: string;
     readonly name: string;
     readonly failsOnce?: boolean;
+    readonly asksOnce?: boolean;
   }
   const work = activity(
     "work",
     { retry: { maxAttempts: 5, initialDelay: 4, jitter: 0 } },
-    async ({ id, name, failsOnce }: Work, task) => {
+    async ({ id, name, failsOnce, asksOnce }: Work, task) => {
       const key = task.idempotencyKey;
       say({
         said: "ran",
@@ -137,6 +156,8 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
         at: Date.now(),
       });
       if (failsOnce === true && task.attempt === 1) throw new Error("the first time it fails");
+      if (asksOnce === true && task.attempt === 1)
+        throw new ApplicationFailure("somebody has to look at it", { park: true });
       await delay(task.attempt % 2);
       return `${id}:${name}`;
     },
@@ -144,21 +165,24 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
 
   const leaf = workflow("leaf", (id: string) => work({ id, name: "leaf" }));
 
-  const order = workflow("order", async ({ id, sleepMs }: OrderInput) => {
+  const order = workflow("order", async ({ id, sleepMs, isAsking: asksOnce }: OrderInput) => {
     let at = "reserving";
     expose(stage, () => at);
+    attributes.set({ order: id, at });
     const reserved = await work({ id, name: "reserve" });
     at = "waiting";
     const one = await receive(note);
     await sleep(sleepMs);
     at = "working";
+    attributes.set({ at, isAsking: asksOnce ? true : null });
     const both = await Promise.all([
-      work({ id, name: "left" }),
+      work({ id, name: "left", asksOnce }),
       work({ id, name: "right", failsOnce: true }),
     ]);
     const picked = sideEffect(() => `${id}:${Math.random()}`);
     const two = await receive(note);
     at = "leaf";
+    attributes.set({ at: null });
     const [leafResult] = await Promise.all([
       child(leaf, `${id}-leaf`, { id: `${id}-leaf` }),
       signalWorkflow(tallyId, mark, id),
@@ -193,9 +217,9 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
     const padding = "x".repeat(script.padding ?? 0);
     const sleepMs = script.sleepMs ?? 3;
 
-    async function runOrder(id: string): Promise<unknown> {
+    async function runOrder(id: string, asks: boolean): Promise<unknown> {
       const run = await patiently("start", () =>
-        client.start(order, { id, sleepMs, padding }, { id, requestId: `${id}-request` }),
+        client.start(order, { id, isAsking: asks, sleepMs, padding }, { id, requestId: `${id}-request` }),
       );
       say({ said: "started", id });
       for (const text of ["one", "two"]) {
@@ -204,27 +228,55 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
         await patiently("signal", () => run.signal(note, { text: signalId, padding }, { signalId }));
         say({ said: "signalled", id, signalId });
       }
-      const result = await patiently("result", () => run.result());
+      const ended = patiently("result", () => run.result());
+      ended.catch(() => undefined);
+      if (asks) await Promise.race([resume(id), ended]);
+      const result = await ended;
       say({ said: "ended", id, result });
       return result;
+    }
+
+    /** Of one that waits for an operator, or will; it need not, if its attempt was lost. */
+    async function resume(id: string): Promise<void> {
+      const requestId = `${id}-resume`;
+      for (;;) {
+        try {
+          await patiently("resumeActivity", () => client.get(id).resumeActivity({ requestId }));
+          return say({ said: "resumed", id, requestId });
+        } catch (error) {
+          if (isAionError(error) && error.code === "run_closed") return;
+          if (!isAionError(error) || error.code !== "activity_not_parked") throw error;
+          await delay(2);
+        }
+      }
     }
 
     async function runDoomed(id: string): Promise<unknown> {
       const run = await patiently("start", () => client.start(doomed, id, { id }));
       say({ said: "started", id });
-      try {
-        await patiently("cancel", () => run.cancel("as the script says"));
-      } catch (error) {
-        // Cancelled and ended in an earlier life.
-        if (!isAionError(error) || error.code !== "run_closed") throw error;
-      }
+      const fork = await patiently("fork", () => run.fork(forkOf(id), { toSeq: 1 }));
+      say({ said: "forked", id: forkOf(id), runId: fork.runId ?? "" });
+      await orClosed(() => patiently("terminate", () => fork.terminate()));
+      const requestId = `${id}-reset`;
+      const next = await patiently("reset", () => run.reset({ toSeq: 1, requestId }));
+      say({ said: "reset", id, requestId, runId: next.runId ?? "" });
+      await orClosed(() => patiently("cancel", () => client.get(id).cancel("as the script says")));
       say({ said: "cancelled", id });
       try {
-        return await patiently("result", () => run.result());
+        return await patiently("result", () => client.get(id).result());
       } catch (error) {
         if (!(error instanceof CancelledFailure)) throw error;
         say({ said: "ended", id, result: "cancelled" });
         return "cancelled";
+      }
+    }
+
+    /** It was done, and the run has ended, in an earlier life. */
+    async function orClosed(call: () => Promise<void>): Promise<void> {
+      try {
+        await call();
+      } catch (error) {
+        if (!isAionError(error) || error.code !== "run_closed") throw error;
       }
     }
 
@@ -262,7 +314,7 @@ export function defineWorkload(say: (what: Said) => void, isLiar = false) {
     }
 
     const run = (index: number): Promise<unknown> =>
-      isDoomed(index) ? runDoomed(idOfIndex(index)) : runOrder(idOfIndex(index));
+      isDoomed(index) ? runDoomed(idOfIndex(index)) : runOrder(idOfIndex(index), isAsking(index));
     return { startTally, run };
   }
 

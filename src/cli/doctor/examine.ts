@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import process from "node:process";
-import type { FetchSendOptions } from "../../client/fetch-send.ts";
+import type { RemoteOptions } from "../../client/remote.ts";
 import { pingLocal } from "../../local/client.ts";
 import type { OwnerFacts } from "../../store/sqlite/owner.ts";
 import { thisVersion } from "../../store/sqlite/version.ts";
@@ -30,7 +30,7 @@ export interface ExamineOptions {
   /** The file of the store; without it the machine alone is looked at. */
   readonly path?: string | undefined;
   /** Instead of a store. */
-  readonly server?: FetchSendOptions | undefined;
+  readonly server?: RemoteOptions | undefined;
   /** How long the integrity of the file may be looked at. */
   readonly integrityTimeoutMs: number;
   readonly onFinding?: (finding: Finding) => void;

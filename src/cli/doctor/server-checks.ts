@@ -1,12 +1,15 @@
 import { fetchSend } from "../../client/fetch-send.ts";
-import type { FetchSendOptions } from "../../client/fetch-send.ts";
+import type { RemoteOptions } from "../../client/remote.ts";
+import { connectRemote } from "../../client/remote.ts";
 import { livePath, readyPath } from "../../client/routes.ts";
+import type { NamespaceSummary } from "../../client/server-client.ts";
 import { listNamespaces } from "../../client/server-client.ts";
 import { isAionError } from "../../core/errors.ts";
 import { messageOf } from "../../core/payload.ts";
 import { formatSpan } from "../instant.ts";
 import type { CheckName, Facts, Finding } from "./finding.ts";
 import { failed, ok, skipped, warning } from "./finding.ts";
+import { checkBlocked, checkParked } from "./store-checks.ts";
 
 const timeoutMs = 3_000;
 /** The header that tells the time tells seconds. */
@@ -31,8 +34,8 @@ export function parseLive(text: string): Live | undefined {
   }
 }
 
-/** Whether a server is there and takes calls, its version, its clock, and its namespaces. */
-export async function* lookAtServer(server: FetchSendOptions, own: string): AsyncGenerator<Finding> {
+/** Whether a server is there and takes calls, its version, its clock, its namespaces, and what waits in them for somebody to act. */
+export async function* lookAtServer(server: RemoteOptions, own: string): AsyncGenerator<Finding> {
   const { url } = server;
   const askedAt = Date.now();
   let clock: string | undefined;
@@ -45,7 +48,13 @@ export async function* lookAtServer(server: FetchSendOptions, own: string): Asyn
     },
   });
   const ask = (path: string): ReturnType<typeof send> => send({ verb: "GET", path, timeoutMs });
-  const rest = ["namespaces", "version", "clock"] as const satisfies readonly CheckName[];
+  const rest = [
+    "namespaces",
+    "version",
+    "clock",
+    "blocked",
+    "parked",
+  ] as const satisfies readonly CheckName[];
   let live: Live | undefined;
   let isReady: boolean;
   try {
@@ -73,16 +82,27 @@ export async function* lookAtServer(server: FetchSendOptions, own: string): Asyn
         "It is starting, or draining before it ends: ask again in some seconds, and look at its log.",
         facts,
       );
-  yield await checkNamespaces(server);
+  const namespaces = await findNamespaces(server);
+  yield checkNamespaces(namespaces);
   yield version === undefined
     ? skipped("version", "the server tells it to callers that it knows")
     : checkServerVersion(version, own);
   yield checkServerClock(clock, now);
+  yield* lookAtWaiting(server, namespaces);
 }
 
-async function checkNamespaces(server: FetchSendOptions): Promise<Finding> {
+type Namespaces = readonly NamespaceSummary[] | { readonly error: unknown };
+
+async function findNamespaces(server: RemoteOptions): Promise<Namespaces> {
   try {
-    const namespaces = await listNamespaces(server);
+    return await listNamespaces(server);
+  } catch (error) {
+    return { error };
+  }
+}
+
+function checkNamespaces(namespaces: Namespaces): Finding {
+  if (!("error" in namespaces)) {
     const closed = namespaces.filter(({ state }) => state !== "open");
     const facts: Facts = { count: namespaces.length, unavailableCount: closed.length };
     if (closed.length === 0) return ok("namespaces", `${namespaces.length} of them, all open`, facts);
@@ -93,10 +113,52 @@ async function checkNamespaces(server: FetchSendOptions): Promise<Finding> {
       "Look at its store on the machine of the server: `aion doctor --store sqlite:…`. The others go on.",
       facts,
     );
-  } catch (error) {
-    const hint = isAionError(error) ? error.hint : "Look at the log of the server.";
-    return warning("namespaces", `they could not be listed: ${messageOf(error)}`, hint);
   }
+  const { error } = namespaces;
+  const hint = isAionError(error) ? error.hint : "Look at the log of the server.";
+  return warning("namespaces", `they could not be listed: ${messageOf(error)}`, hint);
+}
+
+interface Waiting {
+  readonly namespace: string;
+  readonly runCount: number;
+  readonly runningCount: number;
+  readonly blockedCount: number;
+  readonly parkedCount: number;
+}
+
+/** In the namespace that was named, or in all that are open. */
+async function* lookAtWaiting(server: RemoteOptions, namespaces: Namespaces): AsyncGenerator<Finding> {
+  const { namespace } = server;
+  const found = "error" in namespaces ? [] : namespaces.filter(({ state }) => state === "open");
+  const names = namespace === undefined ? found.map(({ name }) => name) : [namespace];
+  if (names.length === 0) {
+    yield* skipAll(["blocked", "parked"], "there is no namespace that could be asked");
+    return;
+  }
+  const waiting: Waiting[] = [];
+  try {
+    for (const name of names) {
+      const service = connectRemote({ ...server, namespace: name });
+      const [runCount, runningCount, blockedCount, parkedCount] = await Promise.all([
+        service.count({}),
+        service.count({ status: "running" }),
+        service.count({ isBlocked: true }),
+        service.count({ isParked: true }),
+      ]);
+      waiting.push({ namespace: name, runCount, runningCount, blockedCount, parkedCount });
+    }
+  } catch (error) {
+    yield* skipAll(["blocked", "parked"], `runs could not be counted: ${messageOf(error)}`);
+    return;
+  }
+  const sum = (name: Exclude<keyof Waiting, "namespace">): number =>
+    waiting.reduce((total, each) => total + each[name], 0);
+  const where = (name: "blockedCount" | "parkedCount"): readonly string[] =>
+    waiting.filter((each) => each[name] > 0).map((each) => each.namespace);
+  const [runCount, runningCount] = [sum("runCount"), sum("runningCount")];
+  yield checkBlocked({ runCount, runningCount, blockedCount: sum("blockedCount") }, where("blockedCount"));
+  yield checkParked({ runningCount, parkedCount: sum("parkedCount") }, where("parkedCount"));
 }
 
 export function checkServerVersion(version: string, own: string): Finding {

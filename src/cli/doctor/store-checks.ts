@@ -112,28 +112,44 @@ export function checkAttributes({ runCount, differing }: AttributeFacts): Findin
   );
 }
 
-export function checkBlocked({ blockedCount, runCount, runningCount }: StoreFacts): Finding {
+/** `namespaces`: of a server, those in which there are some. */
+export function checkBlocked(
+  { blockedCount, runCount, runningCount }: Pick<StoreFacts, "blockedCount" | "runCount" | "runningCount">,
+  namespaces: readonly string[] = [],
+): Finding {
   const facts: Facts = { runCount, runningCount, blockedCount };
   if (blockedCount === 0)
     return ok("blocked", `none is blocked of ${runningCount} running runs, ${runCount} in all`, facts);
   return warning(
     "blocked",
-    `${blockedCount} of ${runningCount} running runs cannot go on until somebody acts`,
+    `${blockedCount} of ${runningCount} running runs cannot go on until somebody acts${shownNamespaces(namespaces)}`,
     "`aion list --blocked` shows them, `aion describe ID` why.",
     facts,
   );
 }
 
-export function checkParked({ parkedCount, runningCount }: StoreFacts): Finding {
+/** `namespaces`: of a server, those in which there are some. */
+export function checkParked(
+  { parkedCount, runningCount }: Pick<StoreFacts, "parkedCount" | "runningCount">,
+  namespaces: readonly string[] = [],
+): Finding {
   const facts: Facts = { runningCount, parkedCount };
   if (parkedCount === 0)
     return ok("parked", `no activity waits for an operator, in ${runningCount} running runs`, facts);
   return warning(
     "parked",
-    `activities of ${parkedCount} of ${runningCount} running runs wait for an operator`,
+    `activities of ${parkedCount} of ${runningCount} running runs wait for an operator${shownNamespaces(namespaces)}`,
     "`aion list --parked` shows which, and why; `aion resume --parked` lets them go on when the cause is mended.",
     facts,
   );
+}
+
+const namespacesShown = 5;
+
+function shownNamespaces(names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const more = names.length > namespacesShown ? ` and ${names.length - namespacesShown} more` : "";
+  return `, in ${names.length === 1 ? "namespace" : "namespaces"} ${names.slice(0, namespacesShown).join(", ")}${more}`;
 }
 
 export function checkTimers(

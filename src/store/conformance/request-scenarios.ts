@@ -72,7 +72,7 @@ export const requestScenarios: readonly Scenario[] = [
         deployOf(first, { route: ["order"], requestId: "mine" }),
       ];
       for (const other of others) {
-        const details = await assertRejects(world.change(other), "invalid_argument");
+        const details = await assertRejects(world.change(other), "request_conflict");
         assert.deepEqual(details, { requestId: "mine" });
       }
       assert.deepEqual(await world.store.readCatalog(), before);

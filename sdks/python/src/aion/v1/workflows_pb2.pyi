@@ -230,7 +230,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class RunDescription(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "parked", "attributes", "reset_of", "reset_to")
+    __slots__ = ("workflow_id", "run_id", "workflow_type", "version", "status", "started_at", "closed_at", "history_length", "blocked", "parent_workflow_id", "input", "result", "failure", "pending_activities", "pending_timers", "pending_children", "is_cancel_requested", "pid", "runs", "history_size", "pending_updates", "paused", "parked", "attributes", "reset_of", "reset_to", "reopened")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +257,7 @@ class RunDescription(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     RESET_OF_FIELD_NUMBER: _ClassVar[int]
     RESET_TO_FIELD_NUMBER: _ClassVar[int]
+    REOPENED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     workflow_type: str
@@ -283,19 +284,36 @@ class RunDescription(_message.Message):
     attributes: _struct_pb2.Struct
     reset_of: ResetOf
     reset_to: str
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reset_of: _Optional[_Union[ResetOf, _Mapping]] = ..., reset_to: _Optional[str] = ...) -> None: ...
+    reopened: Reopening
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., workflow_type: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[str] = ..., started_at: _Optional[float] = ..., closed_at: _Optional[float] = ..., history_length: _Optional[int] = ..., blocked: _Optional[str] = ..., parent_workflow_id: _Optional[str] = ..., input: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., result: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., pending_activities: _Optional[_Iterable[_Union[PendingActivity, _Mapping]]] = ..., pending_timers: _Optional[_Iterable[_Union[PendingTimer, _Mapping]]] = ..., pending_children: _Optional[_Iterable[_Union[PendingChild, _Mapping]]] = ..., is_cancel_requested: bool = ..., pid: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., history_size: _Optional[_Union[HistorySize, _Mapping]] = ..., pending_updates: _Optional[_Iterable[_Union[PendingUpdate, _Mapping]]] = ..., paused: _Optional[_Union[Pause, _Mapping]] = ..., parked: _Optional[_Union[Parked, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reset_of: _Optional[_Union[ResetOf, _Mapping]] = ..., reset_to: _Optional[str] = ..., reopened: _Optional[_Union[Reopening, _Mapping]] = ...) -> None: ...
 
 class ResetOf(_message.Message):
-    __slots__ = ("workflow_id", "run_id", "to_seq", "at")
+    __slots__ = ("workflow_id", "run_id", "to_seq", "at", "reason", "request_id")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run_id: str
     to_seq: int
     at: float
-    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., at: _Optional[float] = ...) -> None: ...
+    reason: str
+    request_id: str
+    def __init__(self, workflow_id: _Optional[str] = ..., run_id: _Optional[str] = ..., to_seq: _Optional[int] = ..., at: _Optional[float] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class Reopening(_message.Message):
+    __slots__ = ("count", "at", "reason", "request_id")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    at: float
+    reason: str
+    request_id: str
+    def __init__(self, count: _Optional[int] = ..., at: _Optional[float] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("since", "reason")
