@@ -166,13 +166,7 @@ function toEvent(
     : { type: "ActivityFailed", failure: decision.failure, ...of };
 }
 
-<<<<<<< HEAD
-/** What a request was answered with that is in a history. */
-=======
-const pageEvents = 1_000;
-
 /** What a request was answered with that is in a history. Error: `invalid_argument` (the id has made another decision). */
->>>>>>> main
 async function findReply(
   store: Store,
   { workflowId, runId }: Pick<ParsedEnd, "workflowId" | "runId">,
