@@ -166,6 +166,11 @@ export const errorTable = {
       "The activity does not wait for an operator: it has its outcome, is being tried, or was resumed by somebody else; or none of the run does.",
     hint: "`aion describe` shows what the run waits for. Nothing was changed.",
   },
+  request_conflict: {
+    kind: "conflict",
+    cause: "The request id is taken by a request that asks for something else.",
+    hint: "Give each request an id of its own; only the same request, made again, has the same one. Nothing was changed.",
+  },
   run_blocked: {
     kind: "conflict",
     cause:

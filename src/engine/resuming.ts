@@ -166,7 +166,7 @@ function toEvent(
     : { type: "ActivityFailed", failure: decision.failure, ...of };
 }
 
-/** What a request was answered with that is in a history. Error: `invalid_argument` (the id has made another decision). */
+/** What a request was answered with that is in a history. Error: `request_conflict` (the id has made another decision). */
 async function findReply(
   store: Store,
   { workflowId, runId }: Pick<ParsedEnd, "workflowId" | "runId">,

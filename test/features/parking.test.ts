@@ -432,7 +432,7 @@ describe("an operator's decision", () => {
       if (crash) await t.crash();
       for (const other of others) {
         expect(await errorOf(run.resumeActivity(other))).toMatchObject({
-          code: "invalid_argument",
+          code: "request_conflict",
           message: expect.stringContaining('"night-1"') as unknown,
         });
       }
@@ -442,7 +442,7 @@ describe("an operator's decision", () => {
     await run.resumeActivity();
     await t.result(run);
     for (const other of others)
-      expect(await errorOf(run.resumeActivity(other))).toMatchObject({ code: "invalid_argument" });
+      expect(await errorOf(run.resumeActivity(other))).toMatchObject({ code: "request_conflict" });
   });
 
   it("about one activity is of one run: the run that it goes on as has another of that number", async () => {
