@@ -1,4 +1,11 @@
-import type { ResultReply, RunSummary, Service, StartReply, StartRequest } from "../src/client/service.ts";
+import type {
+  ResultReply,
+  ResumeActivityRequest,
+  RunSummary,
+  Service,
+  StartReply,
+  StartRequest,
+} from "../src/client/service.ts";
 import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
 import type { RunId } from "../src/core/ids.ts";
@@ -603,17 +610,15 @@ export class SimClient implements Actor {
         statistics.note("parked activities found by an operator");
         if (dice.chance(0.2)) continue;
         count += 1;
-        await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
-        if (dice.chance(0.3)) await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
+        const decision = this.#drawDecision(ordinals);
+        await this.#decide(workflowId, `${this.name} ${count}`, decision);
+        if (dice.chance(0.3)) await this.#decide(workflowId, `${this.name} ${count}`, decision);
       }
     }
   }
 
-  /** I-60: what was answered is on disk, and made again it is answered so again. */
-  async #decide(workflowId: string, requestId: string, ordinals: readonly number[]): Promise<void> {
-    const { auditor, dice, statistics } = this.#of;
-    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
-    const made = runs().find((run) => run.work.decisions.has(requestId));
+  #drawDecision(ordinals: readonly number[]): Omit<ResumeActivityRequest, "workflowId" | "requestId"> {
+    const { dice } = this.#of;
     const kind = dice.weighted<"all" | "one" | "complete" | "fail">([
       [4, "all"],
       [2, "one"],
@@ -621,13 +626,23 @@ export class SimClient implements Actor {
       [1, "fail"],
     ]);
     const ordinal = kind === "all" ? {} : { ordinal: dice.pick(ordinals) };
-    const request = {
-      workflowId,
-      requestId,
+    return {
       ...ordinal,
       ...(kind === "complete" ? { outcome: kind, result: '"by hand"' as Payload } : {}),
       ...(kind === "fail" ? { outcome: kind, failure: { message: "given up" } } : {}),
     };
+  }
+
+  /** I-60: what was answered is on disk, and made again it is answered so again. */
+  async #decide(
+    workflowId: string,
+    requestId: string,
+    decision: Omit<ResumeActivityRequest, "workflowId" | "requestId">,
+  ): Promise<void> {
+    const { auditor, statistics } = this.#of;
+    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
+    const made = runs().find((run) => run.work.decisions.has(requestId));
+    const request = { workflowId, requestId, ...decision };
     const answer = await this.#ask("resume-activity", (service) => service.resumeActivity(request), {
       workflowId,
     });
@@ -655,7 +670,7 @@ export class SimClient implements Actor {
         "decided-otherwise",
         `${workflowId}: ${requestId} is about ${decided.join()}, and was told to be about ${reply.ordinals.join()}`,
       );
-    if (made === undefined && "ordinal" in ordinal && !decided.includes(ordinal.ordinal))
+    if (made === undefined && decision.ordinal !== undefined && !decided.includes(decision.ordinal))
       throw new SimulationFailure(
         "decided-otherwise",
         `${workflowId}: ${requestId} is about another activity`,
