@@ -2,39 +2,14 @@ import type { Attributes } from "../src/core/attributes.ts";
 import type { NewEvent } from "../src/core/codec.ts";
 import { roleOf } from "../src/core/event.ts";
 import type { EventOf } from "../src/core/event.ts";
-import type { RetryRecord } from "../src/core/retry.ts";
 import { isTerminal } from "../src/core/status.ts";
+import type { AttemptWatch } from "./audited-activities.ts";
+import { AuditedActivities } from "./audited-activities.ts";
 import { attributesAfter, textOfAttributes } from "./attribute-oracle.ts";
 import type { Protection } from "./cancel-oracle.ts";
-import { protectionOfActivity, protectionOfChild, undoOf } from "./cancel-oracle.ts";
+import { protectionOfChild } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import { checkNewDeadlines, checkVoids } from "./reopen-oracle.ts";
-
-interface AuditedActivity {
-  readonly options: EventOf<"ActivityScheduled">["options"];
-  readonly scheduledAt: number;
-  attempt: number;
-  /** By which owner the latest attempt was begun. */
-  attemptEpoch: number;
-  startedAt: number | undefined;
-  failedCount: number;
-  /** Workers that fell silent with it, or left it, one after the other. */
-  lostCount: number;
-  leftCount: number;
-  /** The worker that has the latest attempt. */
-  worker: string | undefined;
-  /** When its start was on disk, by the time that only passes. */
-  startedElapsedMs: number;
-  retryAt: number | undefined;
-  retryEpoch: number;
-  setBackMs: number;
-  readonly protection: Protection;
-  isCancelRequested: boolean;
-  /** It waits for an operator. */
-  isParked: boolean;
-  /** When that was on disk, by the time that only passes. */
-  cancelledAtMs: number | undefined;
-}
 
 interface AuditedChild {
   readonly childWorkflowId: string;
@@ -43,30 +18,8 @@ interface AuditedChild {
   isCancelRequested: boolean;
 }
 
-/** Judges what becomes of attempts on workers. */
-export interface AttemptWatch {
-  attemptStarted(
-    run: AuditedRun,
-    event: NewEvent & { readonly type: "ActivityStarted" },
-    epoch: number,
-  ): void;
-  attemptLost(
-    run: AuditedRun,
-    event: NewEvent & { readonly type: "ActivityFailed" },
-    of: {
-      readonly identity: string;
-      /** Since when it was under way, by the time that only passes. */
-      readonly sinceMs: number;
-      readonly isSameOwner: boolean;
-    },
-  ): void;
-}
-
 /** When all is well a timer is late by no more than this: how often the engine looks at the clock, in case it was set. I-29 */
 const lateMsMax = 31_000;
-
-/** So many workers may fall silent in a row; the next one is a failure. */
-const lossesBeforeFailure = 4;
 
 /** What an event made true that is worth counting. */
 export type Remark =
@@ -113,7 +66,7 @@ export class AuditedRun {
   readonly started: EventOf<"WorkflowStarted">;
   readonly epoch: number;
   readonly events: NewEvent[] = [];
-  readonly activities = new Map<number, AuditedActivity>();
+  readonly work: AuditedActivities;
   readonly timers = new Map<
     number,
     {
@@ -129,15 +82,6 @@ export class AuditedRun {
   readonly signalIds = new Set<string>();
   /** Accepted updates, and whether they have had an outcome. */
   readonly updates = new Map<string, "open" | "settled">();
-  readonly settled = new Set<string>();
-  readonly heartbeats = new Map<number, string>();
-  /** Those of them that are in its history. */
-  readonly #recordedHeartbeats = new Map<number, string>();
-  /** Of attempts on workers, by ordinal and attempt: the details on disk when the attempt was begun. */
-  readonly toldHeartbeats = new Map<string, string>();
-  /** Compensations that were begun, in their order. */
-  readonly undone: string[] = [];
-  #undoing: number | undefined;
   terminal: NewEvent | undefined;
   /** By its row. */
   closedAt: number | undefined;
@@ -149,6 +93,8 @@ export class AuditedRun {
   parkedRow: string | null = null;
   /** The same, since it has more than the engine allows. */
   isHeldForLimit = false;
+  /** The owner that has told a worker so, which its row does not say yet. */
+  heldSoonBy: number | undefined;
   /** Commits that have added to it since it has more events than the engine allows. */
   beyondCount = 0;
   /** By retention. */
@@ -172,8 +118,6 @@ export class AuditedRun {
   reopenedCount = 0;
   /** What takes back what an event has done, by its seq: for those that a reopening may make void. */
   readonly #takenBackBy = new Map<number, (() => void)[]>();
-  /** What operators decided about parked activities, by the id of the request: of which. */
-  readonly decisions = new Map<string, readonly number[]>();
   /** Requests to pause, to resume and to reopen, those of the runs that it continues included. */
   readonly controlRequests = new Set<string>();
   readonly #setBackMs: () => number;
@@ -184,7 +128,6 @@ export class AuditedRun {
   readonly #skewOf: (epoch: number) => number;
   readonly #isCalm: () => boolean;
   readonly #onRemark: (remark: Remark) => void;
-  readonly #watch: AttemptWatch | undefined;
   readonly #issued = new Set<string>();
 
   constructor(of: {
@@ -216,7 +159,16 @@ export class AuditedRun {
     this.#skewOf = of.skewOf;
     this.#isCalm = of.isCalm;
     this.#onRemark = of.onRemark;
-    this.#watch = of.watch;
+    this.work = new AuditedActivities({
+      run: this,
+      setBackMs: of.setBackMs,
+      elapsedMs: of.elapsedMs,
+      onRemark: of.onRemark,
+      watch: of.watch,
+      onTakenBack: (takeBack) => this.#onTakenBack(takeBack),
+      isIssued: (key) => this.#issued.has(key),
+      fail: (kind, event, what) => this.#fail(kind, event, what),
+    });
     const { runDeadlineAt, executionDeadlineAt } = of.started;
     this.deadlines = {
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
@@ -259,7 +211,7 @@ export class AuditedRun {
     let at = Number.POSITIVE_INFINITY;
     if (!this.isPaused && this.#held.length > 0) return 0;
     for (const timer of this.timers.values()) at = Math.min(at, timer.fireAt);
-    for (const { retryAt, startedAt, worker, isParked, scheduledAt, options } of this.activities.values()) {
+    for (const { retryAt, startedAt, worker, isParked, scheduledAt, options } of this.work.open.values()) {
       if (isParked) {
         // A pause holds that up, too.
         if (!this.isPaused && options.scheduleToCloseMs !== undefined)
@@ -285,7 +237,7 @@ export class AuditedRun {
       if (at !== undefined) yield { at, what: "the run", needsCode: false };
     for (const [ordinal, { options, scheduledAt, attempt, startedAt, retryAt }] of this.isPaused
       ? []
-      : this.activities) {
+      : this.work.open) {
       if (startedAt !== undefined || retryAt !== undefined || attempt > 0) continue;
       const { scheduleToStartMs, scheduleToCloseMs } = options;
       for (const ms of [scheduleToStartMs, scheduleToCloseMs])
@@ -361,27 +313,14 @@ export class AuditedRun {
       for (const takeBack of this.#takenBackBy.get(seq) ?? []) takeBack();
     }
     this.isPaused = false;
-    if (this.parked.length > 0) this.#onRemark("run reopened with a parked activity");
-    // The store keeps no details for a run that has ended; its history does.
-    this.heartbeats.clear();
-    for (const [ordinal, details] of this.#recordedHeartbeats) this.heartbeats.set(ordinal, details);
+    if (this.work.parked.length > 0) this.#onRemark("run reopened with a parked activity");
     const { runDeadlineAt, executionDeadlineAt } = event;
     this.deadlines = {
       ...this.deadlines,
       ...(runDeadlineAt === undefined ? {} : { runDeadlineAt }),
       ...(executionDeadlineAt === undefined ? {} : { executionDeadlineAt }),
     };
-    for (const [ordinal, activity] of this.activities)
-      this.activities.set(ordinal, {
-        ...activity,
-        scheduledAt: event.recordedAt,
-        startedAt: undefined,
-        worker: undefined,
-        failedCount: 0,
-        lostCount: 0,
-        leftCount: 0,
-        retryAt: undefined,
-      });
+    this.work.reopen(event.recordedAt);
     for (const [ordinal, { latestMs, ...timer }] of this.timers)
       this.timers.set(ordinal, {
         ...timer,
@@ -462,6 +401,7 @@ export class AuditedRun {
   }
 
   #absorb(event: NewEvent, epoch: number): void {
+    if (this.work.absorb(event, epoch)) return;
     switch (event.type) {
       case "WorkflowStarted":
         if (this.events.length > 0) this.#fail("two-starts", event, "the run has begun before it");
@@ -481,73 +421,10 @@ export class AuditedRun {
           this.#fail("early-time-out", event, `its deadline is ${deadlineAt}`);
         return;
       }
-      case "ActivityScheduled":
-        this.activities.set(event.ordinal, {
-          options: event.options,
-          scheduledAt: event.recordedAt,
-          attempt: 0,
-          attemptEpoch: epoch,
-          startedAt: undefined,
-          failedCount: 0,
-          lostCount: 0,
-          leftCount: 0,
-          worker: undefined,
-          startedElapsedMs: 0,
-          retryAt: undefined,
-          retryEpoch: epoch,
-          setBackMs: 0,
-          protection: protectionOfActivity(event),
-          isCancelRequested: false,
-          isParked: false,
-          cancelledAtMs: undefined,
-        });
-        this.#noteUndo(event);
-        return;
-      case "ActivityStarted":
-        this.#startAttempt(event, epoch);
-        return;
-      case "ActivityParked":
-        this.#park(event, epoch);
-        return;
-      case "ActivityResumed":
-        this.#decide(event, event.ordinals);
-        for (const ordinal of event.ordinals) {
-          const activity = this.#activityOf({ ...event, ordinal });
-          if (activity.attemptEpoch !== epoch)
-            this.#onRemark("parked activity tried again under another owner");
-          this.#onRemark("parked activity tried again");
-          activity.isParked = false;
-          activity.failedCount = 0;
-          activity.retryAt = event.recordedAt;
-          activity.retryEpoch = epoch;
-          activity.setBackMs = this.#setBackMs();
-        }
-        return;
-      case "ActivityCompleted":
-        if (event.byOperator === true) {
-          this.#decide(event, [event.ordinal]);
-          this.#onRemark("parked activity given a result");
-          this.#settleActivity(event);
-          return;
-        }
-        if (this.#endAttempt(event, epoch).isCancelRequested)
-          this.#onRemark("activity completed after it was cancelled");
-        this.#settleActivity(event);
-        return;
-      case "ActivityFailed":
-      case "ActivityTimedOut":
-        if (event.type === "ActivityFailed" && event.byOperator === true) {
-          this.#decide(event, [event.ordinal]);
-          this.#onRemark("parked activity given a failure");
-          this.#settleActivity(event);
-          return;
-        }
-        this.#failAttempt(event, epoch);
-        return;
       case "ActivityCancelRequested": {
         this.#onTakenBack(() => {
           this.#issued.delete(`${event.type} ${event.ordinal}`);
-          const open = this.activities.get(event.ordinal);
+          const open = this.work.open.get(event.ordinal);
           if (open === undefined) return;
           open.isCancelRequested = false;
           open.cancelledAtMs = undefined;
@@ -555,19 +432,12 @@ export class AuditedRun {
         // I-38
         if (this.#held.some(({ type, ordinal }) => type.startsWith("Activity") && ordinal === event.ordinal))
           return;
-        if (this.#activityOf(event).protection === "safe")
+        if (this.work.find(event).protection === "safe")
           this.#fail("shield", event, "it was begun in a shield");
-        this.#activityOf(event).isCancelRequested = true;
-        this.#activityOf(event).cancelledAtMs = this.#elapsedMs();
+        this.work.find(event).isCancelRequested = true;
+        this.work.find(event).cancelledAtMs = this.#elapsedMs();
         return;
       }
-      case "ActivityCancelled":
-        if (!this.#activityOf(event).isCancelRequested)
-          this.#fail("cancelled-unasked", event, "nobody asked for it");
-        if (this.#activityOf(event).isParked) this.#onRemark("parked activity called off");
-        this.#onRemark("attempt cancelled");
-        this.#settleActivity(event);
-        return;
       case "TimerStarted":
         if (event.fireAt !== event.recordedAt + event.durationMs)
           this.#fail("timer-instant", event, `begun at ${event.recordedAt}, to fire at ${event.fireAt}`);
@@ -639,6 +509,19 @@ export class AuditedRun {
           epoch,
         });
         return;
+      case "ScheduleTriggered":
+        if (event.isWatched)
+          this.children.set(event.ordinal, {
+            childWorkflowId: event.startedId,
+            policy: "abandon",
+            protection: "none",
+            isCancelRequested: false,
+            epoch,
+          });
+        return;
+      case "ScheduleSkipped":
+        if (event.ordinal !== undefined) this.children.delete(event.ordinal);
+        return;
       case "ChildWorkflowCancelRequested": {
         const child = this.children.get(event.ordinal);
         if (child === undefined) return;
@@ -669,16 +552,6 @@ export class AuditedRun {
     return Math.max(0, at - this.#nowMs() - this.#skewOf(epoch));
   }
 
-  /** I-38: compensations follow one another. */
-  #noteUndo(event: NewEvent & { readonly type: "ActivityScheduled" }): void {
-    const undo = undoOf(event);
-    if (undo === undefined) return;
-    if (this.#undoing !== undefined && this.activities.has(this.#undoing))
-      this.#fail("cleanup", event, `${this.undone.at(-1)} is still under way`);
-    this.#undoing = event.ordinal;
-    this.undone.push(undo);
-  }
-
   /** An ordinal is given once for each kind of command. */
   #issueOnce(event: NewEvent): void {
     switch (event.type) {
@@ -699,255 +572,8 @@ export class AuditedRun {
     }
   }
 
-  // I-10
-  #startAttempt(event: NewEvent & { readonly type: "ActivityStarted" }, epoch: number): void {
-    const activity = this.#activityOf(event);
-    // I-60
-    if (activity.isParked) this.#fail("parked-moves", event, "it waits for an operator");
-    if (event.attempt !== activity.attempt + 1)
-      this.#fail("attempt-number", event, `the latest attempt was ${activity.attempt}`);
-    if (activity.retryAt !== undefined) {
-      if (event.recordedAt < activity.retryAt - (this.#setBackMs() - activity.setBackMs))
-        this.#fail("backoff-shortened", event, `the backoff is over at ${activity.retryAt}`);
-      this.#onRemark("attempt failed and tried again");
-      if (activity.retryEpoch !== epoch) this.#onRemark("backoff that went on under another owner");
-    } else if (activity.startedAt !== undefined && activity.worker !== undefined) {
-      // I-11: what a worker has is ended with a word, whichever engine comes.
-      this.#fail("attempt-cut-off", event, `attempt ${activity.attempt} is with ${activity.worker}`);
-    } else if (activity.startedAt !== undefined && activity.attemptEpoch !== epoch) {
-      this.#onRemark("attempt begun anew after its engine died");
-    }
-    activity.attempt = event.attempt;
-    activity.attemptEpoch = epoch;
-    activity.startedAt = event.recordedAt;
-    activity.retryAt = undefined;
-    activity.worker = event.worker;
-    activity.startedElapsedMs = this.#elapsedMs();
-    if (event.worker === undefined) return;
-    const details = this.heartbeats.get(event.ordinal);
-    if (details !== undefined) this.toldHeartbeats.set(`${event.ordinal} ${event.attempt}`, details);
-    this.#watch?.attemptStarted(this, event, epoch);
-  }
-
-  /** I-12: an outcome is that of the attempt under way. */
-  #endAttempt(
-    event: NewEvent & { readonly ordinal: number; readonly attempt: number },
-    epoch: number,
-  ): AuditedActivity {
-    const activity = this.#activityOf(event);
-    if (activity.startedAt === undefined || activity.attempt !== event.attempt)
-      this.#fail("late-outcome", event, `attempt ${activity.attempt} is the latest`);
-    if (activity.worker !== undefined && activity.attemptEpoch !== epoch)
-      this.#onRemark("attempt on a worker ended under another owner");
-    return activity;
-  }
-
-  #failAttempt(
-    event: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" },
-    epoch: number,
-  ): void {
-    const activity = this.#activityOf(event);
-    const { retry, startToCloseMs, scheduleToCloseMs, scheduleToStartMs, heartbeatMs } = activity.options;
-    if (event.type === "ActivityTimedOut") {
-      const declared = {
-        "start-to-close": startToCloseMs,
-        "schedule-to-close": scheduleToCloseMs,
-        "schedule-to-start": scheduleToStartMs,
-        heartbeat: heartbeatMs,
-        scope: undefined,
-        run: undefined,
-        execution: undefined,
-      }[event.timeout];
-      if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
-      this.#onRemark("attempt timed out");
-      if (activity.startedAt === undefined) this.#onRemark("activity timed out that was not under way");
-      if (activity.isParked) this.#onRemark("parked activity ran out of time");
-    }
-    const isOfAttempt = event.type === "ActivityFailed" || activity.startedAt !== undefined;
-    if (isOfAttempt) this.#endAttempt(event, epoch);
-    if (event.type === "ActivityFailed" && event.lost !== undefined) {
-      this.#loseAttempt(event, activity, epoch);
-      return;
-    }
-    if (event.type === "ActivityFailed" && event.failure.type === "worker_lost") {
-      if (activity.worker === undefined || activity.lostCount < lossesBeforeFailure)
-        this.#fail("given-up", event, `${activity.lostCount} workers were lost with it before`);
-      this.#onRemark("activity given up after five silent workers");
-    }
-    activity.failedCount += 1;
-    activity.lostCount = 0;
-    activity.leftCount = 0;
-    const isLast =
-      retry === undefined || activity.failedCount >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY);
-    const isFinal =
-      (event.type === "ActivityFailed" && event.failure.nonRetryable === true) ||
-      (event.type === "ActivityTimedOut" && event.timeout.startsWith("schedule-to"));
-    // I-14: of the last one, too: it may be taken back.
-    this.#noteHeartbeat(event);
-    const isToPark =
-      event.type === "ActivityFailed" && event.failure.park === true
-        ? !isInvalid(event)
-        : isLast && !isFinal && retry?.onExhausted === "park";
-    // I-60
-    if (isToPark) this.#fail("not-parked", event, "it was to wait for an operator");
-    if (event.retryAt === undefined) {
-      const mayBeTooLate = scheduleToCloseMs !== undefined;
-      if (!isLast && !isFinal && !mayBeTooLate)
-        this.#fail("given-up", event, `${activity.failedCount} attempts failed, and the policy allows more`);
-      this.#settleActivity(event);
-      return;
-    }
-    if (isLast || isFinal)
-      this.#fail("attempts-exceeded", event, `${activity.failedCount} attempts failed; no other may follow`);
-    const { atLeast, atMost } = boundsOf(retry, activity.failedCount);
-    const waitMs = event.retryAt - event.recordedAt;
-    if (waitMs < atLeast || waitMs > atMost)
-      this.#fail("backoff-length", event, `waits ${waitMs} ms, the policy says ${atLeast} to ${atMost}`);
-    if (scheduleToCloseMs !== undefined && event.retryAt >= activity.scheduledAt + scheduleToCloseMs)
-      this.#fail(
-        "beyond-time-out",
-        event,
-        `all attempts were to be over ${scheduleToCloseMs} ms after the first`,
-      );
-    activity.retryAt = event.retryAt;
-    activity.retryEpoch = epoch;
-    activity.setBackMs = this.#setBackMs();
-    activity.startedAt = undefined;
-  }
-
-  #noteHeartbeat({
-    ordinal,
-    heartbeat,
-  }: NewEvent & { readonly type: "ActivityFailed" | "ActivityTimedOut" | "ActivityParked" }): void {
-    if (heartbeat === undefined) return;
-    this.heartbeats.set(ordinal, heartbeat);
-    this.#recordedHeartbeats.set(ordinal, heartbeat);
-  }
-
-  /** I-60: it asks for an operator, or its attempts are used up and its policy does. */
-  #park(event: NewEvent & { readonly type: "ActivityParked" }, epoch: number): void {
-    const activity = this.#endAttempt(event, epoch);
-    const { retry, startToCloseMs, heartbeatMs } = activity.options;
-    const { failure, timeout } = event;
-    this.#noteHeartbeat(event);
-    if (activity.isCancelRequested) this.#fail("parked-wrongly", event, "it was asked to stop");
-    if (timeout !== undefined) {
-      const declared = { "start-to-close": startToCloseMs, heartbeat: heartbeatMs }[timeout as string];
-      if (declared === undefined) this.#fail("undeclared-time-out", event, "no such time-out was declared");
-      this.#onRemark("attempt timed out");
-      this.#onRemark("activity parked by a time-out");
-    }
-    const isLost = failure.type === "worker_lost";
-    if (isLost && (activity.worker === undefined || activity.lostCount < lossesBeforeFailure))
-      this.#fail("given-up", event, `${activity.lostCount} workers were lost with it before`);
-    activity.failedCount += 1;
-    activity.lostCount = 0;
-    activity.leftCount = 0;
-    const isExhausted =
-      retry?.onExhausted === "park" && activity.failedCount >= (retry.maxAttempts ?? Infinity);
-    if (failure.park !== true && (!isExhausted || failure.nonRetryable === true))
-      this.#fail("parked-wrongly", event, `${activity.failedCount} attempts failed`);
-    if (failure.park !== true) this.#onRemark("activity parked by its policy");
-    this.#onRemark("activity parked");
-    activity.isParked = true;
-    activity.startedAt = undefined;
-    activity.worker = undefined;
-    activity.retryAt = undefined;
-    if (event.heartbeat !== undefined) this.heartbeats.set(event.ordinal, event.heartbeat);
-  }
-
-  /** I-60: what an operator decides is decided once, of what waits for him. */
-  #decide(
-    event: NewEvent & { readonly requestId?: string; readonly ordinal?: number },
-    ordinals: readonly number[],
-  ): void {
-    const { requestId } = event;
-    if (ordinals.length === 0) this.#fail("decided-nothing", event, "it is about no activity");
-    for (const ordinal of ordinals) {
-      if (this.activities.get(ordinal)?.isParked !== true)
-        this.#fail("decided-wrongly", event, `activity ${ordinal} waits for nobody`);
-    }
-    if (requestId === undefined) return;
-    const request = `resume-activity:${requestId}`;
-    if (this.controlRequests.has(request)) this.#fail("control-twice", event, "it was made before");
-    this.controlRequests.add(request);
-    this.decisions.set(requestId, ordinals);
-  }
-
-  /** The ordinals of what waits for an operator. */
-  get parked(): readonly number[] {
-    return [...this.activities].flatMap(([ordinal, { isParked }]) => (isParked ? [ordinal] : []));
-  }
-
-  /** The worker is gone: nobody counts it, and the next attempt begins at once, but for those that end their workers. */
-  #loseAttempt(
-    event: NewEvent & { readonly type: "ActivityFailed" },
-    activity: AuditedActivity,
-    epoch: number,
-  ): void {
-    const { worker, attemptEpoch, startedElapsedMs } = activity;
-    if (worker === undefined) return this.#fail("lost-without-cause", event, "no worker has it");
-    if (event.lost === "silent") activity.lostCount += 1;
-    else activity.leftCount += 1;
-    if (activity.lostCount > lossesBeforeFailure)
-      this.#fail("attempts-exceeded", event, `${activity.lostCount} workers were lost with it`);
-    const count = event.lost === "silent" ? activity.lostCount : activity.leftCount;
-    const waitMs = count < 2 ? 0 : Math.min(60_000, 1_000 * 2 ** (count - 2));
-    if (event.retryAt !== event.recordedAt + waitMs)
-      this.#fail("backoff-length", event, `it is the ${count}th in a row, and the wait is ${waitMs} ms`);
-    this.#watch?.attemptLost(this, event, {
-      identity: worker,
-      sinceMs: startedElapsedMs,
-      isSameOwner: attemptEpoch === epoch,
-    });
-    activity.retryAt = event.retryAt;
-    activity.retryEpoch = epoch;
-    activity.setBackMs = this.#setBackMs();
-    activity.startedAt = undefined;
-    this.#noteHeartbeat(event);
-  }
-
-  #activityOf(event: NewEvent & { readonly ordinal: number }): AuditedActivity {
-    const activity = this.activities.get(event.ordinal);
-    if (activity === undefined) return this.#fail("second-outcome", event, "no such activity is open");
-    return activity;
-  }
-
-  #settleActivity(event: NewEvent & { readonly ordinal: number }): void {
-    const activity = this.#activityOf(event);
-    const key = `${this.runId}:${event.ordinal}`;
-    this.activities.delete(event.ordinal);
-    this.settled.add(key);
-    this.#onTakenBack(() => {
-      this.activities.set(event.ordinal, activity);
-      this.settled.delete(key);
-      // Asked for after its outcome, in a pause: without that it counts.
-      if (this.#issued.has(`ActivityCancelRequested ${event.ordinal}`)) activity.isCancelRequested = true;
-    });
-  }
-
   #fail(kind: string, event: NewEvent, what: string): never {
     const text = JSON.stringify(event, (key, value: unknown) => (key === "stack" ? undefined : value));
     throw new SimulationFailure(kind, `${this.workflowId}, run ${this.runId}, ${text}: ${what}`);
   }
-}
-
-/** Data that fits no schema or limit does not fit the next time either, whoever mends what. */
-function isInvalid({ failure }: NewEvent & { readonly type: "ActivityFailed" }): boolean {
-  return failure.kind === "engine" && failure.type?.startsWith("payload_") === true;
-}
-
-/** How long the wait after the `failedCount`-th failure is, from the text of the policy. */
-function boundsOf(
-  retry: RetryRecord | undefined,
-  failedCount: number,
-): { readonly atLeast: number; readonly atMost: number } {
-  if (retry === undefined) return { atLeast: 0, atMost: 0 };
-  let waitMs = retry.initialMs;
-  for (let count = 1; count < failedCount; count++) {
-    if (retry.backoff === "linear") waitMs += retry.incrementMs;
-    else if (retry.backoff === "exponential") waitMs *= retry.multiplier;
-  }
-  const atMost = Math.min(waitMs, retry.maxMs);
-  return { atLeast: Math.floor(atMost * (1 - retry.jitter)), atMost: Math.ceil(atMost) };
 }

@@ -2,16 +2,25 @@ import type { NewEvent } from "../src/core/codec.ts";
 import { encodeRow } from "../src/core/codec.ts";
 import type { WorkflowId } from "../src/core/ids.ts";
 import type { Message } from "../src/core/message.ts";
+import { coordinatorType } from "../src/core/schedule.ts";
 import { isTerminal, statusAfter } from "../src/core/status.ts";
 import type { Commit, CommitResult, OutgoingMessage, RunRecord, Store } from "../src/store/contract.ts";
 import { checkCarried, checkSaid } from "./attribute-oracle.ts";
-import type { AttemptWatch } from "./audited-run.ts";
+import type { AttemptWatch } from "./audited-activities.ts";
 import { AuditedRun } from "./audited-run.ts";
 import { untoldBy } from "./cancel-oracle.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Counts, LimitsPlan } from "./limit-oracle.ts";
-import { checkHeld, checkLimits, checkLimitVerdict, countsOf, noCounts } from "./limit-oracle.ts";
+import {
+  checkHeld,
+  checkHeldSoon,
+  checkLimits,
+  checkLimitVerdict,
+  countsOf,
+  noCounts,
+} from "./limit-oracle.ts";
 import { checkChildrenOfReopened } from "./reopen-oracle.ts";
+import { coordinatorOf, ScheduleOracle } from "./schedule-oracle.ts";
 import type { Statistics } from "./statistics.ts";
 
 interface AuditedMessage {
@@ -64,6 +73,10 @@ export class Auditor {
   /** Since when there is the owner, by the time that only passes. */
   ownedFromMs = 0;
   watch: AttemptWatch | undefined;
+  readonly schedules = new ScheduleOracle({
+    isSteadyFor: (ms) => this.#elapsedMs() - Math.max(this.ownedFromMs, this.calmFromMs) > ms,
+    note: (remark) => this.#statistics.note(remark),
+  });
   /** Since when all is well, by the time that only passes. */
   calmFromMs = Number.POSITIVE_INFINITY;
 
@@ -163,7 +176,9 @@ export class Auditor {
     if (commits.length > 1) this.#statistics.note("many commits in one append");
     for (const [index, commit] of commits.entries()) {
       const result = results[index];
-      if (result?.ok === true) this.#accept(epoch, commit, result);
+      if (result?.ok !== true) continue;
+      this.#accept(epoch, commit, result);
+      this.schedules.committed(commit, result);
     }
   }
 
@@ -252,11 +267,12 @@ export class Auditor {
       if (audited === undefined || audited.workflowId !== run.workflowId || audited.isDeleted)
         throw new SimulationFailure("unknown-run", `a commit to run key ${run.runKey} of ${run.workflowId}`);
       checkHeld(audited, run);
+      checkHeldSoon(audited, run, epoch);
       const before = countsOf(audited);
       this.#extend(audited, run.events, run.expectedSeq, epoch);
       this.#checkLimits(audited, run.events, before);
       if (run.events.some(({ type }) => type === "WorkflowReopened")) this.#checkReopened(audited, commit);
-      for (const beat of run.heartbeats ?? []) audited.heartbeats.set(beat.ordinal, beat.details);
+      for (const beat of run.heartbeats ?? []) audited.work.heartbeats.set(beat.ordinal, beat.details);
       if (run.events.some(isTerminal)) ended = audited;
       else if (run.events.some(({ type }) => type === "WorkflowCancelRequested")) this.#checkTold(audited);
       this.#checkRow(audited, run);
@@ -281,18 +297,22 @@ export class Auditor {
   }
 
   #checkLimits(run: AuditedRun, events: readonly NewEvent[], before: Counts): void {
+    // What schedules start, and how long their histories get, they know themselves.
+    if (run.workflowId.startsWith(coordinatorOf(""))) return;
     if (this.#limits !== undefined) checkLimits(run, events, before, this.#limits);
   }
 
   /** I-38: what is cancelled is told in the commit that says so. */
   #checkTold(run: AuditedRun): void {
     const untold = untoldBy(run);
-    if (untold !== undefined)
+    // What its code asks for is not recorded if it is too much: then it is held.
+    if (untold !== undefined && this.hasLimits) run.heldSoonBy = this.#epoch;
+    else if (untold !== undefined)
       throw new SimulationFailure(
         "cancel-not-forwarded",
         `${run.workflowId} is cancelled, and ${untold} is not told`,
       );
-    if (run.activities.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
+    if (run.work.open.size + run.children.size > 0) this.#statistics.note("run cancelled amid its work");
   }
 
   /** I-59: it goes on in one commit, which tells it again of children that have ended. */
@@ -386,6 +406,8 @@ export class Auditor {
       onRemark: (remark) => this.#statistics.note(remark),
       watch: this.watch,
     });
+    if (first.workflowType === coordinatorType && end?.type === "WorkflowContinuedAsNew")
+      for (const [ordinal, child] of before?.children ?? []) run.children.set(ordinal, child);
     chain.runs.push(run);
     this.chains.set(workflowId, chain);
     this.runs.set(start.runId, run);
@@ -420,7 +442,7 @@ export class Auditor {
     if (row.parked !== undefined) run.parkedRow = row.parked;
     // I-60: whoever looks for what waits for him goes by rows alone.
     const shown = ordinalsOf(run.parkedRow);
-    const parked = run.terminal === undefined ? run.parked.toSorted((left, right) => left - right) : [];
+    const parked = run.terminal === undefined ? run.work.parked.toSorted((left, right) => left - right) : [];
     if (shown.join() !== parked.join())
       throw new SimulationFailure(
         "row-parked",
@@ -451,8 +473,8 @@ export class Auditor {
     run.isHeldForLimit = isForLimit;
   }
 
-  /** Engines of this world hold runs that have more than they allow. */
-  get mayHoldForLimits(): boolean {
+  /** The owner holds or fails runs that have more than it allows. */
+  get hasLimits(): boolean {
     return this.#limits !== undefined;
   }
 
@@ -494,7 +516,7 @@ export class Auditor {
         const key = `${message.runId} ${message.ordinal}`;
         const isOfEnd =
           ended?.started.parent?.runId === message.runId && ended.started.parent.ordinal === message.ordinal;
-        const end = isOfEnd ? `${ended.runId} ${ended.reopenedCount}` : key;
+        const end = isOfEnd ? `end ${ended.reopenedCount} of ${ended.runId}` : key;
         const isResent = commit.run?.events[0]?.type === "WorkflowReopened";
         if (!isResent && (this.#toldEnds.has(end) || (this.#outcomes.has(key) && !isOfEnd)))
           throw new SimulationFailure("outcome-twice", `child ${key} tells its parent again`);
@@ -541,7 +563,8 @@ export class Auditor {
     }
     const told = new Set<number>();
     for (const { message } of send) {
-      if (message.kind === "cancel" && message.parent !== undefined && message.reason !== "its parent ended")
+      const isEnd = message.kind === "cancel" || message.kind === "terminate";
+      if (isEnd && message.parent !== undefined && message.reason !== "its parent ended")
         told.add(message.parent.ordinal);
     }
     const fault =

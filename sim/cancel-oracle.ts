@@ -51,18 +51,18 @@ export function checkCleanup(auditor: Auditor, accounts: Accounts, note: () => v
     const lines = accounts.get(run.runId);
     if (lines === undefined || run.terminal === undefined) continue;
     const { undone, isInOrder, left } = cleanupOf(lines);
-    if (undone.length === 0 && left.length === 0 && run.undone.length === 0) continue;
+    if (undone.length === 0 && left.length === 0 && run.work.undone.length === 0) continue;
     const { type } = run.terminal;
     // An engine that fails a run runs no code of it.
     const isByEngine = run.terminal.type === "WorkflowFailed" && run.terminal.failure.kind === "engine";
     const isWhole = (type === "WorkflowFailed" && !isByEngine) || type === "WorkflowCancelled";
     const isCutShort = type === "WorkflowTerminated" || type === "WorkflowTimedOut" || isByEngine;
-    const expected = isWhole ? undone : isCutShort ? undone.slice(0, run.undone.length) : [];
-    if (!isInOrder || run.undone.join() !== expected.join() || (isWhole && left.length > 0)) {
+    const expected = isWhole ? undone : isCutShort ? undone.slice(0, run.work.undone.length) : [];
+    if (!isInOrder || run.work.undone.join() !== expected.join() || (isWhole && left.length > 0)) {
       throw new SimulationFailure(
         "cleanup",
         `${run.workflowId}, ended by ${type}: its code undid ${undone.join()}${isInOrder ? "" : ", not the last first"}, ` +
-          `its history has ${run.undone.join()}, and not undone was ${left.join()}`,
+          `its history has ${run.work.undone.join()}, and not undone was ${left.join()}`,
       );
     }
     if (isWhole) note();
@@ -103,7 +103,7 @@ const hasUndone = "undone: ";
 
 /** What is open in a run and was not told of its cancellation, though nothing protects it. */
 export function untoldBy(run: AuditedRun): string | undefined {
-  for (const [ordinal, { protection, isCancelRequested }] of run.activities)
+  for (const [ordinal, { protection, isCancelRequested }] of run.work.open)
     if (protection === "none" && !isCancelRequested) return `activity ${ordinal}`;
   for (const [ordinal, { protection, isCancelRequested }] of run.children)
     if (protection === "none" && !isCancelRequested) return `child ${ordinal}`;

@@ -39,9 +39,9 @@ export class Ledger {
     const isOwner = epoch === this.#auditor.epoch;
     if (!isOwner) this.#statistics.note("attempt begun by a replaced owner");
     // I-8: an engine that was replaced without knowing cannot know of outcomes either.
-    if (isOwner && run.settled.has(key))
+    if (isOwner && run.work.settled.has(key))
       throw new SimulationFailure("executed-again", `${where}: its outcome is on disk`);
-    const activity = run.activities.get(ordinal);
+    const activity = run.work.open.get(ordinal);
     if (isOwner && activity !== undefined && activity.attempt !== attempt)
       throw new SimulationFailure("stale-attempt", `${where}: attempt ${activity.attempt} is the latest`);
     const running = this.#running.get(`${engineName} ${key}`);
@@ -64,7 +64,7 @@ export class Ledger {
     if (running !== undefined && !hasFailed && !isOfEarlierLease)
       throw new SimulationFailure("two-at-once", `${where}: attempt ${running.attempt} is under way`);
     // I-14
-    const details = run.heartbeats.get(ordinal);
+    const details = run.work.heartbeats.get(ordinal);
     if (isOwner && details !== undefined && activity !== undefined) {
       if (JSON.stringify(task.lastHeartbeat) !== details)
         throw new SimulationFailure(
@@ -82,7 +82,7 @@ export class Ledger {
   /** An attempt has come to its end by itself. I-38: had its cancellation been on disk before, it would have been told. */
   endUntold({ key, attempt, engineName }: Execution, epoch: number, elapsedMs: number): void {
     const [runId = "", ordinal] = key.split(":");
-    const activity = this.#auditor.runs.get(runId)?.activities.get(Number(ordinal));
+    const activity = this.#auditor.runs.get(runId)?.work.open.get(Number(ordinal));
     const cancelledAtMs = activity?.cancelledAtMs;
     const isCurrent = epoch === this.#auditor.epoch && activity?.attempt === attempt;
     if (!isCurrent || cancelledAtMs === undefined || elapsedMs <= cancelledAtMs) return;

@@ -47,7 +47,7 @@ export const noCounts: Counts = { events: 0, activities: 0, timers: 0, children:
 export function countsOf(run: AuditedRun): Counts {
   return {
     events: run.events.length,
-    activities: run.activities.size,
+    activities: run.work.open.size,
     timers: run.timers.size,
     children: run.children.size,
     sends: run.sends.size,
@@ -120,4 +120,23 @@ export function checkHeld(
   const moved = events.find((event) => !isTerminal(event));
   if (run.isHeld && run.isOpen && moved !== undefined && blocked !== null)
     throw new SimulationFailure("held-moves", `${run.workflowId} is held, and gets ${moved.type}`);
+}
+
+/**
+ * I-57: a run of whose attempts under way an engine wants nothing more, or what whose code asked for is not recorded, has too much: the
+ * next that becomes of it is that it is held, or fails.
+ */
+export function checkHeldSoon(
+  run: AuditedRun,
+  { events, blocked }: { readonly events: readonly NewEvent[]; readonly blocked?: string | null },
+  epoch: number,
+): void {
+  const isAbout = run.heldSoonBy === epoch && (events.length > 0 || blocked !== undefined);
+  if (!isAbout) return;
+  run.heldSoonBy = undefined;
+  if (blocked?.startsWith("run_limit") !== true && !events.some(isTerminal))
+    throw new SimulationFailure(
+      "not-held",
+      `${run.workflowId}: it was to be held for what it has, and gets ${events.map(({ type }) => type).join()}`,
+    );
 }

@@ -1,17 +1,4 @@
-/**
- * `npm run sim -- …`: runs worlds and says what they broke.
- *
- *   --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
- *       [--without FAULT,…] [--drop N,…] [--engines N]
- *   --day S                                 24 hours of traffic with workers
- *   --years N [--from S]                    a world of schedules that lives for N years
- *   --schedules N [--from K] [--workers W]  many worlds of schedules, of 40 days each
- *   --resets N [--from K] [--workers W]     many worlds of resets and forks
- *   --labour workers|engines                worlds that all have workers, or none; by itself half of them do
- *   --seeds N [--from K] [--workers W]      many worlds, on all cores
- *   --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
- *                                           stated for it or N
- */
+/** `npm run sim -- …`: runs worlds and says what they broke. `--help` tells how. */
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -28,48 +15,80 @@ import { runWorld } from "./world.ts";
 
 const write = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    until: { type: "string" },
-    shrink: { type: "boolean" },
-    without: { type: "string" },
-    drop: { type: "string" },
-    engines: { type: "string" },
-    labour: { type: "string" },
-    day: { type: "string" },
-    years: { type: "string" },
-    schedules: { type: "string" },
-    resets: { type: "string" },
-    seeds: { type: "string" },
-    from: { type: "string", default: "1" },
-    workers: { type: "string" },
-    plan: { type: "boolean" },
-    planted: { type: "boolean" },
-    only: { type: "string" },
-    max: { type: "string" },
-  },
-});
+const usage = `Runs worlds and says what they broke. The exit code is 0 only if no law was broken.
+
+  --seed S [--until STEP] [--shrink]      one world, step by step; or the smallest that breaks the same law
+      [--plan]                            only what it is made of
+      [--without FAULT,…] [--drop N,…] [--engines N]
+  --seeds N [--from K]                    many worlds, on all cores
+  --labour workers|engines                worlds that all have workers, or none; by itself half of them do
+  --day S                                 24 hours of traffic with workers
+  --schedules N [--from K]                many worlds of schedules, of 40 days each
+  --years N [--from S]                    one of them that lives for N years
+  --resets N [--from K]                   many worlds of resets and forks
+  --planted [--only NAME,…] [--max N]     worlds with a bug in the engine, for each of the planted ones, as many as are
+                                          stated for it or N
+  --workers W                             so many processes at once
+  --help                                  this
+`;
+
+/** The command line is wrong. */
+class UsageError extends Error {}
+
+let values: ReturnType<typeof readOptions>;
+
+function readOptions() {
+  return parseArgs({
+    options: {
+      help: { type: "boolean", short: "h" },
+      seed: { type: "string" },
+      until: { type: "string" },
+      shrink: { type: "boolean" },
+      without: { type: "string" },
+      drop: { type: "string" },
+      engines: { type: "string" },
+      labour: { type: "string" },
+      day: { type: "string" },
+      years: { type: "string" },
+      schedules: { type: "string" },
+      resets: { type: "string" },
+      seeds: { type: "string" },
+      from: { type: "string", default: "1" },
+      workers: { type: "string" },
+      plan: { type: "boolean" },
+      planted: { type: "boolean" },
+      only: { type: "string" },
+      max: { type: "string" },
+    },
+  }).values;
+}
 
 function toNumber(text: string, name: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Error(`--${name} must be a whole number, got ${text}`);
+  throw new UsageError(`--${name} must be a whole number, got ${text}`);
+}
+
+/** How many there are to be: none of anything shows nothing. */
+function toCount(text: string, name: string): number {
+  const count = toNumber(text, name);
+  if (count > 0) return count;
+  throw new UsageError(`--${name} must be 1 or more`);
 }
 
 function toWorkerCount(): number {
-  return values.workers === undefined ? availableParallelism() : toNumber(values.workers, "workers");
+  return values.workers === undefined ? availableParallelism() : toCount(values.workers, "workers");
 }
 
 function toReduction(): Reduction {
   const faults = (values.without?.split(",") ?? []) as FaultKind[];
   const unknown = faults.find((fault) => !faultKinds.includes(fault));
   if (unknown !== undefined)
-    throw new Error(`no fault is named ${unknown}; there are ${faultKinds.join(", ")}`);
+    throw new UsageError(`no fault is named ${unknown}; there are ${faultKinds.join(", ")}`);
   return {
     faults,
     operations: (values.drop?.split(",") ?? []).map((text) => toNumber(text, "drop")),
-    ...(values.engines === undefined ? {} : { engineCount: toNumber(values.engines, "engines") }),
+    ...(values.engines === undefined ? {} : { engineCount: toCount(values.engines, "engines") }),
     ...toLabour(),
   };
 }
@@ -78,7 +97,7 @@ function toLabour(): { readonly hasWorkers?: boolean } {
   const { labour } = values;
   if (labour === undefined) return {};
   if (labour !== "workers" && labour !== "engines")
-    throw new Error(`--labour is workers or engines, got ${labour}`);
+    throw new UsageError(`--labour is workers or engines, got ${labour}`);
   return { hasWorkers: labour === "workers" };
 }
 
@@ -118,8 +137,7 @@ async function shrinkOne(seed: number): Promise<number> {
 
 async function runMany(count: number): Promise<number> {
   const from = toNumber(values.from, "from");
-  const workerCount =
-    values.workers === undefined ? availableParallelism() : toNumber(values.workers, "workers");
+  const workerCount = toWorkerCount();
   let shownAtMs = performance.now();
   const report = await runBatch({
     from,
@@ -139,12 +157,14 @@ async function runMany(count: number): Promise<number> {
 
 async function tryPlanted(): Promise<number> {
   const only = values.only?.split(",");
+  const unknown = only?.find((name) => !plantedBugs.some((bug) => bug.name === name));
+  if (unknown !== undefined) throw new UsageError(`no planted bug is named ${unknown}`);
   let missedCount = 0;
   write("| bug | where | invariants | worlds until caught | stated | law that was broken |");
   write("| --- | --- | --- | --- | --- | --- |");
   for (const bug of plantedBugs) {
     if (only?.includes(bug.name) === false) continue;
-    const seedsMax = values.max === undefined ? bug.within : toNumber(values.max, "max");
+    const seedsMax = values.max === undefined ? bug.within : toCount(values.max, "max");
     const { seedsNeeded, kind } = await tryPlantedBug(bug, { seedsMax, workerCount: toWorkerCount() });
     if (seedsNeeded === undefined) missedCount += 1;
     const invariants = bug.invariants.map((number) => `I-${number}`).join(", ");
@@ -202,19 +222,31 @@ async function runResetWorlds(count: number): Promise<number> {
   return failures.length === 0 ? 0 : 1;
 }
 
-if (values.planted === true) process.exitCode = await tryPlanted();
-else if (values.years !== undefined)
-  process.exitCode = await runYears(toNumber(values.years, "years"), toNumber(values.from, "from"));
-else if (values.schedules !== undefined)
-  process.exitCode = await runScheduleWorlds(toNumber(values.schedules, "schedules"));
-else if (values.resets !== undefined)
-  process.exitCode = await runResetWorlds(toNumber(values.resets, "resets"));
-else if (values.day !== undefined) process.exitCode = await runDay(toNumber(values.day, "day"));
-else if (values.seeds !== undefined) process.exitCode = await runMany(toNumber(values.seeds, "seeds"));
-else if (values.seed === undefined) {
-  process.stderr.write("Say --seed S, or --seeds N [--from K].\n");
+async function run(): Promise<number> {
+  values = readOptions();
+  const { help, planted, years, schedules, resets, day, seeds, seed: one } = values;
+  if (help === true) {
+    write(usage.trimEnd());
+    return 0;
+  }
+  if (planted === true) return await tryPlanted();
+  if (years !== undefined) return await runYears(toCount(years, "years"), toNumber(values.from, "from"));
+  if (schedules !== undefined) return await runScheduleWorlds(toCount(schedules, "schedules"));
+  if (resets !== undefined) return await runResetWorlds(toCount(resets, "resets"));
+  if (day !== undefined) return await runDay(toNumber(day, "day"));
+  if (seeds !== undefined) return await runMany(toCount(seeds, "seeds"));
+  if (one === undefined) throw new UsageError("Nothing is asked for.");
+  const seed = toNumber(one, "seed");
+  return values.shrink === true ? await shrinkOne(seed) : await showOne(seed);
+}
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  const isUsage =
+    error instanceof UsageError ||
+    (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
+  if (!isUsage) throw error;
+  process.stderr.write(`${error.message}\n\n${usage}`);
   process.exitCode = 2;
-} else {
-  const seed = toNumber(values.seed, "seed");
-  process.exitCode = values.shrink === true ? await shrinkOne(seed) : await showOne(seed);
 }

@@ -8,6 +8,8 @@ import type { Search } from "./attribute-oracle.ts";
 import { isSearch, searches } from "./attribute-oracle.ts";
 import { drawAttribute, randomProgram, withAttributes } from "./random-program.ts";
 import { withParking } from "./parking-plan.ts";
+import type { ScheduleOperation } from "./schedule-plan.ts";
+import { withSchedules } from "./schedule-plan.ts";
 import type { WorkerFaultKind, WorkersPlan } from "./worker-plan.ts";
 import { planWorkers, withQueues, workerFaultKinds } from "./worker-plan.ts";
 
@@ -75,6 +77,9 @@ export type Operation =
   | ReopenPlan
   | { readonly verb: "list"; readonly search?: Search }
   | { readonly verb: "wait"; readonly ms: number }
+  | ScheduleOperation
+  /** Deletes the schedules that others have left, when they have done all that they do. */
+  | { readonly verb: "tidy" }
   /** Looks for what waits for an operator, and decides on it, until all has ended. */
   | { readonly verb: "operate" };
 
@@ -192,15 +197,19 @@ export function planOf(seed: number, reduction: Reduction = noReduction): Plan {
   const isParking = parkingDice.chance(0.3);
   for (const [name, program] of isParking ? Object.entries(programs) : [])
     programs[name] = withParking(program, parkingDice);
-  const clients = withReopenings(
-    withUpdates(
-      withPauses(
-        planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
-        new Dice(`pauses of ${seed}`),
+  const clients = withSchedules(
+    withReopenings(
+      withUpdates(
+        withPauses(
+          planClients(new Dice(`clients of ${seed}`), Object.keys(programs)),
+          new Dice(`pauses of ${seed}`),
+        ),
+        new Dice(`updates of ${seed}`),
       ),
-      new Dice(`updates of ${seed}`),
+      new Dice(`reopenings of ${seed}`),
     ),
-    new Dice(`reopenings of ${seed}`),
+    Object.keys(programs),
+    new Dice(`schedules of ${seed}`),
   ).map((operations, index) => withSearches(operations, new Dice(`searches of client ${index} of ${seed}`)));
   const limits = planLimits(new Dice(`limits of ${seed}`));
   if (limits !== undefined) faults.add("limits");

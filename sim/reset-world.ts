@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../src/core/errors.ts";
-import { AionError, isAionError } from "../src/core/errors.ts";
+import { isAionError } from "../src/core/errors.ts";
 import type { Store } from "../src/store/contract.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 import { TestEngine } from "../src/testing/test-engine.ts";
@@ -15,9 +15,9 @@ import {
   uuid,
   workflow,
 } from "../src/workflow/index.ts";
-import { overStore } from "../test/recovery/over-store.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
+import { faultyStore } from "./faulty-store.ts";
 import { ResetOracle } from "./reset-oracle.ts";
 
 const minuteMs = 60_000;
@@ -111,36 +111,15 @@ class ResetWorld {
     this.#whenBroken.resolve();
   }
 
-  /** The store as the engine has it: audited, and now and then out of order. */
   #store(): Store {
-    const inner = this.#inner;
-    return overStore(inner, {
-      append: async (token, commits) => {
-        const fault = this.#isCalm ? 1 : this.#faultDice.number();
-        if (fault < 0.01) {
-          this.#note("write refused");
-          throw new AionError("store_unavailable", "the store is busy");
-        }
-        if (fault < 0.02) {
-          this.#note("commit of unknown outcome, not made");
-          throw new AionError("commit_unknown", "nobody knows");
-        }
-        const results = await inner.append(token, commits);
-        for (const [index, commit] of commits.entries()) {
-          const result = results[index];
-          try {
-            if (result !== undefined) this.#oracle.committed(commit, result);
-          } catch (error) {
-            this.#broken(error);
-          }
-        }
-        if (this.#failure !== undefined) throw new AionError("store_failed", "a law was broken");
-        if (fault < 0.03) {
-          this.#note("commit of unknown outcome, made");
-          throw new AionError("commit_unknown", "nobody knows");
-        }
-        return results;
-      },
+    return faultyStore(this.#inner, {
+      dice: this.#faultDice,
+      shares: { refused: 0.01, lost: 0.01, made: 0.01 },
+      isCalm: () => this.#isCalm,
+      committed: (commit, result) => this.#oracle.committed(commit, result),
+      onBroken: (failure) => this.#broken(failure),
+      isBroken: () => this.#failure !== undefined,
+      note: (what) => this.#note(what),
     });
   }
 

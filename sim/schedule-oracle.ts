@@ -1,6 +1,7 @@
 import type { NewEvent } from "../src/core/codec.ts";
 import type { EventBody } from "../src/core/event.ts";
 import type { OverlapPolicy } from "../src/core/schedule.ts";
+import type { Message } from "../src/core/message.ts";
 import type { Commit, CommitResult } from "../src/store/contract.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Rule } from "./schedule-times.ts";
@@ -11,9 +12,12 @@ export interface Asked {
   readonly rule: Rule;
   readonly overlap: OverlapPolicy;
   readonly windowMs: number;
+  /** Its times start late by so much at most. */
+  readonly jitterMs: number;
 }
 
 interface Known {
+  readonly incarnation: string;
   asked: Asked;
   /** Times up to here are decided. */
   decidedTo: number;
@@ -21,23 +25,39 @@ interface Known {
   readonly open: Map<number, { readonly startedId: string; isEndAsked: boolean }>;
   /** When the last run ended that was waited for. */
   freedAt: number;
-  readonly starts: Map<number, { readonly startedId: string; readonly nominalAt: number }>;
+  /** When it was resumed last, or changed. */
+  resumedAt: number;
+  readonly starts: Map<number, { readonly scheduleId: string; readonly startedId: string }>;
+  /** Starts of which its coordinator was told that they could not be made. */
   readonly refused: Set<number>;
+  /** What became of calls, by the id of the request: for triggers, what was started. */
+  readonly answers: Map<string, string>;
+  /** Requests to pause and to resume change nothing, and are not recorded, if it was paused already, or was not. */
+  pausedStates: number;
   isDeleted: boolean;
+  /** Its coordinator has ended. */
+  isOver: boolean;
   segmentLength: number;
 }
 
 /** A segment, with what came before it was noticed that it is long. */
 const segmentMax = 600;
+/** How often an engine looks at the clock, in case it was set. I-29 */
+const lateMsMax = 31_000;
 
 /**
  * Schedules, from the commits that the store accepted. Each decision is held against the times of its rule and what the schedule was
  * asked to do at the moment when it is made. Written apart from the engine. Throws `SimulationFailure`.
  */
 export class ScheduleOracle {
-  /** What is asked for under an id, as soon as it is. */
-  readonly asked = new Map<string, Asked[]>();
+  /** What is asked for, by the id of the request, as soon as it is. */
+  readonly asked = new Map<string, Asked>();
+  /** By the workflow id of their coordinators, the latest of each. */
   readonly #schedules = new Map<string, Known>();
+  /** All that there ever were, by the first runs of their coordinators. */
+  readonly #incarnations = new Map<string, Known>();
+  readonly #isSteadyFor: (ms: number) => boolean;
+  readonly #note: (what: ScheduleRemark) => void;
   /** Workflow ids that schedules started. */
   readonly #begun = new Map<string, number>();
   readonly counts = {
@@ -50,15 +70,63 @@ export class ScheduleOracle {
     segments: 0,
   };
 
-  committed(commit: Commit, result: CommitResult): void {
-    if (!result.ok) return;
-    if (commit.run !== undefined)
-      for (const event of commit.run.events) this.#event(commit.run.workflowId, event);
-    if (commit.start !== undefined)
-      for (const event of commit.start.events) this.#event(commit.start.workflowId, event);
+  constructor(
+    of: {
+      /** For so long the engine that is at work now has been, and nothing went wrong. */
+      readonly isSteadyFor?: (ms: number) => boolean;
+      readonly note?: (what: ScheduleRemark) => void;
+    } = {},
+  ) {
+    this.#isSteadyFor = of.isSteadyFor ?? (() => false);
+    this.#note = of.note ?? (() => undefined);
   }
 
-  #event(workflowId: string, event: NewEvent): void {
+  committed({ run, start, send = [] }: Commit, result: CommitResult): void {
+    if (!result.ok) return;
+    for (const { message } of send) if (message.kind === "scheduled-refused") this.#refused(message);
+    let startCount = send.filter(({ message }) => message.kind === "start-scheduled").length;
+    for (const part of [run, start]) {
+      if (part === undefined) continue;
+      const { workflowId, events, wakeAt } = part;
+      for (const event of events) {
+        if (event.type === "ScheduleTriggered") startCount -= 1;
+        this.#event(workflowId, event, start?.runId);
+      }
+      // Of one that goes on as a new segment, the row of that tells.
+      if (!events.some(({ type }) => type === "WorkflowContinuedAsNew")) this.#checkRow(workflowId, wakeAt);
+    }
+    // I-3, I-32
+    if (startCount !== 0)
+      throw new SimulationFailure("schedule-start", `${startCount} more starts are sent than are recorded`);
+  }
+
+  /** I-34: each start is refused once, whether or not somebody is there to hear it. */
+  #refused({ runId, ordinal, startedId }: Message & { readonly kind: "scheduled-refused" }): void {
+    const known = this.#incarnations.get(runId);
+    if (known?.starts.get(ordinal)?.startedId !== startedId || known.refused.has(ordinal))
+      throw new SimulationFailure(
+        "schedule-refusal",
+        `${startedId} was not to be started, or refused before`,
+      );
+    known.refused.add(ordinal);
+    this.#note("start of a schedule refused");
+  }
+
+  /** I-29: the row tells when its next time is due. */
+  #checkRow(workflowId: string, wakeAt: number | null): void {
+    const known = this.#schedules.get(workflowId);
+    if (known === undefined || known.isOver || known.isPaused) return;
+    if (known.asked.overlap !== "allow-all" && known.open.size > 0) return;
+    const { rule, jitterMs } = known.asked;
+    const [next] = timesOf(rule, known.decidedTo, known.decidedTo + gapMsOf(rule));
+    if (next !== undefined && (wakeAt === null || wakeAt > next + jitterMs))
+      throw new SimulationFailure(
+        "lost-wake-up",
+        `${workflowId}: ${next} is its next time, and its row says ${wakeAt}`,
+      );
+  }
+
+  #event(workflowId: string, event: NewEvent, begunRunId: string | undefined): void {
     if (!workflowId.startsWith("aion.schedule:")) {
       if (
         event.type === "WorkflowStarted" &&
@@ -77,7 +145,7 @@ export class ScheduleOracle {
       return;
     }
     if (event.type === "ScheduleCreated") {
-      this.#created(workflowId, event);
+      this.#created(workflowId, event, begunRunId ?? "none");
       return;
     }
     if (known === undefined) throw new SimulationFailure("schedule-unknown", `${workflowId}: ${event.type}`);
@@ -85,26 +153,44 @@ export class ScheduleOracle {
     // I-32: however long it lives, its history does not.
     if (known.segmentLength > segmentMax)
       throw new SimulationFailure("schedule-segment", `${workflowId} has ${known.segmentLength} events`);
+    const { requestId } = event as { readonly requestId?: string };
+    if (requestId !== undefined) {
+      // I-3
+      if (known.answers.has(requestId))
+        throw new SimulationFailure("schedule-request", `${workflowId}: ${requestId} was carried out before`);
+      known.answers.set(requestId, event.type === "ScheduleTriggered" ? event.startedId : "");
+    }
     this.#decided(workflowId, known, event);
   }
 
-  #created(workflowId: string, event: NewEvent & { readonly type: "ScheduleCreated" }): void {
-    const [asked] = this.asked.get(workflowId) ?? [];
+  #created(
+    workflowId: string,
+    event: NewEvent & { readonly type: "ScheduleCreated" },
+    incarnation: string,
+  ): void {
+    const { requestId = "" } = event;
+    const asked = this.asked.get(requestId);
     const before = this.#schedules.get(workflowId);
     if (asked === undefined || (before !== undefined && !before.isDeleted))
       throw new SimulationFailure("schedule-made-twice", workflowId);
-    if (before !== undefined) this.#settled(workflowId, before);
-    this.#schedules.set(workflowId, {
+    const known: Known = {
+      incarnation,
       asked,
       decidedTo: event.recordedAt,
       isPaused: event.isPaused === true,
       open: new Map(),
       freedAt: Number.NEGATIVE_INFINITY,
+      resumedAt: Number.NEGATIVE_INFINITY,
       starts: new Map(),
       refused: new Set(),
+      answers: new Map([[requestId, ""]]),
+      pausedStates: 0,
       isDeleted: false,
+      isOver: false,
       segmentLength: 2,
-    });
+    };
+    this.#schedules.set(workflowId, known);
+    this.#incarnations.set(incarnation, known);
   }
 
   #decided(workflowId: string, known: Known, event: NewEvent): void {
@@ -123,7 +209,9 @@ export class ScheduleOracle {
           if (known.isPaused) fail("schedule-paused", "it starts, and is paused");
           const lateMs =
             recordedAt - Math.max(nominalAt, nominalAt < known.freedAt ? known.freedAt : nominalAt);
-          if (lateMs > known.asked.windowMs + jitterMsMax) fail("schedule-late", "it is beyond its window");
+          if (lateMs > known.asked.windowMs + known.asked.jitterMs)
+            fail("schedule-late", "it is beyond its window");
+          this.#demandPunctual(workflowId, lateMs - known.asked.jitterMs, event);
           if (isWatched !== (overlap !== "allow-all")) fail("schedule-watch", "its end is not waited for");
           known.decidedTo = nominalAt;
           this.counts.started += 1;
@@ -132,14 +220,15 @@ export class ScheduleOracle {
         if (isWatched && overlap !== "allow-all" && known.open.size > 0)
           fail("schedule-overlap", "another run of it is open");
         if (known.starts.has(ordinal)) fail("schedule-ordinal", "its ordinal was used before");
-        known.starts.set(ordinal, { startedId, nominalAt });
+        this.#note("schedule started a run");
+        known.starts.set(ordinal, { scheduleId: workflowId.slice(coordinatorOf("").length), startedId });
         if (isWatched) known.open.set(ordinal, { startedId, isEndAsked: false });
         return;
       }
       case "ScheduleSkipped":
         if (event.ordinal === undefined) this.#skipped(workflowId, known, event);
         else {
-          known.refused.add(event.ordinal);
+          if (!known.refused.has(event.ordinal)) fail("schedule-refusal", "nobody has refused it");
           this.#free(known, event.ordinal, event.recordedAt);
           this.counts.refused += 1;
         }
@@ -147,27 +236,44 @@ export class ScheduleOracle {
       case "ScheduleUpdated": {
         this.#demandNone(workflowId, known, event.fromAt, event);
         known.decidedTo = Math.max(known.decidedTo, event.fromAt);
-        const all = this.asked.get(workflowId) ?? [];
-        const index = all.indexOf(known.asked);
-        known.asked = all[index + 1] ?? fail("schedule-update", "nobody asked for that");
+        known.asked =
+          this.asked.get(event.requestId ?? "") ?? fail("schedule-update", "nobody asked for that");
+        known.resumedAt = event.recordedAt;
         return;
       }
       case "SchedulePaused":
+        if (!known.isPaused) known.pausedStates += 1;
         known.isPaused = true;
         return;
       case "ScheduleResumed":
         this.#demandNone(workflowId, known, event.fromAt, event);
         known.decidedTo = Math.max(known.decidedTo, event.fromAt);
+        if (known.isPaused) known.pausedStates += 1;
         known.isPaused = false;
+        known.resumedAt = event.recordedAt;
         return;
       case "ScheduleDeleted":
+        if (known.isDeleted) fail("schedule-deleted", "it was before");
+        if (known.open.size > 0) this.#note("schedule deleted with a run of it open");
         known.isDeleted = true;
         return;
+      case "WorkflowCompleted":
+        if (!known.isDeleted) fail("schedule-over", "it is not deleted");
+        known.isOver = true;
+        return;
+      case "WorkflowFailed":
+      case "WorkflowCancelled":
+      case "WorkflowTerminated":
+      case "WorkflowTimedOut":
+        return fail("schedule-over", "it ends though nobody deleted it");
       case "ChildWorkflowCancelRequested": {
         const open = known.open.get(event.ordinal);
         if (open === undefined || open.isEndAsked)
           return fail("schedule-cancel", "it is not open, or was told");
+        if (overlap !== "cancel-other" && overlap !== "terminate-other")
+          fail("schedule-cancel", `it is not to be ended, the overlap being ${overlap}`);
         open.isEndAsked = true;
+        this.#note("run of a schedule told to end for the next one");
         return;
       }
       case "ChildWorkflowCompleted":
@@ -203,9 +309,25 @@ export class ScheduleOracle {
       recordedAt - Math.max(toAt, hasWaited ? known.freedAt : toAt) <= known.asked.windowMs
     )
       fail("it is within its window");
+    if (!hasWaited && ["missed", "deleted", "updated"].includes(reason))
+      this.#demandPunctual(
+        workflowId,
+        recordedAt - Math.max(fromAt, known.resumedAt) - known.asked.jitterMs,
+        event,
+      );
     known.decidedTo = Math.max(known.decidedTo, untilAt);
     this.counts.skipped += count;
     this.counts.skips += 1;
+    this.#note("times of a schedule skipped");
+  }
+
+  /** I-28, I-29: by the clock of an engine that has owned the store for so long, and while nothing goes wrong. */
+  #demandPunctual(workflowId: string, lateMs: number, event: NewEvent): void {
+    if (lateMs > lateMsMax && this.#isSteadyFor(lateMs))
+      throw new SimulationFailure(
+        "schedule-unpunctual",
+        `${workflowId}: it is ${lateMs} ms late (${JSON.stringify(event)})`,
+      );
   }
 
   #free(known: Known, ordinal: number, at: number): void {
@@ -231,33 +353,67 @@ export class ScheduleOracle {
 
   /** I-3, I-32: when all is over, what was decided has been done, once. */
   judge(): void {
-    for (const [workflowId, known] of this.#schedules) {
-      if (!known.isDeleted) throw new SimulationFailure("schedule-not-deleted", workflowId);
-      this.#settled(workflowId, known);
-    }
-  }
-
-  /** An id is free again when retention has deleted its run: then a backfill may start its time once more. */
-  #settled(workflowId: string, { starts, refused }: Known): void {
+    // An id is free again when retention has deleted its run: then a backfill may start its time once more.
     const made = new Map<string, number>();
-    for (const [ordinal, { startedId }] of starts)
-      if (!refused.has(ordinal)) made.set(startedId, (made.get(startedId) ?? 0) + 1);
-    for (const [startedId, count] of made) {
-      const begun = this.#begun.get(startedId) ?? 0;
+    for (const { isOver, incarnation, starts, refused } of this.#incarnations.values()) {
+      if (!isOver) throw new SimulationFailure("schedule-not-deleted", incarnation);
+      for (const [ordinal, { startedId }] of starts)
+        if (!refused.has(ordinal)) made.set(startedId, (made.get(startedId) ?? 0) + 1);
+    }
+    for (const startedId of new Set([...made.keys(), ...this.#begun.keys()])) {
+      const [count, begun] = [made.get(startedId) ?? 0, this.#begun.get(startedId) ?? 0];
       if (begun !== count)
-        throw new SimulationFailure(
-          "schedule-start",
-          `${workflowId}: ${count} starts of ${startedId} made ${begun} runs`,
-        );
+        throw new SimulationFailure("schedule-start", `${count} starts of ${startedId} made ${begun} runs`);
     }
   }
 
   /** Whether a workflow of that id was begun, or is to be. */
   isStarted(scheduleId: string, startedId: string): boolean {
-    const known = this.#schedules.get(`aion.schedule:${scheduleId}`);
-    return [...(known?.starts.values() ?? [])].some((start) => start.startedId === startedId);
+    return [...this.#incarnations.values()].some(({ starts }) =>
+      [...starts.values()].some((start) => start.startedId === startedId && start.scheduleId === scheduleId),
+    );
+  }
+
+  /** The schedule, as its latest coordinator knows it. */
+  latest(scheduleId: string): KnownSchedule | undefined {
+    return this.#schedules.get(coordinatorOf(scheduleId));
+  }
+
+  /** What was recorded for a request; `undefined`: nothing was. */
+  answerTo(requestId: string): string | undefined {
+    for (const { answers } of this.#incarnations.values()) {
+      const answer = answers.get(requestId);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
+  }
+
+  /** Ids of schedules that are there. */
+  get live(): readonly string[] {
+    return [...this.#schedules].flatMap(([workflowId, { isDeleted }]) =>
+      isDeleted ? [] : [workflowId.slice(coordinatorOf("").length)],
+    );
   }
 }
 
-/** What the world gives its schedules at most. */
-export const jitterMsMax = 5 * 60_000;
+export type KnownSchedule = Pick<
+  Readonly<Known>,
+  "isPaused" | "pausedStates" | "isDeleted" | "starts" | "refused"
+>;
+
+/** What happens sometimes. */
+export type ScheduleRemark =
+  | "schedule started a run"
+  | "times of a schedule skipped"
+  | "start of a schedule refused"
+  | "schedule deleted with a run of it open"
+  | "run of a schedule told to end for the next one";
+
+export function coordinatorOf(scheduleId: string): string {
+  return `aion.schedule:${scheduleId}`;
+}
+
+/** No two times in a row are further apart. */
+function gapMsOf(rule: Rule): number {
+  return rule.kind === "interval" ? rule.everyMs : 2 * 86_400_000;
+}

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../src/core/errors.ts";
-import { AionError, isAionError } from "../src/core/errors.ts";
+import { isAionError } from "../src/core/errors.ts";
 import type { OverlapPolicy } from "../src/core/schedule.ts";
 import { overlapPolicies } from "../src/core/schedule.ts";
 import type { ScheduleHandle, ScheduleTimes } from "../src/client/schedules.ts";
@@ -10,11 +10,13 @@ import { shield, sleep, workflow } from "../src/workflow/index.ts";
 import { overStore } from "../test/recovery/over-store.ts";
 import { Dice } from "./dice.ts";
 import { SimulationFailure } from "./failure.ts";
+import { faultyStore } from "./faulty-store.ts";
 import type { Asked } from "./schedule-oracle.ts";
-import { ScheduleOracle, jitterMsMax } from "./schedule-oracle.ts";
+import { ScheduleOracle } from "./schedule-oracle.ts";
 import type { Rule } from "./schedule-times.ts";
 
 const minuteMs = 60_000;
+const jitterMsMax = 5 * minuteMs;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 const startAtMs = Date.UTC(2026, 0, 1);
@@ -73,6 +75,7 @@ class ScheduleWorld {
   readonly #counts = new Map<string, number>();
   readonly #inner: Store;
   readonly #schedules = new Map<string, ScheduleHandle>();
+  readonly #asked = new Map<string, Asked>();
   #engine: TestEngine | undefined;
   #token: OwnerToken | undefined;
   #failure: SimulationFailure | undefined;
@@ -103,36 +106,22 @@ class ScheduleWorld {
     return { seed: this.#seed, failure: this.#failure, counts, elapsedMs };
   }
 
-  /** The store as the engine has it: audited, and now and then out of order. */
   #store(): Store {
-    const inner = this.#inner;
-    return overStore(inner, {
-      claim: async (claim) => {
-        this.#token = await inner.claim(claim);
-        return this.#token;
+    const store = faultyStore(this.#inner, {
+      dice: this.#faultDice,
+      shares: { refused: 0.004, lost: 0, made: 0.004 },
+      isCalm: () => this.#isCalm,
+      committed: (commit, result) => this.#oracle.committed(commit, result),
+      onBroken: (failure) => {
+        this.#failure ??= failure;
       },
-      append: async (token, commits) => {
-        const fault = this.#isCalm ? 1 : this.#faultDice.number();
-        if (fault < 0.004) {
-          this.#note("write refused");
-          throw new AionError("store_unavailable", "the store is busy");
-        }
-        const results = await inner.append(token, commits);
-        for (const [index, commit] of commits.entries()) {
-          const result = results[index];
-          try {
-            if (result !== undefined) this.#oracle.committed(commit, result);
-          } catch (error) {
-            if (error instanceof SimulationFailure) this.#failure ??= error;
-            else throw error;
-          }
-        }
-        if (this.#failure !== undefined) throw new AionError("store_failed", "a law was broken");
-        if (fault < 0.008) {
-          this.#note("commit of unknown outcome");
-          throw new AionError("commit_unknown", "nobody knows");
-        }
-        return results;
+      isBroken: () => this.#failure !== undefined,
+      note: (what) => this.#note(what),
+    });
+    return overStore(store, {
+      claim: async (claim) => {
+        this.#token = await store.claim(claim);
+        return this.#token;
       },
     });
   }
@@ -292,9 +281,15 @@ class ScheduleWorld {
     if (this.#schedules.has(scheduleId)) return;
     const dice = this.#dice;
     const { rule, times } = this.#rule();
-    const asked: Asked = { rule, overlap: this.#overlap(), windowMs: dice.pick([hourMs, dayMs, 10 * dayMs]) };
-    this.#oracle.asked.set(`aion.schedule:${scheduleId}`, [asked]);
+    const asked: Asked = {
+      rule,
+      overlap: this.#overlap(),
+      windowMs: dice.pick([hourMs, dayMs, 10 * dayMs]),
+      jitterMs: jitterMsMax,
+    };
     const requestId = this.#requestId();
+    this.#oracle.asked.set(requestId, asked);
+    this.#asked.set(scheduleId, asked);
     const code = dice.pick(workflows);
     const hours = dice.pick([1, 5, 30]);
     const isPaused = dice.chance(0.1);
@@ -315,15 +310,16 @@ class ScheduleWorld {
 
   async #update(scheduleId: string | undefined): Promise<void> {
     if (scheduleId === undefined) return;
-    const all = this.#oracle.asked.get(`aion.schedule:${scheduleId}`);
-    const before = all?.at(-1);
-    if (all === undefined || before === undefined) return;
+    const before = this.#asked.get(scheduleId);
+    if (before === undefined) return;
     const { rule, times } = this.#rule();
     const overlap = this.#overlap();
-    all.push({ ...before, rule, overlap });
-    await this.#on(scheduleId, "update", (schedule, requestId) =>
-      schedule.update({ ...times, overlap, requestId }),
-    );
+    const asked = { ...before, rule, overlap };
+    this.#asked.set(scheduleId, asked);
+    await this.#on(scheduleId, "update", (schedule, requestId) => {
+      this.#oracle.asked.set(requestId, asked);
+      return schedule.update({ ...times, overlap, requestId });
+    });
   }
 
   async #trigger(scheduleId: string | undefined): Promise<void> {

@@ -1,4 +1,11 @@
-import type { ResultReply, RunSummary, Service, StartReply, StartRequest } from "../src/client/service.ts";
+import type {
+  ResultReply,
+  ResumeActivityRequest,
+  RunSummary,
+  Service,
+  StartReply,
+  StartRequest,
+} from "../src/client/service.ts";
 import { isAionError } from "../src/core/errors.ts";
 import type { ErrorCode } from "../src/core/errors.ts";
 import type { RunId } from "../src/core/ids.ts";
@@ -19,6 +26,7 @@ import { linesOf } from "./replay-oracle.ts";
 import type { Network } from "./network.ts";
 import type { NumberedOperation, Operation, ReopenPlan, SignalPlan } from "./plan.ts";
 import { isPlainlyReopenable, mayBeReopened, wasEndSince } from "./reopen-oracle.ts";
+import { ScheduleClient } from "./schedule-client.ts";
 import type { Actor, Schedule } from "./schedule.ts";
 import { Lane } from "./schedule.ts";
 import type { Statistics } from "./statistics.ts";
@@ -52,6 +60,9 @@ const refusals: ReadonlySet<ErrorCode> = new Set([
   "activity_not_parked",
   "signals_full",
   "updates_pending",
+  "schedule_not_found",
+  "schedule_already_exists",
+  "schedule_busy",
 ]);
 
 const listPage = 2;
@@ -78,6 +89,8 @@ export interface ClientOptions {
   readonly leasesAgree: boolean;
   /** For operators: there is nothing more to come. */
   readonly isOver: () => boolean;
+  /** For those who tidy up: nobody else asks for anything any more. */
+  readonly isLeftAlone: () => boolean;
 }
 
 /**
@@ -97,13 +110,23 @@ export class SimClient implements Actor {
   /** Runs that starts of a workflow id were answered with. */
   readonly #started = new Map<string, StartReply[]>();
 
+  readonly #schedules: ScheduleClient;
+
   constructor(of: ClientOptions) {
     this.#of = of;
     this.name = of.name;
+    this.#schedules = new ScheduleClient({
+      name: of.name,
+      oracle: of.auditor.schedules,
+      dice: of.dice,
+      nowMs: () => of.schedule.time.clock.now(),
+      ask: (verb, run, mayBe) => this.#ask(verb, run, { mayBe }),
+    });
   }
 
+  /** It goes on until all the others are done. */
   get isOperator(): boolean {
-    return this.#of.operations.some(({ of }) => of.verb === "operate");
+    return this.#of.operations.some(({ of }) => of.verb === "operate" || of.verb === "tidy");
   }
 
   async run(): Promise<void> {
@@ -136,6 +159,10 @@ export class SimClient implements Actor {
         return this.#reopen(operation);
       case "operate":
         return this.#watchOver();
+      case "schedule":
+        return this.#schedules.operate(operation);
+      case "tidy":
+        return this.#tidy();
       case "result":
         return this.#result(operation.workflowId);
       case "describe":
@@ -185,10 +212,12 @@ export class SimClient implements Actor {
       readonly workflowId?: string;
       readonly runId?: string | undefined;
       readonly timeoutMs?: number;
+      /** Answers to expect besides. */
+      readonly mayBe?: readonly ErrorCode[];
     } = {},
   ): Promise<({ readonly reply: Reply } | { readonly refusal: ErrorCode }) & { readonly isAlone: boolean }> {
     const { network, statistics, dice } = this.#of;
-    const { workflowId, runId, timeoutMs = 5_000 } = of;
+    const { workflowId, runId, timeoutMs = 5_000, mayBe = [] } = of;
     const there = (workflowId === undefined ? [] : this.#of.auditor.kept(workflowId)).filter(
       (one) => runId === undefined || one.runId === runId,
     );
@@ -205,7 +234,7 @@ export class SimClient implements Actor {
         return { reply, isAlone };
       } catch (error) {
         if (!isAionError(error)) throw error;
-        if (refusals.has(error.code)) {
+        if (refusals.has(error.code) || mayBe.includes(error.code)) {
           if (error.code === "run_blocked" || error.code === "workflow_type_unknown")
             statistics.note("refused, the code being missing");
           if (error.code === "run_not_found" && workflowId !== undefined) this.#checkGone(workflowId, there);
@@ -417,7 +446,10 @@ export class SimClient implements Actor {
     const answer = await this.#ask("query", ask, { workflowId });
     if ("refusal" in answer || auditor.latest(workflowId)?.runId !== runId) return;
     const { reply, mayKnow } = answer.reply;
-    if (!mayKnow) return;
+    // What the code did in the turn in which an engine has failed it does not count.
+    const { terminal } = auditor.latest(workflowId) ?? {};
+    const isFailedByEngine = terminal?.type === "WorkflowFailed" && terminal.failure.kind === "engine";
+    if (!mayKnow || isFailedByEngine) return;
     const lines = new Set(linesOf(reply));
     const missing = received.find(({ value }) => !lines.has(`tick ${value}`));
     // Until a start delay is over there is no code that could have heard.
@@ -555,6 +587,13 @@ export class SimClient implements Actor {
     if (!isMade()) throw new SimulationFailure("acknowledged-reopen", `${workflowId}: it is not on disk`);
   }
 
+  async #tidy(): Promise<void> {
+    while (!this.#of.isOver()) {
+      await this.#wait(this.#of.dice.int(500, 5_000));
+      if (this.#of.isLeftAlone()) await this.#schedules.tidy();
+    }
+  }
+
   /** Decides on what the lists show to wait for him, in one way or another. */
   async #watchOver(): Promise<void> {
     const { dice, statistics } = this.#of;
@@ -571,17 +610,15 @@ export class SimClient implements Actor {
         statistics.note("parked activities found by an operator");
         if (dice.chance(0.2)) continue;
         count += 1;
-        await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
-        if (dice.chance(0.3)) await this.#decide(workflowId, `${this.name} ${count}`, ordinals);
+        const decision = this.#drawDecision(ordinals);
+        await this.#decide(workflowId, `${this.name} ${count}`, decision);
+        if (dice.chance(0.3)) await this.#decide(workflowId, `${this.name} ${count}`, decision);
       }
     }
   }
 
-  /** I-60: what was answered is on disk, and made again it is answered so again. */
-  async #decide(workflowId: string, requestId: string, ordinals: readonly number[]): Promise<void> {
-    const { auditor, dice, statistics } = this.#of;
-    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
-    const made = runs().find((run) => run.decisions.has(requestId));
+  #drawDecision(ordinals: readonly number[]): Omit<ResumeActivityRequest, "workflowId" | "requestId"> {
+    const { dice } = this.#of;
     const kind = dice.weighted<"all" | "one" | "complete" | "fail">([
       [4, "all"],
       [2, "one"],
@@ -589,20 +626,30 @@ export class SimClient implements Actor {
       [1, "fail"],
     ]);
     const ordinal = kind === "all" ? {} : { ordinal: dice.pick(ordinals) };
-    const request = {
-      workflowId,
-      requestId,
+    return {
       ...ordinal,
       ...(kind === "complete" ? { outcome: kind, result: '"by hand"' as Payload } : {}),
       ...(kind === "fail" ? { outcome: kind, failure: { message: "given up" } } : {}),
     };
+  }
+
+  /** I-60: what was answered is on disk, and made again it is answered so again. */
+  async #decide(
+    workflowId: string,
+    requestId: string,
+    decision: Omit<ResumeActivityRequest, "workflowId" | "requestId">,
+  ): Promise<void> {
+    const { auditor, statistics } = this.#of;
+    const runs = (): readonly AuditedRun[] => auditor.chains.get(workflowId)?.runs ?? [];
+    const made = runs().find((run) => run.work.decisions.has(requestId));
+    const request = { workflowId, requestId, ...decision };
     const answer = await this.#ask("resume-activity", (service) => service.resumeActivity(request), {
       workflowId,
     });
     if ("refusal" in answer) {
       if (answer.refusal === "activity_not_parked")
         statistics.note("decision refused, another having been made");
-      const isMade = runs().some((run) => run.decisions.has(requestId));
+      const isMade = runs().some((run) => run.work.decisions.has(requestId));
       // Of a run that is held nobody is told anything.
       if (answer.refusal === "run_blocked") return;
       if (isMade && (answer.isAlone || made !== undefined) && made?.isDeleted !== true)
@@ -613,7 +660,7 @@ export class SimClient implements Actor {
       return;
     }
     const { reply } = answer;
-    const decided = auditor.runs.get(reply.runId)?.decisions.get(requestId);
+    const decided = auditor.runs.get(reply.runId)?.work.decisions.get(requestId);
     if (decided === undefined) {
       if (runs().some((run) => run.isDeleted)) return;
       throw new SimulationFailure("acknowledged-decision", `${workflowId}: ${requestId} is not on disk`);
@@ -623,7 +670,7 @@ export class SimClient implements Actor {
         "decided-otherwise",
         `${workflowId}: ${requestId} is about ${decided.join()}, and was told to be about ${reply.ordinals.join()}`,
       );
-    if (made === undefined && "ordinal" in ordinal && !decided.includes(ordinal.ordinal))
+    if (made === undefined && decision.ordinal !== undefined && !decided.includes(decision.ordinal))
       throw new SimulationFailure(
         "decided-otherwise",
         `${workflowId}: ${requestId} is about another activity`,

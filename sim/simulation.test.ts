@@ -27,6 +27,35 @@ function seedOfCommit(): number {
   }
 }
 
+describe("the command line of the simulation", () => {
+  const run = (...args: readonly string[]) =>
+    spawnSync(process.execPath, ["--conditions=aion-source", "sim/main.ts", ...args], {
+      cwd: root,
+      encoding: "utf8",
+    });
+
+  it("tells what it can do", () => {
+    expect(run("--help")).toMatchObject({
+      status: 0,
+      stderr: "",
+      stdout: expect.stringContaining("--seed S"),
+    });
+  });
+
+  it.each([
+    ["an option that there is not", ["--sed", "3"], "Unknown option '--sed'"],
+    ["nothing", [], "Nothing is asked for."],
+    ["no worlds at all", ["--seeds", "0"], "--seeds must be 1 or more"],
+    ["a bug that nobody planted", ["--planted", "--only", "none"], "no planted bug is named none"],
+    ["what is no number", ["--seed", "x"], "--seed must be a whole number, got x"],
+  ])("says what is wrong with %s, and how it is to be", (_what, args, message) => {
+    const { status, stdout, stderr } = run(...args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr.startsWith(message)).toBe(true);
+    expect(stderr).toContain("--planted [--only NAME,…]");
+  });
+});
+
 describe("worlds in which everything goes wrong", () => {
   // I-1, I-3, I-4, I-5, I-6, I-8, I-9, I-10, I-12, I-14, I-16, I-17, I-19, I-20, I-21, I-22, I-23, I-24, I-25, I-26, I-27, I-28, I-29, I-34, I-35,
   // I-36, I-37, I-38, I-39, I-40, I-41, I-42, I-57, I-59, I-60

@@ -112,6 +112,11 @@ export const sometimes = [
   "activity timed out that was not under way",
   "time-out awaited by an engine that lacks code",
   "refused, the code being missing",
+  "schedule started a run",
+  "times of a schedule skipped",
+  "start of a schedule refused",
+  "schedule deleted with a run of it open",
+  "run of a schedule told to end for the next one",
   "PostgreSQL: serialization failure",
   "PostgreSQL: deadlock",
   "PostgreSQL: shut down by an administrator",
@@ -158,7 +163,13 @@ export const sometimesWithWorkers = [
   "all workers left, and nothing was owed",
 ] as const;
 
-export type Sometimes = (typeof sometimes)[number] | (typeof sometimesWithWorkers)[number];
+/** What is met too seldom to be asked of a batch. */
+const seldom = ["report refused, its run being about to be held"] as const;
+
+export type Sometimes =
+  | (typeof sometimes)[number]
+  | (typeof sometimesWithWorkers)[number]
+  | (typeof seldom)[number];
 
 export class Statistics {
   readonly counts = new Map<Sometimes, number>();

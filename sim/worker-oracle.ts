@@ -1,7 +1,8 @@
 import type { NewEvent } from "../src/core/codec.ts";
 import type { AcknowledgedFrame, EngineFrame, WorkerFrame } from "../src/protocol/frames.ts";
 import type { ActivityTask } from "../src/workflow/definition.ts";
-import type { AuditedRun, AttemptWatch } from "./audited-run.ts";
+import type { AttemptWatch } from "./audited-activities.ts";
+import type { AuditedRun } from "./audited-run.ts";
 import type { Auditor } from "./auditor.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Ledger } from "./ledger.ts";
@@ -180,7 +181,7 @@ export class WorkerOracle implements AttemptWatch {
     const given = this.#given.get(worker)?.get(`${key} ${attempt}`);
     if (given === undefined) return fail("ghost", "nobody gave it to this process");
     if (given.isUnwanted) fail("unwanted-begun", "the process was told that nobody wants it");
-    const activity = run.activities.get(ordinal);
+    const activity = run.work.open.get(ordinal);
     const isCurrent = run.isOpen && activity?.attempt === attempt && activity.startedAt !== undefined;
     if (!isCurrent) {
       // I-8: of what was lost or out of time nobody could stop it; what has an outcome of its own was executed before.
@@ -190,7 +191,7 @@ export class WorkerOracle implements AttemptWatch {
       this.#statistics.note("attempt that was over begun by a worker that had not heard");
     }
     // I-14
-    const told = run.toldHeartbeats.get(`${ordinal} ${attempt}`);
+    const told = run.work.toldHeartbeats.get(`${ordinal} ${attempt}`);
     if (told !== undefined) {
       if (JSON.stringify(task.lastHeartbeat) !== told)
         fail("heartbeat-lost", `on disk was ${told}, it was told ${JSON.stringify(task.lastHeartbeat)}`);
@@ -230,7 +231,7 @@ export class WorkerOracle implements AttemptWatch {
     if (this.#doubted.has(execution)) return false;
     const [runId = "", ordinal] = execution.key.split(":");
     const run = this.#auditor.runs.get(runId);
-    const activity = run?.activities.get(Number(ordinal));
+    const activity = run?.work.open.get(Number(ordinal));
     if (run?.isOpen !== true || activity === undefined || activity.attempt !== execution.attempt)
       return false;
     // What a run has under way that cannot be turned to takes no place.
@@ -256,7 +257,7 @@ export class WorkerOracle implements AttemptWatch {
   endUntold(execution: RemoteExecution): void {
     const { worker, key, attempt } = execution;
     const [runId = "", ordinal] = key.split(":");
-    const activity = this.#auditor.runs.get(runId)?.activities.get(Number(ordinal));
+    const activity = this.#auditor.runs.get(runId)?.work.open.get(Number(ordinal));
     const { wire } = worker;
     if (activity === undefined || activity.attempt !== attempt || activity.startedAt === undefined) return;
     const fromMs = Math.max(
@@ -355,7 +356,7 @@ export class WorkerOracle implements AttemptWatch {
   #isOut(token: string): boolean {
     const { runId, ordinal, attempt } = parse(token);
     const run = this.#auditor.runs.get(runId);
-    const activity = run?.activities.get(ordinal);
+    const activity = run?.work.open.get(ordinal);
     if (run?.isOpen !== true || activity?.attempt !== attempt || activity.startedAt === undefined)
       return false;
     const { startToCloseMs, heartbeatMs, scheduleToCloseMs } = activity.options;
@@ -366,7 +367,7 @@ export class WorkerOracle implements AttemptWatch {
   #checkOver(wire: Wire, token: string): void {
     const { runId, ordinal, attempt } = parse(token);
     const run = this.#auditor.runs.get(runId);
-    const activity = run?.activities.get(ordinal);
+    const activity = run?.work.open.get(ordinal);
     if (wire.life.epoch !== this.#auditor.epoch || run?.isOpen !== true || activity?.attempt !== attempt)
       return;
     if (run.isHeldForLimit) return;
@@ -394,11 +395,14 @@ export class WorkerOracle implements AttemptWatch {
       if (wire.life.epoch !== this.#auditor.epoch) return;
       if (outcome !== undefined && outcome.type !== "ActivityCancelled")
         fail(`its outcome is on disk, ${outcome.type}`);
-      const activity = run.activities.get(named.ordinal);
+      const activity = run.work.open.get(named.ordinal);
+      const isUnderWay =
+        run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined;
       // What is under way when a run is held for what it has is not waited for; its row says so a moment later.
-      if (run.isHeldForLimit || this.#auditor.mayHoldForLimits) return;
-      if (run.isOpen && activity?.attempt === named.attempt && activity.startedAt !== undefined)
-        fail("it is the attempt under way");
+      if (!isUnderWay || run.isHeldForLimit) return;
+      if (!this.#auditor.hasLimits) fail("it is the attempt under way");
+      run.heldSoonBy = wire.life.epoch;
+      this.#statistics.note("report refused, its run being about to be held");
       return;
     }
     if (outcome === undefined) return fail("its outcome is not on disk");

@@ -225,7 +225,8 @@ class World {
           trace: this.#trace,
           dice: new Dice(`client ${index} of ${seed}`),
           leasesAgree: plan.store === "postgres" || this.#spreadMs === 0,
-          isOver: () => this.#isAtRest(operations.some(({ of }) => of.verb === "operate")),
+          isOver: () => this.#isAtRest(true),
+          isLeftAlone: () => this.#clients.every((client) => client.isDone || client.isOperator),
         }),
     );
   }
@@ -418,8 +419,8 @@ class World {
   #stuck(why: string): SimulationFailure {
     const open = this.#auditor.openRuns().map((run) => {
       const waits = [
-        ...[...run.activities].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
-        ...(run.parked.length === 0 ? [] : [`operator for ${run.parked.join()}`]),
+        ...[...run.work.open].map(([ordinal, { attempt }]) => `activity ${ordinal} at attempt ${attempt}`),
+        ...(run.work.parked.length === 0 ? [] : [`operator for ${run.work.parked.join()}`]),
         ...[...run.timers].map(([ordinal, { fireAt }]) => `timer ${ordinal} at ${fireAt}`),
         ...[...run.children].map(([ordinal]) => `child ${ordinal}`),
         ...[...run.sends].map((ordinal) => `send ${ordinal}`),
@@ -449,6 +450,7 @@ class World {
   async #judge(): Promise<void> {
     await this.#measure();
     await this.#auditor.compare(this.#inner);
+    this.#auditor.schedules.judge();
     await checkFeed(this.#inner);
     await checkFound(this.#inner, this.#auditor, () =>
       this.#statistics.note("runs found by their attributes"),

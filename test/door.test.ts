@@ -14,7 +14,7 @@ interface Reader {
 }
 
 const readers: Readonly<Record<string, Reader>> = {
-  "src/engine/residency.ts": { reads: ["findRun", "findRunByKey"], why: "the door" },
+  "src/engine/door.ts": { reads: ["findRun", "findRunByKey"], why: "the door" },
   "src/engine/engine-meter.ts": {
     reads: ["count"],
     why: "how many runs there are, for who asks for metrics",

@@ -8,6 +8,7 @@ import { isClosed } from "../core/status.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import { isUnreadable } from "./endings.ts";
 import type { Kernel } from "./kernel.ts";
+import { pageEvents } from "./load.ts";
 import { readEnd, readStart } from "./views.ts";
 
 /** A request to end a run, or to hold it, as it is recognised when it is repeated. */
@@ -18,8 +19,6 @@ export interface EndRequestId {
   readonly runId?: RunId | undefined;
   readonly requestId: string;
 }
-
-const pageEvents = 1_000;
 
 /**
  * Whether the request is in the history of a run already. `butLatest`: in that of another than the latest, which is not

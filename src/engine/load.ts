@@ -11,8 +11,8 @@ import type { RunRecord, Store } from "../store/contract.ts";
 import { coordinatorProgram, noInstance } from "./coordinator.ts";
 import type { EngineMeter } from "./engine-meter.ts";
 
-/** Events read at once while a run is loaded. */
-const pageEvents = 2_000;
+/** Events of a run that are read at once. */
+export const pageEvents = 2_000;
 
 /** Enough to read the history of a run whose row is known, and no more: which row is acted on, the residency decides. */
 export type HistoryStore = Pick<Store, "readSegment" | "findRunByKey">;

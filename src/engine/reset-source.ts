@@ -7,9 +7,8 @@ import type { ResetPoint } from "../replay/reset-points.ts";
 import type { RunRecord, Store } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore } from "./load.ts";
+import { pageEvents } from "./load.ts";
 import { readStart } from "./views.ts";
-
-const pageEvents = 2_000;
 
 /** What a run is copied from. */
 export interface Source {

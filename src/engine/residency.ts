@@ -7,10 +7,12 @@ import { isClosed } from "../core/status.ts";
 import type { Program, ProgramInstance } from "../program/program.ts";
 import type { ResumeTracker } from "../replay/resume-point.ts";
 import { RunState } from "../replay/run-state.ts";
-import type { RunKey, RunRecord, RunRef } from "../store/contract.ts";
+import type { RunRecord, RunRef } from "../store/contract.ts";
 import type { LogEntry } from "../store/run-log.ts";
 import type { Batch } from "./batch.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { Visit, Which } from "./door.ts";
+import { Door } from "./door.ts";
 import { nextLookAt } from "./due.ts";
 import { evict } from "./eviction.ts";
 import type { Input } from "./input.ts";
@@ -41,31 +43,16 @@ export interface ResidencyHost extends RunHost, LoaderHost {
   arm(run: ResidentRun, at: number | null): void;
 }
 
-/** What somebody comes to a workflow for. */
-export interface Visit<Result> {
-  /** Its open run is in memory and begun on disk. Called at a moment when it can be turned to. */
-  here(run: ResidentRun): Result | Promise<Result>;
-  /** Nothing of it is in memory. The row is true, and nobody else comes near the workflow, until this is over. */
-  onDisk(row: RunRecord | undefined): Promise<Result>;
-}
-
-/** Which row of the workflow is looked up: the latest, unless it is named. */
-export interface Which {
-  readonly runId?: RunId | undefined;
-  readonly runKey?: RunKey;
-}
-
 type LoadOutcome =
   | { readonly kind: "loaded"; readonly run: ResidentRun }
   | { readonly kind: "ended"; readonly state: RunState }
   | RecoveryFailure;
 
 /**
- * Who is in memory, and the door to it. Owner: the kernel.
+ * Who is in memory. Owner: the kernel.
  *
  * Laws:
- *  1. Of a run there is one copy at most that moves. So what the disk has of a workflow is acted on by a visit alone: when no run
- *     of it is in memory, nor being begun, loaded, held or ended, and by one visit at a time. Who comes meanwhile waits.
+ *  1. A run is taken in from disk by a visit alone: `Door`.
  *  2. A run is begun in memory, and whether there is such a run its first commit decides. Until then nobody finds it.
  *  3. What is offered to a run that is not here waits in line, and is let in, or turned away with the reason, by the load that it
  *     asks for. If the store fails that load, whoever waits hears so, and what nobody waits for stays in line.
@@ -77,17 +64,18 @@ export class Residency {
   readonly #runs = new Map<WorkflowId, ResidentRun>();
   /** Begun in memory, and not on disk yet. */
   readonly #unborn = new Map<WorkflowId, ResidentRun>();
-  readonly #visits = new Map<WorkflowId, Promise<void>>();
   /** Whoever wants a run that is being brought in waits for the same. */
   readonly #loads = new Map<WorkflowId, Promise<ResidentRun | undefined>>();
   readonly #waiting = new WaitingInputs();
   readonly #crashes = new Map<WorkflowId, number>();
   readonly #loader: RunLoader;
+  readonly #door: Door;
   #pidCount = 0;
 
   constructor(host: ResidencyHost) {
     this.#host = host;
     this.#loader = new RunLoader(host);
+    this.#door = new Door({ store: host.options.store, runs: this.#runs, unborn: this.#unborn });
   }
 
   get size(): number {
@@ -119,54 +107,14 @@ export class Residency {
     });
   }
 
-  // The door.
+  // The way in.
 
-  /** Comes to a workflow as soon as nothing of it is under way between memory and disk. */
-  async visit<Result>(workflowId: WorkflowId, which: Which, to: Visit<Result>): Promise<Result> {
-    for (;;) {
-      for (let wait = this.#underWay(workflowId); wait !== undefined; wait = this.#underWay(workflowId)) {
-        await wait;
-      }
-      const run = this.#runs.get(workflowId);
-      if (run !== undefined) return to.here(run);
-      const over = Promise.withResolvers<void>();
-      this.#visits.set(workflowId, over.promise);
-      try {
-        const row = await this.#find(workflowId, which);
-        // A run may have been begun while it was looked for, and be on disk before its engine hears of that.
-        if (this.get(workflowId) === undefined) return await to.onDisk(row);
-      } finally {
-        this.#visits.delete(workflowId);
-        over.resolve();
-      }
-    }
+  visit<Result>(workflowId: WorkflowId, which: Which, to: Visit<Result>): Promise<Result> {
+    return this.#door.visit(workflowId, which, to);
   }
 
-  /** What has to be over before it is known where the workflow's run is. */
-  #underWay(workflowId: WorkflowId): Promise<void> | undefined {
-    const unborn = this.#unborn.get(workflowId);
-    if (unborn !== undefined) return atRest(unborn);
-    const visit = this.#visits.get(workflowId);
-    if (visit !== undefined) return visit;
-    const run = this.#runs.get(workflowId);
-    return run === undefined || run.isHere ? undefined : atRest(run);
-  }
-
-  #find(workflowId: WorkflowId, { runId, runKey }: Which): Promise<RunRecord | undefined> {
-    const { store } = this.#host.options;
-    return runKey === undefined ? store.findRun(workflowId, runId) : store.findRunByKey(runKey);
-  }
-
-  /** The row of the latest run, when no other is being begun: what a start has to meet, or to follow. It may move on meanwhile. */
-  async latest(workflowId: WorkflowId): Promise<RunRecord | undefined> {
-    for (;;) {
-      for (let unborn = this.#unborn.get(workflowId); unborn !== undefined;) {
-        await atRest(unborn);
-        unborn = this.#unborn.get(workflowId);
-      }
-      const row = await this.#find(workflowId, {});
-      if (!this.#unborn.has(workflowId)) return row;
-    }
+  latest(workflowId: WorkflowId): Promise<RunRecord | undefined> {
+    return this.#door.latest(workflowId);
   }
 
   /** The latest run of the workflow with its code in memory; `undefined`: unknown, ended, or blocked. */
@@ -232,7 +180,7 @@ export class Residency {
     const blocked = this.#host.blocked.get(workflowId);
     if (blocked !== undefined) return runBlocked(workflowId, blocked);
     // Failed or timed out without its code, or deleted meanwhile.
-    const latest = await this.#find(workflowId, {});
+    const latest = await this.#door.find(workflowId, {});
     return latest !== undefined && isClosed(latest.status) ? ended(latest) : outcome.error;
   }
 
@@ -344,7 +292,7 @@ export class Residency {
       workflowId,
       { runKey },
       {
-        here: async (run) => tell(await this.#find(workflowId, { runKey }), run.pid),
+        here: async (run) => tell(await this.#door.find(workflowId, { runKey }), run.pid),
         onDisk: async (row) => {
           if (row === undefined || isClosed(row.status)) return tell(row, this.#nextPid());
           const loaded = await this.#load(row, tracker);
@@ -479,7 +427,10 @@ export class Residency {
   ): ResidentRun {
     const { workflowId, runKey, firstSeq, wakeAt } = row;
     if (this.#host.stopped !== undefined) throw this.#host.stopped;
-    assert(this.#visits.has(workflowId) && !this.#runs.has(workflowId), "a run is taken in by a visit, once");
+    assert(
+      this.#door.isVisited(workflowId) && !this.#runs.has(workflowId),
+      "a run is taken in by a visit, once",
+    );
     const run = new ResidentRun({
       host: this.#host,
       workflowId,
@@ -626,11 +577,6 @@ export class Residency {
     this.#unborn.clear();
     for (const workflowId of this.#waiting.workflowIds) this.#turnAway(this.#waiting.take(workflowId), error);
   }
-}
-
-/** Resolves when all that the run did is on disk, or refused. */
-function atRest(run: ResidentRun): Promise<void> {
-  return new Promise((resolve) => run.ask(resolve));
 }
 
 function deleted(workflowId: WorkflowId): RecoveryFailure {

@@ -118,7 +118,12 @@ export class ResidentRun {
   }
 
   get #hasInput(): boolean {
-    return this.#inbox.length > 0 || this.state.undelivered !== undefined;
+    return this.#inbox.length > 0 || this.#toldNext !== undefined;
+  }
+
+  /** What its code is to be told next. A run that is here without its code is here to be ended, and nobody is told of anything. */
+  get #toldNext(): number | undefined {
+    return this.program === undefined ? undefined : this.state.undelivered;
   }
 
   /** Begun on disk, and not ended: the one to turn to. */
@@ -260,7 +265,7 @@ export class ResidentRun {
 
   /** What was recorded during a pause comes before whatever came since. */
   #nextHeld(): Input | undefined {
-    if (this.state.undelivered === undefined) return undefined;
+    if (this.#toldNext === undefined) return undefined;
     return {
       // Asked again after a conflict, when it may have been told, or the end of the pause was not written.
       toEvent: ({ undelivered }) =>

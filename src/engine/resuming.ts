@@ -17,6 +17,7 @@ import type { ParsedEnd } from "./end-requests.ts";
 import { once, parseEnd } from "./end-requests.ts";
 import { isUnreadable } from "./endings.ts";
 import type { Kernel } from "./kernel.ts";
+import { pageEvents } from "./load.ts";
 import { offerTo } from "./offer.ts";
 import { demandRun } from "./views.ts";
 import { sealFailure } from "./worker-seal.ts";
@@ -164,8 +165,6 @@ function toEvent(
     ? { type: "ActivityCompleted", result: result ?? decision.result, ...of }
     : { type: "ActivityFailed", failure: decision.failure, ...of };
 }
-
-const pageEvents = 1_000;
 
 /** What a request was answered with that is in a history. Error: `request_conflict` (the id has made another decision). */
 async function findReply(

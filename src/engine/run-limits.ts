@@ -6,6 +6,7 @@ import type { WorkflowId } from "../core/ids.ts";
 import type { OptionNames } from "../core/options.ts";
 import { demandKnownOptions } from "../core/options.ts";
 import type { LogLevel } from "../core/ports.ts";
+import { isCoordinatorId } from "../core/schedule.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { EngineMeter } from "./engine-meter.ts";
@@ -141,6 +142,8 @@ export class RunLimitsKeeper {
 
   /** A history that is on disk; an error: nothing is to be added to it. */
   ofHistory(workflowId: WorkflowId, { events, bytes }: HistorySize): AionError | undefined {
+    // It goes on as a new run by itself, whatever code is told.
+    if (isCoordinatorId(workflowId)) return undefined;
     const { historyEventsMax, historyBytesMax } = this.limits;
     if (events > historyEventsMax) {
       return limitError(workflowId, "historyEventsMax", `a history of ${events} events`, historyEventsMax);

@@ -4,9 +4,7 @@ import type { Event } from "../core/event.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { Kernel } from "./kernel.ts";
 import type { HistoryStore, LoadedRun } from "./load.ts";
-import { despiteOthers, loadRun } from "./load.ts";
-
-const pageEvents = 2_000;
+import { despiteOthers, loadRun, pageEvents } from "./load.ts";
 
 /** What came of a history that is not written yet, when the code that there is now was given it. */
 export type TrialOutcome =

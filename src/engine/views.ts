@@ -26,7 +26,7 @@ import type { Payload } from "../core/payload.ts";
 import type { OpenActivity } from "../replay/open-activity.ts";
 import type { RunState } from "../replay/run-state.ts";
 import type { TaskAddress } from "./attempt.ts";
-import { loadState } from "./load.ts";
+import { loadState, pageEvents } from "./load.ts";
 import { toParkedInfo } from "./parked.ts";
 import type { RunLimits } from "./run-limits.ts";
 
@@ -112,7 +112,7 @@ export async function standingOf(
   if (run === undefined) return { kind: "over" };
   let standing: AttemptStanding = { kind: "over" };
   for (let from = run.firstSeq; from <= run.headSeq;) {
-    const events = await store.readSegment(run, from, outcomePageEvents);
+    const events = await store.readSegment(run, from, pageEvents);
     const last = events.at(-1);
     // Deleted since its row was read.
     if (last === undefined) return { kind: "over" };
@@ -169,8 +169,6 @@ function standingAfter(
       return { kind: "over" };
   }
 }
-
-const outcomePageEvents = 1_000;
 
 /** A page ends with the event that makes it larger, in characters: a thousand of the largest payloads are more than a process holds. */
 const historyPageLength = 8 * 1024 * 1024;

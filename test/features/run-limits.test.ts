@@ -221,6 +221,23 @@ describe("a history at its limit", () => {
   });
 });
 
+describe("a schedule", () => {
+  // I-32, I-57
+  it.each(["block", "fail"] as const)(
+    "starts its times for ever under limits that its own history is longer than (%s)",
+    async (onRunLimit) => {
+      const limits = { historyEventsMax: 20, historyBytesMax: 2_000 };
+      await using t = await TestEngine.open({ workflows: [leaf], limits, onRunLimit });
+      const schedule = await t.client.schedules.create("s", leaf, 1, { every: "1m" });
+      await t.skip("1h");
+      await t.crash();
+      await t.skip("1h");
+      expect(await schedule.describe()).toMatchObject({ state: "active", startedCount: 120 });
+      await schedule.delete();
+    },
+  );
+});
+
 describe("what is pending in a run", () => {
   const cases = [
     { what: "activities", limit: "pendingActivitiesMax" },
@@ -252,6 +269,32 @@ describe("what is pending in a run", () => {
     await t.crash({ limits: { [limit]: 4 } });
     expect(await t.result(run)).toHaveLength(4);
   });
+
+  // I-41, I-57, I-58
+  it.each(["block", "fail"] as const)(
+    "ends without its code being told of more, if it came by that after a pause, and it replays (%s)",
+    async (onRunLimit) => {
+      const limits = { pendingActivitiesMax: 1 };
+      await using t = await TestEngine.open({ workflows: [wide], activities: [note], limits, onRunLimit });
+      const run = await t.client.start(wide, "activities");
+      await t.settle();
+      await run.pause();
+      await run.signal(go, 2);
+      await run.signal(go, 3);
+      await run.resume();
+      await t.settle();
+      if (onRunLimit === "block") {
+        expect((await run.describe()).blocked).toContain("pendingActivitiesMax");
+        await run.terminate();
+      }
+      const types = await typesOf(run);
+      expect(types.slice(types.indexOf("WorkflowResumed"))).toEqual([
+        "WorkflowResumed",
+        "InputDelivered",
+        onRunLimit === "block" ? "WorkflowTerminated" : "WorkflowFailed",
+      ]);
+    },
+  );
 
   it("fails it, if that is the policy, and it replays", async () => {
     await using t = await TestEngine.open({
