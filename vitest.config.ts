@@ -30,8 +30,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     // Generous, for a loaded machine: a time-out here means hung, never slow.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 10_000,
     allowOnly: false,
     restoreMocks: true,

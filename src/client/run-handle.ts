@@ -549,7 +549,9 @@ function toReset(options: ResetOptions, of: string): Omit<ResetRequest, "workflo
 }
 
 function toOperatorFailure(failure: NonNullable<ResumeActivityOptions["failure"]>): OperatorFailure {
-  demandKnownOptions(failure, operatorFailureNames, "the failure of resumeActivity");
+  // An `ApplicationFailure` has more, which is none of an operator's to say.
+  if (!(failure instanceof Error))
+    demandKnownOptions(failure, operatorFailureNames, "the failure of resumeActivity");
   const { message, type, details } = failure;
   const what = "the details of the failure";
   return {

@@ -553,7 +553,7 @@ describe("what is so at a moment", () => {
 
 describe("workers", () => {
   it("are counted with their slots; what one that falls silent had is lost, and given to the next", async () => {
-    await using engine = await open({ workerSession: 150 });
+    await using engine = await open({ workerSession: 600 });
     const frames: EngineFrame[] = [];
     const join = (identity: string): ReturnType<Engine["acceptWorker"]> => {
       const receiver = engine.acceptWorker({ send: (frame) => frames.push(frame), close: () => undefined });

@@ -327,7 +327,7 @@ describe("packages in an engine", { timeout: 60_000 }, () => {
     await engine.unload(first.version, { requestId: "u-1" });
     expect(await ran()).toBe("old");
     await expect(engine.route(["order"], second.version, { requestId: "r-1" })).rejects.toMatchObject({
-      code: "invalid_argument",
+      code: "request_conflict",
     });
     await expect(engine.unload(second.version, { requestId: "" })).rejects.toMatchObject({
       code: "invalid_argument",
