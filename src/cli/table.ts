@@ -1,4 +1,5 @@
-import { stripVTControlCharacters } from "node:util";
+import truncate from "cli-truncate";
+import stringWidth from "string-width";
 import { style } from "./output.ts";
 
 /** A column; with `cut` or `leaveOut` it gives way when the terminal is too narrow for all of them. */
@@ -90,56 +91,18 @@ function lineWidth(
   return columns.reduce((sum, column) => sum + of(column), gap.length * Math.max(0, columns.length - 1));
 }
 
-// oxlint-disable-next-line no-control-regex -- the escape before a colour is what is sought
-const styled = /^((?:\u001B\[[\d;]*m)*)(.*?)((?:\u001B\[[\d;]*m)*)$/s;
-
 function toCell(text: string, { cut, width }: SizedColumn): string {
   const line = text.replaceAll("\n", String.raw`\n`);
-  const missing = width - widthOf(line);
-  if (missing >= 0 || cut === undefined) return `${line}${" ".repeat(Math.max(0, missing))}`;
-  const [, before = "", inner = line, after = ""] = styled.exec(line) ?? [];
-  const short = shorten(stripVTControlCharacters(inner), width, cut);
-  return `${before}${short}${after}${" ".repeat(width - widthOf(short))}`;
+  const shown = cut === undefined ? line : shorten(line, width, cut);
+  return `${shown}${" ".repeat(Math.max(0, width - widthOf(shown)))}`;
 }
 
-/** No wider than `width`, with `…` where something is missing. */
+/** No wider than `width`, with `…` where something is missing. Colours stay. */
 export function shorten(text: string, width: number, cut: "middle" | "end"): string {
-  if (widthOf(text) <= width) return text;
-  const room = Math.max(0, width - 1);
-  const headRoom = cut === "end" ? room : Math.ceil(room / 2);
-  const letters = lettersOf(text);
-  const head = taken(letters, headRoom);
-  const tail = taken(letters.toReversed(), room - headRoom).toReversed();
-  return `${head.join("")}…${tail.join("")}`;
-}
-
-function taken(letters: readonly string[], room: number): readonly string[] {
-  const some: string[] = [];
-  let left = room;
-  for (const letter of letters) {
-    left -= letterWidth(letter);
-    if (left < 0) break;
-    some.push(letter);
-  }
-  return some;
+  return truncate(text, width, { position: cut });
 }
 
 /** Places that a text takes on a terminal: wide letters (of East Asia, emoji) take two. */
 export function widthOf(text: string): number {
-  const plain = stripVTControlCharacters(text);
-  if (/^[\u0020-\u007E…]*$/.test(plain)) return plain.length;
-  return lettersOf(plain).reduce((sum, letter) => sum + letterWidth(letter), 0);
-}
-
-const segmenter = new Intl.Segmenter();
-const wide =
-  /^(?:\p{Emoji_Presentation}|.\uFE0F|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{1F300}-\u{1F64F}\u{20000}-\u{3FFFD}])/u;
-
-function lettersOf(text: string): readonly string[] {
-  return Array.from(segmenter.segment(text), ({ segment }) => segment);
-}
-
-function letterWidth(letter: string): number {
-  if (/^[\p{M}\p{Cf}\p{Cc}]/u.test(letter)) return 0;
-  return wide.test(letter) ? 2 : 1;
+  return stringWidth(text);
 }
