@@ -38,6 +38,8 @@ process.on("unhandledRejection", (reason) => {
   if (host?.reject(reason) !== true) throw reason;
 });
 process.on("disconnect", () => process.exit());
+// A terminal, or who stops a service, tells all processes at once: runs go on until the engine ends this one.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
 
 function watch(budgetMs: number): void {
   const { at: placeAt, bytes: placeBytes } = busyPlace;

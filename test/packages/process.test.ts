@@ -208,6 +208,21 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     expect(ended).toMatchObject({ commands: [{ result: '{"sum":1,"heard":"ho","calls":1}' }] });
   });
 
+  it("go on when a terminal, or who stops a service, tells all processes to end", async () => {
+    const run = new Driven(await open(), "steady");
+    await run.start({ n: 4 });
+    const { stdout } = spawnSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], {
+      encoding: "utf8",
+    });
+    const [, pid] = /^ *(\d+) .*host\/process/m.exec(stdout) ?? [];
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.kill(Number(pid), signal);
+    await run.worked(5);
+    // It is told of a signal before it moves, so that one that ends it would have done so by now.
+    for (let turn = 0; turn < 20; turn += 1)
+      expect(await run.instance.query("stage", toPayload(null, "an input"))).toBe('"listening"');
+    expect(run.lost).toBeUndefined();
+  });
+
   it("an error is told with the author's line, and no line of the engine's", async () => {
     const run = new Driven(await open(), "thrower");
     await run.start();
