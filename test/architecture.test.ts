@@ -103,7 +103,7 @@ const table: Readonly<Record<string, Layer>> = {
       "worker",
       "otel",
     ],
-    packages: ["commander", "zod"],
+    packages: ["cli-truncate", "commander", "string-width", "zod"],
     builtins: "all",
     loadsUserCode: true,
   },

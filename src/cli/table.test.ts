@@ -112,5 +112,10 @@ describe("a text", () => {
     expect(shorten("漢字漢字漢字", 6, "middle")).toBe("漢…字");
     expect(shorten("👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧", 4, "end")).toBe("👨‍👩‍👧…");
     expect(shorten("abc", 3, "middle")).toBe("abc");
+    expect(shorten("abc", 0, "end")).toBe("");
+  });
+
+  it("is whole where there is no terminal", () => {
+    expect(shorten("abc", Number.POSITIVE_INFINITY, "middle")).toBe("abc");
   });
 });

@@ -99,7 +99,7 @@ function toCell(text: string, { cut, width }: SizedColumn): string {
 
 /** No wider than `width`, with `…` where something is missing. Colours stay. */
 export function shorten(text: string, width: number, cut: "middle" | "end"): string {
-  return truncate(text, width, { position: cut });
+  return Number.isFinite(width) ? truncate(text, width, { position: cut }) : text;
 }
 
 /** Places that a text takes on a terminal: wide letters (of East Asia, emoji) take two. */
