@@ -86,7 +86,7 @@ it("a request id that format 3 remembers is not taken for another one, nor forgo
   expect(await store.changeCatalog(token, route)).toEqual({ isRepeated: true, isNew: false });
   await expect(
     store.changeCatalog(token, { kind: "unload", version, requestId: "route 🚀" }),
-  ).rejects.toMatchObject({ code: "invalid_argument" });
+  ).rejects.toMatchObject({ code: "request_conflict" });
   expect((await store.readCatalog()).routes).toEqual(routes);
   await store.close();
 });
