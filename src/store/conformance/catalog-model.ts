@@ -46,7 +46,7 @@ export function explainChange(
   const content = contentOf(change);
   const isOther = earlier !== undefined && !isDeepStrictEqual(earlier.content, content);
   const refusal = isOther
-    ? { code: "invalid_argument", details: { requestId } }
+    ? { code: "request_conflict", details: { requestId } }
     : earlier === undefined
       ? refusalOf(catalog, change, open)
       : undefined;
