@@ -1333,7 +1333,7 @@ export const faults: readonly Fault[] = [
         try {
           return await sound.changeCatalog(token, change);
         } catch (error) {
-          if (!isAionError(error) || error.code !== "invalid_argument") throw error;
+          if (!isAionError(error) || error.code !== "request_conflict") throw error;
           return { isRepeated: true, isNew: false };
         }
       },
