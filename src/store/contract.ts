@@ -113,7 +113,7 @@ export interface Store {
   /**
    * Rejects with `package_not_found`, `workflow_type_unknown` or `package_in_use`, and then has changed nothing; and as
    * `append` does. Like it, it may extend the lease. A change whose request id was that of one of the last `requestsKept`
-   * changes is not made again; `invalid_argument` if that was another change.
+   * changes is not made again; `request_conflict` if that was another change.
    */
   changeCatalog(token: OwnerToken, change: CatalogChange): Promise<CatalogReply>;
 
