@@ -158,7 +158,12 @@ export class Reader {
    * Runs that match, latest key first, below `beforeKey`. What no index serves is searched for in slices, with
    * a turn of the event loop between two, so that a large store is not searched at the engine's expense.
    */
-  async list(filter: RunFilter, beforeKey: number | undefined, limit: number): Promise<RunRecord[]> {
+  async list(
+    filter: RunFilter,
+    beforeKey: number | undefined,
+    limit: number,
+    isWithAttributes = false,
+  ): Promise<RunRecord[]> {
     const { from: runs, where, values, key, isAtOnce } = this.#plan(filter);
     const statement = this.#database.prepare(
       `SELECT ${runColumns} FROM ${runs} WHERE ${[...where, `${key} >= ?`, `${key} < ?`].join(" AND ")}
@@ -172,7 +177,10 @@ export class Reader {
     let end = beforeKey ?? Number.MAX_SAFE_INTEGER;
     while (below > firstKey && found.length < limit) {
       const from = Math.max(firstKey, below - sliceSize);
-      found.push(...statement.all(...values, from, end, limit - found.length).map(toRunRecord));
+      const read = (): RunRecord[] =>
+        statement.all(...values, from, end, limit - found.length).map(toRunRecord);
+      // A row and its attributes are of one moment.
+      found.push(...(isWithAttributes ? this.#consistently(() => this.#withAttributes(read())) : read()));
       below = from;
       end = from;
       if (below > firstKey && found.length < limit) await nextTurn();
@@ -212,13 +220,11 @@ export class Reader {
     return count;
   }
 
-  withAttributes(runs: readonly RunRecord[]): RunRecord[] {
-    return this.#consistently(() =>
-      runs.map((run) => {
-        const attributes = this.#attributes.read(run.runKey);
-        return Object.keys(attributes).length === 0 ? run : { ...run, attributes };
-      }),
-    );
+  #withAttributes(runs: readonly RunRecord[]): RunRecord[] {
+    return runs.map((run) => {
+      const attributes = this.#attributes.read(run.runKey);
+      return Object.keys(attributes).length === 0 ? run : { ...run, attributes };
+    });
   }
 
   /** How the runs that match are found. */

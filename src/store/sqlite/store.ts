@@ -212,10 +212,11 @@ class SqliteStore implements Store {
   }
 
   async list(filter: RunFilter, page: PageRequest): Promise<RunPage> {
-    const { limit } = page;
+    const { limit, withAttributes } = page;
     const beforeKey = parseCursor(page.cursor);
-    const found = await this.#readSlowly(() => this.#reader.list(filter, beforeKey, limit + 1));
-    const runs = page.withAttributes === true ? this.#read(() => this.#reader.withAttributes(found)) : found;
+    const runs = await this.#readSlowly(() =>
+      this.#reader.list(filter, beforeKey, limit + 1, withAttributes),
+    );
     const last = runs[limit - 1];
     if (runs.length <= limit || last === undefined) return { runs };
     return { runs: runs.slice(0, limit), nextCursor: String(last.runKey) };
