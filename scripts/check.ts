@@ -10,6 +10,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
+import { stripVTControlCharacters } from "node:util";
 import { checkPython } from "./python.ts";
 
 interface Tally {
@@ -18,6 +19,8 @@ interface Tally {
   readonly skipped?: number;
   /** Why something was skipped. */
   readonly reason?: string;
+  /** What failed, a line each: the end of the output says it, since logs are often kept by their end. */
+  readonly failures?: readonly string[];
 }
 
 interface Check {
@@ -44,19 +47,38 @@ function asOne(hasPassed: boolean): Tally {
 
 interface TestReport {
   readonly numPassedTests: number;
-  readonly numFailedTests: number;
   readonly testResults: readonly {
+    /** The file. */
+    readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string }[];
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[] | null;
+    }[];
   }[];
+}
+
+/** The first lines of what a failure said, without colours: enough to know it again. */
+function firstLines(text: string): string {
+  const lines = stripVTControlCharacters(text).trim().split("\n");
+  return lines
+    .slice(0, 6)
+    .map((line) => `        ${line.slice(0, 300)}`)
+    .join("\n");
 }
 
 /** What the tests' report says, where a file that could not even be loaded counts as one failure. */
 function tallyOf(report: TestReport): Tally {
-  const unloadable = report.testResults.filter(
-    (file) => file.status === "failed" && !file.assertionResults.some((it) => it.status === "failed"),
-  );
-  return { passed: report.numPassedTests, failed: report.numFailedTests + unloadable.length };
+  const failures = report.testResults.flatMap((file) => {
+    const name = path.relative(root, file.name);
+    const failed = file.assertionResults.filter((it) => it.status === "failed");
+    const said = failed.map((it) => ({ title: it.fullName, text: (it.failureMessages ?? []).join("\n") }));
+    if (file.status === "failed" && failed.length === 0) said.push({ title: "the file", text: file.message });
+    return said.map(({ title, text }) => `FAILED  ${name}: ${title}\n${firstLines(text)}`);
+  });
+  return { passed: report.numPassedTests, failed: failures.length, failures };
 }
 
 function runTests(): Tally {
@@ -131,7 +153,7 @@ function main(args: readonly string[]): number {
     const { title, remedy, run } = checks[name];
     process.stdout.write(`\n── ${title}\n`);
     const startedAtMs = performance.now();
-    const tally = run();
+    const tally: Tally = run();
     const seconds = ((performance.now() - startedAtMs) / 1000).toFixed(1);
     passed += tally.passed;
     failed += tally.failed;
@@ -140,6 +162,7 @@ function main(args: readonly string[]): number {
     const isNothing = tally.passed + tally.failed === 0 && tally.reason !== undefined;
     if (isNothing) continue;
     remarks.push(
+      ...(tally.failures ?? []),
       tally.failed === 0 ? `ok      ${title} (${seconds} s)` : `FAILED  ${title} (${seconds} s): ${remedy}`,
     );
   }
