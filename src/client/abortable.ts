@@ -1,4 +1,7 @@
+import type { OptionNames } from "../core/options.ts";
 import type { CallOptions } from "./service.ts";
+
+export const callOptionNames: OptionNames<CallOptions> = { abortSignal: true };
 
 /**
  * Waits for a call for as long as its caller wants to: throws the reason of the signal when that fires, whether the other side

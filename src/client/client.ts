@@ -1,4 +1,4 @@
-import { abortable } from "./abortable.ts";
+import { abortable, callOptionNames } from "./abortable.ts";
 import { CodedService } from "./coded-service.ts";
 import { connectRemote } from "./remote.ts";
 import type { RemoteOptions } from "./remote.ts";
@@ -14,8 +14,8 @@ import { demandKnownOptions } from "../core/options.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Tracing } from "../core/tracing.ts";
 import type { AnySignal, AnyWorkflow, Signal, Workflow } from "../workflow/definition.ts";
-import type { InputArguments, SignalOptions } from "./run-handle.ts";
-import { RunHandle, toCheckedPayload, toSignal } from "./run-handle.ts";
+import type { InputArguments, StartSignalOptions } from "./run-handle.ts";
+import { RunHandle, startSignalOptionNames, toCheckedPayload, toSignal } from "./run-handle.ts";
 import type {
   CallOptions,
   FeedEvent,
@@ -35,7 +35,7 @@ const feedPageEvents = 200;
 /** One call waits no longer than this; longer waits are several calls. */
 const feedWaitMs = 60_000;
 
-export interface StartOptions<Sent = unknown> {
+export interface StartOptions<Sent = unknown> extends CallOptions {
   /** The workflow id: names the chain of runs. Default: one that the engine makes up. */
   readonly id?: string;
   /** Names this call: repeated with the same one, it gives the run it gave before, whatever `reuse` says. */
@@ -53,7 +53,7 @@ export interface StartOptions<Sent = unknown> {
   /** Recorded with the start in one step, or sent to the run that exists: `[approval, { by: "ann", ok: true }]`. */
   readonly signal?: readonly [
     signal: Signal<Sent> | string,
-    ...args: InputArguments<NoInfer<Sent>, SignalOptions>,
+    ...args: InputArguments<NoInfer<Sent>, StartSignalOptions>,
   ];
 }
 
@@ -66,6 +66,7 @@ const startOptionNames: OptionNames<StartOptions> = {
   executionTimeout: true,
   attributes: true,
   signal: true,
+  ...callOptionNames,
 };
 
 export interface GetOptions<Output> {
@@ -128,7 +129,7 @@ export interface ListOptions extends CallOptions {
 }
 
 const listOptionNames: OptionNames<ListOptions> = {
-  abortSignal: true,
+  ...callOptionNames,
   withAttributes: true,
   pageSize: true,
 };
@@ -142,7 +143,7 @@ export interface PageOptions extends CallOptions {
 }
 
 const pageOptionNames: OptionNames<PageOptions> = {
-  abortSignal: true,
+  ...callOptionNames,
   withAttributes: true,
   limit: true,
   cursor: true,
@@ -155,7 +156,7 @@ export interface FeedOptions extends CallOptions {
   readonly filter?: Omit<FeedFilter, "where"> & Pick<RunListFilter, "where">;
 }
 
-const feedOptionNames: OptionNames<FeedOptions> = { abortSignal: true, after: true, filter: true };
+const feedOptionNames: OptionNames<FeedOptions> = { ...callOptionNames, after: true, filter: true };
 const feedFilterNames: OptionNames<NonNullable<FeedOptions["filter"]>> = {
   workflowId: true,
   workflowType: true,
@@ -215,7 +216,9 @@ export class Client {
     options: StartOptions = {},
   ): Promise<RunHandle> {
     const request = toStartRequest(workflow, input, options);
-    const { workflowId, runId, isNew } = await this.#service.start(request);
+    const { workflowId, runId, isNew } = await abortable(options.abortSignal, (call) =>
+      this.#service.start(request, call),
+    );
     return new RunHandle(this.#service, { workflowId, runId, isNew, isPinned: false });
   }
 
@@ -270,8 +273,10 @@ export class Client {
   }
 
   /** How many runs match. */
-  async count(filter: RunListFilter = {}): Promise<number> {
-    return await this.#service.count(toFilter(filter, listFilterNames, "a filter of runs"));
+  async count(filter: RunListFilter = {}, options: CallOptions = {}): Promise<number> {
+    demandKnownOptions(options, callOptionNames, "count");
+    const request = toFilter(filter, listFilterNames, "a filter of runs");
+    return await abortable(options.abortSignal, (call) => this.#service.count(request, call));
   }
 
   /**
@@ -353,6 +358,6 @@ function toFilter<Filter extends Pick<RunListFilter, "where">>(
 }
 
 function toStartSignal(of: NonNullable<StartOptions["signal"]>): NonNullable<StartRequest["signal"]> {
-  const [signal, payload, options]: readonly [AnySignal | string, unknown?, SignalOptions?] = of;
-  return toSignal(signal, payload, options ?? {});
+  const [signal, payload, options]: readonly [AnySignal | string, unknown?, StartSignalOptions?] = of;
+  return toSignal(signal, payload, options ?? {}, startSignalOptionNames);
 }

@@ -82,7 +82,7 @@ export class CodedService implements Service {
     this.#codec = codec;
   }
 
-  async start(request: StartRequest): Promise<StartReply> {
+  async start(request: StartRequest, options?: CallOptions): Promise<StartReply> {
     const { input, signal } = request;
     // As the engine names the workflow: inputs are compared within one id.
     const workflowId = request.workflowId ?? request.requestId;
@@ -96,13 +96,13 @@ export class CodedService implements Service {
             signal: { ...signal, payload: await this.#encode(signal.payload, { kind: "signal", ...of }) },
           }),
     };
-    return await this.#call(() => this.#service.start(encoded));
+    return await this.#call(() => this.#service.start(encoded, options));
   }
 
-  async signal(request: SignalRequest): Promise<void> {
+  async signal(request: SignalRequest, options?: CallOptions): Promise<void> {
     const { workflowId } = request;
     const payload = await this.#encode(request.payload, { kind: "signal", workflowId });
-    await this.#call(() => this.#service.signal({ ...request, payload }));
+    await this.#call(() => this.#service.signal({ ...request, payload }, options));
   }
 
   async query(request: QueryRequest, options?: CallOptions): Promise<Payload> {
@@ -133,30 +133,30 @@ export class CodedService implements Service {
     }));
   }
 
-  cancel(request: EndRequest): Promise<void> {
-    return this.#service.cancel(request);
+  cancel(request: EndRequest, options?: CallOptions): Promise<void> {
+    return this.#service.cancel(request, options);
   }
 
-  terminate(request: EndRequest): Promise<void> {
-    return this.#service.terminate(request);
+  terminate(request: EndRequest, options?: CallOptions): Promise<void> {
+    return this.#service.terminate(request, options);
   }
 
-  pause(request: EndRequest): Promise<void> {
-    return this.#service.pause(request);
+  pause(request: EndRequest, options?: CallOptions): Promise<void> {
+    return this.#service.pause(request, options);
   }
 
-  resume(request: EndRequest): Promise<void> {
-    return this.#service.resume(request);
+  resume(request: EndRequest, options?: CallOptions): Promise<void> {
+    return this.#service.resume(request, options);
   }
 
-  async resumeActivity(request: ResumeActivityRequest): Promise<ResumeActivityReply> {
+  async resumeActivity(request: ResumeActivityRequest, options?: CallOptions): Promise<ResumeActivityReply> {
     const { workflowId, result, failure } = request;
     const encoded = {
       ...request,
       ...(result === undefined ? {} : { result: await this.#encode(result, { kind: "result", workflowId }) }),
       ...(failure === undefined ? {} : { failure: await this.#encodeFailure(failure, workflowId) }),
     };
-    return await this.#call(() => this.#service.resumeActivity(encoded));
+    return await this.#call(() => this.#service.resumeActivity(encoded, options));
   }
 
   /** What an operator says is read by the workflow's code, as what an activity says is. */
@@ -177,16 +177,16 @@ export class CodedService implements Service {
     };
   }
 
-  reopen(request: EndRequest): Promise<void> {
-    return this.#service.reopen(request);
+  reopen(request: EndRequest, options?: CallOptions): Promise<void> {
+    return this.#service.reopen(request, options);
   }
 
-  reset(request: ResetRequest): Promise<ResetReply> {
-    return this.#service.reset(request);
+  reset(request: ResetRequest, options?: CallOptions): Promise<ResetReply> {
+    return this.#service.reset(request, options);
   }
 
-  fork(request: ForkRequest): Promise<ResetReply> {
-    return this.#service.fork(request);
+  fork(request: ForkRequest, options?: CallOptions): Promise<ResetReply> {
+    return this.#service.fork(request, options);
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
@@ -202,8 +202,8 @@ export class CodedService implements Service {
     return { ...reply, result: await this.#decode(reply.result, { kind: "result", workflowId }) };
   }
 
-  async describe(address: RunAddress): Promise<RunDescription> {
-    const description = await this.#service.describe(address);
+  async describe(address: RunAddress, options?: CallOptions): Promise<RunDescription> {
+    const description = await this.#service.describe(address, options);
     return await this.#show((decode) => decodeDescription(description, decode));
   }
 
@@ -211,8 +211,8 @@ export class CodedService implements Service {
     return this.#service.list(request, options);
   }
 
-  count(filter: ListFilter): Promise<number> {
-    return this.#service.count(filter);
+  count(filter: ListFilter, options?: CallOptions): Promise<number> {
+    return this.#service.count(filter, options);
   }
 
   async history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply> {
@@ -242,66 +242,69 @@ export class CodedService implements Service {
     };
   }
 
-  deploy(request: DeployRequest): Promise<DeployReply> {
-    return this.#service.deploy(request);
+  deploy(request: DeployRequest, options?: CallOptions): Promise<DeployReply> {
+    return this.#service.deploy(request, options);
   }
 
-  listPackages(filter: PackageFilter): Promise<PackagesReply> {
-    return this.#service.listPackages(filter);
+  listPackages(filter: PackageFilter, options?: CallOptions): Promise<PackagesReply> {
+    return this.#service.listPackages(filter, options);
   }
 
-  listWorkers(request: WorkersRequest): Promise<WorkersReply> {
-    return this.#service.listWorkers(request);
+  listWorkers(request: WorkersRequest, options?: CallOptions): Promise<WorkersReply> {
+    return this.#service.listWorkers(request, options);
   }
 
-  route(request: RouteRequest): Promise<void> {
-    return this.#service.route(request);
+  route(request: RouteRequest, options?: CallOptions): Promise<void> {
+    return this.#service.route(request, options);
   }
 
-  unload(request: UnloadRequest): Promise<void> {
-    return this.#service.unload(request);
+  unload(request: UnloadRequest, options?: CallOptions): Promise<void> {
+    return this.#service.unload(request, options);
   }
 
-  async createSchedule(request: CreateScheduleRequest): Promise<CreateScheduleReply> {
+  async createSchedule(request: CreateScheduleRequest, options?: CallOptions): Promise<CreateScheduleReply> {
     const action = await this.#encodeAction(request.action);
-    return await this.#call(() => this.#service.createSchedule({ ...request, action }));
+    return await this.#call(() => this.#service.createSchedule({ ...request, action }, options));
   }
 
-  async updateSchedule(request: UpdateScheduleRequest): Promise<void> {
+  async updateSchedule(request: UpdateScheduleRequest, options?: CallOptions): Promise<void> {
     const { action } = request;
     const encoded = action === undefined ? {} : { action: await this.#encodeAction(action) };
-    await this.#call(() => this.#service.updateSchedule({ ...request, ...encoded }));
+    await this.#call(() => this.#service.updateSchedule({ ...request, ...encoded }, options));
   }
 
-  async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
-    const description = await this.#service.describeSchedule(request);
+  async describeSchedule(
+    request: DescribeScheduleRequest,
+    options?: CallOptions,
+  ): Promise<ScheduleDescription> {
+    const description = await this.#service.describeSchedule(request, options);
     const { action } = description;
     const input = await this.#show((decode) => decode(action.input, { kind: "start" }));
     return { ...description, action: { ...action, input } };
   }
 
-  listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
-    return this.#service.listSchedules(request);
+  listSchedules(request: ListSchedulesRequest, options?: CallOptions): Promise<ListSchedulesReply> {
+    return this.#service.listSchedules(request, options);
   }
 
-  pauseSchedule(request: PauseScheduleRequest): Promise<void> {
-    return this.#service.pauseSchedule(request);
+  pauseSchedule(request: PauseScheduleRequest, options?: CallOptions): Promise<void> {
+    return this.#service.pauseSchedule(request, options);
   }
 
-  resumeSchedule(request: ScheduleRequest): Promise<void> {
-    return this.#service.resumeSchedule(request);
+  resumeSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void> {
+    return this.#service.resumeSchedule(request, options);
   }
 
-  triggerSchedule(request: TriggerScheduleRequest): Promise<TriggerScheduleReply> {
-    return this.#service.triggerSchedule(request);
+  triggerSchedule(request: TriggerScheduleRequest, options?: CallOptions): Promise<TriggerScheduleReply> {
+    return this.#service.triggerSchedule(request, options);
   }
 
-  backfillSchedule(request: BackfillScheduleRequest): Promise<BackfillScheduleReply> {
-    return this.#service.backfillSchedule(request);
+  backfillSchedule(request: BackfillScheduleRequest, options?: CallOptions): Promise<BackfillScheduleReply> {
+    return this.#service.backfillSchedule(request, options);
   }
 
-  deleteSchedule(request: ScheduleRequest): Promise<void> {
-    return this.#service.deleteSchedule(request);
+  deleteSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void> {
+    return this.#service.deleteSchedule(request, options);
   }
 
   /** It is for workflows of many ids. */

@@ -119,19 +119,19 @@ export class HttpService implements Service {
     if (isTogether) this.#together = new CallsTogether(send, `${this.#prefix}${callsPath}`);
   }
 
-  async start({ input, signal, ...rest }: StartRequest): Promise<StartReply> {
+  async start({ input, signal, ...rest }: StartRequest, options?: CallOptions): Promise<StartReply> {
     const body = {
       ...this.#named(rest),
       input: fromPayload(input),
       ...(signal === undefined ? {} : { signal: { ...signal, payload: fromPayload(signal.payload) } }),
     };
-    return (await this.#call("start", body)) as unknown as StartReply;
+    return (await this.#call("start", body, options)) as unknown as StartReply;
   }
 
-  async signal({ payload, ...rest }: SignalRequest): Promise<void> {
+  async signal({ payload, ...rest }: SignalRequest, options?: CallOptions): Promise<void> {
     const signalId = rest.signalId ?? this.#patience?.uuid();
     const name = signalId === undefined ? {} : { signalId };
-    await this.#call("signal", { ...rest, ...name, payload: fromPayload(payload) });
+    await this.#call("signal", { ...rest, ...name, payload: fromPayload(payload) }, options);
   }
 
   async query({ input, ...rest }: QueryRequest, options?: CallOptions): Promise<Payload> {
@@ -174,23 +174,26 @@ export class HttpService implements Service {
     );
   }
 
-  async cancel(request: EndRequest): Promise<void> {
-    await this.#call("cancel", this.#named(request));
+  async cancel(request: EndRequest, options?: CallOptions): Promise<void> {
+    await this.#call("cancel", this.#named(request), options);
   }
 
-  async terminate(request: EndRequest): Promise<void> {
-    await this.#call("terminate", this.#named(request));
+  async terminate(request: EndRequest, options?: CallOptions): Promise<void> {
+    await this.#call("terminate", this.#named(request), options);
   }
 
-  async pause(request: EndRequest): Promise<void> {
-    await this.#call("pause", this.#named(request));
+  async pause(request: EndRequest, options?: CallOptions): Promise<void> {
+    await this.#call("pause", this.#named(request), options);
   }
 
-  async resume(request: EndRequest): Promise<void> {
-    await this.#call("resume", this.#named(request));
+  async resume(request: EndRequest, options?: CallOptions): Promise<void> {
+    await this.#call("resume", this.#named(request), options);
   }
 
-  async resumeActivity({ result, failure, ...rest }: ResumeActivityRequest): Promise<ResumeActivityReply> {
+  async resumeActivity(
+    { result, failure, ...rest }: ResumeActivityRequest,
+    options?: CallOptions,
+  ): Promise<ResumeActivityReply> {
     const { details, ...said } = failure ?? {};
     const body = {
       ...this.#named(rest),
@@ -199,19 +202,19 @@ export class HttpService implements Service {
         ? {}
         : { failure: { ...said, ...(details === undefined ? {} : { details: fromPayload(details) }) } }),
     };
-    return (await this.#call("resumeActivity", body)) as unknown as ResumeActivityReply;
+    return (await this.#call("resumeActivity", body, options)) as unknown as ResumeActivityReply;
   }
 
-  async reopen(request: EndRequest): Promise<void> {
-    await this.#call("reopen", this.#named(request));
+  async reopen(request: EndRequest, options?: CallOptions): Promise<void> {
+    await this.#call("reopen", this.#named(request), options);
   }
 
-  async reset(request: ResetRequest): Promise<ResetReply> {
-    return (await this.#call("reset", this.#named(request))) as unknown as ResetReply;
+  async reset(request: ResetRequest, options?: CallOptions): Promise<ResetReply> {
+    return (await this.#call("reset", this.#named(request), options)) as unknown as ResetReply;
   }
 
-  async fork(request: ForkRequest): Promise<ResetReply> {
-    return (await this.#call("fork", this.#named(request))) as unknown as ResetReply;
+  async fork(request: ForkRequest, options?: CallOptions): Promise<ResetReply> {
+    return (await this.#call("fork", this.#named(request), options)) as unknown as ResetReply;
   }
 
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
@@ -223,16 +226,16 @@ export class HttpService implements Service {
     );
   }
 
-  async describe(address: RunAddress): Promise<RunDescription> {
-    return readReply(await this.#call("describe", { ...address }), descriptionFromJson);
+  async describe(address: RunAddress, options?: CallOptions): Promise<RunDescription> {
+    return readReply(await this.#call("describe", { ...address }, options), descriptionFromJson);
   }
 
   async list({ filter, ...page }: ListRequest, options?: CallOptions): Promise<ListReply> {
     return (await this.#call("list", { ...filter, ...page }, options)) as unknown as ListReply;
   }
 
-  async count(filter: ListFilter): Promise<number> {
-    return Number((await this.#call("count", { ...filter }))["count"]);
+  async count(filter: ListFilter, options?: CallOptions): Promise<number> {
+    return Number((await this.#call("count", { ...filter }, options))["count"]);
   }
 
   async history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply> {
@@ -273,61 +276,78 @@ export class HttpService implements Service {
     );
   }
 
-  async deploy({ archive, ...rest }: DeployRequest): Promise<DeployReply> {
-    return (await this.#call("deploy", this.#named(rest), {}, archive)) as unknown as DeployReply;
+  async deploy({ archive, ...rest }: DeployRequest, options?: CallOptions): Promise<DeployReply> {
+    return (await this.#call("deploy", this.#named(rest), options, archive)) as unknown as DeployReply;
   }
 
-  async listPackages(filter: PackageFilter): Promise<PackagesReply> {
-    return (await this.#call("listPackages", { ...filter })) as unknown as PackagesReply;
+  async listPackages(filter: PackageFilter, options?: CallOptions): Promise<PackagesReply> {
+    return (await this.#call("listPackages", { ...filter }, options)) as unknown as PackagesReply;
   }
 
-  async listWorkers(request: WorkersRequest): Promise<WorkersReply> {
-    return (await this.#call("listWorkers", { ...request })) as unknown as WorkersReply;
+  async listWorkers(request: WorkersRequest, options?: CallOptions): Promise<WorkersReply> {
+    return (await this.#call("listWorkers", { ...request }, options)) as unknown as WorkersReply;
   }
 
-  async route(request: RouteRequest): Promise<void> {
-    await this.#call("route", this.#named(request));
+  async route(request: RouteRequest, options?: CallOptions): Promise<void> {
+    await this.#call("route", this.#named(request), options);
   }
 
-  async unload(request: UnloadRequest): Promise<void> {
-    await this.#call("unload", this.#named(request));
+  async unload(request: UnloadRequest, options?: CallOptions): Promise<void> {
+    await this.#call("unload", this.#named(request), options);
   }
 
-  async createSchedule(request: CreateScheduleRequest): Promise<CreateScheduleReply> {
-    const reply = await this.#call("createSchedule", this.#named(scheduleToJson(request)));
+  async createSchedule(request: CreateScheduleRequest, options?: CallOptions): Promise<CreateScheduleReply> {
+    const reply = await this.#call("createSchedule", this.#named(scheduleToJson(request)), options);
     return reply as unknown as CreateScheduleReply;
   }
 
-  async updateSchedule(request: UpdateScheduleRequest): Promise<void> {
-    await this.#call("updateSchedule", this.#named(scheduleToJson(request)));
+  async updateSchedule(request: UpdateScheduleRequest, options?: CallOptions): Promise<void> {
+    await this.#call("updateSchedule", this.#named(scheduleToJson(request)), options);
   }
 
-  async describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription> {
-    return readReply(await this.#call("describeSchedule", { ...request }), scheduleFromJson);
+  async describeSchedule(
+    request: DescribeScheduleRequest,
+    options?: CallOptions,
+  ): Promise<ScheduleDescription> {
+    return readReply(await this.#call("describeSchedule", { ...request }, options), scheduleFromJson);
   }
 
-  async listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply> {
-    return (await this.#call("listSchedules", { ...request })) as unknown as ListSchedulesReply;
+  async listSchedules(request: ListSchedulesRequest, options?: CallOptions): Promise<ListSchedulesReply> {
+    return (await this.#call("listSchedules", { ...request }, options)) as unknown as ListSchedulesReply;
   }
 
-  async pauseSchedule(request: PauseScheduleRequest): Promise<void> {
-    await this.#call("pauseSchedule", this.#named(request));
+  async pauseSchedule(request: PauseScheduleRequest, options?: CallOptions): Promise<void> {
+    await this.#call("pauseSchedule", this.#named(request), options);
   }
 
-  async resumeSchedule(request: ScheduleRequest): Promise<void> {
-    await this.#call("resumeSchedule", this.#named(request));
+  async resumeSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void> {
+    await this.#call("resumeSchedule", this.#named(request), options);
   }
 
-  async triggerSchedule(request: TriggerScheduleRequest): Promise<TriggerScheduleReply> {
-    return (await this.#call("triggerSchedule", this.#named(request))) as unknown as TriggerScheduleReply;
+  async triggerSchedule(
+    request: TriggerScheduleRequest,
+    options?: CallOptions,
+  ): Promise<TriggerScheduleReply> {
+    return (await this.#call(
+      "triggerSchedule",
+      this.#named(request),
+      options,
+    )) as unknown as TriggerScheduleReply;
   }
 
-  async backfillSchedule(request: BackfillScheduleRequest): Promise<BackfillScheduleReply> {
-    return (await this.#call("backfillSchedule", this.#named(request))) as unknown as BackfillScheduleReply;
+  async backfillSchedule(
+    request: BackfillScheduleRequest,
+    options?: CallOptions,
+  ): Promise<BackfillScheduleReply> {
+    return (await this.#call(
+      "backfillSchedule",
+      this.#named(request),
+      options,
+    )) as unknown as BackfillScheduleReply;
   }
 
-  async deleteSchedule(request: ScheduleRequest): Promise<void> {
-    await this.#call("deleteSchedule", this.#named(request));
+  async deleteSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void> {
+    await this.#call("deleteSchedule", this.#named(request), options);
   }
 
   /** A call that changes something and may be repeated names itself. */

@@ -21,6 +21,7 @@ export type {
   ResultOptions,
   RunHandleOf,
   SignalOptions,
+  StartSignalOptions,
 } from "./run-handle.ts";
 export { ScheduleHandle, Schedules } from "./schedules.ts";
 export type {

@@ -1,4 +1,4 @@
-import { abortable } from "./abortable.ts";
+import { abortable, callOptionNames } from "./abortable.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError } from "../core/errors.ts";
@@ -49,19 +49,22 @@ export type InputArguments<Input, Options> = void extends Input
 export type RunHandleOf<Definition extends AnyWorkflow> =
   Definition extends Workflow<infer _Input, infer Output> ? RunHandle<Output> : never;
 
-export interface SignalOptions {
+/** Of a signal that goes with a start. */
+export interface StartSignalOptions {
   /** A second signal with this id is the first one: give one wherever a call may be repeated. */
   readonly signalId?: string;
 }
 
-export interface EndOptions {
+export interface SignalOptions extends StartSignalOptions, CallOptions {}
+
+export interface EndOptions extends CallOptions {
   /** A second request with this id is the first one, though the run has ended by then: give one wherever a call may be repeated. */
   readonly requestId?: string;
 }
 
-const callOptionNames: OptionNames<CallOptions> = { abortSignal: true };
-const signalOptionNames: OptionNames<SignalOptions> = { signalId: true };
-const endOptionNames: OptionNames<EndOptions> = { requestId: true };
+export const startSignalOptionNames: OptionNames<StartSignalOptions> = { signalId: true };
+const signalOptionNames: OptionNames<SignalOptions> = { ...startSignalOptionNames, ...callOptionNames };
+const endOptionNames: OptionNames<EndOptions> = { requestId: true, ...callOptionNames };
 
 export interface ResetOptions extends EndOptions {
   /**
@@ -81,7 +84,7 @@ const resetOptionNames: OptionNames<ResetOptions> = {
   reason: true,
   signals: true,
   version: true,
-  requestId: true,
+  ...endOptionNames,
 };
 
 export interface ResumeActivityOptions extends EndOptions {
@@ -103,7 +106,7 @@ const resumeActivityOptionNames: OptionNames<ResumeActivityOptions> = {
   result: true,
   failure: true,
   reason: true,
-  requestId: true,
+  ...endOptionNames,
 };
 
 const operatorFailureNames: OptionNames<NonNullable<ResumeActivityOptions["failure"]>> = {
@@ -183,7 +186,8 @@ export class RunHandle<Output = unknown> {
   signal<Sent>(signal: Signal<Sent>, ...args: InputArguments<NoInfer<Sent>, SignalOptions>): Promise<void>;
   signal(signal: string, payload?: unknown, options?: SignalOptions): Promise<void>;
   async signal(signal: AnySignal | string, payload?: unknown, options: SignalOptions = {}): Promise<void> {
-    await this.#service.signal({ ...this.#address, ...toSignal(signal, payload, options) });
+    const request = { ...this.#address, ...toSignal(signal, payload, options, signalOptionNames) };
+    await abortable(options.abortSignal, (call) => this.#service.signal(request, call));
   }
 
   /**
@@ -268,12 +272,12 @@ export class RunHandle<Output = unknown> {
    * await run.cancel("the customer changed their mind", { requestId: "cancel-7" });
    */
   async cancel(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.cancel({ ...this.#address, ...toEnd(reason, options, "cancel") });
+    await this.#end("cancel", reason, options);
   }
 
   /** Ends the run at once, without asking its code; nothing is compensated. Errors: `run_not_found`, `run_closed`. */
   async terminate(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.terminate({ ...this.#address, ...toEnd(reason, options, "terminate") });
+    await this.#end("terminate", reason, options);
   }
 
   /**
@@ -287,12 +291,12 @@ export class RunHandle<Output = unknown> {
    * await run.resume();
    */
   async pause(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.pause({ ...this.#address, ...toEnd(reason, options, "pause") });
+    await this.#end("pause", reason, options);
   }
 
   /** Lets a paused run go on; one that is not paused does so anyway. Errors: `run_not_found`, `run_closed`, `run_blocked`. */
   async resume(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.resume({ ...this.#address, ...toEnd(reason, options, "resume") });
+    await this.#end("resume", reason, options);
   }
 
   /**
@@ -309,7 +313,7 @@ export class RunHandle<Output = unknown> {
   async resumeActivity(options: ResumeActivityOptions = {}): Promise<readonly number[]> {
     // Without the one that says which, all of them would be meant.
     demandKnownOptions(options, resumeActivityOptionNames, "resumeActivity");
-    const { activity, ordinal, result, failure, reason, requestId } = options;
+    const { activity, ordinal, result, failure, reason, requestId, abortSignal } = options;
     const activityType = typeof activity === "string" ? activity : activity?.activityType;
     const schema = typeof activity === "string" ? undefined : activity?.outputSchema;
     const what = ordinal === undefined ? "the result of an activity" : `the result of activity #${ordinal}`;
@@ -321,14 +325,14 @@ export class RunHandle<Output = unknown> {
         : "result" in options
           ? { outcome: "complete" as const, result: toCheckedPayload(result, schema, what) }
           : {};
-    const reply = await this.#service.resumeActivity({
+    const request = {
       ...this.#address,
       ...(ordinal === undefined ? {} : { ordinal }),
       ...(activityType === undefined ? {} : { activityType: parseName(activityType, "activity type") }),
       ...decided,
-      ...toEnd(reason, { requestId }, "resumeActivity"),
-    });
-    return reply.ordinals;
+      ...toEnd(reason, requestId),
+    };
+    return (await abortable(abortSignal, (call) => this.#service.resumeActivity(request, call))).ordinals;
   }
 
   /**
@@ -339,7 +343,7 @@ export class RunHandle<Output = unknown> {
    * await run.reopen("the card service is back");
    */
   async reopen(reason?: string, options: EndOptions = {}): Promise<void> {
-    await this.#service.reopen({ ...this.#address, ...toEnd(reason, options, "reopen") });
+    await this.#end("reopen", reason, options);
   }
 
   /**
@@ -351,8 +355,8 @@ export class RunHandle<Output = unknown> {
    * const next = await run.reset({ toSeq: 12, reason: "the order was charged twice" });
    */
   async reset(options: ResetOptions = {}): Promise<RunHandle<Output>> {
-    const reply = await this.#service.reset({ ...this.#address, ...toReset(options, "a reset") });
-    return this.#handleOf(reply);
+    const request = { ...this.#address, ...toReset(options, "a reset") };
+    return this.#handleOf(await abortable(options.abortSignal, (call) => this.#service.reset(request, call)));
   }
 
   /**
@@ -363,12 +367,12 @@ export class RunHandle<Output = unknown> {
    * const copy = await run.fork("order-42-again", { toSeq: 12 });
    */
   async fork(newWorkflowId: string, options: ResetOptions = {}): Promise<RunHandle<Output>> {
-    const reply = await this.#service.fork({
+    const request = {
       ...this.#address,
       ...toReset(options, "a fork"),
       newWorkflowId: parseWorkflowId(newWorkflowId),
-    });
-    return this.#handleOf(reply);
+    };
+    return this.#handleOf(await abortable(options.abortSignal, (call) => this.#service.fork(request, call)));
   }
 
   /**
@@ -421,8 +425,9 @@ export class RunHandle<Output = unknown> {
   }
 
   /** How the run stands: status, what it waits for, the runs of its chain. Payloads are JSON text. Error: `run_not_found`. */
-  async describe(): Promise<RunDescription> {
-    return await this.#service.describe(this.#address);
+  async describe(options: CallOptions = {}): Promise<RunDescription> {
+    demandKnownOptions(options, callOptionNames, "describe");
+    return await abortable(options.abortSignal, (call) => this.#service.describe(this.#address, call));
   }
 
   /**
@@ -454,6 +459,17 @@ export class RunHandle<Output = unknown> {
   /** The same, and then what it says further, until the run has ended. */
   followLogs(options: LogsOptions = {}): AsyncIterableIterator<LogsLine> {
     return this.#lines(options, waitPerCallMs, "followLogs");
+  }
+
+  async #end(
+    operation: "cancel" | "terminate" | "pause" | "resume" | "reopen",
+    reason: string | undefined,
+    options: EndOptions,
+  ): Promise<void> {
+    demandKnownOptions(options, endOptionNames, operation);
+    const { requestId, abortSignal } = options;
+    const request = { ...this.#address, ...toEnd(reason, requestId) };
+    await abortable(abortSignal, (call) => this.#service[operation](request, call));
   }
 
   #handleOf({ workflowId, runId, isNew }: ResetReply): RunHandle<Output> {
@@ -501,13 +517,14 @@ export class RunHandle<Output = unknown> {
 export function toSignal(
   signal: AnySignal | string,
   payload: unknown,
-  options: SignalOptions,
+  options: StartSignalOptions,
+  optionNames: OptionNames<StartSignalOptions>,
 ): { readonly name: string; readonly payload: Payload; readonly signalId?: string } {
   const { name, schema } =
     typeof signal === "string"
       ? { name: parseName(signal, "signal name"), schema: undefined }
       : { name: signal.name, schema: signal.schema };
-  demandKnownOptions(options, signalOptionNames, `signal ${JSON.stringify(name)}`);
+  demandKnownOptions(options, optionNames, `signal ${JSON.stringify(name)}`);
   const { signalId } = options;
   return {
     name,
@@ -544,7 +561,7 @@ function toReset(options: ResetOptions, of: string): Omit<ResetRequest, "workflo
     ...(toSeq === undefined ? {} : { toSeq }),
     ...(signals === undefined ? {} : { signals }),
     ...(version === undefined ? {} : { version }),
-    ...toEnd(reason, { requestId }, of),
+    ...toEnd(reason, requestId),
   };
 }
 
@@ -563,11 +580,8 @@ function toOperatorFailure(failure: NonNullable<ResumeActivityOptions["failure"]
 
 function toEnd(
   reason: string | undefined,
-  options: { readonly requestId?: string | undefined },
-  of: string,
+  requestId: string | undefined,
 ): { readonly reason?: string; readonly requestId?: string } {
-  demandKnownOptions(options, endOptionNames, of);
-  const { requestId } = options;
   return {
     ...(reason === undefined ? {} : { reason }),
     ...(requestId === undefined ? {} : { requestId: parseName(requestId, "request id") }),

@@ -8,22 +8,31 @@ import type {
   SkipCounts,
 } from "../core/schedule.ts";
 
+/** Of every call. */
+export interface CallOptions {
+  /**
+   * When it fires, nobody waits for the answer any more. What was asked for may happen all the same: a call that changes something and has
+   * an id of its own (`requestId`, `signalId`, `updateId`) can be made again, and has no second effect.
+   */
+  readonly abortSignal?: AbortSignal;
+}
+
 /** What an engine does about schedules. Every mutating call resolves after its commit is on disk. */
 export interface ScheduleService {
-  createSchedule(request: CreateScheduleRequest): Promise<CreateScheduleReply>;
+  createSchedule(request: CreateScheduleRequest, options?: CallOptions): Promise<CreateScheduleReply>;
   /** What is not given stays as it is. */
-  updateSchedule(request: UpdateScheduleRequest): Promise<void>;
-  describeSchedule(request: DescribeScheduleRequest): Promise<ScheduleDescription>;
+  updateSchedule(request: UpdateScheduleRequest, options?: CallOptions): Promise<void>;
+  describeSchedule(request: DescribeScheduleRequest, options?: CallOptions): Promise<ScheduleDescription>;
   /** The one that was made last comes first. */
-  listSchedules(request: ListSchedulesRequest): Promise<ListSchedulesReply>;
-  pauseSchedule(request: PauseScheduleRequest): Promise<void>;
-  resumeSchedule(request: ScheduleRequest): Promise<void>;
+  listSchedules(request: ListSchedulesRequest, options?: CallOptions): Promise<ListSchedulesReply>;
+  pauseSchedule(request: PauseScheduleRequest, options?: CallOptions): Promise<void>;
+  resumeSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void>;
   /** Starts the action now. */
-  triggerSchedule(request: TriggerScheduleRequest): Promise<TriggerScheduleReply>;
+  triggerSchedule(request: TriggerScheduleRequest, options?: CallOptions): Promise<TriggerScheduleReply>;
   /** Starts the times of a range that has passed. */
-  backfillSchedule(request: BackfillScheduleRequest): Promise<BackfillScheduleReply>;
+  backfillSchedule(request: BackfillScheduleRequest, options?: CallOptions): Promise<BackfillScheduleReply>;
   /** Runs that it has started go on. */
-  deleteSchedule(request: ScheduleRequest): Promise<void>;
+  deleteSchedule(request: ScheduleRequest, options?: CallOptions): Promise<void>;
 }
 
 export interface ScheduleAddress {

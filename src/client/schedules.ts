@@ -1,10 +1,11 @@
-import { abortable } from "./abortable.ts";
+import { abortable, callOptionNames } from "./abortable.ts";
 import { RunHandle, toCheckedPayload } from "./run-handle.ts";
 import type {
   BackfillScheduleReply,
   CreateScheduleRequest,
   ListSchedulesReply,
   ScheduleActionRequest,
+  ScheduleAddress,
   ScheduleDescription,
   ScheduleService,
   ScheduleSummary,
@@ -51,7 +52,7 @@ export interface ScheduleTimes {
   readonly jitter?: Duration;
 }
 
-export interface ScheduleOptions extends ScheduleTimes {
+export interface ScheduleOptions extends ScheduleTimes, CallOptions {
   /** What happens at a time while a run of the schedule is open. Default `"skip"`. */
   readonly overlap?: OverlapPolicy;
   /** A time that could not start for longer than this, since no engine ran, is skipped. Default `"24h"`. */
@@ -76,7 +77,7 @@ export interface ScheduleOptions extends ScheduleTimes {
 
 /** What is not given stays as it is. Of times all or none are given. */
 export interface ScheduleChange<Input = unknown>
-  extends ScheduleTimes, Pick<ScheduleOptions, "overlap" | "catchUpWindow" | "requestId"> {
+  extends ScheduleTimes, Pick<ScheduleOptions, "overlap" | "catchUpWindow" | "requestId" | "abortSignal"> {
   /** What is started from now on: with it, the other fields of the action are those given here. */
   readonly workflow?: Workflow<Input, never> | AnyWorkflow | string;
   readonly input?: Input;
@@ -88,19 +89,19 @@ export interface ScheduleChange<Input = unknown>
   readonly actionsMax?: number | null;
 }
 
-export interface ScheduleCallOptions {
+export interface ScheduleCallOptions extends CallOptions {
   /** Names this call: repeated with the same one, it changes nothing more. */
   readonly requestId?: string;
 }
 
-const callOptionNames: OptionNames<ScheduleCallOptions> = { requestId: true };
+const changeOptionNames: OptionNames<ScheduleCallOptions> = { requestId: true, ...callOptionNames };
 
 export interface TriggerOptions extends ScheduleCallOptions {
   /** `"skip"`: refused while a run is open that the schedule waits for. Default: as the schedule's policy has it. */
   readonly overlap?: "skip" | "allow-all";
 }
 
-const triggerOptionNames: OptionNames<TriggerOptions> = { ...callOptionNames, overlap: true };
+const triggerOptionNames: OptionNames<TriggerOptions> = { ...changeOptionNames, overlap: true };
 
 export interface BackfillOptions extends ScheduleCallOptions {
   /** Bounds, inclusive. */
@@ -111,7 +112,7 @@ export interface BackfillOptions extends ScheduleCallOptions {
 }
 
 const backfillOptionNames: OptionNames<BackfillOptions> = {
-  ...callOptionNames,
+  ...changeOptionNames,
   from: true,
   to: true,
   overlap: true,
@@ -128,8 +129,8 @@ export interface SchedulePageOptions extends CallOptions {
   readonly cursor?: string | undefined;
 }
 
-const listOptionNames: OptionNames<ScheduleListOptions> = { abortSignal: true, pageSize: true };
-const pageOptionNames: OptionNames<SchedulePageOptions> = { abortSignal: true, limit: true, cursor: true };
+const listOptionNames: OptionNames<ScheduleListOptions> = { ...callOptionNames, pageSize: true };
+const pageOptionNames: OptionNames<SchedulePageOptions> = { ...callOptionNames, limit: true, cursor: true };
 const cronNames: OptionNames<Exclude<CronOption, string>> = { expression: true, timeZone: true };
 const intervalNames: OptionNames<Exclude<IntervalOption, Duration>> = { every: true, offset: true };
 const listPageSchedules = 100;
@@ -154,14 +155,14 @@ const optionNames: OptionNames<ScheduleOptions> = {
   attributes: true,
   isPaused: true,
   note: true,
-  requestId: true,
+  ...changeOptionNames,
 };
 
 const changeNames: OptionNames<ScheduleChange> = {
   ...timesNames,
   overlap: true,
   catchUpWindow: true,
-  requestId: true,
+  ...changeOptionNames,
   workflow: true,
   input: true,
   workflowIdPrefix: true,
@@ -212,7 +213,7 @@ export class Schedules {
       ...(note === undefined ? {} : { note }),
       ...(requestId === undefined ? {} : { requestId }),
     };
-    await this.#service.createSchedule(request);
+    await abortable(options.abortSignal, (call) => this.#service.createSchedule(request, call));
     return this.get(scheduleId);
   }
 
@@ -238,7 +239,7 @@ export class Schedules {
     demandKnownOptions(options, pageOptionNames, "a page of schedules");
     const { limit = listPageSchedules, cursor, abortSignal } = options;
     const request = { limit, ...(cursor === undefined ? {} : { cursor }) };
-    return await abortable(abortSignal, () => this.#service.listSchedules(request));
+    return await abortable(abortSignal, (call) => this.#service.listSchedules(request, call));
   }
 }
 
@@ -253,9 +254,9 @@ export class ScheduleHandle {
   }
 
   /** Its state, the times to come, and what became of the latest ones. */
-  async describe(options: { readonly nextCount?: number } = {}): Promise<ScheduleDescription> {
-    demandKnownOptions(options, { nextCount: true }, "describe of a schedule");
-    return await this.#service.describeSchedule({ scheduleId: this.scheduleId, ...options });
+  async describe(options: CallOptions & { readonly nextCount?: number } = {}): Promise<ScheduleDescription> {
+    demandKnownOptions(options, { nextCount: true, ...callOptionNames }, "describe of a schedule");
+    return await this.#ask(options, (request, call) => this.#service.describeSchedule(request, call));
   }
 
   /** What is not given stays as it is. Times that are due by then are dealt with before. */
@@ -279,25 +280,27 @@ export class ScheduleHandle {
       ...(actionsMax === undefined ? {} : { actionsMax }),
       ...(requestId === undefined ? {} : { requestId }),
     };
-    await this.#service.updateSchedule(request);
+    await abortable(change.abortSignal, (call) => this.#service.updateSchedule(request, call));
   }
 
   /** Nothing starts until it is resumed, but what is triggered or filled in by hand. Doing so again changes the note alone. */
   async pause(options: ScheduleCallOptions & { readonly note?: string } = {}): Promise<void> {
-    demandKnownOptions(options, { ...callOptionNames, note: true }, "pause of a schedule");
-    await this.#service.pauseSchedule({ scheduleId: this.scheduleId, ...options });
+    demandKnownOptions(options, { ...changeOptionNames, note: true }, "pause of a schedule");
+    await this.#ask(options, (request, call) => this.#service.pauseSchedule(request, call));
   }
 
   /** Times that came while it was paused are skipped. */
   async resume(options: ScheduleCallOptions = {}): Promise<void> {
-    demandKnownOptions(options, callOptionNames, "resume of a schedule");
-    await this.#service.resumeSchedule({ scheduleId: this.scheduleId, ...options });
+    demandKnownOptions(options, changeOptionNames, "resume of a schedule");
+    await this.#ask(options, (request, call) => this.#service.resumeSchedule(request, call));
   }
 
   /** Starts the action now. Error: `schedule_busy`. */
   async trigger(options: TriggerOptions = {}): Promise<RunHandle> {
     demandKnownOptions(options, triggerOptionNames, "trigger of a schedule");
-    const { workflowId } = await this.#service.triggerSchedule({ scheduleId: this.scheduleId, ...options });
+    const { workflowId } = await this.#ask(options, (request, call) =>
+      this.#service.triggerSchedule(request, call),
+    );
     return new RunHandle(this.#service, { workflowId, isPinned: false });
   }
 
@@ -305,18 +308,22 @@ export class ScheduleHandle {
   async backfill(options: BackfillOptions): Promise<BackfillScheduleReply> {
     demandKnownOptions(options, backfillOptionNames, "backfill of a schedule");
     const { from, to, ...rest } = options;
-    return await this.#service.backfillSchedule({
-      scheduleId: this.scheduleId,
-      fromAt: Number(from),
-      toAt: Number(to),
-      ...rest,
-    });
+    return await this.#ask({ ...rest, fromAt: Number(from), toAt: Number(to) }, (request, call) =>
+      this.#service.backfillSchedule(request, call),
+    );
   }
 
   /** Runs that it has started go on. */
   async delete(options: ScheduleCallOptions = {}): Promise<void> {
-    demandKnownOptions(options, callOptionNames, "delete of a schedule");
-    await this.#service.deleteSchedule({ scheduleId: this.scheduleId, ...options });
+    demandKnownOptions(options, changeOptionNames, "delete of a schedule");
+    await this.#ask(options, (request, call) => this.#service.deleteSchedule(request, call));
+  }
+
+  async #ask<Options extends CallOptions, Reply>(
+    { abortSignal, ...fields }: Options,
+    ask: (request: ScheduleAddress & Omit<Options, "abortSignal">, call: CallOptions) => Promise<Reply>,
+  ): Promise<Reply> {
+    return await abortable(abortSignal, (call) => ask({ ...fields, scheduleId: this.scheduleId }, call));
   }
 }
 

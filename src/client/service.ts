@@ -5,7 +5,7 @@ import type { Payload } from "../core/payload.ts";
 import type { LogLevel } from "../core/ports.ts";
 import type { RunStatus } from "../core/status.ts";
 import type { TraceContext } from "../core/tracing.ts";
-import type { ScheduleService } from "./schedule-service.ts";
+import type { CallOptions, ScheduleService } from "./schedule-service.ts";
 
 export type * from "./schedule-service.ts";
 
@@ -15,19 +15,13 @@ export interface Traced {
   readonly trace?: TraceContext;
 }
 
-/** For calls that wait. */
-export interface CallOptions {
-  /** When it fires, nobody waits for the answer any more. What was asked for may happen all the same. */
-  readonly abortSignal?: AbortSignal;
-}
-
 /**
  * What an engine does for its clients, as plain data: the embedded engine implements it, HTTP carries
  * it, and the typed `Client` stands on it. Every mutating call resolves after its commit is on disk.
  */
 export interface Service extends ScheduleService {
-  start(request: StartRequest): Promise<StartReply>;
-  signal(request: SignalRequest): Promise<void>;
+  start(request: StartRequest, options?: CallOptions): Promise<StartReply>;
+  signal(request: SignalRequest, options?: CallOptions): Promise<void>;
   query(request: QueryRequest, options?: CallOptions): Promise<Payload>;
   /**
    * Asks a run to do something and to answer. Accepted when that is on disk; waits up to `waitMs` for the outcome. Breaking off ends the
@@ -36,34 +30,34 @@ export interface Service extends ScheduleService {
   update(request: UpdateRequest, options?: CallOptions): Promise<UpdateReply>;
   /** What became of an update that was accepted; waits up to `waitMs` for its outcome. */
   updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply>;
-  cancel(request: EndRequest): Promise<void>;
-  terminate(request: EndRequest): Promise<void>;
+  cancel(request: EndRequest, options?: CallOptions): Promise<void>;
+  terminate(request: EndRequest, options?: CallOptions): Promise<void>;
   /** From then on no code of the run moves and no attempt begins; what happens to it is recorded. Doing so again changes nothing. */
-  pause(request: EndRequest): Promise<void>;
+  pause(request: EndRequest, options?: CallOptions): Promise<void>;
   /** The code of a paused run learns what happened meanwhile, and goes on. */
-  resume(request: EndRequest): Promise<void>;
+  resume(request: EndRequest, options?: CallOptions): Promise<void>;
   /**
    * Decides on parked activities of a run: they are tried again, or one of them is given its outcome. Errors: `activity_not_parked`,
    * `payload_invalid`, `run_not_found`, `run_closed`, `run_blocked`.
    */
-  resumeActivity(request: ResumeActivityRequest): Promise<ResumeActivityReply>;
+  resumeActivity(request: ResumeActivityRequest, options?: CallOptions): Promise<ResumeActivityReply>;
   /**
    * A run that failed, was cancelled or timed out goes on from before its end: a new lease of the same run. Refused with
    * `run_not_reopenable` if it could not do so exactly.
    */
-  reopen(request: EndRequest): Promise<void>;
+  reopen(request: EndRequest, options?: CallOptions): Promise<void>;
   /**
    * The workflow goes on as a new run from an earlier point of one of its runs; the one that is open, if any, is terminated in the same
    * commit. Refused with `run_not_resettable` if the code of today could not go on exactly from there.
    */
-  reset(request: ResetRequest): Promise<ResetReply>;
+  reset(request: ResetRequest, options?: CallOptions): Promise<ResetReply>;
   /** The same under another workflow id; nothing happens to the workflow that it is a copy of. Also `workflow_already_exists`. */
-  fork(request: ForkRequest): Promise<ResetReply>;
+  fork(request: ForkRequest, options?: CallOptions): Promise<ResetReply>;
   /** Waits up to `waitMs` for the run to end; `{ status: "running" }` when it has not. */
   result(request: ResultRequest, options?: CallOptions): Promise<ResultReply>;
-  describe(address: RunAddress): Promise<RunDescription>;
+  describe(address: RunAddress, options?: CallOptions): Promise<RunDescription>;
   list(request: ListRequest, options?: CallOptions): Promise<ListReply>;
-  count(filter: ListFilter): Promise<number>;
+  count(filter: ListFilter, options?: CallOptions): Promise<number>;
   /** Events from `fromSeq`; with `waitMs`, waits that long for the first one. */
   history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply>;
   /**
@@ -77,15 +71,15 @@ export interface Service extends ScheduleService {
    */
   feed(request: FeedRequest, options?: CallOptions): Promise<FeedReply>;
   /** Puts a package into the store, and routes its types to it. Doing so again changes nothing. */
-  deploy(request: DeployRequest): Promise<DeployReply>;
+  deploy(request: DeployRequest, options?: CallOptions): Promise<DeployReply>;
   /** The packages of the store, oldest first, and which of them new runs get. */
-  listPackages(filter: PackageFilter): Promise<PackagesReply>;
+  listPackages(filter: PackageFilter, options?: CallOptions): Promise<PackagesReply>;
   /** Who works for the engine, and what waits for workers, as it is in this moment. */
-  listWorkers(request: WorkersRequest): Promise<WorkersReply>;
+  listWorkers(request: WorkersRequest, options?: CallOptions): Promise<WorkersReply>;
   /** All of the types or none: new runs of them get that version. */
-  route(request: RouteRequest): Promise<void>;
+  route(request: RouteRequest, options?: CallOptions): Promise<void>;
   /** Takes a package out of the store. Refused with `package_in_use` while anything needs it. */
-  unload(request: UnloadRequest): Promise<void>;
+  unload(request: UnloadRequest, options?: CallOptions): Promise<void>;
 }
 
 export interface DeployRequest {

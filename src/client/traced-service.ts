@@ -86,18 +86,19 @@ export function traceService(service: Service, tracing: Tracing): Service {
     );
   };
   const traced: Partial<Service> = {
-    start: (request) => call("start", request, (one) => service.start(one)),
-    signal: (request) => call("signal", request, (one) => service.signal(one)),
+    start: (request, options) => call("start", request, (one) => service.start(one, options)),
+    signal: (request, options) => call("signal", request, (one) => service.signal(one, options)),
     query: (request, options) => call("query", request, (one) => service.query(one, options)),
     update: (request, options) => call("update", request, (one) => service.update(one, options)),
-    cancel: (request) => call("cancel", request, (one) => service.cancel(one)),
-    terminate: (request) => call("terminate", request, (one) => service.terminate(one)),
-    pause: (request) => call("pause", request, (one) => service.pause(one)),
-    resume: (request) => call("resume", request, (one) => service.resume(one)),
-    resumeActivity: (request) => call("resumeActivity", request, (one) => service.resumeActivity(one)),
-    reopen: (request) => call("reopen", request, (one) => service.reopen(one)),
-    reset: (request) => call("reset", request, (one) => service.reset(one)),
-    fork: (request) => call("fork", request, (one) => service.fork(one)),
+    cancel: (request, options) => call("cancel", request, (one) => service.cancel(one, options)),
+    terminate: (request, options) => call("terminate", request, (one) => service.terminate(one, options)),
+    pause: (request, options) => call("pause", request, (one) => service.pause(one, options)),
+    resume: (request, options) => call("resume", request, (one) => service.resume(one, options)),
+    resumeActivity: (request, options) =>
+      call("resumeActivity", request, (one) => service.resumeActivity(one, options)),
+    reopen: (request, options) => call("reopen", request, (one) => service.reopen(one, options)),
+    reset: (request, options) => call("reset", request, (one) => service.reset(one, options)),
+    fork: (request, options) => call("fork", request, (one) => service.fork(one, options)),
   };
   return new Proxy(service, {
     get: (target, name) => {

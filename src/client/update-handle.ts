@@ -1,4 +1,4 @@
-import { abortable } from "./abortable.ts";
+import { abortable, callOptionNames } from "./abortable.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
 import { AionError, isAionError } from "../core/errors.ts";
@@ -24,7 +24,7 @@ export interface UpdateOptions extends UpdateResultOptions {
   readonly updateId?: string;
 }
 
-const resultOptionNames: OptionNames<UpdateResultOptions> = { timeout: true, abortSignal: true };
+const resultOptionNames: OptionNames<UpdateResultOptions> = { timeout: true, ...callOptionNames };
 const updateOptionNames: OptionNames<UpdateOptions> = { updateId: true, ...resultOptionNames };
 
 /** An update by its id. */
