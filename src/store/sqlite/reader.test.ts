@@ -99,6 +99,19 @@ it.each([1, 2, 3])("a search sees one of the two as well, though it be after sta
   expect(found.map((run) => run.status)).toEqual(["running"]);
 });
 
+it.each([1, 2, 3])("a run is listed with the attributes of one instant, after statement %i", async (nth) => {
+  append({ start: startOf("w", { attributes: { amount: 5 } }) });
+  const run = { runKey: 1, workflowId: idOf("w"), runId: startOf("w").runId, headSeq: 1, wakeAt: null };
+  const change = (): void => {
+    append({ run: runOf(run, { events: [mark("changed")], attributes: { amount: 6 } }) });
+  };
+  const [found] = await amid(nth, change, () => reader.list({}, undefined, 10, true));
+  expect([
+    [1, 5],
+    [2, 6],
+  ]).toContainEqual([found?.headSeq, found?.attributes?.["amount"]]);
+});
+
 it.each([1, 2, 3])("a count too, after statement %i", async (nth) => {
   append({ start: startOf("w") });
   const filter = { status: "running", workflowType: "order" } as const;
