@@ -52,6 +52,26 @@ const program = createProgram();
 const commands = program.createHelp().visibleCommands(program);
 const commandNames = commands.map((command) => command.name());
 
+/**
+ * What each line becomes when a tab follows it. What is completed is run, and is a function that tells what it was given; behind `#`
+ * there is nothing. `script` (of util-linux) makes the terminal.
+ */
+function completedOnTerminal(shell: string, setUp: string, lines: readonly string[]): readonly string[] {
+  const tell = "aion() { printf '<%s>' \"$@\"; echo; }";
+  const typed = [`${setUp}; ${tell}`, ...lines.map((line) => `${line}\t#`), "exit", ""];
+  const { stdout } = spawnSync("script", ["-qec", shell, "/dev/null"], {
+    cwd: test.directory,
+    input: typed.join("\n"),
+    encoding: "utf8",
+    timeout: 60_000,
+    env: { ...process.env, TERM: "dumb", HISTFILE: "" },
+  });
+  return stdout
+    .replaceAll("\r", "")
+    .split("\n")
+    .filter((line) => line.startsWith("<"));
+}
+
 describe("bash", () => {
   it("takes the script without a word, and knows whom to ask", () => {
     const { stdout, stderr } = spawnSync("bash", ["-c", "set -eu; source ./aion.bash; complete -p aion"], {
@@ -122,28 +142,10 @@ describe("bash", () => {
     expect(complete(line).toSorted()).toEqual(offered.toSorted());
   });
 
-  // `script` (of util-linux) makes the terminal.
   it.skipIf(!isThere("script"))("completes what is typed on a terminal", () => {
-    // What is completed runs a function of that name, which tells what it was given; behind # is nothing.
-    const lines = [
-      "PS1=''; aion() { printf '<%s>' \"$@\"; echo; }; source ./aion.bash",
-      "aion li\t#",
-      "aion list --status=comp\t#",
-      "aion list --store sqlite:place/d\t#",
-      "exit",
-      "",
-    ];
-    const { stdout } = spawnSync("script", ["-qec", "bash --norc --noprofile -i", "/dev/null"], {
-      cwd: test.directory,
-      input: lines.join("\n"),
-      encoding: "utf8",
-      timeout: 20_000,
-      env: { ...process.env, TERM: "dumb", HISTFILE: "" },
-    });
-    const said = stdout
-      .replaceAll("\r", "")
-      .split("\n")
-      .filter((line) => line.startsWith("<"));
+    const setUp = "PS1=''; source ./aion.bash";
+    const typed = ["aion li", "aion list --status=comp", "aion list --store sqlite:place/d"];
+    const said = completedOnTerminal("bash --norc --noprofile -i", setUp, typed);
     expect(said).toEqual(["<list>", "<list><--status=completed>", "<list><--store><sqlite:place/deep.db>"]);
   });
 });
@@ -197,25 +199,10 @@ describe.skipIf(!isThere("zsh"))("zsh", () => {
       ["aion build or", "<build><order.ts>"],
       ["aion help rou", "<help><route>"],
     ] as const;
-    // What is completed runs a function of that name, which tells what it was given; behind # is nothing.
-    const lines = [
-      "PS1='' RPS1=''; setopt interactivecomments; autoload -Uz compinit; compinit -u -D; source ./aion.zsh",
-      "aion() { printf '<%s>' \"$@\"; echo; }",
-      ...typed.map(([line]) => `${line}\t#`),
-      "exit",
-      "",
-    ];
-    const { stdout } = spawnSync("script", ["-qec", "zsh -f -i", "/dev/null"], {
-      cwd: test.directory,
-      input: lines.join("\n"),
-      encoding: "utf8",
-      timeout: 20_000,
-      env: { ...process.env, TERM: "dumb", HISTFILE: "" },
-    });
-    const said = stdout
-      .replaceAll("\r", "")
-      .split("\n")
-      .filter((line) => line.startsWith("<"));
+    const setUp =
+      "PS1='' RPS1=''; setopt interactivecomments; autoload -Uz compinit; compinit -u -D; source ./aion.zsh";
+    const lines = typed.map(([line]) => line);
+    const said = completedOnTerminal("zsh -f -i", setUp, lines);
     expect(said).toEqual(typed.map(([, given]) => given));
   });
 });
