@@ -30,7 +30,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     // Generous, for a loaded machine: a time-out here means hung, never slow.
-    testTimeout: 120_000,
+    testTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
     allowOnly: false,

@@ -32,8 +32,6 @@ interface Known {
   readonly refused: Set<number>;
   /** What became of calls, by the id of the request: for triggers, what was started. */
   readonly answers: Map<string, string>;
-  /** Requests to pause and to resume change nothing, and are not recorded, if it was paused already, or was not. */
-  pausedStates: number;
   isDeleted: boolean;
   /** Its coordinator has ended. */
   isOver: boolean;
@@ -184,7 +182,6 @@ export class ScheduleOracle {
       starts: new Map(),
       refused: new Set(),
       answers: new Map([[requestId, ""]]),
-      pausedStates: 0,
       isDeleted: false,
       isOver: false,
       segmentLength: 2,
@@ -242,16 +239,18 @@ export class ScheduleOracle {
         return;
       }
       case "SchedulePaused":
-        if (!known.isPaused) known.pausedStates += 1;
         known.isPaused = true;
         return;
-      case "ScheduleResumed":
+      case "ScheduleResumed": {
+        const decidedBefore = known.decidedTo;
         this.#demandNone(workflowId, known, event.fromAt, event);
         known.decidedTo = Math.max(known.decidedTo, event.fromAt);
-        if (known.isPaused) known.pausedStates += 1;
+        if (known.isPaused) known.resumedAt = event.recordedAt;
+        else if (event.fromAt > decidedBefore)
+          fail("schedule-resumed", "it decides on times, and was not paused");
         known.isPaused = false;
-        known.resumedAt = event.recordedAt;
         return;
+      }
       case "ScheduleDeleted":
         if (known.isDeleted) fail("schedule-deleted", "it was before");
         if (known.open.size > 0) this.#note("schedule deleted with a run of it open");
@@ -396,10 +395,7 @@ export class ScheduleOracle {
   }
 }
 
-export type KnownSchedule = Pick<
-  Readonly<Known>,
-  "isPaused" | "pausedStates" | "isDeleted" | "starts" | "refused"
->;
+export type KnownSchedule = Pick<Readonly<Known>, "isDeleted" | "starts" | "refused">;
 
 /** What happens sometimes. */
 export type ScheduleRemark =

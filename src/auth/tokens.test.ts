@@ -263,7 +263,7 @@ describe("the keys of an issuer", () => {
     expect(whyOver()).toBeUndefined();
     // It is being looked up.
     expect(lookAt()).toBe(now + 1_000);
-    await vi.waitFor(() => expect(whyOver()).toMatchObject({ code: "unauthenticated" }));
+    await expect.poll(() => whyOver()).toMatchObject({ code: "unauthenticated" });
     expect(lookAt()).toBe(now);
   });
 
@@ -283,7 +283,7 @@ describe("the keys of an issuer", () => {
     writeFileSync(file, await keySet(["two", other]));
     now -= 3_600_000;
     await expect(prove(token)).rejects.toMatchObject({ code: "unauthenticated" });
-    await vi.waitFor(() => expect(whyOver()).toMatchObject({ code: "unauthenticated" }));
+    await expect.poll(() => whyOver()).toMatchObject({ code: "unauthenticated" });
   });
 
   it("that cannot be had any more, or are still there, end nothing", async () => {
@@ -294,7 +294,7 @@ describe("the keys of an issuer", () => {
       change();
       now += 60_000;
       expect(whyOver()).toBeUndefined();
-      await vi.waitFor(() => expect(lookAt()).toBe(now + 60_000));
+      await expect.poll(() => lookAt()).toBe(now + 60_000);
       expect(whyOver()).toBeUndefined();
     }
   });

@@ -207,12 +207,13 @@ export class ScheduleState {
         this.#answer(event, "");
         return;
       }
-      case "SchedulePaused":
-        this.#set({
-          paused: { at: event.recordedAt, ...(event.note === undefined ? {} : { note: event.note }) },
-        });
+      case "SchedulePaused": {
+        const { note, recordedAt } = event;
+        const at = this.#known.paused?.at ?? recordedAt;
+        this.#set({ paused: { at, ...(note === undefined ? {} : { note }) } });
         this.#answer(event, "");
         return;
+      }
       case "ScheduleResumed": {
         const { paused: _paused, ...rest } = this.#known;
         // The clock may have been set back: what is decided stays so.

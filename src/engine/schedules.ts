@@ -188,7 +188,7 @@ export class ScheduleOperations implements ScheduleService {
       "SchedulePaused",
       "paused",
       (schedule, _at, requestId) =>
-        schedule.paused !== undefined && schedule.paused.note === note.note
+        schedule.paused !== undefined && schedule.paused.note === note.note && isUnnamed(requestId)
           ? undefined
           : { type: "SchedulePaused", ...note, ...requestId },
       // Times that wait for the end of a run do so no longer.
@@ -202,8 +202,10 @@ export class ScheduleOperations implements ScheduleService {
       request,
       "ScheduleResumed",
       "paused",
-      (_schedule, fromAt, requestId) =>
-        wasPaused ? { type: "ScheduleResumed", fromAt, ...requestId } : undefined,
+      ({ cursorAt }, at, requestId) =>
+        !wasPaused && isUnnamed(requestId)
+          ? undefined
+          : { type: "ScheduleResumed", fromAt: wasPaused ? at : cursorAt, ...requestId },
       (schedule) => {
         wasPaused = schedule.paused !== undefined;
         return wasPaused;
@@ -444,6 +446,11 @@ export class ScheduleOperations implements ScheduleService {
     const context = { kind: "start" } as const;
     return codec !== undefined && codec.decode(known.input, context) === codec.decode(input, context);
   }
+}
+
+/** One that changes nothing is recorded for its name alone: a late copy of it has to be known when it would change something. */
+function isUnnamed({ requestId }: { readonly requestId?: string }): boolean {
+  return requestId === undefined;
 }
 
 /** What a request that was carried out is answered again. Error: `request_conflict` (its id was used for another operation). */

@@ -95,7 +95,7 @@ describe("a worker that takes nothing", () => {
       initialWindowSize: 0,
     });
     stream.write(message(register));
-    await vi.waitFor(() => expect(heard).toEqual(["register"]));
+    await expect.poll(() => heard).toEqual(["register"]);
     const over = new Promise<void>((resolve) => void there.once("close", resolve));
     send({ type: "registered", session: "s", sessionTimeoutMs: 300, payloadLimitBytes: 1, stop: [] });
     // More than Node takes off the hands of a stream.

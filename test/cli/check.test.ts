@@ -8,8 +8,6 @@ import type { CommandOptions } from "./command.ts";
 import { CommandTest } from "./command.ts";
 import { approval, fulfil, ship, stage } from "./workflows.ts";
 
-const patiently = { timeout: 60_000 };
-
 let test: CommandTest;
 beforeEach(() => {
   test = new CommandTest();
@@ -42,7 +40,7 @@ async function makeRuns(): Promise<void> {
   await test.makeStore(async ({ client }) => {
     for (const id of ["o-1", "o-2", "ended"]) {
       const run = await client.start(fulfil, { amount: 5 }, { id });
-      await expect.poll(() => run.query(stage), patiently).toBe("waiting for approval");
+      await expect.poll(() => run.query(stage)).toBe("waiting for approval");
     }
     await client.get("ended").signal(approval, { by: "eve" });
     await expect(client.get("ended").result()).rejects.toThrow("not approved");
@@ -60,7 +58,7 @@ const changed = [
 
 describe("aion check", () => {
   // I-42 I-43
-  it("names the running runs that code would break, and writes nothing", { timeout: 180_000 }, async () => {
+  it("names the running runs that code would break, and writes nothing", async () => {
     await makeRuns();
     const workflowsFile = writeWorkflows();
     const before = await test.json(["history", "o-1"]);
@@ -106,7 +104,7 @@ describe("aion check", () => {
     expect(await test.json(["history", "o-1"])).toEqual(before);
   });
 
-  it("takes runs that were continued, and finds one that would never end", { timeout: 180_000 }, async () => {
+  it("takes runs that were continued, and finds one that would never end", async () => {
     const looping = (body: string): readonly string[] => [
       'import { continueAsNew, receive, signal, workflow } from "aion/workflow";',
       'const poke = signal("poke");',
@@ -120,7 +118,7 @@ describe("aion check", () => {
       const { buildPackage } = await import("../../src/package/build.ts");
       await engine.deploy((await buildPackage(path.join(test.directory, "loop.ts"))).bytes);
       await engine.client.start("loop", 0, { id: "l-1" });
-      await expect.poll(() => engine.client.count({ workflowId: "l-1" }), patiently).toBe(4);
+      await expect.poll(() => engine.client.count({ workflowId: "l-1" })).toBe(4);
     });
     expect(await test.run(["build", "loop.ts"])).toMatchObject({ exitCode: 0 });
     expect(await check(["loop.aion"], 0)).toMatchObject({ outcome: "ok", checkedCount: 1 });
@@ -131,7 +129,7 @@ describe("aion check", () => {
     ]);
   });
 
-  it("asks a server", { timeout: 180_000 }, async () => {
+  it("asks a server", async () => {
     const server = await Server.open({
       data: path.join(test.directory, "data"),
       port: 0,
@@ -142,7 +140,7 @@ describe("aion check", () => {
       const env = { AION_STORE: undefined, AION_URL: server.url };
       await test.json(["start", "ship", "--id", "s-1", "--input", '"x"'], { env });
       await expect
-        .poll(async () => test.json(["describe", "s-1"], { env }), patiently)
+        .poll(async () => test.json(["describe", "s-1"], { env }))
         .toMatchObject({ historyLength: 2 });
       expect(await check([writeWorkflows()], 0, { env })).toMatchObject({ checkedCount: 1 });
       write("other.ts", ...changed.map((line) => line.replaceAll("fulfil", "ship").replace("1s", "3 days")));
@@ -152,32 +150,26 @@ describe("aion check", () => {
     }
   });
 
-  it(
-    "says what stands against a build; without a place it checks nothing else",
-    { timeout: 180_000 },
-    async () => {
-      const file = write(
-        "reads.ts",
-        'import { readFileSync } from "node:fs";',
-        'import { workflow } from "aion/workflow";',
-        'export const reads = workflow("reads", async () => readFileSync("x", "utf8"));',
-      );
-      const env = { AION_STORE: undefined };
-      expect(await check([file], 1, { env })).toMatchObject({
-        outcome: "not-built",
-        problems: [{ place: { file: "reads.ts", line: 1 }, neededBy: { line: 3 } }],
-      });
-      const told = await test.run(["check", file], { env });
-      expect(told).toMatchObject({ exitCode: 1, stdout: "" });
-      expect(told.stderr).toMatch(/^error\[build_failed\]: cannot build reads\.ts/);
-      expect(await test.run(["check", write("changed.ts", ...changed)], { env })).toEqual({
-        exitCode: 0,
-        stdout: "ok: it builds (fulfil)\n",
-        stderr: "note: no store and no server is named, so no run was checked\n",
-      });
-      expect((await test.run(["check", "nowhere.aion"], { env })).stderr).toMatch(
-        /^error\[invalid_argument\]/,
-      );
-    },
-  );
+  it("says what stands against a build; without a place it checks nothing else", async () => {
+    const file = write(
+      "reads.ts",
+      'import { readFileSync } from "node:fs";',
+      'import { workflow } from "aion/workflow";',
+      'export const reads = workflow("reads", async () => readFileSync("x", "utf8"));',
+    );
+    const env = { AION_STORE: undefined };
+    expect(await check([file], 1, { env })).toMatchObject({
+      outcome: "not-built",
+      problems: [{ place: { file: "reads.ts", line: 1 }, neededBy: { line: 3 } }],
+    });
+    const told = await test.run(["check", file], { env });
+    expect(told).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(told.stderr).toMatch(/^error\[build_failed\]: cannot build reads\.ts/);
+    expect(await test.run(["check", write("changed.ts", ...changed)], { env })).toEqual({
+      exitCode: 0,
+      stdout: "ok: it builds (fulfil)\n",
+      stderr: "note: no store and no server is named, so no run was checked\n",
+    });
+    expect((await test.run(["check", "nowhere.aion"], { env })).stderr).toMatch(/^error\[invalid_argument\]/);
+  });
 });

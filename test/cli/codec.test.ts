@@ -13,7 +13,6 @@ const codecModule = path.resolve(import.meta.dirname, "../../src/codec/index.ts"
 const key = Buffer.alloc(32, 5).toString("base64");
 const ring = { keys: { "2026-11": key }, current: "2026-11", scope: "cli" };
 const codec = aes256gcm(ring);
-const patiently = { timeout: 20_000 };
 
 let test: CommandTest;
 beforeEach(() => {
@@ -27,11 +26,11 @@ beforeEach(() => {
 });
 afterEach(() => test.dispose());
 
-describe("the command with a codec", { timeout: 120_000 }, () => {
+describe("the command with a codec", () => {
   it("shows what is encrypted, through a running engine and from the file, and replays it", async () => {
     const engine = await test.openEngine({ codec });
     const run = await engine.client.start(fulfil, { amount: 4111 }, { id: "o-1" });
-    await expect.poll(() => run.query(stage), patiently).toBe("waiting for approval");
+    await expect.poll(() => run.query(stage)).toBe("waiting for approval");
     const withFlag = ["--codec", "ring.json"];
     expect(await test.json(["query", "o-1", "stage", ...withFlag])).toBe("waiting for approval");
     const history = ["history", "o-1"];

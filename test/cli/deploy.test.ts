@@ -49,7 +49,7 @@ describe.each([
   ["through an engine", true],
   ["on a file", false],
 ])("the commands of packages, %s", (_where, isRunning) => {
-  it("deploy, show, route, take back and unload", { timeout: 60_000 }, async () => {
+  it("deploy, show, route, take back and unload", async () => {
     await withEngine(isRunning, async (engine) => {
       write("first.ts", "first", 'export const refund = workflow("refund", async () => "first");');
       await test.json(["build", "first.ts"]);

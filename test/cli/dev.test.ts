@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { documents } from "../../src/cli/documents.ts";
 import { CommandTest } from "./command.ts";
@@ -39,18 +39,13 @@ class Dev {
     );
     this.process.stderr.setEncoding("utf8").on("data", (text: string) => (this.errors += text));
   }
+}
 
-  /** The first such thing that is told from the `from`th on. */
-  async hear(what: Told["what"], from = 0): Promise<Told> {
-    return await vi.waitFor(
-      () => {
-        const found = this.told.slice(from).find((told) => told.what === what);
-        if (found === undefined) throw new Error(`nothing of ${what}: ${this.errors}`);
-        return found;
-      },
-      { timeout: 90_000 },
-    );
-  }
+/** The first such thing that it tells from the `from`th on. */
+async function hear(dev: Dev, what: Told["what"], from = 0): Promise<Told> {
+  const find = (): Told | undefined => dev.told.slice(from).find((told) => told.what === what);
+  await expect.poll(() => find() ?? `nothing of ${what}: ${dev.errors}`).toMatchObject({ what });
+  return find() as Told;
 }
 
 function write(answer: string, activity: string): void {
@@ -64,20 +59,20 @@ function write(answer: string, activity: string): void {
 }
 
 describe("aion dev", () => {
-  it("takes up each change, tells what is wrong, and goes on", { timeout: 180_000 }, async () => {
+  it("takes up each change, tells what is wrong, and goes on", async () => {
     write("hello", "one");
     writeFileSync(
       path.join(test.directory, "greet.test.ts"),
       'import "aion/workflow"; const workflow = (x) => x; workflow(");',
     );
     const dev = new Dev(["--run", "greet", "--input", '"you"']);
-    const { url } = await dev.hear("serving");
-    expect(await dev.hear("built")).toMatchObject({ file: "greet.ts", workflowTypes: ["greet"] });
-    expect(await dev.hear("completed")).toMatchObject({ result: "one hello you" });
+    const { url } = await hear(dev, "serving");
+    expect(await hear(dev, "built")).toMatchObject({ file: "greet.ts", workflowTypes: ["greet"] });
+    expect(await hear(dev, "completed")).toMatchObject({ result: "one hello you" });
 
     let from = dev.told.length;
     write("good day", "two");
-    expect(await dev.hear("completed", from)).toMatchObject({ result: "two good day you" });
+    expect(await hear(dev, "completed", from)).toMatchObject({ result: "two good day you" });
 
     // What does not build changes nothing: neither the version of new runs nor the worker that is there.
     from = dev.told.length;
@@ -85,7 +80,7 @@ describe("aion dev", () => {
       path.join(test.directory, "greet.ts"),
       'import { workflow } from "aion/workflow";\nexport const greet = workflow("greet", async () => {;',
     );
-    await expect.poll(() => dev.errors, { timeout: 40_000 }).toContain("greet.ts:2:");
+    await expect.poll(() => dev.errors).toContain("greet.ts:2:");
     expect(dev.errors).toContain('"code":"build_failed"');
     const env = { AION_STORE: "", AION_URL: url ?? "" };
     await test.json(["start", "greet", "--id", "still", "--input", '"you"'], { env });
@@ -95,126 +90,115 @@ describe("aion dev", () => {
 
     from = dev.told.length;
     write("bye", "three");
-    expect(await dev.hear("completed", from)).toMatchObject({ result: "three bye you" });
+    expect(await hear(dev, "completed", from)).toMatchObject({ result: "three bye you" });
     dev.process.kill("SIGINT");
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
 
-  it("does not go round the links of package managers", { timeout: 60_000 }, async () => {
+  it("does not go round the links of package managers", async () => {
     write("hello", "one");
     // As pnpm and workspaces leave them: packages that need each other, and the project itself among them.
     for (const name of ["one", "other"])
       symlinkSync(test.directory, path.join(test.directory, "node_modules", name));
     const dev = new Dev([]);
-    expect(await dev.hear("built")).toMatchObject({ file: "greet.ts" });
+    expect(await hear(dev, "built")).toMatchObject({ file: "greet.ts" });
     dev.process.kill("SIGINT");
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
 
-  it(
-    "takes up files that are replaced, data, and a library elsewhere; says where a run failed",
-    { timeout: 240_000 },
-    async () => {
-      const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
-      // As many editors do: another file takes the name.
-      const replace = (file: string, text: string): void => {
-        writeFileSync(`${file}.tmp`, text);
-        renameSync(`${file}.tmp`, file);
-      };
-      const greet = (body: string): string =>
-        `import { workflow } from "aion/workflow";
+  it("takes up files that are replaced, data, and a library elsewhere; says where a run failed", async () => {
+    const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
+    // As many editors do: another file takes the name.
+    const replace = (file: string, text: string): void => {
+      writeFileSync(`${file}.tmp`, text);
+      renameSync(`${file}.tmp`, file);
+    };
+    const greet = (body: string): string =>
+      `import { workflow } from "aion/workflow";
 import { loud } from "../lib/loud.ts";
 import words from "./words.json" with { type: "json" };
 export const greet = workflow("greet", async (name: string) => {
   ${body}
 });`;
-      mkdirSync(at("app"));
-      mkdirSync(at("lib"));
-      writeFileSync(
-        at("lib", "loud.ts"),
-        "export const loud = (text: string): string => text.toUpperCase();",
-      );
-      writeFileSync(at("app", "words.json"), '{"hello":"hello"}');
-      const good = greet("return loud(`${words.hello} ${name}`);");
-      writeFileSync(at("app", "greet.ts"), good);
-      const dev = new Dev(["--run", "greet", "--input", '"you"'], "app");
-      expect(await dev.hear("completed")).toMatchObject({ result: "HELLO YOU" });
+    mkdirSync(at("app"));
+    mkdirSync(at("lib"));
+    writeFileSync(at("lib", "loud.ts"), "export const loud = (text: string): string => text.toUpperCase();");
+    writeFileSync(at("app", "words.json"), '{"hello":"hello"}');
+    const good = greet("return loud(`${words.hello} ${name}`);");
+    writeFileSync(at("app", "greet.ts"), good);
+    const dev = new Dev(["--run", "greet", "--input", '"you"'], "app");
+    expect(await hear(dev, "completed")).toMatchObject({ result: "HELLO YOU" });
 
-      const changes: readonly (readonly [() => void, string])[] = [
-        [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}!")), "HELLO YOU!"],
-        [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}?")), "HELLO YOU?"],
-        [() => writeFileSync(at("app", "greet.ts"), good), "HELLO YOU"],
-        [() => replace(at("app", "words.json"), '{"hello":"bye"}'), "BYE YOU"],
-        [
-          () => replace(at("lib", "loud.ts"), "export const loud = (text: string): string => `${text}!!`;"),
-          "bye you!!",
-        ],
-      ];
-      for (const [change, result] of changes) {
-        const from = dev.told.length;
-        change();
-        expect(await dev.hear("completed", from)).toMatchObject({ result });
-      }
+    const changes: readonly (readonly [() => void, string])[] = [
+      [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}!")), "HELLO YOU!"],
+      [() => replace(at("app", "greet.ts"), good.replace("${name}", "${name}?")), "HELLO YOU?"],
+      [() => writeFileSync(at("app", "greet.ts"), good), "HELLO YOU"],
+      [() => replace(at("app", "words.json"), '{"hello":"bye"}'), "BYE YOU"],
+      [
+        () => replace(at("lib", "loud.ts"), "export const loud = (text: string): string => `${text}!!`;"),
+        "bye you!!",
+      ],
+    ];
+    for (const [change, result] of changes) {
+      const from = dev.told.length;
+      change();
+      expect(await hear(dev, "completed", from)).toMatchObject({ result });
+    }
 
-      let from = dev.told.length;
-      replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
-      expect(await dev.hear("ended", from)).toMatchObject({
-        message: expect.stringContaining("not you") as string,
-        place: {
-          file: "app/greet.ts",
-          line: 5,
-          lineText: '  if (name === "you") throw new Error("not you");',
-        },
-      });
+    let from = dev.told.length;
+    replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
+    expect(await hear(dev, "ended", from)).toMatchObject({
+      message: expect.stringContaining("not you") as string,
+      place: {
+        file: "app/greet.ts",
+        line: 5,
+        lineText: '  if (name === "you") throw new Error("not you");',
+      },
+    });
 
-      // What is taken back after an error is said to be well again.
-      from = dev.told.length;
-      replace(at("app", "greet.ts"), greet("return (;"));
-      await expect.poll(() => dev.errors, { timeout: 60_000 }).toContain("greet.ts:5:");
-      replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
-      expect(await dev.hear("unchanged", from)).toMatchObject({ file: "greet.ts" });
-      dev.process.kill("SIGINT");
-      expect(await once(dev.process, "exit")).toEqual([0, null]);
-    },
-  );
+    // What is taken back after an error is said to be well again.
+    from = dev.told.length;
+    replace(at("app", "greet.ts"), greet("return (;"));
+    await expect.poll(() => dev.errors).toContain("greet.ts:5:");
+    replace(at("app", "greet.ts"), greet('if (name === "you") throw new Error("not you");'));
+    expect(await hear(dev, "unchanged", from)).toMatchObject({ file: "greet.ts" });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
 
-  it(
-    "starts the worker anew when a library elsewhere changes that only activities import",
-    { timeout: 180_000 },
-    async () => {
-      const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
-      mkdirSync(at("app"));
-      mkdirSync(at("lib"));
-      writeFileSync(at("lib", "rate.ts"), "export const rate = 1;");
-      writeFileSync(at("lib", "pay.ts"), 'export { rate } from "./rate.ts";');
-      writeFileSync(
-        at("app", "order.ts"),
-        `import { activity, workflow } from "aion/workflow";
+  it("starts the worker anew when a library elsewhere changes that only activities import", async () => {
+    const at = (...names: readonly string[]): string => path.join(test.directory, ...names);
+    mkdirSync(at("app"));
+    mkdirSync(at("lib"));
+    writeFileSync(at("lib", "rate.ts"), "export const rate = 1;");
+    writeFileSync(at("lib", "pay.ts"), 'export { rate } from "./rate.ts";');
+    writeFileSync(
+      at("app", "order.ts"),
+      `import { activity, workflow } from "aion/workflow";
 import { rate } from "../lib/pay.ts";
 const pay = activity("pay", { taskQueue: "pay" }, async () => rate);
 export { pay };
 export const order = workflow("order", async () => await pay(undefined));`,
-      );
-      const dev = new Dev([], "app");
-      const { url } = await dev.hear("serving");
-      await dev.hear("worker");
-      const env = { AION_STORE: "", AION_URL: url ?? "" };
-      const from = dev.told.length;
-      writeFileSync(at("lib", "rate.ts"), "export const rate = 2;");
-      await dev.hear("worker", from);
-      await test.json(["start", "order", "--id", "o"], { env });
-      expect(await test.json(["result", "o", "--wait"], { env })).toMatchObject({ result: 2 });
-      dev.process.kill("SIGINT");
-      expect(await once(dev.process, "exit")).toEqual([0, null]);
-    },
-  );
+    );
+    const dev = new Dev([], "app");
+    const { url } = await hear(dev, "serving");
+    await hear(dev, "worker");
+    const env = { AION_STORE: "", AION_URL: url ?? "" };
+    const from = dev.told.length;
+    writeFileSync(at("lib", "rate.ts"), "export const rate = 2;");
+    await hear(dev, "worker", from);
+    await test.json(["start", "order", "--id", "o"], { env });
+    expect(await test.json(["result", "o", "--wait"], { env })).toMatchObject({ result: 2 });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
 
-  it("waits for a first workflow", { timeout: 60_000 }, async () => {
+  it("waits for a first workflow", async () => {
     const dev = new Dev([]);
-    await dev.hear("waiting");
+    await hear(dev, "waiting");
     write("hello", "one");
-    await dev.hear("built");
-    await dev.hear("worker");
+    await hear(dev, "built");
+    await hear(dev, "worker");
     dev.process.kill("SIGTERM");
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
@@ -222,7 +206,7 @@ export const order = workflow("order", async () => await pay(undefined));`,
   it.each([
     ["that is stopped, with code that never yields,", "for (;;) {}", "SIGINT"],
     ["that is killed", "return", "SIGKILL"],
-  ] as const)("%s leaves no worker behind", { timeout: 60_000 }, async (_how, body, signal) => {
+  ] as const)("%s leaves no worker behind", async (_how, body, signal) => {
     writeFileSync(
       path.join(test.directory, "spin.ts"),
       `import { activity, workflow } from "aion/workflow";
@@ -231,15 +215,15 @@ export const order = workflow("order", async () => await pay(undefined));`,
        export { spin };`,
     );
     const dev = new Dev(["--run", "spinning"]);
-    const { message = "" } = (await dev.hear("worker")) as { readonly message?: string };
+    const { message = "" } = (await hear(dev, "worker")) as { readonly message?: string };
     const worker = Number(/^worker .*?:(\d+):/.exec(message)?.[1]);
     expect(worker).toBeGreaterThan(0);
-    await dev.hear("started");
+    await hear(dev, "started");
     // It may have got its task, and not come back from it.
     await new Promise((resolve) => setTimeout(resolve, 500));
     dev.process.kill(signal);
     await once(dev.process, "exit");
-    await expect.poll(() => isThere(worker), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isThere(worker)).toBe(false);
   });
 
   it("says what is wrong with its place", async () => {

@@ -266,7 +266,7 @@ describe("a server", () => {
     expect(find(gone, "parked").status).toBe("skipped");
   });
 
-  it("tells in which namespaces activities are parked", { timeout: 120_000 }, async () => {
+  it("tells in which namespaces activities are parked", async () => {
     const server = test.spawn(["server", "--data", "data", "--port", "0", "--json"]);
     const [line] = (await once(createInterface(server.stdout), "line")) as [string];
     const { url } = JSON.parse(line) as { readonly url: string };
@@ -288,7 +288,7 @@ describe("a server", () => {
     const worker = new Worker({ url, activities: [pay] });
     const working = worker.run();
     const run = await client.start("order", undefined, { id: "o-1" });
-    await expect.poll(async () => (await run.describe()).parked?.count, { timeout: 30_000 }).toBe(1);
+    await expect.poll(async () => (await run.describe()).parked?.count).toBe(1);
     const env = { AION_STORE: undefined, AION_URL: url };
     const all = (await test.json(["doctor"], { env })) as Report;
     expect(find(all, "parked")).toMatchObject({
@@ -419,7 +419,7 @@ describe("a store that is not well", () => {
     expect(troubles(await examine())).toMatchObject({ file: "failed", store: "skipped" });
   });
 
-  it("is held by somebody who lets nobody read: the doctor gives up", { timeout: 40_000 }, async () => {
+  it("is held by somebody who lets nobody read: the doctor gives up", async () => {
     await test.makeStore();
     const holder = new DatabaseSync(test.file);
     try {

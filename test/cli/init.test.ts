@@ -18,7 +18,6 @@ import type { TemplateName } from "../../src/cli/project.ts";
 import { CommandTest } from "./command.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
-const patiently = { timeout: 20_000 };
 
 let test: CommandTest;
 beforeEach(() => {
@@ -101,7 +100,7 @@ describe("npm start of a project", () => {
     const large = startNode(directory, ["main.ts", "2", "250"]);
     let seen = "";
     large.child.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
-    await expect.poll(() => seen, patiently).toContain("npx aion signal");
+    await expect.poll(() => seen).toContain("npx aion signal");
     const words = /npx aion signal (\S+) (\S+) --input '(.*)' --store (\S+)/.exec(seen) ?? [];
     const [, id = "", name = "", input = "", store = ""] = words;
     const there = `sqlite:${path.join(directory, store.replace("sqlite:", ""))}`;
@@ -118,7 +117,7 @@ describe("npm start of a project", () => {
     let seen = "";
     first.child.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
     await expect
-      .poll(() => seen, patiently)
+      .poll(() => seen)
       .toMatch(/charge ann for basic, payment 1\n[^]*export AION_STORE|export AION_STORE[^]*payment 1\n/);
     first.child.kill("SIGTERM");
     expect(await first.ended).toMatchObject({
@@ -190,7 +189,7 @@ describe("aion init", () => {
           cwd: test.directory,
           input,
           encoding: "utf8",
-          timeout: 20_000,
+          timeout: 60_000,
           env: { ...process.env, TERM: "dumb", NO_COLOR: "1" },
         });
         return stdout.replaceAll("\r", "");

@@ -22,7 +22,6 @@ import { approval, approve, fulfil, providerKey, settle, ship, stage } from "./w
 
 const root = path.dirname(path.dirname(import.meta.dirname));
 const workflowsFile = path.join(import.meta.dirname, "workflows.ts");
-const patiently = { timeout: 20_000 };
 
 const published = JSON.parse(readFileSync(path.join(root, "docs/cli-json.schema.json"), "utf8")) as {
   readonly $defs: Readonly<Record<string, object>>;
@@ -79,8 +78,8 @@ async function makeRuns(): Promise<void> {
     const done = await client.start(approve, undefined, { id: "done", signal: [approval, { by: "ann" }] });
     await expect(failed.result()).rejects.toThrow("not approved");
     await done.result();
-    await expect.poll(async () => (await shipping.describe()).pendingChildren.length, patiently).toBe(1);
-    await expect.poll(() => waiting.query(stage), patiently).toBe("waiting for approval");
+    await expect.poll(async () => (await shipping.describe()).pendingChildren.length).toBe(1);
+    await expect.poll(() => waiting.query(stage)).toBe("waiting for approval");
   });
 }
 
@@ -297,13 +296,13 @@ export const fulfil = workflow("fulfil", async (): Promise<void> => {
     await makeRuns();
     const engine = await test.openEngine({ workflows: [ship] });
     await engine.client.get("waiting").signal(approval, { by: "ann" });
-    await expect.poll(() => engine.client.count({ isBlocked: true }), patiently).toBe(1);
+    await expect.poll(() => engine.client.count({ isBlocked: true })).toBe(1);
     expect(await expectDocument("list", ["--blocked"])).toMatchObject({ runs: [{ workflowId: "waiting" }] });
     expect(await expectDocument("describe", ["waiting"])).toHaveProperty("blocked");
     expect(await expectDocument("result", ["waiting"], { exitCode: 1 })).toHaveProperty("blocked");
   });
 
-  it("the commands for packages print what their schemas say", { timeout: 90_000 }, async () => {
+  it("the commands for packages print what their schemas say", async () => {
     await test.makeStore();
     writeFileSync(
       path.join(test.directory, "greet.ts"),
@@ -336,83 +335,79 @@ export const greet = workflow("greet", async (name: string) => name);
     await expectDocument("unload", [version]);
   });
 
-  it(
-    "the commands for schedules print what their schemas say; without an engine they read, and change nothing",
-    { timeout: 90_000 },
-    async () => {
-      await test.makeStore();
-      expect(await expectDocument("schedule", ["list"])).toEqual({ schedules: [] });
-      const alone = await test.run(["schedule", "create", "s", "approve", "--every", "1h"]);
-      expect([alone.exitCode, alone.stderr]).toEqual([
-        1,
-        expect.stringMatching(/^error\[no_owner\]: .*\nhint: Start/),
-      ]);
-      for (const [verb, ...rest] of [["signal", "x"], ["terminate"], ["pause"]]) {
-        const refused = await test.run([verb ?? "", "aion.schedule:s", ...rest]);
-        expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
-      }
-      const engine = await test.openEngine();
-      const made = [
-        "create",
-        "s",
-        "approve",
-        "--cron",
-        "0 9 * * 1-5",
-        "--time-zone",
-        "Europe/Berlin",
-        "--attribute",
-        "n=5",
-      ];
-      expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });
-      expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: false });
-      await expectDocument("schedule", ["update", "s", "--overlap", "buffer-one", "--actions-max", "7"]);
-      await expectDocument("schedule", ["pause", "s", "--note", "not now"]);
-      const { workflowId } = (await expectDocument("schedule", ["trigger", "s"])) as {
-        readonly workflowId: string;
-      };
-      expect((await test.run(["schedule", "trigger", "s"])).stderr).toMatch(/^error\[schedule_busy\]/);
-      const back = ["backfill", "s", "--from", "2026-03-02T00:00:00Z", "--to", "2026-03-04T00:00:00Z"];
-      expect(await expectDocument("schedule", back)).toEqual({ scheduleId: "s", count: 2 });
-      expect(await expectDocument("schedule", ["describe", "s", "--next", "3"])).toMatchObject({
-        state: "paused",
-        note: "not now",
-        overlap: "buffer-one",
-        actionsLeft: 7,
-        action: { workflowType: "approve", input: null, attributes: { n: 5 } },
-        running: [{ workflowId }],
-        recent: [{ outcome: "started", workflowId, cause: "trigger" }],
-      });
-      expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
-      const told = await test.run(["schedule", "describe", "s"]);
-      expect(told.stdout).toMatch(/state +paused: not now\n +times +0 9 \* \* 1-5 Europe\/Berlin/);
-      expect(told.stdout).toMatch(/found by +n=5\n/);
-      expect((await test.run(["schedule", "list"])).stdout).toMatch(/^SCHEDULE .*\ns +paused +approve/);
-      await expectDocument("history", ["aion.schedule:s"]);
-      expect((await test.run(["history", "aion.schedule:s"])).stdout).toMatch(
-        /ScheduleTriggered +#1 as s-.* \(trigger\)/,
-      );
-      await engine.close();
-      expect(await expectDocument("schedule", ["describe", "s"])).toMatchObject({
-        running: [{ workflowId }],
-      });
-      expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
-      expect((await test.run(["schedule", "describe", "t"])).stderr).toMatch(/^error\[schedule_not_found\]/);
-      expect((await test.run(["schedule", "resume", "s"])).stderr).toMatch(/^error\[no_owner\]/);
-      await test.openEngine();
-      await expectDocument("schedule", ["resume", "s"]);
-      await expectDocument("schedule", ["delete", "s"]);
-      for (const wrong of [
-        ["create", "s", "approve"],
-        ["create", "s", "approve", "--every", "soon"],
-        ["update", "s", "--input", "1"],
-        ["update", "s", "--overlap", "skip", "--run-timeout", "5s"],
-        ["update", "s", "--overlap", "skip", "--execution-timeout", "5s"],
-        ["update", "s", "--time-zone", "UTC"],
-        ["create", "s", "approve", "--every", "1h", "--time-zone", "UTC"],
-      ])
-        expect((await test.run(["schedule", ...wrong])).exitCode).toBe(2);
-    },
-  );
+  it("the commands for schedules print what their schemas say; without an engine they read, and change nothing", async () => {
+    await test.makeStore();
+    expect(await expectDocument("schedule", ["list"])).toEqual({ schedules: [] });
+    const alone = await test.run(["schedule", "create", "s", "approve", "--every", "1h"]);
+    expect([alone.exitCode, alone.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^error\[no_owner\]: .*\nhint: Start/),
+    ]);
+    for (const [verb, ...rest] of [["signal", "x"], ["terminate"], ["pause"]]) {
+      const refused = await test.run([verb ?? "", "aion.schedule:s", ...rest]);
+      expect(refused.stderr).toMatch(/^error\[invalid_argument\]: .* is the coordinator of a schedule/);
+    }
+    const engine = await test.openEngine();
+    const made = [
+      "create",
+      "s",
+      "approve",
+      "--cron",
+      "0 9 * * 1-5",
+      "--time-zone",
+      "Europe/Berlin",
+      "--attribute",
+      "n=5",
+    ];
+    expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: true });
+    expect(await expectDocument("schedule", made)).toEqual({ scheduleId: "s", isNew: false });
+    await expectDocument("schedule", ["update", "s", "--overlap", "buffer-one", "--actions-max", "7"]);
+    await expectDocument("schedule", ["pause", "s", "--note", "not now"]);
+    const { workflowId } = (await expectDocument("schedule", ["trigger", "s"])) as {
+      readonly workflowId: string;
+    };
+    expect((await test.run(["schedule", "trigger", "s"])).stderr).toMatch(/^error\[schedule_busy\]/);
+    const back = ["backfill", "s", "--from", "2026-03-02T00:00:00Z", "--to", "2026-03-04T00:00:00Z"];
+    expect(await expectDocument("schedule", back)).toEqual({ scheduleId: "s", count: 2 });
+    expect(await expectDocument("schedule", ["describe", "s", "--next", "3"])).toMatchObject({
+      state: "paused",
+      note: "not now",
+      overlap: "buffer-one",
+      actionsLeft: 7,
+      action: { workflowType: "approve", input: null, attributes: { n: 5 } },
+      running: [{ workflowId }],
+      recent: [{ outcome: "started", workflowId, cause: "trigger" }],
+    });
+    expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
+    const told = await test.run(["schedule", "describe", "s"]);
+    expect(told.stdout).toMatch(/state +paused: not now\n +times +0 9 \* \* 1-5 Europe\/Berlin/);
+    expect(told.stdout).toMatch(/found by +n=5\n/);
+    expect((await test.run(["schedule", "list"])).stdout).toMatch(/^SCHEDULE .*\ns +paused +approve/);
+    await expectDocument("history", ["aion.schedule:s"]);
+    expect((await test.run(["history", "aion.schedule:s"])).stdout).toMatch(
+      /ScheduleTriggered +#1 as s-.* \(trigger\)/,
+    );
+    await engine.close();
+    expect(await expectDocument("schedule", ["describe", "s"])).toMatchObject({
+      running: [{ workflowId }],
+    });
+    expect(await expectDocument("schedule", ["list"])).toMatchObject({ schedules: [{ scheduleId: "s" }] });
+    expect((await test.run(["schedule", "describe", "t"])).stderr).toMatch(/^error\[schedule_not_found\]/);
+    expect((await test.run(["schedule", "resume", "s"])).stderr).toMatch(/^error\[no_owner\]/);
+    await test.openEngine();
+    await expectDocument("schedule", ["resume", "s"]);
+    await expectDocument("schedule", ["delete", "s"]);
+    for (const wrong of [
+      ["create", "s", "approve"],
+      ["create", "s", "approve", "--every", "soon"],
+      ["update", "s", "--input", "1"],
+      ["update", "s", "--overlap", "skip", "--run-timeout", "5s"],
+      ["update", "s", "--overlap", "skip", "--execution-timeout", "5s"],
+      ["update", "s", "--time-zone", "UTC"],
+      ["create", "s", "approve", "--every", "1h", "--time-zone", "UTC"],
+    ])
+      expect((await test.run(["schedule", ...wrong])).exitCode).toBe(2);
+  });
 
   it("the commands around it print what their schemas say", async () => {
     await makeRuns();

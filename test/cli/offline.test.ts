@@ -10,8 +10,6 @@ import { approval, approve, fulfil, ship, stage } from "./workflows.ts";
 
 const workflowsFile = path.join(import.meta.dirname, "workflows.ts");
 
-const patiently = { timeout: 20_000 };
-
 let test: CommandTest;
 beforeEach(() => {
   test = new CommandTest();
@@ -23,16 +21,16 @@ const idleNote = /note: no engine is running on sqlite:.*; the run will move whe
 /** A run that has been charged and waits for its approval. */
 async function startWaiting(engine: Engine, id: string): Promise<void> {
   const run = await engine.client.start(fulfil, { amount: 5 }, { id });
-  await expect.poll(() => run.query(stage), patiently).toBe("waiting for approval");
+  await expect.poll(() => run.query(stage)).toBe("waiting for approval");
 }
 
 /** A run that waits for its child. */
 async function startShipping(engine: Engine, id: string): Promise<string> {
   const run = await engine.client.start(fulfil, { amount: 5 }, { id });
   await run.signal(approval, { by: "ann" });
-  await expect.poll(async () => (await run.describe()).pendingChildren.length, patiently).toBe(1);
+  await expect.poll(async () => (await run.describe()).pendingChildren.length).toBe(1);
   const childId = (await run.describe()).pendingChildren[0]?.workflowId ?? "";
-  await expect.poll(() => engine.client.count({ workflowId: childId }), patiently).toBe(1);
+  await expect.poll(() => engine.client.count({ workflowId: childId })).toBe(1);
   return childId;
 }
 
@@ -64,7 +62,7 @@ describe("what a run said", () => {
 });
 
 describe("search attributes", () => {
-  it("are given with a start, shown, and found by", { timeout: 120_000 }, async () => {
+  it("are given with a start, shown, and found by", async () => {
     await test.makeStore(async () => undefined);
     const given = [
       "--attribute",
@@ -296,7 +294,7 @@ describe("a message without an engine", () => {
       }
       return found;
     };
-    await expect.poll(received, patiently).toEqual(['{"by":"ann"}', '{"by":"bob"}']);
+    await expect.poll(received).toEqual(['{"by":"ann"}', '{"by":"bob"}']);
     await engine.close();
     expect(await test.json(["history", "o-1", "--from", "5"])).toMatchObject({
       events: [{ type: "SignalReceived", signalId: "s1", payload: { by: "ann" } }, {}, {}],
@@ -361,9 +359,7 @@ describe("pause and resume without an engine", () => {
     expect((await test.run(["describe", "o-1"])).stdout).toMatch(/paused +since .*: not yet/);
     await test.run(["signal", "o-1", "approval", "--input", '{"by":"ann"}']);
     const first = await test.openEngine();
-    await expect
-      .poll(async () => (await first.client.get("o-1").describe()).historyLength, patiently)
-      .toBe(3);
+    await expect.poll(async () => (await first.client.get("o-1").describe()).historyLength).toBe(3);
     expect((await first.client.get("o-1").describe()).status).toBe("paused");
     await first.close();
     expect(await test.run(["resume", "o-1", "--request-id", "r-1"])).toMatchObject({
@@ -637,7 +633,7 @@ describe("a query without an engine", () => {
     const engine = await test.openEngine();
     expect(await engine.client.get("o-2").query(stage)).toBe("waiting for approval");
     await expect
-      .poll(() => test.json(["list", "--blocked"]), patiently)
+      .poll(() => test.json(["list", "--blocked"]))
       .toMatchObject({ runs: [{ workflowId: "o-1", blocked: expect.stringMatching(/^message_corrupt: /) }] });
   });
 });

@@ -4,9 +4,6 @@ import { openSqliteStore } from "../../src/store/index.ts";
 import { CommandTest } from "./command.ts";
 import { approval, approve, fulfil } from "./workflows.ts";
 
-const patiently = { timeout: 20_000 };
-const slowly = { timeout: 120_000 };
-
 let test: CommandTest;
 beforeEach(() => {
   test = new CommandTest();
@@ -49,38 +46,34 @@ describe("with an engine running", () => {
     expect(await epochOf(test.file)).toBe(epoch);
   });
 
-  it(
-    "the reset of an old run ends no later one that nobody meant, and says how its events are named",
-    slowly,
-    async () => {
-      const { client } = await test.openEngine();
-      const first = await client.start(approve, undefined, { id: "a-1" });
-      await first.terminate();
-      const second = await client.start(approve, undefined, { id: "a-1", reuse: "after-close" });
-      const [old, open] = [first.runId ?? "", second.runId ?? ""];
-      const [asked, unnamed] = await Promise.all([
-        test.run(["reset", "a-1", "--run", old, "--to", "1"]),
-        test.run(["reset", "a-1", "--to", "1"]),
-      ]);
-      expect(asked).toMatchObject({ exitCode: 2, stdout: "" });
-      expect(asked.stderr).toContain(`run ${open} would be terminated`);
-      expect(asked.stderr).toContain("Add --yes");
-      expect((await second.describe()).status).toBe("running");
-      expect(unnamed.stderr).toContain(`it is of run ${old}: name that\nhint: Name the run`);
-      expect(unnamed.stderr).toContain(`--run ${old}`);
-      const reset = ["reset", "a-1", "--run", old, "--to", "1", "--request-id", "r1"];
-      expect(await test.run([...reset, "--yes"])).toMatchObject({ exitCode: 0, stderr: "" });
-      expect((await client.get("a-1", { runId: open }).describe()).status).toBe("terminated");
-      // Repeated, it ends nothing.
-      expect((await test.run(reset)).stdout).toMatch(/^was there already: reset a-1/);
-    },
-  );
+  it("the reset of an old run ends no later one that nobody meant, and says how its events are named", async () => {
+    const { client } = await test.openEngine();
+    const first = await client.start(approve, undefined, { id: "a-1" });
+    await first.terminate();
+    const second = await client.start(approve, undefined, { id: "a-1", reuse: "after-close" });
+    const [old, open] = [first.runId ?? "", second.runId ?? ""];
+    const [asked, unnamed] = await Promise.all([
+      test.run(["reset", "a-1", "--run", old, "--to", "1"]),
+      test.run(["reset", "a-1", "--to", "1"]),
+    ]);
+    expect(asked).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(asked.stderr).toContain(`run ${open} would be terminated`);
+    expect(asked.stderr).toContain("Add --yes");
+    expect((await second.describe()).status).toBe("running");
+    expect(unnamed.stderr).toContain(`it is of run ${old}: name that\nhint: Name the run`);
+    expect(unnamed.stderr).toContain(`--run ${old}`);
+    const reset = ["reset", "a-1", "--run", old, "--to", "1", "--request-id", "r1"];
+    expect(await test.run([...reset, "--yes"])).toMatchObject({ exitCode: 0, stderr: "" });
+    expect((await client.get("a-1", { runId: open }).describe()).status).toBe("terminated");
+    // Repeated, it ends nothing.
+    expect((await test.run(reset)).stdout).toMatch(/^was there already: reset a-1/);
+  });
 
   it("a query is answered from the live state, and unknown names are refused by the code that knows them", async () => {
     const { client } = await test.openEngine();
     await client.start(fulfil, { amount: 5 }, { id: "o-1" });
     await expect
-      .poll(async () => (await test.run(["query", "o-1", "stage"])).stdout, patiently)
+      .poll(async () => (await test.run(["query", "o-1", "stage"])).stdout)
       .toBe('"waiting for approval"\n');
     const [query, type] = await Promise.all([
       test.run(["query", "o-1", "nope"]),
@@ -134,7 +127,7 @@ describe("with an engine running", () => {
     command.stdout.on("data", (chunk: Buffer) => said.push(chunk.toString()));
     const ended = new Promise<number | null>((resolve) => command.once("close", resolve));
     const run = first.client.get("o-1");
-    await expect.poll(async () => (await run.describe()).pendingUpdates.length, patiently).toBe(1);
+    await expect.poll(async () => (await run.describe()).pendingUpdates.length).toBe(1);
     await first.close();
     const second = await test.openEngine();
     await second.client.get("o-1").terminate();
@@ -175,7 +168,7 @@ describe("with an engine running", () => {
     const seen: string[] = [];
     command.stdout.on("data", (chunk: Buffer) => seen.push(chunk.toString()));
     const ended = new Promise<number | null>((resolve) => command.once("close", resolve));
-    await expect.poll(() => seen.join(""), patiently).toContain("WorkflowStarted");
+    await expect.poll(() => seen.join("")).toContain("WorkflowStarted");
     await first.close();
     const second = await test.openEngine();
     await second.client.get("a-1").signal(approval, { by: "ann" });
@@ -231,7 +224,7 @@ describe("watch", () => {
         .filter((line) => line !== "")
         .map((line) => JSON.parse(line) as unknown);
     await client.get("a-1").signal(approval, { by: "ann" });
-    await expect.poll(seen, patiently).toMatchObject([
+    await expect.poll(seen).toMatchObject([
       {
         workflowId: "a-1",
         workflowType: "approve",
@@ -243,7 +236,7 @@ describe("watch", () => {
     await next.client.start(approve, undefined, { id: "a-2" });
     await next.client.get("a-2").signal(approval, { by: "bob" });
     await expect
-      .poll(seen, patiently)
+      .poll(seen)
       .toMatchObject([{ workflowId: "a-1" }, { workflowId: "a-2", event: { payload: { by: "bob" } } }]);
     watching.kill("SIGTERM");
     const ofOne = await test.run(["watch", "a-2", "--once"]);

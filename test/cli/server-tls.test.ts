@@ -32,92 +32,75 @@ afterEach(() => test.dispose());
 
 const issuer = "https://login.example";
 
-it(
-  "a server over TLS knows callers by certificate, by token and by key, and the command shows each",
-  { timeout: 120_000 },
-  async () => {
-    const pair = await generateKeyPair("ES256");
-    const jwks = path.join(test.directory, "jwks.json");
-    const key = { ...(await exportJWK(pair.publicKey)), kid: "one", alg: "ES256" };
-    writeFileSync(jwks, JSON.stringify({ keys: [key] }));
-    const token = await new SignJWT({ aion_grants: ["read@default"], sub: "bea" })
-      .setProtectedHeader({ alg: "ES256", kid: "one" })
-      .setIssuer(issuer)
-      .setAudience("aion")
-      .setExpirationTime("10 minutes")
-      .sign(pair.privateKey);
+it("a server over TLS knows callers by certificate, by token and by key, and the command shows each", async () => {
+  const pair = await generateKeyPair("ES256");
+  const jwks = path.join(test.directory, "jwks.json");
+  const key = { ...(await exportJWK(pair.publicKey)), kid: "one", alg: "ES256" };
+  writeFileSync(jwks, JSON.stringify({ keys: [key] }));
+  const token = await new SignJWT({ aion_grants: ["read@default"], sub: "bea" })
+    .setProtectedHeader({ alg: "ES256", kid: "one" })
+    .setIssuer(issuer)
+    .setAudience("aion")
+    .setExpirationTime("10 minutes")
+    .sign(pair.privateKey);
 
-    const made = (await test.json(["key", "create", "root", "--data", "data", "--grant", "admin@*"], {
-      env: { AION_STORE: undefined },
-    })) as { readonly token: string };
+  const made = (await test.json(["key", "create", "root", "--data", "data", "--grant", "admin@*"], {
+    env: { AION_STORE: undefined },
+  })) as { readonly token: string };
 
-    // A third each: of flags, of the environment, of the file.
-    writeFileSync(
-      path.join(test.directory, "settings.json"),
-      JSON.stringify({
-        certificates: [{ match: "CN=ann", subject: "ann", grants: ["read@default"] }],
-        jwtIssuer: issuer,
-        jwtAudience: ["aion"],
-      }),
-    );
-    const running = test.spawn(
-      [
-        "server",
-        "--data",
-        "data",
-        "--port",
-        "0",
-        "--auth",
-        "required",
-        "--config",
-        "settings.json",
-        "--json",
-      ],
-      {
-        env: {
-          AION_TLS_CERT: server.cert,
-          AION_TLS_KEY: server.key,
-          AION_TLS_CLIENT_CA: ours.ca,
-          AION_JWT_JWKS: jwks,
-        },
+  // A third each: of flags, of the environment, of the file.
+  writeFileSync(
+    path.join(test.directory, "settings.json"),
+    JSON.stringify({
+      certificates: [{ match: "CN=ann", subject: "ann", grants: ["read@default"] }],
+      jwtIssuer: issuer,
+      jwtAudience: ["aion"],
+    }),
+  );
+  const running = test.spawn(
+    ["server", "--data", "data", "--port", "0", "--auth", "required", "--config", "settings.json", "--json"],
+    {
+      env: {
+        AION_TLS_CERT: server.cert,
+        AION_TLS_KEY: server.key,
+        AION_TLS_CLIENT_CA: ours.ca,
+        AION_JWT_JWKS: jwks,
       },
-    );
-    let log = "";
-    running.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
-    const [line] = (await Promise.race([
-      once(createInterface(running.stdout), "line"),
-      once(running, "exit").then(() => Promise.reject(new Error(`the server ended: ${log}`))),
-    ])) as [string];
-    const { url } = JSON.parse(line) as { url: string };
-    expect(url).toMatch(/^https:/);
+    },
+  );
+  let log = "";
+  running.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+  const [line] = (await Promise.race([
+    once(createInterface(running.stdout), "line"),
+    once(running, "exit").then(() => Promise.reject(new Error(`the server ended: ${log}`))),
+  ])) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  expect(url).toMatch(/^https:/);
 
-    const env = { AION_STORE: undefined };
-    const count = async (...flags: readonly string[]): Promise<unknown> => {
-      const { exitCode, stdout, stderr } = await test.run(["count", "--url", url, ...flags, "--json"], {
-        env,
-      });
-      return exitCode === 0 ? (JSON.parse(stdout) as unknown) : `${stdout}${stderr}`;
-    };
-    const known = ["--ca", ours.ca];
-    expect(await count(...known, "--token", made.token)).toEqual({ count: 0 });
-    expect(await count(...known, "--token", token)).toEqual({ count: 0 });
-    expect(await count(...known, "--cert", ann.cert, "--key", ann.key)).toEqual({ count: 0 });
-    // Nothing is shown; the certificate is of another authority; the token does not hold; the authority is not known.
-    expect(await count(...known)).toContain("unauthenticated");
-    expect(await count(...known, "--cert", stranger.cert, "--key", stranger.key)).toContain(
-      "transport_failed",
-    );
-    expect(await count(...known, "--token", `${token.slice(0, -4)}AAAA`)).toContain("unauthenticated");
-    expect(await count("--token", made.token)).toContain("transport_failed");
-    // By a certificate he may read, and no more.
-    const started = await test.run(
-      ["start", "any", "--url", url, ...known, "--cert", ann.cert, "--key", ann.key, "--json"],
-      { env },
-    );
-    expect(`${started.stdout}${started.stderr}`).toContain("permission_denied");
+  const env = { AION_STORE: undefined };
+  const count = async (...flags: readonly string[]): Promise<unknown> => {
+    const { exitCode, stdout, stderr } = await test.run(["count", "--url", url, ...flags, "--json"], {
+      env,
+    });
+    return exitCode === 0 ? (JSON.parse(stdout) as unknown) : `${stdout}${stderr}`;
+  };
+  const known = ["--ca", ours.ca];
+  expect(await count(...known, "--token", made.token)).toEqual({ count: 0 });
+  expect(await count(...known, "--token", token)).toEqual({ count: 0 });
+  expect(await count(...known, "--cert", ann.cert, "--key", ann.key)).toEqual({ count: 0 });
+  // Nothing is shown; the certificate is of another authority; the token does not hold; the authority is not known.
+  expect(await count(...known)).toContain("unauthenticated");
+  expect(await count(...known, "--cert", stranger.cert, "--key", stranger.key)).toContain("transport_failed");
+  expect(await count(...known, "--token", `${token.slice(0, -4)}AAAA`)).toContain("unauthenticated");
+  expect(await count("--token", made.token)).toContain("transport_failed");
+  // By a certificate he may read, and no more.
+  const started = await test.run(
+    ["start", "any", "--url", url, ...known, "--cert", ann.cert, "--key", ann.key, "--json"],
+    { env },
+  );
+  expect(`${started.stdout}${started.stderr}`).toContain("permission_denied");
 
-    running.kill("SIGTERM");
-    const [code] = (await once(running, "exit")) as [number | null];
-    expect(code).toBe(0);
-  },
-);
+  running.kill("SIGTERM");
+  const [code] = (await once(running, "exit")) as [number | null];
+  expect(code).toBe(0);
+});

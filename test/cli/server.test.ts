@@ -40,7 +40,7 @@ async function stop(server: Running, signal: NodeJS.Signals): Promise<unknown> {
 
 describe("aion server", () => {
   // I-1, I-13
-  it("serves what is deployed, over restarts of each kind", { timeout: 60_000 }, async () => {
+  it("serves what is deployed, over restarts of each kind", async () => {
     writeFileSync(
       path.join(test.directory, "greet.ts"),
       `import { receive, signal, workflow } from "aion/workflow";
@@ -71,17 +71,14 @@ describe("aion server", () => {
   });
 
   // I-3, I-13
-  it(
-    "has its activities run by workers, over restarts of each kind of both",
-    { timeout: 120_000 },
-    async () => {
-      // As in a project that has it installed.
-      writeFileSync(path.join(test.directory, "package.json"), '{"type":"module"}');
-      mkdirSync(path.join(test.directory, "node_modules"));
-      symlinkSync(path.resolve("."), path.join(test.directory, "node_modules", "aion"));
-      writeFileSync(
-        path.join(test.directory, "pay.ts"),
-        `import { activity, sleep, workflow } from "aion/workflow";
+  it("has its activities run by workers, over restarts of each kind of both", async () => {
+    // As in a project that has it installed.
+    writeFileSync(path.join(test.directory, "package.json"), '{"type":"module"}');
+    mkdirSync(path.join(test.directory, "node_modules"));
+    symlinkSync(path.resolve("."), path.join(test.directory, "node_modules", "aion"));
+    writeFileSync(
+      path.join(test.directory, "pay.ts"),
+      `import { activity, sleep, workflow } from "aion/workflow";
        import { appendFileSync } from "node:fs";
        export const charge = activity("charge", { taskQueue: "pay" }, async (n: number, task) => {
          appendFileSync("ran.txt", task.idempotencyKey + "\\n");
@@ -89,54 +86,53 @@ describe("aion server", () => {
          return "paid " + n;
        });
        export const pay = workflow("pay", async (n: number) => await charge(n));`,
-      );
-      const first = await serve();
-      const port = new URL(first.url).port;
-      const env = { AION_STORE: "", AION_URL: first.url };
-      await test.json(["deploy", "pay.ts"], { env });
-      const ran = (): readonly string[] =>
-        existsSync(path.join(test.directory, "ran.txt"))
-          ? readFileSync(path.join(test.directory, "ran.txt"), "utf8").trim().split("\n")
-          : [];
-      const startWorker = async (): Promise<Running> => {
-        const worker = test.spawn(["worker", "pay.ts", "--task-queue", "pay", "--json"], { env });
-        const [line] = (await once(createInterface(worker.stdout), "line")) as [string];
-        expect(JSON.parse(line)).toMatchObject({ activities: ["charge"], url: first.url });
-        return worker;
-      };
-      // Nobody serves it yet, which is shown.
-      await test.json(["start", "pay", "--id", "p-0", "--input", "0"], { env });
-      await expect
-        .poll(async () => await test.json(["workers"], { env }), { timeout: 20_000 })
-        .toEqual({
-          workers: [],
-          taskQueues: [
-            { taskQueue: "pay", waitingCount: 1, waitingSince: expect.any(Number), inFlightCount: 0 },
-          ],
-        });
-      const worker = await startWorker();
-      expect(await test.json(["result", "p-0", "--wait"], { env })).toMatchObject({ result: "paid 0" });
-      const { stdout, stderr } = await test.run(["workers"], { env });
-      // Not that no engine is running: there is one, behind the server.
-      expect(stderr).toBe("");
-      expect(stdout).toMatch(/ready +0 of 100 +pay +charge/);
-      expect(stdout).toContain("nothing waits for a worker");
-      await test.json(["start", "pay", "--id", "p-1", "--input", "1"], { env });
-      expect(await test.json(["result", "p-1", "--wait"], { env })).toMatchObject({ result: "paid 1" });
-      // The server dies while a task is under way; the worker keeps its outcome for the next one.
-      await test.json(["start", "pay", "--id", "p-2", "--input", "2"], { env });
-      await expect.poll(() => ran().length, { timeout: 20_000 }).toBe(3);
-      expect(await stop(first.server, "SIGKILL")).toBe("SIGKILL");
-      const second = await serve(["--port", port]);
-      expect(await test.json(["result", "p-2", "--wait"], { env })).toMatchObject({ result: "paid 2" });
-      expect(new Set(ran()).size).toBe(3);
-      expect(ran()).toHaveLength(3);
-      expect(await stop(worker, "SIGTERM")).toBe(0);
-      expect(await stop(second.server, "SIGTERM")).toBe(0);
-    },
-  );
+    );
+    const first = await serve();
+    const port = new URL(first.url).port;
+    const env = { AION_STORE: "", AION_URL: first.url };
+    await test.json(["deploy", "pay.ts"], { env });
+    const ran = (): readonly string[] =>
+      existsSync(path.join(test.directory, "ran.txt"))
+        ? readFileSync(path.join(test.directory, "ran.txt"), "utf8").trim().split("\n")
+        : [];
+    const startWorker = async (): Promise<Running> => {
+      const worker = test.spawn(["worker", "pay.ts", "--task-queue", "pay", "--json"], { env });
+      const [line] = (await once(createInterface(worker.stdout), "line")) as [string];
+      expect(JSON.parse(line)).toMatchObject({ activities: ["charge"], url: first.url });
+      return worker;
+    };
+    // Nobody serves it yet, which is shown.
+    await test.json(["start", "pay", "--id", "p-0", "--input", "0"], { env });
+    await expect
+      .poll(async () => await test.json(["workers"], { env }))
+      .toEqual({
+        workers: [],
+        taskQueues: [
+          { taskQueue: "pay", waitingCount: 1, waitingSince: expect.any(Number), inFlightCount: 0 },
+        ],
+      });
+    const worker = await startWorker();
+    expect(await test.json(["result", "p-0", "--wait"], { env })).toMatchObject({ result: "paid 0" });
+    const { stdout, stderr } = await test.run(["workers"], { env });
+    // Not that no engine is running: there is one, behind the server.
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/ready +0 of 100 +pay +charge/);
+    expect(stdout).toContain("nothing waits for a worker");
+    await test.json(["start", "pay", "--id", "p-1", "--input", "1"], { env });
+    expect(await test.json(["result", "p-1", "--wait"], { env })).toMatchObject({ result: "paid 1" });
+    // The server dies while a task is under way; the worker keeps its outcome for the next one.
+    await test.json(["start", "pay", "--id", "p-2", "--input", "2"], { env });
+    await expect.poll(() => ran().length).toBe(3);
+    expect(await stop(first.server, "SIGKILL")).toBe("SIGKILL");
+    const second = await serve(["--port", port]);
+    expect(await test.json(["result", "p-2", "--wait"], { env })).toMatchObject({ result: "paid 2" });
+    expect(new Set(ran()).size).toBe(3);
+    expect(ran()).toHaveLength(3);
+    expect(await stop(worker, "SIGTERM")).toBe(0);
+    expect(await stop(second.server, "SIGTERM")).toBe(0);
+  });
 
-  it("makes namespaces, and commands reach the one they name", { timeout: 60_000 }, async () => {
+  it("makes namespaces, and commands reach the one they name", async () => {
     const { url } = await serve();
     const env = { AION_STORE: "", AION_URL: url };
     expect(await test.json(["namespace", "create", "team-1"], { env })).toEqual({
@@ -167,20 +163,16 @@ describe("aion server", () => {
     }
   });
 
-  it(
-    "takes its settings from flags, the environment and a file, in this order",
-    { timeout: 60_000 },
-    async () => {
-      const file = path.join(test.directory, "settings.json");
-      writeFileSync(
-        file,
-        JSON.stringify({ port: 1, namespaces: ["from-file"], logLevel: "error", data: "nowhere" }),
-      );
-      const { server, log } = await serve(["--config", file], { AION_LOG_LEVEL: "info", AION_PORT: "2" });
-      expect(log()).toContain('"namespace opened","namespace":"from-file"');
-      await stop(server, "SIGTERM");
-    },
-  );
+  it("takes its settings from flags, the environment and a file, in this order", async () => {
+    const file = path.join(test.directory, "settings.json");
+    writeFileSync(
+      file,
+      JSON.stringify({ port: 1, namespaces: ["from-file"], logLevel: "error", data: "nowhere" }),
+    );
+    const { server, log } = await serve(["--config", file], { AION_LOG_LEVEL: "info", AION_PORT: "2" });
+    expect(log()).toContain('"namespace opened","namespace":"from-file"');
+    await stop(server, "SIGTERM");
+  });
 
   it.each([
     ["a setting that is none", '{"prot": 1}', [], "settings.json: Unrecognized key"],
@@ -214,7 +206,7 @@ describe("a command", () => {
     expect(result.stderr).toContain(message);
   });
 
-  it("that finds no server gives up after a while, and says so", { timeout: 20_000 }, async () => {
+  it("that finds no server gives up after a while, and says so", async () => {
     const result = await test.run(["count", "--url", "http://127.0.0.1:1"], { env: { AION_STORE: "" } });
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain(
@@ -224,45 +216,41 @@ describe("a command", () => {
 });
 
 describe("aion key", () => {
-  it(
-    "makes a first admin while no server runs, and what he makes holds at once",
-    { timeout: 60_000 },
-    async () => {
-      const first = await test.run(["key", "create", "root", "--data", "data", "--grant", "admin@*"]);
-      expect(first).toMatchObject({
-        exitCode: 0,
-        stdout: expect.stringMatching(/^aion_\w{16}_\S{43}\n$/) as string,
-      });
-      expect(statSync(path.join(test.directory, "data", "keys.db")).mode & 0o777).toBe(0o600);
-      const { server, url } = await serve(["--auth", "required"]);
-      const as = (token: string): { env: Record<string, string> } => ({
-        env: { AION_STORE: "", AION_URL: url, AION_TOKEN: token },
-      });
-      const refused = await test.run(["count"], as(""));
-      expect([refused.exitCode, refused.stderr]).toEqual([
-        1,
-        expect.stringContaining("error[unauthenticated]"),
-      ]);
-      const root = as(first.stdout.trim());
-      expect(await test.json(["count"], root)).toEqual({ count: 0 });
-      const made = (await test.json(
-        ["key", "create", "reader", "--grant", "read@default", "--expires", "1 hour"],
-        root,
-      )) as { readonly key: { readonly id: string }; readonly token: string };
-      const reader = as(made.token);
-      expect(await test.json(["count"], reader)).toEqual({ count: 0 });
-      const denied = await test.run(["cancel", "a"], reader);
-      expect([denied.exitCode, denied.stderr]).toEqual([1, expect.stringContaining("permission_denied")]);
-      expect((await test.run(["key", "list"], reader)).stderr).toContain("permission_denied");
-      const { stdout } = await test.run(["key", "list"], root);
-      expect(stdout).toContain("read@default");
-      expect(stdout).not.toContain(made.token);
-      // By the directory, beside the server that runs on it.
-      await test.run(["key", "revoke", made.key.id, "--data", "data"]);
-      expect((await test.run(["count"], reader)).stderr).toContain("error[unauthenticated]");
-      expect(await stop(server, "SIGTERM")).toBe(0);
-    },
-  );
+  it("makes a first admin while no server runs, and what he makes holds at once", async () => {
+    const first = await test.run(["key", "create", "root", "--data", "data", "--grant", "admin@*"]);
+    expect(first).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^aion_\w{16}_\S{43}\n$/) as string,
+    });
+    expect(statSync(path.join(test.directory, "data", "keys.db")).mode & 0o777).toBe(0o600);
+    const { server, url } = await serve(["--auth", "required"]);
+    const as = (token: string): { env: Record<string, string> } => ({
+      env: { AION_STORE: "", AION_URL: url, AION_TOKEN: token },
+    });
+    const refused = await test.run(["count"], as(""));
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("error[unauthenticated]"),
+    ]);
+    const root = as(first.stdout.trim());
+    expect(await test.json(["count"], root)).toEqual({ count: 0 });
+    const made = (await test.json(
+      ["key", "create", "reader", "--grant", "read@default", "--expires", "1 hour"],
+      root,
+    )) as { readonly key: { readonly id: string }; readonly token: string };
+    const reader = as(made.token);
+    expect(await test.json(["count"], reader)).toEqual({ count: 0 });
+    const denied = await test.run(["cancel", "a"], reader);
+    expect([denied.exitCode, denied.stderr]).toEqual([1, expect.stringContaining("permission_denied")]);
+    expect((await test.run(["key", "list"], reader)).stderr).toContain("permission_denied");
+    const { stdout } = await test.run(["key", "list"], root);
+    expect(stdout).toContain("read@default");
+    expect(stdout).not.toContain(made.token);
+    // By the directory, beside the server that runs on it.
+    await test.run(["key", "revoke", made.key.id, "--data", "data"]);
+    expect((await test.run(["count"], reader)).stderr).toContain("error[unauthenticated]");
+    expect(await stop(server, "SIGTERM")).toBe(0);
+  });
 
   it("is told what is no grant, and where there are no keys", async () => {
     const wrong = await test.run(["key", "create", "a", "--data", "data", "--grant", "root@*"]);

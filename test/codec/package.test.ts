@@ -51,7 +51,7 @@ const source = `
   });
 `;
 
-it("a package sees plaintext, and the disk does not", { timeout: 60_000 }, async () => {
+it("a package sees plaintext, and the disk does not", async () => {
   const inputs: unknown[] = [];
   const work = activity("work", async (word: string) => {
     inputs.push(word);
@@ -77,7 +77,7 @@ it("a package sees plaintext, and the disk does not", { timeout: 60_000 }, async
   });
   const run = await client.start("main", { word: "SECRET", round: 0 }, { id: "main" });
   await run.signal("keep", "SECRETKEPT");
-  await expect.poll(async () => (await run.describe()).historyLength, { timeout: 20_000 }).toBe(10);
+  await expect.poll(async () => (await run.describe()).historyLength).toBe(10);
   await expect(run.signal("go", 5)).rejects.toMatchObject({ message: expect.stringContaining("string") });
   expect(await run.query("at", "ASKED")).toBe("SECRETASKED");
   await engine.close({ drain: 0 });

@@ -86,9 +86,7 @@ async function play(open: () => ReturnType<typeof serve>): Promise<readonly Wire
   const input = { word: secret("start-input"), listener: "listener" };
   const options = { id: "main", signal: [go, secret("start-signal")] as const };
   const first = await at.client.start(everything, input, options);
-  await expect
-    .poll(async () => (await first.describe()).pendingActivities.length, { timeout: 10_000 })
-    .toBe(0);
+  await expect.poll(async () => (await first.describe()).pendingActivities.length).toBe(0);
   await again();
   const run = at.client.get("main", { workflow: everything });
   expect(await run.query(stage, secret("query-input"))).toEqual({

@@ -37,7 +37,7 @@ it("approves good credit, refuses poor credit, and never decides about unknown c
     desk.request(request("b", "poor")),
     desk.request(request("c", "unknown")),
   ]);
-  await expect.poll(() => desk.counts, { timeout: 10_000 }).toEqual({ requested: 3, settled: 2 });
+  await expect.poll(() => desk.counts).toEqual({ requested: 3, settled: 2 });
   expect(new Map(received.map(([orderId, { ok }]) => [orderId, ok]))).toEqual(
     new Map([
       ["a", true],
@@ -51,7 +51,7 @@ it("sends one decision for a request that comes in again and again", async () =>
   const { received, send } = engine();
   const desk = await ApprovalDesk.open(scratchDirectory(), send);
   await Promise.all([desk.request(request("a")), desk.request(request("a"))]);
-  await expect.poll(() => desk.counts.settled, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => desk.counts.settled).toBe(1);
   await desk.request(request("a"));
   await desk.close();
   expect(received).toHaveLength(1);
@@ -75,7 +75,7 @@ it("answers after a restart what it had accepted before, and nothing twice", asy
   await first.close();
   const up = engine();
   const second = await ApprovalDesk.open(directory, up.send);
-  await expect.poll(() => second.counts, { timeout: 10_000 }).toEqual({ requested: 1, settled: 1 });
+  await expect.poll(() => second.counts).toEqual({ requested: 1, settled: 1 });
   await second.close();
   const later = engine();
   const third = await ApprovalDesk.open(directory, later.send);

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { aes256gcm } from "../../src/codec/index.ts";
 import type { LogsLine } from "../../src/client/service.ts";
 import { Engine } from "../../src/embedded/engine.ts";
@@ -157,7 +157,7 @@ describe("what workflow code says", () => {
     await store.release(token);
     const activities = [activity("charge", () => new Promise(() => undefined))];
     const engine = await open({ ...inline, store, activities });
-    await vi.waitFor(async () => expect(await messagesOf(engine, "c1")).toHaveLength(2));
+    await expect.poll(() => messagesOf(engine, "c1")).toHaveLength(2);
     expect((await linesOf(engine, "c1")).map(({ seq }) => seq)).toEqual([1, 1]);
     expect(told.map(({ message }) => message)).toEqual(await messagesOf(engine, "c1"));
     for await (const report of engine.recover()) void report;

@@ -15,7 +15,7 @@ import {
   step,
   workflow,
 } from "aion/workflow";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseWorkflowId } from "../../src/core/ids.ts";
 import { toPayload } from "../../src/core/payload.ts";
@@ -377,11 +377,11 @@ describe("an operator's decision", () => {
     });
     const run = await engine.client.start(order, 7);
     const { workflowId } = run;
-    await vi.waitUntil(async () => (await run.describe()).parked?.count === 1);
+    await expect.poll(async () => (await run.describe()).parked?.count).toBe(1);
     state.isUp = true;
     const request = { workflowId, requestId: "night-1" };
     const reply = await engine.service.resumeActivity(request);
-    await vi.waitUntil(async () => (await run.describe()).pendingActivities.length === 0);
+    await expect.poll(async () => (await run.describe()).pendingActivities.length).toBe(0);
     const [completed] = await eventsOfType(run, "ActivityCompleted");
     await run.reset({ toSeq: completed?.seq ?? 0 });
     expect(await engine.service.resumeActivity(request)).toEqual(reply);
@@ -470,7 +470,7 @@ describe("an operator's decision", () => {
     const first = await client.start(order, 1, { id: "order-1" });
     const parkedIn = async (): Promise<string | undefined> =>
       (await client.listPage({ isParked: true }, { limit: 1 })).runs[0]?.runId;
-    await vi.waitUntil(async () => (await parkedIn()) === first.runId);
+    await expect.poll(parkedIn).toBe(first.runId);
     const asked = errorOf(
       service.resumeActivity({
         workflowId: "order-1",
@@ -482,7 +482,7 @@ describe("an operator's decision", () => {
     );
     await reading.promise;
     await client.get("order-1").signal(go);
-    await vi.waitUntil(async () => ![undefined, first.runId].includes(await parkedIn()));
+    await expect.poll(parkedIn).not.toBeOneOf([undefined, first.runId]);
     gate.resolve(undefined);
     expect(await asked).toMatchObject({ code: "run_closed" });
     expect((await client.get("order-1").describe()).parked?.count).toBe(1);
@@ -503,7 +503,7 @@ describe("an operator's decision", () => {
     const run = engine.client.get("order-1");
     await run.signal(go);
     await run.signal(go);
-    await vi.waitUntil(async () => (await run.describe()).parked?.count === 1);
+    await expect.poll(async () => (await run.describe()).parked?.count).toBe(1);
     state.isUp = true;
     expect(await run.resumeActivity({ requestId: "night-1" })).toEqual([0]);
     await run.result();

@@ -131,7 +131,7 @@ function demandEnded(error: unknown): void {
 }
 
 // I-41, I-61, I-62
-it("comes to what it came to from any point, as a fork and as a reset", { timeout: 120_000 }, async () => {
+it("comes to what it came to from any point, as a fork and as a reset", async () => {
   let pointCount = 0;
   let redoneCount = 0;
   await fc.assert(

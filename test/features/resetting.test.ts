@@ -18,7 +18,7 @@ import {
   uuid,
   workflow,
 } from "aion/workflow";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { overStore } from "../recovery/over-store.ts";
 import { errorOf, eventsOf, eventsOfType } from "./run-history.ts";
 
@@ -553,7 +553,7 @@ describe("the children of a run that is reset", () => {
     await t.settle();
     meanwhile = async () => {
       const sending = await t.client.start(sender);
-      await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 1);
+      await expect.poll(async () => (await eventsOfType(sending, "SignalSent")).length).toBe(1);
     };
     await run.reset({ toSeq: await seqOf(run, "ChildWorkflowStarted") });
     expect(await t.result(run)).toBe("x");
@@ -597,11 +597,11 @@ it("two that are copied at once, each with a child that has the other's id, do n
   const ofB = await seqOf(b, "ChildWorkflowStarted");
   isResetting = true;
   const resets = [t.client.get("a", { runId: runId ?? "" }).reset({ toSeq: ofA }), b.reset({ toSeq: ofB })];
-  await vi.waitUntil(() => held.size === 2);
+  await expect.poll(() => held.size).toBe(2);
   isResetting = false;
   const sending = await t.client.start(sender);
   // What is sent to each of them waits until the other's reset is over.
-  await vi.waitUntil(async () => (await eventsOfType(sending, "SignalSent")).length === 2);
+  await expect.poll(async () => (await eventsOfType(sending, "SignalSent")).length).toBe(2);
   goOn.resolve();
   // Which comes first decides whether the other finds what it is to wait for.
   const made = await Promise.allSettled(resets);
@@ -635,7 +635,7 @@ it("one that has just ended hears what became of the children that it told to en
   await run.terminate();
   isAsked = false;
   const refusal = errorOf(run.reset({ toSeq }));
-  await vi.waitUntil(() => isAsked);
+  await expect.poll(() => isAsked).toBe(true);
   for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   leafMayEnd.resolve();
   expect(await refusal).toMatchObject({

@@ -304,7 +304,6 @@ async function trial(
 describe("a schedule, whatever is done with it", () => {
   it.each(["skip", "buffer-one", "cancel-other", "terminate-other", "allow-all"] as const)(
     "obeys the model under %s: each of its times is started once, or skipped for a reason that is recorded once",
-    { timeout: 120_000 },
     async (policy) => {
       // I-3, I-32, I-33
       await fc.assert(
@@ -319,7 +318,6 @@ describe("a schedule, whatever is done with it", () => {
 
   it.each(["skip", "buffer-one", "cancel-other", "terminate-other", "allow-all"] as const)(
     "decides on each of its times once under %s, though the clock is set back and forth",
-    { timeout: 120_000 },
     async (policy) => {
       // I-28, I-32
       const anyJump = fc.record({

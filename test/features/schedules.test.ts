@@ -146,7 +146,6 @@ describe("a schedule", () => {
 
   it.each([{ every: "1s" }, { cron: "* * * * * *" }])(
     "makes up for a thousand times at the most under allow-all, the latest, and tells of the rest: %j",
-    { timeout: 60_000 },
     async (times) => {
       // I-32, I-33
       await using t = await open();
@@ -296,6 +295,29 @@ describe("a schedule", () => {
     const begun = (await events(t, "s")).filter(({ type }) => type === "WorkflowStarted");
     expect(begun.length).toBeGreaterThan(1);
     await expect(schedule.backfill({ ...range, requestId: "triggered" })).rejects.toMatchObject(refused);
+  });
+
+  it.each([
+    ["pause", "paused", "active"],
+    ["resume", "active", "paused"],
+  ] as const)("knows a late copy of a %s that changed nothing", async (ask, state, other) => {
+    // I-3
+    await using t = await open();
+    const schedule = await t.client.schedules.create("s", quick, "x", {
+      every: "1h",
+      isPaused: ask === "pause",
+    });
+    await t.skip("90m");
+    const before = await schedule.describe();
+    await schedule[ask]({ requestId: "late" });
+    expect(await schedule.describe()).toEqual(before);
+    expect(before.state).toBe(state);
+    await schedule[ask === "pause" ? "resume" : "pause"]();
+    await schedule[ask]({ requestId: "late" });
+    expect((await schedule.describe()).state).toBe(other);
+    await t.crash();
+    await schedule[ask]({ requestId: "late" });
+    expect((await schedule.describe()).state).toBe(other);
   });
 
   it("takes a trigger, refuses it while a run is open, and answers a repeated one as before", async () => {

@@ -624,7 +624,7 @@ describe("a caller who does not hang up", () => {
       "GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     ],
     ["before it has begun", "PRI * HTTP/2.0\r\n"],
-  ])("%s does not hold up the server's end", { timeout: 20_000 }, async (_when, text) => {
+  ])("%s does not hold up the server's end", async (_when, text) => {
     const { url, server, close } = await serve({});
     const { socket } = await say(url, text, 100);
     closers.pop();

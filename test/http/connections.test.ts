@@ -4,7 +4,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { Socket, connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { AionError } from "../../src/core/errors.ts";
 import { peerOf } from "../../src/http/peer.ts";
 import { serve } from "./serve.ts";
@@ -119,11 +119,11 @@ describe("a caller that is gone", () => {
       `GET /v1/namespaces/default/workflows/a/events HTTP/1.1\r\nhost: ${hostname}:${port}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${Buffer.alloc(16).toString("base64")}\r\n\r\n`,
     );
     const [socket] = (await accepted) as [Socket];
-    await vi.waitFor(() => expect(signal).toBeDefined());
+    await expect.poll(() => signal).toBeDefined();
     const closed = closeOf(socket);
     caller.resetAndDestroy();
     await closed;
     hungUp.resolve();
-    await vi.waitFor(() => expect(signal?.aborted).toBe(true));
+    await expect.poll(() => signal?.aborted).toBe(true);
   });
 });

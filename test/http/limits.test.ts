@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { setTimeout } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fetchSend } from "../../src/client/fetch-send.ts";
 import { HttpService } from "../../src/client/http-service.ts";
 import { nullPayload, toPayload } from "../../src/core/payload.ts";
@@ -134,7 +134,6 @@ describe("the limit", () => {
 
   it.each(["1.1", "2"])(
     "of what answers hold that are not taken cuts the largest off, and nobody who takes his: HTTP/%s",
-    { timeout: 30_000 },
     async (version) => {
       const mebibyte = 1024 * 1024;
       const logged: string[] = [];
@@ -174,11 +173,9 @@ describe("the limit", () => {
       await setTimeout(800);
       expect([logged, cutCount]).toEqual([[], 0]);
       for (let count = 0; count < 5; count += 1) beginUnread();
-      await vi.waitFor(() => expect(logged).toContain("answers that were not taken were cut off"), {
-        timeout: 10_000,
-      });
+      await expect.poll(() => logged).toContain("answers that were not taken were cut off");
       expect((await service.query(ask)).length).toBe(24 * mebibyte + 2);
-      if (version === "2") await vi.waitFor(() => expect(cutCount).toBeGreaterThanOrEqual(3));
+      if (version === "2") await expect.poll(() => cutCount).toBeGreaterThanOrEqual(3);
     },
   );
 
@@ -205,7 +202,7 @@ describe("the limit", () => {
     await new Promise((resolve) => socket.addEventListener("message", resolve));
     expect(await errorOf(await fetch(path))).toMatchObject({ status: 429, code: "too_many_streams" });
     first.close();
-    await expect.poll(isRoom, { timeout: 10_000 }).toBe(true);
+    await expect.poll(isRoom).toBe(true);
     const second = await open();
     const follow = await fetch(`${url}/aion.v1.WorkflowService/Follow`, {
       method: "POST",
@@ -215,7 +212,7 @@ describe("the limit", () => {
     expect(await follow.text()).toContain("resource_exhausted");
     second.close();
     socket.close();
-    await expect.poll(isRoom, { timeout: 10_000 }).toBe(true);
+    await expect.poll(isRoom).toBe(true);
   });
 });
 

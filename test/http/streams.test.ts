@@ -330,7 +330,7 @@ describe("events over a WebSocket", () => {
       expect(statuses.filter((status) => status === "401").length).toBe(50);
       const openCount = (): Promise<number> =>
         new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
-      await expect.poll(openCount, { timeout: 10_000 }).toBe(0);
+      await expect.poll(openCount).toBe(0);
     });
   });
 

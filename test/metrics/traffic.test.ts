@@ -638,7 +638,7 @@ describe("after a crash", () => {
     writeFileSync(script, program);
     const { signal: how, stderr } = spawnSync(process.execPath, ["--conditions=aion-source", script], {
       encoding: "utf8",
-      timeout: 30_000,
+      timeout: 60_000,
     });
     expect({ how, stderr }).toMatchObject({ how: "SIGKILL" });
     const both = workflow("both", async () => {

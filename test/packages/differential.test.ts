@@ -128,7 +128,7 @@ async function demandSameCopies(
 }
 
 describe("packaged code", () => {
-  it("replays what inline code recorded, and the other way round", { timeout: 120_000 }, async () => {
+  it("replays what inline code recorded, and the other way round", async () => {
     // I-41, I-45
     const guest = await guestScript();
     let replayCount = 0;

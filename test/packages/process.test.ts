@@ -149,7 +149,7 @@ class Driven {
   }
 }
 
-describe("packages in a process", { timeout: 120_000 }, () => {
+describe("packages in a process", () => {
   it("are not asked about the input of a workflow that takes any", async () => {
     const asked: string[] = [];
     const line = processLine({ guest: await guestScript(), budgetMs: 1_000, memoryMb: 48 });
@@ -379,7 +379,7 @@ describe("packages in a process", { timeout: 120_000 }, () => {
     }
   });
 
-  it("an endless loop ends with the engine's process, too", { timeout: 200_000 }, async () => {
+  it("an endless loop ends with the engine's process, too", async () => {
     const script = `
       import { guestScript } from ${JSON.stringify(path.resolve("src/host/guest-script.ts"))};
       import { CodeHost } from ${JSON.stringify(path.resolve("src/host/code-host.ts"))};
@@ -405,11 +405,11 @@ describe("packages in a process", { timeout: 120_000 }, () => {
       const [, , , ...fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/ (?![^(]*\))/);
       return Number(fields[10]);
     };
-    await expect.poll(() => hostsOf().length, { timeout: 50_000 }).toBe(1);
+    await expect.poll(() => hostsOf().length).toBe(1);
     const [child = ""] = hostsOf();
     // Hundredths of a second of processor time: it loops.
-    await expect.poll(() => timeOf(child), { timeout: 50_000 }).toBeGreaterThan(50);
+    await expect.poll(() => timeOf(child)).toBeGreaterThan(50);
     engine.kill("SIGKILL");
-    await expect.poll(() => existsSync(`/proc/${child}`), { timeout: 50_000 }).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${child}`)).toBe(false);
   });
 });

@@ -12,8 +12,6 @@ import { Server } from "../../src/server/server.ts";
 import { Worker } from "../../src/worker/index.ts";
 import { activity, info, workflow } from "../../src/workflow/index.ts";
 
-const patience = { timeout: 20_000, interval: 1 };
-
 let data: string;
 const closers: (() => unknown)[] = [];
 const begun: string[] = [];
@@ -73,14 +71,15 @@ describe("namespaces of one server", () => {
     const turns = holdTurns();
     const waiting = (name: string): number => enter.mock.calls.filter(([of]) => of === name).length;
     const calls = Array.from({ length: 30 }, () => clientOf("noisy").start(note, "noisy"));
-    await vi.waitFor(() => expect(waiting("noisy")).toBe(30), patience);
+    await expect.poll(() => waiting("noisy")).toBe(30);
     calls.push(clientOf("quiet").start(note, "quiet"));
-    await vi.waitFor(() => expect(waiting("quiet")).toBe(1), patience);
+    await expect.poll(() => waiting("quiet")).toBe(1);
     expect(begun).toEqual([]);
-    await vi.waitFor(() => {
+    const takeTurn = (): readonly string[] => {
       turns.one();
-      expect(begun).toContain("quiet");
-    }, patience);
+      return begun;
+    };
+    await expect.poll(takeTurn, { interval: 1 }).toContain("quiet");
     expect(begun.indexOf("quiet")).toBeLessThan(2);
     turns.all();
     await Promise.all(calls);

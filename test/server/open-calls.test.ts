@@ -269,7 +269,7 @@ describe("a token of another issuer", () => {
       log: () => undefined,
     });
     const working = worker.run();
-    await expect.poll(() => count, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => count).toBe(2);
     await worker.stop();
     await working;
   });

@@ -87,7 +87,7 @@ async function workflowsOf(way: (typeof ways)[number]): Promise<readonly AnyWork
   return [tank];
 }
 
-describe.each(ways)("updates of %s code", { timeout: 30_000 }, (way) => {
+describe.each(ways)("updates of %s code", (way) => {
   const begin = async () => {
     await open(way);
     if (way === "package") {
@@ -175,7 +175,7 @@ describe.each(ways)("updates of %s code", { timeout: 30_000 }, (way) => {
 });
 
 describe("an update of packaged code that never comes back", () => {
-  it("is refused, recorded nowhere, and hurts nobody else", { timeout: 60_000 }, async () => {
+  it("is refused, recorded nowhere, and hurts nobody else", async () => {
     await open("package");
     await server.close({ drain: 0 });
     server = await Server.open({

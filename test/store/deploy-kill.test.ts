@@ -34,7 +34,6 @@ async function deployAndDie(path: string, writer: string, delayMs: number): Prom
 // I-3, I-4
 it.each(["auto", "thread", "inline"])(
   "the kill of a process (%s) loses no deployment and leaves none by halves",
-  { timeout: 60_000 },
   async (writer) => {
     for (const delayMs of [0, 7, 23, 61]) {
       const directory = mkdtempSync(join(tmpdir(), "aion-deploy-"));

@@ -74,7 +74,7 @@ describe("from the packed package, with node:test", () => {
   beforeAll(install, 120_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it("the suite passes a sound backend that keeps a clock of its own", { timeout: 120_000 }, () => {
+  it("the suite passes a sound backend that keeps a clock of its own", () => {
     const { stdout, status } = runProject("(token, commits) => store.append(token, commits)");
     expect({ status, failures: stdout.match(/not ok .*/g) }).toEqual({ status: 0, failures: null });
     expect(Number(/^# pass (\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(60);
@@ -82,7 +82,7 @@ describe("from the packed package, with node:test", () => {
     expect(stdout).not.toContain("two objects on the same data");
   });
 
-  it("the suite fails a broken one, and names the law", { timeout: 120_000 }, () => {
+  it("the suite fails a broken one, and names the law", () => {
     const { stdout, status } = runProject(
       "async (token, commits) => (await store.append(token, commits)).toReversed()",
     );

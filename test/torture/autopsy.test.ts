@@ -31,7 +31,7 @@ async function examineProgram(
 const longMs = 30_000;
 const shortMs = 1_000;
 
-it("of a process in an endless loop it is told where", { timeout: 60_000 }, async () => {
+it("of a process in an endless loop it is told where", async () => {
   const found = await examineProgram(
     'function turning() { for (;;); } setTimeout(turning); process.stdout.write("begun");',
     { reportMs: shortMs, codeMs: longMs },
@@ -39,7 +39,7 @@ it("of a process in an endless loop it is told where", { timeout: 60_000 }, asyn
   expect(found).toMatch(/event loop: it does not turn\ncode: it runs\n {2}at turning/u);
 });
 
-it("of a process whose code waits for another thread it is told where", { timeout: 60_000 }, async () => {
+it("of a process whose code waits for another thread it is told where", async () => {
   const found = await examineProgram(
     `function waiting() { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); }
      setTimeout(waiting); process.stdout.write("begun");`,
@@ -49,7 +49,7 @@ it("of a process whose code waits for another thread it is told where", { timeou
   if (process.platform === "linux") expect(found).toMatch(/threads: \S+ [A-Z] in /u);
 });
 
-it("of a process that nobody resumes it is told what it waits for", { timeout: 60_000 }, async () => {
+it("of a process that nobody resumes it is told what it waits for", async () => {
   const found = await examineProgram('setInterval(() => {}, 3_600_000); process.stdout.write("begun");', {
     reportMs: longMs,
     codeMs: shortMs,

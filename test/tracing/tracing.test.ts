@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { trace } from "@opentelemetry/api";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Client } from "../../src/client/index.ts";
 import type { EventOf } from "../../src/core/event.ts";
 import { toPayload } from "../../src/core/payload.ts";
@@ -76,7 +76,7 @@ async function runFulfil(client: Client): Promise<void> {
     expect(await run.result({ timeout: "20s" })).toBe("o1.png");
   });
   // Spans are written when their commit is answered, and then results are: those of the server end a little later.
-  await vi.waitFor(() => expect(named("run fulfil")).toHaveLength(2));
+  await expect.poll(() => named("run fulfil")).toHaveLength(2);
 }
 
 describe("a run that is paused, fails and is reopened", () => {
@@ -211,7 +211,7 @@ describe("a workflow on a server, with a worker, a child and a run that continue
       body: JSON.stringify({ workflowType: "notify", workflowId: "n1", input: "o1" }),
     });
     expect(answer.status).toBe(201);
-    await vi.waitFor(() => expect(named("run notify")).toHaveLength(1));
+    await expect.poll(() => named("run notify")).toHaveLength(1);
     expect(new Set(spans.map((span) => span.traceId))).toEqual(new Set([caller.traceId]));
     expect(named("start notify")[0]?.parentSpanId).toBe(caller.spanId);
     const { events } = (await (await fetch(`${url}/v1/namespaces/default/workflows/n1/history`)).json()) as {
@@ -235,7 +235,7 @@ describe("a workflow on a server, with a worker, a child and a run that continue
       body: JSON.stringify({ workflowType: "notify", workflowId: "n1", input: "o1" }),
     });
     expect(answer.status).toBe(200);
-    await vi.waitFor(() => expect(named("run notify")).toHaveLength(1));
+    await expect.poll(() => named("run notify")).toHaveLength(1);
     expect(named("start notify")[0]?.parentSpanId).toBe("00f067aa0ba902b7");
   });
 });
@@ -307,7 +307,7 @@ describe("an engine without tracing", () => {
     await engine.service.start({ workflowType: "fulfil", workflowId: "f1", input, trace: given });
     await engine.client.start(notify, "o2", { id: "n2" });
     await engine.client.get("n2").result();
-    await vi.waitFor(async () => expect(await startsOf(engine, "f1")).toHaveLength(2));
+    await expect.poll(() => startsOf(engine, "f1")).toHaveLength(2);
     expect((await startsOf(engine, "f1")).map((event) => event.trace)).toEqual([given, given]);
     expect((await startsOf(engine, "n2"))[0]?.trace).toBeUndefined();
     expect(spans.map((span) => span.name)).not.toContain("run notify");

@@ -164,54 +164,50 @@ function isMet(attributes: Attributes, one: AttributeCondition): boolean {
   return to === undefined || !(number > to.value || (to.isOpen && number === to.value));
 }
 
-it(
-  "any filter over any attributes finds the runs that it should, page by page, in both stores",
-  { timeout: 120_000 },
-  async () => {
-    const open = (): readonly Store[] => [openMemoryStore(), openSqliteStore({ path: ":memory:" })];
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(attributesOf, fc.option(attributesOf, { nil: undefined })), { maxLength: 12 }),
-        fc.array(fc.array(condition, { maxLength: 3 }), { minLength: 1, maxLength: 6 }),
-        async (runs, filters) => {
-          for (const store of open()) {
-            const token = await store.claim({ leaseMs });
-            const world = new World({ store, dispose: () => store.close() }, new VirtualClock(), token);
-            for (const [index, [first, second]] of runs.entries()) {
-              const run = await world.start(`w${index}`, { attributes: first });
-              if (second !== undefined) await world.extend(run, { attributes: second });
-            }
-            const all = runs.map(([first, second], index) => ({
-              id: `w${index}`,
-              attributes: second ?? first,
-            }));
-            for (const attributes of filters) {
-              const expected = all
-                .filter((run) => attributes.every((one) => isMet(run.attributes, one)))
-                .toReversed();
-              const found: unknown[] = [];
-              for (let cursor: string | undefined, isMore = true; isMore;) {
-                const page = await store.list(
-                  { attributes },
-                  { limit: 2, withAttributes: true, ...(cursor === undefined ? {} : { cursor }) },
-                );
-                found.push(
-                  ...page.runs.map((run) => ({ id: run.workflowId, attributes: run.attributes ?? {} })),
-                );
-                cursor = page.nextCursor;
-                isMore = cursor !== undefined;
-              }
-              expect(found).toEqual(expected);
-              expect(await store.count({ attributes })).toBe(expected.length);
-            }
-            await store.close();
+it("any filter over any attributes finds the runs that it should, page by page, in both stores", async () => {
+  const open = (): readonly Store[] => [openMemoryStore(), openSqliteStore({ path: ":memory:" })];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(attributesOf, fc.option(attributesOf, { nil: undefined })), { maxLength: 12 }),
+      fc.array(fc.array(condition, { maxLength: 3 }), { minLength: 1, maxLength: 6 }),
+      async (runs, filters) => {
+        for (const store of open()) {
+          const token = await store.claim({ leaseMs });
+          const world = new World({ store, dispose: () => store.close() }, new VirtualClock(), token);
+          for (const [index, [first, second]] of runs.entries()) {
+            const run = await world.start(`w${index}`, { attributes: first });
+            if (second !== undefined) await world.extend(run, { attributes: second });
           }
-        },
-      ),
-      { numRuns: 150 },
-    );
-  },
-);
+          const all = runs.map(([first, second], index) => ({
+            id: `w${index}`,
+            attributes: second ?? first,
+          }));
+          for (const attributes of filters) {
+            const expected = all
+              .filter((run) => attributes.every((one) => isMet(run.attributes, one)))
+              .toReversed();
+            const found: unknown[] = [];
+            for (let cursor: string | undefined, isMore = true; isMore;) {
+              const page = await store.list(
+                { attributes },
+                { limit: 2, withAttributes: true, ...(cursor === undefined ? {} : { cursor }) },
+              );
+              found.push(
+                ...page.runs.map((run) => ({ id: run.workflowId, attributes: run.attributes ?? {} })),
+              );
+              cursor = page.nextCursor;
+              isMore = cursor !== undefined;
+            }
+            expect(found).toEqual(expected);
+            expect(await store.count({ attributes })).toBe(expected.length);
+          }
+          await store.close();
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
 
 it("cost a commit that has none nothing: no statement about them is executed", () => {
   const database = openDatabase({ path: ":memory:", readOnly: false });

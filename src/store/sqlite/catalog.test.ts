@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isAionError } from "../../core/errors.ts";
 import { encodeCatalogChange } from "../catalog.ts";
 import {
@@ -240,10 +240,11 @@ describe.each(["auto", "thread", "inline"] as const)("writer %s", (writer) => {
     expect(await holds(world.store, archive)).toBe(true);
     for (let round = 0; round < 3; round += 1) await world.start(`w-${round}`);
     const other = new DatabaseSync(path);
-    await vi.waitFor(() => {
+    const leftPages = (): number => {
       const row = other.prepare("PRAGMA wal_checkpoint(NOOP)").get();
-      expect(Number(row?.["log"]) - Number(row?.["checkpointed"])).toBeLessThan(pagesPerCheckpoint / 4);
-    });
+      return Number(row?.["log"]) - Number(row?.["checkpointed"]);
+    };
+    await expect.poll(leftPages).toBeLessThan(pagesPerCheckpoint / 4);
     other.close();
     await world.store.close();
     const file = openSqliteStore({ path, readOnly: true });

@@ -113,7 +113,7 @@ describe.each(["auto", "thread", "inline"] as const)("writer %s", (writer) => {
     `;
     const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 60_000,
     });
     expect(output.trim()).toBe("50");
   });
@@ -129,7 +129,7 @@ it("closing keeps the process until the thread is gone", () => {
   `;
   const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 60_000,
   });
   expect(output.trim()).toBe("closed");
 });
@@ -312,7 +312,7 @@ describe("the way of a job", () => {
     await sleep(300);
     expect(statSync(path).size).toBe(sizeBefore);
     await way.path.submit(large("c"));
-    await expect.poll(() => statSync(path).size, { timeout: 20_000 }).toBeGreaterThan(4_000_000);
+    await expect.poll(() => statSync(path).size).toBeGreaterThan(4_000_000);
     expect(way.runs).toEqual([1, 1, 1, 1]);
     await way.path.close();
     way.database.close();
@@ -546,12 +546,12 @@ describe("the thread", () => {
     post(handle, claim, starts(20));
     handle.checkpoint();
     handle.checkpoint();
-    await expect.poll(() => settled.length, { timeout: 20_000 }).toBe(3);
+    await expect.poll(() => settled.length).toBe(3);
     await sleep(50);
     expect(settled.map(codeOf)).toEqual(["done", "appended", "done"]);
     expect(statSync(path).size).toBeGreaterThan(4_096 * 3);
     handle.checkpoint();
-    await expect.poll(() => settled.length, { timeout: 20_000 }).toBe(4);
+    await expect.poll(() => settled.length).toBe(4);
     await handle.close();
     expect(settled).toHaveLength(4);
   });
