@@ -101,7 +101,8 @@ ends when that does.
 
 Flags of \`aion server\` go before the environment, the environment before the file \`aion.config.json\` (\`--config\` or
 \`AION_CONFIG\` name another), and the file before the defaults. The flag of
-\`residentMax\` is \`--resident-max\`, and so on. Times are milliseconds or texts such as \`"30s"\`.
+\`residentMax\` is \`--resident-max\`, and so on. Times are milliseconds or texts such as \`"30s"\`. A variable that no command reads and that
+looks like one of these is told of when a command starts; a flag or a field of the file that is none is refused.
 `;
 
 const middle = `

@@ -21,8 +21,9 @@ import { addScheduleCommands } from "./schedule-commands.ts";
 import { addServerCommands } from "./server-commands.ts";
 import { addLookCommands } from "./look-commands.ts";
 import { addResetCommands } from "./reset-commands.ts";
-import { writeError } from "./output.ts";
+import { Output, writeError } from "./output.ts";
 import { UsageError } from "./usage.ts";
+import { knownVariables, misspelledVariables } from "./variables.ts";
 import { addWorkerCommand } from "./worker-command.ts";
 import { addLogsCommand } from "./logs-command.ts";
 import { addWorkersCommand } from "./workers-command.ts";
@@ -127,6 +128,10 @@ Examples:
   addConformanceCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
+  program.hook("preAction", () => {
+    for (const { name, near } of misspelledVariables(process.env, knownVariables(program)))
+      new Output(mode).note(`the variable ${name} is read by no command; did you mean ${near}?`);
+  });
   return program;
 }
 

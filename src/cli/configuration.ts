@@ -248,11 +248,18 @@ const settingsSchema = z.strictObject({
 export type ServerSettings = z.output<typeof settingsSchema>;
 
 const fileDefault = "aion.config.json";
+const configVariable = "AION_CONFIG";
 
 /** `activationBudget` is `AION_ACTIVATION_BUDGET`. */
 export function variableOf(setting: string): string {
   return `AION_${setting.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
+
+/** All that the settings of a server are read from. */
+export const settingVariables: readonly string[] = [
+  configVariable,
+  ...Object.keys(settingsSchema.shape).map(variableOf),
+];
 
 /** `activationBudget` is `--activation-budget`. */
 export function flagOf(setting: string): string {
@@ -267,7 +274,7 @@ export function loadConfiguration(
   flags: Readonly<Record<string, string | undefined>>,
   environment: Readonly<Record<string, string | undefined>>,
 ): ServerSettings {
-  const { config: named = environment["AION_CONFIG"], ...given } = flags;
+  const { config: named = environment[configVariable], ...given } = flags;
   const file = readFile(named);
   const settings: Record<string, unknown> = { ...file };
   const from = new Map(Object.keys(file).map((name) => [name, `${named ?? fileDefault}: ${name}`]));

@@ -33,6 +33,14 @@ export function demandKnownOptions<Options extends object>(
 
 /** The one that `name` may be a slip of, or part of; if none is near enough, none. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
+  const slip = nearestSpelling(name, known);
+  if (slip !== undefined || name.length > nameShownMax) return slip;
+  const parts = known.filter((candidate) => isPart(name.toLowerCase(), candidate.toLowerCase()));
+  return parts.length === 1 ? parts[0] : undefined;
+}
+
+/** The one that `name` may be a slip of; if none is near enough, none. */
+export function nearestSpelling(name: string, known: readonly string[]): string | undefined {
   const given = name.toLowerCase();
   if (given.length > nameShownMax) return undefined;
   let nearest: { readonly name: string; readonly distance: number } | undefined;
@@ -40,10 +48,8 @@ export function nearestName(name: string, known: readonly string[]): string | un
     const distance = distanceOf(given, candidate.toLowerCase());
     if (distance < (nearest?.distance ?? Number.POSITIVE_INFINITY)) nearest = { name: candidate, distance };
   }
-  if (nearest !== undefined && nearest.distance <= Math.max(1, Math.floor(given.length / 3)))
-    return nearest.name;
-  const parts = known.filter((candidate) => isPart(given, candidate.toLowerCase()));
-  return parts.length === 1 ? parts[0] : undefined;
+  const distanceMax = Math.max(1, Math.floor(given.length / 3));
+  return nearest !== undefined && nearest.distance <= distanceMax ? nearest.name : undefined;
 }
 
 const partLengthMin = 2;
