@@ -52,7 +52,12 @@ export function addDevCommand(program: Command): void {
       "Serves the workflows of a directory while you write them: each change is built and deployed at once.",
     )
     .argument("[dir]", "the directory, or one file in it", ".")
-    .option("--port <number>", "where the server listens", countOption("--port", portMax), portDefault)
+    .option(
+      "--port <number>",
+      "where the server listens (0: any that is free)",
+      countOption("--port", portMax, 0),
+      portDefault,
+    )
     .option("--data <dir>", "the directory of its data (default: .aion in the directory)")
     .option("--run <workflow-type>", "starts a run after each change, and shows what becomes of it")
     .option("--input <json>", "the input of that run")

@@ -26,14 +26,7 @@ class Dev {
   errors = "";
 
   constructor(args: readonly string[], place = ".") {
-    this.process = test.spawn([
-      "dev",
-      place,
-      "--port",
-      String(20_000 + (process.pid % 20_000)),
-      "--json",
-      ...args,
-    ]);
+    this.process = test.spawn(["dev", place, "--port", "0", "--json", ...args]);
     createInterface(this.process.stdout).on("line", (line) =>
       this.told.push(documents.dev.parse(JSON.parse(line))),
     );
