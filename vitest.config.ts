@@ -25,7 +25,11 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "sim/*.test.ts", "bench/*.test.ts"],
-    env: { NODE_OPTIONS: `--conditions=${condition}` },
+    env: {
+      NODE_OPTIONS: `--conditions=${condition}`,
+      // Tests start hundreds of processes of the same code.
+      NODE_COMPILE_CACHE: path.join(import.meta.dirname, "node_modules", ".cache", "aion", "code"),
+    },
     // A process for each file: tests that kill, block or leak touch nobody else's.
     pool: "forks",
     maxWorkers: 2,

@@ -126,7 +126,9 @@ export class Stage {
       ...process.env,
       NODE_OPTIONS: "--conditions=aion-source",
       [directoryVariable]: this.directory,
-      ...(planted === undefined ? { NODE_COMPILE_CACHE: codeCache } : { AION_PLANTED: planted }),
+      ...(planted === undefined
+        ? { NODE_COMPILE_CACHE: codeCache }
+        : { AION_PLANTED: planted, NODE_DISABLE_COMPILE_CACHE: "1" }),
       ...(this.#library === undefined || this.#control === undefined
         ? {}
         : {
