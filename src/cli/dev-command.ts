@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { Client } from "../client/client.ts";
@@ -23,7 +23,7 @@ import { Output, paintFrames, style } from "./output.ts";
 import { printable } from "./printable.ts";
 import { failureLines } from "./run-view.ts";
 import { serverLog } from "./server-log.ts";
-import { SourceWatch } from "./source-watch.ts";
+import { SourceWatch, entriesOf } from "./source-watch.ts";
 import { countOption, parseJsonOption, usageError } from "./usage.ts";
 
 interface DevFlags {
@@ -39,6 +39,8 @@ const codeEnding = /\.(?:ts|mts|js|mjs)$/;
 const testEnding = /\.(?:test|spec|d)\.[mc]?[jt]s$/;
 /** A worker whose code never yields hears no signal. It has a second to drain, and one to say that it leaves. */
 const workerEndMs = 3_000;
+/** Before a worker that has ended is started anew: it may end again at once. */
+const workerAnewMs = 1_000;
 /** An editor writes a file in several steps. */
 const settleMs = 100;
 const portMax = 65_535;
@@ -132,6 +134,7 @@ class Development {
   /** Files whose latest text does not build. */
   readonly #failed = new Set<string>();
   #worker: ChildProcess | undefined;
+  #workerAnew: NodeJS.Timeout | undefined;
   #isStopping = false;
   #round: Promise<void> = Promise.resolve();
 
@@ -178,6 +181,7 @@ class Development {
     await signalled.promise;
     watcher.close();
     clearTimeout(timer);
+    clearTimeout(this.#workerAnew);
     await this.#round;
     await this.#stopWorker();
     await server.close({ drain: 0 });
@@ -237,7 +241,7 @@ class Development {
     const directories = [root];
     // One by one: a recursive read goes into `node_modules`, and there round and round the links of package managers.
     for (const directory of directories) {
-      for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      for (const entry of entriesOf(directory)) {
         const file = path.join(directory, entry.name);
         if (entry.isDirectory() && !this.#isPassedOver(file)) directories.push(file);
         if (!entry.isFile() || !this.#isSource(file) || testEnding.test(file)) continue;
@@ -295,6 +299,7 @@ class Development {
   /** The code of activities is loaded once by a process, so each change needs another. */
   async #startWorker(files: readonly string[]): Promise<void> {
     await this.#stopWorker();
+    clearTimeout(this.#workerAnew);
     if (this.#isStopping || files.length === 0) return;
     const [main = ""] = process.argv.slice(1);
     const worker = spawn(
@@ -312,8 +317,23 @@ class Development {
       },
     );
     this.#worker = worker;
+    let hasBegun = false;
     worker.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      hasBegun = true;
       this.#say(text.trimEnd(), { what: "worker", message: text.trimEnd() });
+    });
+    worker.once("exit", (code, signal) => {
+      if (worker.killed || this.#isStopping) return;
+      const how = signal ?? `exit code ${code}`;
+      // What could not be loaded has said why, and would not be the next time.
+      const next = hasBegun ? "it is started anew" : "the next change starts it anew";
+      this.#of.output.note(`the worker has ended (${how}); ${next}`);
+      if (!hasBegun) return;
+      this.#workerAnew = setTimeout(() => {
+        this.#round = this.#round.then(async () => {
+          if (!this.#hasWorker()) await this.#startWorker(files);
+        });
+      }, workerAnewMs);
     });
   }
 

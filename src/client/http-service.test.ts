@@ -20,14 +20,18 @@ interface Tried {
   readonly waits: number[];
 }
 
-/** A server that answers so, the last answer again and again; time passes only while somebody waits. */
-function serviceOf(outcomes: readonly Outcome[], patienceMs = 10_000): Tried {
+/**
+ * A server that answers so, the last answer again and again; time passes while somebody waits to ask again, and `answerMs` before an
+ * answer to who waits for it, and before the first.
+ */
+function serviceOf(outcomes: readonly Outcome[], patienceMs = 10_000, answerMs = 0): Tried {
   const calls: HttpCall[] = [];
   const waits: number[] = [];
   let nowMs = 0;
   const service = new HttpService({
     send: async (call) => {
       calls.push(call);
+      if (calls.length === 1 || /waitMs=[1-9]/.test(call.path)) nowMs += answerMs;
       const outcome = outcomes[Math.min(calls.length, outcomes.length) - 1];
       if (outcome instanceof Error || outcome === undefined) throw outcome ?? new Error("no outcome");
       return outcome;
@@ -70,6 +74,43 @@ describe("a call that may be repeated", () => {
     const { service, waits } = serviceOf([unreachable()], 1_000);
     await expect(service.count({})).rejects.toMatchObject({ code: "transport_failed" });
     expect(waits).toEqual([100, 200, 400]);
+  });
+
+  it("that waits is broken off as often as it likes, however long it had waited, if it is answered in between", async () => {
+    const running = ok({ runId: "r", status: "running" });
+    const ended = ok({ runId: "r", status: "completed", result: 7 });
+    const cut = [failed("engine_closed", 503), unreachable(), running];
+    const { service, calls, waits } = serviceOf([...cut, ...cut, ...cut, ended], 1_000, 20_000);
+    expect(await service.result({ workflowId: "a", waitMs: 25_000 })).toMatchObject({ result: "7" });
+    const once = [100, 200];
+    expect(waits).toEqual([...once, ...once, ...once]);
+    // Whether the other side is there again is asked at once; then the rest is waited for.
+    const asked = calls.map(({ path }) => Number(/waitMs=(\d+)/.exec(path)?.[1]));
+    expect(asked.map((ms) => ms > 0)).toEqual([
+      true,
+      false,
+      false,
+      true,
+      false,
+      false,
+      true,
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  it("that waits is given up when the patience is over since it was broken off", async () => {
+    const { service, waits } = serviceOf([unreachable()], 1_000, 20_000);
+    const call = service.result({ workflowId: "a", waitMs: 25_000 });
+    await expect(call).rejects.toMatchObject({ code: "transport_failed" });
+    expect(waits).toEqual([100, 200, 400]);
+  });
+
+  it("that was to be answered at once, and was not, has used up its time", async () => {
+    const { service, calls } = serviceOf([unreachable()], 1_000, 20_000);
+    await expect(service.count({})).rejects.toMatchObject({ code: "transport_failed" });
+    expect(calls).toHaveLength(1);
   });
 
   it.each(["run_not_found", "invalid_argument", "internal", "run_closed"])(

@@ -149,15 +149,13 @@ export class HttpService implements Service {
     let known: UpdateReply | undefined;
     return await inParts(
       rest.waitMs ?? 0,
-      async (waitMs) => {
+      async (part) => {
         const reply: JsonObject =
           known?.status === "accepted"
-            ? await this.#call("updateResult", { ...toPlace(rest, known), waitMs }, options)
-            : await this.#call(
-                "update",
-                { ...body, ...(known && { updateId: known.updateId }), waitMs },
-                options,
-              );
+            ? await this.#call("updateResult", toPlace(rest, known), options, { part })
+            : await this.#call("update", { ...body, ...(known && { updateId: known.updateId }) }, options, {
+                part,
+              });
         known = readReply(reply, updateFromJson);
         return known;
       },
@@ -168,8 +166,8 @@ export class HttpService implements Service {
   async updateResult(request: UpdateResultRequest, options?: CallOptions): Promise<UpdateReply> {
     return await inParts(
       request.waitMs,
-      async (waitMs) =>
-        readReply(await this.#call("updateResult", { ...request, waitMs }, options), updateFromJson),
+      async (part) =>
+        readReply(await this.#call("updateResult", { ...request }, options, { part }), updateFromJson),
       isUpdateAnswer,
     );
   }
@@ -220,8 +218,8 @@ export class HttpService implements Service {
   async result(request: ResultRequest, options?: CallOptions): Promise<ResultReply> {
     return await inParts(
       request.waitMs,
-      async (waitMs) =>
-        readReply(await this.#call("result", { ...request, waitMs }, options), resultFromJson),
+      async (part) =>
+        readReply(await this.#call("result", { ...request }, options, { part }), resultFromJson),
       (reply) => reply.status !== "running" || reply.blocked !== undefined,
     );
   }
@@ -240,22 +238,17 @@ export class HttpService implements Service {
 
   async history(request: HistoryRequest, options?: CallOptions): Promise<HistoryReply> {
     return await inParts(
-      request.waitMs ?? 0,
-      async (waitMs) => {
-        const wait = request.waitMs === undefined ? {} : { waitMs };
-        return readReply(await this.#call("history", { ...request, ...wait }, options), historyFromJson);
-      },
+      request.waitMs,
+      async (part) =>
+        readReply(await this.#call("history", { ...request }, options, { part }), historyFromJson),
       (reply) => reply.events.length > 0 || reply.isEnd,
     );
   }
 
   async logs(request: LogsRequest, options?: CallOptions): Promise<LogsReply> {
     return await inParts(
-      request.waitMs ?? 0,
-      async (waitMs) => {
-        const wait = request.waitMs === undefined ? {} : { waitMs };
-        return logsFromJson(await this.#call("logs", { ...request, ...wait }, options));
-      },
+      request.waitMs,
+      async (part) => logsFromJson(await this.#call("logs", { ...request }, options, { part })),
       (reply) => reply.lines.length > 0 || reply.isEnd,
     );
   }
@@ -264,11 +257,10 @@ export class HttpService implements Service {
     const { types, ...rest } = filter ?? {};
     let { after } = request;
     return await inParts(
-      request.waitMs ?? 0,
-      async (waitMs) => {
-        const wait = request.waitMs === undefined ? {} : { waitMs };
-        const asked = { ...request, ...rest, after, types: types?.join(","), ...wait };
-        const reply = readReply(await this.#call("feed", asked, options), feedFromJson);
+      request.waitMs,
+      async (part) => {
+        const asked = { ...request, ...rest, after, types: types?.join(",") };
+        const reply = readReply(await this.#call("feed", asked, options, { part }), feedFromJson);
         after = reply.nextCursor;
         return reply;
       },
@@ -277,7 +269,7 @@ export class HttpService implements Service {
   }
 
   async deploy({ archive, ...rest }: DeployRequest, options?: CallOptions): Promise<DeployReply> {
-    return (await this.#call("deploy", this.#named(rest), options, archive)) as unknown as DeployReply;
+    return (await this.#call("deploy", this.#named(rest), options, { archive })) as unknown as DeployReply;
   }
 
   async listPackages(filter: PackageFilter, options?: CallOptions): Promise<PackagesReply> {
@@ -360,10 +352,11 @@ export class HttpService implements Service {
     method: keyof Service,
     request: Rest,
     { abortSignal }: CallOptions = {},
-    archive?: Uint8Array,
+    { archive, part }: { readonly archive?: Uint8Array; readonly part?: Part } = {},
   ): Promise<JsonObject> {
     // How a caller's span goes over HTTP is a standard, with headers of its own.
-    const { trace, ...fields } = request as Rest & { readonly trace?: TraceContext };
+    const { trace, ...said } = request as Rest & { readonly trace?: TraceContext };
+    let fields: Rest = part?.waitMs === undefined ? said : { ...said, waitMs: part.waitMs };
     const alone = async (): Promise<HttpAnswer> =>
       await this.#send({
         ...toCall(this.#prefix, routes[method], fields, archive),
@@ -379,12 +372,19 @@ export class HttpService implements Service {
         : readAnswer(await alone());
     const patience = mayRepeat(routes[method], request) ? this.#patience : undefined;
     if (patience === undefined) return await ask();
-    const endAt = patience.now() + patience.patienceMs;
+    // To wait is no trouble: that begins when a call that waits goes wrong, and the next answer of the other side ends it.
+    const waiting = (part?.waitMs ?? 0) > 0 ? part : undefined;
+    let since = waiting === undefined ? patience.now() : undefined;
     for (let delayMs = firstDelayMs; ; delayMs = Math.min(2 * delayMs, delayMsMax)) {
       try {
         return await ask();
       } catch (error) {
-        if (!isPassing(error) || patience.now() + delayMs > endAt) throw error;
+        since ??= patience.now();
+        if (waiting !== undefined) {
+          waiting.isCutShort = true;
+          fields = { ...said, waitMs: 0 };
+        }
+        if (!isPassing(error) || patience.now() + delayMs > since + patience.patienceMs) throw error;
         await patience.wait(delayMs * (0.5 + patience.random() / 2), abortSignal);
         abortSignal?.throwIfAborted();
       }
@@ -410,17 +410,26 @@ function isPassing(error: unknown): boolean {
   return isAionError(error) && errorTable[error.code].kind === "unavailable";
 }
 
+/** Of a wait. */
+interface Part {
+  readonly waitMs?: number;
+  /** It went wrong, and the answer is to a repetition, which did not wait. */
+  isCutShort: boolean;
+}
+
 /** One call waits no longer than the other side lets it; a longer wait is several. */
 async function inParts<Reply>(
-  waitMs: number,
-  ask: (waitMs: number) => Promise<Reply>,
+  waitMs: number | undefined,
+  ask: (part: Part) => Promise<Reply>,
   isAnswer: (reply: Reply) => boolean,
 ): Promise<Reply> {
-  const endAt = performance.now() + waitMs;
+  const endAt = performance.now() + (waitMs ?? 0);
   for (;;) {
     const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
-    const reply = await ask(Math.min(leftMs, waitMsMax));
-    if (isAnswer(reply) || leftMs <= waitMsMax) return reply;
+    const wait = waitMs === undefined ? {} : { waitMs: Math.min(leftMs, waitMsMax) };
+    const part: Part = { ...wait, isCutShort: false };
+    const reply = await ask(part);
+    if (isAnswer(reply) || (leftMs <= waitMsMax && !part.isCutShort)) return reply;
   }
 }
 

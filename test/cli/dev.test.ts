@@ -1,5 +1,5 @@
 /** `aion dev`: each change of a file is what new runs get. */
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
@@ -186,6 +186,58 @@ export const order = workflow("order", async () => await pay(undefined));`,
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
 
+  it("starts a worker anew that has ended", async () => {
+    write("hello", "one");
+    const dev = new Dev([]);
+    const { url = "" } = await hear(dev, "serving");
+    const worker = pidOf(await hear(dev, "worker"));
+    const from = dev.told.length;
+    process.kill(worker, "SIGKILL");
+    expect(pidOf(await hear(dev, "worker", from))).not.toBe(worker);
+    expect(dev.errors).toContain("the worker has ended (SIGKILL); it is started anew");
+    const env = { AION_STORE: "", AION_URL: url };
+    await test.json(["start", "greet", "--id", "a", "--input", '"you"'], { env });
+    expect(await test.json(["result", "a", "--wait"], { env })).toMatchObject({ result: "one hello you" });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
+  it("goes on when its directory, or one in it, is taken away and made again", async () => {
+    const root = path.join(test.directory, "app");
+    const make = (answer: string): void => {
+      mkdirSync(path.join(root, "sub"), { recursive: true });
+      change(answer);
+    };
+    const change = (answer: string): void =>
+      writeFileSync(
+        path.join(root, "sub", "greet.ts"),
+        `import { workflow } from "aion/workflow";
+         export const greet = workflow("greet", async () => "${answer}");`,
+      );
+    make("first");
+    // Elsewhere, for it would go, too.
+    const dev = new Dev(["--run", "greet", "--data", "data"], "app");
+    await hear(dev, "completed");
+    for (const place of [path.join(root, "sub"), root]) {
+      for (const step of ["again", "changed"]) {
+        const from = dev.told.length;
+        // As a change of the branch does: nobody looks in between.
+        if (step === "again") rmSync(place, { recursive: true });
+        make(`${place} ${step}`);
+        expect(await hear(dev, "completed", from)).toMatchObject({ result: `${place} ${step}` });
+      }
+    }
+    let from = dev.told.length;
+    rmSync(root, { recursive: true });
+    await hear(dev, "waiting", from);
+    from = dev.told.length;
+    make("last");
+    expect(await hear(dev, "completed", from)).toMatchObject({ result: "last" });
+    expect(dev.errors).toBe("");
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
   it("waits for a first workflow", async () => {
     const dev = new Dev([]);
     await hear(dev, "waiting");
@@ -208,8 +260,7 @@ export const order = workflow("order", async () => await pay(undefined));`,
        export { spin };`,
     );
     const dev = new Dev(["--run", "spinning"]);
-    const { message = "" } = (await hear(dev, "worker")) as { readonly message?: string };
-    const worker = Number(/^worker .*?:(\d+):/.exec(message)?.[1]);
+    const worker = pidOf(await hear(dev, "worker"));
     expect(worker).toBeGreaterThan(0);
     await hear(dev, "started");
     // It may have got its task, and not come back from it.
@@ -224,6 +275,10 @@ export const order = workflow("order", async () => await pay(undefined));`,
     expect(result).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("there is no ") as string });
   });
 });
+
+function pidOf({ message = "" }: Told): number {
+  return Number(/^worker .*?:(\d+):/.exec(message)?.[1]);
+}
 
 function isThere(pid: number): boolean {
   try {
