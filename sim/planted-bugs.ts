@@ -1653,6 +1653,15 @@ let latestMs = 0;`,
     edits: [edit("engine/schedules.ts", "if (!isWanted(schedule)) return undefined;", "return undefined;")],
   },
   {
+    name: "pause-of-no-effect-forgotten",
+    claim:
+      "A pause of a schedule that is paused, or a resume of one that is not, is not recorded, and so not known again.",
+    invariants: [3],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("engine/schedules.ts", "return requestId === undefined;", "return requestId !== null;")],
+  },
+  {
     name: "window-ignored",
     claim: "A time is started however long ago it was.",
     invariants: [33],
