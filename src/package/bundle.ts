@@ -6,9 +6,10 @@
  * empty module in the place of each, one for each file that imports it, and those that are left in the script are told.
  */
 import path from "node:path";
-import * as esbuild from "esbuild";
-import type { BuildFailure, BuildOptions, BuildResult, Message, Metafile, PluginBuild } from "esbuild";
+import type * as esbuild from "esbuild";
+import type { BuildOptions, BuildResult, Message, Metafile, PluginBuild } from "esbuild";
 import { assert } from "../core/errors.ts";
+import { isBuildFailure, runBundler } from "./bundler.ts";
 import { ImportGraph, describeMissing, describeStep, isInstalled } from "./import-graph.ts";
 import type { Missing } from "./import-graph.ts";
 import { ModuleLoader, workflowModule } from "./module-loader.ts";
@@ -109,7 +110,7 @@ async function bundleLibraries(paths: ReadonlyMap<string, string>, root: string)
   const lines = [...paths].map(
     ([specifier, file]) => `exports[${JSON.stringify(specifier)}] = require(${JSON.stringify(file)});`,
   );
-  const { outputFiles } = await esbuild.build({
+  const { outputFiles } = await runBundler({
     ...form,
     stdin: { contents: lines.join("\n"), resolveDir: root, sourcefile: "libraries.js" },
     absWorkingDir: root,
@@ -163,15 +164,11 @@ async function run(
     plugins: [{ name: "aion", setup: install }],
   } as const satisfies BuildOptions;
   try {
-    return { built: await esbuild.build(options), errors: [] };
+    return { built: await runBundler(options), errors: [] };
   } catch (error) {
     if (isBuildFailure(error)) return { built: undefined, errors: error.errors };
     throw error;
   }
-}
-
-function isBuildFailure(error: unknown): error is BuildFailure {
-  return error instanceof Error && "errors" in error && Array.isArray(error.errors);
 }
 
 function toKey(importer: string, specifier: string): string {

@@ -1,5 +1,6 @@
 import path from "node:path";
-import * as esbuild from "esbuild";
+import type * as esbuild from "esbuild";
+import { runBundler } from "./bundler.ts";
 import { isInstalled } from "./import-graph.ts";
 
 const codeEnding = /\.(?:[cm]?[jt]sx?|json)$/;
@@ -11,7 +12,7 @@ const codeEnding = /\.(?:[cm]?[jt]sx?|json)$/;
 export async function findSourceFiles(entry: string): Promise<readonly string[] | undefined> {
   const root = path.dirname(entry);
   try {
-    const { metafile } = await esbuild.build({
+    const { metafile } = await runBundler({
       entryPoints: [entry],
       absWorkingDir: root,
       bundle: true,

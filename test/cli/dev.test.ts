@@ -1,5 +1,5 @@
 /** `aion dev`: each change of a file is what new runs get. */
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
@@ -198,6 +198,25 @@ export const order = workflow("order", async () => await pay(undefined));`,
     const env = { AION_STORE: "", AION_URL: url };
     await test.json(["start", "greet", "--id", "a", "--input", '"you"'], { env });
     expect(await test.json(["result", "a", "--wait"], { env })).toMatchObject({ result: "one hello you" });
+    dev.process.kill("SIGINT");
+    expect(await once(dev.process, "exit")).toEqual([0, null]);
+  });
+
+  it.runIf(process.platform === "linux")("builds on when the bundler has ended", async () => {
+    write("hello", "one");
+    const dev = new Dev([]);
+    await hear(dev, "worker");
+    const { pid = 0 } = dev.process;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    const bundlers = children.filter((child) =>
+      readFileSync(`/proc/${child}/cmdline`, "utf8").includes("esbuild"),
+    );
+    expect(bundlers).toHaveLength(1);
+    process.kill(Number(bundlers[0]), "SIGKILL");
+    const from = dev.told.length;
+    write("bye", "two");
+    expect(await hear(dev, "built", from)).toMatchObject({ file: "greet.ts" });
+    expect(dev.errors).toBe("");
     dev.process.kill("SIGINT");
     expect(await once(dev.process, "exit")).toEqual([0, null]);
   });
