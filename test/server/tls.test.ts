@@ -220,7 +220,8 @@ describe("who is connected and does not shake hands", () => {
       listener.close();
       listener.server.close();
     });
-    await hangsUp((listener.server.address() as AddressInfo).port).over;
+    const { over } = hangsUp((listener.server.address() as AddressInfo).port);
+    await expect(over).resolves.toBeUndefined();
   });
 
   it("does not keep the server from stopping", async () => {
