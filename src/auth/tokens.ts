@@ -215,7 +215,7 @@ const fetchBounded: FetchImplementation = async (url, options) => {
   const { body, status } = await fetch(url, options);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of body ?? []) {
+  for await (const chunk of (body ?? []) as unknown as AsyncIterable<Uint8Array>) {
     bytes += chunk.length;
     // Leaving the loop hangs up.
     if (bytes > keySetBytesMax) throw new Error(`the key set has more than ${keySetBytesMax} bytes`);
