@@ -1,5 +1,6 @@
 import type { NewEvent } from "../src/core/codec.ts";
 import type { EventOf } from "../src/core/event.ts";
+import type { Failure } from "../src/core/failure.ts";
 import type { RetryRecord } from "../src/core/retry.ts";
 import type { AuditedRun, Remark } from "./audited-run.ts";
 import type { Protection } from "./cancel-oracle.ts";
@@ -275,12 +276,12 @@ export class AuditedActivities {
     const isLast =
       retry === undefined || activity.failedCount >= (retry.maxAttempts ?? Number.POSITIVE_INFINITY);
     const isFinal =
-      (event.type === "ActivityFailed" && event.failure.nonRetryable === true) ||
+      (event.type === "ActivityFailed" && isFinalFor(event.failure, retry)) ||
       (event.type === "ActivityTimedOut" && event.timeout.startsWith("schedule-to"));
     // I-14: of the last one, too: it may be taken back.
     this.#noteHeartbeat(event);
     const isToPark =
-      event.type === "ActivityFailed" && event.failure.park === true
+      event.type === "ActivityFailed" && asksToPark(event.failure, retry)
         ? !isInvalid(event)
         : isLast && !isFinal && retry?.onExhausted === "park";
     // I-60
@@ -340,9 +341,11 @@ export class AuditedActivities {
     activity.leftCount = 0;
     const isExhausted =
       retry?.onExhausted === "park" && activity.failedCount >= (retry.maxAttempts ?? Infinity);
-    if (failure.park !== true && (!isExhausted || failure.nonRetryable === true))
+    const isAsked = asksToPark(failure, retry);
+    if (!isAsked && (!isExhausted || isFinalFor(failure, retry)))
       this.#fail("parked-wrongly", event, `${activity.failedCount} attempts failed`);
-    if (failure.park !== true) this.#of.onRemark("activity parked by its policy");
+    if (!isAsked) this.#of.onRemark("activity parked by its policy");
+    else if (failure.park !== true) this.#of.onRemark("activity parked for the type of its failure");
     this.#of.onRemark("activity parked");
     activity.isParked = true;
     activity.startedAt = undefined;
@@ -424,6 +427,20 @@ export class AuditedActivities {
   #fail(kind: string, event: NewEvent, what: string): never {
     return this.#of.fail(kind, event, what);
   }
+}
+
+/** What the policy says of its type goes before what the failure says. */
+function asksToPark(failure: Failure, retry: RetryRecord | undefined): boolean {
+  return !isNamed(failure, retry?.nonRetryable) && (failure.park === true || isNamed(failure, retry?.park));
+}
+
+function isFinalFor(failure: Failure, retry: RetryRecord | undefined): boolean {
+  if (isNamed(failure, retry?.nonRetryable)) return true;
+  return failure.nonRetryable === true && !isNamed(failure, retry?.park);
+}
+
+function isNamed({ type }: Failure, types: readonly string[] | undefined): boolean {
+  return type !== undefined && types?.includes(type) === true;
 }
 
 /** Data that fits no schema or limit does not fit the next time either, whoever mends what. */

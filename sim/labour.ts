@@ -36,8 +36,13 @@ export function labourActivities<Execution>(workshop: Workshop<Execution>): read
         workshop.endUntold(execution);
       }
       const park = manner === "ask";
-      if (failures < 0) throw new ApplicationFailure(`no ${label}`, park ? { park } : { nonRetryable: true });
-      if (count <= failures) throw new ApplicationFailure(`not yet ${label}`, { park });
+      const type = manner === "locked" ? { type: "Locked" } : {};
+      if (failures < 0)
+        throw new ApplicationFailure(`no ${label}`, {
+          ...type,
+          ...(park ? { park } : { nonRetryable: true }),
+        });
+      if (count <= failures) throw new ApplicationFailure(`not yet ${label}`, { ...type, park });
       return label;
     } finally {
       workshop.end(execution);

@@ -1,3 +1,4 @@
+import type { RetryPolicy } from "../src/core/retry.ts";
 import type { Program, Statement } from "../test/replay/program.ts";
 import type { Dice } from "./dice.ts";
 
@@ -53,5 +54,15 @@ function park(statement: Labour, dice: Dice): Labour {
   });
   const isPlain = !/^(hang|beat|stubborn) /.test(label);
   if (!isPlain || dice.chance(0.4)) return ofPolicy();
+  // The policy says of the type of a failure what is to become of it.
+  if (dice.chance(0.4)) {
+    const types = dice.pick<RetryPolicy>([
+      { park: ["Locked"] },
+      { park: ["Locked"] },
+      { park: ["Shut"], nonRetryable: ["Locked"] },
+    ]);
+    const retry = { maxAttempts: 3, ...options.retry, ...types };
+    return { ...statement, label: `locked ${label}`, failures: more, options: { ...options, retry } };
+  }
   return { ...statement, label: `ask ${label}`, failures: more };
 }

@@ -1342,6 +1342,19 @@ let latestMs = 0;`,
     ],
   },
   {
+    name: "type-that-parks-unread",
+    claim: "A failure of a type that its policy parks is tried again, or final, as the failure itself says.",
+    invariants: [60],
+    within: 10,
+    edits: [
+      edit(
+        "core/retry.ts",
+        'if (failure.park === true || isIn(retry?.park)) return "park";',
+        'if (failure.park === true) return "park";',
+      ),
+    ],
+  },
+  {
     name: "resumed-and-left",
     claim: "Nobody looks at an activity that was resumed.",
     invariants: [29, 60],
@@ -1651,6 +1664,15 @@ let latestMs = 0;`,
     within: 30,
     isOfSchedules: true,
     edits: [edit("engine/schedules.ts", "if (!isWanted(schedule)) return undefined;", "return undefined;")],
+  },
+  {
+    name: "pause-of-no-effect-forgotten",
+    claim:
+      "A pause of a schedule that is paused, or a resume of one that is not, is not recorded, and so not known again.",
+    invariants: [3],
+    within: 30,
+    isOfSchedules: true,
+    edits: [edit("engine/schedules.ts", "return requestId === undefined;", "return requestId !== null;")],
   },
   {
     name: "window-ignored",

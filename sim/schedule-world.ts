@@ -17,6 +17,8 @@ import type { Rule } from "./schedule-times.ts";
 
 const minuteMs = 60_000;
 const jitterMsMax = 5 * minuteMs;
+/** Of so many calls copies may come late. */
+const lateMax = 20;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 const startAtMs = Date.UTC(2026, 0, 1);
@@ -75,6 +77,8 @@ class ScheduleWorld {
   readonly #counts = new Map<string, number>();
   readonly #inner: Store;
   readonly #schedules = new Map<string, ScheduleHandle>();
+  /** Calls that were answered, by the schedule. */
+  readonly #answered = new Map<string, readonly (() => Promise<boolean>)[]>();
   readonly #asked = new Map<string, Asked>();
   #engine: TestEngine | undefined;
   #token: OwnerToken | undefined;
@@ -251,10 +255,26 @@ class ScheduleWorld {
     const schedule = scheduleId === undefined ? undefined : this.#schedules.get(scheduleId);
     if (schedule === undefined) return;
     const requestId = this.#requestId();
-    await this.#ask(() => work(schedule, requestId));
+    const call = async (): Promise<boolean> => {
+      const answer = await this.#ask(async () => {
+        await work(schedule, requestId);
+        return "answered" as const;
+      });
+      return answer !== undefined;
+    };
+    const isAnswered = await call();
     this.#note(verb);
-    // Asked again by somebody who has not heard: nothing more happens.
-    if (this.#dice.chance(0.2)) await this.#ask(() => work(schedule, requestId));
+    if (isAnswered && this.#oracle.answerTo(requestId) === undefined)
+      throw new SimulationFailure(`acknowledged-${verb}`, `${requestId} is not on disk`);
+    // Asked again by somebody who has not heard, or by a copy that was long under way: nothing more happens.
+    if (this.#dice.chance(0.2)) await call();
+    const { scheduleId: id } = schedule;
+    const answered = this.#answered.get(id) ?? [];
+    if (answered.length > 0 && this.#dice.chance(0.2)) {
+      await this.#dice.pick(answered)();
+      this.#note("late copy of a call");
+    }
+    if (isAnswered) this.#answered.set(id, [...answered, call].slice(-lateMax));
   }
 
   #rule(): { readonly rule: Rule; readonly times: ScheduleTimes } {
@@ -354,5 +374,7 @@ class ScheduleWorld {
   async #delete(scheduleId: string): Promise<void> {
     await this.#on(scheduleId, "delete", (schedule, requestId) => schedule.delete({ requestId }));
     this.#schedules.delete(scheduleId);
+    // Another one of that id knows nothing of them.
+    this.#answered.delete(scheduleId);
   }
 }

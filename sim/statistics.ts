@@ -64,6 +64,7 @@ export const sometimes = [
   "activity parked",
   "activity parked by a time-out",
   "activity parked by its policy",
+  "activity parked for the type of its failure",
   "parked activity tried again",
   "parked activity tried again under another owner",
   "parked activity given a result",

@@ -1,6 +1,8 @@
 import type { Payload } from "./payload.ts";
 import { fromPayload, messageOf, toPayload } from "./payload.ts";
 import { isAionError } from "./errors.ts";
+import type { OptionNames } from "./options.ts";
+import { demandKnownOptions } from "./options.ts";
 import { encodedMessageOf, isEncodedValue } from "./payload-codec.ts";
 
 /**
@@ -73,7 +75,18 @@ export interface ApplicationFailureOptions {
   readonly cause?: unknown;
 }
 
-/** Thrown by user code, in activities and workflows, to fail with a type, details, or for good. */
+const applicationFailureNames: OptionNames<ApplicationFailureOptions> = {
+  type: true,
+  nonRetryable: true,
+  park: true,
+  details: true,
+  cause: true,
+};
+
+/**
+ * Thrown by user code, in activities and workflows, to fail with a type, details, or for good. Error: `invalid_argument` (an option that is
+ * none; it tells the message, too).
+ */
 export class ApplicationFailure extends BrandedFailure {
   readonly kind = "application" as const;
   readonly type: string;
@@ -83,6 +96,7 @@ export class ApplicationFailure extends BrandedFailure {
 
   constructor(message: string, options: ApplicationFailureOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    demandKnownOptions(options, applicationFailureNames, `the failure ${JSON.stringify(message)}`);
     this.name = "ApplicationFailure";
     this.type = options.type ?? "Error";
     this.nonRetryable = options.nonRetryable ?? false;

@@ -10,6 +10,7 @@ import { Server } from "../../src/server/index.ts";
 import { TestEngine } from "../../src/testing/index.ts";
 import { Worker } from "../../src/worker/index.ts";
 import {
+  ApplicationFailure,
   activity,
   child,
   isFailure,
@@ -105,7 +106,7 @@ const calls: Readonly<Record<string, readonly [typo: string, meant: string, () =
   "RunHandle.reset": ["to", "toSeq", () => handle.reset(misspelled({ to: 5 }))],
   "RunHandle.fork": ["signal", "signals", () => handle.fork("copy", misspelled({ signal: "carry" }))],
   "RunHandle.result": ["timeoutMs", "timeout", () => handle.result(misspelled({ timeoutMs: 5 }))],
-  "RunHandle.describe": "none",
+  "RunHandle.describe": ["signal", "abortSignal", () => handle.describe(misspelled({ signal: 1 }))],
   "RunHandle.history": ["from", "fromSeq", () => first(handle.history(misspelled({ from: 5 })))],
   "RunHandle.follow": ["signal", "abortSignal", () => first(handle.follow(misspelled({ signal: 1 })))],
   "RunHandle.logs": ["afterSeq", "after", () => first(handle.logs(misspelled({ afterSeq: "5" })))],
@@ -156,6 +157,8 @@ describe("an option that is unknown is refused", () => {
       "workflowId",
       () => new Client({ url: "http://127.0.0.1:1" }).start(idle, undefined, misspelled({ workflowId: "a" })),
     ],
+    ["count", "timeout", () => client.count({}, misspelled({ timeout: "1s" }))],
+    ["failure", "nonRetriable", () => new ApplicationFailure("no", misspelled({ nonRetriable: true }))],
     ["resumeActivity", "activityType", () => handle.resumeActivity(misspelled({ activityType: "charge" }))],
     ["reset", "to", () => handle.reset(misspelled({ to: 5 }))],
     ["fork", "runId", () => handle.fork("copy", misspelled({ runId: "r" }))],
