@@ -232,6 +232,34 @@ describe("the keys of an issuer", () => {
     expect((await prove(token)).principal.subject).toBe("jwt:ann");
   });
 
+  it("that come without end are not read to the end of the memory", async () => {
+    let bytesLeft = 64 * 1024 * 1024;
+    const chunk = Buffer.alloc(64 * 1024, " ");
+    const answered = Promise.withResolvers<void>();
+    const endless = createServer((_request, response) => {
+      response.once("close", () => answered.resolve());
+      const write = (): void => {
+        while (bytesLeft > 0) {
+          bytesLeft -= chunk.length;
+          if (!response.write(chunk)) return;
+        }
+        response.end();
+      };
+      response.on("drain", write);
+      write();
+    });
+    await new Promise<void>((resolve) => endless.listen(0, "127.0.0.1", resolve));
+    const { port } = endless.address() as { port: number };
+    const prove = prover(`http://127.0.0.1:${port}/jwks`);
+    await expect(prove(await sign())).rejects.toMatchObject({
+      code: "identity_unavailable",
+      message: expect.stringContaining("more than 1048576 bytes"),
+    });
+    await answered.promise;
+    expect(bytesLeft).toBeGreaterThan(0);
+    endless.close();
+  });
+
   it("that were had before count on, though somebody shows a token of another while they are not to be had", async () => {
     let isThere = true;
     const { url } = await serveKeys(async () => (isThere ? await keySet(["one", pair]) : undefined));

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify } from "jose";
-import type { JSONWebKeySet, JWTPayload, JWTVerifyGetKey } from "jose";
+import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, jwtVerify } from "jose";
+import type { FetchImplementation, JSONWebKeySet, JWTPayload, JWTVerifyGetKey } from "jose";
 import type { Grant } from "../client/access.ts";
 import type { Duration } from "../core/duration.ts";
 import { parseDuration } from "../core/duration.ts";
@@ -60,6 +60,8 @@ const provenMax = 10_000;
 const pauseMs = 5_000;
 const fetchTimeoutMs = 5_000;
 const fileLookMs = 1_000;
+/** A thousand keys, and more. */
+const keySetBytesMax = 1024 * 1024;
 
 /**
  * Tells callers by tokens. A token that was checked is known for a minute, so that a caller with many calls costs one signature.
@@ -200,13 +202,27 @@ function toKeys(jwks: string, now: () => number): TokenKeys {
     throw invalid(
       `the keys of tokens are not to be had from ${jwks}: anybody on the way could put in his own`,
     );
-  const remote = createRemoteJWKSet(url, { timeoutDuration: fetchTimeoutMs });
+  const remote = createRemoteJWKSet(url, { timeoutDuration: fetchTimeoutMs, [customFetch]: fetchBounded });
   const held = (): JWTVerifyGetKey | undefined => {
     const known = remote.fresh ? remote.jwks() : undefined;
     return known === undefined ? undefined : createLocalJWKSet(known);
   };
   return Object.assign((...of: Parameters<JWTVerifyGetKey>) => remote(...of), { held });
 }
+
+/** An answer without end would fill the memory in the time that it may take, and parsing a large one would hold up everybody. */
+const fetchBounded: FetchImplementation = async (url, options) => {
+  const { body, status } = await fetch(url, options);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of (body ?? []) as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    // Leaving the loop hangs up.
+    if (bytes > keySetBytesMax) throw new Error(`the key set has more than ${keySetBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return new Response(bytes === 0 ? null : Buffer.concat(chunks), { status });
+};
 
 /** Read again when it changes. While it is being written those that it had count. */
 function fileKeys(file: string, now: () => number): TokenKeys {

@@ -348,8 +348,8 @@ export const errorTable = {
   worker_refused: {
     kind: "usage",
     cause:
-      "The engine does not take this worker: it speaks another version of the protocol, or sent what no worker may.",
-    hint: "The message says what. Use a worker of the version of the engine.",
+      "The engine does not take this worker: what it shows does not hold, or not for its task queues; it speaks another version of the protocol, or sent what no worker may.",
+    hint: "The message says what. Use a key or a token that holds and may `work` on its task queues, and a worker of the version of the engine. A `token` that is a function is asked again, and goes on.",
   },
   no_owner: {
     kind: "unavailable",

@@ -5,7 +5,7 @@ import type { RunAddress, Service } from "../client/service.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
 import { errorToJson, toAionError } from "./errors.ts";
-import type { HttpMeter, ReaderMeter } from "./http-meter.ts";
+import type { HttpMeter } from "./http-meter.ts";
 import { readQuery } from "./operations.ts";
 import type { JsonSchema } from "./operations.ts";
 import { feedFields, parseRequest, toFeedFilter } from "./requests.ts";
@@ -94,14 +94,15 @@ export function pagesOf(
 ): AsyncGenerator<StreamPage, void, undefined> {
   const pages =
     kind === "run" ? runPages(service, fields, abortSignal) : feedPages(service, fields, abortSignal);
-  return meter === undefined ? pages : meteredPages(pages, meter.reader(kind));
+  return meter === undefined ? pages : meteredPages(pages, { meter, kind });
 }
 
-/** A page is taken when the next one is asked for. */
+/** A page is taken when the next one is asked for. Who is refused before he has asked for the first one is no reader. */
 async function* meteredPages(
   pages: AsyncGenerator<StreamPage, void, undefined>,
-  reader: ReaderMeter,
+  { meter, kind }: { readonly meter: HttpMeter; readonly kind: StreamRequest["kind"] },
 ): AsyncGenerator<StreamPage, void, undefined> {
+  const reader = meter.reader(kind);
   try {
     for await (const page of pages) {
       reader.offered();

@@ -6,7 +6,7 @@ export type Transport = "http" | "rpc" | "websocket";
 export type StreamKind = "run" | "feed";
 
 /** How far the reader of one stream has come. */
-export interface ReaderMeter {
+interface ReaderMeter {
   /** A page is there for it. */
   offered(): void;
   /** It has taken the page. `latestAt`: when the last event in it was recorded. */

@@ -124,6 +124,7 @@ export class Server {
   /** Where it answers. */
   readonly url: string;
   readonly #listener: NetServer;
+  readonly #secure: TlsListener | undefined;
   readonly #answers: HttpAnswers;
   readonly #namespaces: Namespaces;
   readonly #closeRest: () => Promise<void>;
@@ -132,12 +133,14 @@ export class Server {
   private constructor(of: {
     readonly url: string;
     readonly listener: NetServer;
+    readonly secure: TlsListener | undefined;
     readonly answers: HttpAnswers;
     readonly namespaces: Namespaces;
     readonly closeRest: () => Promise<void>;
   }) {
     this.url = of.url;
     this.#listener = of.listener;
+    this.#secure = of.secure;
     this.#answers = of.answers;
     this.#namespaces = of.namespaces;
     this.#closeRest = of.closeRest;
@@ -240,7 +243,7 @@ export class Server {
       for (const stop of stopMeters) stop();
       await close();
     };
-    const server = new Server({ url, listener, answers, namespaces, closeRest });
+    const server = new Server({ url, listener, secure, answers, namespaces, closeRest });
     stopMeters.push(meterState(meter, namespaces, () => isReady && server.#closing === undefined));
     try {
       await namespaces.open(names);
@@ -270,6 +273,7 @@ export class Server {
   async #close(drainMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
     await this.#answers.close();
+    this.#secure?.close();
     await this.#namespaces.close(drainMs);
     await closed;
     await this.#closeRest();

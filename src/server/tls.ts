@@ -1,4 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
+import { createServer as createNetServer } from "node:net";
+import type { Server as NetServer, Socket } from "node:net";
 import { createSecureContext, createServer } from "node:tls";
 import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
 import { AionError } from "../core/errors.ts";
@@ -25,44 +27,70 @@ const optionNames: OptionNames<TlsOptions> = {
   clientCertificates: true,
 };
 const lookMs = 10_000;
-const handshakeTimeoutMs = 10_000;
+const handshakeTimeoutMsDefault = 10_000;
 
 /**
  * Connections over TLS 1.2 or later, once both sides are known; HTTP/2 or HTTP/1.1 as the caller would rather.
  *
- * Law: nobody is known by a certificate for longer than its authority is trusted.
+ * Laws: nobody is known by a certificate for longer than its authority is trusted. Nobody is connected for longer than the time-out
+ * without having shaken hands.
  */
 export class TlsListener {
-  readonly server: TlsServer;
+  readonly server: NetServer;
   readonly #options: TlsOptions;
   readonly #log: Log;
+  readonly #take: (caller: TLSSocket) => void;
+  readonly #handshakeTimeoutMs: number;
   readonly #timer: NodeJS.Timeout;
+  /** All that there are, those amid their handshakes too. */
+  readonly #connections = new Set<Socket>();
   /** Who has shown a certificate, and is connected. */
   readonly #callers = new Set<TLSSocket>();
   #stamp: string;
   #authorities: string | undefined;
+  /** Shakes hands with who comes from now on, by the files that were read last. */
+  #handshakes: TlsServer;
 
   /** Error: `invalid_argument` (the files). */
-  constructor(options: TlsOptions, log: Log, take: (caller: TLSSocket) => void) {
+  constructor(
+    options: TlsOptions,
+    log: Log,
+    take: (caller: TLSSocket) => void,
+    handshakeTimeoutMs = handshakeTimeoutMsDefault,
+  ) {
     demandKnownOptions(options, optionNames, "the TLS of a server");
     this.#options = options;
     this.#log = log;
+    this.#take = take;
+    this.#handshakeTimeoutMs = handshakeTimeoutMs;
     this.#stamp = stampOf(options);
-    const { clientCa, clientCertificates = "optional" } = options;
     const files = readFiles(options);
     this.#authorities = files.ca?.toString();
-    this.server = createServer(
+    this.#handshakes = this.#toHandshakes(files);
+    this.server = createNetServer((connection) => {
+      this.#connections.add(connection);
+      connection.once("close", () => this.#connections.delete(connection));
+      this.#handshakes.emit("connection", connection);
+    });
+    this.#timer = setInterval(() => this.look(), lookMs).unref();
+  }
+
+  #toHandshakes(files: SecureContextOptions): TlsServer {
+    const { clientCa, clientCertificates = "optional" } = this.#options;
+    const authorities = files.ca?.toString();
+    const handshakes = createServer(
       {
         ...files,
         ALPNProtocols: ["h2", "http/1.1"],
-        handshakeTimeout: handshakeTimeoutMs,
+        handshakeTimeout: this.#handshakeTimeoutMs,
         requestCert: clientCa !== undefined,
         rejectUnauthorized: clientCa !== undefined && clientCertificates === "required",
       },
       (caller) => {
         // One who shows a certificate means to be known by it: he is not to be taken for somebody without.
         const isShown = caller.getPeerX509Certificate() !== undefined;
-        if (isShown && !caller.authorized) {
+        // Who began before the authorities were others was asked for those of before.
+        if (isShown && !(caller.authorized && authorities === this.#authorities)) {
           caller.destroy();
           return;
         }
@@ -70,10 +98,12 @@ export class TlsListener {
           this.#callers.add(caller);
           caller.once("close", () => this.#callers.delete(caller));
         }
-        take(caller);
+        this.#take(caller);
       },
     );
-    this.#timer = setInterval(() => this.look(), lookMs).unref();
+    // Of one who takes too long Node only tells.
+    handshakes.on("tlsClientError", (_error, caller) => caller.destroy());
+    return handshakes;
   }
 
   /** Takes the files that are there now, if they are others. What cannot be used leaves those of before. */
@@ -83,7 +113,7 @@ export class TlsListener {
     this.#stamp = stamp;
     try {
       const files = readFiles(this.#options);
-      this.server.setSecureContext(files);
+      this.#handshakes = this.#toHandshakes(files);
       this.#log("info", "the certificates were read again");
       const authorities = files.ca?.toString();
       if (authorities === this.#authorities) return;
@@ -97,8 +127,10 @@ export class TlsListener {
     }
   }
 
+  /** Disconnects whoever is left: those amid their handshakes are known to nobody else. */
   close(): void {
     clearInterval(this.#timer);
+    for (const connection of this.#connections) connection.destroy();
   }
 }
 

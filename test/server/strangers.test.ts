@@ -10,7 +10,7 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { KeyStore } from "../../src/auth/key-store.ts";
 import { createKey, readAudit } from "../../src/client/access.ts";
 import { WorkflowService } from "../../src/http/gen/aion/v1/workflows_pb.ts";
@@ -200,6 +200,28 @@ it("keeps no reader of events whose request was for the head alone", async () =>
     expect((await callHttp(of, "HEAD", "/v1/namespaces/default/workflows/head/events")).status).toBe(200);
   const { body } = await callHttp(of, "GET", "/metrics");
   expect(body).toMatch(/^aion_streams\{stream="run"\} 0$/m);
+});
+
+it("keeps no reader of events that was one too many", async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), "aion-streams-"));
+  const log = (): void => undefined;
+  await using one = await Server.open({ data: directory, port: 0, streamsPerCallerMax: 1, log });
+  const events = `${one.url}/v1/namespaces/default/events`;
+  const over = new AbortController();
+  onTestFinished(() => {
+    over.abort();
+    rmSync(directory, { recursive: true });
+  });
+  expect((await fetch(events, { signal: over.signal })).status).toBe(200);
+  expect((await fetch(events)).status).toBe(429);
+  const socket = new WebSocket(events.replace("http:", "ws:"));
+  await new Promise((resolve) => socket.addEventListener("error", resolve));
+  const rpc = createClient(WorkflowService, createGrpcTransport({ baseUrl: one.url }));
+  await expect(rpc.watch({})[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: Code.ResourceExhausted,
+  });
+  const { body } = await callHttp({ url: one.url }, "GET", "/metrics");
+  expect(body).toMatch(/^aion_streams\{stream="feed"\} 1$/m);
 });
 
 it("lets no connection of a worker wait that says not who it is", async () => {

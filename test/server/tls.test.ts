@@ -1,6 +1,8 @@
 /** The server over TLS, and callers that are known by their certificates. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,7 +10,7 @@ import { connect as connectTls } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import type { CertificateRule } from "../../src/auth/certificates.ts";
 import { certificateProver } from "../../src/auth/certificates.ts";
@@ -195,6 +197,47 @@ describe("a server with TLS", () => {
   });
 });
 
+describe("who is connected and does not shake hands", () => {
+  /** Resolves when the other side has hung up. */
+  const hangsUp = (port: number): { readonly connected: Promise<void>; readonly over: Promise<void> } => {
+    const caller = connect({ host: "127.0.0.1", port }).on("error", () => undefined);
+    caller.resume();
+    return {
+      connected: new Promise((resolve) => caller.once("connect", () => resolve())),
+      over: new Promise((resolve) => caller.once("close", () => resolve())),
+    };
+  };
+
+  it("is disconnected when that has taken too long", async () => {
+    const listener = new TlsListener(
+      server,
+      () => undefined,
+      () => undefined,
+      50,
+    );
+    await new Promise<void>((resolve) => listener.server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      listener.close();
+      listener.server.close();
+    });
+    const { over } = hangsUp((listener.server.address() as AddressInfo).port);
+    await expect(over).resolves.toBeUndefined();
+  });
+
+  it("does not keep the server from stopping", async () => {
+    const one = await serve();
+    const { connected, over } = hangsUp(Number(new URL(one.url).port));
+    await connected;
+    // Of another one, behind it, the server has heard when it answers.
+    expect(await clientOf(one.url, ann).count()).toBe(0);
+    const startedAt = performance.now();
+    await one.close({ drain: 0 });
+    await over;
+    // Not only when the time for it was over, which is ten seconds.
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
+  });
+});
+
 describe("a caller with a certificate", () => {
   it("may do what its name may, over each transport", async () => {
     const { url } = await serve();
@@ -280,6 +323,69 @@ describe("a caller with a certificate", () => {
     listener.close();
     listener.server.close();
   });
+
+  it.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "is not let in by an authority of before that was changed amid its handshake (%s)",
+    async (version) => {
+      const clientCa = path.join(data, "callers.pem");
+      const put = ({ ca: from }: Authority, at: number): void => {
+        copyFileSync(from, clientCa);
+        utimesSync(clientCa, at, at);
+      };
+      put(ours, 1_000);
+      let takenCount = 0;
+      const listener = new TlsListener(
+        { ...server, clientCa },
+        () => undefined,
+        (caller) => {
+          takenCount += 1;
+          caller.on("error", () => undefined);
+          caller.destroy();
+        },
+      );
+      const listen = async (one: NetServer): Promise<number> => {
+        await new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve));
+        return (one.address() as AddressInfo).port;
+      };
+      const port = await listen(listener.server);
+      // Holds back what shows the certificate: all that the caller says when the server has answered.
+      const [shown, over] = [Promise.withResolvers<() => void>(), Promise.withResolvers<void>()];
+      const between = createServer((caller) => {
+        const onward = connect({ host: "127.0.0.1", port });
+        let isAnswered = false;
+        caller.on("data", (bytes: Buffer) => {
+          if (isAnswered) shown.resolve(() => onward.write(bytes));
+          else onward.write(bytes);
+        });
+        onward.on("data", (bytes: Buffer) => {
+          isAnswered = true;
+          caller.write(bytes);
+        });
+        onward.on("error", () => undefined);
+        onward.once("close", () => over.resolve());
+      });
+      const caller = connectTls({
+        host: "127.0.0.1",
+        port: await listen(between),
+        rejectUnauthorized: false,
+        minVersion: version,
+        maxVersion: version,
+        ...contents(ann),
+      });
+      caller.on("error", () => undefined);
+
+      const goOn = await shown.promise;
+      put(theirs, 2_000);
+      listener.look();
+      goOn();
+      await over.promise;
+      expect(takenCount).toBe(0);
+      caller.destroy();
+      between.close();
+      listener.close();
+      listener.server.close();
+    },
+  );
 
   it("is needed for a connection where it is required", async () => {
     const { url } = await serve({
