@@ -1,3 +1,4 @@
+import { copyFileSync, existsSync } from "node:fs";
 import type { Event } from "../../src/core/event.ts";
 import { isAionError } from "../../src/core/errors.ts";
 import { isTerminal, projectStatus } from "../../src/core/status.ts";
@@ -305,6 +306,12 @@ export class Audit {
       }
     }
   }
+}
+
+/** As it is on the disk in this moment, if nobody writes. */
+export function copyStore(from: string, to: string): void {
+  for (const suffix of ["", "-wal", "-journal"])
+    if (existsSync(`${from}${suffix}`)) copyFileSync(`${from}${suffix}`, `${to}${suffix}`);
 }
 
 /** Through a connection of its own, as the command line does it. */

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Audit } from "./audit.ts";
+import { Audit, copyStore } from "./audit.ts";
 import type { DiskCall, DiskFault } from "./disk-fault.ts";
 import { DiskControl, buildDiskFault } from "./disk-fault.ts";
 import { Life } from "./life.ts";
@@ -139,8 +139,9 @@ async function failOnce(tally: Tally, of: Case, library: string): Promise<string
   await inFolder(tally, async (folder) => {
     const store = path.join(folder, "store.db");
     const audit = new Audit();
+    const firstSaid = isInRecovery ? await dieFirst(store, folder, library) : [];
     if (isInRecovery) {
-      audit.hear(await dieFirst(store, folder, library));
+      audit.hear(firstSaid);
       await audit.check(store);
     }
     const control = new DiskControl(path.join(folder, "control"));
@@ -149,12 +150,18 @@ async function failOnce(tally: Tally, of: Case, library: string): Promise<string
     const life = new Life({ path: store, script, folder, name: "faulty", disk: { library, control } });
     const stop = new AbortController();
     const mending = isForEver && (error === "ENOSPC" || call === "read");
-    const mended = mending ? mend(control, stop.signal, () => life.said()) : undefined;
+    const frozen = path.join(folder, "frozen.db");
+    const mended = mending ? mend({ control, signal: stop.signal, life, store, frozen }) : undefined;
     const death = await life.ended;
     stop.abort();
-    const early = (await mended) ?? 0;
-    if (call === "write" && early > 0)
-      audit.violations.push(`${early} acknowledgements while nothing could be written`);
+    const meanwhile = await mended;
+    if (call === "write" && meanwhile !== undefined) {
+      // Nothing could be written: what was acknowledged by then was on the file.
+      const held = new Audit();
+      held.hear([...firstSaid, ...meanwhile]);
+      if (held.auditedCount > 0) await held.check(frozen);
+      audit.violations.push(...held.violations.map((what) => `while nothing could be written: ${what}`));
+    }
     const said = life.said();
     const complaints = life.complaints();
     tally.cycles += 1;
@@ -188,21 +195,22 @@ async function failOnce(tally: Tally, of: Case, library: string): Promise<string
   return ending;
 }
 
-/** The fault stays for a while after its first hit. Returns how much was acknowledged meanwhile. */
-async function mend(control: DiskControl, signal: AbortSignal, said: () => readonly Said[]): Promise<number> {
+/** The fault stays for a while after its first hit. Returns what was said by then, when `frozen` holds the file. */
+async function mend(of: {
+  readonly control: DiskControl;
+  readonly signal: AbortSignal;
+  readonly life: Life;
+  readonly store: string;
+  readonly frozen: string;
+}): Promise<readonly Said[] | undefined> {
+  const { control, signal, life, store, frozen } = of;
   while (control.hits === 0 && !signal.aborted) await delay(5);
-  if (signal.aborted) return 0;
-  // What was on its way to be said when it began has been said by then.
-  await delay(50);
-  const before = countAcknowledged(said());
-  await delay(150);
-  const during = countAcknowledged(said());
+  if (signal.aborted) return undefined;
+  await delay(200);
+  const said = life.said();
+  copyStore(store, frozen);
   control.mend();
-  return during - before;
-}
-
-function countAcknowledged(said: readonly Said[]): number {
-  return said.filter((what) => ["started", "signalled", "cancelled", "ran"].includes(what.said)).length;
+  return said;
 }
 
 function endingOf(said: readonly Said[]): string {

@@ -1,9 +1,8 @@
-import { copyFileSync, existsSync } from "node:fs";
 import path from "node:path";
 import { Engine } from "aion";
 import { auditDeployments } from "../store/deploy-process.ts";
 import { openSqliteStore } from "../../src/store/sqlite/store.ts";
-import { Audit } from "./audit.ts";
+import { Audit, copyStore } from "./audit.ts";
 import type { DiskFault, Recorded } from "./disk-fault.ts";
 import { DiskControl, buildDiskFault, readRecord } from "./disk-fault.ts";
 import { DiskModel } from "./disk-model.ts";
@@ -124,7 +123,7 @@ async function cutDeploys(
       const wrong = await auditDeployments(rebuilt, last, stepBytes).catch((error: unknown) => [
         String(error),
       ]);
-      if (wrong.length > 0) keep(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
+      if (wrong.length > 0) copyStore(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
       found.push(
         ...wrong.map((what) => `cut at record ${index} of ${records.length}, choice ${choice}: ${what}`),
       );
@@ -219,7 +218,7 @@ async function cutAlong(
       await recover(rebuilt, audit);
       if (cuts % carryOnStep === 0) await carryOn(rebuilt, audit, script);
       tally.audited += audit.auditedCount;
-      if (audit.violations.length > 0) keep(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
+      if (audit.violations.length > 0) copyStore(rebuilt, path.join(folder, `cut-${index}-${choice}.db`));
       found.push(
         ...audit.violations.map(
           (what) => `cut at record ${index} of ${records.length}, choice ${choice}: ${what}`,
@@ -269,9 +268,4 @@ async function carryOn(store: string, audit: Audit, script: Script): Promise<voi
   } catch (error) {
     audit.violations.push(`carried on: ${String(error)}`);
   }
-}
-
-function keep(from: string, to: string): void {
-  for (const suffix of ["", "-wal", "-journal"])
-    if (existsSync(`${from}${suffix}`)) copyFileSync(`${from}${suffix}`, `${to}${suffix}`);
 }
