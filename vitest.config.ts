@@ -36,6 +36,8 @@ export default defineConfig({
     // Generous, for a loaded machine: a time-out here means hung, never slow.
     testTimeout: 300_000,
     expect: { poll: { timeout: 60_000 } },
+    // What was found is said in full: some of it cannot be found a second time.
+    chaiConfig: { truncateThreshold: 4_000 },
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
     allowOnly: false,

@@ -150,7 +150,12 @@ export function answerHttp(options: HttpOptions): HttpAnswers {
       for (const caller of undecided) caller.destroy();
       first.closeIdleConnections();
       const farewells = [...sessions].map(
-        (session) => new Promise<void>((resolve) => session.close(resolve)),
+        (session) =>
+          new Promise<void>((resolve) => {
+            // One that is about to end already does not call back.
+            session.once("close", resolve);
+            session.close();
+          }),
       );
       const timeout = Promise.withResolvers<void>();
       const timer = setTimeout(timeout.resolve, drainTimeoutMs);

@@ -424,11 +424,9 @@ describe("a store that is not well", () => {
     const holder = new DatabaseSync(test.file);
     try {
       holder.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; PRAGMA user_version = 2");
-      const startedAt = performance.now();
       const report = await examine();
       expect(find(report, "store")).toMatchObject({ status: "failed" });
       expect(find(report, "store").message).toMatch(/locked|did not answer/);
-      expect(performance.now() - startedAt).toBeLessThan(30_000);
     } finally {
       holder.close();
     }

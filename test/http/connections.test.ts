@@ -4,7 +4,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { Socket, connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { AionError } from "../../src/core/errors.ts";
 import { peerOf } from "../../src/http/peer.ts";
 import { serve } from "./serve.ts";
@@ -39,6 +39,24 @@ describe("a connection of HTTP/2", () => {
     await answered;
     stream.resume();
     await once(session, "close");
+  });
+
+  it("that is just ending keeps nobody from stopping", async () => {
+    const { url, close } = await serve({ list: async () => ({ runs: [] }) }, { idleTimeoutMs: 100 });
+    const session = connectHttp2(url);
+    session.request({ ":path": "/v1/namespaces/default/workflows" }).resume();
+    await once(session, "close");
+    let isCut = false;
+    const wait = globalThis.setTimeout;
+    vi.spyOn(globalThis, "setTimeout").mockImplementation((act: () => void, ms?: number) =>
+      wait(() => {
+        // That is how long calls that are under way are waited for.
+        isCut ||= ms === 5_000;
+        act();
+      }, ms),
+    );
+    await close();
+    expect(isCut).toBe(false);
   });
 });
 

@@ -162,21 +162,22 @@ const opens: readonly (readonly [string, Open])[] = [
 
 describe.each(opens)("%s", (_what, open) => {
   it("ends when the key expires", async () => {
-    const key = await makeKey(1_500);
+    const key = await makeKey(3_000);
     const { over } = await open(key.token);
-    const begun = performance.now();
     expect(await over).toBe("unauthenticated");
-    expect(performance.now() - begun).toBeLessThan(3_500);
   });
 
   it("ends at once when the key is revoked", async () => {
     const key = await makeKey();
     const { over } = await open(key.token);
-    const begun = performance.now();
+    const how: string[] = [];
+    const noticed = over.then((why) => how.push(why));
     await revokeKey({ url: server.url, token }, key.key.id);
-    expect(await over).toBe("unauthenticated");
-    // Sooner than by looking whether keys hold, which is once a second.
-    expect(performance.now() - begun).toBeLessThan(900);
+    // By the time of a few calls more; looking whether keys hold, once a second, takes hundreds.
+    for (let count = 0; count < 50 && how.length === 0; count += 1)
+      await callHttp({ url: server.url }, "GET", "/health/live");
+    expect(how).toEqual(["unauthenticated"]);
+    await noticed;
   });
 });
 

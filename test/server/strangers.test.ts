@@ -174,7 +174,6 @@ describe("a call of the protocol by a stranger", () => {
 });
 
 it("reads no more than a mebibyte of what is sent to an address that is none", async () => {
-  const before = performance.now();
   const sent = await new Promise<number>((resolve) => {
     let bytes = 0;
     const request = httpRequest(`${server.url}/nowhere`, { method: "POST", agent: false });
@@ -190,7 +189,6 @@ it("reads no more than a mebibyte of what is sent to an address that is none", a
     more();
   });
   expect(sent).toBeLessThan(32 * 1024 * 1024);
-  expect(performance.now() - before).toBeLessThan(10_000);
 });
 
 it("keeps no reader of events whose request was for the head alone", async () => {

@@ -127,13 +127,14 @@ describe.each(ways)("updates of %s code", (way) => {
   it("go on over a restart of the server, while they are waited for", async () => {
     const run = await begin();
     const waiting = run.update("hold", { what: "water", ms: 1_500 }, { updateId: "u" });
-    waiting.catch(() => undefined);
-    await expect.poll(async () => (await run.describe()).pendingUpdates.length).toBe(1);
+    const other = await client.start("tank", undefined, { id: "other" });
+    const tomorrow = other.update("hold", { what: "wine", ms: 172_800_000 });
+    for (const each of [waiting, tomorrow]) each.catch(() => undefined);
+    for (const each of [run, other])
+      await expect.poll(async () => (await each.describe()).pendingUpdates.length).toBe(1);
     const port = Number(new URL(server.url).port);
     // A wait is no reason to keep a server: it ends, and its caller asks the next one.
-    const since = performance.now();
-    await server.close({ drain: 10_000 });
-    expect(performance.now() - since).toBeLessThan(5_000);
+    await server.close({ drain: "1 day" });
     const workflows = await workflowsOf(way);
     server = await Server.open({ data: path.join(data, "data"), port, workflows, log: () => undefined });
     expect(await waiting).toMatchObject({ count: 1 });
