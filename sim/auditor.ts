@@ -614,7 +614,9 @@ export class Auditor {
         const isRecorded = events.some(
           (event) => event.type === "ScheduleSkipped" && event.ordinal === message.ordinal,
         );
-        if (!isRecorded && latest?.isOpen === true) swallowed();
+        // Of a schedule that was deleted, and made anew, it says nothing to the one that is there.
+        const isMeant = this.#openExecution(target)?.split(" ")[0] === message.runId;
+        if (!isRecorded && isMeant) swallowed();
         return;
       }
       case "child-closed": {
