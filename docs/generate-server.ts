@@ -87,7 +87,8 @@ ends when that does.
 - **Certificates**: \`tlsClientCa\` and \`certificates\`. A rule names a certificate by \`CN=…\`, \`DNS:…\`, \`URI:…\` or \`email:…\`, exactly. \`Worker\` has \`tls\`,
   the commands \`--ca\`, \`--cert\` and \`--key\`; \`Client\` takes a \`fetch\` that has them.
 - **TLS** 1.2 and later, HTTP/2 and HTTP/1.1 on the one port. Changed files are taken within ten seconds; when
-  \`tlsClientCa\` changes, callers who have shown a certificate are disconnected, and let in again if its authority is still there. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
+  \`tlsClientCa\` changes, callers who have shown a certificate are disconnected, and let in again if its authority is still there. Who is refused by a certificate has no connection, and stands in the log (one line in ten
+  seconds, however many) instead of the audit. Clients that do not know the authority: \`NODE_EXTRA_CA_CERTS\`, or
   \`--ca\`. Where a proxy ends TLS: \`behindTlsProxy\`.
 - **Web pages** may call if the server has sent them, or if \`origins\` names where they come from.
 - **Failed attempts** are bounded by address (\`failedAttemptsMax\`): above that the answer is \`too_many_attempts\`, 429 with \`Retry-After\`. Who shows

@@ -99,29 +99,48 @@ describe("a token", () => {
     ]);
   });
 
-  it.each<readonly [string, Made]>([
-    ["of another issuer", { claims: { iss: "https://evil.example" } }],
-    ["for somebody else", { claims: { aud: "another" } }],
-    ["for nobody", { claims: { aud: undefined as never } }],
-    ["that has expired", { claims: { exp: Date.UTC(2030, 0, 1) / 1_000 - 31 } }],
-    ["that never expires", { claims: { exp: undefined as never } }],
-    ["that is not yet to be used", { claims: { nbf: Date.UTC(2030, 0, 1) / 1_000 + 31 } }],
-    ["of nobody", { claims: { sub: undefined as never } }],
-    ["of somebody without a name", { claims: { sub: "" } }],
-    ["of a name with a line in it", { claims: { sub: "ann\nroot" } }],
-    ["with grants that are none", { claims: { aion_grants: ["root@*"] } }],
-    ["with grants that are no list", { claims: { aion_grants: "admin@*" } }],
-    ["with one grant that is none", { claims: { aion_grants: ["read@a", 5] } }],
-    ["by a key that is not in the set", { header: { kid: "two" } }],
-  ])("%s does not hold", async (_what, made) => {
+  it.each<readonly [string, Made, string]>([
+    [
+      "of another issuer",
+      { claims: { iss: "https://evil.example" } },
+      'its claim "iss" is not one that is taken here',
+    ],
+    ["for somebody else", { claims: { aud: "another" } }, 'its claim "aud" is not one that is taken here'],
+    ["for nobody", { claims: { aud: undefined as never } }, 'it has no claim "aud"'],
+    ["that has expired", { claims: { exp: Date.UTC(2030, 0, 1) / 1_000 - 31 } }, "it has expired"],
+    ["that never expires", { claims: { exp: undefined as never } }, 'it has no claim "exp"'],
+    [
+      "that is not yet to be used",
+      { claims: { nbf: Date.UTC(2030, 0, 1) / 1_000 + 31 } },
+      "it is not to be used yet",
+    ],
+    ["of nobody", { claims: { sub: undefined as never } }, 'it has no claim "sub"'],
+    ["of somebody without a name", { claims: { sub: "" } }, "the claim sub"],
+    ["of a name with a line in it", { claims: { sub: "ann\nroot" } }, "the claim sub"],
+    ["with grants that are none", { claims: { aion_grants: ["root@*"] } }, "root"],
+    ["with grants that are no list", { claims: { aion_grants: "admin@*" } }, "claims that cannot be used"],
+    ["with one grant that is none", { claims: { aion_grants: ["read@a", 5] } }, "claims that cannot be used"],
+    [
+      "by a key that is not in the set",
+      { header: { kid: "two" } },
+      "none of the issuer's keys has signed it",
+    ],
+  ])("%s does not hold, and is told why", async (_what, made, why) => {
     const prove = prover(await keyFile());
-    await expect(prove(await sign(made))).rejects.toMatchObject({ code: "unauthenticated" });
+    const token = await sign(made);
+    const refusal: unknown = await prove(token).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: "unauthenticated" });
+    expect((refusal as Error).message).toContain(why);
+    // Neither the token nor what this server wants instead.
+    for (const secret of [...token.split("."), issuer])
+      expect((refusal as Error).message).not.toContain(secret);
   });
 
   it("signed by another key, or by none, does not hold", async () => {
     const prove = prover(await keyFile());
     const [head = "", body = "", signature = ""] = (await sign()).split(".");
     const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+    await expect(prove(await sign({ by: other }))).rejects.toThrow("its signature is not right");
     const spki = await exportSPKI(pair.publicKey);
     const hmacHead = encode({ alg: "HS256", kid: "one" });
     const hmac = createHmac("sha256", spki).update(`${hmacHead}.${body}`).digest("base64url");

@@ -98,9 +98,7 @@ export function tokenProver(
       }));
     } catch (error) {
       if (error instanceof AionError) throw error;
-      // What is wrong with it is no secret: whoever has it can read it. The text of it is one.
-      const why = error instanceof errors.JOSEError ? error.code : "it cannot be read";
-      throw unauthenticated(`the token does not hold: ${why}`);
+      throw unauthenticated(`the token does not hold: ${whyNot(error)}`);
     }
     return toChecked(payload);
   };
@@ -175,6 +173,22 @@ export function tokenProver(
 /** With a clock that was set back nothing is. */
 function isWithin(spanMs: number, since: number, now: number): boolean {
   return now >= since && now < since + spanMs;
+}
+
+/** What is wrong with it is no secret: whoever has it can read it. The text of it is one. */
+function whyNot(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return "it has expired";
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    const { claim, reason } = error;
+    if (reason === "missing") return `it has no claim ${JSON.stringify(claim)}`;
+    return claim === "nbf"
+      ? "it is not to be used yet"
+      : `its claim ${JSON.stringify(claim)} is not one that is taken here`;
+  }
+  if (error instanceof errors.JWKSNoMatchingKey) return "none of the issuer's keys has signed it";
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "its signature is not right";
+  if (error instanceof errors.JOSEAlgNotAllowed) return "it is signed by an algorithm that is not taken";
+  return error instanceof errors.JOSEError ? `it cannot be read (${error.code})` : "it cannot be read";
 }
 
 interface Checked {

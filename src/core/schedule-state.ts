@@ -194,7 +194,8 @@ export class ScheduleState {
         return;
       }
       case "ScheduleUpdated": {
-        const { actionsLeft: _left, ...rest } = this.#known;
+        // What has waited has been decided by now; by a clock that was set back since, times of the new rule would seem to have, too.
+        const { actionsLeft: _left, skipUntilAt: _skip, freedAt: _freed, ...rest } = this.#known;
         const { config, input, fromAt, recordedAt } = event;
         this.#snapshot = {
           ...rest,

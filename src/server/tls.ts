@@ -28,6 +28,10 @@ const optionNames: OptionNames<TlsOptions> = {
 };
 const lookMs = 10_000;
 const handshakeTimeoutMsDefault = 10_000;
+/** Refusals are told of once in so long: strangers are not to fill a log. */
+const tellMs = 10_000;
+/** Of who shows none where one is required. */
+const noneShown = "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE";
 
 /**
  * Connections over TLS 1.2 or later, once both sides are known; HTTP/2 or HTTP/1.1 as the caller would rather.
@@ -48,6 +52,9 @@ export class TlsListener {
   readonly #callers = new Set<TLSSocket>();
   #stamp: string;
   #authorities: string | undefined;
+  /** Since it was last told of. */
+  #refusedCount = 0;
+  #toldAt = -Infinity;
   /** Shakes hands with who comes from now on, by the files that were read last. */
   #handshakes: TlsServer;
 
@@ -91,6 +98,7 @@ export class TlsListener {
         const isShown = caller.getPeerX509Certificate() !== undefined;
         // Who began before the authorities were others was asked for those of before.
         if (isShown && !(caller.authorized && authorities === this.#authorities)) {
+          this.#tellRefusal(caller, caller.authorized ? "its authority was withdrawn" : whyUntrusted(caller));
           caller.destroy();
           return;
         }
@@ -101,9 +109,27 @@ export class TlsListener {
         this.#take(caller);
       },
     );
-    // Of one who takes too long Node only tells.
-    handshakes.on("tlsClientError", (_error, caller) => caller.destroy());
+    handshakes.on("tlsClientError", (error: NodeJS.ErrnoException, caller) => {
+      if (error.code === noneShown) this.#tellRefusal(caller, "it shows none");
+      else if (whyUntrusted(caller) !== "") this.#tellRefusal(caller, whyUntrusted(caller));
+      // Of one who takes too long Node only tells.
+      caller.destroy();
+    });
     return handshakes;
+  }
+
+  #tellRefusal({ remoteAddress }: TLSSocket, why: string): void {
+    this.#refusedCount += 1;
+    const now = performance.now();
+    if (now - this.#toldAt < tellMs) return;
+    this.#log("warn", "a caller was refused by its certificate", {
+      // Where one is required Node tells of it when it has hung up, and does not know it any more.
+      ...(remoteAddress === undefined ? {} : { address: remoteAddress }),
+      why,
+      count: this.#refusedCount,
+    });
+    this.#toldAt = now;
+    this.#refusedCount = 0;
   }
 
   /** Takes the files that are there now, if they are others. What cannot be used leaves those of before. */
@@ -132,6 +158,12 @@ export class TlsListener {
     clearInterval(this.#timer);
     for (const connection of this.#connections) connection.destroy();
   }
+}
+
+/** Why a certificate is not trusted, in the words of OpenSSL; empty: it is, or there is none. */
+function whyUntrusted({ authorizationError }: TLSSocket): string {
+  // Node types it as an error, and has a text: https://nodejs.org/api/tls.html#tlssocketauthorizationerror
+  return authorizationError === undefined || authorizationError === null ? "" : String(authorizationError);
 }
 
 function readFiles({ cert, key, clientCa }: TlsOptions): SecureContextOptions {

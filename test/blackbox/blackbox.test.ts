@@ -1,12 +1,10 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Commit } from "aion/store";
 import { foundTrials } from "./found.ts";
 import { generate } from "./generator.ts";
 import { shrink } from "./shrink.ts";
 import type { TrialEnd } from "./trial.ts";
 import { attempt } from "./trial.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const seed = process.env["AION_TEST_SEED"] ?? "1";
 /** How many times as many programs as usual. */

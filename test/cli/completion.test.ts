@@ -63,7 +63,7 @@ function completedOnTerminal(shell: string, setUp: string, lines: readonly strin
     cwd: test.directory,
     input: typed.join("\n"),
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 240_000,
     env: { ...process.env, TERM: "dumb", HISTFILE: "" },
   });
   return stdout

@@ -189,7 +189,7 @@ describe("aion init", () => {
           cwd: test.directory,
           input,
           encoding: "utf8",
-          timeout: 60_000,
+          timeout: 240_000,
           env: { ...process.env, TERM: "dumb", NO_COLOR: "1" },
         });
         return stdout.replaceAll("\r", "");

@@ -163,7 +163,6 @@ describe("with a codec in the client, the worker and the engine", () => {
       for (const tap of taps) expect(wordsIn(tap.bytes(), secrets)).toEqual([]);
       expect(bytesBelow(data).includes("xaes-256-gcm")).toBe(true);
     },
-    30_000,
   );
 
   it("is looked at where plaintext would be: without a codec the same story shows it", async () => {
@@ -184,5 +183,5 @@ describe("with a codec in the client, the worker and the engine", () => {
     expect(secrets.filter((word) => !onDisk.includes(word) && !never.includes(word))).toEqual([]);
     const sent = wordsIn(Buffer.concat(taps.map((tap) => tap.bytes())), secrets);
     expect(secrets.filter((word) => !sent.includes(word))).toEqual([]);
-  }, 30_000);
+  });
 });

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Client } from "aion/client";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { makeOrder } from "../../examples/order-fulfilment/make-orders.ts";
 import { needsApproval, type Order } from "../../examples/order-fulfilment/order.ts";
 import { LedgerEntry, ledgerPath } from "../../examples/order-fulfilment/outside/payment-ledger.ts";
@@ -15,9 +15,6 @@ import { World } from "../../examples/order-fulfilment/world.ts";
 import { scratchDirectory } from "./scratch-directory.ts";
 
 const program = fileURLToPath(new URL("../../examples/order-fulfilment/main.ts", import.meta.url));
-
-// Many processes start and end here, one after the other.
-vi.setConfig({ testTimeout: 120_000 });
 
 interface Started {
   /** Resolves with what `look` finds, looking again and again; rejects when the program ends before. */
@@ -28,7 +25,7 @@ interface Started {
 }
 
 function start(dataDir: string, flags: readonly string[]): Started {
-  const child = spawn(process.execPath, [program, "--plain", "--data", dataDir, ...flags], {
+  const child = spawn(process.execPath, [program, "--plain", "--data", dataDir, "--port", "0", ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

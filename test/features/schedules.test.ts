@@ -252,6 +252,23 @@ describe("a schedule", () => {
     expect(await runs(t, "quick")).toHaveLength(before + 5);
   });
 
+  it("that is changed after the clock was set back skips none of its new times for what was before", async () => {
+    // I-28, I-32
+    await using t = await open();
+    const rule = { every: "1h", overlap: "buffer-one" } as const;
+    const schedule = await t.client.schedules.create("s", slow, "x", rule);
+    await t.skip("150m");
+    // The time that has waited for this end starts now.
+    await finish(t, "s-2026-03-01T01:00:00Z");
+    expect(await startedAt(t, "s")).toEqual([startAt + hour, startAt + 2 * hour]);
+    t.jumpClock(-25 * minute);
+    await schedule.update({ every: "10m" });
+    await finish(t, "s-2026-03-01T02:00:00Z");
+    await t.skip("6m");
+    expect(await startedAt(t, "s")).toEqual([startAt + hour, startAt + 2 * hour, startAt + 130 * minute]);
+    expect(await skipped(t, "s")).toEqual([]);
+  });
+
   it("refuses a request id that was used for another operation, and changes nothing", async () => {
     // I-3
     await using t = await open();

@@ -64,8 +64,8 @@ export async function playOperations(of: PlayOptions): Promise<PlayEnd> {
     const over = (async () => {
       await delay(of.lastsMs);
       // On a machine that is busy with others it takes longer until enough has died.
-      for (const until = Date.now() + killsWaitMs; stage.killCount < killsMin && Date.now() < until;)
-        await delay(50);
+      const isEnough = (): boolean => stage.killCount >= killsMin && (!of.isServed || stage.cutCount > 0);
+      for (const until = Date.now() + killsWaitMs; !isEnough() && Date.now() < until;) await delay(50);
       stage.beCalm();
     })();
     const late = new Set<Part>();

@@ -56,7 +56,7 @@ describe("the commands of a history", () => {
       const replayed = lines.filter((line) => line.includes(" replayed "));
       expect(replayed.map((line) => line.replace(" replayed ", " live "))).toEqual(live);
     }
-  }, 120_000);
+  });
 
   // I-45
   it.for(otherNodeVersions)("are the same bytes on Node %s", async (version, { skip }) => {

@@ -38,7 +38,6 @@ describe("workflow files that were changed under their golden histories", () => 
       const isFoundOut = tally.detected > 0;
       expect(isFoundOut).toBe(operator.isTolerated !== true && !harmless.has(operator.name));
     },
-    60_000,
   );
 });
 
@@ -54,5 +53,4 @@ it.each(Object.entries(baseScenarios))(
     expect(tolerated.filter(({ verdict }) => verdict === "detected").map(({ where }) => where)).toEqual([]);
     expect(effectCount).toBe(0);
   },
-  60_000,
 );

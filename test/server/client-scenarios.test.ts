@@ -145,4 +145,4 @@ it("follows a run over connections that break at any byte, without a gap and wit
   } finally {
     proxy.close();
   }
-}, 30_000);
+});

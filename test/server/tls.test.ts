@@ -282,6 +282,47 @@ describe("a caller with a certificate", () => {
       });
   });
 
+  it.each(["optional", "required"] as const)(
+    "that is refused (%s) is told of in the log, once for many",
+    async (clientCertificates) => {
+      const logged: unknown[] = [];
+      const { url } = await serve({
+        tls: { ...server, clientCa: ours.ca, clientCertificates },
+        log: (...line) => logged.push(line),
+      });
+      const refused = () => logged.filter((line) => String((line as unknown[])[1]).includes("certificate"));
+      for (let count = 0; count < 3; count += 1)
+        await expect(clientOf(url, impostor).count()).rejects.toMatchObject({ code: "transport_failed" });
+      await expect.poll(refused).toEqual([
+        [
+          "warn",
+          "a caller was refused by its certificate",
+          {
+            why: "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+            count: 1,
+            ...(clientCertificates === "optional" ? { address: "127.0.0.1" } : {}),
+          },
+        ],
+      ]);
+    },
+  );
+
+  it("that is not shown where it is required is told of in the log", async () => {
+    const logged: unknown[] = [];
+    const { url } = await serve({
+      tls: { ...server, clientCa: ours.ca, clientCertificates: "required" },
+      log: (...line) => logged.push(line),
+    });
+    await expect(clientOf(url, undefined, token).count()).rejects.toMatchObject({ code: "transport_failed" });
+    await expect
+      .poll(() => logged)
+      .toContainEqual([
+        "warn",
+        "a caller was refused by its certificate",
+        { address: "127.0.0.1", why: "it shows none", count: 1 },
+      ]);
+  });
+
   it("is disconnected when its authority is not to be trusted any more, and nobody else is", async () => {
     const place: Made = { cert: path.join(data, "cert.pem"), key: path.join(data, "key.pem") };
     const clientCa = path.join(data, "callers.pem");

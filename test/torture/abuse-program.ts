@@ -20,8 +20,10 @@ import {
 export interface AbuseReport {
   readonly phases: readonly {
     readonly name: string;
-    /** Orders that ended meanwhile, and how long they took, in milliseconds. */
+    /** Orders that were placed meanwhile, and how long they took, in milliseconds. */
     readonly orderCount: number;
+    /** How long the abuse itself took. */
+    readonly abuseMs: number;
     readonly p50: number;
     readonly p99: number;
     readonly worst: number;
@@ -164,7 +166,9 @@ async function during(name: string, abuse: () => Promise<unknown>): Promise<void
       await delay(1_000 / ordersPerSecond);
     }
   })();
+  const begunAt = performance.now();
   await Promise.all([abuse(), delay(1_500)]);
+  const abuseMs = performance.now() - begunAt;
   over.abort();
   await stream;
   await Promise.all(orders);
@@ -172,7 +176,8 @@ async function during(name: string, abuse: () => Promise<unknown>): Promise<void
   const sorted = tookMs.toSorted((left, right) => left - right);
   const at = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
   const heapMb = process.memoryUsage().heapUsed / 1024 ** 2;
-  phases.push({ name, orderCount: sorted.length, p50: at(0.5), p99: at(0.99), worst: at(1), heapMb });
+  const orderCount = sorted.length;
+  phases.push({ name, orderCount, abuseMs, p50: at(0.5), p99: at(0.99), worst: at(1), heapMb });
 }
 
 await during("warming up", () => Promise.resolve());

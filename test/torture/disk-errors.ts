@@ -88,7 +88,6 @@ export async function refuseSecondConnection(): Promise<string | undefined> {
       folder,
       name: "life",
       disk: { library, control },
-      limitMs: 10_000,
     });
     ending = control.hits === 1 ? endingOf(said) : "nothing hit";
     control.close();

@@ -9,6 +9,7 @@ import { Audit } from "./audit.ts";
 import { Life } from "./life.ts";
 import type { ScenarioOptions, ScenarioResult } from "./scenario.ts";
 import { Seeded, Tally, inFolder, skip, tellOf } from "./scenario.ts";
+import type { Said } from "./workload.ts";
 
 /** A file system of a few megabytes that really fills up while work is under way, and then has room again. */
 export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -33,15 +34,17 @@ export async function fillDisk(options: ScenarioOptions): Promise<ScenarioResult
         await life.until((said) => said.length >= wanted);
         tally.cycles += 1;
         fill(path.join(disk, "filling"), disk);
-        const isRefused = await life.until((said) => said.some((what) => what.said === "refused"), 5_000);
+        const isRefused = await life.until((said) => said.some((what) => what.said === "refused"));
         const before = life.said().length;
         await delay(100);
+        const isAnswer = (what: Said): boolean => what.said === "answered";
+        if (isRefused) await life.until((said) => said.slice(before).some(isAnswer));
         const meanwhile = life.said().slice(before);
         rmSync(path.join(disk, "filling"));
         const death = await life.ended;
         // It may have ended in the room that the log already had.
         if (isRefused) tally.hits += 1;
-        answers += meanwhile.filter((what) => what.said === "answered").length;
+        answers += meanwhile.filter(isAnswer).length;
         audit.hear(life.said());
         if (death.code !== 0) audit.violations.push(`it ended with ${tellOf(death, life.complaints())}`);
         await audit.checkEnd(store, script.total);

@@ -35,7 +35,8 @@ export interface Death {
   readonly isHung: boolean;
 }
 
-const limitMsDefault = 60_000;
+/** On a machine that is busy with others a life may take minutes. */
+const limitMsDefault = 240_000;
 
 /** One victim, from its start to its death. */
 export class Life {
@@ -115,7 +116,7 @@ export class Life {
     return readFileSync(this.#errorFile, "utf8");
   }
 
-  async until(condition: (said: readonly Said[]) => boolean, limitMs = 20_000): Promise<boolean> {
+  async until(condition: (said: readonly Said[]) => boolean, limitMs = 60_000): Promise<boolean> {
     for (const endAt = performance.now() + limitMs; performance.now() < endAt;) {
       if (condition(this.said())) return true;
       if (this.process.exitCode !== null || this.process.signalCode !== null) return condition(this.said());

@@ -26,7 +26,7 @@ export const APPROVAL_DESK = "approval-desk";
 /** The exit code of a service that found another one at work. */
 export const ALREADY_RUNNING_EXIT_CODE = 17;
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 60_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 
 export interface Location {

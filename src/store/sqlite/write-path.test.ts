@@ -113,7 +113,7 @@ describe.each(["auto", "thread", "inline"] as const)("writer %s", (writer) => {
     `;
     const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
       encoding: "utf8",
-      timeout: 60_000,
+      timeout: 240_000,
     });
     expect(output.trim()).toBe("50");
   });
@@ -129,7 +129,7 @@ it("closing keeps the process until the thread is gone", () => {
   `;
   const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 240_000,
   });
   expect(output.trim()).toBe("closed");
 });
