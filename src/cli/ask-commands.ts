@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ResultReply } from "../client/service.ts";
+import type { ResultReply, RunAddress } from "../client/service.ts";
 import { describeCommand } from "../core/command.ts";
 import { AionError, isAionError } from "../core/errors.ts";
 import { parseRunId, parseWorkflowId } from "../core/ids.ts";
@@ -79,14 +79,14 @@ async function result(
   const waitMs = options.timeout ?? (options.wait === true ? Number.POSITIVE_INFINITY : 0);
   const endAt = performance.now() + waitMs;
   let runId = options.run;
+  const toRunAddress = (): RunAddress => ({ workflowId, ...(runId === undefined ? {} : { runId }) });
   const reply = await session.waiting(async (connection): Promise<ResultReply> => {
-    if (waitMs > 0) session.noteIdle(connection);
+    if (waitMs > 0) await session.noteIdleWait(connection, toRunAddress());
     for (;;) {
       const leftMs = Math.max(0, Math.ceil(endAt - performance.now()));
       const current = await connection.service.result({
-        workflowId,
+        ...toRunAddress(),
         waitMs: Math.min(leftMs, waitPerCallMs),
-        ...(runId === undefined ? {} : { runId }),
       });
       // From now on it is about this run and what it continues as, whoever takes the id next.
       runId = current.runId;

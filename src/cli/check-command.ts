@@ -58,8 +58,11 @@ export function addCheckCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-Runs of types that the code does not have are told of, and are no reason to fail. Nothing is written, and no activity runs. Runs stay on the package that they were begun with, so a deployment of one breaks none of
-them; who hands functions to an engine gives them to the runs under way. Without --store and --url only the build is checked.`,
+Runs of types that the code does not have are told of, and are no reason to
+fail. Nothing is written, and no activity runs. Runs stay on the package that
+they were begun with, so a deployment of one breaks none of them; who hands
+functions to an engine gives them to the runs under way. Without --store and
+--url only the build is checked.`,
     )
     .action(check);
 }

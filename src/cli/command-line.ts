@@ -73,7 +73,8 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
       ).env("AION_CODEC"),
     )
     .option("--json", "one stable JSON document on stdout (JSON lines when following)")
-    .configureHelp({ showGlobalOptions: true })
+    // Beside the names of the commands a terminal of 80 columns has less room than is wrapped by default.
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20 })
     .configureOutput({
       // The help, where a command is missing.
       writeErr: (text) => {
@@ -85,10 +86,11 @@ export function createProgram(mode: OutputMode = { isJson: false }): Command {
     .addHelpText(
       "after",
       `
-Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as error[code]: message, with a hint; with --json
-as JSON.
+Exit codes: 0 fine, 1 failed, 2 wrong usage. Errors go to stderr as
+error[code]: message, with a hint; with --json as JSON.
 
-With --url a command asks the server. With --store it goes through the engine that runs on the store. When none is running it reads the file itself, and what
+With --url a command asks the server. With --store it goes through the engine
+that runs on the store. When none is running it reads the file itself, and what
 it starts or sends waits in the file for the next engine.
 
 Examples:
@@ -103,7 +105,7 @@ Examples:
   aion build order.ts
   aion check order.ts --url http://127.0.0.1:4466
   aion deploy order.aion
-  aion schedule create report make-report --cron '0 9 * * 1-5' --time-zone Europe/Berlin
+  aion schedule create report make-report --cron '0 9 * * 1-5'
   aion server --data ./aion-data`,
     );
   addInitCommand(program);

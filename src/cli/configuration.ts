@@ -297,7 +297,7 @@ export function loadConfiguration(
   const where = from.get(name) ?? named ?? fileDefault;
   throw usageError(
     `${where}: ${issue?.message ?? "it is not a setting"}`,
-    "`aion server --help` and the guide have the settings.",
+    "`aion server --help` and docs/server.md have the settings.",
   );
 }
 

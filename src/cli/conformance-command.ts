@@ -29,8 +29,9 @@ export function addConformanceCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-The command is started once for each scenario, with AION_URL, AION_TASK_QUEUES (separated by commas) and AION_CONCURRENCY in its
-environment. It is to serve a few activities: docs/worker-protocol.md tells which.
+The command is started once for each scenario, with AION_URL, AION_TASK_QUEUES
+(separated by commas) and AION_CONCURRENCY in its environment. It is to serve a
+few activities: docs/worker-protocol.md tells which.
 
 Example:
   aion worker-conformance -- python my_worker.py`,

@@ -66,8 +66,10 @@ export function addDevCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-It is a server, and a worker that runs the activities. Runs that are under way stay on the version that they were begun with; new ones
-get the one that you see. Files that import aion/workflow and define a workflow are built; tests are not.`,
+It is a server, and a worker that runs the activities. Runs that are under way
+stay on the version that they were begun with; new ones get the one that you
+see. Files that import aion/workflow and define a workflow are built; tests are
+not.`,
     )
     .action(develop);
 }

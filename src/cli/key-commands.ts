@@ -49,8 +49,8 @@ export function addKeyCommands(program: Command): void {
     .addHelpText(
       "after",
       `
-A grant is roles, an @ and namespaces, * for all; for workers also a / and task queues. Roles: read, start, signal, operate, deploy,
-work, admin (all of them).
+A grant is roles, an @ and namespaces, * for all; for workers also a / and task
+queues. Roles: read, start, signal, operate, deploy, work, admin (all of them).
 
 Examples:
   aion key create ann --data ./aion-data --grant 'admin@*'

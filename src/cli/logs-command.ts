@@ -30,6 +30,7 @@ export function addLogsCommand(program: Command): void {
 async function logs(workflowId: string, options: LogsOptions, command: Command): Promise<void> {
   const session = new Session(command);
   const { output } = session;
+  const run = { workflowId, ...(options.run === undefined ? {} : { runId: options.run }) };
   const isCollecting = output.isJson && options.follow !== true;
   const collected: LogsLine[] = [];
   let cursor: string | undefined;
@@ -38,11 +39,10 @@ async function logs(workflowId: string, options: LogsOptions, command: Command):
   let day = "";
   // Over restarts of the engine it goes on behind what was shown.
   await session.waiting(async (connection) => {
-    if (options.follow === true) session.noteIdle(connection);
+    if (options.follow === true) await session.noteIdleWait(connection, run);
     for (;;) {
       const reply: LogsReply = await connection.service.logs({
-        workflowId,
-        ...(options.run === undefined ? {} : { runId: options.run }),
+        ...run,
         ...(cursor === undefined ? {} : { after: cursor }),
         limit: pageLines,
         ...(options.follow === true ? { waitMs: followWaitMs } : {}),

@@ -197,7 +197,7 @@ async function history(
   let fromSeq = options.from;
   await session.waiting(async (connection) => {
     const { service } = connection;
-    if (options.follow === true) session.noteIdle(connection);
+    if (options.follow === true) await session.noteIdleWait(connection, { workflowId, ...toRunId(options) });
     for (;;) {
       const reply: HistoryReply = await service.history({
         workflowId,

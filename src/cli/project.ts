@@ -5,8 +5,8 @@ import { messageOf } from "../core/payload.ts";
 
 /** What a project can begin as: folders of `templates/`. The first is the default. */
 export const templates = {
-  order: "a saga: charge, wait for an approval, ship; undone if any of it fails",
-  subscription: "a workflow that lives for years: timers, signals, queries, continue-as-new",
+  order: "a saga: charge, wait for an approval, ship; undone if any fails",
+  subscription: "one that lives for years: timers, signals, continue-as-new",
   pipeline: "files in parallel, with retries, heartbeats, and a report",
 } as const;
 

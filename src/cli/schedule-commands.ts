@@ -56,10 +56,12 @@ export function addScheduleCommands(program: Command): void {
     .addHelpText(
       "after",
       `
-What starts at a time has the workflow id <schedule>-<time>: report-2026-11-27T09:00:00Z.
+What starts at a time has the workflow id <schedule>-<time>:
+report-2026-11-27T09:00:00Z.
 
 Examples:
-  aion schedule create report make-report --cron '0 9 * * 1-5' --time-zone Europe/Berlin --input '{"depth": 3}'
+  aion schedule create report make-report --cron '0 9 * * 1-5' \\
+    --time-zone Europe/Berlin --input '{"depth": 3}'
   aion schedule create sync pull --every 15m --overlap buffer-one --jitter 1m
   aion schedule describe report
   aion schedule pause report --note 'until the audit is over'

@@ -27,10 +27,11 @@ export function addServerCommands(program: Command): void {
     .addHelpText(
       "after",
       `
-Settings come from flags, then from the environment (AION_DATA, AION_HOST, AION_PORT, …), then from the file. docs/server.md has all of
-them, and each is a flag, too: --resident-max, --history-events-max, …
-SIGTERM and SIGINT drain: calls under way are answered, attempts of activities may end. A second one ends it at once; nothing
-acknowledged is lost either way.`,
+Settings come from flags, then from the environment (AION_DATA, AION_HOST,
+AION_PORT, …), then from the file. docs/server.md has all of them, and each is
+a flag, too: --resident-max, --history-events-max, …
+SIGTERM and SIGINT drain: calls under way are answered, attempts of activities
+may end. A second one ends it at once; nothing acknowledged is lost either way.`,
     )
     .action(serve);
   // Each setting has a flag; those that few need are in the guide, and not in the help.

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import type { RemoteOptions } from "../client/remote.ts";
 import { connectRemote } from "../client/remote.ts";
+import type { RunAddress } from "../client/service.ts";
 import { isAionError } from "../core/errors.ts";
 import type { PayloadCodec } from "../core/payload-codec.ts";
 import type { Connection, ConnectOptions } from "./connect.ts";
@@ -117,6 +118,13 @@ export class Session {
     if (connection.via === "file") {
       this.output.note(`no engine is running on ${this.placeName}; the run will move when one does`);
     }
+  }
+
+  /** Before a wait: the same, if there is anything to wait for. */
+  async noteIdleWait(connection: Connection, run: RunAddress): Promise<void> {
+    if (connection.via !== "file") return;
+    const { status } = await connection.service.result({ ...run, waitMs: 0 });
+    if (status === "running") this.noteIdle(connection);
   }
 }
 

@@ -22,7 +22,7 @@ export function tlsFetch(tls: TlsFiles): typeof fetch {
           ...(signal === null || signal === undefined ? {} : { signal }),
         },
         (response) => {
-          const { statusCode: status = 0 } = response;
+          const { statusCode: status = 0, headers: answered } = response;
           // As with `redirect: "error"`: the token is for this server and no other.
           if (status >= 300 && status < 400) {
             response.destroy();
@@ -31,7 +31,10 @@ export function tlsFetch(tls: TlsFiles): typeof fetch {
           }
           if (status === 204) response.resume();
           resolve(
-            new Response(status === 204 ? null : (Readable.toWeb(response) as ReadableStream), { status }),
+            new Response(status === 204 ? null : (Readable.toWeb(response) as ReadableStream), {
+              status,
+              headers: new Headers(answered.date === undefined ? {} : { date: answered.date }),
+            }),
           );
         },
       );

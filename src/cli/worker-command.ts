@@ -41,8 +41,9 @@ export function addWorkerCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-SIGTERM and SIGINT drain: it takes no more tasks, and leaves when those under way are recorded. A second one ends it at once;
-its tasks are then begun anew by others.`,
+SIGTERM and SIGINT drain: it takes no more tasks, and leaves when those under
+way are recorded. A second one ends it at once; its tasks are then begun anew
+by others.`,
     )
     .action(work);
 }

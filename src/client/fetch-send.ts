@@ -36,8 +36,10 @@ export function fetchSend({ url, token, fetch = globalThis.fetch }: FetchSendOpt
       return { status, text: "" };
     } catch (error) {
       abortSignal?.throwIfAborted();
+      const hint = trustHints[codeOf(error) ?? ""];
       throw new AionError("transport_failed", `no answer from the server at ${base}: ${reasonOf(error)}`, {
         cause: error,
+        ...(hint === undefined ? {} : { hint }),
       });
     }
   };
@@ -74,7 +76,31 @@ export function parseServerUrl(url: string): string {
 
 /** `fetch` says "fetch failed", and why in its cause. */
 function reasonOf(error: unknown): string {
-  const cause = Error.isError(error) ? error.cause : undefined;
-  if (Error.isError(cause) && "code" in cause) return String(cause.code);
-  return messageOf(cause ?? error);
+  return codeOf(error) ?? messageOf((Error.isError(error) ? error.cause : undefined) ?? error);
+}
+
+function codeOf(error: unknown): string | undefined {
+  const known = [Error.isError(error) ? error.cause : undefined, error].find(
+    (one): one is Error & { readonly code: unknown } => Error.isError(one) && "code" in one,
+  );
+  return typeof known?.code === "string" ? known.code : undefined;
+}
+
+const nameAuthority =
+  "Nobody who is trusted here has signed the server's certificate. Name who has, by NODE_EXTRA_CA_CERTS (PEM) or, of a command, by --ca.";
+
+/** Calling again helps against none of these. */
+const trustHints: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: nameAuthority,
+  SELF_SIGNED_CERT_IN_CHAIN: nameAuthority,
+  UNABLE_TO_GET_ISSUER_CERT: nameAuthority,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: nameAuthority,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: nameAuthority,
+  ERR_TLS_CERT_ALTNAME_INVALID: "The server's certificate is for other names: call it by one of those.",
+  CERT_HAS_EXPIRED: "The server's certificate has expired: give it another one.",
+};
+
+/** The server is there, and is not believed to be who it should be. */
+export function isTrustRefused({ code, hint }: AionError): boolean {
+  return code === "transport_failed" && Object.values(trustHints).includes(hint);
 }

@@ -231,7 +231,7 @@ export const errorTable = {
   result_timeout: {
     kind: "unavailable",
     cause: "The run did not end, or the update had no outcome, within the time given for waiting.",
-    hint: "The run goes on, and with it the update; ask again, or wait longer.",
+    hint: "What was waited for goes on; ask again, or wait longer.",
   },
   nondeterminism: {
     kind: "failed",

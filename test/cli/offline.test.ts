@@ -123,9 +123,20 @@ describe("a start without an engine", () => {
     const signalled = await test.run(["signal", "a-1", "approval", "--input", '{"by": "ann"}']);
     expect(signalled).toMatchObject({ exitCode: 0, stdout: "sent approval to a-1\n" });
     expect(signalled.stderr).toMatch(idleNote);
+    const waited = await test.run(["result", "a-1", "--timeout", "1ms"]);
+    expect(waited.stderr).toMatch(idleNote);
 
     const engine = await test.openEngine();
     expect(await engine.client.get("a-1").result()).toBe("ann");
+    await engine.close();
+    // What has ended waits for nobody.
+    const told = await Promise.all([
+      test.run(["result", "a-1", "--wait"]),
+      test.run(["history", "a-1", "--follow"]),
+      test.run(["logs", "a-1", "--follow"]),
+    ]);
+    expect(told.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0]);
+    expect(told.map(({ stderr }) => stderr)).toEqual(["", "", "note: its code has said nothing\n"]);
   });
 
   it("records what it was given, unchecked", async () => {

@@ -6,6 +6,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { checkPort } from "../../src/cli/doctor/machine.ts";
 import { Authority } from "../server/certificates.ts";
 import type { Made } from "../server/certificates.ts";
 import { CommandTest } from "./command.ts";
@@ -92,7 +93,30 @@ it("a server over TLS knows callers by certificate, by token and by key, and the
   expect(await count(...known)).toContain("unauthenticated");
   expect(await count(...known, "--cert", stranger.cert, "--key", stranger.key)).toContain("transport_failed");
   expect(await count(...known, "--token", `${token.slice(0, -4)}AAAA`)).toContain("unauthenticated");
-  expect(await count("--token", made.token)).toContain("transport_failed");
+  const distrusted = JSON.parse((await count("--token", made.token)) as string) as { readonly error: object };
+  expect(distrusted.error).toMatchObject({
+    code: "transport_failed",
+    hint: expect.stringContaining("by --ca") as string,
+  });
+  // The doctor calls it as every command does.
+  const look = async (...flags: readonly string[]): Promise<unknown> =>
+    JSON.parse((await test.run(["doctor", "--url", url, ...flags, "--json"], { env })).stdout);
+  expect(await look(...known, "--token", made.token)).toMatchObject({
+    checks: expect.arrayContaining([
+      expect.objectContaining({ check: "server", status: "ok" }) as object,
+      expect.objectContaining({ check: "clock", status: "ok" }) as object,
+    ]) as object,
+  });
+  expect(await look("--token", made.token)).toMatchObject({
+    checks: expect.arrayContaining([
+      expect.objectContaining({
+        check: "server",
+        status: "failed",
+        remedy: expect.stringContaining("by --ca") as string,
+      }) as object,
+    ]) as object,
+  });
+  expect(await checkPort(Number(new URL(url).port))).toMatchObject({ status: "ok", facts: { isAion: true } });
   // By a certificate he may read, and no more.
   const started = await test.run(
     ["start", "any", "--url", url, ...known, "--cert", ann.cert, "--key", ann.key, "--json"],

@@ -96,6 +96,18 @@ describe("a wrong command line", () => {
     expect(one.stdout).toContain("--store <url>");
   });
 
+  it("is helped with in 80 columns", () => {
+    const helpOf = (command: Command): readonly string[] => {
+      let text = "";
+      command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 80 });
+      command.outputHelp();
+      return [text, ...command.commands.flatMap(helpOf)];
+    };
+    const helps = helpOf(createProgram());
+    expect(helps.length).toBeGreaterThan(50);
+    expect(helps.flatMap((help) => help.split("\n")).filter((line) => line.length > 80)).toEqual([]);
+  });
+
   // Those of the program are taken wherever they stand: a command would never see its own.
   it("is not what an option of a command means: none has the name of one of the program's", () => {
     const program = createProgram();

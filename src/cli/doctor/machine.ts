@@ -1,4 +1,6 @@
 import { get } from "node:http";
+import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
+import { get as getSecurely } from "node:https";
 import { connect } from "node:net";
 import { livePath } from "../../client/routes.ts";
 import type { Finding } from "./finding.ts";
@@ -58,7 +60,8 @@ const portTimeoutMs = 1_000;
 export async function checkPort(port: number): Promise<Finding> {
   const at = `127.0.0.1:${port}`;
   if (!(await isTaken(port))) return ok("port", `nobody listens on ${at}`, { port, isFree: true });
-  const { live, answer } = await askHttp(port);
+  const plainly = await askHttp(port, get);
+  const { live, answer } = plainly.live === undefined ? await askTls(port, plainly) : plainly;
   const facts = { port, isFree: false, isAion: live !== undefined, answer };
   if (live !== undefined)
     return ok(
@@ -94,9 +97,25 @@ function isTaken(port: number): Promise<boolean> {
 /** No answer of ours is longer. */
 const answerLengthMax = 1_000;
 
-function askHttp(port: number): Promise<{ readonly live?: Live; readonly answer: string }> {
+interface Asked {
+  readonly live?: Live;
+  readonly answer: string;
+}
+
+/** Nothing is told to who is asked, so it does not matter whose certificate it shows. */
+async function askTls(port: number, plainly: Asked): Promise<Asked> {
+  const securely = await askHttp(port, (options, take) =>
+    getSecurely({ ...options, rejectUnauthorized: false }, take),
+  );
+  return securely.live === undefined ? plainly : securely;
+}
+
+function askHttp(
+  port: number,
+  ask: (options: RequestOptions, take: (response: IncomingMessage) => void) => ClientRequest,
+): Promise<Asked> {
   return new Promise((resolve) => {
-    const request = get(
+    const request = ask(
       { host: "127.0.0.1", port, path: livePath, agent: false, signal: AbortSignal.timeout(portTimeoutMs) },
       (response) => {
         const answer = `HTTP status ${response.statusCode ?? 0}`;

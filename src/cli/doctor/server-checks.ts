@@ -1,4 +1,4 @@
-import { fetchSend } from "../../client/fetch-send.ts";
+import { fetchSend, isTrustRefused } from "../../client/fetch-send.ts";
 import type { RemoteOptions } from "../../client/remote.ts";
 import { connectRemote } from "../../client/remote.ts";
 import { livePath, readyPath } from "../../client/routes.ts";
@@ -11,6 +11,7 @@ import type { CheckName, Facts, Finding } from "./finding.ts";
 import { failed, ok, skipped, warning } from "./finding.ts";
 import { checkBlocked, checkParked } from "./store-checks.ts";
 
+const startOrCorrect = "Start it (`aion server`), or correct the address.";
 const timeoutMs = 3_000;
 /** The header that tells the time tells seconds. */
 const skewMaxMs = 2_000;
@@ -42,7 +43,7 @@ export async function* lookAtServer(server: RemoteOptions, own: string): AsyncGe
   const send = fetchSend({
     ...server,
     fetch: async (...args) => {
-      const response = await fetch(...args);
+      const response = await (server.fetch ?? fetch)(...args);
       clock ??= response.headers.get("date") ?? undefined;
       return response;
     },
@@ -61,7 +62,8 @@ export async function* lookAtServer(server: RemoteOptions, own: string): AsyncGe
     live = parseLive((await ask(livePath)).text);
     isReady = (await ask(readyPath)).status === 200;
   } catch (error) {
-    yield failed("server", messageOf(error), "Start it (`aion server`), or correct the address.", { url });
+    const hint = isAionError(error) && isTrustRefused(error) ? error.hint : startOrCorrect;
+    yield failed("server", messageOf(error), hint, { url });
     yield* skipAll(rest, "the server could not be asked");
     return;
   }
