@@ -13,7 +13,7 @@ import type { ProgramSource } from "../program/program.ts";
 import type { RunRecord } from "../store/contract.ts";
 import type { DocumentOf } from "./documents.ts";
 import { Output, style } from "./output.ts";
-import { printable } from "./printable.ts";
+import { counted, printable } from "./printable.ts";
 import { replayRun } from "./replay-run.ts";
 import { Session } from "./session.ts";
 import { countOption } from "./usage.ts";
@@ -131,7 +131,7 @@ async function check(file: string, options: CheckOptions, command: Command): Pro
     );
     for (const { workflowType, runningCount } of otherTypes) {
       output.note(
-        `the code has no ${printable(workflowType)}, of which there ${runningCount === 1 ? "is" : "are"} ${runsOf(runningCount)}: ` +
+        `the code has no ${printable(workflowType)}, of which there ${runningCount === 1 ? "is" : "are"} ${counted(runningCount, "running run")}: ` +
           "they need what they were begun with, a package that stays or another file",
       );
     }
@@ -149,18 +149,14 @@ async function check(file: string, options: CheckOptions, command: Command): Pro
       for (const line of describeBroken(broken)) output.line(line);
       output.line(
         broken.length === 0
-          ? `${style("green", "ok")}: the code fits ${runsOf(checkedCount)} of ${workflowTypes.map(printable).join(", ")}`
-          : `${style("red", "broken")}: ${broken.length} of ${runsOf(checkedCount)} would not go on with this code`,
+          ? `${style("green", "ok")}: the code fits ${counted(checkedCount, "running run")} of ${workflowTypes.map(printable).join(", ")}`
+          : `${style("red", "broken")}: ${broken.length} of ${counted(checkedCount, "running run")} would not go on with this code`,
       );
     }
     if (broken.length > 0) session.fail();
   } finally {
     await code.close();
   }
-}
-
-function runsOf(count: number): string {
-  return count === 1 ? "1 running run" : `${count} running runs`;
 }
 
 function tellUnbuilt(

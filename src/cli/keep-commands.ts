@@ -2,7 +2,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { backUpSqliteStore } from "../store/sqlite/backup.ts";
 import { parseStoreUrl } from "./connect.ts";
-import { printable } from "./printable.ts";
+import { counted, printable } from "./printable.ts";
 import { Session } from "./session.ts";
 
 /** The command that keeps the store safe: backup. */
@@ -20,7 +20,7 @@ async function backUp(file: string, _options: unknown, command: Command): Promis
   const { runCount, eventCount, byteCount } = report;
   session.output.told(
     "backup",
-    `backed up to ${printable(file)}: ${runCount} runs, ${eventCount} events, ${byteCount} bytes; checked`,
+    `backed up to ${printable(file)}: ${counted(runCount, "run")}, ${counted(eventCount, "event")}, ${byteCount} bytes; checked`,
     { file: path.resolve(file), ...report },
   );
 }

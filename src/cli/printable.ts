@@ -12,6 +12,11 @@ export function oneLine(text: string, lengthMax: number): string {
   return line.length <= lengthMax ? line : `${line.slice(0, Math.max(0, lengthMax - 1))}…`;
 }
 
+/** "1 run", "2 runs". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 // C0 but for the line feed, DEL, C1, and the marks that turn the direction of text around.
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is sought
 const unprintable = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;

@@ -12,7 +12,7 @@ import { overlapPolicies } from "../core/schedule.ts";
 import type { InputOptions } from "./act-commands.ts";
 import { addInput, toInput } from "./act-commands.ts";
 import type { DocumentOf } from "./documents.ts";
-import { printable } from "./printable.ts";
+import { counted, printable } from "./printable.ts";
 import { describeSchedule, describeSchedules } from "./schedule-view.ts";
 import { Session } from "./session.ts";
 import { attributeOption, countOption, durationOption, instantOption, usageError } from "./usage.ts";
@@ -286,7 +286,7 @@ async function backfill(
   const session = new Session(command);
   await session.with({ purpose: "write" }, async ({ service }) => {
     const reply = await service.backfillSchedule({ scheduleId, fromAt: from, toAt: to, ...rest });
-    const said = `${reply.count} ${reply.count === 1 ? "time" : "times"} of ${printable(scheduleId)} will start`;
+    const said = `${counted(reply.count, "time")} of ${printable(scheduleId)} will start`;
     session.output.told("schedule", said, { scheduleId, ...reply });
   });
 }

@@ -101,6 +101,6 @@ const trustHints: Readonly<Record<string, string>> = {
 };
 
 /** The server is there, and is not believed to be who it should be. */
-export function isTrustRefused({ code, hint }: AionError): boolean {
-  return code === "transport_failed" && Object.values(trustHints).includes(hint);
+export function isTrustRefused({ code, cause }: AionError): boolean {
+  return code === "transport_failed" && Object.hasOwn(trustHints, codeOf(cause) ?? "");
 }
