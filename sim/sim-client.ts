@@ -553,12 +553,14 @@ export class SimClient implements Actor {
     if (!isRepeated && !mayBeReopened(auditor.latest(workflowId)) && !dice.chance(0.1)) return;
     this.#reopenings.add(requestId);
     const request = { workflowId, requestId, ...(runId === undefined ? {} : { runId: runId as RunId }) };
-    const ask = async (service: Service, { limits }: EngineLife): Promise<void> => {
+    const ask = async (service: Service, { limits, epoch }: EngineLife): Promise<void> => {
       const latest = auditor.latest(workflowId);
       const wasMade = isMade();
       const eventCount = latest?.events.length;
       const isPlain =
         limits === undefined &&
+        // One that has lost the store, and has not noticed, tells of what was.
+        epoch === auditor.epoch &&
         latest !== undefined &&
         !latest.isDeleted &&
         (runId ?? latest.runId) === latest.runId &&
