@@ -305,7 +305,8 @@ export class ScheduleOracle {
       fail(`its times are ${times.length} from ${times[0]} to ${times.at(-1)}`);
     // By the clock of the moment, or by what it was: it may have been set back since.
     if (known.reachedAt < toAt) fail("it is skipped before its time");
-    const hasWaited = known.open.size > 0 || fromAt < known.freedAt;
+    // Where all may overlap none waits, though a run of before the rule was changed is watched still.
+    const hasWaited = known.asked.overlap !== "allow-all" && (known.open.size > 0 || fromAt < known.freedAt);
     const isEnding = ["cancel-other", "terminate-other", "buffer-one"].includes(known.asked.overlap);
     if (reason === "paused" && !known.isPaused) fail("it is not paused");
     if (reason === "overlap" && !hasWaited && !isEnding) fail("nothing is open");

@@ -200,11 +200,7 @@ export class Mailbox {
           if (line.every(needsCode)) break;
           if (this.#kernel.blocked.get(target) !== undefined) continue;
         } else if (this.#damaged.has(target)) break;
-        if (
-          isAionError(error) &&
-          (error.code === "engine_closed" || error.code === "not_owner" || error.code === "store_failed")
-        )
-          break;
+        if (this.#kernel.stopped !== undefined) break;
         this.#kernel.log("warn", "a message could not be delivered; trying again", {
           workflowId: target,
           error: messageOf(error),

@@ -457,3 +457,30 @@ it("a run whose row cannot be read when the engine is opened is taken up when it
   expect(run?.status).toBe("completed");
   await checkAtRest(world);
 });
+
+// I-7, I-38
+it.each(["store_unavailable", "store_failed"] as const)(
+  "a message to a workflow whose row cannot be read (%s) is delivered when it can",
+  async (code) => {
+    let refusals = 0;
+    const leaf = workflow("leaf", async () => "fell");
+    const world = worldOver(
+      (inner) => ({
+        findRun: async (workflowId, runId) => {
+          if (workflowId === "leaf" && refusals > 0) {
+            refusals -= 1;
+            throw new AionError(code, "the disk does not answer");
+          }
+          return inner.findRun(workflowId, runId);
+        },
+      }),
+      { workflows: () => [leaf, workflow("main", async () => await child(leaf, undefined, { id: "leaf" }))] },
+    );
+    const { client } = await world.open();
+    refusals = 1;
+    const run = await world.during(client.start("main", null, { id: "main" }));
+    expect(await world.during(run.result(), 60_000)).toBe("fell");
+    expect(refusals).toBe(0);
+    await checkAtRest(world);
+  },
+);
