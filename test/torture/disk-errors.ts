@@ -12,6 +12,7 @@ const script = { total: 5, window: 2 };
 const audibleCalls: readonly DiskCall[] = ["sync", "truncate", "open", "unlink", "map"];
 /** Of these there are hundreds: each so-many-th is enough for every day. */
 const manyCalls: readonly DiskCall[] = ["write", "read"];
+const silentMs = 15_000;
 
 interface Case {
   readonly call: DiskCall;
@@ -151,15 +152,16 @@ async function failOnce(tally: Tally, of: Case, library: string): Promise<string
     const mending = isForEver && (error === "ENOSPC" || call === "read");
     const frozen = path.join(folder, "frozen.db");
     const mended = mending ? mend({ control, signal: stop.signal, life, store, frozen }) : undefined;
+    const held = endHeld(life, stop.signal);
     const death = await life.ended;
     stop.abort();
-    const meanwhile = await mended;
+    const [meanwhile, isHeld] = await Promise.all([mended, held]);
     if (call === "write" && meanwhile !== undefined) {
       // Nothing could be written: what was acknowledged by then was on the file.
-      const held = new Audit();
-      held.hear([...firstSaid, ...meanwhile]);
-      if (held.auditedCount > 0) await held.check(frozen);
-      audit.violations.push(...held.violations.map((what) => `while nothing could be written: ${what}`));
+      const then = new Audit();
+      then.hear([...firstSaid, ...meanwhile]);
+      if (then.auditedCount > 0) await then.check(frozen);
+      audit.violations.push(...then.violations.map((what) => `while nothing could be written: ${what}`));
     }
     const said = life.said();
     const complaints = life.complaints();
@@ -167,8 +169,8 @@ async function failOnce(tally: Tally, of: Case, library: string): Promise<string
     const hasHit = control.hits > 0;
     if (hasHit) tally.hits += 1;
     audit.hear(said);
-    ending = endingOf(said);
-    const isAllowed = allowedEndings(of, said).includes(ending);
+    ending = isHeld ? "held" : endingOf(said);
+    const isAllowed = isHeld || allowedEndings(of, said).includes(ending);
     if (hasHit && !isAllowed) audit.violations.push(`it ended: ${ending}, ${tellOf(death, complaints)}`);
     if (death.isHung) audit.violations.push("it hung");
     if (
@@ -210,6 +212,26 @@ async function mend(of: {
   copyStore(store, frozen);
   control.mend();
   return said;
+}
+
+/**
+ * Ends a life in which a run is held because its history cannot be read, and which has come to nothing else for a while: what others send
+ * to that run waits with it, and so do they. Returns whether it was.
+ */
+async function endHeld(life: Life, signal: AbortSignal): Promise<boolean> {
+  let saidCount = 0;
+  let silentSince = performance.now();
+  while (!signal.aborted) {
+    await delay(100);
+    const { length } = life.said();
+    if (length !== saidCount) silentSince = performance.now();
+    saidCount = length;
+    if (performance.now() - silentSince < silentMs) continue;
+    if (!/"a run is blocked".*"code":"store_(?:corrupt|failed)"/u.test(life.complaints())) continue;
+    life.kill();
+    return true;
+  }
+  return false;
 }
 
 function endingOf(said: readonly Said[]): string {
