@@ -52,7 +52,7 @@ describe("aes256gcm and webAes256gcm", () => {
     const encoded = JSON.parse(node.encode('"text"', start)) as Record<string, string>;
     const { data = "" } = encoded;
     const changed = [
-      { ...encoded, data: `A${data.slice(1)}` },
+      { ...encoded, data: `${data.startsWith("A") ? "B" : "A"}${data.slice(1)}` },
       { ...encoded, data: data.slice(0, 40) },
       { ...encoded, data: `${data}=` },
       { ...encoded, data: "" },

@@ -458,7 +458,7 @@ it("a run whose row cannot be read when the engine is opened is taken up when it
   await checkAtRest(world);
 });
 
-// I-7, I-38
+// I-29, I-34
 it.each(["store_unavailable", "store_failed"] as const)(
   "a message to a workflow whose row cannot be read (%s) is delivered when it can",
   async (code) => {
